@@ -1,0 +1,253 @@
+//! From a row to an event proven well-formed: parsed once, here, before any network is touched.
+//!
+//! What is checked is what Graph documents or answers without naming the culprit (graph-facts 1.5, 1.6, 3): times,
+//! zones, the all-day rule, attendees, sizes. What only Exchange can know is left to Exchange.
+
+use chrono::{NaiveDateTime, Timelike};
+use serde_json::{Map, Value};
+
+use super::{Attendee, BodyType, InvalidJob, JobInput, Zone, attendees, times};
+
+/// Most attendees of one event (graph-facts 3, documented).
+pub const MAX_ATTENDEES: usize = 500;
+
+/// Most bytes of one request (graph-facts 3, documented as 4 MB).
+pub const MAX_REQUEST_BYTES: usize = 4 * 1024 * 1024;
+
+/// Longest mailbox or calendar id taken. Ids of Exchange have about 150 characters, addresses at most 320; a URL that
+/// no client can make or no server takes would be a fault of the row found too late.
+const MAX_SEGMENT_BYTES: usize = 1024;
+
+/// Longest name of a zone.
+const MAX_ZONE_BYTES: usize = 255;
+
+/// Properties of a Graph event that columns of `jobs` set, with the column.
+const OWN_PROPERTIES: [(&str, &str); 7] = [
+    ("subject", "subject"),
+    ("body", "body"),
+    ("start", "start_time"),
+    ("end", "end_time"),
+    ("location", "location"),
+    ("attendees", "attendees"),
+    ("transactionId", "transaction_id"),
+];
+
+/// Body and its type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Body {
+    /// The text, as the producer wrote it.
+    pub content: String,
+    /// Its type.
+    pub kind: BodyType,
+}
+
+/// A wall time and the zone it is read in; Graph's `dateTimeTimeZone`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventTime {
+    /// `YYYY-MM-DDTHH:MM:SS`, with a fraction of at most seven digits if there is one. Never an offset.
+    pub date_time: String,
+    /// Zone name.
+    pub time_zone: String,
+}
+
+impl EventTime {
+    pub(super) fn new(wall: NaiveDateTime, zone: &Zone) -> Self {
+        let mut date_time = wall.format("%Y-%m-%dT%H:%M:%S").to_string();
+        // Graph works in units of 100 ns (graph-facts 1.5).
+        let ticks = wall.nanosecond() % 1_000_000_000 / 100;
+        if ticks > 0 {
+            date_time.push('.');
+            date_time.push_str(format!("{ticks:07}").trim_end_matches('0'));
+        }
+        Self { date_time, time_zone: zone.name.clone() }
+    }
+
+    fn is_midnight(&self) -> bool {
+        self.date_time.ends_with("T00:00:00")
+    }
+}
+
+/// An event that Graph has no formal reason to refuse.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventDraft {
+    /// The job's key at Graph, and the value of its marker.
+    pub transaction_id: String,
+    /// Whose calendar; none is the signed-in user's own (`/me`).
+    pub mailbox: Option<String>,
+    /// Which calendar; none is the default one.
+    pub calendar_id: Option<String>,
+    /// Subject; none is left out.
+    pub subject: Option<String>,
+    /// Body; none is left out.
+    pub body: Option<Body>,
+    /// Start.
+    pub start: EventTime,
+    /// End, not before the start.
+    pub end: EventTime,
+    /// Display name of the place; none is left out.
+    pub location: Option<String>,
+    /// Who is invited.
+    pub attendees: Vec<Attendee>,
+    /// Further properties, in the producer's order.
+    pub extra: Map<String, Value>,
+}
+
+impl EventDraft {
+    /// Judges a row whose defaults are filled in. `own_mailbox`: whether a job without mailbox may go to `/me`.
+    ///
+    /// # Errors
+    /// The first fault found, naming the column and the cure.
+    pub fn from_input(input: &JobInput, own_mailbox: bool) -> Result<Self, InvalidJob> {
+        let zone = zone(input.time_zone.optional_word("time_zone")?)?;
+        let start = times::parse("start_time", input.start_time.required("start_time")?)?;
+        let end = times::parse("end_time", input.end_time.required("end_time")?)?;
+        let (start, end) = times::resolve(start, end, &zone)?;
+        let extra = extra(input.extra.optional("extra")?)?;
+        if extra.get("isAllDay") == Some(&Value::Bool(true)) {
+            check_all_day(&start, &end)?;
+        }
+        check_not_before(input)?;
+        input.dedup_key.optional("dedup_key")?;
+        Ok(Self {
+            transaction_id: input.transaction_id.required("transaction_id")?.to_owned(),
+            mailbox: mailbox(input, own_mailbox)?,
+            calendar_id: segment("calendar_id", input.calendar_id.optional_word("calendar_id")?)?,
+            subject: input.subject.optional("subject")?.map(str::to_owned),
+            body: body(input)?,
+            start,
+            end,
+            location: input.location.optional("location")?.map(str::to_owned),
+            attendees: attendees::parse(input.attendees.required("attendees")?)?,
+            extra,
+        })
+    }
+
+    /// Refuses a request of `bytes` bytes, naming the column that fills it.
+    ///
+    /// # Errors
+    /// More than [`MAX_REQUEST_BYTES`].
+    pub fn check_size(&self, bytes: usize) -> Result<(), InvalidJob> {
+        if bytes <= MAX_REQUEST_BYTES {
+            return Ok(());
+        }
+        let sizes = [
+            ("body", self.body.as_ref().map_or(0, |body| body.content.len())),
+            ("subject", self.subject.as_ref().map_or(0, String::len)),
+            ("location", self.location.as_ref().map_or(0, String::len)),
+            (
+                "attendees",
+                self.attendees.iter().map(|a| a.address.len() + a.name.as_ref().map_or(0, String::len)).sum(),
+            ),
+            ("extra", self.extra.iter().map(|(_, value)| value.to_string().len()).sum()),
+        ];
+        let (column, _) = sizes.into_iter().max_by_key(|(_, size)| *size).unwrap_or(("body", 0));
+        Err(InvalidJob::new(
+            column,
+            format!("makes the request {bytes} bytes long; Graph allows {MAX_REQUEST_BYTES} (4 MB); shorten it"),
+        ))
+    }
+}
+
+fn zone(name: Option<&str>) -> Result<Zone, InvalidJob> {
+    match name {
+        Some(name) if name.len() > MAX_ZONE_BYTES => {
+            Err(InvalidJob::new("time_zone", format!("is {} bytes long; no zone's name is", name.len())))
+        }
+        name => Ok(Zone::named(name.unwrap_or("UTC"))),
+    }
+}
+
+fn mailbox(input: &JobInput, own_mailbox: bool) -> Result<Option<String>, InvalidJob> {
+    let mailbox = segment("mailbox", input.mailbox.optional_word("mailbox")?)?;
+    if mailbox.is_none() && !own_mailbox {
+        return Err(InvalidJob::new(
+            "mailbox",
+            "is NULL and defaults.mailbox is not set; name a mailbox in the row or in agent.toml",
+        ));
+    }
+    // Blanks inside would also make one mailbox look like several to the limits it has.
+    if mailbox.as_ref().is_some_and(|mailbox| mailbox.contains(char::is_whitespace)) {
+        return Err(InvalidJob::new("mailbox", "contains a blank; no address or id does"));
+    }
+    if mailbox.as_ref().is_some_and(|mailbox| mailbox.chars().count() > 320) {
+        return Err(InvalidJob::new("mailbox", "is longer than 320 characters; no address is"));
+    }
+    Ok(mailbox)
+}
+
+/// One segment of a URL's path. Percent-encoding makes every text safe but these: a URL has no way to say them.
+fn segment(column: &'static str, text: Option<&str>) -> Result<Option<String>, InvalidJob> {
+    match text {
+        Some("." | "..") => Err(InvalidJob::new(column, "is no name but a relative path; give the id or address")),
+        Some(text) if text.len() > MAX_SEGMENT_BYTES => Err(InvalidJob::new(
+            column,
+            format!("is {} bytes long; no id or address is longer than {MAX_SEGMENT_BYTES}", text.len()),
+        )),
+        Some(text) if text.chars().any(char::is_control) => {
+            Err(InvalidJob::new(column, "contains a control character such as a line break; remove it"))
+        }
+        other => Ok(other.map(str::to_owned)),
+    }
+}
+
+fn body(input: &JobInput) -> Result<Option<Body>, InvalidJob> {
+    let word = input.body_type.optional("body_type")?.unwrap_or("text");
+    let kind = BodyType::parse(word)
+        .ok_or_else(|| InvalidJob::new("body_type", "is neither 'text' nor 'html'; write one of them, or NULL"))?;
+    Ok(input.body.optional("body")?.map(|content| Body { content: content.to_owned(), kind }))
+}
+
+fn extra(text: Option<&str>) -> Result<Map<String, Value>, InvalidJob> {
+    let Some(text) = text else { return Ok(Map::new()) };
+    let value: Value = serde_json::from_str(text)
+        .map_err(|error| InvalidJob::new("extra", format!("is not JSON ({error}); write one object")))?;
+    let Value::Object(extra) = value else {
+        return Err(InvalidJob::new("extra", "is not a JSON object; write {\"showAs\": \"busy\"} or NULL"));
+    };
+    for (property, column) in OWN_PROPERTIES {
+        if extra.keys().any(|key| key.eq_ignore_ascii_case(property)) {
+            let cure = match column {
+                "transaction_id" => "the agent sets it; leave it out".to_owned(),
+                column => format!("it belongs in the column {column}"),
+            };
+            return Err(InvalidJob::new("extra", format!("contains '{property}'; {cure}")));
+        }
+    }
+    if extra.get("singleValueExtendedProperties").is_some_and(|value| !value.is_array()) {
+        return Err(InvalidJob::new("extra", "has a 'singleValueExtendedProperties' that is not an array"));
+    }
+    Ok(extra)
+}
+
+/// Graph's rule for `isAllDay`: midnight to midnight in one zone, the end being the day after the last one.
+fn check_all_day(start: &EventTime, end: &EventTime) -> Result<(), InvalidJob> {
+    let cure = "an all-day event (extra.isAllDay) runs from midnight to the midnight after its last day";
+    for (column, time) in [("start_time", start), ("end_time", end)] {
+        if !time.is_midnight() {
+            return Err(InvalidJob::new(column, format!("is not midnight in the zone {}; {cure}", time.time_zone)));
+        }
+    }
+    if start.time_zone != end.time_zone {
+        return Err(InvalidJob::new("end_time", format!("is in another zone than start_time; {cure}")));
+    }
+    if start.date_time == end.date_time {
+        return Err(InvalidJob::new("end_time", format!("is the same midnight as start_time; {cure}")));
+    }
+    Ok(())
+}
+
+/// The due time was made from it by the database; here only what is no time at all is found.
+fn check_not_before(input: &JobInput) -> Result<(), InvalidJob> {
+    // The database does not see through white space beyond ASCII, and would have taken it for no time.
+    if input.not_before.optional("not_before")?.is_some_and(|text| !text.is_ascii()) {
+        return Err(InvalidJob::new("not_before", "is no time; write it like 2026-12-01T09:00:00Z"));
+    }
+    match input.not_before.optional_word("not_before")? {
+        Some(text) => times::parse("not_before", text).map(|_| ()),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "draft_tests.rs"]
+mod tests;

@@ -1,0 +1,169 @@
+//! Rows good and bad, as a producer would write them.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::job::{Cell, Defaults};
+
+fn row(change: impl FnOnce(&mut JobInput)) -> JobInput {
+    let mut input = JobInput {
+        start_time: "2026-12-01T09:00:00".into(),
+        end_time: "2026-12-01T10:00:00".into(),
+        mailbox: "ann@contoso.com".into(),
+        transaction_id: "7d9f6d5e-0000-4000-8000-000000000000".into(),
+        ..JobInput::default()
+    };
+    change(&mut input);
+    input
+}
+
+fn defaults() -> Defaults {
+    Defaults {
+        mailbox: Some("default@contoso.com".into()),
+        body_type: BodyType::Html,
+        time_zone: "Europe/Berlin".into(),
+        own_mailbox: false,
+    }
+}
+
+fn fault(change: impl FnOnce(&mut JobInput)) -> InvalidJob {
+    EventDraft::from_input(&row(change), false).unwrap_err()
+}
+
+#[test]
+fn a_row_with_everything_becomes_a_draft() {
+    let draft = EventDraft::from_input(
+        &row(|input| {
+            input.subject = "Review".into();
+            input.body = "<p>Agenda</p>".into();
+            input.body_type = "html".into();
+            input.location = "Room 1".into();
+            input.time_zone = "Europe/Berlin".into();
+            input.calendar_id = "AAMk".into();
+            input.attendees = r#"[{"name":"Ann","address":"ann@contoso.com","required":true}]"#.into();
+            input.extra = r#"{"showAs":"busy"}"#.into();
+            input.not_before = "2026-11-30 08:00".into();
+        }),
+        false,
+    )
+    .unwrap();
+    assert_eq!(draft.subject.as_deref(), Some("Review"));
+    assert_eq!(draft.body, Some(Body { content: "<p>Agenda</p>".into(), kind: BodyType::Html }));
+    assert_eq!(draft.start.time_zone, "Europe/Berlin");
+    assert_eq!(draft.attendees.len(), 1);
+    assert_eq!(draft.extra["showAs"], "busy");
+}
+
+#[test]
+fn null_is_nothing_and_empty_text_is_empty_text() {
+    let draft = EventDraft::from_input(&row(|_| {}), false).unwrap();
+    assert_eq!((draft.subject, draft.body, draft.location), (None, None, None));
+    let draft = EventDraft::from_input(&row(|input| input.subject = "".into()), false).unwrap();
+    assert_eq!(draft.subject.as_deref(), Some(""));
+}
+
+#[test]
+fn defaults_fill_only_what_is_null() {
+    let filled = row(|input| input.mailbox = Cell::Null).with_defaults(&defaults());
+    assert_eq!(filled.mailbox, "default@contoso.com".into());
+    assert_eq!(filled.body_type, "html".into());
+    assert_eq!(filled.time_zone, "Europe/Berlin".into());
+    let kept = row(|input| input.time_zone = "Asia/Tokyo".into()).with_defaults(&defaults());
+    assert_eq!((kept.mailbox, kept.time_zone), ("ann@contoso.com".into(), "Asia/Tokyo".into()));
+}
+
+#[test]
+fn instants_without_a_zone_are_sent_in_utc_also_after_the_defaults_are_frozen() {
+    let filled = row(|input| {
+        input.start_time = "2026-12-01T09:00:00Z".into();
+        input.end_time = "2026-12-01T11:00:00+01:00".into();
+    })
+    .with_defaults(&defaults());
+    let draft = EventDraft::from_input(&filled, false).unwrap();
+    assert_eq!((draft.start.date_time.as_str(), draft.start.time_zone.as_str()), ("2026-12-01T09:00:00", "UTC"));
+    assert_eq!(draft.end.date_time, "2026-12-01T10:00:00");
+    assert_eq!(filled.clone().with_defaults(&defaults()), filled);
+}
+
+#[test]
+fn cells_no_program_should_write_are_refused_by_name() {
+    for (cell, part) in [(Cell::Blob, "BLOB"), (Cell::NotUtf8, "UTF-8"), (Cell::TooLarge(10_000_000), "10000000 bytes")]
+    {
+        let error = fault(|input| input.subject = cell);
+        assert!(error.column == "subject" && error.fault.contains(part), "{error}");
+    }
+    assert_eq!(fault(|input| input.start_time = Cell::Null).column, "start_time");
+    assert_eq!(fault(|input| input.time_zone = " ".into()).column, "time_zone");
+}
+
+#[test]
+fn a_job_without_mailbox_needs_a_default_or_an_own_mailbox() {
+    let nobody = row(|input| input.mailbox = Cell::Null);
+    let error = EventDraft::from_input(&nobody, false).unwrap_err();
+    assert!(error.column == "mailbox" && error.fault.contains("defaults.mailbox"));
+    assert_eq!(EventDraft::from_input(&nobody, true).unwrap().mailbox, None);
+}
+
+#[test]
+fn mailbox_and_calendar_that_no_url_can_hold_are_refused() {
+    for bad in ["..", ".", "ann@contoso.com\r\nX: y"] {
+        assert_eq!(fault(|input| input.mailbox = bad.into()).column, "mailbox");
+        assert_eq!(fault(|input| input.calendar_id = bad.into()).column, "calendar_id");
+    }
+    for blank in ["ann@contoso.com\u{a0}", "\u{3000}ann@contoso.com", "ann @contoso.com"] {
+        assert_eq!(fault(|input| input.mailbox = blank.into()).column, "mailbox");
+    }
+    assert_eq!(fault(|input| input.calendar_id = "x".repeat(70_000).as_str().into()).column, "calendar_id");
+    assert_eq!(fault(|input| input.time_zone = "x".repeat(70_000).as_str().into()).column, "time_zone");
+    assert_eq!(fault(|input| input.mailbox = "x".repeat(321).as_str().into()).column, "mailbox");
+}
+
+#[test]
+fn extra_may_not_set_what_a_column_sets() {
+    for key in ["subject", "Body", "start", "end", "location", "ATTENDEES", "transactionId"] {
+        let error = fault(|input| input.extra = format!(r#"{{"{key}":1}}"#).as_str().into());
+        assert!(error.column == "extra" && error.fault.to_lowercase().contains(&key.to_lowercase()), "{error}");
+    }
+    assert!(fault(|input| input.extra = "[]".into()).fault.contains("not a JSON object"));
+    assert!(fault(|input| input.extra = "{".into()).fault.contains("not JSON"));
+    assert!(fault(|input| input.extra = "[".repeat(5000).as_str().into()).fault.contains("not JSON"));
+}
+
+#[test]
+fn an_all_day_event_runs_from_midnight_to_a_later_midnight() {
+    let day = |start: &str, end: &str| {
+        EventDraft::from_input(
+            &row(|input| {
+                input.start_time = start.into();
+                input.end_time = end.into();
+                input.time_zone = "Europe/Berlin".into();
+                input.extra = r#"{"isAllDay":true}"#.into();
+            }),
+            false,
+        )
+    };
+    assert!(day("2026-12-01 00:00", "2026-12-02 00:00").is_ok());
+    assert!(day("2026-11-30T23:00:00Z", "2026-12-01T23:00:00Z").is_ok());
+    assert_eq!(day("2026-12-01 09:00", "2026-12-02 00:00").unwrap_err().column, "start_time");
+    assert_eq!(day("2026-12-01 00:00", "2026-12-01 23:59:59").unwrap_err().column, "end_time");
+    assert_eq!(day("2026-12-01 00:00", "2026-12-01 00:00").unwrap_err().column, "end_time");
+}
+
+#[test]
+fn a_not_before_that_is_no_time_is_refused() {
+    assert_eq!(fault(|input| input.not_before = "soon".into()).column, "not_before");
+}
+
+#[test]
+fn a_request_too_large_names_the_column_that_fills_it() {
+    let draft = EventDraft::from_input(
+        &row(|input| {
+            input.body = "x".repeat(2000).as_str().into();
+            input.subject = "y".repeat(20).as_str().into();
+        }),
+        false,
+    )
+    .unwrap();
+    assert!(draft.check_size(MAX_REQUEST_BYTES).is_ok());
+    let error = draft.check_size(MAX_REQUEST_BYTES + 1).unwrap_err();
+    assert!(error.column == "body" && error.fault.contains("4 MB"));
+}

@@ -1,0 +1,122 @@
+//! What a producer writes: the input columns of one row, and the defaults that fill the ones left NULL.
+
+use super::{Cell, times};
+
+/// `body_type`, and `defaults.body_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyType {
+    /// Plain text.
+    Text,
+    /// HTML.
+    Html,
+}
+
+impl BodyType {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            BodyType::Text => "text",
+            BodyType::Html => "html",
+        }
+    }
+
+    /// The stored word, back.
+    pub fn parse(word: &str) -> Option<Self> {
+        match word {
+            "text" => Some(BodyType::Text),
+            "html" => Some(BodyType::Html),
+            _ => None,
+        }
+    }
+}
+
+/// What fills a NULL `mailbox`, `body_type` or `time_zone`. Written into the row at its first claim, so that a later
+/// change of the settings cannot change the bytes of a request that may already have left.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Defaults {
+    /// `defaults.mailbox`; none means the signed-in user's own (only with `auth.mode = "password"`).
+    pub mailbox: Option<String>,
+    /// `defaults.body_type`.
+    pub body_type: BodyType,
+    /// `defaults.time_zone`, for wall times.
+    pub time_zone: String,
+    /// Whether a job without mailbox may go to the signed-in user's own calendar (`/me`).
+    pub own_mailbox: bool,
+}
+
+/// The input columns of one row, as found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobInput {
+    /// `subject`.
+    pub subject: Cell,
+    /// `body`.
+    pub body: Cell,
+    /// `start_time`.
+    pub start_time: Cell,
+    /// `end_time`.
+    pub end_time: Cell,
+    /// `location`.
+    pub location: Cell,
+    /// `attendees`.
+    pub attendees: Cell,
+    /// `mailbox`.
+    pub mailbox: Cell,
+    /// `calendar_id`.
+    pub calendar_id: Cell,
+    /// `body_type`.
+    pub body_type: Cell,
+    /// `time_zone`.
+    pub time_zone: Cell,
+    /// `extra`.
+    pub extra: Cell,
+    /// `dedup_key`.
+    pub dedup_key: Cell,
+    /// `not_before`.
+    pub not_before: Cell,
+    /// `transaction_id`: the agent's column, but whoever inserts may set it.
+    pub transaction_id: Cell,
+}
+
+impl JobInput {
+    /// The same input with the defaults filled in, as the claim writes them into the row.
+    ///
+    /// Times that both carry an offset name instants, and instants of a row without a zone are sent in UTC; so the
+    /// default zone counts only where there is a wall time to read in it.
+    pub fn with_defaults(mut self, defaults: &Defaults) -> Self {
+        if self.mailbox == Cell::Null {
+            self.mailbox = defaults.mailbox.clone().into();
+        }
+        if self.body_type == Cell::Null {
+            self.body_type = defaults.body_type.as_str().into();
+        }
+        if self.time_zone == Cell::Null {
+            let instants = [&self.start_time, &self.end_time]
+                .iter()
+                .all(|cell| matches!(cell, Cell::Text(text) if times::has_offset(text)));
+            self.time_zone = if instants { "UTC" } else { defaults.time_zone.as_str() }.into();
+        }
+        self
+    }
+}
+
+impl Default for JobInput {
+    /// A row of which nothing is set but the column default of `attendees`.
+    fn default() -> Self {
+        Self {
+            subject: Cell::Null,
+            body: Cell::Null,
+            start_time: Cell::Null,
+            end_time: Cell::Null,
+            location: Cell::Null,
+            attendees: "[]".into(),
+            mailbox: Cell::Null,
+            calendar_id: Cell::Null,
+            body_type: Cell::Null,
+            time_zone: Cell::Null,
+            extra: Cell::Null,
+            dedup_key: Cell::Null,
+            not_before: Cell::Null,
+            transaction_id: Cell::Null,
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! What an attempt met. [`Outcome`] is fact, sorted by the reaction it calls for; what becomes of the job is decided
+//! by `policy`.
+
+use std::time::Duration;
+
+use super::InvalidJob;
+
+/// Graph's id of an event. Case-sensitive, about 150 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventId(pub String);
+
+/// `jobs.error_kind`: stable words other programs branch on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The row itself.
+    InvalidJob,
+    /// Graph refuses this event.
+    Rejected,
+    /// No such mailbox or calendar.
+    NotFound,
+    /// Permission.
+    Denied,
+    /// Too many requests.
+    Throttled,
+    /// Network, 5xx, timeout.
+    Unavailable,
+    /// Sign-in.
+    Auth,
+    /// Attempts or time used up.
+    Exhausted,
+    /// The transaction id belongs to another event.
+    DuplicateTransaction,
+}
+
+impl ErrorKind {
+    /// The stored word.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            ErrorKind::InvalidJob => "invalid_job",
+            ErrorKind::Rejected => "rejected",
+            ErrorKind::NotFound => "not_found",
+            ErrorKind::Denied => "denied",
+            ErrorKind::Throttled => "throttled",
+            ErrorKind::Unavailable => "unavailable",
+            ErrorKind::Auth => "auth",
+            ErrorKind::Exhausted => "exhausted",
+            ErrorKind::DuplicateTransaction => "duplicate_transaction",
+        }
+    }
+}
+
+/// What was said last about a job, by Graph or by the agent itself. Goes into the row and the attempt's history.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// HTTP status; none if no answer came.
+    pub status: Option<u16>,
+    /// The most specific `error.code`, or a word of the agent's own.
+    pub code: Option<String>,
+    /// In words. May repeat parts of the event, so it goes into the database and never into a log.
+    pub message: Option<String>,
+    /// Graph's id of the request, for Microsoft's support.
+    pub request_id: Option<String>,
+    /// The agent's id of the request.
+    pub client_request_id: Option<String>,
+}
+
+/// Why the whole agent must hold its sending. Not the fault of any job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hold {
+    /// `auth` or `unavailable`.
+    pub kind: ErrorKind,
+    /// `AADSTS7000215`, `no_connection`, …
+    pub code: String,
+    /// What it means and what to do. Safe to log.
+    pub hint: String,
+    /// How long at least; none leaves it to the gate's backoff.
+    pub wait: Option<Duration>,
+}
+
+/// What an attempt met. The rows of graph-facts 4.3, by reaction.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The event exists, created now or by an earlier request of this job.
+    Created(EventId),
+    /// The row can become no event. Nothing was sent.
+    Invalid(InvalidJob),
+    /// Graph will never take this event.
+    Refused(ErrorKind),
+    /// Graph will never take this event, but may have created it all the same (`ErrorInvalidRecipients`).
+    RefusedInDoubt,
+    /// The transaction id was used before; the event named here, if any, may be this job's.
+    Duplicate(Option<EventId>),
+    /// A refusal that does not bear Graph's marks: a proxy, a portal or a wrong address may have answered.
+    NotGraph,
+    /// Save conflict: no evidence either way.
+    Conflict,
+    /// 500, 502, 504: result unknown.
+    ServerFault,
+    /// 2xx whose body cannot be read: the event most likely exists.
+    ReplyDamaged,
+    /// Timeout or reset after the request was written: result unknown.
+    ReplyLost,
+    /// 503: the mailbox's store is away, for the time named if there is one.
+    MailboxAway(Option<Duration>),
+    /// More requests at once than the mailbox allows.
+    TooManyAtOnce(Option<Duration>),
+    /// The mailbox's budget is used up.
+    MailboxThrottled(Option<Duration>),
+    /// The application's or the tenant's budget is used up.
+    AppThrottled(Option<Duration>),
+    /// The mailbox cannot be written to now and a person must act: the job waits, looked at again after `recheck`.
+    /// With a `horizon` it fails after that time instead of the general one.
+    MailboxBlocked {
+        /// Kind recorded meanwhile.
+        kind: ErrorKind,
+        /// Time between two looks.
+        recheck: Duration,
+        /// Shorter time horizon of this case.
+        horizon: Option<Duration>,
+        /// An event may exist although the answer was a refusal (`ErrorAccountSuspend`).
+        in_doubt: bool,
+    },
+    /// There is no such mailbox: this job fails, and the mailbox rests for a moment.
+    NoMailbox,
+    /// The agent cannot send at all; a request may not even have left.
+    Held(Hold),
+    /// Nothing was sent: the agent is stopping, or the mailbox was told to rest a moment before.
+    NotStarted,
+    /// The agent is stopping and did not wait for the answer any longer.
+    Interrupted,
+}

@@ -1,0 +1,25 @@
+//! Exchange Event Sender: rows of a SQLite queue become events on Microsoft 365 calendars.
+//!
+//! **The promise.** Each inserted job ends as exactly one event with its EventID recorded, or as one explained failure:
+//! across crashes, lost replies, timeouts and throttling, as far as Exchange honours `transactionId` and the stamped
+//! marker can be looked up. Where neither can decide, the job stays in doubt and says so.
+//!
+//! | module | is |
+//! |---|---|
+//! | [`policy`] | what becomes of a job after what it met |
+//! | [`job`] | the domain |
+//! | [`retry_after`] | the header both of Microsoft's services answer with |
+//!
+//! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `policy` and
+//! `queue` import `job`; `graph` imports `job auth secret`; `auth` and `config` import `secret`; `graph`
+//! and `auth` share `retry_after`; `job`, `secret`, `exit`, `shutdown`, `telemetry`, `retry_after` and `sandbox` import
+//! nothing of ours. `queue` and `graph` never see each other. Only `worker`
+//! and `cli` ask the clock; everything else is told the time.
+
+pub mod exit;
+pub mod job;
+pub mod policy;
+pub mod retry_after;
+pub mod secret;
+pub mod shutdown;
+pub mod telemetry;

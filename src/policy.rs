@@ -1,0 +1,217 @@
+//! Retry policy: from what an attempt met to what becomes of the job and how long its mailbox rests.
+//!
+//! Pure: takes the time and the dice as arguments, touches nothing. It does not know the agent-wide gate (that is
+//! `worker`'s, which sees all mailboxes at once) and it never shortens a `Retry-After`.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::job::{ErrorKind, EventId, Job, Outcome};
+
+/// The longest time anything is put off, whatever a server says. Keeps sums inside the calendar.
+const FAR_OFF: Duration = Duration::from_secs(400 * 24 * 3600);
+/// Rest of a mailbox that does not exist. Short: only the jobs of a mistyped address wait for it.
+const NO_MAILBOX_REST: Duration = Duration::from_secs(10);
+/// Rest of a mailbox for which something else than Graph answered.
+const NOT_GRAPH_REST: Duration = Duration::from_secs(60);
+/// Too many requests at once clears as soon as one of them ends (graph-facts 4.2). Also the shortest rest after any
+/// throttling, so that a server that says "Retry-After: 0" is not asked in a circle.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+/// A mailbox throttled this often in a row, although each Retry-After was obeyed, is asked less and less often.
+const PATIENT_STRIKES: u32 = 4;
+
+/// `delivery.max_attempts`, `first_retry`, `longest_retry` and `give_up_after`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Attempts after which a job is exhausted.
+    pub max_attempts: u32,
+    /// Wait after the first failed attempt; doubles with each further one.
+    pub first_retry: Duration,
+    /// Longest wait of the backoff. A `Retry-After` may be longer and is obeyed.
+    pub longest_retry: Duration,
+    /// Time after the first failure at which a job is exhausted.
+    pub give_up_after: Duration,
+}
+
+/// What becomes of the job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Sent.
+    Complete(EventId),
+    /// Back to pending until then; the attempt is spent.
+    Retry(DateTime<Utc>),
+    /// Back to pending until then; the attempt is given back.
+    Snooze(DateTime<Utc>),
+    /// Failed for good.
+    Fail,
+}
+
+/// A mailbox must rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Nothing is sent to it before.
+    pub until: DateTime<Utc>,
+    /// Whether the mailbox refused the number of requests at once, so that its lane must narrow.
+    pub narrow: bool,
+}
+
+/// Everything decided about one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What becomes of the job.
+    pub disposition: Disposition,
+    /// Kind of the failure, none for a success or a job given back untouched.
+    pub kind: Option<ErrorKind>,
+    /// An event may exist that no answer has confirmed.
+    pub in_doubt: bool,
+    /// End of the job's time horizon from now on.
+    pub give_up_at: Option<DateTime<Utc>>,
+    /// The mailbox's rest, if it must have one.
+    pub rest: Option<Rest>,
+}
+
+/// How a failure that may pass is treated.
+struct Later {
+    kind: ErrorKind,
+    spends: bool,
+    doubtful: bool,
+    /// Until the job is tried again, at least as long as the mailbox rests.
+    wait: Duration,
+    horizon: Option<Duration>,
+    rest: Option<(Duration, Narrow)>,
+}
+
+/// Whether the mailbox refused the number of requests at once.
+type Narrow = bool;
+
+impl RetryPolicy {
+    /// Decides. `strikes`: pauses of this mailbox in a row before this one; `dice`: uniform in 0..1, spreads the
+    /// retries of jobs that failed together.
+    pub fn decide(&self, job: &Job, outcome: &Outcome, strikes: u32, now: DateTime<Utc>, dice: f64) -> Decision {
+        let spent = self.backoff(job.attempts, dice);
+        match outcome {
+            Outcome::Created(event_id) => Decision {
+                disposition: Disposition::Complete(event_id.clone()),
+                kind: None,
+                in_doubt: false,
+                give_up_at: job.give_up_at,
+                rest: None,
+            },
+            Outcome::Invalid(_) => fail(job, ErrorKind::InvalidJob, job.in_doubt),
+            Outcome::Refused(kind) => fail(job, *kind, job.in_doubt),
+            Outcome::RefusedInDoubt => fail(job, ErrorKind::Rejected, true),
+            Outcome::Duplicate(_) => fail(job, ErrorKind::DuplicateTransaction, job.in_doubt),
+            Outcome::NoMailbox => Decision {
+                rest: Some(Rest { until: after(now, NO_MAILBOX_REST), narrow: false }),
+                ..fail(job, ErrorKind::NotFound, job.in_doubt)
+            },
+            Outcome::Conflict | Outcome::ServerFault | Outcome::ReplyDamaged | Outcome::ReplyLost => {
+                self.later(job, now, Later::doubtful(ErrorKind::Unavailable, spent))
+            }
+            Outcome::NotGraph => self.later(
+                job,
+                now,
+                Later {
+                    spends: true,
+                    wait: spent.max(NOT_GRAPH_REST),
+                    ..Later::given_back(ErrorKind::Unavailable, NOT_GRAPH_REST, false)
+                },
+            ),
+            Outcome::MailboxAway(named) => {
+                let rest = named.unwrap_or(spent).max(SHORTEST_REST);
+                let away = Later::doubtful(ErrorKind::Unavailable, spent.max(rest));
+                self.later(job, now, Later { rest: Some((rest, false)), ..away })
+            }
+            Outcome::TooManyAtOnce(named) => {
+                let rest = named.unwrap_or_default().max(SHORTEST_REST);
+                self.later(job, now, Later::given_back(ErrorKind::Throttled, rest, true))
+            }
+            Outcome::MailboxThrottled(named) | Outcome::AppThrottled(named) => {
+                let rest = self.throttle_rest(*named, strikes, dice);
+                self.later(job, now, Later::given_back(ErrorKind::Throttled, rest, false))
+            }
+            Outcome::MailboxBlocked { kind, recheck, horizon, in_doubt } => self.later(
+                job,
+                now,
+                Later { horizon: *horizon, doubtful: *in_doubt, ..Later::given_back(*kind, *recheck, false) },
+            ),
+            // Neither attempts nor time are counted while the agent itself cannot send.
+            Outcome::Held(hold) => given_back(job, now, Some(hold.kind), job.in_doubt),
+            Outcome::NotStarted => given_back(job, now, None, job.in_doubt),
+            Outcome::Interrupted => given_back(job, now, Some(ErrorKind::Unavailable), true),
+        }
+    }
+
+    /// Wait after `failures` failures before this one: doubling from `first_retry`, at most `longest_retry`, give or
+    /// take a fifth.
+    pub fn backoff(&self, failures: u32, dice: f64) -> Duration {
+        let doubled = self.first_retry.saturating_mul(2u32.saturating_pow(failures.min(31)));
+        doubled.min(self.longest_retry).mul_f64(0.8 + 0.4 * dice.clamp(0.0, 1.0))
+    }
+
+    /// The time the server names; if it names none, or keeps refusing although it was obeyed, the backoff.
+    fn throttle_rest(&self, named: Option<Duration>, strikes: u32, dice: f64) -> Duration {
+        let own = match named {
+            None => self.backoff(strikes, dice),
+            Some(_) if strikes >= PATIENT_STRIKES => self.backoff(strikes - PATIENT_STRIKES, dice),
+            Some(_) => SHORTEST_REST,
+        };
+        named.unwrap_or_default().max(own)
+    }
+
+    fn later(&self, job: &Job, now: DateTime<Utc>, later: Later) -> Decision {
+        let in_doubt = job.in_doubt || later.doubtful;
+        let give_up_at = job.give_up_at.unwrap_or_else(|| after(now, self.give_up_after));
+        let first_failure = before(give_up_at, self.give_up_after);
+        let deadline = later.horizon.map_or(give_up_at, |horizon| give_up_at.min(after(first_failure, horizon)));
+        let due = after(now, later.wait);
+        let rest = later.rest.map(|(rest, narrow)| Rest { until: after(now, rest), narrow });
+        let attempts_used_up = later.spends && job.attempts.saturating_add(1) >= self.max_attempts;
+        // A mailbox's rest is a floor, so a job whose next chance lies past its deadline has none. The backoff is the
+        // agent's own, so the last attempt is moved up to the deadline instead.
+        let floor = rest.as_ref().map_or(now, |rest| rest.until);
+        if attempts_used_up || deadline <= now || floor > deadline {
+            let kind = if later.horizon.is_some() { later.kind } else { ErrorKind::Exhausted };
+            return Decision { rest, give_up_at: Some(give_up_at), ..fail(job, kind, in_doubt) };
+        }
+        let due = due.min(deadline).max(floor);
+        let disposition = if later.spends { Disposition::Retry(due) } else { Disposition::Snooze(due) };
+        Decision { disposition, kind: Some(later.kind), in_doubt, give_up_at: Some(give_up_at), rest }
+    }
+}
+
+impl Later {
+    fn doubtful(kind: ErrorKind, wait: Duration) -> Self {
+        Self { kind, spends: true, doubtful: true, wait, horizon: None, rest: None }
+    }
+
+    fn given_back(kind: ErrorKind, rest: Duration, narrow: Narrow) -> Self {
+        Self { kind, spends: false, doubtful: false, wait: rest, horizon: None, rest: Some((rest, narrow)) }
+    }
+}
+
+fn fail(job: &Job, kind: ErrorKind, in_doubt: bool) -> Decision {
+    Decision { disposition: Disposition::Fail, kind: Some(kind), in_doubt, give_up_at: job.give_up_at, rest: None }
+}
+
+fn given_back(job: &Job, now: DateTime<Utc>, kind: Option<ErrorKind>, in_doubt: bool) -> Decision {
+    Decision { disposition: Disposition::Snooze(now), kind, in_doubt, give_up_at: job.give_up_at, rest: None }
+}
+
+/// `time` plus `wait`, never past the calendar's end.
+fn after(time: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    delta(wait).and_then(|delta| time.checked_add_signed(delta)).unwrap_or(time)
+}
+
+fn before(time: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    delta(wait).and_then(|delta| time.checked_sub_signed(delta)).unwrap_or(time)
+}
+
+fn delta(wait: Duration) -> Option<TimeDelta> {
+    TimeDelta::from_std(wait.min(FAR_OFF)).ok()
+}
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;

@@ -1,0 +1,242 @@
+//! The policy by example and by property.
+#![allow(clippy::unwrap_used)]
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::job::{Hold, InvalidJob, JobId, JobInput};
+
+fn policy() -> RetryPolicy {
+    RetryPolicy {
+        max_attempts: 12,
+        first_retry: Duration::from_secs(5),
+        longest_retry: Duration::from_secs(900),
+        give_up_after: Duration::from_secs(72 * 3600),
+    }
+}
+
+fn job(attempts: u32) -> Job {
+    Job { id: JobId(1), claim: 1, attempts, in_doubt: false, give_up_at: None, input: JobInput::default() }
+}
+
+fn now() -> DateTime<Utc> {
+    "2026-12-01T09:00:00Z".parse().unwrap()
+}
+
+fn decide(job: &Job, outcome: &Outcome) -> Decision {
+    policy().decide(job, outcome, 0, now(), 0.5)
+}
+
+fn blocked(horizon: Option<Duration>) -> Outcome {
+    Outcome::MailboxBlocked { kind: ErrorKind::NotFound, recheck: Duration::from_secs(300), horizon, in_doubt: false }
+}
+
+fn held() -> Outcome {
+    Outcome::Held(Hold { kind: ErrorKind::Auth, code: "AADSTS7000222".into(), hint: String::new(), wait: None })
+}
+
+fn in_secs(seconds: i64) -> DateTime<Utc> {
+    now() + TimeDelta::seconds(seconds)
+}
+
+#[test]
+fn a_created_event_ends_the_doubt() {
+    let mut doubtful = job(3);
+    doubtful.in_doubt = true;
+    let decision = decide(&doubtful, &Outcome::Created(EventId("AAMk".into())));
+    assert_eq!(decision.disposition, Disposition::Complete(EventId("AAMk".into())));
+    assert!(!decision.in_doubt);
+}
+
+#[test]
+fn the_backoff_doubles_up_to_the_longest_and_spreads_by_a_fifth() {
+    let waits: Vec<u64> = (0..12).map(|n| policy().backoff(n, 0.5).as_secs()).collect();
+    assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 900, 900, 900, 900]);
+    assert_eq!(policy().backoff(0, 0.0), Duration::from_secs(4));
+    assert_eq!(policy().backoff(0, 1.0), Duration::from_secs(6));
+}
+
+#[test]
+fn an_unclear_answer_spends_an_attempt_and_leaves_the_job_in_doubt() {
+    for outcome in [Outcome::ServerFault, Outcome::ReplyLost, Outcome::ReplyDamaged, Outcome::Conflict] {
+        let decision = decide(&job(1), &outcome);
+        assert_eq!(decision.disposition, Disposition::Retry(in_secs(10)), "{outcome:?}");
+        assert!(decision.in_doubt);
+        assert_eq!(decision.rest, None);
+    }
+}
+
+#[test]
+fn an_absent_mailbox_store_rests_the_mailbox_for_the_time_named() {
+    let decision = decide(&job(0), &Outcome::MailboxAway(Some(Duration::from_secs(120))));
+    assert_eq!(decision.disposition, Disposition::Retry(in_secs(120)));
+    assert_eq!(decision.rest, Some(Rest { until: in_secs(120), narrow: false }));
+}
+
+#[test]
+fn throttling_rests_the_mailbox_and_spends_nothing() {
+    let decision = decide(&job(11), &Outcome::MailboxThrottled(Some(Duration::from_millis(2128))));
+    let until = now() + TimeDelta::milliseconds(2128);
+    assert_eq!(decision.disposition, Disposition::Snooze(until));
+    assert_eq!(decision.rest, Some(Rest { until, narrow: false }));
+    assert_eq!(decision.kind, Some(ErrorKind::Throttled));
+    assert!(!decision.in_doubt);
+}
+
+#[test]
+fn throttling_without_a_time_backs_off_by_the_mailboxs_strikes() {
+    let decision = policy().decide(&job(0), &Outcome::AppThrottled(None), 3, now(), 0.5);
+    assert_eq!(decision.disposition, Disposition::Snooze(in_secs(40)));
+}
+
+#[test]
+fn a_server_that_says_zero_or_keeps_refusing_is_asked_less_and_less_often() {
+    let rest = |named: u64, strikes: u32| {
+        let outcome = Outcome::MailboxThrottled(Some(Duration::from_secs(named)));
+        (policy().decide(&job(0), &outcome, strikes, now(), 0.5).rest.unwrap().until - now()).num_seconds()
+    };
+    assert_eq!([rest(0, 0), rest(2, 3), rest(2, 4), rest(2, 6), rest(90, 6)], [1, 2, 5, 20, 90]);
+}
+
+#[test]
+fn a_503_without_patience_does_not_use_up_the_attempts_in_a_moment() {
+    let decision = decide(&job(3), &Outcome::MailboxAway(Some(Duration::ZERO)));
+    assert_eq!(decision.disposition, Disposition::Retry(in_secs(40)));
+    assert_eq!(decision.rest, Some(Rest { until: in_secs(1), narrow: false }));
+}
+
+#[test]
+fn too_many_at_once_narrows_the_lane_for_at_least_a_second() {
+    let decision = decide(&job(0), &Outcome::TooManyAtOnce(None));
+    assert_eq!(decision.rest, Some(Rest { until: in_secs(1), narrow: true }));
+}
+
+#[test]
+fn a_long_retry_after_is_not_shortened() {
+    let day = Duration::from_secs(24 * 3600);
+    assert_eq!(
+        decide(&job(0), &Outcome::MailboxThrottled(Some(day))).disposition,
+        Disposition::Snooze(in_secs(86_400))
+    );
+}
+
+#[test]
+fn a_retry_after_past_the_horizon_ends_the_job_and_still_rests_the_mailbox() {
+    let week = Duration::from_secs(7 * 24 * 3600);
+    let decision = decide(&job(0), &Outcome::MailboxThrottled(Some(week)));
+    assert_eq!((decision.disposition, decision.kind), (Disposition::Fail, Some(ErrorKind::Exhausted)));
+    assert_eq!(decision.rest, Some(Rest { until: in_secs(7 * 86_400), narrow: false }));
+}
+
+#[test]
+fn the_last_attempt_exhausts_the_job() {
+    let decision = decide(&job(11), &Outcome::ServerFault);
+    assert_eq!((decision.disposition, decision.kind), (Disposition::Fail, Some(ErrorKind::Exhausted)));
+    assert!(decision.in_doubt);
+}
+
+#[test]
+fn the_horizon_counts_from_the_first_failure_and_gets_one_last_attempt() {
+    let first = decide(&job(0), &Outcome::ServerFault);
+    assert_eq!(first.give_up_at, Some(in_secs(72 * 3600)));
+    let mut late = job(1);
+    late.give_up_at = Some(in_secs(3));
+    assert_eq!(decide(&late, &Outcome::ServerFault).disposition, Disposition::Retry(in_secs(3)));
+    late.give_up_at = Some(now());
+    assert_eq!(decide(&late, &Outcome::ServerFault).kind, Some(ErrorKind::Exhausted));
+}
+
+#[test]
+fn a_blocked_mailbox_with_its_own_horizon_fails_under_its_own_name() {
+    let hour = Duration::from_secs(3600);
+    let first = decide(&job(0), &blocked(Some(hour)));
+    assert_eq!(first.disposition, Disposition::Snooze(in_secs(300)));
+    let mut late = job(0);
+    late.give_up_at = Some(in_secs(71 * 3600 - 1));
+    let decision = decide(&late, &blocked(Some(hour)));
+    assert_eq!((decision.disposition, decision.kind), (Disposition::Fail, Some(ErrorKind::NotFound)));
+}
+
+#[test]
+fn trouble_of_the_agent_costs_the_job_neither_attempt_nor_time() {
+    let mut old = job(11);
+    old.give_up_at = Some(in_secs(-1));
+    for outcome in [held(), Outcome::NotStarted, Outcome::Interrupted] {
+        let decision = decide(&old, &outcome);
+        assert_eq!(decision.disposition, Disposition::Snooze(now()), "{outcome:?}");
+        assert_eq!(decision.in_doubt, outcome == Outcome::Interrupted);
+    }
+}
+
+#[test]
+fn refusals_fail_at_once() {
+    for (outcome, kind, in_doubt) in [
+        (Outcome::Refused(ErrorKind::Rejected), ErrorKind::Rejected, false),
+        (Outcome::RefusedInDoubt, ErrorKind::Rejected, true),
+        (Outcome::Duplicate(None), ErrorKind::DuplicateTransaction, false),
+        (Outcome::NoMailbox, ErrorKind::NotFound, false),
+        (Outcome::Invalid(InvalidJob::new("subject", "is a BLOB")), ErrorKind::InvalidJob, false),
+    ] {
+        let decision = decide(&job(0), &outcome);
+        assert_eq!((decision.disposition, decision.kind, decision.in_doubt), (Disposition::Fail, Some(kind), in_doubt));
+    }
+}
+
+fn any_outcome() -> impl Strategy<Value = Outcome> {
+    let named = proptest::option::of((0u64..u64::MAX).prop_map(Duration::from_millis));
+    prop_oneof![
+        Just(Outcome::ServerFault),
+        Just(Outcome::ReplyLost),
+        Just(Outcome::NotGraph),
+        Just(Outcome::RefusedInDoubt),
+        Just(held()),
+        named.clone().prop_map(Outcome::MailboxAway),
+        named.clone().prop_map(Outcome::TooManyAtOnce),
+        named.clone().prop_map(Outcome::MailboxThrottled),
+        named.prop_map(blocked),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_due_in_the_past_nor_before_the_mailbox_may_be_asked_again(
+        outcome in any_outcome(), attempts in 0u32..20, strikes in 0u32..100, dice in 0.0f64..1.0,
+        deadline in proptest::option::of(-1000i64..1_000_000),
+    ) {
+        let mut job = job(attempts);
+        job.give_up_at = deadline.map(in_secs);
+        let decision = policy().decide(&job, &outcome, strikes, now(), dice);
+        if let Disposition::Retry(due) | Disposition::Snooze(due) = decision.disposition {
+            prop_assert!(due >= now());
+            if let Some(rest) = &decision.rest {
+                prop_assert!(due >= rest.until);
+            }
+        }
+    }
+
+    #[test]
+    fn doubt_once_there_is_never_dropped_by_a_failure(outcome in any_outcome(), attempts in 0u32..20) {
+        let mut job = job(attempts);
+        job.in_doubt = true;
+        prop_assert!(policy().decide(&job, &outcome, 0, now(), 0.5).in_doubt);
+    }
+
+    #[test]
+    fn a_server_that_never_recovers_ends_every_job(dice in 0.0f64..1.0, spends in any::<bool>()) {
+        let outcome = if spends { Outcome::ServerFault } else { Outcome::MailboxThrottled(None) };
+        let (mut job, mut time, mut rounds) = (job(0), now(), 0u32);
+        loop {
+            let decision = policy().decide(&job, &outcome, rounds, time, dice);
+            job.give_up_at = decision.give_up_at;
+            match decision.disposition {
+                Disposition::Retry(due) => { job.attempts += 1; time = due; }
+                Disposition::Snooze(due) => time = due,
+                Disposition::Fail => break,
+                Disposition::Complete(_) => prop_assert!(false),
+            }
+            rounds += 1;
+            prop_assert!(rounds < 1000);
+        }
+        prop_assert!(time - now() <= TimeDelta::hours(73));
+    }
+}

@@ -1,0 +1,43 @@
+//! Tracing set-up: which lines are written, in which form, where to. Knows none of the lines.
+
+use tracing::Level;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// One flat JSON object per line.
+    Json,
+    /// For people, in colour or not.
+    Text {
+        /// Colour.
+        colour: bool,
+    },
+}
+
+/// The program's own lines from `level` on. Of the libraries only warnings: at lower levels they log what they send
+/// and receive, and that is nobody's business.
+pub fn start(form: Form, level: Level, writer: BoxMakeWriter) {
+    let base = tracing_subscriber::fmt::layer().with_target(false).with_writer(writer);
+    let layer = match form {
+        Form::Json => base.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),
+        Form::Text { colour } => base.with_ansi(colour).boxed(),
+    };
+    start_with(layer, level);
+}
+
+/// The same filter over another layer.
+pub fn start_with<L>(layer: L, level: Level)
+where
+    L: Layer<tracing_subscriber::Registry> + Send + Sync,
+{
+    let filter = Targets::new()
+        .with_target("event_sender", LevelFilter::from_level(level))
+        .with_default(LevelFilter::WARN.min(LevelFilter::from_level(level)));
+    // A second start in one process (tests) keeps the first one's.
+    let _ = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+}
