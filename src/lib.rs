@@ -6,6 +6,8 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | [`graph`] | the calendar calls of Microsoft Graph |
+//! | [`auth`] | sign-in and the token every request takes |
 //! | [`policy`] | what becomes of a job after what it met |
 //! | [`job`] | the domain |
 //! | [`retry_after`] | the header both of Microsoft's services answer with |
@@ -16,7 +18,9 @@
 //! nothing of ours. `queue` and `graph` never see each other. Only `worker`
 //! and `cli` ask the clock; everything else is told the time.
 
+pub mod auth;
 pub mod exit;
+pub mod graph;
 pub mod job;
 pub mod policy;
 pub mod retry_after;

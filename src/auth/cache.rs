@@ -1,0 +1,175 @@
+//! The token every request takes: one request per lifetime however many jobs wait, one refresher at a time, renewed
+//! early while the old token still serves, and never the same refused request twice in a row.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::entra::Fresh;
+use super::{Patience, TokenEndpoint, TokenRefusal};
+use crate::secret::Secret;
+
+/// A token with less than this left is as good as expired (MSAL's rule, graph-facts 5.3).
+const MARGIN: Duration = Duration::from_secs(300);
+/// Shortest wait after a refusal a person must mend; MSAL blocks the same request for as long.
+const REFUSED_WAIT: Duration = Duration::from_secs(60);
+/// Longest wait after refusals in a row.
+const LONGEST_REFUSED_WAIT: Duration = Duration::from_secs(15 * 60);
+/// First and longest wait after trouble that passes by itself.
+const TRANSIENT_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_TRANSIENT_WAIT: Duration = Duration::from_secs(60);
+
+/// A token in use.
+#[derive(Clone)]
+struct Held {
+    token: Arc<Secret>,
+    /// Serves until here.
+    expires: Instant,
+    /// Renewed from here on, or after a failed early renewal, when that may be tried again.
+    renew: Instant,
+}
+
+/// A refusal and the time before which the same request is not sent again.
+#[derive(Clone)]
+struct Blocked {
+    refusal: TokenRefusal,
+    until: Instant,
+}
+
+#[derive(Default)]
+struct State {
+    held: Option<Held>,
+    blocked: Option<Blocked>,
+    refusals: u32,
+    /// Claims of a challenge, to be answered by the next request.
+    claims: Option<String>,
+}
+
+/// Shared by everything that sends.
+pub struct TokenCache {
+    endpoint: TokenEndpoint,
+    state: Mutex<State>,
+    refresher: AsyncMutex<()>,
+}
+
+impl TokenCache {
+    /// An empty cache.
+    pub fn new(endpoint: TokenEndpoint) -> Self {
+        Self { endpoint, state: Mutex::default(), refresher: AsyncMutex::new(()) }
+    }
+
+    /// A token that serves at `now`.
+    ///
+    /// # Errors
+    /// The refusal, with the time still to wait in `retry_after`. Within that time no request is made.
+    pub async fn get(&self, now: Instant) -> Result<Arc<Secret>, TokenRefusal> {
+        let held = self.state().held.clone();
+        if let Some(held) = held.filter(|held| now < held.expires) {
+            if now < held.renew {
+                return Ok(held.token);
+            }
+            // Renewal is due: one caller does it, the others go on with the old token.
+            let Ok(_turn) = self.refresher.try_lock() else { return Ok(held.token) };
+            // The one before may have just done it.
+            if let Some(renewed) = self.state().held.clone().filter(|held| now < held.renew) {
+                return Ok(renewed.token);
+            }
+            return Ok(self.renew(now).await.unwrap_or(held.token));
+        }
+        let _turn = self.refresher.lock().await;
+        // Somebody else may have brought a token, or a refusal, while this caller waited for its turn.
+        match self.known(now) {
+            Some(answer) => answer,
+            None => self.renew(now).await,
+        }
+    }
+
+    /// Drops `rejected` if it is still the one in use, so that the next `get` asks for a new one. `claims` are those
+    /// of the challenge that came with the rejection.
+    pub fn reject(&self, rejected: &Secret, claims: Option<String>) {
+        let mut state = self.state();
+        if state.held.as_ref().is_some_and(|held| *held.token == *rejected) {
+            state.held = None;
+            state.claims = claims;
+        }
+    }
+
+    /// What is known without a request: a token that serves, or a refusal still to be waited out.
+    fn known(&self, now: Instant) -> Option<Result<Arc<Secret>, TokenRefusal>> {
+        let state = self.state();
+        if let Some(held) = state.held.as_ref().filter(|held| now < held.expires) {
+            return Some(Ok(held.token.clone()));
+        }
+        let blocked = state.blocked.as_ref().filter(|blocked| now < blocked.until)?;
+        Some(Err(TokenRefusal { retry_after: Some(blocked.until - now), ..blocked.refusal.clone() }))
+    }
+
+    /// Must be called by the one refresher.
+    async fn renew(&self, now: Instant) -> Result<Arc<Secret>, TokenRefusal> {
+        let claims = self.state().claims.clone();
+        let answer = self.endpoint.ask(claims.as_deref()).await;
+        let mut state = self.state();
+        match answer {
+            Ok(fresh) => {
+                let held = Held::from_fresh(fresh, now);
+                tracing::info!(
+                    duration_ms = u64::try_from(now.elapsed().as_millis()).unwrap_or(u64::MAX),
+                    expires_in_s = held.expires.saturating_duration_since(now).as_secs(),
+                    "token acquired"
+                );
+                let token = held.token.clone();
+                *state = State { held: Some(held), ..State::default() };
+                Ok(token)
+            }
+            Err(refusal) => {
+                state.refusals = state.refusals.saturating_add(1);
+                let wait = wait(&refusal, state.refusals);
+                let until = now + now.elapsed() + wait;
+                if let Some(held) = &mut state.held {
+                    held.renew = until;
+                }
+                state.blocked = Some(Blocked { refusal: refusal.clone(), until });
+                Err(TokenRefusal { retry_after: Some(wait), ..refusal })
+            }
+        }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        // The state is replaced as a whole; a panic elsewhere leaves nothing half-written in it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Held {
+    /// Lifetimes count from before the request, so the margin errs on the safe side.
+    fn from_fresh(fresh: Fresh, asked: Instant) -> Self {
+        let lifetime = fresh.expires_in;
+        // Half of a short lifetime is all that may be kept in reserve.
+        let margin = MARGIN.min(lifetime / 2);
+        let renew =
+            fresh.refresh_in.filter(|early| *early < lifetime).unwrap_or(lifetime - margin).min(lifetime - margin);
+        // A server that says "renew at once" is not asked for every job.
+        let renew = renew.max(lifetime / 10);
+        // The last moments are not used: a request must not arrive with a token that dies on the way.
+        let reserve = Duration::from_secs(30).min(lifetime / 10);
+        Self { token: Arc::new(fresh.access_token), expires: asked + (lifetime - reserve), renew: asked + renew }
+    }
+}
+
+/// How long the same request rests after its `refusals`-th refusal in a row.
+fn wait(refusal: &TokenRefusal, refusals: u32) -> Duration {
+    let doubled = |first: Duration, longest: Duration| {
+        first.saturating_mul(2u32.saturating_pow(refusals.saturating_sub(1).min(16))).min(longest)
+    };
+    let own = match refusal.patience {
+        Patience::Transient => doubled(TRANSIENT_WAIT, LONGEST_TRANSIENT_WAIT),
+        Patience::Refused => doubled(REFUSED_WAIT, LONGEST_REFUSED_WAIT),
+        Patience::AtLeast(least) => least,
+    };
+    own.max(refusal.retry_after.unwrap_or_default())
+}
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

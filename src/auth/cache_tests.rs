@@ -1,0 +1,136 @@
+//! The cache against a token endpoint of a few lines, time passed in by hand.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use super::*;
+use crate::auth::{Credentials, SignIn};
+
+/// Answers every request with `status` and the body `answer` makes of the request's number; counts them.
+async fn endpoint(status: u16, answer: fn(usize) -> String) -> (TokenCache, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let instance = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut seen = Vec::new();
+            while !seen.ends_with(b"end") {
+                let mut chunk = [0; 4096];
+                match stream.read(&mut chunk).await {
+                    Ok(0) | Err(_) => break,
+                    Ok(n) => seen.extend_from_slice(&chunk[..n]),
+                }
+            }
+            let body = answer(count.fetch_add(1, Ordering::SeqCst));
+            let head = format!("HTTP/1.1 {status} X\r\nconnection: close\r\ncontent-length: {}\r\n\r\n", body.len());
+            stream.write_all(format!("{head}{body}").as_bytes()).await.unwrap();
+        }
+    });
+    let sign_in = SignIn {
+        instance,
+        tenant: "t".into(),
+        client_id: "c".into(),
+        resource: "r".into(),
+        credentials: Credentials::ClientSecret(Secret::new("end".into())),
+    };
+    (TokenCache::new(TokenEndpoint::new(reqwest::Client::new(), sign_in)), asked)
+}
+
+fn granted(n: usize) -> String {
+    format!(r#"{{"access_token":"token{n}","expires_in":3600}}"#)
+}
+
+fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+#[tokio::test]
+async fn a_hundred_waiting_jobs_cost_one_request() {
+    let (cache, asked) = endpoint(200, granted).await;
+    let (cache, now) = (Arc::new(cache), Instant::now());
+    let tasks: Vec<_> = (0..100)
+        .map(|_| {
+            let cache = cache.clone();
+            tokio::spawn(async move { cache.get(now).await.unwrap() })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap().expose(), "token0");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_token_is_renewed_five_minutes_before_its_end_and_serves_till_then() {
+    let (cache, asked) = endpoint(200, granted).await;
+    let start = Instant::now();
+    cache.get(start).await.unwrap();
+    assert_eq!(cache.get(start + secs(3299)).await.unwrap().expose(), "token0");
+    assert_eq!(cache.get(start + secs(3301)).await.unwrap().expose(), "token1");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn refresh_in_is_obeyed_and_short_lifetimes_are_scaled() {
+    let (cache, _) =
+        endpoint(200, |n| format!(r#"{{"access_token":"t{n}","expires_in":"86400","refresh_in":43200}}"#)).await;
+    let start = Instant::now();
+    cache.get(start).await.unwrap();
+    assert_eq!(cache.get(start + secs(43_199)).await.unwrap().expose(), "t0");
+    assert_eq!(cache.get(start + secs(43_201)).await.unwrap().expose(), "t1");
+    let (cache, _) = endpoint(200, |n| format!(r#"{{"access_token":"t{n}","expires_in":60}}"#)).await;
+    cache.get(start).await.unwrap();
+    assert_eq!(cache.get(start + secs(29)).await.unwrap().expose(), "t0");
+    assert_eq!(cache.get(start + secs(31)).await.unwrap().expose(), "t1");
+}
+
+#[tokio::test]
+async fn a_failed_early_renewal_leaves_the_old_token_serving_and_waits_before_the_next() {
+    let (cache, asked) = endpoint(200, |n| if n == 0 { granted(0) } else { "{}".into() }).await;
+    let start = Instant::now();
+    cache.get(start).await.unwrap();
+    for second in 3400..3410 {
+        assert_eq!(cache.get(start + secs(second)).await.unwrap().expose(), "token0");
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_refused_request_is_not_repeated_for_a_minute() {
+    let (cache, asked) = endpoint(401, |_| r#"{"error":"invalid_client","error_codes":[7000215]}"#.into()).await;
+    let start = Instant::now();
+    for second in [0, 1, 30, 59] {
+        let refusal = cache.get(start + secs(second)).await.err().unwrap();
+        assert_eq!(refusal.code, "AADSTS7000215");
+        assert!(refusal.retry_after.unwrap() <= secs(61));
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    cache.get(start + secs(70)).await.err().unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn a_locked_account_is_left_alone_for_a_quarter_of_an_hour() {
+    let (cache, asked) = endpoint(400, |_| r#"{"error":"invalid_grant","error_codes":[50053]}"#.into()).await;
+    let start = Instant::now();
+    cache.get(start).await.err().unwrap();
+    cache.get(start + secs(890)).await.err().unwrap();
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_rejected_token_is_dropped_once_however_many_requests_met_the_rejection() {
+    let (cache, asked) = endpoint(200, granted).await;
+    let now = Instant::now();
+    let old = cache.get(now).await.unwrap();
+    cache.reject(&old, None);
+    assert_eq!(cache.get(now).await.unwrap().expose(), "token1");
+    cache.reject(&old, None);
+    assert_eq!(cache.get(now).await.unwrap().expose(), "token1");
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}

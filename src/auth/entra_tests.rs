@@ -1,0 +1,85 @@
+//! Answers of the token endpoint, as documented and as seen.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn refused(number: u32) -> TokenRefusal {
+    let body = format!(
+        r#"{{"error":"invalid_client","error_description":"AADSTS{number}: text with a trace","error_codes":[{number}]}}"#
+    );
+    refusal(401, body.as_bytes(), None)
+}
+
+#[test]
+fn lifetimes_are_read_as_numbers_as_text_and_when_missing() {
+    for (fields, lifetime) in [
+        (r#","expires_in":3599"#, 3599),
+        (r#","expires_in":"3599""#, 3599),
+        ("", 3600),
+        (r#","expires_in":"soon""#, 3600),
+        (r#","expires_in":-5"#, 3600),
+        (r#","expires_in":1e300"#, 3600),
+    ] {
+        let fresh = token(format!(r#"{{"token_type":"Bearer","access_token":"abc"{fields}}}"#).as_bytes()).unwrap();
+        assert_eq!(fresh.expires_in.as_secs(), lifetime, "{fields}");
+    }
+    let fresh = token(br#"{"access_token":"abc","expires_in":7200,"refresh_in":"3600"}"#).unwrap();
+    assert_eq!(fresh.refresh_in, Some(Duration::from_secs(3600)));
+}
+
+#[test]
+fn an_answer_without_a_usable_token_is_none() {
+    for body in ["", "<html>", "{}", r#"{"access_token":""}"#, r#"{"access_token":"a\r\nb"}"#, r#"{"access_token":5}"#]
+    {
+        assert!(token(body.as_bytes()).is_none(), "{body}");
+    }
+}
+
+#[test]
+fn a_refusal_carries_number_and_advice_but_nothing_the_server_wrote() {
+    let refusal = refused(7_000_222);
+    assert_eq!(refusal.code, "AADSTS7000222");
+    assert!(refusal.sentence.contains("expired") && !refusal.sentence.contains("trace"));
+    assert_eq!(refusal.patience, Patience::Refused);
+    assert_eq!(refused(50_053).patience, Patience::AtLeast(Duration::from_secs(900)));
+    assert_eq!(refused(50_196).patience, Patience::AtLeast(Duration::from_secs(300)));
+    assert_eq!(refused(90_033).patience, Patience::Transient);
+}
+
+#[test]
+fn the_number_is_found_in_the_description_when_the_list_is_missing() {
+    let refusal = refusal(400, br#"{"error":"invalid_grant","error_description":"AADSTS50126: Error"}"#, None);
+    assert_eq!(refusal.code, "AADSTS50126");
+}
+
+#[test]
+fn every_number_of_the_fact_sheet_has_advice_of_its_own() {
+    for number in [
+        7000215, 7000222, 700027, 700024, 50012, 500133, 700016, 700011, 7000229, 7000112, 70001, 90002, 50059, 90019,
+        900382, 900432, 90038, 500011, 50001, 650057, 70011, 28002, 1002012, 901002, 900144, 90014, 9002313, 90023,
+        65001, 90094, 90008, 650056, 7000216, 7000218, 700025, 9001023, 90124, 90130, 50194, 53003, 530032, 530034,
+        530035, 50131, 700213, 50126, 50056, 50034, 51004, 50020, 50053, 50055, 50144, 50057, 50076, 50079, 50072,
+        50074, 50158, 53000, 53001, 50097, 50173, 70008, 700082, 70043, 50132, 50133, 50196, 90055, 50033, 90006,
+        90012, 90024, 90033, 90090, 90091, 50087, 80001, 80002, 80005, 80007, 80014, 50000,
+    ] {
+        assert_ne!(advice(Some(number)), advice(None), "AADSTS{number}");
+    }
+}
+
+#[test]
+fn throttling_and_server_faults_are_transient_whatever_the_body_says() {
+    assert_eq!(refusal(429, b"", None).patience, Patience::Transient);
+    let throttled = refusal(429, br#"{"error":"temporarily_unavailable"}"#, None);
+    assert_eq!((throttled.patience, throttled.retry_after), (Patience::Transient, Some(Duration::from_secs(60))));
+    assert_eq!(refusal(503, b"<html>busy</html>", None).patience, Patience::Transient);
+    assert_eq!(refusal(500, br#"{"error":"server_error"}"#, None).code, "server_error");
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_answer_makes_a_panic(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), text in "\\PC{0,80}") {
+        let _ = token(&body);
+        let _ = refusal(400, &body, None);
+        let _ = refusal(400, format!(r#"{{"error_description":"{text}AADSTS{text}"}}"#).as_bytes(), None);
+    }
+}

@@ -1,0 +1,12 @@
+//! Sign-in to Entra ID: credentials, the token request, the cache every request takes its token from, and the plain
+//! sentence for each refusal. Knows nothing of jobs or calendars.
+
+mod cache;
+mod credentials;
+mod entra;
+mod hints;
+
+pub use cache::TokenCache;
+pub use credentials::{Credentials, SignIn};
+pub use entra::{TokenEndpoint, TokenRefusal};
+pub use hints::{Advice, Patience, advice};

@@ -1,0 +1,100 @@
+//! URLs. A mailbox and a calendar id are one encoded path segment each, whatever they contain.
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::job::EventDraft;
+
+/// Everything but what RFC 3986 leaves alone and `@`, which admins expect to see in a log of a proxy.
+const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
+
+/// Where Graph is: `https://graph.microsoft.com/v1.0`, no slash at the end.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphBase(String);
+
+impl GraphBase {
+    /// From `graph.endpoint` and `graph.api_version`.
+    pub fn new(endpoint: &str, api_version: &str) -> Self {
+        Self(format!("{}/{api_version}", endpoint.trim_end_matches('/')))
+    }
+
+    /// The calendar's events: where a job is posted to, and where its event is looked for.
+    pub(super) fn events(&self, draft: &EventDraft) -> String {
+        let user = self.user(draft.mailbox.as_deref());
+        match &draft.calendar_id {
+            Some(calendar) => format!("{user}/calendars/{}/events", segment(calendar)),
+            None => format!("{user}/events"),
+        }
+    }
+
+    /// One event of the mailbox.
+    pub(super) fn event(&self, draft: &EventDraft, event_id: &str) -> String {
+        format!("{}/events/{}", self.user(draft.mailbox.as_deref()), segment(event_id))
+    }
+
+    /// The default calendar, the cheapest thing to read that `Calendars.ReadWrite` allows.
+    pub(super) fn calendar(&self, mailbox: Option<&str>) -> String {
+        format!("{}/calendar", self.user(mailbox))
+    }
+
+    fn user(&self, mailbox: Option<&str>) -> String {
+        match mailbox {
+            Some(mailbox) => format!("{}/users/{}", self.0, segment(mailbox)),
+            None => format!("{}/me", self.0),
+        }
+    }
+}
+
+/// Percent-encodes everything a path or query could trip over.
+pub(super) fn segment(text: &str) -> String {
+    utf8_percent_encode(text, SEGMENT).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use crate::job::JobInput;
+
+    fn draft(mailbox: Option<&str>, calendar: Option<&str>) -> EventDraft {
+        let input = JobInput {
+            start_time: "2026-12-01T09:00".into(),
+            end_time: "2026-12-01T10:00".into(),
+            mailbox: mailbox.map(str::to_owned).into(),
+            calendar_id: calendar.map(str::to_owned).into(),
+            transaction_id: "t".into(),
+            ..JobInput::default()
+        };
+        EventDraft::from_input(&input, true).unwrap()
+    }
+
+    #[test]
+    fn users_calendars_and_me_have_their_paths() {
+        let base = GraphBase::new("https://graph.microsoft.com/", "v1.0");
+        assert_eq!(
+            base.events(&draft(Some("ann@contoso.com"), None)),
+            "https://graph.microsoft.com/v1.0/users/ann@contoso.com/events"
+        );
+        assert_eq!(
+            base.events(&draft(Some("ann@contoso.com"), Some("AA/b+c="))),
+            "https://graph.microsoft.com/v1.0/users/ann@contoso.com/calendars/AA%2Fb%2Bc%3D/events"
+        );
+        assert_eq!(base.events(&draft(None, None)), "https://graph.microsoft.com/v1.0/me/events");
+    }
+
+    #[test]
+    fn a_mailbox_stays_one_segment_whatever_it_contains() {
+        let base = GraphBase::new("https://graph.microsoft.com", "v1.0");
+        for nasty in ["../../me", "a?b#c", "a%2fb", "a/b", "ü@contoso.com", "a\\b", "...", "%2e%2e"] {
+            let url = reqwest::Url::parse(&base.events(&draft(Some(nasty), None))).unwrap();
+            let segments: Vec<_> = url.path_segments().unwrap().collect();
+            assert_eq!(
+                (segments.len(), segments[0], segments[1], segments[3]),
+                (4, "v1.0", "users", "events"),
+                "{nasty}"
+            );
+            assert!(url.query().is_none() && url.fragment().is_none());
+            let decoded = percent_encoding::percent_decode_str(segments[2]).decode_utf8().unwrap();
+            assert_eq!(decoded, nasty);
+        }
+    }
+}

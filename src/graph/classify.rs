@@ -1,0 +1,144 @@
+//! One match from status and `error.code` to an `Outcome`. The specification is graph-facts 4.3; every row of that
+//! table is a row here and a row of the test.
+//!
+//! Codes are compared without case, the innermost known one first. An unknown 4xx fails the row, an unknown 5xx is
+//! tried again.
+
+use std::time::Duration;
+
+use super::reply::Reply;
+use crate::job::{ErrorKind, Hold, Outcome};
+
+/// A permission or licence that a person must mend, looked at again about as often as Exchange's own caches renew.
+const SLOW_RECHECK: Duration = Duration::from_secs(30 * 60);
+/// A new mailbox answers 404 for up to 15 minutes; an unlicensed one for ever. Looked at this often …
+const NEW_MAILBOX_RECHECK: Duration = Duration::from_secs(5 * 60);
+/// … for this long.
+const NEW_MAILBOX_HORIZON: Duration = Duration::from_secs(60 * 60);
+/// Wait before another sign-in or another look at a configuration that cannot work.
+const HOLD: Duration = Duration::from_secs(60);
+
+/// What an operator is told where something else answered.
+pub(super) const NOT_GRAPH: &str =
+    "The answer did not come from Graph: check graph.endpoint and any proxy or portal in between.";
+
+/// The outcome, and the code it rests on.
+pub(super) fn classify(reply: &Reply) -> (Outcome, Option<String>) {
+    // A bare status is judged like a code nobody knows.
+    let known = reply.codes.iter().rev().find_map(|code| Some((by_code(reply, code)?, code.clone())));
+    match known {
+        Some((outcome, code)) => (outcome, Some(code)),
+        None => (by_status(reply), reply.codes.first().cloned()),
+    }
+}
+
+/// The rows of the table that name a code.
+fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
+    let message = reply.message.as_deref().unwrap_or_default();
+    let code = code.to_ascii_lowercase();
+    Some(match (reply.status, code.as_str()) {
+        (400 | 409, "errorduplicatetransactionid") => Outcome::Duplicate(reply.existing_event.clone()),
+        (400, "errorinvalidrecipients") => Outcome::RefusedInDoubt,
+        (400, "authenticationerror") => blocked(ErrorKind::Denied, SLOW_RECHECK, None),
+        (400, "badrequest") if message.starts_with("/me request") => Outcome::Held(Hold {
+            kind: ErrorKind::Denied,
+            code: "me_without_user".into(),
+            hint: "An application signed in without a user has no own calendar: set defaults.mailbox.".into(),
+            wait: Some(HOLD),
+        }),
+        (
+            400,
+            "errorinvalidrequest"
+            | "errorpropertyvalidationfailure"
+            | "timezonenotsupportedexception"
+            | "requestbodyread"
+            | "badrequest"
+            | "invalidrequest"
+            | "errorinvalidparameter"
+            | "errorinvalidproperty"
+            | "errorinvalididmalformed",
+        ) => Outcome::Refused(ErrorKind::Rejected),
+        (403, "erroraccessdenied" | "accessdenied" | "authorization_requestdenied" | "errorsendasdenied") => {
+            blocked(ErrorKind::Denied, SLOW_RECHECK, None)
+        }
+        (403, "insufficient_claims") => sign_in_refused(reply),
+        (403, "erroraccountsuspend") => {
+            Outcome::MailboxBlocked { kind: ErrorKind::Denied, recheck: SLOW_RECHECK, horizon: None, in_doubt: true }
+        }
+        (403 | 413 | 507, "errorquotaexceeded" | "quotalimitreached") => {
+            blocked(ErrorKind::Unavailable, SLOW_RECHECK, None)
+        }
+        (404, "errorinvaliduser" | "resourcenotfound" | "request_resourcenotfound") => Outcome::NoMailbox,
+        (404, "mailboxnotenabledforrestapi" | "mailboxnotsupportedforrestapi") => {
+            blocked(ErrorKind::NotFound, NEW_MAILBOX_RECHECK, Some(NEW_MAILBOX_HORIZON))
+        }
+        (404, "extensionerror") => blocked(ErrorKind::NotFound, SLOW_RECHECK, None),
+        (404, "erroritemnotfound" | "itemnotfound" | "errorfoldernotfound") => Outcome::Refused(ErrorKind::NotFound),
+        (409 | 503, "concurrentitemsave") | (409, "irresolvableconflict") => Outcome::Conflict,
+        (413, "requestentitytoolarge" | "errormessagesizeexceeded") => Outcome::Refused(ErrorKind::Rejected),
+        (423, "resourcelocked" | "notallowed") => blocked(ErrorKind::Unavailable, SLOW_RECHECK, None),
+        (429, "applicationthrottled") if message.contains("MailboxConcurrency") => {
+            Outcome::TooManyAtOnce(reply.retry_after)
+        }
+        (429, "applicationthrottled") => Outcome::MailboxThrottled(reply.retry_after),
+        (429, "toomanyrequests" | "activitylimitreached" | "throttledrequest") => {
+            Outcome::AppThrottled(reply.retry_after)
+        }
+        (500, "errorcorruptdata") => Outcome::Refused(ErrorKind::Rejected),
+        (500, "errorinternalservererror" | "generalexception" | "internalservererror") => Outcome::ServerFault,
+        (
+            503,
+            "servicenotavailable"
+            | "errorserverbusy"
+            | "errorinternalservertransienterror"
+            | "errormailboxstoreunavailable"
+            | "resourceunhealthy"
+            | "errormailboxmoveinprogress",
+        ) => Outcome::MailboxAway(reply.retry_after),
+        _ => return None,
+    })
+}
+
+/// The rows that name only a status, and every code the table does not know.
+fn by_status(reply: &Reply) -> Outcome {
+    match reply.status {
+        200..=299 => reply.event_id.clone().map_or(Outcome::ReplyDamaged, Outcome::Created),
+        // The client has renewed the token and asked once more before this is reached.
+        401 => sign_in_refused(reply),
+        300..=399 | 407 => Outcome::Held(Hold {
+            kind: ErrorKind::Unavailable,
+            code: format!("http_{}", reply.status),
+            hint: NOT_GRAPH.into(),
+            wait: Some(HOLD),
+        }),
+        400..=499 if !matches!(reply.status, 413 | 429) && !from_graph(reply) => Outcome::NotGraph,
+        403 => blocked(ErrorKind::Denied, SLOW_RECHECK, None),
+        404 => Outcome::Refused(ErrorKind::NotFound),
+        408 => Outcome::ServerFault,
+        409 => Outcome::Conflict,
+        423 | 507 | 509 => blocked(ErrorKind::Unavailable, SLOW_RECHECK, None),
+        429 => Outcome::AppThrottled(reply.retry_after),
+        400..=499 => Outcome::Refused(ErrorKind::Rejected),
+        503 => Outcome::MailboxAway(reply.retry_after),
+        _ => Outcome::ServerFault,
+    }
+}
+
+/// Graph puts a request-id on every answer and a code into every error (graph-facts 4.1).
+fn from_graph(reply: &Reply) -> bool {
+    !reply.codes.is_empty() || reply.request_id.is_some()
+}
+
+fn sign_in_refused(reply: &Reply) -> Outcome {
+    let code = reply.codes.first().cloned().unwrap_or_else(|| format!("http_{}", reply.status));
+    let hint = "Graph refuses the sign-in although the token is new: check auth.resource, graph.endpoint and Conditional Access.";
+    Outcome::Held(Hold { kind: ErrorKind::Auth, code, hint: hint.into(), wait: Some(HOLD) })
+}
+
+fn blocked(kind: ErrorKind, recheck: Duration, horizon: Option<Duration>) -> Outcome {
+    Outcome::MailboxBlocked { kind, recheck, horizon, in_doubt: false }
+}
+
+#[cfg(test)]
+#[path = "classify_tests.rs"]
+mod tests;

@@ -1,0 +1,161 @@
+//! Every row of graph-facts 4.3, in its order.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::job::EventId;
+
+fn reply(status: u16, code: &str, message: &str) -> Reply {
+    Reply {
+        status,
+        codes: (!code.is_empty()).then(|| code.to_owned()).into_iter().collect(),
+        message: Some(message.to_owned()),
+        retry_after: Some(Duration::from_secs(7)),
+        request_id: Some("r".into()),
+        ..Reply::default()
+    }
+}
+
+fn outcome(status: u16, code: &str) -> Outcome {
+    classify(&reply(status, code, "m")).0
+}
+
+fn is_held(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Held(_))
+}
+
+#[test]
+fn created_and_damaged() {
+    let created = Reply { status: 201, event_id: Some(EventId("AAMk".into())), ..Reply::default() };
+    assert_eq!(classify(&created).0, Outcome::Created(EventId("AAMk".into())));
+    assert_eq!(classify(&Reply { status: 201, ..Reply::default() }).0, Outcome::ReplyDamaged);
+    assert_eq!(classify(&Reply { status: 202, ..Reply::default() }).0, Outcome::ReplyDamaged);
+}
+
+#[test]
+fn every_code_of_the_table_has_its_outcome() {
+    let seven = Some(Duration::from_secs(7));
+    let rejected = Outcome::Refused(ErrorKind::Rejected);
+    let not_found = Outcome::Refused(ErrorKind::NotFound);
+    let denied = blocked(ErrorKind::Denied, SLOW_RECHECK, None);
+    let unavailable = blocked(ErrorKind::Unavailable, SLOW_RECHECK, None);
+    let new_mailbox = blocked(ErrorKind::NotFound, NEW_MAILBOX_RECHECK, Some(NEW_MAILBOX_HORIZON));
+    let suspended =
+        Outcome::MailboxBlocked { kind: ErrorKind::Denied, recheck: SLOW_RECHECK, horizon: None, in_doubt: true };
+    for (status, code, expected) in [
+        (400, "ErrorDuplicateTransactionId", Outcome::Duplicate(None)),
+        (409, "ErrorDuplicateTransactionId", Outcome::Duplicate(None)),
+        (400, "ErrorInvalidRequest", rejected.clone()),
+        (400, "ErrorPropertyValidationFailure", rejected.clone()),
+        (400, "TimeZoneNotSupportedException", rejected.clone()),
+        (400, "ErrorInvalidRecipients", Outcome::RefusedInDoubt),
+        (400, "RequestBodyRead", rejected.clone()),
+        (400, "BadRequest", rejected.clone()),
+        (400, "invalidRequest", rejected.clone()),
+        (400, "ErrorInvalidParameter", rejected.clone()),
+        (400, "ErrorInvalidProperty", rejected.clone()),
+        (400, "ErrorInvalidIdMalformed", rejected.clone()),
+        (400, "AuthenticationError", denied.clone()),
+        (400, "SomethingNew", rejected.clone()),
+        (403, "ErrorAccessDenied", denied.clone()),
+        (403, "accessDenied", denied.clone()),
+        (403, "Authorization_RequestDenied", denied.clone()),
+        (403, "SomethingNew", denied.clone()),
+        (403, "ErrorAccountSuspend", suspended),
+        (403, "ErrorSendAsDenied", denied.clone()),
+        (403, "ErrorQuotaExceeded", unavailable.clone()),
+        (413, "ErrorQuotaExceeded", unavailable.clone()),
+        (507, "quotaLimitReached", unavailable.clone()),
+        (404, "ErrorInvalidUser", Outcome::NoMailbox),
+        (404, "ResourceNotFound", Outcome::NoMailbox),
+        (404, "Request_ResourceNotFound", Outcome::NoMailbox),
+        (404, "MailboxNotEnabledForRESTAPI", new_mailbox.clone()),
+        (404, "MailboxNotSupportedForRESTAPI", new_mailbox),
+        (404, "extensionError", blocked(ErrorKind::NotFound, SLOW_RECHECK, None)),
+        (404, "ErrorItemNotFound", not_found.clone()),
+        (404, "itemNotFound", not_found.clone()),
+        (404, "ErrorFolderNotFound", not_found.clone()),
+        (404, "", not_found),
+        (405, "", rejected.clone()),
+        (406, "", rejected.clone()),
+        (411, "", rejected.clone()),
+        (415, "", rejected.clone()),
+        (409, "IrresolvableConflict", Outcome::Conflict),
+        (409, "ConcurrentItemSave", Outcome::Conflict),
+        (409, "SomethingNew", Outcome::Conflict),
+        (412, "", rejected.clone()),
+        (413, "RequestEntityTooLarge", rejected.clone()),
+        (413, "ErrorMessageSizeExceeded", rejected.clone()),
+        (422, "", rejected.clone()),
+        (423, "resourceLocked", unavailable.clone()),
+        (423, "notAllowed", unavailable.clone()),
+        (429, "ApplicationThrottled", Outcome::MailboxThrottled(seven)),
+        (429, "TooManyRequests", Outcome::AppThrottled(seven)),
+        (429, "activityLimitReached", Outcome::AppThrottled(seven)),
+        (429, "throttledRequest", Outcome::AppThrottled(seven)),
+        (429, "", Outcome::AppThrottled(seven)),
+        (500, "ErrorInternalServerError", Outcome::ServerFault),
+        (500, "generalException", Outcome::ServerFault),
+        (500, "InternalServerError", Outcome::ServerFault),
+        (500, "ErrorCorruptData", rejected),
+        (500, "SomethingNew", Outcome::ServerFault),
+        (502, "", Outcome::ServerFault),
+        (504, "UnknownError", Outcome::ServerFault),
+        (503, "serviceNotAvailable", Outcome::MailboxAway(seven)),
+        (503, "ErrorServerBusy", Outcome::MailboxAway(seven)),
+        (503, "ErrorInternalServerTransientError", Outcome::MailboxAway(seven)),
+        (503, "ErrorMailboxStoreUnavailable", Outcome::MailboxAway(seven)),
+        (503, "ResourceUnhealthy", Outcome::MailboxAway(seven)),
+        (503, "ErrorMailboxMoveInProgress", Outcome::MailboxAway(seven)),
+        (503, "", Outcome::MailboxAway(seven)),
+        (503, "ConcurrentItemSave", Outcome::Conflict),
+        (507, "", unavailable.clone()),
+        (509, "", unavailable),
+    ] {
+        assert_eq!(outcome(status, code), expected, "{status} {code}");
+    }
+}
+
+#[test]
+fn a_refusal_without_graphs_marks_fails_no_row_at_once() {
+    for status in [400, 403, 404, 405, 418] {
+        assert_eq!(classify(&Reply { status, ..Reply::default() }).0, Outcome::NotGraph, "{status}");
+    }
+    let throttled = Reply { status: 429, ..Reply::default() };
+    assert_eq!(classify(&throttled).0, Outcome::AppThrottled(None));
+}
+
+#[test]
+fn too_many_at_once_is_told_from_a_used_up_budget_by_its_message() {
+    let message = "Application is over its MailboxConcurrency limit.";
+    let (outcome, _) = classify(&reply(429, "ApplicationThrottled", message));
+    assert_eq!(outcome, Outcome::TooManyAtOnce(Some(Duration::from_secs(7))));
+}
+
+#[test]
+fn what_concerns_the_whole_agent_holds_it() {
+    assert!(is_held(&outcome(401, "InvalidAuthenticationToken")));
+    assert!(is_held(&outcome(403, "insufficient_claims")));
+    assert!(is_held(&outcome(307, "")));
+    assert!(is_held(&outcome(407, "")));
+    let me = "/me request is only valid with delegated authentication flow.";
+    assert!(is_held(&classify(&reply(400, "BadRequest", me)).0));
+}
+
+#[test]
+fn codes_are_compared_without_case_and_from_the_inside_out() {
+    assert_eq!(outcome(404, "ERRORITEMNOTFOUND"), Outcome::Refused(ErrorKind::NotFound));
+    let nested = Reply {
+        codes: vec!["generalException".into(), "ErrorInvalidRecipients".into(), "NobodyKnows".into()],
+        ..reply(400, "", "m")
+    };
+    assert_eq!(classify(&nested), (Outcome::RefusedInDoubt, Some("ErrorInvalidRecipients".into())));
+}
+
+#[test]
+fn the_existing_event_of_a_duplicate_is_kept() {
+    let duplicate = Reply {
+        existing_event: Some(EventId("AAMkOld".into())),
+        ..reply(400, "ErrorDuplicateTransactionId", "has already been used")
+    };
+    assert_eq!(classify(&duplicate).0, Outcome::Duplicate(Some(EventId("AAMkOld".into()))));
+}

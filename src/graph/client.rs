@@ -1,0 +1,177 @@
+//! The calls: create an event, look one up, read a calendar. One request per call. Nothing here retries, waits or
+//! remembers a mailbox.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use serde_json::Value;
+
+use super::address::{GraphBase, segment};
+use super::classify::{NOT_GRAPH, classify};
+use super::reply::{self, Reply};
+use super::transport::{Exchange, NetworkSettings, Now, Transport};
+use super::wire::{MARKER, encode};
+use crate::auth::TokenCache;
+use crate::job::{Answer, EventDraft, EventId, InvalidJob, Outcome};
+
+/// Largest answer to a lookup that is read, and what an answer to a create may have beside the event it repeats.
+const SMALL_ANSWER: usize = 1024 * 1024;
+/// Graph repeats the whole event, text bodies wrapped and escaped as HTML inside JSON.
+const ECHO_FACTOR: usize = 8;
+/// The create request of one job: the same bytes on every attempt.
+pub struct EventRequest {
+    draft: EventDraft,
+    body: Bytes,
+}
+
+impl EventRequest {
+    /// Encodes the draft.
+    ///
+    /// # Errors
+    /// The request would be larger than Graph allows.
+    pub fn new(mut draft: EventDraft) -> Result<Self, InvalidJob> {
+        let body = Bytes::from(encode(&draft)?);
+        // The body is all that is ever sent of these; half of a large job's memory is given back.
+        draft.body = None;
+        draft.attendees = Vec::new();
+        Ok(Self { draft, body })
+    }
+
+    /// The exact bytes.
+    pub fn body(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+/// One call's end.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// What it met.
+    pub outcome: Outcome,
+    /// What was said.
+    pub answer: Answer,
+}
+
+/// What a lookup found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LookUp {
+    /// The job's event.
+    Found(EventId),
+    /// No event of this job. Soon after a create this is no proof (graph-facts 2.4).
+    Nothing,
+    /// The lookup itself failed.
+    Failed,
+}
+
+/// Graph, for everything that sends.
+pub struct GraphClient {
+    base: GraphBase,
+    transport: Transport,
+}
+
+impl GraphClient {
+    /// A client for `endpoint`, taking its tokens from `tokens`.
+    ///
+    /// # Errors
+    /// The extra certificates cannot be read.
+    pub fn new(
+        endpoint: &str,
+        api_version: &str,
+        network: NetworkSettings,
+        tokens: Arc<TokenCache>,
+        now: Instant,
+    ) -> Result<Self, reqwest::Error> {
+        let transport = Transport::new(endpoint, network, tokens, now)?;
+        Ok(Self { base: GraphBase::new(endpoint, api_version), transport })
+    }
+
+    /// Posts the event.
+    pub async fn create(&self, request: &EventRequest, now: Now) -> Call {
+        let url = self.base.events(&request.draft);
+        let limit = SMALL_ANSWER + ECHO_FACTOR * request.body.len();
+        let build = |http: &reqwest::Client| {
+            http.post(&url).header("content-type", "application/json").body(request.body.clone())
+        };
+        match self.transport.exchange(build, limit, now).await {
+            Exchange::Failed(call) => call,
+            Exchange::Reply { reply, id, .. } => {
+                if reply.status == 503 {
+                    self.transport.reconnect(now.steady);
+                }
+                judged(&reply, &id)
+            }
+        }
+    }
+
+    /// Looks the job's event up: the one Graph named as existing, if its marker or its transaction id and subject
+    /// prove it, else by the marker.
+    pub async fn look_up(&self, request: &EventRequest, named: Option<&EventId>, now: Now) -> LookUp {
+        if let Some(named) = named
+            && let LookUp::Found(event_id) = self.look_at(request, named, now).await
+        {
+            return LookUp::Found(event_id);
+        }
+        let value = request.draft.transaction_id.replace('\'', "''");
+        let filter = format!("singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq '{value}')");
+        let url =
+            format!("{}?$select=id,createdDateTime&$filter={}", self.base.events(&request.draft), segment(&filter));
+        let Some(body) = self.get(&url, now).await else { return LookUp::Failed };
+        let Some(events) = body["value"].as_array() else { return LookUp::Failed };
+        // A copy made in Outlook carries the marker along: the oldest is the one that was created for this job.
+        let oldest = events
+            .iter()
+            .filter_map(|event| Some((event["createdDateTime"].as_str().unwrap_or_default(), event["id"].as_str()?)))
+            .min();
+        oldest.map_or(LookUp::Nothing, |(_, id)| LookUp::Found(EventId(id.to_owned())))
+    }
+
+    /// Reads the default calendar of `mailbox`: whether the agent may, without writing anything.
+    pub async fn probe(&self, mailbox: Option<&str>, now: Now) -> Call {
+        let url = format!("{}?$select=id", self.base.calendar(mailbox));
+        match self.transport.exchange(|http| http.get(&url), SMALL_ANSWER, now).await {
+            Exchange::Failed(call) => call,
+            Exchange::Reply { reply, id, .. } => judged(&reply, &id),
+        }
+    }
+
+    async fn look_at(&self, request: &EventRequest, named: &EventId, now: Now) -> LookUp {
+        let expand = segment(&format!("singleValueExtendedProperties($filter=id eq '{MARKER}')"));
+        let url =
+            format!("{}?$select=id,subject,transactionId&$expand={expand}", self.base.event(&request.draft, &named.0));
+        let Some(event) = self.get(&url, now).await else { return LookUp::Failed };
+        let own = &request.draft.transaction_id;
+        let marked = event["singleValueExtendedProperties"]
+            .as_array()
+            .is_some_and(|all| all.iter().any(|one| one["id"] == MARKER && one["value"] == own.as_str()));
+        let same = event["transactionId"] == own.as_str()
+            && event["subject"].as_str().unwrap_or_default() == request.draft.subject.as_deref().unwrap_or_default();
+        if marked || same { LookUp::Found(named.clone()) } else { LookUp::Nothing }
+    }
+
+    async fn get(&self, url: &str, now: Now) -> Option<Value> {
+        let mut response = self.transport.send_once(&|http| http.get(url), now).await.ok()?.response;
+        if !response.status().is_success() {
+            return None;
+        }
+        serde_json::from_slice(&reply::body(&mut response, SMALL_ANSWER).await.ok()??).ok()
+    }
+}
+
+fn judged(reply: &Reply, id: &str) -> Call {
+    let (outcome, code) = classify(reply);
+    let mut answer = reply.answer(code.as_deref(), id);
+    // What the answer means for the agent says more than its status alone.
+    match &outcome {
+        Outcome::NotGraph => {
+            answer.code = Some(format!("http_{}", reply.status));
+            answer.message = Some(NOT_GRAPH.to_owned());
+        }
+        Outcome::Held(hold) => {
+            answer.code = Some(hold.code.clone());
+            answer.message = Some(hold.hint.clone());
+        }
+        _ => {}
+    }
+    Call { outcome, answer }
+}

@@ -1,0 +1,178 @@
+//! One exchange with Graph: connection, token, headers, and the one repeat after a 401. Knows no calendar.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use chrono::{DateTime, Utc};
+use reqwest::RequestBuilder;
+use reqwest::header::{HeaderMap, HeaderValue};
+use uuid::Uuid;
+
+use super::client::Call;
+use super::faults::{lost, no_connection, no_token, unsayable};
+use super::reply::{self, Reply};
+use crate::auth::TokenCache;
+use crate::secret::Secret;
+
+/// After a 503 the retry wants a new connection (graph-facts 4.2); more often than this all connections of all
+/// mailboxes are not dropped for it.
+const RECONNECT_AT_MOST: Duration = Duration::from_secs(5);
+
+/// The time of a call, on both clocks: the wall's for dates, the steady one for lifetimes.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Wall clock.
+    pub wall: DateTime<Utc>,
+    /// Steady clock.
+    pub steady: Instant,
+}
+
+/// `graph.connect_timeout`, `graph.request_timeout` and `graph.ca_file`.
+#[derive(Clone, Debug)]
+pub struct NetworkSettings {
+    /// Until the connection stands, TLS included.
+    pub connect_timeout: Duration,
+    /// Until the whole answer is read.
+    pub request_timeout: Duration,
+    /// PEM certificates trusted beside the system's.
+    pub extra_ca: Option<Vec<u8>>,
+}
+
+/// An HTTP client for `url`: no redirects (they would carry the token elsewhere), no hidden retries, the proxy of the
+/// environment unless the host is this machine.
+///
+/// # Errors
+/// The extra certificates cannot be read.
+pub fn http_client(settings: &NetworkSettings, url: &str) -> Result<reqwest::Client, reqwest::Error> {
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("event-sender/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .connect_timeout(settings.connect_timeout)
+        .timeout(settings.request_timeout);
+    if url.starts_with("http://") {
+        // Plain HTTP is only allowed to loopback (config.rs), where a proxy has no business.
+        builder = builder.no_proxy();
+    }
+    if let Some(pem) = &settings.extra_ca {
+        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
+    }
+    builder.build()
+}
+
+/// An answer, or why there is none.
+pub(super) enum Exchange {
+    Reply { reply: Box<Reply>, id: String, token: Arc<Secret> },
+    Failed(Call),
+}
+
+/// A request whose answer has begun.
+pub(super) struct Sent {
+    pub response: reqwest::Response,
+    pub id: String,
+    token: Arc<Secret>,
+}
+
+/// The connections to Graph and the tokens for them.
+pub(super) struct Transport {
+    url: String,
+    network: NetworkSettings,
+    http: Mutex<(reqwest::Client, Instant)>,
+    tokens: Arc<TokenCache>,
+}
+
+impl Transport {
+    pub(super) fn new(
+        endpoint: &str,
+        network: NetworkSettings,
+        tokens: Arc<TokenCache>,
+        now: Instant,
+    ) -> Result<Self, reqwest::Error> {
+        let http = Mutex::new((http_client(&network, endpoint)?, now));
+        Ok(Self { url: endpoint.to_owned(), network, http, tokens })
+    }
+
+    /// Sends, and after a 401 or a claims challenge once more with a new token.
+    pub(super) async fn exchange(
+        &self,
+        build: impl Fn(&reqwest::Client) -> RequestBuilder,
+        limit: usize,
+        now: Now,
+    ) -> Exchange {
+        let first = self.exchange_once(&build, limit, now).await;
+        let Exchange::Reply { reply, token, .. } = &first else { return first };
+        let challenged = reply.codes.iter().any(|code| code.eq_ignore_ascii_case("insufficient_claims"));
+        if reply.status != 401 && !(reply.status == 403 && challenged) {
+            return first;
+        }
+        self.tokens.reject(token, reply.claims.clone());
+        self.exchange_once(&build, limit, now).await
+    }
+
+    async fn exchange_once(
+        &self,
+        build: &impl Fn(&reqwest::Client) -> RequestBuilder,
+        limit: usize,
+        now: Now,
+    ) -> Exchange {
+        let Sent { mut response, id, token } = match self.send_once(build, now).await {
+            Ok(sent) => sent,
+            Err(call) => return Exchange::Failed(call),
+        };
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        let body = match reply::body(&mut response, limit).await {
+            Ok(body) => body.unwrap_or_default(),
+            // Busy or broken is said by the head alone. Of a success or a refusal the rest decides what it means.
+            Err(_) if status == 429 || status >= 500 => Vec::new(),
+            Err(error) => return Exchange::Failed(lost(&error, &id, Some(status))),
+        };
+        let reply = Box::new(Reply::read(status, &headers, &body, SystemTime::from(now.wall)));
+        Exchange::Reply { reply, id, token }
+    }
+
+    pub(super) async fn send_once(
+        &self,
+        build: &impl Fn(&reqwest::Client) -> RequestBuilder,
+        now: Now,
+    ) -> Result<Sent, Call> {
+        let token = self.tokens.get(now.steady).await.map_err(no_token)?;
+        let id = Uuid::new_v4().to_string();
+        let request = build(&self.http()).headers(headers(&token, &id));
+        match request.send().await {
+            Ok(response) => Ok(Sent { response, id, token }),
+            Err(error) if error.is_builder() => Err(unsayable(&error)),
+            Err(error) if error.is_connect() => Err(no_connection(&error, &id)),
+            Err(error) => Err(lost(&error, &id, None)),
+        }
+    }
+
+    fn http(&self) -> reqwest::Client {
+        self.http.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    }
+
+    /// Forgets all idle connections.
+    pub(super) fn reconnect(&self, now: Instant) {
+        let mut current = self.http.lock().unwrap_or_else(PoisonError::into_inner);
+        if now.saturating_duration_since(current.1) >= RECONNECT_AT_MOST
+            && let Ok(fresh) = http_client(&self.network, &self.url)
+        {
+            *current = (fresh, now);
+        }
+    }
+}
+
+fn headers(token: &Secret, id: &str) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    // Both are printable ASCII: the cache takes no other token, and the id is a UUID.
+    if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.expose())) {
+        bearer.set_sensitive(true);
+        headers.insert("authorization", bearer);
+    }
+    if let Ok(id) = HeaderValue::from_str(id) {
+        headers.insert("client-request-id", id);
+    }
+    headers.insert("accept", HeaderValue::from_static("application/json"));
+    headers.insert("return-client-request-id", HeaderValue::from_static("true"));
+    headers.insert("prefer", HeaderValue::from_static("IdType=\"ImmutableId\""));
+    headers
+}
