@@ -6,6 +6,7 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | [`queue`] | what is asked of a queue, and SQLite's answer |
 //! | [`graph`] | the calendar calls of Microsoft Graph |
 //! | [`auth`] | sign-in and the token every request takes |
 //! | [`policy`] | what becomes of a job after what it met |
@@ -23,6 +24,7 @@ pub mod exit;
 pub mod graph;
 pub mod job;
 pub mod policy;
+pub mod queue;
 pub mod retry_after;
 pub mod secret;
 pub mod shutdown;

@@ -1,0 +1,175 @@
+//! The queue: what the agent may ask of it, in prose, and its one implementation so far.
+//!
+//! A row is claimed, attempted and settled. Between claim and settlement it belongs to the agent that claimed it,
+//! and every settlement carries the claim's number: a late writer whose claim is over changes nothing.
+
+mod lock;
+mod sqlite;
+mod watch;
+
+use std::collections::HashMap;
+use std::future::Future;
+
+use chrono::{DateTime, Utc};
+
+pub use lock::{AgentLock, LockError};
+pub use sqlite::{InsertError, ListFilter, NewJob, OpenError, Record, SqliteQueue, StatusReport};
+pub use watch::{ChangeNotice, watch};
+
+use crate::job::{Answer, Defaults, ErrorKind, EventId, Job, JobId};
+
+/// A mailbox's key among the lanes: its name in lower case, empty for the signed-in user's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaneKey(String);
+
+impl LaneKey {
+    /// Of a mailbox as written, without the white space around it; SQLite's idea of lower case (ASCII only) is ours too.
+    pub fn of(mailbox: &str) -> Self {
+        let name = mailbox.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+        Self(name.chars().take(320).collect::<String>().to_ascii_lowercase())
+    }
+
+    /// The key as stored in `mailboxes.mailbox`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a claim may take.
+#[derive(Clone, Debug)]
+pub struct ClaimRequest {
+    /// The agent's time: nothing due later is taken.
+    pub now: DateTime<Utc>,
+    /// Most jobs to take in all.
+    pub limit: usize,
+    /// Most jobs of a mailbox that is not named in `free`.
+    pub per_lane: usize,
+    /// Free slots of the mailboxes that have something under way or are paused (0).
+    pub free: HashMap<LaneKey, usize>,
+    /// What fills NULL columns, written into the row if no request of the job has left yet.
+    pub defaults: Defaults,
+}
+
+/// What a claim took.
+#[derive(Clone, Debug, Default)]
+pub struct Claimed {
+    /// The jobs, in order of due time and id within a mailbox.
+    pub jobs: Vec<(LaneKey, Job)>,
+    /// When the next job of a lane that had free slots becomes due, if one will.
+    pub next_due: Option<DateTime<Utc>>,
+}
+
+/// What becomes of a claimed row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// `sent`, with the event's id.
+    Sent(EventId),
+    /// `pending` again, not due before that.
+    Again(DateTime<Utc>),
+    /// `failed`.
+    Failed,
+}
+
+/// A finished attempt, for the table `attempts`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AttemptRecord {
+    /// Begin.
+    pub started_at: DateTime<Utc>,
+    /// Milliseconds.
+    pub duration_ms: i64,
+    /// `sent`, `retry`, `snoozed`, `failed` or `interrupted`.
+    pub outcome: &'static str,
+}
+
+/// A pause to be kept over restarts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Whose.
+    pub lane: LaneKey,
+    /// Until when.
+    pub until: DateTime<Utc>,
+    /// Why, in words.
+    pub reason: String,
+    /// Why, as a kind.
+    pub kind: Option<ErrorKind>,
+    /// Pauses in a row.
+    pub strikes: u32,
+}
+
+/// The end of one claim.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// Which row.
+    pub id: JobId,
+    /// The claim it was made under.
+    pub claim: i64,
+    /// What becomes of it.
+    pub verdict: Verdict,
+    /// Whether the attempt counts against `delivery.max_attempts`.
+    pub spent: bool,
+    /// Time of the decision.
+    pub at: DateTime<Utc>,
+    /// `in_doubt` from now on.
+    pub in_doubt: bool,
+    /// `give_up_at` from now on.
+    pub give_up_at: Option<DateTime<Utc>>,
+    /// `error_kind`; none leaves the last failure as it is.
+    pub kind: Option<ErrorKind>,
+    /// What was said.
+    pub answer: Answer,
+    /// A request may have left at this time.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// The attempt's row, if one was made.
+    pub attempt: Option<AttemptRecord>,
+    /// The mailbox's pause, if it must rest.
+    pub pause: Option<Pause>,
+}
+
+/// Whether a settlement took hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Settled {
+    /// Recorded.
+    Recorded,
+    /// The claim was over: somebody else has the row, or it is gone. Nothing was changed.
+    Stale,
+    /// The schema's own rules refuse it, which no retry changes: somebody else has been writing into the agent's
+    /// columns. The row stays claimed, and the next start finds it in doubt.
+    Refused,
+}
+
+/// Trouble with the queue's storage. Always worth another try: the agent keeps what it knows and says so.
+#[derive(Debug, thiserror::Error)]
+#[error("the queue cannot be {action}: {source}")]
+pub struct QueueError {
+    /// `read` or `written`.
+    pub action: &'static str,
+    /// The storage's own words.
+    #[source]
+    pub source: sqlx::Error,
+}
+
+/// What the agent asks of a queue. SQLite has it today; a Postgres queue for several machines fits beside it.
+///
+/// All writes are durable when the call returns. No call holds a transaction over anything but its own statements.
+pub trait Queue: Send + Sync + 'static {
+    /// Puts every row left `claimed` by a dead agent back to `pending`, in doubt, and tells how many. The caller must
+    /// hold the queue's lock: then nobody alive can have claimed them.
+    fn recover(&self, now: DateTime<Utc>) -> impl Future<Output = Result<u64, QueueError>> + Send;
+
+    /// The pauses that are not over at `now`.
+    fn pauses(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Vec<Pause>, QueueError>> + Send;
+
+    /// Claims due jobs. Costs by the number of mailboxes with pending jobs, not by the number of jobs. Takes no
+    /// write lock when there is nothing to take.
+    fn claim(&self, request: &ClaimRequest) -> impl Future<Output = Result<Claimed, QueueError>> + Send;
+
+    /// Records the ends of claims, all in one transaction, each fenced by its claim.
+    fn settle(&self, batch: &[Settlement]) -> impl Future<Output = Result<Vec<Settled>, QueueError>> + Send;
+
+    /// Deletes at most `limit` jobs that ended before then, with their history, and tells how many. A job in doubt is
+    /// kept: its row is all that says an event may exist.
+    fn purge(&self, before: DateTime<Utc>, limit: u32) -> impl Future<Output = Result<u64, QueueError>> + Send;
+
+    /// Jobs that are pending or claimed.
+    fn outstanding(&self) -> impl Future<Output = Result<u64, QueueError>> + Send;
+}

@@ -1,0 +1,92 @@
+//! The SQLite queue: the only folder with SQL. `open` makes or checks the database, `claim` and `settle` are the
+//! agent's verbs, `produce` inserts, `inspect` reads for people.
+
+mod claim;
+mod inspect;
+mod open;
+mod produce;
+mod settle;
+
+use std::path::{Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use sqlx::pool::PoolConnection;
+use sqlx::{Sqlite, SqlitePool};
+
+pub use inspect::{ListFilter, Record, StatusReport};
+pub use open::OpenError;
+pub use produce::{InsertError, NewJob};
+
+use super::{ClaimRequest, Claimed, Pause, Queue, QueueError, Settled, Settlement};
+
+/// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
+#[derive(Clone)]
+pub struct SqliteQueue {
+    pool: SqlitePool,
+    path: PathBuf,
+}
+
+impl SqliteQueue {
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Waits for what is under way and closes the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl Queue for SqliteQueue {
+    async fn recover(&self, now: DateTime<Utc>) -> Result<u64, QueueError> {
+        let mut connection = self.pool.acquire().await.map_err(written)?;
+        let done = settle::recover(&mut connection, now).await;
+        handed_back(connection, done).map_err(written)
+    }
+
+    async fn pauses(&self, now: DateTime<Utc>) -> Result<Vec<Pause>, QueueError> {
+        settle::pauses(&self.pool, now).await.map_err(read)
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, QueueError> {
+        let mut connection = self.pool.acquire().await.map_err(written)?;
+        let done = claim::claim(&mut connection, request).await;
+        handed_back(connection, done).map_err(written)
+    }
+
+    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, QueueError> {
+        let mut connection = self.pool.acquire().await.map_err(written)?;
+        let done = settle::settle(&mut connection, batch).await;
+        handed_back(connection, done).map_err(written)
+    }
+
+    async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, QueueError> {
+        settle::purge(&self.pool, before, limit).await.map_err(written)
+    }
+
+    async fn outstanding(&self) -> Result<u64, QueueError> {
+        settle::outstanding(&self.pool).await.map_err(read)
+    }
+}
+
+/// After a full disk or an I/O error SQLite has ended the transaction by itself, and sqlx, which counts transactions,
+/// could never begin another one on this connection. So a connection that met an error is not used again.
+fn handed_back<T>(mut connection: PoolConnection<Sqlite>, done: sqlx::Result<T>) -> sqlx::Result<T> {
+    if done.is_err() {
+        connection.close_on_drop();
+    }
+    done
+}
+
+fn read(source: sqlx::Error) -> QueueError {
+    QueueError { action: "read", source }
+}
+
+fn written(source: sqlx::Error) -> QueueError {
+    QueueError { action: "written", source }
+}
+
+#[cfg(test)]
+#[path = "../sqlite_tests.rs"]
+mod tests;

@@ -1,0 +1,211 @@
+//! Opening the database: made if missing (file and directory writable by the group, so that producers can insert),
+//! migrated if old, refused if newer than this program.
+
+use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::{ConnectOptions, SqlitePool};
+
+use super::SqliteQueue;
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// How long a statement waits for another program's write before it is given up and tried again.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long a new queue is looked at again, and how often, while another program makes it.
+const MADE_WITHIN: Duration = Duration::from_secs(2);
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
+
+/// Why the queue cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// There is none, and the caller does not make one.
+    #[error("there is no queue at {}; 'event-sender run' and 'event-sender enqueue' make it, or check queue.path", .0.display())]
+    Missing(PathBuf),
+    /// The file system refuses.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// With which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+    },
+    /// Made by a later version.
+    #[error("the queue {} was made by a newer event-sender (schema {found}, this one knows {known}); update the program", path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Made by an earlier version, and the caller only reads.
+    #[error("the queue {} has an older schema ({found}, this program needs {known}); 'event-sender run' brings it up to date", path.display())]
+    Older {
+        /// Which file.
+        path: PathBuf,
+        /// Its schema.
+        found: i64,
+        /// Ours.
+        known: i64,
+    },
+    /// Anything else SQLite says.
+    #[error("cannot open the queue {}: {source}", path.display())]
+    Sqlite {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: sqlx::Error,
+    },
+    /// A migration failed.
+    #[error("cannot prepare the queue {}: {source}", path.display())]
+    Migrate {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        source: Box<MigrateError>,
+    },
+}
+
+impl OpenError {
+    /// Another program may be making the queue at this moment.
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::Migrate { .. } => true,
+            Self::Sqlite { source: sqlx::Error::Database(error), .. } => {
+                // SQLITE_BUSY, or one of its extended codes.
+                error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl SqliteQueue {
+    /// Makes the file, and its directory if that is missing too. SQLite gives the log and the index beside it the same
+    /// mode, and a setgid directory the same group, so members of the group can insert.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub fn create_file(path: &Path) -> Result<(), OpenError> {
+        let io = |action, path: &Path| {
+            let path = path.to_owned();
+            move |source| OpenError::Io { action, path, source }
+        };
+        if let Some(directory) =
+            path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.exists())
+        {
+            DirBuilder::new().recursive(true).mode(0o770).create(directory).map_err(io("create", directory))?;
+            std::fs::set_permissions(directory, Permissions::from_mode(0o2770))
+                .map_err(io("open to the group", directory))?;
+        }
+        match OpenOptions::new().write(true).create_new(true).mode(0o660).open(path) {
+            Ok(file) => file.set_permissions(Permissions::from_mode(0o660)).map_err(io("open to the group", path)),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            Err(error) => Err(io("create", path)(error)),
+        }
+    }
+
+    /// For those who write: makes the queue if there is none, brings it up to date if it is old.
+    ///
+    /// # Errors
+    /// The file system or SQLite refuses, or the schema is newer than this program.
+    pub async fn open(path: &Path) -> Result<Self, OpenError> {
+        Self::create_file(path)?;
+        // Programs may start at once on a new queue. SQLite does not wait for one that switches the file to WAL mode or
+        // is half through the schema: who comes second looks again and finds the work done.
+        let begin = tokio::time::Instant::now();
+        loop {
+            match Self::prepare(path).await {
+                Err(error) if error.may_pass() && begin.elapsed() < MADE_WITHIN => {
+                    tokio::time::sleep(BETWEEN_LOOKS).await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    async fn prepare(path: &Path) -> Result<Self, OpenError> {
+        let pool = connect(path, options(path).journal_mode(SqliteJournalMode::Wal)).await?;
+        check_not_newer(&pool, path).await?;
+        let migrated = MIGRATIONS.run(&pool).await;
+        migrated.map_err(|source| OpenError::Migrate { path: path.to_owned(), source: Box::new(source) })?;
+        Ok(Self { pool, path: path.to_owned() })
+    }
+
+    /// For those who only look: changes nothing.
+    ///
+    /// # Errors
+    /// There is no queue, or its schema is not this program's.
+    pub async fn open_existing(path: &Path) -> Result<Self, OpenError> {
+        if !path.exists() {
+            return Err(OpenError::Missing(path.to_owned()));
+        }
+        // A queue is in WAL mode since it was made; a file that is no queue is left as it is.
+        let pool = connect(path, options(path)).await?;
+        check_not_newer(&pool, path).await?;
+        let found = schema(&pool, path).await?;
+        if found < newest() {
+            return Err(OpenError::Older { path: path.to_owned(), found, known: newest() });
+        }
+        Ok(Self { pool, path: path.to_owned() })
+    }
+}
+
+fn options(path: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new()
+        .filename(path)
+        // A recorded event must survive a power cut: every commit is synced.
+        .synchronous(SqliteSynchronous::Full)
+        .busy_timeout(BUSY_TIMEOUT)
+        .foreign_keys(false)
+        .disable_statement_logging()
+}
+
+async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, OpenError> {
+    SqlitePoolOptions::new()
+        .max_connections(1)
+        .min_connections(1)
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .test_before_acquire(false)
+        // A wait behind another statement is no news.
+        .acquire_slow_threshold(Duration::from_secs(3600))
+        .connect_with(options)
+        .await
+        .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
+}
+
+/// The newest migration this program has.
+fn newest() -> i64 {
+    MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+async fn check_not_newer(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+    let found = schema(pool, path).await?;
+    if found > newest() {
+        return Err(OpenError::Newer { path: path.to_owned(), found, known: newest() });
+    }
+    Ok(())
+}
+
+/// The newest migration the database has seen; 0 for a new one.
+async fn schema(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
+    let error = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let known: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
+        .fetch_one(pool)
+        .await
+        .map_err(error)?;
+    if known == 0 {
+        return Ok(0);
+    }
+    sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations").fetch_one(pool).await.map_err(error)
+}

@@ -1,0 +1,115 @@
+//! Inserting jobs, as any other producer would: the same columns, the same rules of the schema.
+
+use sqlx::error::DatabaseError;
+
+use super::SqliteQueue;
+use crate::job::{Cell, JobInput};
+
+/// The columns of one new job; none takes the column's default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the fields are the columns of the contract")]
+pub struct NewJob {
+    pub subject: Option<String>,
+    pub body: Option<String>,
+    pub start_time: Option<String>,
+    pub end_time: Option<String>,
+    pub location: Option<String>,
+    pub attendees: Option<String>,
+    pub mailbox: Option<String>,
+    pub calendar_id: Option<String>,
+    pub body_type: Option<String>,
+    pub time_zone: Option<String>,
+    pub extra: Option<String>,
+    pub dedup_key: Option<String>,
+    pub not_before: Option<String>,
+}
+
+impl NewJob {
+    /// As the agent would find it, for judging it before it is inserted.
+    pub fn input(&self) -> JobInput {
+        let cell = |value: &Option<String>| Cell::from(value.clone());
+        JobInput {
+            subject: cell(&self.subject),
+            body: cell(&self.body),
+            start_time: cell(&self.start_time),
+            end_time: cell(&self.end_time),
+            location: cell(&self.location),
+            attendees: Cell::Text(self.attendees.clone().unwrap_or_else(|| "[]".into())),
+            mailbox: cell(&self.mailbox),
+            calendar_id: cell(&self.calendar_id),
+            body_type: cell(&self.body_type),
+            time_zone: cell(&self.time_zone),
+            extra: cell(&self.extra),
+            dedup_key: cell(&self.dedup_key),
+            not_before: cell(&self.not_before),
+            // As long as the column's default, so that sizes come out right.
+            transaction_id: "00000000-0000-4000-8000-000000000000".into(),
+        }
+    }
+}
+
+/// Why nothing was inserted.
+#[derive(Debug, thiserror::Error)]
+pub enum InsertError {
+    /// One job is refused by the schema; the others were not inserted either.
+    #[error("{reason}")]
+    Refused {
+        /// Which one of those given, counted from 0.
+        index: usize,
+        /// Why.
+        reason: String,
+    },
+    /// The database cannot be written.
+    #[error("the queue cannot be written: {0}")]
+    Sqlite(#[from] sqlx::Error),
+}
+
+const INSERT: &str = "INSERT INTO jobs (subject, body, start_time, end_time, location, attendees, mailbox, calendar_id,
+        body_type, time_zone, extra, dedup_key, not_before)
+    VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, '[]'), ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+
+impl SqliteQueue {
+    /// Inserts all jobs or none, and gives their ids in the same order.
+    ///
+    /// # Errors
+    /// The first job the schema refuses, or trouble with the database.
+    pub async fn insert(&self, jobs: &[NewJob]) -> Result<Vec<i64>, InsertError> {
+        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut ids = Vec::with_capacity(jobs.len());
+        for (index, job) in jobs.iter().enumerate() {
+            let columns = [
+                &job.subject,
+                &job.body,
+                &job.start_time,
+                &job.end_time,
+                &job.location,
+                &job.attendees,
+                &job.mailbox,
+                &job.calendar_id,
+                &job.body_type,
+                &job.time_zone,
+                &job.extra,
+                &job.dedup_key,
+                &job.not_before,
+            ];
+            let query = columns.into_iter().fold(sqlx::query(INSERT), |query, column| query.bind(column));
+            match query.execute(&mut *tx).await {
+                Ok(done) => ids.push(done.last_insert_rowid()),
+                Err(sqlx::Error::Database(error)) => return Err(refused(index, job, error.as_ref())),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        tx.commit().await?;
+        Ok(ids)
+    }
+}
+
+fn refused(index: usize, job: &NewJob, error: &dyn DatabaseError) -> InsertError {
+    let reason = if error.is_unique_violation() {
+        let key = job.dedup_key.as_deref().unwrap_or_default();
+        format!("dedup_key: '{key}' is taken; a job with this key is in the queue already")
+    } else {
+        error.message().to_owned()
+    };
+    InsertError::Refused { index, reason }
+}
