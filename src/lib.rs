@@ -6,6 +6,7 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | [`worker`] | the loop: wake, claim, attempt, settle |
 //! | [`queue`] | what is asked of a queue, and SQLite's answer |
 //! | [`graph`] | the calendar calls of Microsoft Graph |
 //! | [`auth`] | sign-in and the token every request takes |
@@ -29,3 +30,4 @@ pub mod retry_after;
 pub mod secret;
 pub mod shutdown;
 pub mod telemetry;
+pub mod worker;

@@ -1,0 +1,157 @@
+//! One gate for the whole agent: shut while nothing can be sent at all (no token, no network, the application
+//! throttled on several mailboxes at once). It opens by time, first for one request that finds out.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::job::{ErrorKind, Hold, Outcome};
+use crate::queue::{LaneKey, Pause};
+
+/// First and longest wait where nobody named one.
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// Throttling that names the application counts as "at once" when it is met this close together …
+const AT_ONCE: TimeDelta = TimeDelta::seconds(10);
+/// … on this many mailboxes, with no success between.
+const SEVERAL: usize = 2;
+
+/// Open, shut until a time, or open for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Open,
+    Shut { since: DateTime<Utc>, until: DateTime<Utc>, code: String },
+    Probing { code: String },
+}
+
+/// What an observation did to the gate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Passage {
+    /// Nothing.
+    Unchanged,
+    /// It is shut until then. `again`: it had opened for one request, which met the same trouble.
+    Closed { hold: Hold, until: DateTime<Utc>, again: bool },
+    /// It is open.
+    Reopened,
+}
+
+/// The gate.
+#[derive(Debug)]
+pub(super) struct Gate {
+    state: State,
+    /// Closings in a row.
+    strikes: u32,
+    /// Mailboxes on which the application was throttled lately, and until when.
+    throttled: HashMap<LaneKey, (DateTime<Utc>, DateTime<Utc>)>,
+}
+
+impl Default for Gate {
+    fn default() -> Self {
+        Self { state: State::Open, strikes: 0, throttled: HashMap::new() }
+    }
+}
+
+impl Gate {
+    /// How many of `free` slots may be used now.
+    pub(super) fn limit(&mut self, now: DateTime<Utc>, in_flight: usize, free: usize) -> usize {
+        // A clock that was set back must not keep it shut for hours.
+        if let State::Shut { since, until, code } = &self.state
+            && (*until <= now || now < *since)
+        {
+            self.state = State::Probing { code: code.clone() };
+        }
+        match self.state {
+            State::Open => free,
+            State::Shut { .. } => 0,
+            State::Probing { .. } => free.min(1usize.saturating_sub(in_flight)),
+        }
+    }
+
+    /// When a shut gate opens for a first request.
+    pub(super) fn reopens(&self) -> Option<DateTime<Utc>> {
+        match self.state {
+            State::Shut { until, .. } => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Learns from the end of an attempt.
+    pub(super) fn observe(
+        &mut self,
+        lane: &LaneKey,
+        outcome: &Outcome,
+        pause: Option<&Pause>,
+        now: DateTime<Utc>,
+    ) -> Passage {
+        match outcome {
+            Outcome::Held(hold) => self.close(hold.clone(), now),
+            // Says nothing about whether sending works.
+            Outcome::Invalid(_) | Outcome::NotStarted | Outcome::Interrupted | Outcome::ReplyLost => Passage::Unchanged,
+            Outcome::AppThrottled(_) => {
+                let until = pause.map_or(now, |pause| pause.until);
+                self.throttled.retain(|_, (met, _)| now - *met < AT_ONCE);
+                self.throttled.insert(lane.clone(), (now, until));
+                // The one request that was to find out, did.
+                let still = matches!(self.state, State::Probing { .. });
+                if still || self.throttled.len() >= SEVERAL {
+                    self.close_for_throttling(now)
+                } else {
+                    Passage::Unchanged
+                }
+            }
+            Outcome::Created(_) => {
+                self.throttled.clear();
+                self.reopen()
+            }
+            _ => self.reopen(),
+        }
+    }
+
+    fn close_for_throttling(&mut self, now: DateTime<Utc>) -> Passage {
+        let until = self.throttled.values().map(|(_, until)| *until).max().unwrap_or(now);
+        let hold = Hold {
+            kind: ErrorKind::Throttled,
+            code: "application_throttled".into(),
+            hint: "Microsoft limits the application on several mailboxes at once: all sending waits.".into(),
+            wait: Some((until - now).to_std().unwrap_or_default()),
+        };
+        self.close(hold, now)
+    }
+
+    fn close(&mut self, hold: Hold, now: DateTime<Utc>) -> Passage {
+        let later = |wait: Duration| {
+            TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now)
+        };
+        let again = match &mut self.state {
+            // Others under way met the same. Only a longer wait named by a server is news, and not for the log.
+            State::Shut { until, .. } => {
+                *until = hold.wait.map_or(*until, |wait| later(wait).max(*until));
+                return Passage::Unchanged;
+            }
+            State::Probing { code } => *code == hold.code,
+            State::Open => false,
+        };
+        let backoff = FIRST_WAIT.saturating_mul(2u32.saturating_pow(self.strikes.min(16))).min(LONGEST_WAIT);
+        let until = later(hold.wait.unwrap_or(backoff));
+        self.strikes = self.strikes.saturating_add(1);
+        self.state = State::Shut { since: now, until, code: hold.code.clone() };
+        Passage::Closed { hold, until, again }
+    }
+
+    fn reopen(&mut self) -> Passage {
+        match self.state {
+            State::Probing { .. } => {
+                self.state = State::Open;
+                self.strikes = 0;
+                Passage::Reopened
+            }
+            // An answer that was under way when the gate shut opens nothing.
+            State::Shut { .. } | State::Open => Passage::Unchanged,
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;

@@ -1,0 +1,123 @@
+//! When the gate shuts and opens.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use crate::job::EventId;
+
+fn at(seconds: i64) -> DateTime<Utc> {
+    "2026-12-01T09:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::seconds(seconds)
+}
+
+fn held(wait: Option<u64>) -> Outcome {
+    Outcome::Held(Hold {
+        kind: ErrorKind::Unavailable,
+        code: "no_connection".into(),
+        hint: String::new(),
+        wait: wait.map(Duration::from_secs),
+    })
+}
+
+fn created() -> Outcome {
+    Outcome::Created(EventId("AAMk".into()))
+}
+
+fn throttled(gate: &mut Gate, mailbox: &str, second: i64, until: i64) -> Passage {
+    let lane = LaneKey::of(mailbox);
+    let pause = Pause { lane: lane.clone(), until: at(until), reason: String::new(), kind: None, strikes: 1 };
+    gate.observe(&lane, &Outcome::AppThrottled(None), Some(&pause), at(second))
+}
+
+fn observe(gate: &mut Gate, outcome: &Outcome, second: i64) -> Passage {
+    gate.observe(&LaneKey::of("ann"), outcome, None, at(second))
+}
+
+#[test]
+fn it_shuts_for_the_time_named_and_opens_for_one_request_first() {
+    let mut gate = Gate::default();
+    assert_eq!(gate.limit(at(0), 0, 64), 64);
+    assert!(matches!(observe(&mut gate, &held(Some(60)), 0), Passage::Closed { again: false, .. }));
+    assert_eq!(gate.reopens(), Some(at(60)));
+    assert_eq!(gate.limit(at(59), 0, 64), 0);
+    assert_eq!(gate.limit(at(60), 0, 64), 1);
+    assert_eq!(gate.limit(at(60), 1, 63), 0);
+    assert_eq!(observe(&mut gate, &created(), 61), Passage::Reopened);
+    assert_eq!(gate.limit(at(61), 0, 64), 64);
+}
+
+#[test]
+fn it_waits_longer_each_time_the_one_request_fails_and_says_so_only_once() {
+    let mut gate = Gate::default();
+    let (mut second, mut waits) = (0, Vec::new());
+    for round in 0..8 {
+        assert!(gate.limit(at(second), 0, 64) > 0);
+        let Passage::Closed { until, again, .. } = observe(&mut gate, &held(None), second) else { panic!() };
+        assert_eq!(again, round > 0);
+        waits.push((until - at(second)).num_seconds());
+        second += waits.last().unwrap();
+    }
+    assert_eq!(waits, [1, 2, 4, 8, 16, 32, 60, 60]);
+}
+
+#[test]
+fn sixty_four_that_meet_the_same_trouble_shut_it_once() {
+    let mut gate = Gate::default();
+    observe(&mut gate, &held(None), 0);
+    for _ in 0..63 {
+        assert_eq!(observe(&mut gate, &held(None), 0), Passage::Unchanged);
+    }
+    assert!(gate.reopens().unwrap() <= at(1));
+}
+
+#[test]
+fn a_success_that_was_under_way_does_not_open_it() {
+    let mut gate = Gate::default();
+    observe(&mut gate, &held(Some(60)), 0);
+    assert_eq!(observe(&mut gate, &created(), 1), Passage::Unchanged);
+    assert_eq!(gate.limit(at(2), 0, 64), 0);
+}
+
+#[test]
+fn one_throttled_mailbox_shuts_nothing_and_two_at_once_shut_all_for_the_longer_time() {
+    let mut gate = Gate::default();
+    assert_eq!(throttled(&mut gate, "ann", 0, 30), Passage::Unchanged);
+    assert_eq!(throttled(&mut gate, "ann", 1, 30), Passage::Unchanged);
+    let Passage::Closed { until, hold, .. } = throttled(&mut gate, "bob", 2, 20) else { panic!() };
+    assert_eq!((until, hold.kind), (at(30), ErrorKind::Throttled));
+}
+
+#[test]
+fn a_probe_that_is_throttled_again_shuts_it_again_however_long_the_wait_was() {
+    let mut gate = Gate::default();
+    throttled(&mut gate, "ann", 0, 60);
+    throttled(&mut gate, "bob", 1, 60);
+    assert_eq!(gate.limit(at(60), 0, 64), 1);
+    assert!(matches!(throttled(&mut gate, "ann", 60, 120), Passage::Closed { again: true, .. }));
+    assert_eq!(gate.reopens(), Some(at(120)));
+}
+
+#[test]
+fn a_clock_set_back_does_not_keep_it_shut() {
+    let mut gate = Gate::default();
+    observe(&mut gate, &held(Some(60)), 0);
+    assert_eq!(gate.limit(at(-3600), 0, 64), 1);
+}
+
+#[test]
+fn throttling_far_apart_or_with_a_success_between_is_not_at_once() {
+    let mut gate = Gate::default();
+    throttled(&mut gate, "ann", 0, 30);
+    assert_eq!(throttled(&mut gate, "bob", 11, 40), Passage::Unchanged);
+    let mut gate = Gate::default();
+    throttled(&mut gate, "ann", 0, 30);
+    observe(&mut gate, &created(), 1);
+    assert_eq!(throttled(&mut gate, "bob", 2, 30), Passage::Unchanged);
+}
+
+#[test]
+fn a_mailboxs_own_limits_never_shut_it() {
+    let mut gate = Gate::default();
+    for mailbox in ["ann", "bob", "cy"] {
+        let passage = gate.observe(&LaneKey::of(mailbox), &Outcome::MailboxThrottled(None), None, at(0));
+        assert_eq!(passage, Passage::Unchanged);
+    }
+}

@@ -1,0 +1,126 @@
+//! Slots and rests of mailboxes.
+#![allow(clippy::unwrap_used)]
+
+use chrono::TimeDelta;
+
+use super::*;
+use crate::job::{Answer, ErrorKind, JobId};
+use crate::queue::Verdict;
+
+fn now() -> DateTime<Utc> {
+    "2026-12-01T09:00:00Z".parse().unwrap()
+}
+
+fn in_secs(seconds: i64) -> DateTime<Utc> {
+    now() + TimeDelta::seconds(seconds)
+}
+
+fn settlement() -> Settlement {
+    Settlement {
+        id: JobId(1),
+        claim: 1,
+        verdict: Verdict::Again(now()),
+        spent: false,
+        at: now(),
+        in_doubt: false,
+        give_up_at: None,
+        kind: Some(ErrorKind::Throttled),
+        answer: Answer::default(),
+        sent_at: None,
+        attempt: None,
+        pause: None,
+    }
+}
+
+fn rest(lanes: &mut Lanes, key: &LaneKey, seconds: i64, narrow: bool) -> Pause {
+    lanes.rest(key, &Rest { until: in_secs(seconds), narrow }, &settlement()).0
+}
+
+#[test]
+fn slots_are_taken_and_given_back_and_an_untouched_lane_is_forgotten() {
+    let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("Ann@contoso.com"));
+    lanes.begin(&ann);
+    lanes.begin(&ann);
+    assert_eq!(lanes.free()[&LaneKey::of("ann@CONTOSO.com")], 2);
+    lanes.end(&ann, true);
+    lanes.end(&ann, true);
+    assert!(lanes.free().is_empty());
+}
+
+#[test]
+fn a_resting_lane_has_no_free_slot_until_its_time_has_come() {
+    let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
+    rest(&mut lanes, &ann, 5, false);
+    assert_eq!(lanes.free()[&ann], 0);
+    assert_eq!(lanes.next_resume(), Some(in_secs(5)));
+    assert!(lanes.resume(in_secs(4)).is_empty());
+    assert_eq!(lanes.resume(in_secs(5)), std::slice::from_ref(&ann));
+    assert_eq!(lanes.free()[&ann], 1);
+}
+
+#[test]
+fn four_refusals_of_one_moment_are_one_strike_and_the_longest_wait_holds() {
+    let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
+    for seconds in [5, 9, 3, 4] {
+        lanes.begin(&ann);
+        let pause = rest(&mut lanes, &ann, seconds, false);
+        assert_eq!(pause.strikes, 1);
+    }
+    assert_eq!(lanes.next_resume(), Some(in_secs(9)));
+}
+
+#[test]
+fn too_many_at_once_halves_the_slots_and_success_grows_them_back() {
+    let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
+    assert_eq!(rest(&mut lanes, &ann, 1, true).strikes, 1);
+    lanes.resume(in_secs(1));
+    assert_eq!(lanes.free()[&ann], 2);
+    for _ in 0..2 {
+        lanes.begin(&ann);
+        lanes.end(&ann, true);
+    }
+    assert_eq!(lanes.free()[&ann], 3);
+    for _ in 0..3 {
+        lanes.begin(&ann);
+        lanes.end(&ann, true);
+    }
+    assert!(lanes.free().is_empty());
+}
+
+#[test]
+fn strikes_grow_over_pauses_and_end_with_a_success() {
+    let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
+    for strikes in 1..=3 {
+        assert_eq!(rest(&mut lanes, &ann, 1, false).strikes, strikes);
+        lanes.resume(in_secs(1));
+    }
+    assert_eq!(lanes.begin(&ann), 3);
+    lanes.end(&ann, true);
+    assert_eq!(lanes.begin(&ann), 0);
+}
+
+#[test]
+fn a_pause_of_the_last_run_is_kept() {
+    let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
+    let pause = Pause { lane: ann.clone(), until: in_secs(60), reason: String::new(), kind: None, strikes: 2 };
+    lanes.remember(&pause);
+    assert_eq!(lanes.free()[&ann], 0);
+    assert_eq!(lanes.begin(&ann), 2);
+}
+
+#[test]
+fn mailboxes_in_trouble_get_at_most_half_of_all_slots_together() {
+    let mut lanes = Lanes::new(4, 6);
+    for mailbox in ["a", "b", "c", "d"] {
+        let key = LaneKey::of(mailbox);
+        lanes.begin(&key);
+        lanes.narrow(&key);
+        lanes.end(&key, false);
+    }
+    lanes.begin(&LaneKey::of("a"));
+    let free = lanes.free();
+    let troubled: usize = ["a", "b", "c", "d"].iter().map(|mailbox| free[&LaneKey::of(mailbox)]).sum();
+    assert_eq!(troubled, 2);
+    lanes.begin(&LaneKey::of("healthy"));
+    assert_eq!(lanes.free()[&LaneKey::of("healthy")], 3);
+}

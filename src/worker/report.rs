@@ -1,0 +1,134 @@
+//! The log lines of the worker: the message is constant, everything else is a field of its own. Nothing of the event
+//! itself is ever in them, nor what Graph said about it, which may repeat it.
+
+use chrono::{DateTime, Utc};
+use tracing::{debug, error, info, warn};
+
+use super::attempt::Finished;
+use super::time_field;
+use crate::job::{Hold, Outcome};
+use crate::queue::{LaneKey, Pause, QueueError, Settled, Settlement, Verdict};
+
+/// One line per finished attempt.
+pub(super) fn attempt(finished: &Finished, settled: Settled) {
+    let settlement = &finished.settlement;
+    let job_id = settlement.id.0;
+    if settled != Settled::Recorded {
+        // The event exists all the same: its id must be found somewhere.
+        if let Verdict::Sent(event_id) = &settlement.verdict {
+            error!(job_id, claim = settlement.claim, event_id = event_id.0, ?settled, "result not recorded");
+        } else {
+            warn!(job_id, claim = settlement.claim, ?settled, "result not recorded");
+        }
+        return;
+    }
+    let Some(record) = &settlement.attempt else {
+        debug!(job_id, "job given back");
+        return;
+    };
+    let answer = &settlement.answer;
+    let (attempt, outcome, duration_ms) = (finished.attempt, record.outcome, record.duration_ms);
+    let (status, error_code) = (answer.status, answer.code.as_deref());
+    let (request_id, client_request_id) = (answer.request_id.as_deref(), answer.client_request_id.as_deref());
+    let error_kind = settlement.kind.map(|kind| kind.as_str());
+    match &settlement.verdict {
+        Verdict::Sent(event_id) => info!(
+            job_id,
+            attempt,
+            outcome,
+            event_id = event_id.0,
+            status,
+            request_id,
+            client_request_id,
+            duration_ms,
+            "event sent"
+        ),
+        Verdict::Again(due) => warn!(
+            job_id,
+            attempt,
+            outcome,
+            status,
+            error_kind,
+            error_code,
+            request_id,
+            client_request_id,
+            duration_ms,
+            in_doubt = settlement.in_doubt,
+            // While all sending is held, its end is on the line that says so.
+            retry_at = (!matches!(finished.outcome, Outcome::Held(_))).then(|| time_field(*due)),
+            "attempt failed"
+        ),
+        Verdict::Failed => error!(
+            job_id,
+            attempt,
+            outcome,
+            status,
+            error_kind,
+            error_code,
+            request_id,
+            client_request_id,
+            duration_ms,
+            in_doubt = settlement.in_doubt,
+            "job failed"
+        ),
+    }
+}
+
+pub(super) fn mailbox_paused(pause: &Pause, settlement: &Settlement) {
+    warn!(
+        mailbox = pause.lane.as_str(),
+        status = settlement.answer.status,
+        error_kind = pause.kind.map(|kind| kind.as_str()),
+        error_code = settlement.answer.code.as_deref(),
+        retry_at = time_field(pause.until),
+        "mailbox paused"
+    );
+}
+
+pub(super) fn mailbox_resumed(lane: &LaneKey) {
+    info!(mailbox = lane.as_str(), "mailbox resumed");
+}
+
+pub(super) fn sending_paused(hold: &Hold, until: DateTime<Utc>, again: bool) {
+    let (error_kind, error_code, retry_at) = (hold.kind.as_str(), hold.code.as_str(), time_field(until));
+    if again {
+        info!(error_kind, error_code, retry_at, "sending still paused");
+    } else {
+        error!(error_kind, error_code, hint = hold.hint, retry_at, "sending paused");
+    }
+}
+
+pub(super) fn sending_resumed() {
+    info!("sending resumed");
+}
+
+pub(super) fn purged(jobs: u64) {
+    info!(jobs, "finished jobs deleted");
+}
+
+pub(super) fn purge_failed(error: &QueueError) {
+    warn!(error = %error, "finished jobs could not be deleted, trying again later");
+}
+
+pub(super) fn recording_fails(error: &QueueError, results: usize) {
+    error!(error = %error, results, "results cannot be recorded, kept and tried again");
+}
+
+pub(super) fn recording_works() {
+    info!("results recorded again");
+}
+
+/// Trouble is said once when it begins; `trouble` counts it.
+pub(super) fn queue_unreadable(trouble: &mut u32, error: &QueueError) {
+    if *trouble == 0 {
+        error!(error = %error, "queue cannot be used, trying again");
+    }
+    *trouble = trouble.saturating_add(1);
+}
+
+pub(super) fn queue_readable(trouble: &mut u32) {
+    if *trouble > 0 {
+        info!("queue can be used again");
+    }
+    *trouble = 0;
+}

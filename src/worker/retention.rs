@@ -1,0 +1,51 @@
+//! `queue.retention`: finished jobs are deleted after a while, a few at a time between two turns of the loop, so that
+//! neither sending nor a producer waits for it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::report;
+use crate::queue::Queue;
+
+/// Rows of one delete: a few milliseconds of the write lock.
+const BATCH: u32 = 500;
+/// Time between two looks when there is nothing more to delete, and between two batches when there is.
+const LOOK: TimeDelta = TimeDelta::seconds(60);
+const NEXT_BATCH: TimeDelta = TimeDelta::milliseconds(250);
+
+/// When finished jobs are looked at next.
+#[derive(Debug)]
+pub(super) struct Retention {
+    keep: Option<TimeDelta>,
+    next: Option<DateTime<Utc>>,
+}
+
+impl Retention {
+    /// Zero keeps everything.
+    pub(super) fn new(keep: Duration) -> Self {
+        Self { keep: TimeDelta::from_std(keep).ok().filter(|keep| *keep > TimeDelta::zero()), next: None }
+    }
+
+    /// When there is something to do again, if ever.
+    pub(super) fn next(&self) -> Option<DateTime<Utc>> {
+        self.keep.and(self.next)
+    }
+
+    /// Deletes one batch if it is time for one.
+    pub(super) async fn apply<Q: Queue>(&mut self, queue: &Q, now: DateTime<Utc>) {
+        let Some(keep) = self.keep else { return };
+        if self.next.is_some_and(|next| now < next) {
+            return;
+        }
+        let deleted = queue.purge(now - keep, BATCH).await;
+        let wait =
+            if matches!(deleted, Ok(deleted) if deleted >= u64::from(BATCH)) { NEXT_BATCH } else { LOOK.min(keep) };
+        self.next = Some(now + wait);
+        match deleted {
+            Ok(0) => {}
+            Ok(deleted) => report::purged(deleted),
+            Err(error) => report::purge_failed(&error),
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Writes the ends of attempts. What waits together is committed together; what cannot be written is kept and tried
+//! again until it can. A result once known is never dropped while the process lives.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, mpsc};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+
+use super::attempt::Finished;
+use super::{Counters, report};
+use crate::queue::{Queue, Settled, Settlement, Verdict};
+
+/// Most settlements of one transaction.
+const BATCH: usize = 256;
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+/// The loop's end of the settler.
+pub(super) struct Settler {
+    input: mpsc::UnboundedSender<Finished>,
+    shared: Arc<Shared>,
+    task: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    waiting: AtomicUsize,
+    trouble: AtomicBool,
+    changed: Notify,
+}
+
+impl Settler {
+    /// Starts the task that writes.
+    pub(super) fn start<Q: Queue>(queue: Arc<Q>, counters: Arc<Counters>) -> Self {
+        let (input, output) = mpsc::unbounded_channel();
+        let shared = Arc::new(Shared::default());
+        let task = tokio::spawn(write_all(queue, output, shared.clone(), counters));
+        Self { input, shared, task }
+    }
+
+    /// Takes a result over.
+    pub(super) fn take(&self, finished: Finished) {
+        self.shared.waiting.fetch_add(1, Ordering::SeqCst);
+        // The task ends only after this end is dropped.
+        let _ = self.input.send(finished);
+    }
+
+    /// Results not yet written.
+    pub(super) fn waiting(&self) -> usize {
+        self.shared.waiting.load(Ordering::SeqCst)
+    }
+
+    /// The last write failed and is being repeated.
+    pub(super) fn in_trouble(&self) -> bool {
+        self.shared.trouble.load(Ordering::SeqCst)
+    }
+
+    /// Something was written, or trouble ended.
+    pub(super) async fn changed(&self) {
+        self.shared.changed.notified().await;
+    }
+
+    /// Waits until everything is written, at most until `deadline`; tells how much was not.
+    pub(super) async fn finish(self, deadline: Instant) -> usize {
+        drop(self.input);
+        let _ = tokio::time::timeout_at(deadline, self.task).await;
+        self.shared.waiting.load(Ordering::SeqCst)
+    }
+}
+
+async fn write_all<Q: Queue>(
+    queue: Arc<Q>,
+    mut output: mpsc::UnboundedReceiver<Finished>,
+    shared: Arc<Shared>,
+    counters: Arc<Counters>,
+) {
+    let mut batch = Vec::with_capacity(BATCH);
+    while output.recv_many(&mut batch, BATCH).await > 0 {
+        let settlements: Vec<Settlement> = batch.iter().map(|finished| finished.settlement.clone()).collect();
+        let settled = write(queue.as_ref(), &settlements, &shared).await;
+        for (finished, settled) in batch.drain(..).zip(settled) {
+            count(&counters, &finished.settlement, settled);
+            report::attempt(&finished, settled);
+        }
+        shared.waiting.fetch_sub(settlements.len(), Ordering::SeqCst);
+        shared.changed.notify_one();
+    }
+}
+
+/// Until it is written.
+async fn write<Q: Queue>(queue: &Q, settlements: &[Settlement], shared: &Shared) -> Vec<Settled> {
+    let mut wait = FIRST_WAIT;
+    loop {
+        match queue.settle(settlements).await {
+            Ok(settled) => {
+                if shared.trouble.swap(false, Ordering::SeqCst) {
+                    report::recording_works();
+                }
+                return settled;
+            }
+            Err(error) => {
+                if !shared.trouble.swap(true, Ordering::SeqCst) {
+                    report::recording_fails(&error, settlements.len());
+                }
+                tokio::time::sleep(wait).await;
+                wait = (wait * 2).min(LONGEST_WAIT);
+            }
+        }
+    }
+}
+
+fn count(counters: &Counters, settlement: &Settlement, settled: Settled) {
+    match (settled, &settlement.verdict) {
+        (Settled::Recorded, Verdict::Sent(_)) => counters.sent.fetch_add(1, Ordering::Relaxed),
+        (Settled::Recorded, Verdict::Failed) => counters.failed.fetch_add(1, Ordering::Relaxed),
+        _ => 0,
+    };
+}
