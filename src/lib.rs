@@ -12,6 +12,7 @@
 //! | [`auth`] | sign-in and the token every request takes |
 //! | [`policy`] | what becomes of a job after what it met |
 //! | [`job`] | the domain |
+//! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
 //! | [`retry_after`] | the header both of Microsoft's services answer with |
 //!
 //! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `policy` and
@@ -21,6 +22,7 @@
 //! and `cli` ask the clock; everything else is told the time.
 
 pub mod auth;
+pub mod config;
 pub mod exit;
 pub mod graph;
 pub mod job;

@@ -1,0 +1,212 @@
+//! Settings: plain data from `agent.toml` and the environment. Every problem is found and told at once, each with
+//! the key, the rule and the cure. Makes no objects and opens nothing but the files it is told to read.
+
+mod keys;
+mod problems;
+mod rules;
+mod secrets;
+mod source;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+pub use keys::KEYS;
+pub use problems::{ConfigError, Problem};
+
+use crate::secret::Secret;
+use source::Source;
+
+/// The annotated `agent.toml`, as installed.
+pub const TEMPLATE: &str = include_str!("../../agent.toml");
+
+/// How the agent signs in.
+#[derive(Clone, Debug)]
+pub enum AuthMode {
+    /// `client_secret`.
+    ClientSecret {
+        /// `auth.client_secret`.
+        client_secret: Secret,
+    },
+    /// `password`.
+    Password {
+        /// `auth.username`.
+        username: String,
+        /// `auth.password`.
+        password: Secret,
+        /// `auth.client_secret`, for confidential clients.
+        client_secret: Option<Secret>,
+    },
+}
+
+/// `[auth]`.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// Mode with its credentials.
+    pub mode: AuthMode,
+    /// Base URL, tenant and placeholders removed, no slash at the end.
+    pub instance: String,
+    /// Tenant.
+    pub tenant_id: String,
+    /// Application.
+    pub client_id: String,
+    /// Resource, no slash at the end.
+    pub resource: String,
+}
+
+/// `[graph]`.
+#[derive(Clone, Debug)]
+pub struct GraphSettings {
+    /// Base URL, no slash at the end.
+    pub endpoint: String,
+    /// `v1.0` or `beta`.
+    pub api_version: String,
+    /// Until the connection stands.
+    pub connect_timeout: Duration,
+    /// Until the answer is read.
+    pub request_timeout: Duration,
+    /// Content of the file of extra certificates.
+    pub extra_ca: Option<Vec<u8>>,
+}
+
+/// `[defaults]`.
+#[derive(Clone, Debug)]
+pub struct DefaultSettings {
+    /// Mailbox of jobs that name none.
+    pub mailbox: Option<String>,
+    /// Zone of wall times of jobs that name none.
+    pub time_zone: String,
+    /// `text` or `html`.
+    pub body_type: String,
+}
+
+/// `[queue]`.
+#[derive(Clone, Debug)]
+pub struct QueueSettings {
+    /// The database.
+    pub path: PathBuf,
+    /// Safety net of the change notice.
+    pub poll_interval: Duration,
+    /// Finished jobs older than this are deleted; zero keeps them.
+    pub retention: Duration,
+}
+
+/// `[delivery]`.
+#[derive(Clone, Debug)]
+pub struct DeliverySettings {
+    /// Requests at once, in all.
+    pub max_in_flight: usize,
+    /// Requests at once to one mailbox.
+    pub max_in_flight_per_mailbox: usize,
+    /// Attempts of a job.
+    pub max_attempts: u32,
+    /// First wait.
+    pub first_retry: Duration,
+    /// Longest wait.
+    pub longest_retry: Duration,
+    /// Time horizon of a job.
+    pub give_up_after: Duration,
+    /// Time to finish what is under way when stopped.
+    pub shutdown_grace: Duration,
+}
+
+/// `[log]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LogSettings {
+    /// `auto`, `json` or `text`.
+    pub format: LogFormat,
+    /// Level of the program's own lines.
+    pub level: tracing::Level,
+}
+
+/// `log.format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// JSON unless a terminal.
+    Auto,
+    /// One object per line.
+    Json,
+    /// For people.
+    Text,
+}
+
+/// Everything `agent.toml` can say.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Sign-in.
+    pub auth: AuthSettings,
+    /// Graph.
+    pub graph: GraphSettings,
+    /// What fills NULL columns.
+    pub defaults: DefaultSettings,
+    /// The queue.
+    pub queue: QueueSettings,
+    /// Delivery.
+    pub delivery: DeliverySettings,
+    /// Logs.
+    pub log: LogSettings,
+    /// The file they were read from, if there was one.
+    pub file: Option<PathBuf>,
+}
+
+/// The part of the settings that commands need which never sign in.
+#[derive(Clone, Debug)]
+pub struct LocalSettings {
+    /// What fills NULL columns.
+    pub defaults: DefaultSettings,
+    /// Whether a job without mailbox may go to `/me`.
+    pub own_mailbox: bool,
+    /// The queue.
+    pub queue: QueueSettings,
+    /// Logs.
+    pub log: LogSettings,
+}
+
+/// The environment settings are read in: an argument, so that a test has its own.
+#[derive(Clone, Default)]
+pub struct Environment(pub std::collections::HashMap<String, String>);
+
+impl std::fmt::Debug for Environment {
+    /// Names only: values may be secrets, also of other programs.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+impl Environment {
+    /// The process's own. Variables whose value is no UTF-8 are none of ours.
+    pub fn of_process() -> Self {
+        Self(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+}
+
+impl Settings {
+    /// Reads everything. `file` is what `--config` says.
+    ///
+    /// # Errors
+    /// All problems of file, environment and secrets together.
+    pub fn load(file: Option<PathBuf>, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut source = Source::open(file, environment)?;
+        let settings = rules::settings(&mut source, environment);
+        source.finish(settings)
+    }
+}
+
+impl LocalSettings {
+    /// Reads what is needed without signing in; `[auth]` may be incomplete, but not misspelt.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load(file: Option<PathBuf>, environment: &Environment) -> Result<Self, ConfigError> {
+        let mut source = Source::open(file, environment)?;
+        let settings = rules::local(&mut source);
+        source.finish(Some(settings))
+    }
+}
+
+#[cfg(test)]
+#[path = "../config_tests.rs"]
+mod tests;

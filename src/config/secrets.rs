@@ -1,0 +1,49 @@
+//! Where a secret is looked for: the environment, the key itself, the `_file` key, systemd's credential directory.
+
+use std::path::Path;
+
+use super::Environment;
+use super::source::Source;
+use crate::secret::Secret;
+
+/// Largest file that is read as a secret.
+const MAX_BYTES: u64 = 64 * 1024;
+
+/// The secret of `auth.<name>`, if there is one anywhere.
+pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -> Option<Secret> {
+    let key = format!("auth.{name}");
+    if let Some(text) = source.text(&key) {
+        return Some(Secret::new(text));
+    }
+    let file_key = format!("{key}_file");
+    if let Some(path) = source.text(&file_key) {
+        return match read(Path::new(&path)) {
+            Ok(secret) => Some(secret),
+            Err(what) => {
+                source.problem(&file_key, format!("names {path}, which {what}"));
+                None
+            }
+        };
+    }
+    let directory = Path::new(environment.get("CREDENTIALS_DIRECTORY")?);
+    let file = [name, key.as_str()].into_iter().map(|name| directory.join(name)).find(|file| file.exists())?;
+    match read(&file) {
+        Ok(secret) => Some(secret),
+        Err(what) => {
+            source.problem(&key, format!("is passed as a credential that {what}"));
+            None
+        }
+    }
+}
+
+/// The file's content without the line break editors and `echo` leave at the end.
+fn read(path: &Path) -> Result<Secret, String> {
+    let size = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
+    if size > MAX_BYTES {
+        return Err("is too large to be a secret".into());
+    }
+    let mut text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let end = text.trim_end_matches(['\n', '\r']).len();
+    text.truncate(end);
+    if text.is_empty() { Err("is empty".into()) } else { Ok(Secret::new(text)) }
+}

@@ -1,0 +1,296 @@
+//! Where values come from: the file, and over it the environment. Types are strict in the file, and every value that
+//! does not fit becomes a problem instead of an end.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use config::{Config, File, FileFormat, Value, ValueKind};
+
+use super::keys::{KEYS, nearest};
+use super::{ConfigError, Environment, Problem};
+
+const PREFIX: &str = "EVENT_SENDER__";
+/// No duration of the settings makes sense beyond a year, and sums of times must stay inside the calendar.
+const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
+
+/// The layers, and the problems found so far.
+pub(super) struct Source {
+    file: Option<PathBuf>,
+    values: Config,
+    from_environment: BTreeSet<String>,
+    problems: Vec<Problem>,
+}
+
+impl Source {
+    /// Finds and reads the file, lays the environment over it, and notes every key nobody knows.
+    pub(super) fn open(file: Option<PathBuf>, environment: &Environment) -> Result<Self, ConfigError> {
+        let file = find(file, environment)?;
+        let fault = |what: String| ConfigError {
+            file: file.clone(),
+            problems: vec![Problem {
+                key: file.as_deref().map_or_else(String::new, |file| file.display().to_string()),
+                what,
+            }],
+        };
+        let mut builder = Config::builder();
+        if let Some(file) = &file {
+            let text = std::fs::read_to_string(file).map_err(|error| fault(format!("cannot be read: {error}")))?;
+            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+        }
+        let in_file = builder
+            .build_cloned()
+            .map_err(|error| fault(format!("is not valid TOML: {}", place(&error.to_string()))))?;
+        let mut source = Self { file, values: in_file, from_environment: BTreeSet::new(), problems: Vec::new() };
+        source.refuse_unknown_keys();
+        source.lay_over(environment);
+        Ok(source)
+    }
+
+    /// The settings, if nothing was found wrong.
+    pub(super) fn finish<T>(self, settings: Option<T>) -> Result<T, ConfigError> {
+        match settings {
+            Some(settings) if self.problems.is_empty() => Ok(settings),
+            _ => Err(ConfigError { file: self.file, problems: self.problems }),
+        }
+    }
+
+    /// The file that was read.
+    pub(super) fn file(&self) -> Option<&Path> {
+        self.file.as_deref()
+    }
+
+    /// Notes a problem.
+    pub(super) fn problem(&mut self, key: &str, what: impl Into<String>) {
+        let key = self.shown_key(key);
+        self.problems.push(Problem { key, what: what.into() });
+    }
+
+    /// Whether a problem of `key` has been noted.
+    pub(super) fn has_problem(&self, key: &str) -> bool {
+        let key = self.shown_key(key);
+        self.problems.iter().any(|problem| problem.key == key)
+    }
+
+    fn shown_key(&self, key: &str) -> String {
+        if self.from_environment.contains(key) { format!("{} ({key})", variable(key)) } else { key.to_owned() }
+    }
+
+    /// Whether the environment sets `key`.
+    pub(super) fn is_from_environment(&self, key: &str) -> bool {
+        self.from_environment.contains(key)
+    }
+
+    /// Text; empty text is none.
+    pub(super) fn text(&mut self, key: &str) -> Option<String> {
+        let value = self.value(key)?;
+        match value.kind {
+            ValueKind::String(text) if text.trim().is_empty() => None,
+            ValueKind::String(text) => Some(text),
+            other => {
+                self.problem(key, format!("is {}; it must be text in quotes", kind(&other)));
+                None
+            }
+        }
+    }
+
+    /// Text with the default of the table.
+    pub(super) fn text_or_default(&mut self, key: &str) -> String {
+        self.text(key).unwrap_or_else(|| default(key).trim_matches('"').to_owned())
+    }
+
+    /// Text that must be there.
+    pub(super) fn required(&mut self, key: &str, cure: &str) -> Option<String> {
+        let before = self.problems.len();
+        let text = self.text(key);
+        if text.is_none() && self.problems.len() == before {
+            self.problem(key, format!("is not set; {cure}"));
+        }
+        text.map(|text| text.trim().to_owned())
+    }
+
+    /// A whole number within bounds.
+    pub(super) fn number(&mut self, key: &str, least: u32, most: u32) -> u32 {
+        let fallback = default(key).parse().unwrap_or(least);
+        let Some(value) = self.value(key) else { return fallback };
+        let number = match &value.kind {
+            ValueKind::I64(number) => Some(*number),
+            ValueKind::String(text) if self.is_from_environment(key) => text.trim().parse().ok(),
+            _ => None,
+        };
+        match number.and_then(|number| u32::try_from(number).ok()).filter(|number| (least..=most).contains(number)) {
+            Some(number) => number,
+            None => {
+                self.problem(
+                    key,
+                    format!("is {}; it must be a whole number from {least} to {most}", shown(&value.kind)),
+                );
+                fallback
+            }
+        }
+    }
+
+    /// A duration with a unit, at least `least`.
+    pub(super) fn duration(&mut self, key: &str, least: Duration) -> Duration {
+        let parsed = |text: &str| humantime::parse_duration(text.trim()).ok();
+        let fallback = parsed(default(key).trim_matches('"')).unwrap_or(least);
+        let Some(value) = self.value(key) else { return fallback };
+        let duration = match &value.kind {
+            ValueKind::String(text) => parsed(text),
+            _ => None,
+        };
+        match duration.filter(|duration| (least..=LONGEST).contains(duration)) {
+            Some(duration) => duration,
+            None => {
+                let from = humantime::format_duration(least);
+                self.problem(
+                    key,
+                    format!("is {}; it must be a duration with a unit, from {from} to 1 year, like \"500ms\", \"30s\", \"2h\"", shown(&value.kind)),
+                );
+                fallback
+            }
+        }
+    }
+
+    /// One word of a few.
+    pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)], fallback: T) -> T {
+        let text = self.text_or_default(key);
+        match words.iter().find(|(word, _)| *word == text.trim()) {
+            Some((_, value)) => *value,
+            None => {
+                let list: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+                self.problem(key, format!("is \"{text}\"; it must be one of {}", list.join(", ")));
+                fallback
+            }
+        }
+    }
+
+    fn value(&self, key: &str) -> Option<Value> {
+        self.values.get::<Value>(key).ok().filter(|value| !matches!(value.kind, ValueKind::Nil))
+    }
+
+    fn lay_over(&mut self, environment: &Environment) {
+        let mut builder = Config::builder().add_source(self.values.clone());
+        for (name, value) in &environment.0 {
+            let Some(rest) = name.strip_prefix(PREFIX) else { continue };
+            let key = rest.to_ascii_lowercase().replace("__", ".");
+            if KEYS.iter().any(|(known, _)| *known == key) {
+                self.from_environment.insert(key.clone());
+                // Only a malformed key can be refused, and these are the table's.
+                if let Ok(next) = builder.clone().set_override(key, value.as_str()) {
+                    builder = next;
+                }
+            } else {
+                self.problems.push(Problem {
+                    key: name.clone(),
+                    what: format!("sets no known key{}", suggestion(&key, variable)),
+                });
+            }
+        }
+        if let Ok(values) = builder.build() {
+            self.values = values;
+        }
+    }
+
+    fn refuse_unknown_keys(&mut self) {
+        let mut found = Vec::new();
+        flatten(&self.values.cache, "", &mut found);
+        for key in found {
+            if !KEYS.iter().any(|(known, _)| *known == key) {
+                self.problems.push(Problem {
+                    key: key.clone(),
+                    what: format!("is no known key{}", suggestion(&key, str::to_owned)),
+                });
+            }
+        }
+    }
+}
+
+fn suggestion(key: &str, write: impl Fn(&str) -> String) -> String {
+    nearest(key).map_or_else(
+        || "; remove it, or see the README for all keys".to_owned(),
+        |near| format!("; did you mean {}?", write(near)),
+    )
+}
+
+/// Every leaf of the tree, by its dotted key. A section that is no table is a leaf, and no known one.
+fn flatten(value: &Value, path: &str, into: &mut Vec<String>) {
+    match &value.kind {
+        ValueKind::Table(table) => {
+            let mut names: Vec<_> = table.iter().collect();
+            names.sort_by_key(|(name, _)| *name);
+            for (name, value) in names {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                flatten(value, &path, into);
+            }
+        }
+        _ => into.push(path.to_owned()),
+    }
+}
+
+/// `--config`, `$EVENT_SENDER_CONFIG`, `./agent.toml`, `/etc/event-sender/agent.toml`; none if only the last two were
+/// looked for and neither is there.
+fn find(file: Option<PathBuf>, environment: &Environment) -> Result<Option<PathBuf>, ConfigError> {
+    let named =
+        file.or_else(|| environment.get("EVENT_SENDER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
+    if let Some(named) = named {
+        if named.is_file() {
+            return Ok(Some(named));
+        }
+        let what = "there is no such file; correct --config or EVENT_SENDER_CONFIG".to_owned();
+        return Err(ConfigError {
+            problems: vec![Problem { key: named.display().to_string(), what }],
+            file: Some(named),
+        });
+    }
+    for usual in ["agent.toml", "/etc/event-sender/agent.toml"].map(PathBuf::from) {
+        match std::fs::metadata(&usual) {
+            Ok(file) if file.is_file() => return Ok(Some(usual)),
+            // Not to be passed over in silence: without it a command would work on another queue.
+            Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+                let what = "may not be read by you; become a member of the group event-sender, or name another file with --config";
+                let problem = Problem { key: usual.display().to_string(), what: what.to_owned() };
+                return Err(ConfigError { problems: vec![problem], file: Some(usual) });
+            }
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Where the parser stopped and why, without the lines it quotes: a secret may stand in them.
+fn place(error: &str) -> String {
+    let quoted = |line: &&str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
+    let told: Vec<&str> = error.lines().filter(|line| !quoted(line)).map(str::trim).filter(|l| !l.is_empty()).collect();
+    told.join(": ")
+}
+
+fn default(key: &str) -> &'static str {
+    KEYS.iter().find(|(known, _)| *known == key).and_then(|(_, default)| *default).unwrap_or_default()
+}
+
+fn variable(key: &str) -> String {
+    format!("{PREFIX}{}", key.to_ascii_uppercase().replace('.', "__"))
+}
+
+fn kind(value: &ValueKind) -> &'static str {
+    match value {
+        ValueKind::Boolean(_) => "true or false",
+        ValueKind::Float(_) | ValueKind::I64(_) | ValueKind::I128(_) | ValueKind::U64(_) | ValueKind::U128(_) => {
+            "a number"
+        }
+        ValueKind::Array(_) => "a list",
+        ValueKind::Table(_) => "a table",
+        _ => "empty",
+    }
+}
+
+/// The value itself where it can hold no secret: only numbers and durations are shown.
+fn shown(value: &ValueKind) -> String {
+    match value {
+        ValueKind::String(text) => format!("\"{text}\""),
+        ValueKind::I64(number) => number.to_string(),
+        ValueKind::Float(number) => number.to_string(),
+        other => kind(other).to_owned(),
+    }
+}
