@@ -14,6 +14,7 @@
 //! | [`job`] | the domain |
 //! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
 //! | [`retry_after`] | the header both of Microsoft's services answer with |
+//! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials |
 //!
 //! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `policy` and
 //! `queue` import `job`; `graph` imports `job auth secret`; `auth` and `config` import `secret`; `graph`
@@ -29,6 +30,7 @@ pub mod job;
 pub mod policy;
 pub mod queue;
 pub mod retry_after;
+pub mod sandbox;
 pub mod secret;
 pub mod shutdown;
 pub mod telemetry;

@@ -1,0 +1,129 @@
+//! What the sandbox answers, before it becomes HTTP: status, headers, content, and how the connection is treated.
+//! Replies are plain data so that a scripted fault can damage one that was made normally.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::response::Response;
+use serde_json::Value;
+use uuid::Uuid;
+
+use super::connection::{Cut, Line};
+use super::retry_after::RetryAfter;
+
+const JSON: &str =
+    "application/json; odata.metadata=minimal; odata.streaming=true; IEEE754Compatible=false; charset=utf-8";
+
+/// The two ids every answer carries for support cases.
+#[derive(Clone, Debug)]
+pub(super) struct Ids {
+    /// Made by the server, one per request.
+    pub(super) request_id: String,
+    /// The client's own, echoed when it sent one.
+    pub(super) client_request_id: Option<String>,
+}
+
+impl Ids {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let sent = headers.get("client-request-id");
+        Self {
+            request_id: Uuid::new_v4().to_string(),
+            client_request_id: sent.and_then(|id| id.to_str().ok()).map(str::to_owned),
+        }
+    }
+}
+
+/// The body of an answer.
+#[derive(Debug)]
+pub(super) enum Content {
+    Empty,
+    Json(Value),
+    Bytes(&'static str, Vec<u8>),
+}
+
+/// One answer.
+#[derive(Debug)]
+pub(super) struct Reply {
+    pub(super) status: StatusCode,
+    pub(super) content: Content,
+    /// For the journal: `error.code` of Graph, `AADSTS…` of Entra.
+    pub(super) error_code: Option<String>,
+    /// For the journal and the mailbox's window: how long the client was asked to wait.
+    pub(super) retry_after: Option<Duration>,
+    /// The connection is cut instead of, or while, answering.
+    pub(super) cut: Option<Cut>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl Reply {
+    pub(super) fn new(status: StatusCode, content: Content) -> Self {
+        Self { status, content, error_code: None, retry_after: None, cut: None, headers: Vec::new() }
+    }
+
+    pub(super) fn json(status: StatusCode, value: Value) -> Self {
+        Self::new(status, Content::Json(value))
+    }
+
+    /// No answer at all.
+    pub(super) fn cut(cut: Cut) -> Self {
+        let mut reply = Self::new(StatusCode::OK, Content::Empty);
+        reply.cut = Some(cut);
+        reply
+    }
+
+    /// A value that cannot stand in a header is left out: the sandbox never fails over an odd script.
+    pub(super) fn header(mut self, name: HeaderName, value: &str) -> Self {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            self.headers.push((name, value));
+        }
+        self
+    }
+
+    pub(super) fn error_code(mut self, code: &str) -> Self {
+        self.error_code = Some(code.to_owned());
+        self
+    }
+
+    pub(super) fn retry_after(mut self, value: &RetryAfter) -> Self {
+        self.retry_after = value.wait;
+        self.header(RETRY_AFTER, &value.header)
+    }
+
+    /// The status a client gets to see; none when the connection is cut before the status line.
+    pub(super) fn visible_status(&self) -> Option<u16> {
+        match self.cut {
+            Some(Cut::Close | Cut::Reset) => None,
+            Some(Cut::MidBody) | None => Some(self.status.as_u16()),
+        }
+    }
+
+    /// Turns the reply into HTTP and, if it asks for that, arms the connection's switch.
+    pub(super) fn into_response(self, ids: &Ids, line: &Line) -> Response {
+        if let Some(cut) = self.cut {
+            line.cut(cut);
+        }
+        let (content_type, body) = match self.content {
+            Content::Empty => (None, Body::empty()),
+            Content::Json(value) => (Some(JSON), Body::from(value.to_string())),
+            Content::Bytes(kind, bytes) => (Some(kind), Body::from(bytes)),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.status;
+        let headers = response.headers_mut();
+        if let Some(kind) = content_type {
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+        }
+        insert(headers, "request-id", Some(&ids.request_id));
+        insert(headers, "client-request-id", ids.client_request_id.as_deref());
+        headers.extend(self.headers.into_iter().map(|(name, value)| (Some(name), value)));
+        response
+    }
+}
+
+fn insert(headers: &mut HeaderMap, name: &'static str, value: Option<&str>) {
+    if let Some(value) = value.and_then(|text| HeaderValue::from_str(text).ok()) {
+        headers.insert(HeaderName::from_static(name), value);
+    }
+}

@@ -1,0 +1,206 @@
+//! The HTTP side: which door a request comes in by, its body within bounds, and the order in which a calendar request
+//! is judged: sign-in, limits, script, then the calendar itself.
+//!
+//! A request is carried out the moment it has arrived whole; latency and delays only hold back the answer. So a client
+//! that hangs up early leaves its event behind, as with the real service.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{ConnectInfo, Path, Request, State};
+use axum::http::header::AUTHORIZATION;
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::Response;
+use axum::routing::post;
+use serde_json::Value;
+
+use super::calendar;
+use super::connection::{Cut, Line};
+use super::control;
+use super::entra::TokenRequest;
+use super::journal::RequestKind;
+use super::knobs::Knobs;
+use super::lanes::CONCURRENCY_LIMIT;
+use super::refusal::Refusal;
+use super::reply::Reply;
+use super::retry_after::RetryAfter;
+use super::route::{Call, Owner};
+use super::stage::Scene;
+use super::tokens::{Caller, Standing};
+use super::visit::Visit;
+use super::world::World;
+
+/// The largest body of the Graph REST API.
+const MAX_BODY: usize = 4 << 20;
+/// A larger body is read on and thrown away up to here, so that the client gets to read the refusal.
+const MAX_DISCARDED: usize = 64 << 20;
+
+/// All routes.
+pub(super) fn router(world: Arc<World>) -> Router {
+    Router::new()
+        .route("/{tenant}/oauth2/v2.0/token", post(token))
+        .nest("/sandbox", control::router())
+        .fallback(graph)
+        .with_state(world)
+}
+
+async fn token(
+    State(world): State<Arc<World>>,
+    Path(tenant): Path<String>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: Request,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let mut visit = Visit::begin(&world, RequestKind::Token, &parts, None);
+    let reply = match read(body).await {
+        Ok(body) => {
+            let request = TokenRequest::read(&tenant, &parts.headers, &body);
+            answer_token(&world, &request, &mut visit).await
+        }
+        Err(refused) => refused.reply(&visit),
+    };
+    let ids = visit.end(&reply);
+    reply.into_response(&ids, &line)
+}
+
+async fn answer_token(world: &World, request: &TokenRequest, visit: &mut Visit) -> Reply {
+    visit.notes.claims = request.claims().map(str::to_owned);
+    let action = world.script.take(visit.kind, None, None);
+    let ids = visit.ids.clone();
+    let usual = || request.answer(&world.tokens, &world.knobs(), &world.token_rate, &ids);
+    let Some(action) = action else { return usual() };
+    visit.notes.fault = Some(action.word());
+    let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer: None };
+    scene.play(&action, usual).await
+}
+
+async fn graph(State(world): State<Arc<World>>, ConnectInfo(line): ConnectInfo<Line>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let call = Call::parse(&parts.method, parts.uri.path(), parts.uri.query());
+    let standing = world.tokens.standing(bearer(&parts.headers));
+    let kind = call.as_ref().map_or(RequestKind::Other, Call::kind);
+    let mailbox = call.as_ref().ok().and_then(|call| mailbox_of(call, &standing));
+    let mut visit = Visit::begin(&world, kind, &parts, mailbox);
+    let reply = match (read(body).await, call) {
+        (Err(refused), _) => refused.reply(&visit),
+        (Ok(_), Err(refusal)) => refusal.reply(&visit.ids),
+        (Ok(body), Ok(call)) => judge(&world, &call, standing, &parts, &body, &mut visit).await,
+    };
+    let ids = visit.end(&reply);
+    reply.into_response(&ids, &line)
+}
+
+async fn judge(world: &World, call: &Call, standing: Standing, parts: &Parts, body: &[u8], visit: &mut Visit) -> Reply {
+    let knobs = world.knobs();
+    if let Err(refusal) = check_caller(call, &standing) {
+        return refusal.reply(&visit.ids);
+    }
+    if let Some(reply) = over_limit(world, &knobs, visit) {
+        return reply;
+    }
+    let body: Option<Value> = serde_json::from_slice(body).ok();
+    let field = |name: &str| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
+    visit.notes.transaction_id = field("transactionId").map(str::to_owned);
+    let mailbox = visit.mailbox.clone().unwrap_or_default();
+    let action = world.script.take(visit.kind, Some(&mailbox), field("subject"));
+    let ids = visit.ids.clone();
+    let headers = &parts.headers;
+    let note = &mut visit.notes.note;
+    let usual = || {
+        let request = calendar::Request { call, mailbox: &mailbox, headers, body, ids: &ids, knobs: &knobs };
+        let (reply, remark) = calendar::answer(&world.store, request);
+        *note = remark;
+        reply
+    };
+    let reply = match &action {
+        None => usual(),
+        Some(action) => {
+            visit.notes.fault = Some(action.word());
+            let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer: bearer(headers) };
+            scene.play(action, usual).await
+        }
+    };
+    if !knobs.latency.is_zero() {
+        tokio::time::sleep(knobs.latency).await;
+    }
+    reply
+}
+
+fn check_caller(call: &Call, standing: &Standing) -> Result<(), Refusal> {
+    match (standing, &call.owner) {
+        (Standing::Missing, _) => Err(Refusal::unauthorized("Access token is empty.")),
+        (Standing::Unknown, _) => {
+            Err(Refusal::unauthorized("IDX14100: JWT is not well formed, there are no dots (.)."))
+        }
+        (Standing::Expired, _) => Err(Refusal::unauthorized("Lifetime validation failed, the token is expired.")),
+        (Standing::Valid(Caller::App), Owner::Me) => {
+            Err(Refusal::bad_request("BadRequest", "/me request is only valid with delegated authentication flow."))
+        }
+        (Standing::Valid(_), _) => Ok(()),
+    }
+}
+
+/// The limit on requests in flight is not a matter of time, so it comes without Retry-After.
+fn over_limit(world: &World, knobs: &Knobs, visit: &Visit) -> Option<Reply> {
+    let mailbox = visit.mailbox.as_deref().filter(|_| knobs.limits)?;
+    if let Some(wait) = world.lanes.spend(mailbox, Instant::now()) {
+        let reply = Refusal::throttled("RequestRate").reply(&visit.ids);
+        return Some(reply.retry_after(&RetryAfter::seconds(wait)));
+    }
+    let over = visit.arrival.in_flight > CONCURRENCY_LIMIT;
+    over.then(|| Refusal::throttled("MailboxConcurrency").reply(&visit.ids))
+}
+
+fn mailbox_of(call: &Call, standing: &Standing) -> Option<String> {
+    match (&call.owner, standing) {
+        (Owner::Mailbox(mailbox), _) => Some(mailbox.clone()),
+        (Owner::Me, Standing::Valid(Caller::User(user))) => Some(user.clone()),
+        (Owner::Me, _) => None,
+    }
+}
+
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
+}
+
+/// Why a body was not read.
+enum Unread {
+    TooLarge,
+    /// The client went away.
+    Broken,
+}
+
+impl Unread {
+    fn reply(&self, visit: &Visit) -> Reply {
+        match self {
+            Unread::Broken => Reply::cut(Cut::Close),
+            Unread::TooLarge => {
+                let message = "The request body is larger than 4 MB.";
+                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message).reply(&visit.ids)
+            }
+        }
+    }
+}
+
+async fn read(mut body: Body) -> Result<Vec<u8>, Unread> {
+    let mut bytes = Vec::new();
+    let mut seen = 0_usize;
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let frame = frame.map_err(|_| Unread::Broken)?;
+        let Ok(data) = frame.into_data() else { continue };
+        seen = seen.saturating_add(data.len());
+        if seen <= MAX_BODY {
+            bytes.extend_from_slice(&data);
+        } else if seen > MAX_DISCARDED {
+            break;
+        }
+    }
+    if seen > MAX_BODY { Err(Unread::TooLarge) } else { Ok(bytes) }
+}

@@ -1,0 +1,69 @@
+//! What counts as a time, and which moment it is.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use super::*;
+
+fn moment(text: &str, zone: &str) -> String {
+    When::parse(text, zone).unwrap().in_zone(Tz::UTC)
+}
+
+#[test]
+fn windows_and_iana_names_mean_the_same_moment() {
+    let expected = "2026-12-01T08:00:00.0000000";
+    assert_eq!(moment("2026-12-01T09:00:00", "W. Europe Standard Time"), expected);
+    assert_eq!(moment("2026-12-01T09:00:00", "europe/berlin"), expected);
+    assert_eq!(moment("2026-12-01T09:00", "Europe/Berlin"), expected);
+    assert_eq!(moment("2026-12-01T08:00:00.0000000", "UTC"), expected);
+}
+
+#[test]
+fn every_windows_name_is_known() {
+    assert!(WINDOWS_ZONES.len() >= 139);
+    for (name, tz) in WINDOWS_ZONES {
+        assert_eq!(zone_named(name), Some(*tz), "{name}");
+    }
+}
+
+#[test]
+fn unknown_zones_are_named() {
+    for zone in ["Greenwich Mean Time", "", "[]", "Mars/Olympus"] {
+        let fault = When::parse("2026-12-01T09:00:00", zone).unwrap_err();
+        assert_eq!(fault, TimeFault::UnknownZone(zone.to_owned()));
+    }
+    let refused = When::parse("2026-12-01T09:00:00", "Africa/Casablanca").unwrap_err();
+    assert_eq!(refused, TimeFault::RefusedZone);
+}
+
+#[test]
+fn text_that_is_no_date_and_time_is_refused() {
+    for text in [
+        "",
+        "2026-12-01",
+        "2026-12-01 09:00:00",
+        "2026-1-1T9:0:0",
+        "2026-02-30T09:00:00",
+        "2026-12-01T25:00:00",
+        "2026-12-01T09:00:00.12345678",
+        "2026-12-01T09:00:00.",
+        "2026-12-01T09:00:00 x",
+        "ééééééé",
+    ] {
+        assert_eq!(When::parse(text, "UTC").unwrap_err(), TimeFault::Text, "{text}");
+    }
+}
+
+#[test]
+fn an_offset_wins_and_is_remarked() {
+    let with = When::parse("2026-12-01T09:00:00+01:00", "UTC").unwrap();
+    assert!(with.had_offset);
+    assert_eq!(with.in_zone(Tz::UTC), "2026-12-01T08:00:00.0000000");
+    assert!(When::parse("2026-12-01T09:00:00Z", "UTC").unwrap().had_offset);
+    assert!(!When::parse("2026-12-01T09:00:00", "UTC").unwrap().had_offset);
+}
+
+#[test]
+fn skipped_and_doubled_wall_times_still_are_moments() {
+    assert_eq!(moment("2026-03-29T02:30:00", "Europe/Berlin"), "2026-03-29T01:30:00.0000000");
+    assert_eq!(moment("2026-10-25T02:30:00", "Europe/Berlin"), "2026-10-25T00:30:00.0000000");
+}

@@ -1,0 +1,69 @@
+//! Everything the sandbox knows, shared by all requests: knobs, tokens, mailboxes, lanes, the script and the journal.
+
+use std::sync::Arc;
+
+use super::guarded::Guarded;
+use super::journal::{Counters, Journal};
+use super::knobs::{Knobs, OptionsChange};
+use super::lanes::Lanes;
+use super::script::Script;
+use super::store::Store;
+use super::token_rate::AskedTooOften;
+use super::tokens::Tokens;
+
+/// The state behind every request.
+#[derive(Debug)]
+pub(super) struct World {
+    pub(super) tokens: Tokens,
+    pub(super) token_rate: AskedTooOften,
+    pub(super) store: Store,
+    pub(super) lanes: Lanes,
+    pub(super) script: Script,
+    pub(super) journal: Journal,
+    knobs: Guarded<Arc<Knobs>>,
+    first_knobs: Knobs,
+}
+
+impl World {
+    pub(super) fn new(knobs: Knobs) -> Self {
+        Self {
+            tokens: Tokens::default(),
+            token_rate: AskedTooOften::default(),
+            store: Store::new(),
+            lanes: Lanes::new(),
+            script: Script::default(),
+            journal: Journal::default(),
+            knobs: Guarded::new(Arc::new(knobs.clone())),
+            first_knobs: knobs,
+        }
+    }
+
+    pub(super) fn knobs(&self) -> Arc<Knobs> {
+        Arc::clone(&self.knobs.lock())
+    }
+
+    pub(super) fn turn(&self, change: OptionsChange) {
+        let mut knobs = self.knobs.lock();
+        *knobs = Arc::new(Knobs::clone(&knobs).changed(change));
+    }
+
+    pub(super) fn counters(&self) -> Counters {
+        Counters {
+            events: self.store.count(),
+            retry_after_violations: self.lanes.violations(),
+            max_in_flight: self.lanes.max_in_flight(),
+            ..self.journal.counters()
+        }
+    }
+
+    /// Back to the start: no events, no faults, no records, options as given at the start. Tokens stay valid, so that a
+    /// running client does not notice.
+    pub(super) fn reset(&self) {
+        *self.knobs.lock() = Arc::new(self.first_knobs.clone());
+        self.script.clear();
+        self.store.clear();
+        self.lanes.reset();
+        self.token_rate.reset();
+        self.journal.reset();
+    }
+}
