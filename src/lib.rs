@@ -6,6 +6,7 @@
 //!
 //! | module | is |
 //! |---|---|
+//! | [`cli`] | the commands; the only place where settings become objects |
 //! | [`worker`] | the loop: wake, claim, attempt, settle |
 //! | [`queue`] | what is asked of a queue, and SQLite's answer |
 //! | [`graph`] | the calendar calls of Microsoft Graph |
@@ -23,6 +24,7 @@
 //! and `cli` ask the clock; everything else is told the time.
 
 pub mod auth;
+pub mod cli;
 pub mod config;
 pub mod exit;
 pub mod graph;

@@ -1,0 +1,147 @@
+//! The commands: one file each, its options beside its `run`. Only `run.rs` wires the daemon; only `output.rs` writes
+//! to stdout; `wiring.rs` turns settings into objects.
+
+mod check;
+mod columns;
+mod demo;
+mod enqueue;
+mod list;
+mod narrator;
+mod output;
+mod run;
+mod sandbox;
+mod settings;
+mod show;
+mod status;
+mod wiring;
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{ConfigError, Environment, LocalSettings, Settings};
+use crate::exit::Exit;
+use crate::queue::{OpenError, SqliteQueue};
+
+/// Turns rows of a SQLite queue into Microsoft 365 calendar events: one row, one event.
+#[derive(Debug, Parser)]
+#[command(name = "event-sender", version, max_term_width = 100)]
+struct Cli {
+    /// Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the daemon
+    Run(run::Options),
+    /// Show the main job with nothing to set up: sandbox, temporary queue, sample jobs
+    Demo,
+    /// Serve a fake Entra and Graph on this machine
+    Sandbox(sandbox::Options),
+    /// Check settings, database, sign-in and mailbox
+    Check(check::Options),
+    /// Insert jobs, from flags or from NDJSON or CSV files
+    Enqueue(Box<enqueue::Options>),
+    /// List jobs
+    List(list::Options),
+    /// Show one job with its history
+    Show(show::Options),
+    /// Show the queue at a glance
+    Status(status::Options),
+    /// Print the annotated settings file
+    Settings,
+}
+
+/// Why a command did not do its work: the exit code, and the words for stderr.
+#[derive(Debug)]
+struct Failure {
+    exit: Exit,
+    text: String,
+}
+
+impl Failure {
+    fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, text: text.into() }
+    }
+
+    fn failed(error: impl std::fmt::Display) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Config, error.to_string())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::failed(format!("the queue cannot be read: {error}"))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        // A reader that has seen enough (`| head`) is no failure of ours.
+        let exit = if error.kind() == std::io::ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
+        Self::new(exit, error.to_string())
+    }
+}
+
+/// Parses the process's arguments and runs the command. Wrong usage ends the process with 2 and an explanation.
+pub fn main() -> Exit {
+    let cli = Cli::parse();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return report(Failure::failed(format!("cannot start: {error}"))),
+    };
+    let result = runtime.block_on(dispatch(cli));
+    // What is left runs for nobody: a request that was cut off, a file watch.
+    runtime.shutdown_background();
+    result.unwrap_or_else(report)
+}
+
+async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
+    let file = cli.config;
+    match cli.command {
+        Command::Run(options) => run::run(options, settings(file)?).await,
+        Command::Demo => demo::run().await,
+        Command::Sandbox(options) => sandbox::run(options).await,
+        Command::Check(options) => check::run(options, file).await,
+        Command::Enqueue(options) => enqueue::run(*options, local(file)?).await,
+        Command::List(options) => list::run(options, local(file)?).await,
+        Command::Show(options) => show::run(options, local(file)?).await,
+        Command::Status(options) => status::run(options, local(file)?).await,
+        Command::Settings => settings::run(),
+    }
+}
+
+fn settings(file: Option<PathBuf>) -> Result<Settings, Failure> {
+    Ok(Settings::load(file, &Environment::of_process())?)
+}
+
+fn local(file: Option<PathBuf>) -> Result<LocalSettings, Failure> {
+    Ok(LocalSettings::load(file, &Environment::of_process())?)
+}
+
+async fn existing_queue(settings: &LocalSettings) -> Result<SqliteQueue, Failure> {
+    Ok(SqliteQueue::open_existing(&settings.queue.path).await?)
+}
+
+fn report(failure: Failure) -> Exit {
+    if failure.exit != Exit::Done {
+        eprintln!("event-sender: {}", failure.text);
+    }
+    failure.exit
+}

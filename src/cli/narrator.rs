@@ -1,0 +1,95 @@
+//! Tells the worker's log lines in words, for somebody who watches the demo. Made from the log itself: what is told is
+//! what an administrator would find there.
+
+use std::collections::BTreeMap;
+use std::fmt::Debug;
+use std::time::Instant;
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::Context;
+
+use super::output::{self, Tone, paint};
+
+/// A layer that prints one line per event worth telling.
+pub(super) struct Narrator {
+    start: Instant,
+}
+
+impl Narrator {
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now() }
+    }
+}
+
+impl<S: Subscriber> Layer<S> for Narrator {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        if let Some(told) = told(&fields) {
+            let time = paint(Tone::Faint, &format!("{:5.2} s", self.start.elapsed().as_secs_f64()));
+            // A demo nobody watches any more has nobody to tell.
+            let _ = output::line(&format!("  {time}  {told}"));
+        }
+    }
+}
+
+#[derive(Default)]
+struct Fields(BTreeMap<&'static str, String>);
+
+impl Fields {
+    fn get(&self, name: &str) -> &str {
+        self.0.get(name).map_or("", String::as_str)
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        self.0.insert(field.name(), format!("{value:?}"));
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name(), value.to_owned());
+    }
+}
+
+fn told(fields: &Fields) -> Option<String> {
+    let job = format!("job {}", fields.get("job_id"));
+    let until = fields.get("retry_at").get(11..23).unwrap_or_default();
+    Some(match fields.get("message") {
+        "agent started" => "the agent is up".into(),
+        "token acquired" => format!("signed in, token acquired in {} ms", fields.get("duration_ms")),
+        "event sent" => format!(
+            "{job}  {} as event {} (attempt {})",
+            paint(Tone::Good, "sent"),
+            output::event_id(fields.get("event_id")),
+            fields.get("attempt")
+        ),
+        "attempt failed" if fields.get("error_kind") == "throttled" => {
+            format!(
+                "{job}  {}: waits for {until} UTC, costs no attempt",
+                paint(Tone::Waiting, "throttled by Exchange (429)")
+            )
+        }
+        "attempt failed" if fields.get("in_doubt") == "true" => format!(
+            "{job}  {}: the event may exist. Asked again at {until} UTC with the same transactionId",
+            paint(Tone::Waiting, "no answer came back")
+        ),
+        "attempt failed" => {
+            format!("{job}  {} ({}), again at {until} UTC", paint(Tone::Waiting, "not yet"), fields.get("error_kind"))
+        }
+        "job failed" => {
+            format!(
+                "{job}  {} ({}, {})",
+                paint(Tone::Bad, "failed"),
+                fields.get("error_kind"),
+                fields.get("error_code")
+            )
+        }
+        "mailbox paused" => format!("{} rests until {until} UTC; all others go on", fields.get("mailbox")),
+        "mailbox resumed" => format!("{} goes on", fields.get("mailbox")),
+        "agent stopped" => "the queue is empty, the agent stops".into(),
+        _ => return None,
+    })
+}

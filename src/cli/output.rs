@@ -1,0 +1,103 @@
+//! Results, on stdout. Colour only on a terminal, and not against NO_COLOR.
+
+use std::io::{IsTerminal, Write};
+
+use comfy_table::{ContentArrangement, Table, presets};
+use serde_json::Value;
+
+/// A colour by meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tone {
+    Good,
+    Bad,
+    Waiting,
+    Faint,
+    Strong,
+}
+
+/// Writes one line.
+pub(super) fn line(text: &str) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{text}")?;
+    out.flush()
+}
+
+/// Writes bytes as they are, and a line break.
+pub(super) fn bytes(bytes: &[u8]) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(bytes)?;
+    out.write_all(b"\n")?;
+    out.flush()
+}
+
+/// Writes JSON, indented for a terminal, on one line for a program.
+pub(super) fn json(value: &Value) -> std::io::Result<()> {
+    let text = if std::io::stdout().is_terminal() { format!("{value:#}") } else { value.to_string() };
+    line(&text)
+}
+
+/// Writes a table.
+pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> std::io::Result<()> {
+    line(&table_text(header, rows))
+}
+
+fn table_text(header: &[&str], rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    // On a terminal, columns give way to each other; a program gets every line whole.
+    if std::io::stdout().is_terminal()
+        && let Some((width, _)) = terminal_size::terminal_size()
+    {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0);
+    }
+    table.set_header(header.iter().map(|name| name.to_uppercase()));
+    table.add_rows(rows);
+    table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// `text` in the colour of its meaning, if stdout shows colours.
+pub(super) fn paint(tone: Tone, text: &str) -> String {
+    let plain = !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    if plain {
+        return text.to_owned();
+    }
+    let code = match tone {
+        Tone::Good => "32",
+        Tone::Bad => "31",
+        Tone::Waiting => "33",
+        Tone::Faint => "2",
+        Tone::Strong => "1",
+    };
+    format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// The colour of a job's state.
+pub(super) fn state(word: &str) -> String {
+    let tone = match word {
+        "sent" => Tone::Good,
+        "failed" => Tone::Bad,
+        "pending" | "claimed" => Tone::Waiting,
+        _ => Tone::Faint,
+    };
+    paint(tone, word)
+}
+
+/// An EventID, which is long and begins alike within a mailbox: both ends of it.
+pub(super) fn event_id(id: &str) -> String {
+    let count = id.chars().count();
+    if count <= 32 {
+        return short(id, 32);
+    }
+    let end: String = id.chars().skip(count - 16).collect();
+    format!("{}{}", short(id, 13), short(&end, 16))
+}
+
+/// Cut to `width` characters, on one line, without what would steer a terminal.
+pub(super) fn short(text: &str, width: usize) -> String {
+    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    if clean.chars().count() <= width {
+        return clean;
+    }
+    let cut: String = clean.chars().take(width.saturating_sub(1)).collect();
+    format!("{cut}…")
+}

@@ -1,0 +1,148 @@
+//! `run`: the daemon. The only place where it is put together: queue, lock, sign-in, Graph, worker, systemd.
+
+use std::io::IsTerminal;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use indicatif::{ProgressBar, ProgressStyle};
+use sd_notify::NotifyState;
+use tokio_util::sync::CancellationToken;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
+
+use super::{Failure, wiring};
+use crate::config::{AuthMode, LogFormat, LogSettings, Settings};
+use crate::exit::Exit;
+use crate::queue::{AgentLock, ChangeNotice, LockError, Queue, SqliteQueue, watch};
+use crate::shutdown;
+use crate::telemetry::{self, Form};
+use crate::worker::{Counters, Drained, Worker, WorkerSettings};
+
+/// Time to close the queue in good order after the drain.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// End when no job is pending or claimed any more
+    #[arg(long)]
+    until_empty: bool,
+}
+
+pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Failure> {
+    let bar = options.until_empty.then(progress_bar);
+    start_log(settings.log, bar.clone());
+    let stop = shutdown::on_signals()?;
+    let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
+    let worker = wiring::worker(&settings, options.until_empty, heartbeat);
+    let counters = Arc::new(Counters::default());
+    let announced = announce_stopping(stop.clone());
+    let ended = daemon(&settings, worker, counters, stop, |queue, counters| {
+        // Without systemd there is nobody to tell.
+        let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("sending")]);
+        if let Some(bar) = bar.clone().filter(|bar| !bar.is_hidden()) {
+            tokio::spawn(show_progress(bar, queue, counters));
+        }
+    })
+    .await;
+    announced.abort();
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+    ended.map(|_| Exit::Done)
+}
+
+/// Opens the queue, takes its lock, puts back what a dead agent left, and runs the worker until `stop`. `ready` is
+/// told when everything stands.
+pub(super) async fn daemon(
+    settings: &Settings,
+    worker: WorkerSettings,
+    counters: Arc<Counters>,
+    stop: CancellationToken,
+    ready: impl FnOnce(Arc<SqliteQueue>, Arc<Counters>),
+) -> Result<Drained, Failure> {
+    let path = &settings.queue.path;
+    SqliteQueue::create_file(path)?;
+    // Before the schema is touched: an agent of another version may be running on it.
+    let _lock = AgentLock::acquire(path).map_err(|error| match error {
+        LockError::Held { .. } => Failure::new(Exit::Unavailable, error.to_string()),
+        LockError::Io { .. } => Failure::failed(error),
+    })?;
+    let queue = Arc::new(SqliteQueue::open(path).await?);
+    let recovered = queue.recover(Utc::now()).await.map_err(Failure::failed)?;
+    let tokens = wiring::tokens(settings)?;
+    let graph = wiring::graph(settings, tokens.clone())?;
+    let notice = watch(path).unwrap_or_else(|error| {
+        tracing::warn!(%error, "queue cannot be watched, polling it instead");
+        ChangeNotice::none()
+    });
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), queue = %path.display(), recovered, "agent started");
+    if matches!(settings.auth.mode, AuthMode::Password { .. }) {
+        tracing::warn!("password sign-in is a legacy mode, multi-factor authentication breaks it");
+    }
+    let worker = Worker::new(queue.clone(), graph, tokens, notice, worker, counters.clone());
+    ready(queue.clone(), counters);
+    let drained = worker.run(stop).await.map_err(Failure::failed)?;
+    // Results are written or given up by now; a producer's long write must not hold up the end of the process.
+    let _ = tokio::time::timeout(CLOSE_WITHIN, queue.close()).await;
+    tracing::info!(interrupted = drained.interrupted, unrecorded = drained.unrecorded, "agent stopped");
+    Ok(drained)
+}
+
+fn start_log(settings: LogSettings, bar: Option<ProgressBar>) {
+    let terminal = std::io::stdout().is_terminal();
+    let form = match settings.format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Auto if !terminal => Form::Json,
+        LogFormat::Auto | LogFormat::Text => Form::Text { colour: terminal },
+    };
+    let writer = match bar {
+        // Lines and the bar share a terminal: each line first takes the bar away.
+        Some(bar) if terminal => BoxMakeWriter::new(move || BesideBar(bar.clone())),
+        _ => BoxMakeWriter::new(std::io::stdout),
+    };
+    telemetry::start(form, settings.level, writer);
+}
+
+struct BesideBar(ProgressBar);
+
+impl std::io::Write for BesideBar {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.suspend(|| std::io::stdout().write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stdout().flush()
+    }
+}
+
+/// On stderr, and only if that is a terminal; indicatif sees to it.
+fn progress_bar() -> ProgressBar {
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} jobs  {per_sec}  {elapsed}") {
+        bar.set_style(style);
+    }
+    bar
+}
+
+async fn show_progress(bar: ProgressBar, queue: Arc<SqliteQueue>, counters: Arc<Counters>) {
+    loop {
+        if let Ok(outstanding) = queue.outstanding().await {
+            let ended = counters.ended();
+            bar.set_length(ended + outstanding);
+            bar.set_position(ended);
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+fn beat() {
+    let _ = sd_notify::notify(&[NotifyState::Watchdog]);
+}
+
+fn announce_stopping(stop: CancellationToken) -> tokio::task::JoinHandle<()> {
+    tokio::spawn(async move {
+        stop.cancelled().await;
+        let _ = sd_notify::notify(&[NotifyState::Stopping, NotifyState::Status("finishing what is under way")]);
+        tracing::info!("stopping, finishing what is under way");
+    })
+}

@@ -1,0 +1,10 @@
+//! `settings`: prints the annotated `agent.toml`, so that a bare binary carries its own documentation.
+
+use super::{Failure, output};
+use crate::config::TEMPLATE;
+use crate::exit::Exit;
+
+pub(super) fn run() -> Result<Exit, Failure> {
+    output::line(TEMPLATE.trim_end())?;
+    Ok(Exit::Done)
+}

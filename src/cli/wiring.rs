@@ -1,0 +1,77 @@
+//! From settings to objects, for every command that signs in.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::Failure;
+use crate::auth::{Credentials, SignIn, TokenCache, TokenEndpoint};
+use crate::config::{AuthMode, DefaultSettings, GraphSettings, Settings};
+use crate::graph::{GraphClient, NetworkSettings, http_client};
+use crate::job::{BodyType, Defaults};
+use crate::policy::RetryPolicy;
+use crate::worker::WorkerSettings;
+
+pub(super) fn tokens(settings: &Settings) -> Result<Arc<TokenCache>, Failure> {
+    let auth = &settings.auth;
+    let sign_in = SignIn {
+        instance: auth.instance.clone(),
+        tenant: auth.tenant_id.clone(),
+        client_id: auth.client_id.clone(),
+        resource: auth.resource.clone(),
+        credentials: match auth.mode.clone() {
+            AuthMode::ClientSecret { client_secret } => Credentials::ClientSecret(client_secret),
+            AuthMode::Password { username, password, client_secret } => {
+                Credentials::Password { username, password, client_secret }
+            }
+        },
+    };
+    let http = http_client(&network(&settings.graph), &auth.instance).map_err(Failure::failed)?;
+    Ok(Arc::new(TokenCache::new(TokenEndpoint::new(http, sign_in))))
+}
+
+pub(super) fn graph(settings: &Settings, tokens: Arc<TokenCache>) -> Result<Arc<GraphClient>, Failure> {
+    let graph = &settings.graph;
+    let client = GraphClient::new(&graph.endpoint, &graph.api_version, network(graph), tokens, Instant::now());
+    Ok(Arc::new(client.map_err(Failure::failed)?))
+}
+
+fn network(graph: &GraphSettings) -> NetworkSettings {
+    NetworkSettings {
+        connect_timeout: graph.connect_timeout,
+        request_timeout: graph.request_timeout,
+        extra_ca: graph.extra_ca.clone(),
+    }
+}
+
+pub(super) fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(Duration, fn())>) -> WorkerSettings {
+    let delivery = &settings.delivery;
+    WorkerSettings {
+        max_in_flight: delivery.max_in_flight,
+        per_mailbox: delivery.max_in_flight_per_mailbox,
+        poll_interval: settings.queue.poll_interval,
+        retention: settings.queue.retention,
+        shutdown_grace: delivery.shutdown_grace,
+        policy: RetryPolicy {
+            max_attempts: delivery.max_attempts,
+            first_retry: delivery.first_retry,
+            longest_retry: delivery.longest_retry,
+            give_up_after: delivery.give_up_after,
+        },
+        defaults: defaults(&settings.defaults, own_mailbox(settings)),
+        until_empty,
+        heartbeat,
+    }
+}
+
+pub(super) fn own_mailbox(settings: &Settings) -> bool {
+    matches!(settings.auth.mode, AuthMode::Password { .. })
+}
+
+pub(super) fn defaults(settings: &DefaultSettings, own_mailbox: bool) -> Defaults {
+    Defaults {
+        mailbox: settings.mailbox.clone(),
+        body_type: BodyType::parse(&settings.body_type).unwrap_or(BodyType::Text),
+        time_zone: settings.time_zone.clone(),
+        own_mailbox,
+    }
+}
