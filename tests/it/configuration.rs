@@ -1,0 +1,177 @@
+//! Settings that are wrong: the key, the rule and the cure, all at once, and exit code 78.
+
+use crate::bed::{Bed, row};
+use crate::process::Ran;
+
+/// What `run` says about the bed's settings. `check` must find the same.
+async fn refusal(bed: &Bed) -> Ran {
+    let ran = bed.command(&["run"]).await.expect(78);
+    assert!(ran.stdout.is_empty(), "stdout carries results only: {ran:?}");
+    let check = bed.command(&["check", "--offline"]).await.expect(78);
+    assert!(check.stdout.contains("FAIL"), "{check:?}");
+    for line in ran.stderr.lines().filter(|line| line.starts_with("  ")) {
+        let (key, _) = line.trim().split_once(':').unwrap();
+        assert!(check.stdout.contains(key), "{key} in {check:?}");
+    }
+    ran
+}
+
+fn says(ran: &Ran, parts: &[&str]) {
+    for part in parts {
+        assert!(ran.stderr.contains(part), "'{part}' in {}", ran.stderr);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_unknown_key_is_refused_with_the_one_that_was_meant() {
+    for (wrong, meant) in [
+        ("delivery.max_atempts", "delivery.max_attempts"),
+        ("queue.pol_interval", "queue.poll_interval"),
+        ("auth.tenant", "auth.tenant_id"),
+        ("graph.mailbox", "defaults.mailbox"),
+    ] {
+        let mut bed = Bed::new().await;
+        bed.set(wrong, "x");
+        says(&refusal(&bed).await, &[wrong, meant, "did you mean"]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_unknown_variable_is_refused_like_an_unknown_key() {
+    let mut bed = Bed::new().await;
+    bed.env("EVENT_SENDER__QUEUE__PTH", "/nowhere");
+    says(&refusal(&bed).await, &["EVENT_SENDER__QUEUE__PTH", "EVENT_SENDER__QUEUE__PATH"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_wrong_type_or_value_is_refused_with_the_rule() {
+    for (key, literal, parts) in [
+        ("delivery.max_in_flight", "\"many\"", &["whole number", "1024"][..]),
+        ("delivery.max_in_flight", "0", &["from 1"]),
+        ("delivery.max_in_flight_per_mailbox", "0", &["from 1 to"]),
+        ("delivery.max_attempts", "2.5", &["whole number"]),
+        ("delivery.first_retry", "5", &["unit", "30s"]),
+        ("delivery.first_retry", "\"soon\"", &["unit"]),
+        ("graph.request_timeout", "\"0s\"", &["duration"]),
+        ("defaults.mailbox", "7", &["text in quotes"]),
+        ("defaults.body_type", "\"markdown\"", &["\"text\", \"html\""]),
+        ("log.level", "\"loud\"", &["\"info\""]),
+        ("auth.mode", "\"magic\"", &["client_secret", "password"]),
+        ("auth.tenant_id", "\"common\"", &["no daemon"]),
+        ("auth.tenant_id", "true", &["text in quotes"]),
+        ("graph.ca_file", "\"no-such.pem\"", &["no-such.pem", "cannot be read"]),
+        ("graph.endpoint", "\"graph.microsoft.com\"", &["https://"]),
+    ] {
+        let mut bed = Bed::new().await;
+        bed.set_literal(key, literal);
+        let ran = refusal(&bed).await;
+        says(&ran, &[key]);
+        says(&ran, parts);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn plain_http_is_refused_unless_it_stays_on_this_machine() {
+    for key in ["graph.endpoint", "auth.instance"] {
+        let mut bed = Bed::new().await;
+        bed.set(key, "http://graph.microsoft.com");
+        says(&refusal(&bed).await, &[key, "https://"]);
+    }
+    let mut bed = Bed::new().await;
+    bed.set("graph.endpoint", "http://localhost:1");
+    bed.command(&["check", "--offline"]).await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn contradictions_are_refused() {
+    let mut bed = Bed::new().await;
+    bed.set("auth.username", "agent@contoso.com");
+    says(&refusal(&bed).await, &["auth.username", "auth.mode"]);
+
+    let mut bed = Bed::new().await;
+    bed.set("delivery.first_retry", "10m");
+    bed.set("delivery.longest_retry", "1m");
+    says(&refusal(&bed).await, &["delivery.first_retry", "delivery.longest_retry"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_is_missing_is_named_with_its_cure() {
+    let mut bed = Bed::new().await;
+    for key in ["auth.tenant_id", "auth.client_id", "auth.client_secret"] {
+        bed.unset(key);
+    }
+    let ran = refusal(&bed).await;
+    says(&ran, &["auth.tenant_id", "auth.client_id", "auth.client_secret", "EVENT_SENDER__AUTH__CLIENT_SECRET"]);
+
+    let mut bed = Bed::new().await;
+    bed.set("auth.mode", "password");
+    says(&refusal(&bed).await, &["auth.username", "auth.password"]);
+
+    let mut bed = Bed::new().await;
+    bed.unset("auth.client_secret");
+    bed.set("auth.client_secret_file", "no-such-file");
+    says(&refusal(&bed).await, &["auth.client_secret_file", "no-such-file"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn all_problems_are_told_at_once() {
+    let mut bed = Bed::new().await;
+    bed.set("delivery.max_atempts", "3");
+    bed.set("delivery.first_retry", "never");
+    bed.set("graph.endpoint", "http://graph.microsoft.com");
+    bed.unset("auth.tenant_id");
+    bed.env("EVENT_SENDER__LOG__LEVEL", "loud");
+    let ran = refusal(&bed).await;
+    says(&ran, &["delivery.max_atempts", "delivery.first_retry", "graph.endpoint", "auth.tenant_id", "log.level"]);
+    says(&ran, &["EVENT_SENDER__LOG__LEVEL", "5 problems", "agent.toml"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_missing_file_and_bad_toml_are_refused() {
+    let bed = Bed::new().await;
+    let ran = bed.bare_command(&["run", "--config", "no-such.toml"]).await.expect(78);
+    says(&ran, &["no-such.toml", "--config"]);
+
+    std::fs::write(bed.config_path(), "[queue]\npath = \n").unwrap();
+    let ran = bed.bare_command(&["run"]).await.expect(78);
+    says(&ran, &["agent.toml", "TOML", "line 2"]);
+    bed.bare_command(&["list"]).await.expect(78);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_settings_file_is_found_by_option_variable_and_directory_in_this_order() {
+    let mut bed = Bed::new().await;
+    bed.insert(row()).await;
+    bed.write_settings();
+    assert_eq!(bed.bare_command(&["status", "--json"]).await.expect(0).json()["pending"], 1);
+
+    std::fs::write(bed.home().join("variable.toml"), "[queue]\npath = \"variable.db\"\n").unwrap();
+    std::fs::write(bed.home().join("option.toml"), "[queue]\npath = \"option.db\"\n").unwrap();
+    bed.env("EVENT_SENDER_CONFIG", "variable.toml");
+    says(&bed.bare_command(&["status"]).await.expect(1), &["variable.db"]);
+    says(&bed.bare_command(&["status", "--config", "option.toml"]).await.expect(1), &["option.db"]);
+    bed.env("EVENT_SENDER__QUEUE__PATH", "environment.db");
+    says(&bed.bare_command(&["status", "--config", "option.toml"]).await.expect(1), &["environment.db"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_environment_alone_is_enough() {
+    let mut bed = Bed::new().await;
+    let id = bed.insert(row()).await;
+    let url = bed.sandbox().url();
+    for (key, value) in [
+        ("AUTH__INSTANCE", url.as_str()),
+        ("AUTH__TENANT_ID", event_sender::sandbox::TENANT_ID),
+        ("AUTH__CLIENT_ID", event_sender::sandbox::CLIENT_ID),
+        ("AUTH__CLIENT_SECRET", event_sender::sandbox::CLIENT_SECRET),
+        ("GRAPH__ENDPOINT", url.as_str()),
+        ("DEFAULTS__MAILBOX", "ann@contoso.com"),
+        ("DELIVERY__MAX_IN_FLIGHT", "8"),
+        ("DELIVERY__SHUTDOWN_GRACE", "5s"),
+    ] {
+        bed.env(&format!("EVENT_SENDER__{key}"), value);
+    }
+    assert!(!bed.config_path().exists());
+    bed.bare_command(&["run", "--until-empty"]).await.expect(0);
+    assert_eq!(bed.event_of(id).await.mailbox, "ann@contoso.com");
+}

@@ -1,0 +1,21 @@
+//! The program as a stranger meets it: the real binary, a queue written by plain SQL, a fake of Microsoft's side, and
+//! what comes out of it all. Each test has its own queue, sandbox and processes, and waits for what happens, never for time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+mod bed;
+mod process;
+mod recorder;
+
+mod commands;
+mod configuration;
+mod daemon;
+mod enqueue;
+mod faults;
+mod network;
+mod poison;
+mod secrecy;
+mod sending;
+mod sign_in;
+mod systemd;
+mod table;
+mod throttling;

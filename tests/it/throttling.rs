@@ -1,0 +1,211 @@
+//! Mailboxes that ask for patience: pauses, their persistence, and the limits at one time.
+
+use std::time::Duration;
+
+use event_sender::sandbox::{AnswerBody, Fault, OptionsChange};
+
+use crate::bed::{Bed, row_for, side_by_side};
+
+const ANN: &str = "ann@contoso.com";
+const BOB: &str = "bob@contoso.com";
+
+/// Outlook's own way of refusing: one mailbox's budget.
+fn over_rate(mailbox: &str) -> Fault {
+    Fault::answer(429, "ApplicationThrottled").message("Application is over its RequestRate limit.").mailbox(mailbox)
+}
+
+/// One mailbox is refused once with this fault; the job is sent later and not too early.
+async fn refused_once(fault: Fault, attempts: i64) {
+    let mut bed = Bed::new().await;
+    bed.set("delivery.max_in_flight_per_mailbox", "1");
+    let form = format!("{fault:?}");
+    bed.sandbox().script(fault);
+    let agent = bed.run();
+    let ids = bed.insert_all((0..3).map(|_| row_for(ANN))).await;
+    bed.until_count(ids.len(), "sent").await;
+    let counters = bed.sandbox().counters();
+    assert_eq!(counters.retry_after_violations, 0, "{form}");
+    assert_eq!(counters.create_requests, 4, "{form}");
+    assert!(bed.creates(Some(ANN)).iter().all(|request| request.early_by_ms.is_none()), "{form}");
+    assert_eq!(bed.job(ids[0]).await.attempts, attempts, "{form}");
+    assert_eq!(bed.pauses().await.iter().map(|pause| pause.mailbox.as_str()).collect::<Vec<_>>(), [ANN], "{form}");
+    let paused = &agent.said("mailbox paused")[0];
+    assert!(paused["mailbox"] == ANN && paused["retry_at"].is_string(), "{paused}");
+    assert_eq!(bed.until_said(&agent, "mailbox resumed").await["mailbox"], ANN);
+    bed.assert_one_event_each().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_throttled_mailbox_is_left_alone_until_retry_after_in_each_of_its_forms() {
+    let told = ["1", "1.2", "date:+2"].map(|value| over_rate(ANN).retry_after(value));
+    // No time, or one nobody can read: the agent waits as long as it thinks fit.
+    let untold = [over_rate(ANN), over_rate(ANN).retry_after("soon")];
+    side_by_side(told.into_iter().chain(untold).map(|fault| refused_once(fault, 1))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_throttling_answer_needs_no_body_to_be_understood() {
+    let bodies = [AnswerBody::None, AnswerBody::Html, AnswerBody::Text("{\"error\":".into())];
+    let faults = bodies.map(|body| [over_rate(ANN).retry_after("1").body(body.clone()), over_rate(ANN).body(body)]);
+    side_by_side(faults.into_iter().flatten().map(|fault| refused_once(fault, 1))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_mailbox_store_is_left_alone_too_and_costs_an_attempt() {
+    let busy = |code| Fault::answer(503, code).mailbox(ANN);
+    let faults = [
+        busy("serviceNotAvailable").retry_after("1"),
+        busy("ErrorServerBusy").retry_after("1.5"),
+        busy("").body(AnswerBody::None).retry_after("date:+2"),
+        busy("ErrorMailboxStoreUnavailable"),
+    ];
+    side_by_side(faults.map(|fault| refused_once(fault, 2))).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_server_that_says_wait_for_no_time_is_not_asked_in_a_circle() {
+    let bed = Bed::new().await;
+    bed.sandbox().script(over_rate(ANN).retry_after("0").times(0));
+    let agent = bed.run();
+    bed.insert(row_for(ANN)).await;
+    bed.until_said(&agent, "mailbox resumed").await;
+    let requests = bed.creates(Some(ANN));
+    let pauses = agent.said("mailbox paused");
+    assert!(requests.len() <= 3 && !pauses.is_empty(), "{requests:?}");
+    for (request, next) in requests.iter().zip(requests.iter().skip(1)) {
+        // Times with milliseconds sort like text; the seconds must differ.
+        assert!(next.at[..19] > request.at[..19], "{request:?} {next:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_throttled_mailbox_delays_no_other() {
+    let mut bed = Bed::new().await;
+    bed.set("delivery.max_in_flight_per_mailbox", "1");
+    bed.set("delivery.max_in_flight", "2");
+    bed.sandbox().script(over_rate(ANN).retry_after("600"));
+    let agent = bed.run();
+    let waiting = bed.insert_all((0..20).map(|_| row_for(ANN))).await;
+    bed.until_said(&agent, "mailbox paused").await;
+    let healthy = bed.insert_all((0..20).map(|_| row_for(BOB))).await;
+    bed.until_count(healthy.len(), "sent").await;
+    bed.until_count(waiting.len(), "pending").await;
+    let first = bed.until_back(waiting[0], "throttled").await;
+    assert_eq!((first.attempts, first.http_status, first.in_doubt), (0, Some(429), 0));
+    assert_eq!(first.error_code.as_deref(), Some("ApplicationThrottled"));
+    assert_eq!(bed.creates(Some(ANN)).len(), 1);
+    let said = &agent.said("attempt failed")[0];
+    assert_eq!((said["outcome"].as_str(), said["error_kind"].as_str()), (Some("snoozed"), Some("throttled")));
+    assert!(agent.said("sending paused").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_pause_survives_kill_9_and_a_restart() {
+    let bed = Bed::new().await;
+    bed.sandbox().script(over_rate(ANN).retry_after("600"));
+    let agent = bed.run();
+    let waiting = bed.insert(row_for(ANN)).await;
+    let pause = bed.wait("the pause is in the database", async || bed.pauses().await.into_iter().next()).await;
+    assert_eq!(pause.mailbox, ANN);
+    assert!(pause.paused_until > bed.job(waiting).await.created_at && !pause.reason.is_empty(), "{pause:?}");
+    bed.until_back(waiting, "throttled").await;
+    agent.kill().await;
+
+    let agent = bed.run();
+    bed.until_said(&agent, "agent started").await;
+    bed.insert(row_for("Ann@Contoso.COM")).await;
+    let healthy = bed.insert(row_for(BOB)).await;
+    bed.until(healthy, "sent").await;
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(bed.creates(Some(ANN)).len(), 1);
+    assert_eq!(bed.sandbox().counters().retry_after_violations, 0);
+    assert_eq!(bed.pauses().await[0].paused_until, pause.paused_until);
+    let status = bed.command(&["status"]).await.expect(0);
+    assert!(status.stdout.contains(ANN) && status.stdout.contains(&pause.paused_until), "{status:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_pause_that_ended_while_nobody_ran_holds_nothing_up() {
+    let bed = Bed::new().await;
+    bed.sql("INSERT INTO mailboxes (mailbox, paused_until, reason) VALUES ('ann@contoso.com', '2020-01-01T00:00:00.000Z', 'past')").await;
+    let _agent = bed.run();
+    let id = bed.insert(row_for(ANN)).await;
+    bed.until(id, "sent").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_application_throttled_on_two_mailboxes_at_once_pauses_all_sending() {
+    let bed = Bed::new().await;
+    let throttled = |mailbox| Fault::answer(429, "TooManyRequests").mailbox(mailbox).retry_after("600");
+    bed.sandbox().script(throttled(ANN));
+    bed.sandbox().script(throttled(BOB));
+    let agent = bed.run();
+    bed.insert_all([row_for(ANN), row_for(BOB)]).await;
+    let line = bed.until_said(&agent, "sending paused").await;
+    assert_eq!(line["error_kind"], "throttled");
+    let third = bed.insert(row_for("cy@contoso.com")).await;
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(bed.job(third).await.state, "pending");
+    assert_eq!(bed.creates(Some("cy@contoso.com")).len(), 0);
+    assert!(bed.jobs().await.iter().all(|job| job.attempts == 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_application_throttled_on_one_mailbox_pauses_that_one_only() {
+    let bed = Bed::new().await;
+    bed.sandbox().script(Fault::answer(429, "TooManyRequests").mailbox(ANN).retry_after("600"));
+    let agent = bed.run();
+    bed.insert(row_for(ANN)).await;
+    bed.until_said(&agent, "mailbox paused").await;
+    let other = bed.insert(row_for(BOB)).await;
+    bed.until(other, "sent").await;
+    assert!(agent.said("sending paused").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn too_many_at_once_narrows_the_mailbox_and_costs_nothing() {
+    let bed = Bed::new().await;
+    let narrow =
+        Fault::answer(429, "ApplicationThrottled").message("Application is over its MailboxConcurrency limit.");
+    bed.sandbox().script(narrow.mailbox(ANN));
+    let agent = bed.run();
+    let ids = bed.insert_all((0..12).map(|_| row_for(ANN))).await;
+    bed.until_count(ids.len(), "sent").await;
+    assert!(bed.jobs().await.iter().all(|job| job.attempts == 1));
+    assert_eq!(agent.said("mailbox paused").len(), 1);
+    bed.assert_one_event_each().await;
+}
+
+async fn most_at_once(limit: &str) -> u32 {
+    let mut bed = Bed::new().await;
+    bed.set("delivery.max_in_flight_per_mailbox", limit);
+    bed.sandbox().configure(OptionsChange { latency_ms: Some(30), ..OptionsChange::default() });
+    // In several spellings: case does not make another mailbox.
+    let spellings = [ANN, "Ann@contoso.com", "ANN@CONTOSO.COM"];
+    let ids = bed.insert_all((0..40).map(|n| row_for(spellings[n % 3]))).await;
+    let _agent = bed.run();
+    bed.until_count(ids.len(), "sent").await;
+    let counters = bed.sandbox().counters();
+    assert_eq!(counters.throttled, 0);
+    counters.max_in_flight[ANN]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn never_more_requests_at_once_to_one_mailbox_than_allowed() {
+    let (four, two, one) = tokio::join!(most_at_once("4"), most_at_once("2"), most_at_once("1"));
+    assert!((2..=4).contains(&four), "{four}");
+    assert_eq!((two, one), (2, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn rows_without_mailbox_share_the_limit_of_the_default_mailbox() {
+    let mut bed = Bed::new().await;
+    bed.set("defaults.mailbox", "Ann@contoso.com");
+    bed.set("delivery.max_in_flight_per_mailbox", "1");
+    bed.sandbox().configure(OptionsChange { latency_ms: Some(10), ..OptionsChange::default() });
+    let rows = (0..20).map(|n| if n % 2 == 0 { row_for(ANN) } else { crate::bed::row() });
+    let ids = bed.insert_all(rows).await;
+    let _agent = bed.run();
+    bed.until_count(ids.len(), "sent").await;
+    assert_eq!(bed.sandbox().counters().max_in_flight[ANN], 1);
+}
