@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::backoff::doubled;
 use crate::job::{ErrorKind, EventId, Job, Outcome};
 
 /// The longest time anything is put off, whatever a server says. Keeps sums inside the calendar.
@@ -146,8 +147,7 @@ impl RetryPolicy {
     /// Wait after `failures` failures before this one: doubling from `first_retry`, at most `longest_retry`, give or
     /// take a fifth.
     pub fn backoff(&self, failures: u32, dice: f64) -> Duration {
-        let doubled = self.first_retry.saturating_mul(2u32.saturating_pow(failures.min(31)));
-        doubled.min(self.longest_retry).mul_f64(0.8 + 0.4 * dice.clamp(0.0, 1.0))
+        doubled(self.first_retry, failures, self.longest_retry).mul_f64(0.8 + 0.4 * dice.clamp(0.0, 1.0))
     }
 
     /// The time the server names; if it names none, or keeps refusing although it was obeyed, the backoff.
@@ -200,7 +200,7 @@ fn given_back(job: &Job, now: DateTime<Utc>, kind: Option<ErrorKind>, in_doubt: 
 }
 
 /// `time` plus `wait`, never past the calendar's end.
-fn after(time: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+pub fn after(time: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
     delta(wait).and_then(|delta| time.checked_add_signed(delta)).unwrap_or(time)
 }
 

@@ -8,6 +8,7 @@ use tokio::sync::Mutex as AsyncMutex;
 
 use super::entra::Fresh;
 use super::{Patience, TokenEndpoint, TokenRefusal};
+use crate::backoff::doubled;
 use crate::secret::Secret;
 
 /// A token with less than this left is as good as expired (MSAL's rule, graph-facts 5.3).
@@ -159,12 +160,10 @@ impl Held {
 
 /// How long the same request rests after its `refusals`-th refusal in a row.
 fn wait(refusal: &TokenRefusal, refusals: u32) -> Duration {
-    let doubled = |first: Duration, longest: Duration| {
-        first.saturating_mul(2u32.saturating_pow(refusals.saturating_sub(1).min(16))).min(longest)
-    };
+    let times = refusals.saturating_sub(1);
     let own = match refusal.patience {
-        Patience::Transient => doubled(TRANSIENT_WAIT, LONGEST_TRANSIENT_WAIT),
-        Patience::Refused => doubled(REFUSED_WAIT, LONGEST_REFUSED_WAIT),
+        Patience::Transient => doubled(TRANSIENT_WAIT, times, LONGEST_TRANSIENT_WAIT),
+        Patience::Refused => doubled(REFUSED_WAIT, times, LONGEST_REFUSED_WAIT),
         Patience::AtLeast(least) => least,
     };
     own.max(refusal.retry_after.unwrap_or_default())

@@ -37,10 +37,15 @@ pub(super) fn set(job: &mut NewJob, column: &str, text: String) -> Result<(), St
         "extra" => &mut job.extra,
         "dedup_key" => &mut job.dedup_key,
         "not_before" => &mut job.not_before,
-        _ => return Err(format!("'{column}' is no column; the columns are {}", COLUMNS.join(", "))),
+        _ => return Err(unknown(column)),
     };
     *place = Some(text);
     Ok(())
+}
+
+/// What is said of a name that is no column.
+pub(super) fn unknown(column: &str) -> String {
+    format!("'{column}' is no column; the columns are {}", COLUMNS.join(", "))
 }
 
 /// A job from a JSON object whose keys are columns. `attendees` and `extra` may be JSON or text that holds JSON.
@@ -52,10 +57,8 @@ pub(super) fn from_object(object: Map<String, Value>) -> Result<NewJob, String> 
             Value::Null => {}
             Value::String(text) => set(&mut job, &column, text)?,
             value @ (Value::Array(_) | Value::Object(_)) if nested => set(&mut job, &column, value.to_string())?,
-            _ if COLUMNS.contains(&column.as_str()) => {
-                return Err(format!("{column}: is not text; write it in quotes"));
-            }
-            _ => set(&mut job, &column, String::new())?,
+            _ if !COLUMNS.contains(&column.as_str()) => return Err(unknown(&column)),
+            _ => return Err(format!("{column}: is not text; write it in quotes")),
         }
     }
     Ok(job)

@@ -251,8 +251,7 @@ fn csv(name: &str, reader: impl Read, into: &mut Vec<Candidate>) -> Result<(), F
     if let Some(unknown) =
         header.iter().find(|column| !columns::COLUMNS.contains(&column.trim_start_matches('\u{feff}')))
     {
-        let text = format!("{name}: '{unknown}' is no column; the columns are {}", columns::COLUMNS.join(", "));
-        return Err(Failure::failed(text));
+        return Err(Failure::failed(format!("{name}: {}", columns::unknown(unknown))));
     }
     for record in reader.records() {
         let record = record.map_err(fault)?;

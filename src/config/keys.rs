@@ -34,6 +34,11 @@ pub const KEYS: [(&str, Option<&str>); 30] = [
     ("log.level", Some("\"info\"")),
 ];
 
+/// Whether there is such a key.
+pub(super) fn is_known(key: &str) -> bool {
+    KEYS.iter().any(|(known, _)| *known == key)
+}
+
 /// The known key that looks most like `unknown`, if one does.
 pub(super) fn nearest(unknown: &str) -> Option<&'static str> {
     let last = |key: &str| key.rsplit('.').next().unwrap_or_default().to_owned();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use config::{Config, File, FileFormat, Value, ValueKind};
 
-use super::keys::{KEYS, nearest};
+use super::keys::{KEYS, is_known, nearest};
 use super::{ConfigError, Environment, Problem};
 
 const PREFIX: &str = "EVENT_SENDER__";
@@ -174,7 +174,7 @@ impl Source {
         for (name, value) in &environment.0 {
             let Some(rest) = name.strip_prefix(PREFIX) else { continue };
             let key = rest.to_ascii_lowercase().replace("__", ".");
-            if KEYS.iter().any(|(known, _)| *known == key) {
+            if is_known(&key) {
                 self.from_environment.insert(key.clone());
                 // Only a malformed key can be refused, and these are the table's.
                 if let Ok(next) = builder.clone().set_override(key, value.as_str()) {
@@ -196,7 +196,7 @@ impl Source {
         let mut found = Vec::new();
         flatten(&self.values.cache, "", &mut found);
         for key in found {
-            if !KEYS.iter().any(|(known, _)| *known == key) {
+            if !is_known(&key) {
                 self.problems.push(Problem {
                     key: key.clone(),
                     what: format!("is no known key{}", suggestion(&key, str::to_owned)),

@@ -19,6 +19,7 @@ use crate::job::{Answer, EventDraft, EventId, InvalidJob, Outcome};
 const SMALL_ANSWER: usize = 1024 * 1024;
 /// Graph repeats the whole event, text bodies wrapped and escaped as HTML inside JSON.
 const ECHO_FACTOR: usize = 8;
+
 /// The create request of one job: the same bytes on every attempt.
 pub struct EventRequest {
     draft: EventDraft,
@@ -36,11 +37,6 @@ impl EventRequest {
         draft.body = None;
         draft.attendees = Vec::new();
         Ok(Self { draft, body })
-    }
-
-    /// The exact bytes.
-    pub fn body(&self) -> &[u8] {
-        &self.body
     }
 }
 

@@ -9,9 +9,6 @@ pub(super) fn hint(status: u16, code: Option<&str>) -> Option<&'static str> {
         (400, "timezonenotsupportedexception") => "Unknown time zone: use a Windows or IANA name.",
         (400, "errorinvalidrecipients") => "Check the attendees' addresses.",
         (400, "authenticationerror") => "Check licence and permissions of the mailbox.",
-        (401, _) | (403, "insufficient_claims") => {
-            "Graph refuses the sign-in although the token is new: check auth.resource, graph.endpoint and Conditional Access."
-        }
         (403, "erroraccountsuspend") => "The mailbox is suspended: unblock it in the admin centre.",
         (403 | 413 | 507, "errorquotaexceeded" | "quotalimitreached") | (507, _) => "The mailbox is full.",
         (403, _) => {

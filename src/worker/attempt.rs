@@ -68,7 +68,7 @@ pub(super) struct Finished {
 
 impl Attempt {
     pub(super) async fn run(mut self) -> Finished {
-        let started = Now { wall: Utc::now(), steady: Instant::now() };
+        let started = now();
         let draft = self.request();
         let (call, decision) = match draft {
             Ok(request) => {
@@ -221,5 +221,5 @@ fn last_words(decision: &Decision, attempts: u32, said: Option<&str>) -> String 
 }
 
 fn now() -> Now {
-    Now { wall: DateTime::<Utc>::from(std::time::SystemTime::now()), steady: Instant::now() }
+    Now { wall: Utc::now(), steady: Instant::now() }
 }

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::backoff::doubled;
 use crate::job::{ErrorKind, Hold, Outcome};
+use crate::policy::after;
 use crate::queue::{LaneKey, Pause};
 
 /// First and longest wait where nobody named one.
@@ -120,20 +122,16 @@ impl Gate {
     }
 
     fn close(&mut self, hold: Hold, now: DateTime<Utc>) -> Passage {
-        let later = |wait: Duration| {
-            TimeDelta::from_std(wait).ok().and_then(|wait| now.checked_add_signed(wait)).unwrap_or(now)
-        };
         let again = match &mut self.state {
             // Others under way met the same. Only a longer wait named by a server is news, and not for the log.
             State::Shut { until, .. } => {
-                *until = hold.wait.map_or(*until, |wait| later(wait).max(*until));
+                *until = hold.wait.map_or(*until, |wait| after(now, wait).max(*until));
                 return Passage::Unchanged;
             }
             State::Probing { code } => *code == hold.code,
             State::Open => false,
         };
-        let backoff = FIRST_WAIT.saturating_mul(2u32.saturating_pow(self.strikes.min(16))).min(LONGEST_WAIT);
-        let until = later(hold.wait.unwrap_or(backoff));
+        let until = after(now, hold.wait.unwrap_or_else(|| doubled(FIRST_WAIT, self.strikes, LONGEST_WAIT)));
         self.strikes = self.strikes.saturating_add(1);
         self.state = State::Shut { since: now, until, code: hold.code.clone() };
         Passage::Closed { hold, until, again }

@@ -17,11 +17,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::auth::TokenCache;
+use crate::backoff::doubled;
 use crate::graph::GraphClient;
-use crate::job::{Defaults, Outcome, format_utc};
+use crate::job::{Defaults, Job, Outcome};
 use crate::policy::RetryPolicy;
 use crate::queue::{ChangeNotice, ClaimRequest, LaneKey, Queue, QueueError};
 
@@ -31,7 +31,8 @@ use lanes::Lanes;
 use retention::Retention;
 use settler::Settler;
 
-/// Longest wait before a queue that could not be read is asked again.
+/// Wait before a queue that could not be read is asked again: before it doubles for the first time, and at most.
+const FIRST_QUEUE_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_QUEUE_WAIT: Duration = Duration::from_secs(5);
 /// Results waiting to be written, as a multiple of what may be in flight, at which nothing new is claimed.
 const UNSETTLED_FACTOR: usize = 4;
@@ -102,7 +103,6 @@ pub struct Worker<Q> {
     lanes: Lanes,
     gate: Gate,
     retention: Retention,
-    tasks: TaskTracker,
     finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
     settler: Settler,
     in_flight: usize,
@@ -138,7 +138,6 @@ impl<Q: Queue> Worker<Q> {
             queue,
             notice,
             settings,
-            tasks: TaskTracker::new(),
             finished: mpsc::unbounded_channel(),
             in_flight: 0,
             queue_trouble: 0,
@@ -199,12 +198,12 @@ impl<Q: Queue> Worker<Q> {
         }
     }
 
-    fn begin(&mut self, lane: LaneKey, job: crate::job::Job) {
+    fn begin(&mut self, lane: LaneKey, job: Job) {
         self.in_flight += 1;
         let strikes = self.lanes.begin(&lane);
         let attempt = Attempt { job, lane, strikes, context: self.context.clone() };
         let finished = self.finished.0.clone();
-        self.tasks.spawn(async move {
+        tokio::spawn(async move {
             // The loop outlives its tasks; were it gone, the row would be found claimed by the next start.
             let _ = finished.send(attempt.run().await);
         });
@@ -220,8 +219,7 @@ impl<Q: Queue> Worker<Q> {
         let next_due = match turn {
             Turn::Claimed(next_due) | Turn::Nothing(next_due) => next_due,
             Turn::CouldNotAsk => {
-                let wait = Duration::from_millis(100) * 2u32.saturating_pow(self.queue_trouble.min(10));
-                longest = longest.min(wait.min(LONGEST_QUEUE_WAIT));
+                longest = longest.min(doubled(FIRST_QUEUE_WAIT, self.queue_trouble, LONGEST_QUEUE_WAIT));
                 None
             }
         };
@@ -305,9 +303,4 @@ impl<Q: Queue> Worker<Q> {
         let unrecorded = self.settler.finish(deadline).await + self.in_flight;
         Drained { interrupted, unrecorded }
     }
-}
-
-/// For log fields.
-fn time_field(time: DateTime<Utc>) -> String {
-    format_utc(time)
 }

@@ -5,8 +5,7 @@ use chrono::{DateTime, Utc};
 use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
-use super::time_field;
-use crate::job::{Hold, Outcome};
+use crate::job::{Hold, Outcome, format_utc};
 use crate::queue::{LaneKey, Pause, QueueError, Settled, Settlement, Verdict};
 
 /// One line per finished attempt.
@@ -55,7 +54,7 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
             duration_ms,
             in_doubt = settlement.in_doubt,
             // While all sending is held, its end is on the line that says so.
-            retry_at = (!matches!(finished.outcome, Outcome::Held(_))).then(|| time_field(*due)),
+            retry_at = (!matches!(finished.outcome, Outcome::Held(_))).then(|| format_utc(*due)),
             "attempt failed"
         ),
         Verdict::Failed => error!(
@@ -80,7 +79,7 @@ pub(super) fn mailbox_paused(pause: &Pause, settlement: &Settlement) {
         status = settlement.answer.status,
         error_kind = pause.kind.map(|kind| kind.as_str()),
         error_code = settlement.answer.code.as_deref(),
-        retry_at = time_field(pause.until),
+        retry_at = format_utc(pause.until),
         "mailbox paused"
     );
 }
@@ -90,7 +89,7 @@ pub(super) fn mailbox_resumed(lane: &LaneKey) {
 }
 
 pub(super) fn sending_paused(hold: &Hold, until: DateTime<Utc>, again: bool) {
-    let (error_kind, error_code, retry_at) = (hold.kind.as_str(), hold.code.as_str(), time_field(until));
+    let (error_kind, error_code, retry_at) = (hold.kind.as_str(), hold.code.as_str(), format_utc(until));
     if again {
         info!(error_kind, error_code, retry_at, "sending still paused");
     } else {

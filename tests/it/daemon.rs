@@ -183,14 +183,20 @@ async fn a_missing_queue_is_made_with_its_directory_and_open_to_the_group_only()
     agent.stop().await.expect(0);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_producers_open_write_delays_outcomes_and_breaks_nothing() {
+/// The agent, and the job whose answer it will want to record.
+async fn locked_by_a_producer_while_a_request_is_under_way() -> (Bed, Process, i64) {
     let bed = Bed::new().await;
     bed.sandbox().script(Fault::slow(Duration::from_millis(300)));
     let agent = bed.run();
     let first = bed.insert(row()).await;
     bed.wait("the request is there", async || (bed.creates(None).len() == 1).then_some(())).await;
     bed.sql("BEGIN IMMEDIATE").await;
+    (bed, agent, first)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_producers_open_write_delays_outcomes_and_breaks_nothing() {
+    let (bed, agent, first) = locked_by_a_producer_while_a_request_is_under_way().await;
     let second = bed.insert(row()).await;
     bed.wait("the event is there", async || (bed.events().len() == 1).then_some(())).await;
     tokio::time::sleep(Duration::from_millis(1500)).await;
@@ -204,12 +210,7 @@ async fn a_producers_open_write_delays_outcomes_and_breaks_nothing() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_outcome_that_cannot_be_recorded_is_kept_and_recorded_later() {
-    let bed = Bed::new().await;
-    bed.sandbox().script(Fault::slow(Duration::from_millis(300)));
-    let agent = bed.run();
-    let first = bed.insert(row()).await;
-    bed.wait("the request is there", async || (bed.creates(None).len() == 1).then_some(())).await;
-    bed.sql("BEGIN IMMEDIATE").await;
+    let (bed, agent, first) = locked_by_a_producer_while_a_request_is_under_way().await;
     let line = bed.until_said(&agent, "results cannot be recorded, kept and tried again").await;
     assert_eq!(line["level"], "ERROR");
     bed.sql("COMMIT").await;

@@ -79,6 +79,12 @@ fn handed_back<T>(mut connection: PoolConnection<Sqlite>, done: sqlx::Result<T>)
     done
 }
 
+/// SQLite's own number for an error, without what the extended codes add to it.
+fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let sqlx::Error::Database(error) = error else { return None };
+    Some(error.code()?.parse::<i32>().ok()? & 0xff)
+}
+
 fn read(source: sqlx::Error) -> QueueError {
     QueueError { action: "read", source }
 }

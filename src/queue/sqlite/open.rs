@@ -10,7 +10,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
 
-use super::SqliteQueue;
+use super::{SqliteQueue, primary_code};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -80,10 +80,8 @@ impl OpenError {
     fn may_pass(&self) -> bool {
         match self {
             Self::Migrate { .. } => true,
-            Self::Sqlite { source: sqlx::Error::Database(error), .. } => {
-                // SQLITE_BUSY, or one of its extended codes.
-                error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 5)
-            }
+            // SQLITE_BUSY.
+            Self::Sqlite { source, .. } => primary_code(source) == Some(5),
             _ => false,
         }
     }

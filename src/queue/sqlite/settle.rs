@@ -5,6 +5,7 @@ use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, SqlitePool};
 
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
+use super::primary_code;
 use crate::job::{format_utc, parse_utc};
 
 /// After a crash the request of the dead process may still be at work at the server; its repeat waits this long
@@ -200,10 +201,9 @@ pub(super) async fn outstanding(pool: &SqlitePool) -> sqlx::Result<u64> {
     Ok(u64::try_from(count).unwrap_or(0))
 }
 
-/// SQLITE_CONSTRAINT, or one of its extended codes.
+/// SQLITE_CONSTRAINT: the schema's own rules refuse it, and no retry changes that.
 pub(super) fn refused_by_schema(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else { return false };
-    error.code().and_then(|code| code.parse::<i32>().ok()).is_some_and(|code| code & 0xff == 19)
+    primary_code(error) == Some(19)
 }
 
 fn shortened(text: &str) -> String {
