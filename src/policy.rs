@@ -19,6 +19,9 @@ const NOT_GRAPH_REST: Duration = Duration::from_secs(60);
 /// Too many requests at once clears as soon as one of them ends (graph-facts 4.2). Also the shortest rest after any
 /// throttling, so that a server that says "Retry-After: 0" is not asked in a circle.
 const SHORTEST_REST: Duration = Duration::from_secs(1);
+/// Attempts of a job in doubt after which its request is repeated although the lookup before it keeps failing: the
+/// repeat under the same transaction id is the better evidence anyway (graph-facts 2.4).
+const PATIENT_LOOKS: u32 = 3;
 /// A mailbox throttled this often in a row, although each Retry-After was obeyed, is asked less and less often.
 const PATIENT_STRIKES: u32 = 4;
 
@@ -51,8 +54,8 @@ pub enum Disposition {
 /// A mailbox must rest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rest {
-    /// Nothing is sent to it before.
-    pub until: DateTime<Utc>,
+    /// Nothing is sent to it before that has passed.
+    pub wait: Duration,
     /// Whether the mailbox refused the number of requests at once, so that its lane must narrow.
     pub narrow: bool,
 }
@@ -99,12 +102,15 @@ impl RetryPolicy {
                 give_up_at: job.give_up_at,
                 rest: None,
             },
-            Outcome::Invalid(_) => fail(job, ErrorKind::InvalidJob, job.in_doubt),
+            // What cannot be sent now could not be sent before. Only an attempt that counted says otherwise: then the
+            // rules have changed since.
+            Outcome::Invalid(_) => fail(job, ErrorKind::InvalidJob, job.in_doubt && job.attempts > 0),
             Outcome::Refused(kind) => fail(job, *kind, job.in_doubt),
             Outcome::RefusedInDoubt => fail(job, ErrorKind::Rejected, true),
+            Outcome::NotFound => fail(job, ErrorKind::Exhausted, true),
             Outcome::Duplicate(_) => fail(job, ErrorKind::DuplicateTransaction, job.in_doubt),
             Outcome::NoMailbox => Decision {
-                rest: Some(Rest { until: after(now, NO_MAILBOX_REST), narrow: false }),
+                rest: Some(Rest { wait: NO_MAILBOX_REST, narrow: false }),
                 ..fail(job, ErrorKind::NotFound, job.in_doubt)
             },
             Outcome::Conflict | Outcome::ServerFault | Outcome::ReplyDamaged | Outcome::ReplyLost => {
@@ -144,6 +150,17 @@ impl RetryPolicy {
         }
     }
 
+    /// The job is in doubt and no attempt is left: all that can be done is to look its event up.
+    pub fn is_used_up(&self, job: &Job) -> bool {
+        job.in_doubt && job.attempts >= self.max_attempts
+    }
+
+    /// The lookup before the repeat of a job in doubt was answered unclearly, for the last time that counts: the
+    /// request is to be repeated without it.
+    pub fn repeats_unseen(&self, job: &Job) -> bool {
+        !self.is_used_up(job) && job.attempts >= PATIENT_LOOKS.min(self.max_attempts / 2)
+    }
+
     /// Wait after `failures` failures before this one: doubling from `first_retry`, at most `longest_retry`, give or
     /// take a fifth.
     pub fn backoff(&self, failures: u32, dice: f64) -> Duration {
@@ -166,16 +183,19 @@ impl RetryPolicy {
         let first_failure = before(give_up_at, self.give_up_after);
         let deadline = later.horizon.map_or(give_up_at, |horizon| give_up_at.min(after(first_failure, horizon)));
         let due = after(now, later.wait);
-        let rest = later.rest.map(|(rest, narrow)| Rest { until: after(now, rest), narrow });
+        let rest = later.rest.map(|(wait, narrow)| Rest { wait, narrow });
         let attempts_used_up = later.spends && job.attempts.saturating_add(1) >= self.max_attempts;
         // A mailbox's rest is a floor, so a job whose next chance lies past its deadline has none. The backoff is the
         // agent's own, so the last attempt is moved up to the deadline instead.
-        let floor = rest.as_ref().map_or(now, |rest| rest.until);
-        if attempts_used_up || deadline <= now || floor > deadline {
+        let floor = rest.as_ref().map_or(now, |rest| after(now, rest.wait));
+        // A doubtful job is looked up before it fails, but not while its mailbox rests: once it waits for the end of that.
+        let looks_again = in_doubt && floor > now && job.attempts < self.max_attempts;
+        if (attempts_used_up && !looks_again) || deadline <= now || floor > deadline {
             let kind = if later.horizon.is_some() { later.kind } else { ErrorKind::Exhausted };
             return Decision { rest, give_up_at: Some(give_up_at), ..fail(job, kind, in_doubt) };
         }
-        let due = due.min(deadline).max(floor);
+        // The look that ends the job needs no backoff.
+        let due = if attempts_used_up { floor } else { due.min(deadline).max(floor) };
         let disposition = if later.spends { Disposition::Retry(due) } else { Disposition::Snooze(due) };
         Decision { disposition, kind: Some(later.kind), in_doubt, give_up_at: Some(give_up_at), rest }
     }

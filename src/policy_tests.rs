@@ -70,7 +70,7 @@ fn an_unclear_answer_spends_an_attempt_and_leaves_the_job_in_doubt() {
 fn an_absent_mailbox_store_rests_the_mailbox_for_the_time_named() {
     let decision = decide(&job(0), &Outcome::MailboxAway(Some(Duration::from_secs(120))));
     assert_eq!(decision.disposition, Disposition::Retry(in_secs(120)));
-    assert_eq!(decision.rest, Some(Rest { until: in_secs(120), narrow: false }));
+    assert_eq!(decision.rest, Some(Rest { wait: Duration::from_secs(120), narrow: false }));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn throttling_rests_the_mailbox_and_spends_nothing() {
     let decision = decide(&job(11), &Outcome::MailboxThrottled(Some(Duration::from_millis(2128))));
     let until = now() + TimeDelta::milliseconds(2128);
     assert_eq!(decision.disposition, Disposition::Snooze(until));
-    assert_eq!(decision.rest, Some(Rest { until, narrow: false }));
+    assert_eq!(decision.rest, Some(Rest { wait: Duration::from_millis(2128), narrow: false }));
     assert_eq!(decision.kind, Some(ErrorKind::Throttled));
     assert!(!decision.in_doubt);
 }
@@ -93,7 +93,7 @@ fn throttling_without_a_time_backs_off_by_the_mailboxs_strikes() {
 fn a_server_that_says_zero_or_keeps_refusing_is_asked_less_and_less_often() {
     let rest = |named: u64, strikes: u32| {
         let outcome = Outcome::MailboxThrottled(Some(Duration::from_secs(named)));
-        (policy().decide(&job(0), &outcome, strikes, now(), 0.5).rest.unwrap().until - now()).num_seconds()
+        policy().decide(&job(0), &outcome, strikes, now(), 0.5).rest.unwrap().wait.as_secs()
     };
     assert_eq!([rest(0, 0), rest(2, 3), rest(2, 4), rest(2, 6), rest(90, 6)], [1, 2, 5, 20, 90]);
 }
@@ -102,13 +102,13 @@ fn a_server_that_says_zero_or_keeps_refusing_is_asked_less_and_less_often() {
 fn a_503_without_patience_does_not_use_up_the_attempts_in_a_moment() {
     let decision = decide(&job(3), &Outcome::MailboxAway(Some(Duration::ZERO)));
     assert_eq!(decision.disposition, Disposition::Retry(in_secs(40)));
-    assert_eq!(decision.rest, Some(Rest { until: in_secs(1), narrow: false }));
+    assert_eq!(decision.rest, Some(Rest { wait: Duration::from_secs(1), narrow: false }));
 }
 
 #[test]
 fn too_many_at_once_narrows_the_lane_for_at_least_a_second() {
     let decision = decide(&job(0), &Outcome::TooManyAtOnce(None));
-    assert_eq!(decision.rest, Some(Rest { until: in_secs(1), narrow: true }));
+    assert_eq!(decision.rest, Some(Rest { wait: Duration::from_secs(1), narrow: true }));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn a_retry_after_past_the_horizon_ends_the_job_and_still_rests_the_mailbox() {
     let week = Duration::from_secs(7 * 24 * 3600);
     let decision = decide(&job(0), &Outcome::MailboxThrottled(Some(week)));
     assert_eq!((decision.disposition, decision.kind), (Disposition::Fail, Some(ErrorKind::Exhausted)));
-    assert_eq!(decision.rest, Some(Rest { until: in_secs(7 * 86_400), narrow: false }));
+    assert_eq!(decision.rest, Some(Rest { wait: Duration::from_secs(7 * 86_400), narrow: false }));
 }
 
 #[test]
@@ -197,6 +197,43 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
     ]
 }
 
+#[test]
+fn a_job_in_doubt_without_attempts_is_only_looked_up() {
+    let doubtful = |attempts| Job { in_doubt: true, ..job(attempts) };
+    let used_up = |job: &Job| policy().is_used_up(job);
+    assert_eq!((used_up(&doubtful(11)), used_up(&doubtful(12)), used_up(&job(12))), (false, true, false));
+    let end = decide(&doubtful(12), &Outcome::NotFound);
+    assert_eq!((end.disposition, end.kind, end.in_doubt), (Disposition::Fail, Some(ErrorKind::Exhausted), true));
+}
+
+#[test]
+fn a_lookup_that_keeps_failing_is_waited_for_three_attempts_but_never_for_most_of_them() {
+    let unseen = |max_attempts, attempts| {
+        let policy = RetryPolicy { max_attempts, ..policy() };
+        policy.repeats_unseen(&Job { in_doubt: true, ..job(attempts) })
+    };
+    assert_eq!((0..5).map(|attempts| unseen(12, attempts)).collect::<Vec<_>>(), [false, false, false, true, true]);
+    assert_eq!((unseen(2, 0), unseen(2, 1), unseen(2, 2)), (false, true, false));
+    assert!(unseen(1, 0));
+}
+
+#[test]
+fn the_last_attempt_at_a_resting_mailbox_is_followed_by_a_look_and_that_by_the_end() {
+    let away = Outcome::MailboxAway(Some(Duration::from_secs(60)));
+    let decision = decide(&job(11), &away);
+    assert_eq!((decision.disposition, decision.in_doubt), (Disposition::Retry(in_secs(60)), true));
+    let decision = decide(&Job { in_doubt: true, ..job(12) }, &away);
+    assert_eq!((decision.disposition, decision.kind), (Disposition::Fail, Some(ErrorKind::Exhausted)));
+    assert_eq!(decision.rest, Some(Rest { wait: Duration::from_secs(60), narrow: false }));
+}
+
+#[test]
+fn a_row_that_can_become_no_event_never_did_unless_an_attempt_says_otherwise() {
+    let invalid = Outcome::Invalid(InvalidJob::new("subject", "is a BLOB"));
+    let doubtful = |attempts| Job { in_doubt: true, ..job(attempts) };
+    assert_eq!([0, 1].map(|attempts| decide(&doubtful(attempts), &invalid).in_doubt), [false, true]);
+}
+
 proptest! {
     #[test]
     fn nothing_is_due_in_the_past_nor_before_the_mailbox_may_be_asked_again(
@@ -209,7 +246,7 @@ proptest! {
         if let Disposition::Retry(due) | Disposition::Snooze(due) = decision.disposition {
             prop_assert!(due >= now());
             if let Some(rest) = &decision.rest {
-                prop_assert!(due >= rest.until);
+                prop_assert!(due >= after(now(), rest.wait));
             }
         }
     }

@@ -106,7 +106,7 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
     };
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
     let jobs = judged(candidates, &defaults)?;
-    let queue = SqliteQueue::open(&settings.queue.path).await?;
+    let queue = SqliteQueue::open_to_insert(&settings.queue.path).await?;
     let plain: Vec<NewJob> = jobs.iter().map(|(_, job)| job.clone()).collect();
     let ids = queue.insert(&plain).await.map_err(|error| match error {
         InsertError::Refused { index, reason } => {

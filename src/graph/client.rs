@@ -9,8 +9,8 @@ use serde_json::Value;
 
 use super::address::{GraphBase, segment};
 use super::classify::{NOT_GRAPH, classify};
-use super::reply::{self, Reply};
-use super::transport::{Exchange, NetworkSettings, Now, Transport};
+use super::reply::Reply;
+use super::transport::{Answered, NetworkSettings, Now, Transport};
 use super::wire::{MARKER, encode};
 use crate::auth::TokenCache;
 use crate::job::{Answer, EventDraft, EventId, InvalidJob, Outcome};
@@ -49,15 +49,22 @@ pub struct Call {
     pub answer: Answer,
 }
 
+impl Call {
+    /// No call: nothing was sent.
+    pub fn not_made() -> Self {
+        Self { outcome: Outcome::NotStarted, answer: Answer::default() }
+    }
+}
+
 /// What a lookup found.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum LookUp {
     /// The job's event.
     Found(EventId),
     /// No event of this job. Soon after a create this is no proof (graph-facts 2.4).
     Nothing,
-    /// The lookup itself failed.
-    Failed,
+    /// The lookup itself met something else: judged as if it had been a create.
+    Failed(Box<Call>),
 }
 
 /// Graph, for everything that sends.
@@ -89,53 +96,39 @@ impl GraphClient {
         let build = |http: &reqwest::Client| {
             http.post(&url).header("content-type", "application/json").body(request.body.clone())
         };
-        match self.transport.exchange(build, limit, now).await {
-            Exchange::Failed(call) => call,
-            Exchange::Reply { reply, id, .. } => {
-                if reply.status == 503 {
-                    self.transport.reconnect(now.steady);
-                }
-                judged(&reply, &id)
-            }
-        }
+        let answered = self.transport.exchange(build, limit, now).await;
+        answered.map_or_else(|lost| lost, |answered| self.judged(&answered, now))
     }
 
     /// Looks the job's event up: the one Graph named as existing, if its marker or its transaction id and subject
     /// prove it, else by the marker.
     pub async fn look_up(&self, request: &EventRequest, named: Option<&EventId>, now: Now) -> LookUp {
-        if let Some(named) = named
-            && let LookUp::Found(event_id) = self.look_at(request, named, now).await
-        {
-            return LookUp::Found(event_id);
+        if let Some(named) = named {
+            match self.look_at(request, named, now).await {
+                // Refused by name, it may still be found by its marker. Whoever asks for a rest is given one.
+                LookUp::Nothing => {}
+                LookUp::Failed(call) if call.outcome.is_refusal() => {}
+                end => return end,
+            }
         }
-        let value = request.draft.transaction_id.replace('\'', "''");
-        let filter = format!("singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq '{value}')");
-        let url =
-            format!("{}?$select=id,createdDateTime&$filter={}", self.base.events(&request.draft), segment(&filter));
-        let Some(body) = self.get(&url, now).await else { return LookUp::Failed };
-        let Some(events) = body["value"].as_array() else { return LookUp::Failed };
-        // A copy made in Outlook carries the marker along: the oldest is the one that was created for this job.
-        let oldest = events
-            .iter()
-            .filter_map(|event| Some((event["createdDateTime"].as_str().unwrap_or_default(), event["id"].as_str()?)))
-            .min();
-        oldest.map_or(LookUp::Nothing, |(_, id)| LookUp::Found(EventId(id.to_owned())))
+        self.look_for(request, now).await.unwrap_or_else(|call| LookUp::Failed(Box::new(call)))
     }
 
     /// Reads the default calendar of `mailbox`: whether the agent may, without writing anything.
     pub async fn probe(&self, mailbox: Option<&str>, now: Now) -> Call {
         let url = format!("{}?$select=id", self.base.calendar(mailbox));
-        match self.transport.exchange(|http| http.get(&url), SMALL_ANSWER, now).await {
-            Exchange::Failed(call) => call,
-            Exchange::Reply { reply, id, .. } => judged(&reply, &id),
-        }
+        let answered = self.transport.exchange(|http| http.get(&url), SMALL_ANSWER, now).await;
+        answered.map_or_else(|lost| lost, |answered| self.judged(&answered, now))
     }
 
     async fn look_at(&self, request: &EventRequest, named: &EventId, now: Now) -> LookUp {
         let expand = segment(&format!("singleValueExtendedProperties($filter=id eq '{MARKER}')"));
         let url =
             format!("{}?$select=id,subject,transactionId&$expand={expand}", self.base.event(&request.draft, &named.0));
-        let Some(event) = self.get(&url, now).await else { return LookUp::Failed };
+        let event = match self.get(&url, now).await {
+            Ok((event, _)) => event,
+            Err(call) => return LookUp::Failed(Box::new(call)),
+        };
         let own = &request.draft.transaction_id;
         let marked = event["singleValueExtendedProperties"]
             .as_array()
@@ -145,12 +138,41 @@ impl GraphClient {
         if marked || same { LookUp::Found(named.clone()) } else { LookUp::Nothing }
     }
 
-    async fn get(&self, url: &str, now: Now) -> Option<Value> {
-        let mut response = self.transport.send_once(&|http| http.get(url), now).await.ok()?.response;
-        if !response.status().is_success() {
-            return None;
+    async fn look_for(&self, request: &EventRequest, now: Now) -> Result<LookUp, Call> {
+        let value = request.draft.transaction_id.replace('\'', "''");
+        let filter = format!("singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq '{value}')");
+        let url =
+            format!("{}?$select=id,createdDateTime&$filter={}", self.base.events(&request.draft), segment(&filter));
+        let (answer, seen) = self.get(&url, now).await?;
+        let events = answer["value"].as_array().ok_or(seen)?;
+        // A copy made in Outlook carries the marker along: the oldest is the one that was created for this job.
+        let oldest = events
+            .iter()
+            .filter_map(|event| Some((event["createdDateTime"].as_str().unwrap_or_default(), event["id"].as_str()?)))
+            .min();
+        Ok(oldest.map_or(LookUp::Nothing, |(_, id)| LookUp::Found(EventId(id.to_owned()))))
+    }
+
+    /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for.
+    async fn get(&self, url: &str, now: Now) -> Result<(Value, Call), Call> {
+        let answered = self.transport.exchange(|http| http.get(url), SMALL_ANSWER, now).await?;
+        if !(200..300).contains(&answered.reply.status) {
+            return Err(self.judged(&answered, now));
         }
-        serde_json::from_slice(&reply::body(&mut response, SMALL_ANSWER).await.ok()??).ok()
+        let mut damaged = Call { outcome: Outcome::ReplyDamaged, answer: answered.reply.answer(None, &answered.id) };
+        damaged.answer.message = Some("the answer to the lookup could not be read".into());
+        match serde_json::from_slice(&answered.body) {
+            Ok(value) => Ok((value, damaged)),
+            Err(_) => Err(damaged),
+        }
+    }
+
+    /// What an answer means. After a 503 the next request wants a new connection (graph-facts 4.2).
+    fn judged(&self, answered: &Answered, now: Now) -> Call {
+        if answered.reply.status == 503 {
+            self.transport.reconnect(now.steady);
+        }
+        judged(&answered.reply, &answered.id)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderValue};
 use uuid::Uuid;
@@ -25,6 +25,19 @@ pub struct Now {
     pub wall: DateTime<Utc>,
     /// Steady clock.
     pub steady: Instant,
+}
+
+impl Now {
+    /// A time of day as a moment of the steady clock. What is past is now.
+    pub fn steady_at(&self, wall: DateTime<Utc>) -> Instant {
+        self.steady.checked_add((wall - self.wall).to_std().unwrap_or_default()).unwrap_or(self.steady)
+    }
+
+    /// A moment of the steady clock as a time of day. What is past is now.
+    pub fn wall_at(&self, steady: Instant) -> DateTime<Utc> {
+        let wait = TimeDelta::from_std(steady.saturating_duration_since(self.steady)).unwrap_or_default();
+        self.wall.checked_add_signed(wait).unwrap_or(self.wall)
+    }
 }
 
 /// `graph.connect_timeout`, `graph.request_timeout` and `graph.ca_file`.
@@ -60,16 +73,20 @@ pub fn http_client(settings: &NetworkSettings, url: &str) -> Result<reqwest::Cli
     builder.build()
 }
 
-/// An answer, or why there is none.
-pub(super) enum Exchange {
-    Reply { reply: Box<Reply>, id: String, token: Arc<Secret> },
-    Failed(Call),
+/// A whole answer.
+pub(super) struct Answered {
+    pub reply: Reply,
+    /// What `reply` was read from; empty if it was too large to be read.
+    pub body: Vec<u8>,
+    /// The agent's id of the request.
+    pub id: String,
+    token: Arc<Secret>,
 }
 
 /// A request whose answer has begun.
-pub(super) struct Sent {
-    pub response: reqwest::Response,
-    pub id: String,
+struct Sent {
+    response: reqwest::Response,
+    id: String,
     token: Arc<Secret>,
 }
 
@@ -92,20 +109,21 @@ impl Transport {
         Ok(Self { url: endpoint.to_owned(), network, http, tokens })
     }
 
-    /// Sends, and after a 401 or a claims challenge once more with a new token.
+    /// Sends, and after a 401 or a claims challenge once more with a new token. The error is a call that got no whole
+    /// answer.
     pub(super) async fn exchange(
         &self,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
         limit: usize,
         now: Now,
-    ) -> Exchange {
-        let first = self.exchange_once(&build, limit, now).await;
-        let Exchange::Reply { reply, token, .. } = &first else { return first };
+    ) -> Result<Answered, Call> {
+        let first = self.exchange_once(&build, limit, now).await?;
+        let reply = &first.reply;
         let challenged = reply.codes.iter().any(|code| code.eq_ignore_ascii_case("insufficient_claims"));
         if reply.status != 401 && !(reply.status == 403 && challenged) {
-            return first;
+            return Ok(first);
         }
-        self.tokens.reject(token, reply.claims.clone());
+        self.tokens.reject(&first.token, reply.claims.clone());
         self.exchange_once(&build, limit, now).await
     }
 
@@ -114,27 +132,20 @@ impl Transport {
         build: &impl Fn(&reqwest::Client) -> RequestBuilder,
         limit: usize,
         now: Now,
-    ) -> Exchange {
-        let Sent { mut response, id, token } = match self.send_once(build, now).await {
-            Ok(sent) => sent,
-            Err(call) => return Exchange::Failed(call),
-        };
+    ) -> Result<Answered, Call> {
+        let Sent { mut response, id, token } = self.send_once(build, now).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = match reply::body(&mut response, limit).await {
             Ok(body) => body.unwrap_or_default(),
             // Busy or broken is said by the head alone. Of a success or a refusal the rest decides what it means.
             Err(_) if status == 429 || status >= 500 => Vec::new(),
-            Err(error) => return Exchange::Failed(lost(&error, &id, Some(status))),
+            Err(error) => return Err(lost(&error, &id, Some(status))),
         };
-        let reply = Box::new(Reply::read(status, &headers, &body, SystemTime::from(now.wall)));
-        Exchange::Reply { reply, id, token }
+        let reply = Reply::read(status, &headers, &body, SystemTime::from(now.wall));
+        Ok(Answered { reply, body, id, token })
     }
 
-    pub(super) async fn send_once(
-        &self,
-        build: &impl Fn(&reqwest::Client) -> RequestBuilder,
-        now: Now,
-    ) -> Result<Sent, Call> {
+    async fn send_once(&self, build: &impl Fn(&reqwest::Client) -> RequestBuilder, now: Now) -> Result<Sent, Call> {
         let token = self.tokens.get(now.steady).await.map_err(no_token)?;
         let id = Uuid::new_v4().to_string();
         let request = build(&self.http()).headers(headers(&token, &id));

@@ -120,6 +120,8 @@ pub enum Outcome {
         /// An event may exist although the answer was a refusal (`ErrorAccountSuspend`).
         in_doubt: bool,
     },
+    /// No attempt is left, and the event a lost answer may have left behind was looked for and not found.
+    NotFound,
     /// There is no such mailbox: this job fails, and the mailbox rests for a moment.
     NoMailbox,
     /// The agent cannot send at all; a request may not even have left.
@@ -128,4 +130,26 @@ pub enum Outcome {
     NotStarted,
     /// The agent is stopping and did not wait for the answer any longer.
     Interrupted,
+}
+
+impl Outcome {
+    /// A clear no to this one request. It neither passes by itself soon nor asks for a rest.
+    pub fn is_refusal(&self) -> bool {
+        matches!(
+            self,
+            Outcome::Refused(_)
+                | Outcome::RefusedInDoubt
+                | Outcome::Duplicate(_)
+                | Outcome::NoMailbox
+                | Outcome::MailboxBlocked { .. }
+        )
+    }
+
+    /// Nothing is known of the request's fate, and the same one may meet something else soon.
+    pub fn is_unclear(&self) -> bool {
+        matches!(
+            self,
+            Outcome::Conflict | Outcome::ServerFault | Outcome::ReplyDamaged | Outcome::ReplyLost | Outcome::NotGraph
+        )
+    }
 }

@@ -9,8 +9,9 @@ mod watch;
 
 use std::collections::HashMap;
 use std::future::Future;
+use std::path::PathBuf;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 pub use lock::{AgentLock, LockError};
 pub use sqlite::{InsertError, ListFilter, NewJob, OpenError, Record, SqliteQueue, StatusReport};
@@ -119,6 +120,8 @@ pub struct Settlement {
     pub answer: Answer,
     /// A request may have left at this time.
     pub sent_at: Option<DateTime<Utc>>,
+    /// No request can ever have left for it, so its content may be corrected. Only of a job that failed.
+    pub never_left: bool,
     /// The attempt's row, if one was made.
     pub attempt: Option<AttemptRecord>,
     /// The mailbox's pause, if it must rest.
@@ -137,15 +140,25 @@ pub enum Settled {
     Refused,
 }
 
-/// Trouble with the queue's storage. Always worth another try: the agent keeps what it knows and says so.
+/// Why the queue could not be used.
 #[derive(Debug, thiserror::Error)]
-#[error("the queue cannot be {action}: {source}")]
-pub struct QueueError {
-    /// `read` or `written`.
-    pub action: &'static str,
-    /// The storage's own words.
-    #[source]
-    pub source: sqlx::Error,
+pub enum QueueError {
+    /// Trouble with the storage. Always worth another try: the agent keeps what it knows and says so.
+    #[error("the queue cannot be {action}: {source}")]
+    Trouble {
+        /// `read` or `written`.
+        action: &'static str,
+        /// The storage's own words.
+        source: sqlx::Error,
+    },
+    /// The storage is no longer the one that was opened. Nothing can be read from it or written to it any more.
+    #[error("{} was {fate} while the agent was running: what is written now would be lost", path.display())]
+    Gone {
+        /// Which file.
+        path: PathBuf,
+        /// `deleted` or `replaced`.
+        fate: &'static str,
+    },
 }
 
 /// What the agent asks of a queue. SQLite has it today; a Postgres queue for several machines fits beside it.
@@ -153,8 +166,25 @@ pub struct QueueError {
 /// All writes are durable when the call returns. No call holds a transaction over anything but its own statements.
 pub trait Queue: Send + Sync + 'static {
     /// Puts every row left `claimed` by a dead agent back to `pending`, in doubt, and tells how many. The caller must
-    /// hold the queue's lock: then nobody alive can have claimed them.
+    /// hold the queue's lock: then nobody alive can have claimed them. Times that lie in the future because the clock
+    /// was set back since they were written are moved along.
     fn recover(&self, now: DateTime<Utc>) -> impl Future<Output = Result<u64, QueueError>> + Send;
+
+    /// Whether the storage is still the one that was opened; cheap enough to be asked at every turn.
+    ///
+    /// # Errors
+    /// It is gone.
+    fn present(&self) -> Result<(), QueueError>;
+
+    /// The wall clock was set to `now` from a time `by` earlier (negative: later). Moves the times the agent wrote
+    /// along: nothing waits longer than it was to, nothing is given up earlier, and what was due stays due. What a
+    /// producer wished (`not_before`) is a time of day and stays. `rests` is when the pauses known end from now on.
+    fn clock_set(
+        &self,
+        now: DateTime<Utc>,
+        by: TimeDelta,
+        rests: &[(LaneKey, DateTime<Utc>)],
+    ) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// The pauses that are not over at `now`.
     fn pauses(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Vec<Pause>, QueueError>> + Send;

@@ -10,7 +10,7 @@ use crate::job::{Answer, ErrorKind, EventId};
 const AT: &str = "2100-01-01T00:00:01.000Z";
 
 /// The plainest end of a claim, one second after it.
-fn end(job: &Job, verdict: Verdict) -> Settlement {
+pub(super) fn end(job: &Job, verdict: Verdict) -> Settlement {
     Settlement {
         id: job.id,
         claim: job.claim,
@@ -21,6 +21,7 @@ fn end(job: &Job, verdict: Verdict) -> Settlement {
         give_up_at: None,
         kind: None,
         answer: Answer::default(),
+        never_left: false,
         sent_at: None,
         attempt: None,
         pause: None,
@@ -47,7 +48,7 @@ fn full(job: &Job, verdict: Verdict) -> Settlement {
     }
 }
 
-fn sent() -> Verdict {
+pub(super) fn sent() -> Verdict {
     Verdict::Sent(EventId("AAMk=".into()))
 }
 
@@ -61,7 +62,7 @@ fn pause(mailbox: &str, until: i64, reason: &str) -> Pause {
     }
 }
 
-async fn settle(bed: &Bed, settlement: &Settlement) -> Settled {
+pub(super) async fn settle(bed: &Bed, settlement: &Settlement) -> Settled {
     bed.queue.settle(std::slice::from_ref(settlement)).await.unwrap().remove(0)
 }
 
@@ -330,65 +331,6 @@ async fn a_mistyped_pause_does_not_swallow_the_next_real_one() {
         let pauses = bed.queue.pauses(now()).await.unwrap();
         assert_eq!(pauses.first().map(|pause| pause.until), Some(in_ms(30_000)), "{typed}");
     }
-}
-
-// After a crash
-
-#[tokio::test]
-async fn claims_of_a_dead_agent_are_put_back_in_doubt() {
-    let bed = Bed::new().await;
-    let db = &mut bed.stranger().await;
-    for _ in 0..3 {
-        add(db, &[]).await;
-    }
-    let jobs = bed.claim().await;
-    settle(&bed, &end(&jobs[2], sent())).await;
-    let (before, done) = (bed.row(1).await, bed.row(3).await);
-    assert_eq!(bed.queue.recover(in_ms(500)).await.unwrap(), 2);
-    assert_eq!(
-        changes(&before, &bed.row(1).await),
-        json!({"state": "pending", "in_doubt": 1, "next_attempt_at": "2100-01-01T00:00:02.000Z",
-               "first_sent_at": "2100-01-01T00:00:00.000Z"})
-    );
-    assert_eq!(bed.row(3).await, done);
-    assert_eq!(bed.queue.recover(in_ms(500)).await.unwrap(), 0);
-}
-
-#[tokio::test]
-async fn the_repeat_waits_two_seconds_from_the_claim_and_not_longer() {
-    for (claimed_at, now, due) in [
-        ("2100-01-01T00:00:00.000Z", 0, 2000),
-        ("2100-01-01T00:00:00.000Z", 1999, 2000),
-        ("2100-01-01T00:00:00.000Z", 10_000, 10_000),
-        // A clock set back must not make it wait for hours, nor a time that is none.
-        ("2100-01-01T05:00:00.000Z", 0, 2000),
-        ("yesterday", 500, 2500),
-    ] {
-        let bed = Bed::new().await;
-        let claimed = [("state", "'claimed'"), ("claims", "1"), ("claimed_at", &format!("'{claimed_at}'"))];
-        let id = add(&mut bed.stranger().await, &claimed).await;
-        assert_eq!(bed.queue.recover(in_ms(now)).await.unwrap(), 1);
-        assert_eq!(bed.row(id).await["next_attempt_at"], format_utc(in_ms(due)), "{claimed_at} {now}");
-    }
-}
-
-#[tokio::test]
-async fn recovery_keeps_the_first_time_sent_and_survives_broken_rows() {
-    let bed = Bed::new().await;
-    let db = &mut bed.stranger().await;
-    let at = "2099-06-01T00:00:00.000Z";
-    for claimed_at in ["x'ff'", "CAST(x'ff' AS TEXT)", "'2099-12-01T00:00:00.000Z'"] {
-        let sent = format!("'{at}'");
-        add(db, &[("state", "'claimed'"), ("claimed_at", claimed_at), ("first_sent_at", &sent), ("subject", "x'ff'")])
-            .await;
-    }
-    assert_eq!(bed.queue.recover(now()).await.unwrap(), 3);
-    for id in 1..=3 {
-        assert_eq!(bed.row(id).await["first_sent_at"], at);
-    }
-    let later = bed.queue.claim(&ClaimRequest { now: in_ms(2000), ..request() }).await.unwrap();
-    assert_eq!(later.jobs.len(), 3);
-    assert!(later.jobs.iter().all(|(_, job)| job.in_doubt));
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 
 #[path = "claim_tests.rs"]
 mod claim_tests;
+#[path = "recover_tests.rs"]
+mod recover_tests;
 #[path = "schema_tests.rs"]
 mod schema_tests;
 #[path = "settle_tests.rs"]

@@ -1,14 +1,15 @@
-//! One job's way from its claim to a decision: draft, token, POST, and a lookup where only that can tell.
+//! One job's way from its claim to a decision: draft, token, POST. Where only a lookup can tell, `doubt` makes it.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{DateTime, Utc};
+use chrono::{TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::clock::set_between;
+use super::resting::Resting;
 use crate::auth::TokenCache;
-use crate::graph::{Call, EventRequest, GraphClient, LookUp, Now, no_token};
+use crate::graph::{Call, EventRequest, GraphClient, Now, no_token};
 use crate::job::{Answer, ErrorKind, EventDraft, InvalidJob, Job, Outcome};
 use crate::policy::{Decision, Disposition, Rest, RetryPolicy};
 use crate::queue::{AttemptRecord, LaneKey, Settlement, Verdict};
@@ -29,30 +30,13 @@ pub(super) struct Context {
     pub resting: Resting,
 }
 
-/// Rests as they are learnt, for the attempts of the same mailbox that have begun but not posted yet. The lanes learn
-/// of a rest only when the loop comes to it, and by then those would have posted into it.
-#[derive(Default)]
-pub(super) struct Resting(Mutex<HashMap<LaneKey, DateTime<Utc>>>);
-
-impl Resting {
-    fn note(&self, lane: &LaneKey, until: DateTime<Utc>) {
-        let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = resting.entry(lane.clone()).or_insert(until);
-        *known = until.max(*known);
-    }
-
-    fn holds(&self, lane: &LaneKey, now: DateTime<Utc>) -> bool {
-        let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        resting.retain(|_, until| *until > now);
-        resting.contains_key(lane)
-    }
-}
-
 /// A claimed job about to be tried.
 pub(super) struct Attempt {
     pub job: Job,
     pub lane: LaneKey,
     pub strikes: u32,
+    /// When it was claimed.
+    pub began: Now,
     pub context: Arc<Context>,
 }
 
@@ -68,20 +52,15 @@ pub(super) struct Finished {
 
 impl Attempt {
     pub(super) async fn run(mut self) -> Finished {
-        let started = now();
-        let draft = self.request();
-        let (call, decision) = match draft {
-            Ok(request) => {
-                let call = self.send(&request).await;
-                self.resolve(&request, call).await
-            }
+        let (call, decision) = match self.request() {
+            Ok(request) => self.deliver(&request).await,
             Err(invalid) => {
                 let call = refused_locally(invalid);
                 let decision = self.decide(&call.outcome);
                 (call, decision)
             }
         };
-        self.finish(started, call, decision)
+        self.finish(call, decision)
     }
 
     /// The request is all that is needed from here on: the row, which may be large, is not held beside it.
@@ -90,24 +69,24 @@ impl Attempt {
         EventDraft::from_input(&input, self.context.own_mailbox).and_then(EventRequest::new)
     }
 
-    async fn send(&self, request: &EventRequest) -> Call {
-        let context = &self.context;
-        let nothing_sent = || Call { outcome: Outcome::NotStarted, answer: Answer::default() };
-        let token = tokio::select! {
-            biased;
-            () = context.stop.cancelled() => return nothing_sent(),
-            token = context.tokens.get(Instant::now()) => token,
-        };
-        if let Err(refusal) = token {
-            return no_token(refusal);
+    async fn deliver(&self, request: &EventRequest) -> (Call, Decision) {
+        if self.job.in_doubt
+            && let Some(end) = self.look_first(request).await
+        {
+            return end;
         }
-        if context.resting.holds(&self.lane, Utc::now()) {
-            return nothing_sent();
+        let call = self.send(request).await;
+        self.resolve(request, call).await
+    }
+
+    async fn send(&self, request: &EventRequest) -> Call {
+        if let Err(call) = self.may_send().await {
+            return call;
         }
         tokio::select! {
             biased;
-            call = context.graph.create(request, now()) => call,
-            () = context.cut.cancelled() => Call {
+            call = self.context.graph.create(request, now()) => call,
+            () = self.context.cut.cancelled() => Call {
                 outcome: Outcome::Interrupted,
                 answer: Answer {
                     code: Some("interrupted".into()),
@@ -118,55 +97,47 @@ impl Attempt {
         }
     }
 
-    /// Where the answer alone cannot tell whether the event exists, looks it up before deciding.
-    async fn resolve(&self, request: &EventRequest, mut call: Call) -> (Call, Decision) {
-        let decision = self.decide(&call.outcome);
-        let named = match &call.outcome {
-            Outcome::Duplicate(named) => named.clone(),
-            Outcome::RefusedInDoubt | Outcome::Conflict | Outcome::MailboxBlocked { in_doubt: true, .. } => None,
-            // A mailbox that must rest is not asked anything, not even this.
-            _ if decision.disposition == Disposition::Fail && decision.in_doubt && decision.rest.is_none() => None,
-            _ => return (call, decision),
+    /// Whether the next request may leave: the agent is not stopping, there is a token, the mailbox is not at rest.
+    pub(super) async fn may_send(&self) -> Result<(), Call> {
+        let context = &self.context;
+        tokio::select! {
+            biased;
+            () = context.stop.cancelled() => return Err(Call::not_made()),
+            token = context.tokens.get(Instant::now()) => token.map_err(no_token)?,
         };
-        let found = tokio::select! {
-            found = self.context.graph.look_up(request, named.as_ref(), now()) => found,
-            () = self.context.cut.cancelled() => LookUp::Failed,
-        };
-        let undecided = match (&call.outcome, &found) {
-            (Outcome::Duplicate(_) | Outcome::RefusedInDoubt, LookUp::Failed) => true,
-            // The earlier request was this very job's: soon after it an empty lookup proves nothing (graph-facts 2.4).
-            (Outcome::Duplicate(_), LookUp::Nothing) => self.job.in_doubt,
-            _ => false,
-        };
-        if let LookUp::Found(event_id) = found {
-            call.outcome = Outcome::Created(event_id);
-            // What is recorded is the answer that decided: the lookup's.
-            call.answer = Answer { status: Some(200), code: None, message: None, ..call.answer };
-            let decision = self.decide(&call.outcome);
-            return (call, decision);
-        }
-        // Where nobody could tell, nothing is final: asked again later, as after a save conflict.
-        let decision = if undecided { self.decide(&Outcome::Conflict) } else { decision };
-        (call, decision)
+        if context.resting.holds(&self.lane, Instant::now()) { Err(Call::not_made()) } else { Ok(()) }
     }
 
-    fn decide(&self, outcome: &Outcome) -> Decision {
-        let decision = self.context.policy.decide(&self.job, outcome, self.strikes, Utc::now(), fastrand::f64());
+    pub(super) fn decide(&self, outcome: &Outcome) -> Decision {
+        let now = now();
+        let mut job = self.job.clone();
+        // The wall clock may have been set forward since the claim, and the horizon is a length of time.
+        if let Some(by) = set_between(self.began, now).filter(|by| *by > TimeDelta::zero()) {
+            job.give_up_at = job.give_up_at.and_then(|at| at.checked_add_signed(by));
+        }
+        let decision = self.context.policy.decide(&job, outcome, self.strikes, now.wall, fastrand::f64());
         if let Some(rest) = &decision.rest {
-            self.context.resting.note(&self.lane, rest.until);
+            self.context.resting.note(&self.lane, rest, now.steady);
         }
         decision
     }
 
-    fn finish(self, started: Now, call: Call, decision: Decision) -> Finished {
+    fn finish(self, call: Call, decision: Decision) -> Finished {
         let Call { outcome, mut answer } = call;
         let at = Utc::now();
         let (verdict, spent, word) = match decision.disposition.clone() {
-            Disposition::Complete(event_id) => (Verdict::Sent(event_id), true, "sent"),
+            // Found by the last look of all, which is no attempt.
+            Disposition::Complete(event_id) => {
+                (Verdict::Sent(event_id), !self.context.policy.is_used_up(&self.job), "sent")
+            }
             Disposition::Retry(due) => (Verdict::Again(due), true, "retry"),
             Disposition::Snooze(due) if outcome == Outcome::Interrupted => (Verdict::Again(due), false, "interrupted"),
             Disposition::Snooze(due) => (Verdict::Again(due), false, "snoozed"),
-            Disposition::Fail => (Verdict::Failed, !matches!(outcome, Outcome::Invalid(_)), "failed"),
+            Disposition::Fail => (
+                Verdict::Failed,
+                !matches!(outcome, Outcome::Invalid(_)) && !self.context.policy.is_used_up(&self.job),
+                "failed",
+            ),
         };
         if verdict == Verdict::Failed {
             answer.message =
@@ -175,14 +146,13 @@ impl Attempt {
         let left = answer.status.is_some() || matches!(outcome, Outcome::ReplyLost | Outcome::Interrupted);
         let tried = left || matches!(outcome, Outcome::Invalid(_));
         let record = AttemptRecord {
-            started_at: started.wall,
-            duration_ms: i64::try_from(started.steady.elapsed().as_millis()).unwrap_or(i64::MAX),
+            started_at: self.began.wall,
+            duration_ms: i64::try_from(self.began.steady.elapsed().as_millis()).unwrap_or(i64::MAX),
             outcome: word,
         };
         Finished {
             attempt: self.job.attempts.saturating_add(1),
             lane: self.lane,
-            outcome,
             rest: decision.rest,
             settlement: Settlement {
                 id: self.job.id,
@@ -194,10 +164,12 @@ impl Attempt {
                 give_up_at: decision.give_up_at,
                 kind: decision.kind,
                 answer,
-                sent_at: left.then_some(started.wall),
+                sent_at: left.then_some(self.began.wall),
+                never_left: matches!(outcome, Outcome::Invalid(_)) && !decision.in_doubt,
                 attempt: tried.then_some(record),
                 pause: None,
             },
+            outcome,
         }
     }
 }
@@ -211,7 +183,9 @@ fn refused_locally(invalid: InvalidJob) -> Call {
 fn last_words(decision: &Decision, attempts: u32, said: Option<&str>) -> String {
     let mut words = Vec::new();
     if decision.kind == Some(ErrorKind::Exhausted) {
-        words.push(format!("Given up after {attempts} attempts that count; the last trouble:"));
+        let number =
+            if attempts == 1 { "1 attempt that counts".to_owned() } else { format!("{attempts} attempts that count") };
+        words.push(format!("Given up after {number}; the last trouble:"));
     }
     words.push(said.unwrap_or("no reason was given").to_owned());
     if decision.in_doubt {
@@ -220,6 +194,6 @@ fn last_words(decision: &Decision, attempts: u32, said: Option<&str>) -> String 
     words.join(" ")
 }
 
-fn now() -> Now {
+pub(super) fn now() -> Now {
     Now { wall: Utc::now(), steady: Instant::now() }
 }

@@ -2,20 +2,17 @@
 //! throttled on several mailboxes at once). It opens by time, first for one request that finds out.
 
 use std::collections::HashMap;
-use std::time::Duration;
-
-use chrono::{DateTime, TimeDelta, Utc};
+use std::time::{Duration, Instant};
 
 use crate::backoff::doubled;
 use crate::job::{ErrorKind, Hold, Outcome};
-use crate::policy::after;
-use crate::queue::{LaneKey, Pause};
+use crate::queue::LaneKey;
 
 /// First and longest wait where nobody named one.
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// Throttling that names the application counts as "at once" when it is met this close together …
-const AT_ONCE: TimeDelta = TimeDelta::seconds(10);
+const AT_ONCE: Duration = Duration::from_secs(10);
 /// … on this many mailboxes, with no success between.
 const SEVERAL: usize = 2;
 
@@ -23,7 +20,7 @@ const SEVERAL: usize = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    Shut { since: DateTime<Utc>, until: DateTime<Utc>, code: String },
+    Shut { until: Instant, code: String },
     Probing { code: String },
 }
 
@@ -32,8 +29,8 @@ enum State {
 pub(super) enum Passage {
     /// Nothing.
     Unchanged,
-    /// It is shut until then. `again`: it had opened for one request, which met the same trouble.
-    Closed { hold: Hold, until: DateTime<Utc>, again: bool },
+    /// It is shut for that long. `again`: it had opened for one request, which met the same trouble.
+    Closed { hold: Hold, wait: Duration, again: bool },
     /// It is open.
     Reopened,
 }
@@ -45,7 +42,7 @@ pub(super) struct Gate {
     /// Closings in a row.
     strikes: u32,
     /// Mailboxes on which the application was throttled lately, and until when.
-    throttled: HashMap<LaneKey, (DateTime<Utc>, DateTime<Utc>)>,
+    throttled: HashMap<LaneKey, (Instant, Instant)>,
 }
 
 impl Default for Gate {
@@ -56,10 +53,9 @@ impl Default for Gate {
 
 impl Gate {
     /// How many of `free` slots may be used now.
-    pub(super) fn limit(&mut self, now: DateTime<Utc>, in_flight: usize, free: usize) -> usize {
-        // A clock that was set back must not keep it shut for hours.
-        if let State::Shut { since, until, code } = &self.state
-            && (*until <= now || now < *since)
+    pub(super) fn limit(&mut self, now: Instant, in_flight: usize, free: usize) -> usize {
+        if let State::Shut { until, code } = &self.state
+            && *until <= now
         {
             self.state = State::Probing { code: code.clone() };
         }
@@ -71,29 +67,22 @@ impl Gate {
     }
 
     /// When a shut gate opens for a first request.
-    pub(super) fn reopens(&self) -> Option<DateTime<Utc>> {
+    pub(super) fn reopens(&self) -> Option<Instant> {
         match self.state {
             State::Shut { until, .. } => Some(until),
             _ => None,
         }
     }
 
-    /// Learns from the end of an attempt.
-    pub(super) fn observe(
-        &mut self,
-        lane: &LaneKey,
-        outcome: &Outcome,
-        pause: Option<&Pause>,
-        now: DateTime<Utc>,
-    ) -> Passage {
+    /// Learns from the end of an attempt. `rest` is how long its mailbox must rest.
+    pub(super) fn observe(&mut self, lane: &LaneKey, outcome: &Outcome, rest: Duration, now: Instant) -> Passage {
         match outcome {
             Outcome::Held(hold) => self.close(hold.clone(), now),
             // Says nothing about whether sending works.
             Outcome::Invalid(_) | Outcome::NotStarted | Outcome::Interrupted | Outcome::ReplyLost => Passage::Unchanged,
             Outcome::AppThrottled(_) => {
-                let until = pause.map_or(now, |pause| pause.until);
-                self.throttled.retain(|_, (met, _)| now - *met < AT_ONCE);
-                self.throttled.insert(lane.clone(), (now, until));
+                self.throttled.retain(|_, (met, _)| now.saturating_duration_since(*met) < AT_ONCE);
+                self.throttled.insert(lane.clone(), (now, later(now, rest)));
                 // The one request that was to find out, did.
                 let still = matches!(self.state, State::Probing { .. });
                 if still || self.throttled.len() >= SEVERAL {
@@ -110,31 +99,31 @@ impl Gate {
         }
     }
 
-    fn close_for_throttling(&mut self, now: DateTime<Utc>) -> Passage {
+    fn close_for_throttling(&mut self, now: Instant) -> Passage {
         let until = self.throttled.values().map(|(_, until)| *until).max().unwrap_or(now);
         let hold = Hold {
             kind: ErrorKind::Throttled,
             code: "application_throttled".into(),
             hint: "Microsoft limits the application on several mailboxes at once: all sending waits.".into(),
-            wait: Some((until - now).to_std().unwrap_or_default()),
+            wait: Some(until.saturating_duration_since(now)),
         };
         self.close(hold, now)
     }
 
-    fn close(&mut self, hold: Hold, now: DateTime<Utc>) -> Passage {
+    fn close(&mut self, hold: Hold, now: Instant) -> Passage {
         let again = match &mut self.state {
             // Others under way met the same. Only a longer wait named by a server is news, and not for the log.
             State::Shut { until, .. } => {
-                *until = hold.wait.map_or(*until, |wait| after(now, wait).max(*until));
+                *until = hold.wait.map_or(*until, |wait| later(now, wait).max(*until));
                 return Passage::Unchanged;
             }
             State::Probing { code } => *code == hold.code,
             State::Open => false,
         };
-        let until = after(now, hold.wait.unwrap_or_else(|| doubled(FIRST_WAIT, self.strikes, LONGEST_WAIT)));
+        let wait = hold.wait.unwrap_or_else(|| doubled(FIRST_WAIT, self.strikes, LONGEST_WAIT));
         self.strikes = self.strikes.saturating_add(1);
-        self.state = State::Shut { since: now, until, code: hold.code.clone() };
-        Passage::Closed { hold, until, again }
+        self.state = State::Shut { until: later(now, wait), code: hold.code.clone() };
+        Passage::Closed { hold, wait, again }
     }
 
     fn reopen(&mut self) -> Passage {
@@ -148,6 +137,11 @@ impl Gate {
             State::Shut { .. } | State::Open => Passage::Unchanged,
         }
     }
+}
+
+/// No wait is so long that the clock could not hold its end; should one be, it is none.
+fn later(now: Instant, wait: Duration) -> Instant {
+    now.checked_add(wait).unwrap_or(now)
 }
 
 #[cfg(test)]

@@ -1,11 +1,14 @@
 //! One lane per mailbox: how many requests may be under way, and until when it rests. Only mailboxes that have
 //! something to remember are kept. Mailboxes in trouble together get at most half of all slots, so that requests that
-//! hang until they time out do not keep the healthy ones waiting.
+//! hang until they time out do not keep the healthy ones waiting. Rests are kept on the steady clock: they are lengths
+//! of time.
 
 use std::collections::HashMap;
+use std::time::Instant;
 
 use chrono::{DateTime, Utc};
 
+use crate::graph::Now;
 use crate::policy::Rest;
 use crate::queue::{LaneKey, Pause, Settlement};
 
@@ -19,7 +22,7 @@ struct Lane {
     streak: usize,
     /// Pauses in a row without a success between them.
     strikes: u32,
-    paused_until: Option<DateTime<Utc>>,
+    paused_until: Option<Instant>,
 }
 
 /// All lanes.
@@ -39,9 +42,9 @@ impl Lanes {
     }
 
     /// A pause of an earlier run.
-    pub(super) fn remember(&mut self, pause: &Pause) {
+    pub(super) fn remember(&mut self, pause: &Pause, now: Now) {
         let lane = self.lane(&pause.lane);
-        lane.paused_until = Some(pause.until);
+        lane.paused_until = Some(now.steady_at(pause.until));
         lane.strikes = pause.strikes;
         lane.slots = 1;
     }
@@ -98,7 +101,7 @@ impl Lanes {
 
     /// The mailbox must rest. Too many requests at once halves its slots, any other trouble leaves one to find out
     /// with when the rest is over. Tells whether it was not resting yet.
-    pub(super) fn rest(&mut self, key: &LaneKey, rest: &Rest, settlement: &Settlement) -> (Pause, bool) {
+    pub(super) fn rest(&mut self, key: &LaneKey, rest: &Rest, settlement: &Settlement, now: Now) -> (Pause, bool) {
         let lane = self.lane(key);
         // Requests that were under way together are told the same; they are one pause, not several.
         let first = lane.paused_until.is_none();
@@ -107,11 +110,12 @@ impl Lanes {
             lane.slots = if rest.narrow { (lane.slots / 2).max(1) } else { 1 };
         }
         lane.streak = 0;
-        let until = lane.paused_until.map_or(rest.until, |earlier| earlier.max(rest.until));
+        let until = now.steady + rest.wait;
+        let until = lane.paused_until.map_or(until, |earlier| earlier.max(until));
         lane.paused_until = Some(until);
         let pause = Pause {
             lane: key.clone(),
-            until,
+            until: now.wall_at(until),
             reason: settlement.answer.message.clone().unwrap_or_default(),
             kind: settlement.kind,
             strikes: lane.strikes,
@@ -120,18 +124,24 @@ impl Lanes {
     }
 
     /// When the first rest ends.
-    pub(super) fn next_resume(&self) -> Option<DateTime<Utc>> {
+    pub(super) fn next_resume(&self) -> Option<Instant> {
         self.lanes.values().filter_map(|lane| lane.paused_until).min()
     }
 
     /// Ends the rests that are over and tells whose.
-    pub(super) fn resume(&mut self, now: DateTime<Utc>) -> Vec<LaneKey> {
+    pub(super) fn resume(&mut self, now: Instant) -> Vec<LaneKey> {
         let over = |lane: &Lane| lane.paused_until.is_some_and(|until| until <= now);
         let resumed: Vec<_> = self.lanes.iter().filter(|(_, lane)| over(lane)).map(|(key, _)| key.clone()).collect();
         for key in &resumed {
             self.lane(key).paused_until = None;
         }
         resumed
+    }
+
+    /// Every rest and its end as the wall clock has it now.
+    pub(super) fn rests(&self, now: Now) -> Vec<(LaneKey, DateTime<Utc>)> {
+        let rests = self.lanes.iter().filter_map(|(key, lane)| Some((key.clone(), now.wall_at(lane.paused_until?))));
+        rests.collect()
     }
 
     fn lane(&mut self, key: &LaneKey) -> &mut Lane {

@@ -1,39 +1,41 @@
 //! Slots and rests of mailboxes.
 #![allow(clippy::unwrap_used)]
 
+use std::sync::LazyLock;
+use std::time::Duration;
+
 use chrono::TimeDelta;
 
 use super::*;
 use crate::job::{Answer, ErrorKind, JobId};
 use crate::queue::Verdict;
 
-fn now() -> DateTime<Utc> {
-    "2026-12-01T09:00:00Z".parse().unwrap()
-}
+static START: LazyLock<Now> = LazyLock::new(|| Now { wall: Utc::now(), steady: Instant::now() });
 
-fn in_secs(seconds: i64) -> DateTime<Utc> {
-    now() + TimeDelta::seconds(seconds)
+fn in_secs(seconds: u64) -> Instant {
+    START.steady + Duration::from_secs(seconds)
 }
 
 fn settlement() -> Settlement {
     Settlement {
         id: JobId(1),
         claim: 1,
-        verdict: Verdict::Again(now()),
+        verdict: Verdict::Again(START.wall),
         spent: false,
-        at: now(),
+        at: START.wall,
         in_doubt: false,
         give_up_at: None,
         kind: Some(ErrorKind::Throttled),
         answer: Answer::default(),
         sent_at: None,
+        never_left: false,
         attempt: None,
         pause: None,
     }
 }
 
-fn rest(lanes: &mut Lanes, key: &LaneKey, seconds: i64, narrow: bool) -> Pause {
-    lanes.rest(key, &Rest { until: in_secs(seconds), narrow }, &settlement()).0
+fn rest(lanes: &mut Lanes, key: &LaneKey, seconds: u64, narrow: bool) -> Pause {
+    lanes.rest(key, &Rest { wait: Duration::from_secs(seconds), narrow }, &settlement(), *START).0
 }
 
 #[test]
@@ -102,8 +104,15 @@ fn strikes_grow_over_pauses_and_end_with_a_success() {
 #[test]
 fn a_pause_of_the_last_run_is_kept() {
     let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
-    let pause = Pause { lane: ann.clone(), until: in_secs(60), reason: String::new(), kind: None, strikes: 2 };
-    lanes.remember(&pause);
+    let pause = Pause {
+        lane: ann.clone(),
+        until: START.wall + TimeDelta::seconds(60),
+        reason: String::new(),
+        kind: None,
+        strikes: 2,
+    };
+    lanes.remember(&pause, *START);
+    assert_eq!(lanes.next_resume(), Some(in_secs(60)));
     assert_eq!(lanes.free()[&ann], 0);
     assert_eq!(lanes.begin(&ann), 2);
 }

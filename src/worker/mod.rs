@@ -4,9 +4,12 @@
 //! A turn of the loop has three answers: something was claimed, nothing is due, or the queue could not be asked.
 
 mod attempt;
+mod clock;
+mod doubt;
 mod gate;
 mod lanes;
 mod report;
+mod resting;
 mod retention;
 mod settler;
 
@@ -14,20 +17,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::TokenCache;
 use crate::backoff::doubled;
-use crate::graph::GraphClient;
+use crate::graph::{GraphClient, Now};
 use crate::job::{Defaults, Job, Outcome};
-use crate::policy::RetryPolicy;
+use crate::policy::{RetryPolicy, after};
 use crate::queue::{ChangeNotice, ClaimRequest, LaneKey, Queue, QueueError};
 
-use attempt::{Attempt, Context, Finished, Resting};
+use attempt::{Attempt, Context, Finished, now};
+use clock::Clock;
 use gate::{Gate, Passage};
 use lanes::Lanes;
+use resting::Resting;
 use retention::Retention;
 use settler::Settler;
 
@@ -107,6 +112,9 @@ pub struct Worker<Q> {
     settler: Settler,
     in_flight: usize,
     queue_trouble: u32,
+    clock: Clock,
+    /// How far the clock was set, while the queue's times have not been moved along yet.
+    clock_debt: Option<TimeDelta>,
     last_beat: Option<Instant>,
 }
 
@@ -141,6 +149,8 @@ impl<Q: Queue> Worker<Q> {
             finished: mpsc::unbounded_channel(),
             in_flight: 0,
             queue_trouble: 0,
+            clock: Clock::new(now()),
+            clock_debt: None,
             last_beat: None,
         }
     }
@@ -148,17 +158,22 @@ impl<Q: Queue> Worker<Q> {
     /// Runs until `stop`, or until the queue is empty if so set; then drains.
     ///
     /// # Errors
-    /// The pauses of the last run cannot be read: without them a mailbox might be asked too early.
+    /// The queue is gone: its file was deleted or replaced. What was under way has ended by then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Drained, QueueError> {
-        for pause in self.queue.pauses(Utc::now()).await? {
-            self.lanes.remember(&pause);
-        }
+        self.remember_pauses(&stop).await;
         while !stop.is_cancelled() {
             self.beat();
-            let now = Utc::now();
-            self.resume(now);
-            let turn = self.turn(now).await;
-            self.retention.apply(self.queue.as_ref(), now).await;
+            if let Err(gone) = self.queue.present() {
+                report::queue_gone(&gone);
+                self.drain().await;
+                return Err(gone);
+            }
+            let now = now();
+            self.resume(now.steady);
+            let turn = if self.follow_clock(now).await { self.turn(now).await } else { Turn::CouldNotAsk };
+            if !self.settler.in_trouble() {
+                self.retention.apply(self.queue.as_ref(), now).await;
+            }
             if matches!(turn, Turn::Nothing(_)) && self.settings.until_empty && self.is_empty().await {
                 break;
             }
@@ -167,16 +182,53 @@ impl<Q: Queue> Worker<Q> {
         Ok(self.drain().await)
     }
 
+    /// Without the pauses of the last run a mailbox might be asked too early, so nothing begins before they are known.
+    async fn remember_pauses(&mut self, stop: &CancellationToken) {
+        loop {
+            let now = now();
+            match self.queue.pauses(now.wall).await {
+                Ok(pauses) => {
+                    report::queue_readable(&mut self.queue_trouble);
+                    return pauses.iter().for_each(|pause| self.lanes.remember(pause, now));
+                }
+                Err(error) => report::queue_unreadable(&mut self.queue_trouble, &error),
+            }
+            self.beat();
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = tokio::time::sleep(self.queue_wait()) => {}
+            }
+        }
+    }
+
+    /// Moves the queue's times along if somebody set the wall clock. False: the queue could not be asked.
+    async fn follow_clock(&mut self, now: Now) -> bool {
+        if let Some(by) = self.clock.set_by(now) {
+            report::clock_set(by);
+            self.clock_debt = Some(self.clock_debt.map_or(by, |debt| debt + by));
+        }
+        let Some(by) = self.clock_debt else { return true };
+        match self.queue.clock_set(now.wall, by, &self.lanes.rests(now)).await {
+            Ok(()) => self.clock_debt = None,
+            Err(error) => report::queue_unreadable(&mut self.queue_trouble, &error),
+        }
+        self.clock_debt.is_none()
+    }
+
+    fn queue_wait(&self) -> Duration {
+        doubled(FIRST_QUEUE_WAIT, self.queue_trouble, LONGEST_QUEUE_WAIT)
+    }
+
     /// Claims what the lanes and the gate let through.
-    async fn turn(&mut self, now: DateTime<Utc>) -> Turn {
+    async fn turn(&mut self, now: Now) -> Turn {
         let free = self.settings.max_in_flight.saturating_sub(self.in_flight);
-        let limit = self.gate.limit(now, self.in_flight, free);
+        let limit = self.gate.limit(now.steady, self.in_flight, free);
         let behind = self.settler.waiting() >= self.settings.max_in_flight * UNSETTLED_FACTOR;
         if limit == 0 || behind || self.settler.in_trouble() {
             return Turn::Nothing(None);
         }
         let request = ClaimRequest {
-            now,
+            now: now.wall,
             limit,
             per_lane: self.settings.per_mailbox,
             free: self.lanes.free(),
@@ -187,7 +239,7 @@ impl<Q: Queue> Worker<Q> {
                 report::queue_readable(&mut self.queue_trouble);
                 let any = !claimed.jobs.is_empty();
                 for (lane, job) in claimed.jobs {
-                    self.begin(lane, job);
+                    self.begin(lane, job, now);
                 }
                 if any { Turn::Claimed(claimed.next_due) } else { Turn::Nothing(claimed.next_due) }
             }
@@ -198,10 +250,10 @@ impl<Q: Queue> Worker<Q> {
         }
     }
 
-    fn begin(&mut self, lane: LaneKey, job: Job) {
+    fn begin(&mut self, lane: LaneKey, job: Job, began: Now) {
         self.in_flight += 1;
         let strikes = self.lanes.begin(&lane);
-        let attempt = Attempt { job, lane, strikes, context: self.context.clone() };
+        let attempt = Attempt { job, lane, strikes, began, context: self.context.clone() };
         let finished = self.finished.0.clone();
         tokio::spawn(async move {
             // The loop outlives its tasks; were it gone, the row would be found claimed by the next start.
@@ -211,7 +263,7 @@ impl<Q: Queue> Worker<Q> {
 
     /// Sleeps until there is a reason to look again.
     async fn wait(&mut self, turn: Turn, stop: &CancellationToken) {
-        let now = Utc::now();
+        let now = now();
         let mut longest = self.settings.poll_interval;
         if let Some((interval, _)) = self.settings.heartbeat {
             longest = longest.min(interval);
@@ -219,13 +271,14 @@ impl<Q: Queue> Worker<Q> {
         let next_due = match turn {
             Turn::Claimed(next_due) | Turn::Nothing(next_due) => next_due,
             Turn::CouldNotAsk => {
-                longest = longest.min(doubled(FIRST_QUEUE_WAIT, self.queue_trouble, LONGEST_QUEUE_WAIT));
+                longest = longest.min(self.queue_wait());
                 None
             }
         };
+        let next_due = next_due.map(|due| now.steady_at(due));
         let wake = [next_due, self.lanes.next_resume(), self.gate.reopens(), self.retention.next()];
         let wake = wake.into_iter().flatten().min();
-        let until_wake = wake.map_or(longest, |wake| (wake - now).to_std().unwrap_or_default());
+        let until_wake = wake.map_or(longest, |wake| wake.saturating_duration_since(now.steady));
         tokio::select! {
             () = stop.cancelled() => {}
             Some(finished) = self.finished.1.recv() => self.end_all(finished),
@@ -244,28 +297,30 @@ impl<Q: Queue> Worker<Q> {
     }
 
     fn end(&mut self, mut finished: Finished) {
-        let now = finished.settlement.at;
+        let now = now();
         self.in_flight -= 1;
         self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_)));
         if matches!(finished.outcome, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict) {
             self.lanes.narrow(&finished.lane);
         }
+        let mut rest_for = Duration::ZERO;
         if let Some(rest) = finished.rest.take() {
-            let (pause, first) = self.lanes.rest(&finished.lane, &rest, &finished.settlement);
+            rest_for = rest.wait;
+            let (pause, first) = self.lanes.rest(&finished.lane, &rest, &finished.settlement, now);
             if first {
                 report::mailbox_paused(&pause, &finished.settlement);
             }
             finished.settlement.pause = Some(pause);
         }
-        match self.gate.observe(&finished.lane, &finished.outcome, finished.settlement.pause.as_ref(), now) {
-            Passage::Closed { hold, until, again } => report::sending_paused(&hold, until, again),
+        match self.gate.observe(&finished.lane, &finished.outcome, rest_for, now.steady) {
+            Passage::Closed { hold, wait, again } => report::sending_paused(&hold, after(now.wall, wait), again),
             Passage::Reopened => report::sending_resumed(),
             Passage::Unchanged => {}
         }
         self.settler.take(finished);
     }
 
-    fn resume(&mut self, now: DateTime<Utc>) {
+    fn resume(&mut self, now: Instant) {
         for lane in self.lanes.resume(now) {
             report::mailbox_resumed(&lane);
         }

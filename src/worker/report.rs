@@ -1,7 +1,7 @@
 //! The log lines of the worker: the message is constant, everything else is a field of its own. Nothing of the event
 //! itself is ever in them, nor what Graph said about it, which may repeat it.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
@@ -88,6 +88,10 @@ pub(super) fn mailbox_resumed(lane: &LaneKey) {
     info!(mailbox = lane.as_str(), "mailbox resumed");
 }
 
+pub(super) fn clock_set(by: TimeDelta) {
+    warn!(seconds = by.num_seconds(), "the system clock was set, waits keep their length");
+}
+
 pub(super) fn sending_paused(hold: &Hold, until: DateTime<Utc>, again: bool) {
     let (error_kind, error_code, retry_at) = (hold.kind.as_str(), hold.code.as_str(), format_utc(until));
     if again {
@@ -111,6 +115,21 @@ pub(super) fn purge_failed(error: &QueueError) {
 
 pub(super) fn recording_fails(error: &QueueError, results: usize) {
     error!(error = %error, results, "results cannot be recorded, kept and tried again");
+}
+
+pub(super) fn queue_gone(error: &QueueError) {
+    error!(error = %error, "queue gone, stopping");
+}
+
+/// The queue this belonged to is gone: the log is the only place left for it.
+pub(super) fn unrecordable(finished: &Finished) {
+    let settlement = &finished.settlement;
+    let event_id = match &settlement.verdict {
+        Verdict::Sent(event_id) => Some(event_id.0.as_str()),
+        _ => None,
+    };
+    let error_kind = settlement.kind.map(|kind| kind.as_str());
+    error!(job_id = settlement.id.0, claim = settlement.claim, event_id, error_kind, "result not recorded");
 }
 
 pub(super) fn recording_works() {

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use super::attempt::Finished;
 use super::{Counters, report};
-use crate::queue::{Queue, Settled, Settlement, Verdict};
+use crate::queue::{Queue, QueueError, Settled, Settlement, Verdict};
 
 /// Most settlements of one transaction.
 const BATCH: usize = 256;
@@ -80,18 +80,22 @@ async fn write_all<Q: Queue>(
     let mut batch = Vec::with_capacity(BATCH);
     while output.recv_many(&mut batch, BATCH).await > 0 {
         let settlements: Vec<Settlement> = batch.iter().map(|finished| finished.settlement.clone()).collect();
-        let settled = write(queue.as_ref(), &settlements, &shared).await;
-        for (finished, settled) in batch.drain(..).zip(settled) {
-            count(&counters, &finished.settlement, settled);
-            report::attempt(&finished, settled);
+        match write(queue.as_ref(), &settlements, &shared).await {
+            Some(settled) => {
+                for (finished, settled) in batch.drain(..).zip(settled) {
+                    count(&counters, &finished.settlement, settled);
+                    report::attempt(&finished, settled);
+                }
+            }
+            None => batch.drain(..).for_each(|finished| report::unrecordable(&finished)),
         }
         shared.waiting.fetch_sub(settlements.len(), Ordering::SeqCst);
         shared.changed.notify_one();
     }
 }
 
-/// Until it is written.
-async fn write<Q: Queue>(queue: &Q, settlements: &[Settlement], shared: &Shared) -> Vec<Settled> {
+/// Until it is written. None: there is no queue any more to write it to.
+async fn write<Q: Queue>(queue: &Q, settlements: &[Settlement], shared: &Shared) -> Option<Vec<Settled>> {
     let mut wait = FIRST_WAIT;
     loop {
         match queue.settle(settlements).await {
@@ -99,8 +103,9 @@ async fn write<Q: Queue>(queue: &Q, settlements: &[Settlement], shared: &Shared)
                 if shared.trouble.swap(false, Ordering::SeqCst) {
                     report::recording_works();
                 }
-                return settled;
+                return Some(settled);
             }
+            Err(QueueError::Gone { .. }) => return None,
             Err(error) => {
                 if !shared.trouble.swap(true, Ordering::SeqCst) {
                     report::recording_fails(&error, settlements.len());

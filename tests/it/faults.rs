@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use event_sender::sandbox::{AnswerBody, Fault, FaultOn, OptionsChange};
+use event_sender::sandbox::{AnswerBody, Fault, FaultOn, OptionsChange, SandboxOptions};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
 use crate::bed::{Bed, Job, row, row_for, side_by_side};
 use crate::recorder::Recorder;
 
-/// The event is created, the answer does not say so: the same bytes are posted again until one answer does.
+/// The event is created, the answer does not say so, and it cannot be looked up: the same bytes are posted again until
+/// one answer does.
 async fn asked_again(fault: Fault) {
     let form = format!("{fault:?}");
-    let mut bed = Bed::new().await;
+    let mut bed = Bed::with_sandbox(SandboxOptions { lookup: false, ..SandboxOptions::default() }).await;
     bed.set("graph.request_timeout", "2s");
     let recorder = Recorder::before(bed.sandbox().address()).await;
     bed.set("graph.endpoint", &recorder.url);
@@ -42,7 +43,12 @@ async fn asked_again(fault: Fault) {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_event_whose_answer_is_lost_or_damaged_is_asked_for_again_with_the_same_bytes() {
-    let faults = [
+    side_by_side(created_unsaid().map(asked_again)).await;
+}
+
+/// The event is created and the answer does not say so.
+fn created_unsaid() -> [Fault; 9] {
+    [
         Fault::lost_reply(),
         Fault::reset().created(),
         Fault::hang(Duration::from_secs(20)).created(),
@@ -52,13 +58,84 @@ async fn an_event_whose_answer_is_lost_or_damaged_is_asked_for_again_with_the_sa
         Fault::answer(500, "ErrorInternalServerError").created(),
         Fault::answer(504, "UnknownError").body(AnswerBody::None).created(),
         Fault::answer(200, "").body(AnswerBody::Html).created(),
-    ];
-    side_by_side(faults.map(asked_again)).await;
+    ]
+}
+
+/// The same where the transaction id is not honoured: the event is found by its marker, and nothing is posted again.
+async fn found_again(fault: Fault) {
+    let form = format!("{fault:?}");
+    let mut bed = Bed::with_sandbox(SandboxOptions { deduplicate: false, ..SandboxOptions::default() }).await;
+    bed.set("graph.request_timeout", "2s");
+    bed.sandbox().script(fault);
+    let _agent = bed.run();
+    let id = bed.insert(row().with("subject", "Review")).await;
+    let job = bed.until(id, "sent").await;
+    assert_eq!(job.event_id, Some(bed.event_of(id).await.id), "{form}");
+    assert_eq!((job.attempts, job.in_doubt, job.error_kind.as_deref()), (2, 0, None), "{form}");
+    assert_eq!((bed.creates(None).len(), bed.events().len()), (1, 1), "{form}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_event_whose_answer_is_lost_or_damaged_is_looked_up_before_it_is_asked_for_again() {
+    side_by_side(created_unsaid().map(found_again)).await;
+}
+
+/// A lookup before the repeat that is refused, or answered unclearly for as long as may be, does not hold the job up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_lookup_that_never_works_leaves_it_to_the_transaction_id() {
+    for (fault, attempts) in [
+        (Fault::answer(403, "ErrorAccessDenied"), 2),
+        (Fault::answer(500, "ErrorInternalServerError"), 4),
+        (Fault::reset(), 4),
+    ] {
+        let bed = Bed::new().await;
+        bed.sandbox().script(fault.on(FaultOn::Lookup).times(0));
+        bed.sandbox().script(Fault::lost_reply());
+        let _agent = bed.run();
+        let id = bed.insert(row()).await;
+        let job = bed.until(id, "sent").await;
+        assert_eq!((job.attempts, bed.creates(None).len(), bed.events().len()), (attempts, 2, 1));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_lookup_that_is_throttled_is_made_again_after_its_rest() {
+    let bed = Bed::new().await;
+    bed.sandbox().script(Fault::answer(429, "TooManyRequests").retry_after("1").on(FaultOn::Lookup));
+    bed.sandbox().script(Fault::answer(503, "ErrorServerBusy").retry_after("1").on(FaultOn::Lookup));
+    bed.sandbox().script(Fault::lost_reply());
+    let _agent = bed.run();
+    let id = bed.insert(row()).await;
+    let job = bed.until(id, "sent").await;
+    let counters = bed.sandbox().counters();
+    assert_eq!((job.attempts, counters.create_requests, counters.lookup_requests), (3, 1, 3));
+    assert_eq!(counters.retry_after_violations, 0);
+}
+
+/// While a mailbox rests it is not asked anything: a job whose last attempt met that is looked up afterwards.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_job_that_ran_out_of_attempts_at_a_resting_mailbox_is_looked_up_after_the_rest() {
+    for (created, lookup, state) in [(true, true, "sent"), (false, true, "failed"), (true, false, "failed")] {
+        let mut bed = Bed::with_sandbox(SandboxOptions { lookup, ..SandboxOptions::default() }).await;
+        bed.set("delivery.max_attempts", "1");
+        let fault = Fault::answer(503, "ErrorServerBusy").retry_after("1");
+        bed.sandbox().script(if created { fault.created() } else { fault });
+        let _agent = bed.run();
+        let id = bed.insert(row()).await;
+        let job = bed.until(id, state).await;
+        let counters = bed.sandbox().counters();
+        assert_eq!((job.attempts, counters.create_requests, counters.lookup_requests), (1, 1, 1), "{job:?}");
+        assert_eq!(counters.retry_after_violations, 0);
+        if state == "failed" {
+            assert_eq!((job.error_kind.as_deref(), job.in_doubt), (Some("exhausted"), 1));
+            assert!(job.message().contains("1 attempt") && job.message().contains("may exist"), "{}", job.message());
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn many_lost_answers_in_a_row_still_make_one_event_per_job() {
-    let mut bed = Bed::new().await;
+    let mut bed = Bed::with_sandbox(SandboxOptions { lookup: false, ..SandboxOptions::default() }).await;
     bed.set("delivery.max_attempts", "50");
     bed.sandbox().script(Fault::lost_reply().times(20));
     let _agent = bed.run();
@@ -101,7 +178,8 @@ async fn after_a_save_conflict_the_event_is_looked_up_before_it_is_asked_for_aga
     bed.assert_one_event_each().await;
     let attempts: Vec<i64> = bed.jobs().await.iter().map(|job| job.attempts).collect();
     assert_eq!((ids.len(), attempts), (3, vec![2, 1, 1]));
-    assert_eq!(bed.sandbox().counters().lookup_requests, 3);
+    // The absent one is looked for at once, and again before it is asked for again.
+    assert_eq!(bed.sandbox().counters().lookup_requests, 4);
 }
 
 const INVALID_RECIPIENT: &str = r#"[{"address":"invalid-recipient@contoso.com","required":true}]"#;

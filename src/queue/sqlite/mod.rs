@@ -4,12 +4,15 @@
 mod claim;
 mod inspect;
 mod open;
+mod presence;
 mod produce;
+mod recover;
 mod settle;
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 
@@ -17,19 +20,28 @@ pub use inspect::{ListFilter, Record, StatusReport};
 pub use open::OpenError;
 pub use produce::{InsertError, NewJob};
 
-use super::{ClaimRequest, Claimed, Pause, Queue, QueueError, Settled, Settlement};
+use self::presence::Presence;
+use super::{ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Settled, Settlement};
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
 #[derive(Clone)]
 pub struct SqliteQueue {
     pool: SqlitePool,
     path: PathBuf,
+    presence: Arc<Presence>,
 }
 
 impl SqliteQueue {
     /// The database's file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// A connection to write with, to the file that was opened and no other.
+    async fn connection(&self) -> Result<PoolConnection<Sqlite>, QueueError> {
+        // Asked first, so that no new connection is made to a file that took its place.
+        self.presence.check()?;
+        self.pool.acquire().await.map_err(written)
     }
 
     /// Waits for what is under way and closes the file.
@@ -40,8 +52,23 @@ impl SqliteQueue {
 
 impl Queue for SqliteQueue {
     async fn recover(&self, now: DateTime<Utc>) -> Result<u64, QueueError> {
-        let mut connection = self.pool.acquire().await.map_err(written)?;
-        let done = settle::recover(&mut connection, now).await;
+        let mut connection = self.connection().await?;
+        let done = recover::recover(&mut connection, now).await;
+        handed_back(connection, done).map_err(written)
+    }
+
+    fn present(&self) -> Result<(), QueueError> {
+        self.presence.check()
+    }
+
+    async fn clock_set(
+        &self,
+        now: DateTime<Utc>,
+        by: TimeDelta,
+        rests: &[(LaneKey, DateTime<Utc>)],
+    ) -> Result<(), QueueError> {
+        let mut connection = self.connection().await?;
+        let done = recover::clock_set(&mut connection, now, by, rests).await;
         handed_back(connection, done).map_err(written)
     }
 
@@ -50,19 +77,21 @@ impl Queue for SqliteQueue {
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, QueueError> {
-        let mut connection = self.pool.acquire().await.map_err(written)?;
+        let mut connection = self.connection().await?;
         let done = claim::claim(&mut connection, request).await;
         handed_back(connection, done).map_err(written)
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, QueueError> {
-        let mut connection = self.pool.acquire().await.map_err(written)?;
+        let mut connection = self.connection().await?;
         let done = settle::settle(&mut connection, batch).await;
         handed_back(connection, done).map_err(written)
     }
 
     async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, QueueError> {
-        settle::purge(&self.pool, before, limit).await.map_err(written)
+        let mut connection = self.connection().await?;
+        let done = settle::purge(&mut connection, before, limit).await;
+        handed_back(connection, done).map_err(written)
     }
 
     async fn outstanding(&self) -> Result<u64, QueueError> {
@@ -86,11 +115,11 @@ fn primary_code(error: &sqlx::Error) -> Option<i32> {
 }
 
 fn read(source: sqlx::Error) -> QueueError {
-    QueueError { action: "read", source }
+    QueueError::Trouble { action: "read", source }
 }
 
 fn written(source: sqlx::Error) -> QueueError {
-    QueueError { action: "written", source }
+    QueueError::Trouble { action: "written", source }
 }
 
 #[cfg(test)]

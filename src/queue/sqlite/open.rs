@@ -4,18 +4,27 @@
 use std::fs::{DirBuilder, OpenOptions, Permissions};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
 
+use super::presence::Presence;
 use super::{SqliteQueue, primary_code};
+use crate::queue::{AgentLock, LockError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a statement waits for another program's write before it is given up and tried again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// SQLite's numbers.
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const IO_ERROR: i32 = 10;
+const FULL: i32 = 13;
 
 /// How long a new queue is looked at again, and how often, while another program makes it.
 const MADE_WITHIN: Duration = Duration::from_secs(2);
@@ -77,12 +86,23 @@ pub enum OpenError {
 
 impl OpenError {
     /// Another program may be making the queue at this moment.
-    fn may_pass(&self) -> bool {
+    fn may_be_in_the_making(&self) -> bool {
+        matches!(self, Self::Migrate { .. }) || self.sqlite_code() == Some(BUSY)
+    }
+
+    /// Whether it may pass by itself: somebody holds the lock, the disk is full or in trouble.
+    pub fn may_pass(&self) -> bool {
+        matches!(self.sqlite_code(), Some(BUSY | LOCKED | IO_ERROR | FULL))
+    }
+
+    fn sqlite_code(&self) -> Option<i32> {
         match self {
-            Self::Migrate { .. } => true,
-            // SQLITE_BUSY.
-            Self::Sqlite { source, .. } => primary_code(source) == Some(5),
-            _ => false,
+            Self::Sqlite { source, .. } => primary_code(source),
+            Self::Migrate { source, .. } => match source.as_ref() {
+                MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => primary_code(source),
+                _ => None,
+            },
+            _ => None,
         }
     }
 }
@@ -123,7 +143,7 @@ impl SqliteQueue {
         let begin = tokio::time::Instant::now();
         loop {
             match Self::prepare(path).await {
-                Err(error) if error.may_pass() && begin.elapsed() < MADE_WITHIN => {
+                Err(error) if error.may_be_in_the_making() && begin.elapsed() < MADE_WITHIN => {
                     tokio::time::sleep(BETWEEN_LOOKS).await;
                 }
                 result => return result,
@@ -132,11 +152,29 @@ impl SqliteQueue {
     }
 
     async fn prepare(path: &Path) -> Result<Self, OpenError> {
-        let pool = connect(path, options(path).journal_mode(SqliteJournalMode::Wal)).await?;
-        check_not_newer(&pool, path).await?;
-        let migrated = MIGRATIONS.run(&pool).await;
+        let queue = connect(path, options(path).journal_mode(SqliteJournalMode::Wal)).await?;
+        check_not_newer(&queue.pool, path).await?;
+        let migrated = MIGRATIONS.run(&queue.pool).await;
         migrated.map_err(|source| OpenError::Migrate { path: path.to_owned(), source: Box::new(source) })?;
-        Ok(Self { pool, path: path.to_owned() })
+        Ok(queue)
+    }
+
+    /// For producers: makes the queue if there is none. One of an older version is brought up to date only while no
+    /// agent runs on it, which may be of that version too.
+    ///
+    /// # Errors
+    /// As for [`SqliteQueue::open`], or an agent runs on an older queue.
+    pub async fn open_to_insert(path: &Path) -> Result<Self, OpenError> {
+        let older = match Self::open_existing(path).await {
+            Ok(queue) => return Ok(queue),
+            Err(older @ OpenError::Older { found: 1.., .. }) => older,
+            Err(_) => return Self::open(path).await,
+        };
+        match AgentLock::acquire(path) {
+            Ok(_lock) => Self::open(path).await,
+            Err(LockError::Held { .. }) => Err(older),
+            Err(LockError::Io { path, source }) => Err(OpenError::Io { action: "lock", path, source }),
+        }
     }
 
     /// For those who only look: changes nothing.
@@ -148,13 +186,13 @@ impl SqliteQueue {
             return Err(OpenError::Missing(path.to_owned()));
         }
         // A queue is in WAL mode since it was made; a file that is no queue is left as it is.
-        let pool = connect(path, options(path)).await?;
-        check_not_newer(&pool, path).await?;
-        let found = schema(&pool, path).await?;
+        let queue = connect(path, options(path)).await?;
+        check_not_newer(&queue.pool, path).await?;
+        let found = schema(&queue.pool, path).await?;
         if found < newest() {
             return Err(OpenError::Older { path: path.to_owned(), found, known: newest() });
         }
-        Ok(Self { pool, path: path.to_owned() })
+        Ok(queue)
     }
 }
 
@@ -168,8 +206,10 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePool, OpenError> {
-    SqlitePoolOptions::new()
+async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteQueue, OpenError> {
+    let presence = Arc::new(Presence::new(path));
+    let connected = presence.clone();
+    let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .min_connections(1)
         .idle_timeout(None)
@@ -177,9 +217,19 @@ async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqlitePoo
         .test_before_acquire(false)
         // A wait behind another statement is no news.
         .acquire_slow_threshold(Duration::from_secs(3600))
+        .after_connect(move |connection, _| {
+            let presence = connected.clone();
+            Box::pin(async move {
+                // The log is opened with the first look. Should that fail, so will the caller's, who can say why.
+                let _ = sqlx::query("SELECT count(*) FROM sqlite_master").execute(connection).await;
+                presence.note();
+                Ok(())
+            })
+        })
         .connect_with(options)
         .await
-        .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })
+        .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    Ok(SqliteQueue { pool, path: path.to_owned(), presence })
 }
 
 /// The newest migration this program has.

@@ -1,6 +1,6 @@
-//! The end of claims: settlements, recovery after a crash, pauses, and the end of finished rows.
+//! The end of claims: settlements, pauses, and the end of finished rows.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, SqlitePool};
 
@@ -8,26 +8,22 @@ use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
 use super::primary_code;
 use crate::job::{format_utc, parse_utc};
 
-/// After a crash the request of the dead process may still be at work at the server; its repeat waits this long
-/// from the claim (graph-facts, design consequence 2).
-const IN_DOUBT_WAIT_MS: i64 = 2000;
-
 /// Longest message kept in a row.
 const MESSAGE_CHARS: usize = 2000;
 
 const SENT: &str = "UPDATE jobs SET state = 'sent', event_id = ?3, finished_at = ?4, in_doubt = 0,
-        attempts = attempts + 1, first_sent_at = coalesce(first_sent_at, ?5), error_kind = NULL, http_status = ?6,
-        error_code = NULL, error_message = NULL, request_id = ?7
+        attempts = attempts + ?5, first_sent_at = coalesce(first_sent_at, ?6), error_kind = NULL, http_status = ?7,
+        error_code = NULL, error_message = NULL, request_id = ?8
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
 const AGAIN: &str = "UPDATE jobs SET state = 'pending', next_attempt_at = ?3, attempts = attempts + ?4, in_doubt = ?5,
-        first_sent_at = coalesce(first_sent_at, ?6), give_up_at = ?7, error_kind = coalesce(?8, error_kind),
+        first_sent_at = coalesce(first_sent_at, ?6), give_up_at = coalesce(give_up_at, ?7), error_kind = coalesce(?8, error_kind),
         http_status = iif(?8 IS NULL, http_status, ?9), error_code = iif(?8 IS NULL, error_code, ?10),
         error_message = iif(?8 IS NULL, error_message, ?11), request_id = iif(?8 IS NULL, request_id, ?12)
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
 const FAILED: &str = "UPDATE jobs SET state = 'failed', finished_at = ?3, attempts = attempts + ?4, in_doubt = ?5,
-        first_sent_at = coalesce(first_sent_at, ?6), give_up_at = ?7, error_kind = ?8, http_status = ?9,
+        first_sent_at = iif(?13, NULL, coalesce(first_sent_at, ?6)), give_up_at = coalesce(give_up_at, ?7), error_kind = ?8, http_status = ?9,
         error_code = ?10, error_message = ?11, request_id = ?12
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
@@ -79,6 +75,7 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
             .bind(settlement.claim)
             .bind(&event_id.0)
             .bind(format_utc(settlement.at))
+            .bind(i64::from(settlement.spent))
             .bind(sent_at)
             .bind(status)
             .bind(&answer.request_id),
@@ -87,7 +84,7 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
                 Verdict::Again(due) => (AGAIN, *due),
                 _ => (FAILED, settlement.at),
             };
-            sqlx::query(statement)
+            let query = sqlx::query(statement)
                 .bind(settlement.id.0)
                 .bind(settlement.claim)
                 .bind(format_utc(time))
@@ -99,7 +96,8 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
                 .bind(status)
                 .bind(&answer.code)
                 .bind(answer.message.as_deref().map(shortened))
-                .bind(&answer.request_id)
+                .bind(&answer.request_id);
+            if *verdict == Verdict::Failed { query.bind(settlement.never_left) } else { query }
         }
     };
     Ok(query.execute(tx).await?.rows_affected())
@@ -137,31 +135,6 @@ async fn pause(tx: &mut SqliteConnection, pause: &Pause, at: DateTime<Utc>) -> s
     Ok(())
 }
 
-pub(super) async fn recover(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<u64> {
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let rows = sqlx::query("SELECT id, claimed_at FROM jobs INDEXED BY jobs_claimed WHERE state = 'claimed'")
-        .fetch_all(&mut *tx)
-        .await?;
-    for row in &rows {
-        let claimed_at: Option<String> = row.try_get("claimed_at").unwrap_or(None);
-        let claimed_at = claimed_at.as_deref().and_then(parse_utc).unwrap_or(now);
-        // A clock set back must not make the wait long.
-        let due = claimed_at.min(now) + TimeDelta::milliseconds(IN_DOUBT_WAIT_MS);
-        sqlx::query(
-            "UPDATE jobs SET state = 'pending', in_doubt = 1, next_attempt_at = ?2,
-                 first_sent_at = coalesce(first_sent_at, ?3)
-             WHERE id = ?1 AND state = 'claimed'",
-        )
-        .bind(row.try_get::<i64, _>("id")?)
-        .bind(format_utc(due.max(now)))
-        .bind(format_utc(claimed_at))
-        .execute(&mut *tx)
-        .await?;
-    }
-    tx.commit().await?;
-    Ok(rows.len() as u64)
-}
-
 pub(super) async fn pauses(pool: &SqlitePool, now: DateTime<Utc>) -> sqlx::Result<Vec<Pause>> {
     let rows = sqlx::query("SELECT mailbox, paused_until, reason, strikes FROM mailboxes").fetch_all(pool).await?;
     let pauses = rows.iter().filter_map(|row| {
@@ -179,7 +152,7 @@ pub(super) async fn pauses(pool: &SqlitePool, now: DateTime<Utc>) -> sqlx::Resul
     Ok(pauses.filter(|pause| pause.until > now).collect())
 }
 
-pub(super) async fn purge(pool: &SqlitePool, before: DateTime<Utc>, limit: u32) -> sqlx::Result<u64> {
+pub(super) async fn purge(connection: &mut SqliteConnection, before: DateTime<Utc>, limit: u32) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "DELETE FROM jobs WHERE id IN
              (SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND in_doubt = 0
@@ -187,7 +160,7 @@ pub(super) async fn purge(pool: &SqlitePool, before: DateTime<Utc>, limit: u32) 
     )
     .bind(format_utc(before))
     .bind(limit)
-    .execute(pool)
+    .execute(connection)
     .await?;
     Ok(done.rows_affected())
 }

@@ -1,0 +1,106 @@
+//! What time has done while nobody looked: rows a dead agent left claimed, and times written by a clock that has been
+//! set since.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::sqlite::SqliteConnection;
+use sqlx::{Connection, Row};
+
+use super::super::LaneKey;
+use crate::job::{format_utc, parse_utc};
+
+/// After a crash the request of the dead process may still be at work at the server; its repeat waits this long
+/// from the claim (graph-facts, design consequence 2).
+const IN_DOUBT_WAIT_MS: i64 = 2000;
+/// Two programs' idea of now on one machine differs by less.
+const DRIFT: TimeDelta = TimeDelta::seconds(5);
+
+/// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the
+/// last attempt made, the last mailbox paused.
+const NEWEST_STAMP: &str = "SELECT max(
+    coalesce((SELECT created_at FROM jobs ORDER BY id DESC LIMIT 1), ''),
+    coalesce((SELECT started_at FROM attempts ORDER BY id DESC LIMIT 1), ''),
+    coalesce((SELECT max(updated_at) FROM mailboxes), ''))";
+
+/// The clock was set back: ?1 is the time now, ?2 how far as SQLite's modifier. A wait the agent imposed is not made
+/// longer, and what was due stays due; what the producer wished (not_before) is a time of day and stays.
+const MOVE_WAITS: &str = "UPDATE jobs SET next_attempt_at = max(?1,
+        coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, ?2), ''),
+        coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', not_before), ''))
+    WHERE state = 'pending' AND next_attempt_at > ?1 AND (claims > 0 OR not_before IS NULL)";
+
+/// The same for the pauses a dead agent left, told by when they were written.
+const MOVE_PAUSES: &str = "UPDATE mailboxes
+    SET paused_until = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', paused_until, ?2), paused_until), updated_at = ?1
+    WHERE updated_at > ?1";
+
+/// The clock was set forward: nothing is given up earlier for it.
+const MOVE_HORIZONS: &str = "UPDATE jobs
+    SET give_up_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', give_up_at, ?1), give_up_at)
+    WHERE state IN ('pending', 'claimed') AND give_up_at IS NOT NULL";
+
+const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3 WHERE mailbox = ?1";
+
+pub(super) async fn recover(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if let Some(ahead) = newest_stamp(&mut tx).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT) {
+        set_back(&mut tx, now, -ahead).await?;
+        sqlx::query(MOVE_PAUSES).bind(format_utc(now)).bind(modifier(-ahead)).execute(&mut *tx).await?;
+    }
+    let rows = sqlx::query("SELECT id, claimed_at FROM jobs INDEXED BY jobs_claimed WHERE state = 'claimed'")
+        .fetch_all(&mut *tx)
+        .await?;
+    for row in &rows {
+        let claimed_at: Option<String> = row.try_get("claimed_at").unwrap_or(None);
+        let claimed_at = claimed_at.as_deref().and_then(parse_utc).unwrap_or(now);
+        // A clock set back must not make the wait long.
+        let due = claimed_at.min(now) + TimeDelta::milliseconds(IN_DOUBT_WAIT_MS);
+        sqlx::query(
+            "UPDATE jobs SET state = 'pending', in_doubt = 1, next_attempt_at = ?2,
+                 first_sent_at = coalesce(first_sent_at, ?3)
+             WHERE id = ?1 AND state = 'claimed'",
+        )
+        .bind(row.try_get::<i64, _>("id")?)
+        .bind(format_utc(due.max(now)))
+        .bind(format_utc(claimed_at))
+        .execute(&mut *tx)
+        .await?;
+    }
+    tx.commit().await?;
+    Ok(rows.len() as u64)
+}
+
+async fn newest_stamp(connection: &mut SqliteConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
+    let stamp: String = sqlx::query_scalar(NEWEST_STAMP).fetch_one(connection).await?;
+    Ok(parse_utc(&stamp))
+}
+
+pub(super) async fn clock_set(
+    connection: &mut SqliteConnection,
+    now: DateTime<Utc>,
+    by: TimeDelta,
+    rests: &[(LaneKey, DateTime<Utc>)],
+) -> sqlx::Result<()> {
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if by < TimeDelta::zero() {
+        set_back(&mut tx, now, by).await?;
+    } else {
+        sqlx::query(MOVE_HORIZONS).bind(modifier(by)).execute(&mut *tx).await?;
+    }
+    for (lane, until) in rests {
+        let (until, now) = (format_utc(*until), format_utc(now));
+        sqlx::query(SET_PAUSE).bind(lane.as_str()).bind(until).bind(now).execute(&mut *tx).await?;
+    }
+    tx.commit().await
+}
+
+async fn set_back(connection: &mut SqliteConnection, now: DateTime<Utc>, by: TimeDelta) -> sqlx::Result<()> {
+    sqlx::query(MOVE_WAITS).bind(format_utc(now)).bind(modifier(by)).execute(connection).await?;
+    Ok(())
+}
+
+/// As strftime takes it.
+fn modifier(by: TimeDelta) -> String {
+    let sign = if by < TimeDelta::zero() { '-' } else { '+' };
+    let milliseconds = by.num_milliseconds().unsigned_abs();
+    format!("{sign}{}.{:03} seconds", milliseconds / 1000, milliseconds % 1000)
+}
