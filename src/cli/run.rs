@@ -69,13 +69,14 @@ pub(super) async fn daemon(
     let path = &settings.queue.path;
     SqliteQueue::create_file(path)?;
     // Before the schema is touched: an agent of another version may be running on it.
-    let _lock = AgentLock::acquire(path).map_err(|error| match error {
+    let lock = AgentLock::acquire(path).map_err(|error| match error {
         LockError::Held { .. } => Failure::new(Exit::Unavailable, error.to_string()),
         LockError::Io { .. } => Failure::failed(error),
     })?;
     let Some((queue, recovered)) = usable_queue(path, &stop).await? else {
         return Ok(Drained { interrupted: 0, unrecorded: 0 });
     };
+    queue.hold(lock);
     let tokens = wiring::tokens(settings)?;
     let graph = wiring::graph(settings, tokens.clone())?;
     let notice = watch(path).unwrap_or_else(|error| {

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,7 +14,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// Held as long as the value lives.
 #[derive(Debug)]
 pub struct AgentLock {
-    _file: File,
+    file: File,
+    path: PathBuf,
 }
 
 /// Why the lock was not had.
@@ -57,7 +58,21 @@ impl AgentLock {
         }
         file.set_len(0).map_err(io)?;
         write!(file, "{}", std::process::id()).map_err(io)?;
-        Ok(Self { _file: file })
+        Ok(Self { file, path })
+    }
+
+    /// The lock's own file. Whoever removes it lets a second agent in.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the locked file is still the one under its name.
+    ///
+    /// # Errors
+    /// One of the two cannot be looked at; with `NotFound` it was deleted.
+    pub fn is_in_place(&self) -> std::io::Result<bool> {
+        let (held, named) = (self.file.metadata()?, std::fs::metadata(&self.path)?);
+        Ok((held.dev(), held.ino()) == (named.dev(), named.ino()))
     }
 
     /// The process id of a running agent, without disturbing it.

@@ -152,7 +152,7 @@ pub enum QueueError {
         source: sqlx::Error,
     },
     /// The storage is no longer the one that was opened. Nothing can be read from it or written to it any more.
-    #[error("{} was {fate} while the agent was running: what is written now would be lost", path.display())]
+    #[error("{} was {fate} while the agent was running; it stops, so that nothing is lost or sent twice", path.display())]
     Gone {
         /// Which file.
         path: PathBuf,

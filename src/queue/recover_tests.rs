@@ -139,6 +139,17 @@ async fn a_start_by_a_steady_clock_changes_no_time() {
 }
 
 #[tokio::test]
+async fn a_connection_closed_after_an_error_takes_its_log_along_and_the_queue_is_not_called_gone() {
+    let bed = Bed::new().await;
+    add(&mut bed.stranger().await, &[]).await;
+    let connection = bed.queue.connection().await.unwrap();
+    assert!(bed.queue.handed_back::<()>(connection, Err(sqlx::Error::WorkerCrashed)).is_err());
+    bed.queue.present().unwrap();
+    assert_eq!(bed.claim().await.len(), 1);
+    bed.queue.present().unwrap();
+}
+
+#[tokio::test]
 async fn a_queue_whose_file_is_gone_is_neither_read_nor_written() {
     let bed = Bed::new().await;
     add(&mut bed.stranger().await, &[]).await;

@@ -151,7 +151,7 @@ impl Attempt {
             outcome: word,
         };
         Finished {
-            attempt: self.job.attempts.saturating_add(1),
+            attempt: self.job.attempts.saturating_add(u32::from(!self.context.policy.is_used_up(&self.job))),
             lane: self.lane,
             rest: decision.rest,
             settlement: Settlement {

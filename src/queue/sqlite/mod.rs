@@ -21,7 +21,7 @@ pub use open::OpenError;
 pub use produce::{InsertError, NewJob};
 
 use self::presence::Presence;
-use super::{ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Settled, Settlement};
+use super::{AgentLock, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Settled, Settlement};
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
 #[derive(Clone)]
@@ -37,11 +37,26 @@ impl SqliteQueue {
         &self.path
     }
 
+    /// Keeps the agent's lock for as long as the queue is open, and watches over it.
+    pub fn hold(&self, lock: AgentLock) {
+        self.presence.hold(lock);
+    }
+
     /// A connection to write with, to the file that was opened and no other.
     async fn connection(&self) -> Result<PoolConnection<Sqlite>, QueueError> {
         // Asked first, so that no new connection is made to a file that took its place.
         self.presence.check()?;
         self.pool.acquire().await.map_err(written)
+    }
+
+    /// After a full disk or an I/O error SQLite has ended the transaction by itself, and sqlx, which counts transactions,
+    /// could never begin another one on this connection. So a connection that met an error is not used again.
+    fn handed_back<T>(&self, mut connection: PoolConnection<Sqlite>, done: sqlx::Result<T>) -> sqlx::Result<T> {
+        if done.is_err() {
+            self.presence.leave();
+            connection.close_on_drop();
+        }
+        done
     }
 
     /// Waits for what is under way and closes the file.
@@ -54,7 +69,7 @@ impl Queue for SqliteQueue {
     async fn recover(&self, now: DateTime<Utc>) -> Result<u64, QueueError> {
         let mut connection = self.connection().await?;
         let done = recover::recover(&mut connection, now).await;
-        handed_back(connection, done).map_err(written)
+        self.handed_back(connection, done).map_err(written)
     }
 
     fn present(&self) -> Result<(), QueueError> {
@@ -69,7 +84,7 @@ impl Queue for SqliteQueue {
     ) -> Result<(), QueueError> {
         let mut connection = self.connection().await?;
         let done = recover::clock_set(&mut connection, now, by, rests).await;
-        handed_back(connection, done).map_err(written)
+        self.handed_back(connection, done).map_err(written)
     }
 
     async fn pauses(&self, now: DateTime<Utc>) -> Result<Vec<Pause>, QueueError> {
@@ -79,33 +94,24 @@ impl Queue for SqliteQueue {
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, QueueError> {
         let mut connection = self.connection().await?;
         let done = claim::claim(&mut connection, request).await;
-        handed_back(connection, done).map_err(written)
+        self.handed_back(connection, done).map_err(written)
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, QueueError> {
         let mut connection = self.connection().await?;
         let done = settle::settle(&mut connection, batch).await;
-        handed_back(connection, done).map_err(written)
+        self.handed_back(connection, done).map_err(written)
     }
 
     async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, QueueError> {
         let mut connection = self.connection().await?;
         let done = settle::purge(&mut connection, before, limit).await;
-        handed_back(connection, done).map_err(written)
+        self.handed_back(connection, done).map_err(written)
     }
 
     async fn outstanding(&self) -> Result<u64, QueueError> {
         settle::outstanding(&self.pool).await.map_err(read)
     }
-}
-
-/// After a full disk or an I/O error SQLite has ended the transaction by itself, and sqlx, which counts transactions,
-/// could never begin another one on this connection. So a connection that met an error is not used again.
-fn handed_back<T>(mut connection: PoolConnection<Sqlite>, done: sqlx::Result<T>) -> sqlx::Result<T> {
-    if done.is_err() {
-        connection.close_on_drop();
-    }
-    done
 }
 
 /// SQLite's own number for an error, without what the extended codes add to it.

@@ -202,6 +202,8 @@ fn options(path: &Path) -> SqliteConnectOptions {
         // A recorded event must survive a power cut: every commit is synced.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
+        // A long reader makes the log grow; the first checkpoint after it gives the disk back.
+        .pragma("journal_size_limit", "67108864")
         .foreign_keys(false)
         .disable_statement_logging()
 }

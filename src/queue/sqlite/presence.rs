@@ -6,9 +6,9 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::super::QueueError;
+use super::super::{AgentLock, QueueError};
 
 /// Device and number of a file.
 type Identity = (u64, u64);
@@ -20,6 +20,7 @@ pub(super) struct Presence {
     /// The log and its index, made anew when the last connection was closed and another is opened.
     beside: [PathBuf; 2],
     known: Mutex<[Option<Identity>; 3]>,
+    lock: OnceLock<AgentLock>,
 }
 
 impl Presence {
@@ -31,7 +32,13 @@ impl Presence {
             name.push(suffix);
             PathBuf::from(name)
         });
-        Self { database: path.to_owned(), beside, known: Mutex::default() }
+        Self { database: path.to_owned(), beside, known: Mutex::default(), lock: OnceLock::new() }
+    }
+
+    /// From now on the agent's lock must be in place, too.
+    pub(super) fn hold(&self, lock: AgentLock) {
+        // There is one agent and it has one lock; a second one would be dropped here, and with it nothing.
+        let _ = self.lock.set(lock);
     }
 
     /// A connection was made.
@@ -43,22 +50,40 @@ impl Presence {
         known[2] = identity(&self.beside[1]).ok();
     }
 
+    /// The connection is going to be closed. If it is the last one, SQLite removes the log and its index itself.
+    pub(super) fn leave(&self) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        *known = [known[0], None, None];
+    }
+
     /// Compares. A file that cannot be looked at for another reason than its absence is not called gone.
     ///
     /// # Errors
     /// A file was deleted or replaced.
     pub(super) fn check(&self) -> Result<(), QueueError> {
+        if let Some(lock) = self.lock.get()
+            && let Some(fate) = fate(&lock.is_in_place())
+        {
+            return Err(QueueError::Gone { path: lock.path().to_owned(), fate });
+        }
         let known = *self.known.lock().unwrap_or_else(PoisonError::into_inner);
         for (path, known) in std::iter::once(&self.database).chain(&self.beside).zip(known) {
             let Some(known) = known else { continue };
-            let fate = match identity(path) {
-                Ok(found) if found != known => "replaced",
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => "deleted",
-                _ => continue,
-            };
-            return Err(QueueError::Gone { path: path.clone(), fate });
+            if let Some(fate) = fate(&identity(path).map(|found| found == known)) {
+                return Err(QueueError::Gone { path: path.clone(), fate });
+            }
         }
         Ok(())
+    }
+}
+
+/// What became of a file that was to be the same.
+fn fate(same: &std::io::Result<bool>) -> Option<&'static str> {
+    match same {
+        Ok(true) => None,
+        Ok(false) => Some("replaced"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Some("deleted"),
+        Err(_) => None,
     }
 }
 
@@ -96,6 +121,19 @@ mod tests {
             let gone = presence.check().unwrap_err().to_string();
             assert!(gone.contains(&format!("{name} was replaced")), "{gone}");
         }
+    }
+
+    #[test]
+    fn the_agents_lock_is_missed_too() {
+        let (_dir, path, presence) = files();
+        let lock = AgentLock::acquire(&path).unwrap();
+        let lock_file = lock.path().to_owned();
+        presence.hold(lock);
+        presence.check().unwrap();
+        std::fs::remove_file(&lock_file).unwrap();
+        assert!(presence.check().unwrap_err().to_string().contains("queue.db.lock was deleted"));
+        std::fs::write(&lock_file, "").unwrap();
+        assert!(presence.check().unwrap_err().to_string().contains("queue.db.lock was replaced"));
     }
 
     #[test]
