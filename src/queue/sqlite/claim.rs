@@ -1,23 +1,16 @@
-//! The claim. First a look at the head of every lane, without a lock; then, only if something is due, one short
-//! `BEGIN IMMEDIATE` that takes the jobs lane by lane. Reading a row never fails: what a foreign program left in a
-//! column is judged later, by the draft.
+//! The claim. First a look at the heads of the lanes, without a lock; then, only if something is due, one short
+//! `BEGIN IMMEDIATE` that takes the jobs of all lanes with one statement. Reading a row never fails: what a foreign
+//! program left in a column is judged later, by the draft.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{Connection, Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use super::super::{ClaimRequest, Claimed, LaneKey};
+use super::frontier::{Frontier, Head, lane, lane_key};
 use super::settle::refused_by_schema;
 use crate::job::{Cell, Job, JobId, JobInput, MAX_REQUEST_BYTES, format_utc, parse_utc};
-
-/// The lane of a row, as in the index `jobs_waiting`: the expression must be the same to the letter, or SQLite reads
-/// the table instead.
-macro_rules! lane {
-    () => {
-        "coalesce(lower(substr(trim(mailbox, char(9, 10, 11, 12, 13, 32)), 1, 320)), '')"
-    };
-}
 
 /// A column and its size, the column NULL if it is larger than any request.
 macro_rules! cell {
@@ -79,142 +72,163 @@ macro_rules! offset {
     };
 }
 
-/// Every lane with pending jobs and when its first one is due, the one waiting longest first. Jumps from lane to lane
-/// in the index.
-const HEADS: &str = concat!(
-    "WITH RECURSIVE lane(k) AS (
-        SELECT (SELECT ",
-    lane!(),
-    " FROM jobs WHERE state = 'pending' ORDER BY ",
-    lane!(),
-    " LIMIT 1)
+/// Takes the jobs that a subquery names, at ?1. ?2 to ?4 are the defaults, frozen into rows of which no request has left
+/// yet; the zone of a row whose times both carry an offset is UTC (JobInput::with_defaults has the same rule, a test
+/// compares them). Columns larger than a request may be are not read at all.
+macro_rules! take {
+    ($($ids:expr),+) => {
+        concat!(
+            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?1,
+    mailbox = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(mailbox, ?2) ELSE mailbox END,
+    body_type = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(body_type, ?3) ELSE body_type END,
+    time_zone = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(time_zone, CASE WHEN ",
+            offset!("start_time"),
+            " AND ",
+            offset!("end_time"),
+            " THEN 'UTC' ELSE ?4 END) ELSE time_zone END
+WHERE id IN (",
+            $($ids),+,
+            ")
+RETURNING id, claims, attempts, in_doubt, give_up_at, next_attempt_at, CAST(",
+            lane!(),
+            " AS BLOB) AS lane, ",
+            input_columns!(),
+            "1"
+        )
+    };
+}
+
+/// Of the lanes in ?6, a JSON array with a pair of lane and free slots for each, and no more than ?5 in all. Walks each
+/// lane in the index from job to job, one lane after the other.
+const TAKE: &str = take!(
+    "WITH RECURSIVE pick(place, k, slots, taken, id) AS (
+        SELECT key, value ->> 0, value ->> 1, 0, 0 FROM json_each(?6)
         UNION ALL
-        SELECT (SELECT ",
+        SELECT place, k, slots, taken + 1, (
+            SELECT id FROM jobs WHERE state = 'pending' AND ",
     lane!(),
-    " FROM jobs WHERE state = 'pending' AND ",
-    lane!(),
-    " > lane.k
-                ORDER BY ",
-    lane!(),
-    " LIMIT 1)
-        FROM lane WHERE lane.k IS NOT NULL)
-    SELECT CAST(k AS BLOB) AS k,
-           (SELECT next_attempt_at FROM jobs WHERE state = 'pending' AND ",
-    lane!(),
-    " = k
-            ORDER BY next_attempt_at LIMIT 1) AS due
-    FROM lane WHERE k IS NOT NULL ORDER BY due"
+    " = pick.k AND next_attempt_at <= ?1
+                AND (next_attempt_at, id) > (coalesce((SELECT next_attempt_at FROM jobs WHERE id = pick.id), ''), pick.id)
+            ORDER BY next_attempt_at, id LIMIT 1)
+        FROM pick WHERE taken < slots AND id IS NOT NULL
+        ORDER BY place)
+    SELECT id FROM pick WHERE taken > 0 AND id IS NOT NULL LIMIT ?5"
 );
 
-/// Takes up to ?4 due jobs of one lane. Defaults are frozen into rows of which no request has left yet; the zone of a
-/// row whose times both carry an offset is UTC (JobInput::with_defaults has the same rule, a test compares them).
-/// Columns larger than a request may be are not read at all. The plus takes the affinity off the CAST: compared with
-/// something of TEXT affinity, the lane, which has none, is not looked up in the index.
-const TAKE: &str = concat!(
-    "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?1,
-        mailbox = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(mailbox, ?5) ELSE mailbox END,
-        body_type = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(body_type, ?6) ELSE body_type END,
-        time_zone = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(time_zone, CASE WHEN ",
-    offset!("start_time"),
-    " AND ",
-    offset!("end_time"),
-    " THEN 'UTC' ELSE ?7 END) ELSE time_zone END
-    WHERE id IN (SELECT id FROM jobs WHERE state = 'pending' AND ",
+/// The same of one lane, whose name may be no text that JSON can hold. The plus takes the affinity off the CAST:
+/// compared with something of TEXT affinity, the lane, which has none, is not looked up in the index.
+const TAKE_ODD: &str = take!(
+    "SELECT id FROM jobs WHERE state = 'pending' AND ",
     lane!(),
-    " = +CAST(?2 AS TEXT)
-                     AND next_attempt_at <= ?3
-                 ORDER BY next_attempt_at, id LIMIT ?4)
-    RETURNING id, claims, attempts, in_doubt, give_up_at, next_attempt_at, ",
-    input_columns!(),
-    "1"
+    " = +CAST(?6 AS TEXT) AND next_attempt_at <= ?1
+     ORDER BY next_attempt_at, id LIMIT ?5"
 );
 
 /// One job's input columns, as the claim reads them.
 pub(super) const INPUT: &str = concat!("SELECT ", input_columns!(), "1 FROM jobs WHERE id = ?1");
 
-struct Head {
-    /// The lane as SQLite has it, which may be no UTF-8.
-    raw: Vec<u8>,
-    lane: LaneKey,
-    /// As stored: the claim compares text, so what is no time is judged here as it is there.
-    due: String,
+type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+/// A lane with something due, and the slots it has for it.
+struct Wanted {
+    head: Head,
+    slots: usize,
+    /// Another way of writing a mailbox that is wanted already: it has the slots that one leaves.
+    shares: bool,
 }
 
-pub(super) async fn claim(connection: &mut SqliteConnection, request: &ClaimRequest) -> sqlx::Result<Claimed> {
-    let mut claimed = Claimed::default();
+pub(super) async fn claim(
+    connection: &mut SqliteConnection,
+    frontier: &mut Frontier,
+    request: &ClaimRequest,
+) -> sqlx::Result<Claimed> {
     let now = format_utc(request.now);
-    let mut due = Vec::new();
-    for head in heads(connection, request).await? {
-        if free(request, &head.lane) == 0 {
-            continue;
-        }
-        if head.due <= now {
-            due.push(head);
-        } else {
-            claimed.next_due = claimed.next_due.into_iter().chain(parse_utc(&head.due)).min();
-        }
+    let default = request.defaults.mailbox.as_deref();
+    frontier.look(connection, default).await?;
+    let mut wanted = wanted(frontier, request, &now);
+    if wanted.is_empty() && frontier.look_again(connection, default).await? {
+        wanted = self::wanted(frontier, request, &now);
     }
-    if due.is_empty() || request.limit == 0 {
-        return Ok(claimed);
+    let mut jobs = Vec::new();
+    if !wanted.is_empty() {
+        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+        let rows = take(&mut tx, &wanted, request, &now).await?;
+        tx.commit().await?;
+        jobs = rows.iter().map(|row| job(row, default)).collect::<sqlx::Result<_>>()?;
+        // RETURNING gives no order of its own. Within a lane it is that of due time and id.
+        jobs.sort_by(|(a, _, left), (b, _, right)| (a, left.id).cmp(&(b, right.id)));
+        frontier.look_at(connection, default, wanted.into_iter().map(|wanted| wanted.head)).await?;
     }
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let mut taken: HashMap<LaneKey, usize> = HashMap::new();
-    for head in due {
-        let left = request.limit - claimed.jobs.len();
-        let used = taken.entry(head.lane.clone()).or_default();
-        let slots = free(request, &head.lane).saturating_sub(*used).min(left);
-        if slots == 0 {
-            continue;
-        }
-        let taken = sqlx::query(TAKE)
-            .bind(&now)
-            .bind(&head.raw)
-            .bind(&now)
-            .bind(i64::try_from(slots).unwrap_or(i64::MAX))
-            .bind(&request.defaults.mailbox)
-            .bind(request.defaults.body_type.as_str())
-            .bind(&request.defaults.time_zone)
-            .fetch_all(&mut *tx)
-            .await;
-        let rows = match taken {
-            Ok(rows) => rows,
-            // A row somebody wrote nonsense into: its lane is passed over, the others are not.
-            Err(error) if refused_by_schema(&error) => continue,
-            Err(error) => return Err(error),
-        };
-        *used += rows.len();
-        // RETURNING gives no order of its own.
-        let mut jobs: Vec<(String, Job)> = rows.iter().map(job).collect::<sqlx::Result<_>>()?;
-        jobs.sort_by(|(a, left), (b, right)| (a, left.id).cmp(&(b, right.id)));
-        claimed.jobs.extend(jobs.into_iter().map(|(_, job)| (head.lane.clone(), job)));
-    }
-    tx.commit().await?;
-    Ok(claimed)
+    let jobs = jobs.into_iter().map(|(_, lane, job)| (lane, job)).collect();
+    let waiting = frontier.heads().filter(|head| head.due > now && free(request, &head.lane) > 0);
+    Ok(Claimed { jobs, next_due: waiting.filter_map(|head| parse_utc(&head.due)).min() })
 }
 
-async fn heads(connection: &mut SqliteConnection, request: &ClaimRequest) -> sqlx::Result<Vec<Head>> {
-    let rows = sqlx::query(HEADS).fetch_all(connection).await?;
-    rows.iter()
-        .map(|row| {
-            let raw: Vec<u8> = row.try_get("k")?;
-            let due: String = row.try_get("due")?;
-            let name = String::from_utf8_lossy(&raw);
-            // Rows without mailbox go to the default one and share its lane.
-            let lane = match &request.defaults.mailbox {
-                Some(default) if raw.is_empty() => LaneKey::of(default),
-                _ => LaneKey::of(&name),
-            };
-            Ok(Head { lane, due, raw })
-        })
-        .collect()
+/// The lanes with something due and slots for it, the one waiting longest first, as many as there may be jobs.
+fn wanted(frontier: &Frontier, request: &ClaimRequest, now: &str) -> Vec<Wanted> {
+    let mut named: HashSet<&LaneKey> = HashSet::new();
+    let mut wanted = Vec::new();
+    for head in frontier.heads().take_while(|head| *head.due <= *now) {
+        if wanted.len() >= request.limit {
+            break;
+        }
+        let slots = free(request, &head.lane).min(request.limit);
+        if slots > 0 {
+            wanted.push(Wanted { head: head.clone(), slots, shares: !named.insert(&head.lane) });
+        }
+    }
+    wanted
+}
+
+async fn take(
+    tx: &mut SqliteConnection,
+    wanted: &[Wanted],
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<Vec<SqliteRow>> {
+    let default = request.defaults.mailbox.as_deref();
+    let together = wanted.iter().filter(|wanted| !wanted.shares);
+    let lanes: Vec<(&str, usize)> = together.filter_map(|wanted| Some((wanted.head.name()?, wanted.slots))).collect();
+    // Text and numbers: JSON can hold them.
+    let lanes = serde_json::to_string(&lanes).unwrap_or_default();
+    let taken = query(TAKE, now, request, request.limit).bind(lanes).fetch_all(&mut *tx).await;
+    let (mut rows, one_by_one) = match taken {
+        Ok(rows) => (rows, false),
+        // A row somebody wrote nonsense into: its lane is passed over, the others are not.
+        Err(error) if refused_by_schema(&error) => (Vec::new(), true),
+        Err(error) => return Err(error),
+    };
+    for Wanted { head, slots, shares } in wanted {
+        if !one_by_one && !shares && head.name().is_some() {
+            continue;
+        }
+        let used = rows.iter().filter(|row| lane_of(row, default).is_ok_and(|lane| lane == head.lane)).count();
+        let limit = slots.saturating_sub(used).min(request.limit.saturating_sub(rows.len()));
+        match query(TAKE_ODD, now, request, limit).bind(&head.raw).fetch_all(&mut *tx).await {
+            Ok(taken) => rows.extend(taken),
+            Err(error) if refused_by_schema(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rows)
+}
+
+/// A statement that takes up to `limit` jobs, all bound but the last: of which lanes.
+fn query<'q>(statement: &'static str, now: &'q str, request: &'q ClaimRequest, limit: usize) -> Query<'q> {
+    sqlx::query(statement)
+        .bind(now)
+        .bind(&request.defaults.mailbox)
+        .bind(request.defaults.body_type.as_str())
+        .bind(&request.defaults.time_zone)
+        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
 }
 
 fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {
     request.free.get(lane).copied().unwrap_or(request.per_lane)
 }
 
-/// A claimed row and its due time.
-fn job(row: &SqliteRow) -> sqlx::Result<(String, Job)> {
+/// A claimed row with its due time and lane.
+fn job(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::Result<(String, LaneKey, Job)> {
     let give_up_at: Option<String> = row.try_get("give_up_at").unwrap_or(None);
     let job = Job {
         id: JobId(row.try_get("id")?),
@@ -224,7 +238,11 @@ fn job(row: &SqliteRow) -> sqlx::Result<(String, Job)> {
         give_up_at: give_up_at.as_deref().and_then(parse_utc),
         input: input(row)?,
     };
-    Ok((row.try_get("next_attempt_at")?, job))
+    Ok((row.try_get("next_attempt_at")?, lane_of(row, default_mailbox)?, job))
+}
+
+fn lane_of(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::Result<LaneKey> {
+    Ok(lane_key(&row.try_get::<Vec<u8>, _>("lane")?, default_mailbox))
 }
 
 /// The input columns of a row that has each of them, and its size as `<column>_bytes`.
@@ -265,4 +283,4 @@ fn cell(row: &SqliteRow, column: &str) -> sqlx::Result<Cell> {
 
 /// The statements, for the test that looks at their plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 2] = [HEADS, TAKE];
+pub(super) const STATEMENTS: [&str; 2] = [TAKE, TAKE_ODD];

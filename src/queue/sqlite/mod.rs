@@ -2,6 +2,7 @@
 //! agent's verbs, `produce` inserts, `inspect` reads for people.
 
 mod claim;
+mod frontier;
 mod inspect;
 mod open;
 mod presence;
@@ -15,13 +16,15 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
+use tokio::sync::Mutex;
 
 pub use inspect::{ListFilter, Record, StatusReport};
 pub use open::OpenError;
 pub use produce::{InsertError, NewJob};
 
+use self::frontier::Frontier;
 use self::presence::Presence;
-use super::{AgentLock, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Settled, Settlement};
+use super::{AgentLock, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Settled, Settlement, Verdict};
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
 #[derive(Clone)]
@@ -29,6 +32,8 @@ pub struct SqliteQueue {
     pool: SqlitePool,
     path: PathBuf,
     presence: Arc<Presence>,
+    /// Taken only by who holds the one connection.
+    frontier: Arc<Mutex<Frontier>>,
 }
 
 impl SqliteQueue {
@@ -69,6 +74,7 @@ impl Queue for SqliteQueue {
     async fn recover(&self, now: DateTime<Utc>) -> Result<u64, QueueError> {
         let mut connection = self.connection().await?;
         let done = recover::recover(&mut connection, now).await;
+        self.frontier.lock().await.forget();
         self.handed_back(connection, done).map_err(written)
     }
 
@@ -84,6 +90,7 @@ impl Queue for SqliteQueue {
     ) -> Result<(), QueueError> {
         let mut connection = self.connection().await?;
         let done = recover::clock_set(&mut connection, now, by, rests).await;
+        self.frontier.lock().await.forget();
         self.handed_back(connection, done).map_err(written)
     }
 
@@ -93,13 +100,20 @@ impl Queue for SqliteQueue {
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, QueueError> {
         let mut connection = self.connection().await?;
-        let done = claim::claim(&mut connection, request).await;
+        let mut frontier = self.frontier.lock().await;
+        let done = claim::claim(&mut connection, &mut frontier, request).await;
+        if done.is_err() {
+            frontier.forget();
+        }
         self.handed_back(connection, done).map_err(written)
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, QueueError> {
         let mut connection = self.connection().await?;
         let done = settle::settle(&mut connection, batch).await;
+        if done.is_err() || batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_))) {
+            self.frontier.lock().await.forget();
+        }
         self.handed_back(connection, done).map_err(written)
     }
 

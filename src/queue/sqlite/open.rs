@@ -231,7 +231,7 @@ async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteQue
         .connect_with(options)
         .await
         .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-    Ok(SqliteQueue { pool, path: path.to_owned(), presence })
+    Ok(SqliteQueue { pool, path: path.to_owned(), presence, frontier: Arc::default() })
 }
 
 /// The newest migration this program has.

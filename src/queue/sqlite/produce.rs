@@ -100,6 +100,7 @@ impl SqliteQueue {
             }
         }
         tx.commit().await?;
+        self.frontier.lock().await.forget();
         Ok(ids)
     }
 }

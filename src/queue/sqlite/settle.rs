@@ -1,6 +1,9 @@
 //! The end of claims: settlements, pauses, and the end of finished rows.
 
+use std::collections::HashSet;
+
 use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, SqlitePool};
 
@@ -11,10 +14,19 @@ use crate::job::{format_utc, parse_utc};
 /// Longest message kept in a row.
 const MESSAGE_CHARS: usize = 2000;
 
-const SENT: &str = "UPDATE jobs SET state = 'sent', event_id = ?3, finished_at = ?4, in_doubt = 0,
-        attempts = attempts + ?5, first_sent_at = coalesce(first_sent_at, ?6), error_kind = NULL, http_status = ?7,
-        error_code = NULL, error_message = NULL, request_id = ?8
-    WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
+/// Ends that are all alike but for their values are written together: ?1 is a JSON array with the values of each, in
+/// the order of [`sent_values`].
+const SENT: &str = "UPDATE jobs SET state = 'sent', event_id = s.value ->> 2, finished_at = s.value ->> 3, in_doubt = 0,
+        attempts = attempts + (s.value ->> 4), first_sent_at = coalesce(first_sent_at, s.value ->> 5), error_kind = NULL,
+        http_status = s.value ->> 6, error_code = NULL, error_message = NULL, request_id = s.value ->> 7
+    FROM json_each(?1) AS s
+    WHERE jobs.id = s.value ->> 0 AND claims = s.value ->> 1 AND state = 'claimed'
+    RETURNING jobs.id";
+
+const SENT_ATTEMPTS: &str = "INSERT INTO attempts
+        (job_id, claim, started_at, duration_ms, outcome, http_status, request_id, client_request_id)
+    SELECT value ->> 0, value ->> 1, value ->> 8, value ->> 9, value ->> 10, value ->> 6, value ->> 7, value ->> 11
+    FROM json_each(?1)";
 
 const AGAIN: &str = "UPDATE jobs SET state = 'pending', next_attempt_at = ?3, attempts = attempts + ?4, in_doubt = ?5,
         first_sent_at = coalesce(first_sent_at, ?6), give_up_at = coalesce(give_up_at, ?7), error_kind = coalesce(?8, error_kind),
@@ -41,28 +53,78 @@ const PAUSE: &str = "INSERT INTO mailboxes (mailbox, paused_until, reason, error
 
 pub(super) async fn settle(connection: &mut SqliteConnection, batch: &[Settlement]) -> sqlx::Result<Vec<Settled>> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let alike: Vec<&Settlement> = batch.iter().filter(|settlement| is_plain(settlement)).collect();
+    let together = match sent_together(&mut tx, &alike).await {
+        Ok(recorded) => Some(recorded),
+        // The statement is undone, the transaction goes on: one broken row holds up no other.
+        Err(error) if refused_by_schema(&error) => None,
+        Err(error) => return Err(error),
+    };
     let mut settled = Vec::with_capacity(batch.len());
     for settlement in batch {
-        let rows = match update(&mut tx, settlement).await {
-            Ok(rows) => rows,
-            // The statement is undone, the transaction goes on: one broken row holds up no other.
-            Err(error) if refused_by_schema(&error) => {
-                settled.push(Settled::Refused);
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        // A stale writer leaves no trace but the mailbox's pause, which is true whoever learns it.
-        if rows == 1 {
-            attempt(&mut tx, settlement).await?;
-        }
-        if let Some(pause) = &settlement.pause {
-            self::pause(&mut tx, pause, settlement.at).await?;
-        }
-        settled.push(if rows == 1 { Settled::Recorded } else { Settled::Stale });
+        settled.push(match &together {
+            Some(recorded) if is_plain(settlement) && recorded.contains(&settlement.id.0) => Settled::Recorded,
+            Some(_) if is_plain(settlement) => Settled::Stale,
+            _ => one(&mut tx, settlement).await?,
+        });
     }
     tx.commit().await?;
     Ok(settled)
+}
+
+/// The end nearly every job has.
+fn is_plain(settlement: &Settlement) -> bool {
+    matches!(settlement.verdict, Verdict::Sent(_)) && settlement.attempt.is_some() && settlement.pause.is_none()
+}
+
+/// Tells the ids of those whose claim was not over.
+async fn sent_together(tx: &mut SqliteConnection, alike: &[&Settlement]) -> sqlx::Result<HashSet<i64>> {
+    if alike.is_empty() {
+        return Ok(HashSet::new());
+    }
+    let values =
+        |of: &[&Settlement]| of.iter().map(|settlement| sent_values(settlement)).collect::<Value>().to_string();
+    let rows = sqlx::query_scalar(SENT).bind(values(alike)).fetch_all(&mut *tx).await?;
+    let recorded: HashSet<i64> = rows.into_iter().collect();
+    // A stale writer leaves no trace.
+    let of_recorded: Vec<&Settlement> = alike.iter().filter(|end| recorded.contains(&end.id.0)).copied().collect();
+    sqlx::query(SENT_ATTEMPTS).bind(values(&of_recorded)).execute(tx).await?;
+    Ok(recorded)
+}
+
+fn sent_values(settlement: &Settlement) -> Value {
+    let Verdict::Sent(event_id) = &settlement.verdict else { return Value::Null };
+    let (attempt, answer) = (settlement.attempt.as_ref(), &settlement.answer);
+    json!([
+        settlement.id.0,
+        settlement.claim,
+        event_id.0,
+        format_utc(settlement.at),
+        i64::from(settlement.spent),
+        settlement.sent_at.map(format_utc),
+        answer.status,
+        answer.request_id,
+        attempt.map(|attempt| format_utc(attempt.started_at)),
+        attempt.map(|attempt| attempt.duration_ms),
+        attempt.map(|attempt| attempt.outcome),
+        answer.client_request_id,
+    ])
+}
+
+async fn one(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<Settled> {
+    let rows = match update(tx, settlement).await {
+        Ok(rows) => rows,
+        Err(error) if refused_by_schema(&error) => return Ok(Settled::Refused),
+        Err(error) => return Err(error),
+    };
+    // A stale writer leaves no trace but the mailbox's pause, which is true whoever learns it.
+    if rows == 1 {
+        attempt(tx, settlement).await?;
+    }
+    if let Some(pause) = &settlement.pause {
+        self::pause(tx, pause, settlement.at).await?;
+    }
+    Ok(if rows == 1 { Settled::Recorded } else { Settled::Stale })
 }
 
 async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<u64> {
@@ -70,15 +132,7 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
     let sent_at = settlement.sent_at.map(format_utc);
     let status = answer.status.map(i64::from);
     let query = match &settlement.verdict {
-        Verdict::Sent(event_id) => sqlx::query(SENT)
-            .bind(settlement.id.0)
-            .bind(settlement.claim)
-            .bind(&event_id.0)
-            .bind(format_utc(settlement.at))
-            .bind(i64::from(settlement.spent))
-            .bind(sent_at)
-            .bind(status)
-            .bind(&answer.request_id),
+        Verdict::Sent(_) => sqlx::query(SENT).bind(Value::from(vec![sent_values(settlement)]).to_string()),
         verdict => {
             let (statement, time) = match verdict {
                 Verdict::Again(due) => (AGAIN, *due),
