@@ -1,6 +1,6 @@
 //! `run`: the daemon. The only place where it is put together: queue, lock, sign-in, Graph, worker, systemd.
 
-use std::io::IsTerminal;
+use std::io::{BufWriter, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use chrono::Utc;
 use indicatif::{ProgressBar, ProgressStyle};
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::{Failure, wiring};
@@ -22,6 +23,8 @@ use crate::worker::{Counters, Drained, Worker, WorkerSettings};
 
 /// Time to close the queue in good order after the drain.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+/// Lines the log may be behind.
+const LINES_AHEAD: usize = 8192;
 /// Waits before a queue that cannot be used yet is tried again, and what systemd is told each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
@@ -36,7 +39,8 @@ pub(super) struct Options {
 
 pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Failure> {
     let bar = options.until_empty.then(progress_bar);
-    start_log(settings.log, bar.clone());
+    // Dropped at the end, when the last line is out.
+    let _lines = start_log(settings.log, bar.clone());
     let stop = shutdown::on_signals()?;
     let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
     let worker = wiring::worker(&settings, options.until_empty, heartbeat);
@@ -128,19 +132,27 @@ async fn usable_queue(path: &Path, stop: &CancellationToken) -> Result<Option<(A
     }
 }
 
-fn start_log(settings: LogSettings, bar: Option<ProgressBar>) {
+/// The value keeps the log's thread; with its end the lines still waiting are written.
+fn start_log(settings: LogSettings, bar: Option<ProgressBar>) -> Option<WorkerGuard> {
     let terminal = std::io::stdout().is_terminal();
     let form = match settings.format {
         LogFormat::Json => Form::Json,
         LogFormat::Auto if !terminal => Form::Json,
         LogFormat::Auto | LogFormat::Text => Form::Text { colour: terminal },
     };
-    let writer = match bar {
+    let (writer, guard) = match bar {
         // Lines and the bar share a terminal: each line first takes the bar away.
-        Some(bar) if terminal => BoxMakeWriter::new(move || BesideBar(bar.clone())),
-        _ => BoxMakeWriter::new(std::io::stdout),
+        Some(bar) if terminal => (BoxMakeWriter::new(move || BesideBar(bar.clone())), None),
+        _ => {
+            // Sending does not wait for whoever reads the log; only a reader far behind is waited for, as no line is
+            // dropped.
+            let lines = NonBlockingBuilder::default().lossy(false).buffered_lines_limit(LINES_AHEAD);
+            let (lines, guard) = lines.finish(BufWriter::new(std::io::stdout()));
+            (BoxMakeWriter::new(lines), Some(guard))
+        }
     };
     telemetry::start(form, settings.level, writer);
+    guard
 }
 
 struct BesideBar(ProgressBar);
