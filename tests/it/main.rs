@@ -3,8 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod bed;
+mod disk_log;
 mod process;
 mod recorder;
+mod shim;
 
 mod commands;
 mod configuration;
@@ -13,6 +15,7 @@ mod enqueue;
 mod faults;
 mod network;
 mod poison;
+mod power_cut;
 mod secrecy;
 mod sending;
 mod sign_in;
