@@ -11,6 +11,7 @@ mod shim;
 mod commands;
 mod configuration;
 mod daemon;
+mod disk_trouble;
 mod enqueue;
 mod faults;
 mod network;

@@ -1,9 +1,59 @@
 //! What is put between the program and the kernel by LD_PRELOAD: a disk. Built by the C compiler that
 //! the program's SQLite needs too, once per test process. Knows nothing of queues or events.
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+
+use crate::bed::Bed;
+
+/// What the disk does; the numbers are those of `shim/disk.c`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disk {
+    Well = 0,
+    /// ENOSPC.
+    Full = 1,
+    /// EROFS.
+    ReadOnly = 2,
+    /// EIO from every sync.
+    NoSync = 3,
+}
+
+/// A number that the shim in another process reads at every call.
+pub struct Dial(File);
+
+impl Dial {
+    fn new(path: &Path) -> Self {
+        let file = OpenOptions::new().write(true).create(true).truncate(true).open(path).unwrap();
+        let dial = Self(file);
+        dial.turn(0);
+        dial
+    }
+
+    fn turn(&self, number: i64) {
+        self.0.write_all_at(&number.to_ne_bytes(), 0).unwrap();
+    }
+}
+
+/// The disk under the queue at `queue`, for every process of the bed started from now on.
+pub struct DiskDial(Dial);
+
+impl DiskDial {
+    pub fn before(bed: &mut Bed, queue: &Path) -> Self {
+        let state = bed.home().join("disk-state");
+        let dial = Dial::new(&state);
+        bed.env("LD_PRELOAD", disk().to_str().unwrap());
+        bed.env("DISK_SHIM_QUEUE", queue.canonicalize().unwrap().to_str().unwrap());
+        bed.env("DISK_SHIM_STATE", state.to_str().unwrap());
+        Self(dial)
+    }
+
+    pub fn is(&self, disk: Disk) {
+        self.0.turn(disk as i64);
+    }
+}
 
 /// The shim for disks, built.
 pub fn disk() -> &'static Path {

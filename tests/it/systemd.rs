@@ -20,7 +20,7 @@ fn until_told(socket: &UnixDatagram, line: &str) {
     }
 }
 
-fn socket(bed: &mut Bed) -> UnixDatagram {
+pub fn socket(bed: &mut Bed) -> UnixDatagram {
     let path = bed.home().join("notify");
     let socket = UnixDatagram::bind(&path).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();

@@ -125,7 +125,8 @@ static int open_as(int at, const char *path, int flags, mode_t mode) {
     pthread_mutex_lock(&order);
     int creates = (flags & O_CREAT) && faccessat(at, path, F_OK, 0) != 0, fd;
     int64_t asked_at = now();
-    if (is(READ_ONLY) && ((flags & O_ACCMODE) != O_RDONLY || creates)) fd = refused(EROFS);
+    int made_by_another = (flags & O_CREAT) && (flags & O_EXCL) && !creates; /* EEXIST, whatever the disk */
+    if (is(READ_ONLY) && ((flags & O_ACCMODE) != O_RDONLY || creates) && !made_by_another) fd = refused(EROFS);
     else if (is(FULL) && creates) fd = refused(ENOSPC);
     else fd = syscall(SYS_openat, at, path, flags, mode);
     if (fd >= 0 && logged(file)) {
