@@ -16,6 +16,7 @@ use crate::systemd;
 
 const KEPT: &str = "results cannot be recorded, kept and tried again";
 const RECORDED: &str = "results recorded again";
+const NO_CLAIM: &str = "queue cannot be used, trying again";
 
 /// Long enough for an agent that would do the wrong thing to have done it.
 const WHILE: Duration = Duration::from_millis(700);
@@ -43,6 +44,7 @@ async fn outcomes_outlive(trouble: Disk) {
     tokio::time::sleep(WHILE).await;
     assert_eq!(bed.creates(None).len(), 4, "{trouble:?}");
     assert_eq!(bed.count("claimed").await, 4, "{trouble:?}");
+    assert!(agent.said(NO_CLAIM).is_empty(), "it did not even try: {trouble:?}");
     disk.is(Disk::Well);
     bed.until_count(ids.len(), "sent").await;
     bed.until_said(&agent, RECORDED).await;
@@ -66,13 +68,13 @@ async fn trouble_comes_and_goes_while_nothing_is_out(trouble: Disk) {
     bed.until_said(&agent, "agent started").await;
     disk.is(trouble);
     let ids = bed.insert_all((0..8).map(|_| row())).await;
-    let line = bed.until_said(&agent, "queue cannot be used, trying again").await;
+    let line = bed.until_said(&agent, NO_CLAIM).await;
     assert_eq!(line["level"], "ERROR");
     tokio::time::sleep(WHILE).await;
     assert!(bed.creates(None).is_empty(), "what is not recorded as claimed is not sent: {trouble:?}");
     disk.is(Disk::Well);
     bed.until_count(ids.len(), "sent").await;
-    assert_eq!(agent.said("queue cannot be used, trying again").len(), 1, "{trouble:?}");
+    assert_eq!(agent.said(NO_CLAIM).len(), 1, "{trouble:?}");
     assert_eq!(bed.creates(None).len(), ids.len(), "{trouble:?}");
     agent.stop().await.expect(0);
 }
