@@ -22,11 +22,14 @@ const NEWEST_STAMP: &str = "SELECT max(
     coalesce((SELECT max(updated_at) FROM mailboxes), ''))";
 
 /// The clock was set back: ?1 is the time now, ?2 how far as SQLite's modifier. A wait the agent imposed is not made
-/// longer, and what was due stays due; what the producer wished (not_before) is a time of day and stays.
+/// longer, and what was due stays due; what the producer wished (not_before, in every form the schema's triggers know) is
+/// a time of day and stays.
 const MOVE_WAITS: &str = "UPDATE jobs SET next_attempt_at = max(?1,
         coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, ?2), ''),
-        coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', not_before), ''))
-    WHERE state = 'pending' AND next_attempt_at > ?1 AND (claims > 0 OR not_before IS NULL)";
+        (SELECT coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', t),
+                         strftime('%Y-%m-%dT%H:%M:%fZ', substr(t, 1, length(t) - 2) || ':' || substr(t, -2)), '')
+         FROM (SELECT replace(trim(not_before, char(9, 10, 11, 12, 13, 32)), 't', 'T') AS t)))
+    WHERE state = 'pending' AND next_attempt_at > ?1";
 
 /// The same for the pauses a dead agent left, told by when they were written.
 const MOVE_PAUSES: &str = "UPDATE mailboxes
