@@ -8,6 +8,7 @@ mod process;
 mod recorder;
 mod shim;
 
+mod clock;
 mod commands;
 mod configuration;
 mod daemon;

@@ -1,4 +1,4 @@
-//! What is put between the program and the kernel by LD_PRELOAD: a disk. Built by the C compiler that
+//! What is put between the program and the kernel by LD_PRELOAD: a disk and a wall clock. Built by the C compiler that
 //! the program's SQLite needs too, once per test process. Knows nothing of queues or events.
 
 use std::fs::{File, OpenOptions};
@@ -55,10 +55,34 @@ impl DiskDial {
     }
 }
 
+/// The wall clock of every process of the bed started from now on.
+pub struct ClockDial(Dial);
+
+impl ClockDial {
+    pub fn before(bed: &mut Bed) -> Self {
+        let state = bed.home().join("clock-state");
+        let dial = Dial::new(&state);
+        bed.env("LD_PRELOAD", clock().to_str().unwrap());
+        bed.env("CLOCK_SHIM_STATE", state.to_str().unwrap());
+        Self(dial)
+    }
+
+    /// Sets it this far ahead of the true time, or behind.
+    pub fn is_off_by_hours(&self, hours: i64) {
+        self.0.turn(hours * 3600);
+    }
+}
+
 /// The shim for disks, built.
 pub fn disk() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| build("disk"))
+}
+
+/// The shim for clocks, built.
+pub fn clock() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| build("clock"))
 }
 
 fn build(name: &str) -> PathBuf {
