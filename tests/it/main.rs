@@ -15,6 +15,7 @@ mod daemon;
 mod disk_trouble;
 mod enqueue;
 mod faults;
+mod lost_queue;
 mod network;
 mod poison;
 mod power_cut;
