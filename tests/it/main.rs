@@ -25,3 +25,4 @@ mod sign_in;
 mod systemd;
 mod table;
 mod throttling;
+mod troubled_start;
