@@ -12,6 +12,7 @@ mod run;
 mod sandbox;
 mod settings;
 mod show;
+mod start;
 mod status;
 mod wiring;
 

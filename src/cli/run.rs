@@ -1,22 +1,19 @@
 //! `run`: the daemon. The only place where it is put together: queue, lock, sign-in, Graph, worker, systemd.
 
 use std::io::{BufWriter, IsTerminal};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use indicatif::{ProgressBar, ProgressStyle};
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
-use super::{Failure, wiring};
-use crate::backoff::doubled;
+use super::{Failure, start, wiring};
 use crate::config::{AuthMode, LogFormat, LogSettings, Settings};
 use crate::exit::Exit;
-use crate::queue::{AgentLock, ChangeNotice, LockError, Queue, QueueError, SqliteQueue, watch};
+use crate::queue::{ChangeNotice, Queue, SqliteQueue, watch};
 use crate::shutdown;
 use crate::telemetry::{self, Form};
 use crate::worker::{Counters, Drained, Worker, WorkerSettings};
@@ -25,10 +22,6 @@ use crate::worker::{Counters, Drained, Worker, WorkerSettings};
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 /// Lines the log may be behind.
 const LINES_AHEAD: usize = 8192;
-/// Waits before a queue that cannot be used yet is tried again, and what systemd is told each time.
-const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
-const START_MAY_TAKE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -71,16 +64,9 @@ pub(super) async fn daemon(
     ready: impl FnOnce(Arc<SqliteQueue>, Arc<Counters>),
 ) -> Result<Drained, Failure> {
     let path = &settings.queue.path;
-    SqliteQueue::create_file(path)?;
-    // Before the schema is touched: an agent of another version may be running on it.
-    let lock = AgentLock::acquire(path).map_err(|error| match error {
-        LockError::Held { .. } => Failure::new(Exit::Unavailable, error.to_string()),
-        LockError::Io { .. } => Failure::failed(error),
-    })?;
-    let Some((queue, recovered)) = usable_queue(path, &stop).await? else {
+    let Some((queue, recovered)) = start::usable_queue(path, &stop).await? else {
         return Ok(Drained { interrupted: 0, unrecorded: 0 });
     };
-    queue.hold(lock);
     let tokens = wiring::tokens(settings)?;
     let graph = wiring::graph(settings, tokens.clone())?;
     let notice = watch(path).unwrap_or_else(|error| {
@@ -98,38 +84,6 @@ pub(super) async fn daemon(
     let _ = tokio::time::timeout(CLOSE_WITHIN, queue.close()).await;
     tracing::info!(interrupted = drained.interrupted, unrecorded = drained.unrecorded, "agent stopped");
     Ok(drained)
-}
-
-/// Opens the queue and puts back what a dead agent left. Trouble that may pass (somebody's long write, a full disk) is
-/// waited out, however long it takes: started again by systemd, the agent would only find the same. None: stopped
-/// meanwhile.
-async fn usable_queue(path: &Path, stop: &CancellationToken) -> Result<Option<(Arc<SqliteQueue>, u64)>, Failure> {
-    let mut tries = 0;
-    loop {
-        let error = match SqliteQueue::open(path).await {
-            Ok(queue) => match queue.recover(Utc::now()).await {
-                Ok(recovered) => {
-                    if tries > 0 {
-                        tracing::info!("queue can be used again");
-                    }
-                    return Ok(Some((Arc::new(queue), recovered)));
-                }
-                Err(error @ QueueError::Gone { .. }) => return Err(Failure::failed(error)),
-                Err(error) => error.to_string(),
-            },
-            Err(error) if error.may_pass() => error.to_string(),
-            Err(error) => return Err(error.into()),
-        };
-        if tries == 0 {
-            tracing::error!(%error, "queue cannot be used, trying again");
-        }
-        // Without systemd there is nobody who would lose patience.
-        let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(START_MAY_TAKE.as_micros() as u32)]);
-        tokio::select! {
-            () = stop.cancelled() => return Ok(None),
-            () = tokio::time::sleep(doubled(FIRST_WAIT, tries, LONGEST_WAIT)) => tries += 1,
-        }
-    }
 }
 
 /// The value keeps the log's thread; with its end the lines still waiting are written.

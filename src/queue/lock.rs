@@ -37,6 +37,19 @@ pub enum LockError {
     },
 }
 
+impl LockError {
+    /// Whether it may pass by itself: the disk is full or read-only.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if may_pass(source))
+    }
+}
+
+/// The file system is full or read-only, which an operator mends while the agent waits.
+pub(super) fn may_pass(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
+}
+
 impl AgentLock {
     /// Takes the lock of the queue at `database`, an existing file.
     ///
@@ -56,8 +69,8 @@ impl AgentLock {
             }
             std::thread::sleep(BETWEEN_LOOKS);
         }
-        file.set_len(0).map_err(io)?;
-        write!(file, "{}", std::process::id()).map_err(io)?;
+        // Only for the one who is refused; the lock holds without it, on a full disk too.
+        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
         Ok(Self { file, path })
     }
 

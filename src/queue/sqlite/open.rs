@@ -23,6 +23,7 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// SQLite's numbers.
 const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
+const READ_ONLY: i32 = 8;
 const IO_ERROR: i32 = 10;
 const FULL: i32 = 13;
 
@@ -92,7 +93,10 @@ impl OpenError {
 
     /// Whether it may pass by itself: somebody holds the lock, the disk is full or in trouble.
     pub fn may_pass(&self) -> bool {
-        matches!(self.sqlite_code(), Some(BUSY | LOCKED | IO_ERROR | FULL))
+        match self {
+            Self::Io { source, .. } => crate::queue::lock::may_pass(source),
+            _ => matches!(self.sqlite_code(), Some(BUSY | LOCKED | READ_ONLY | IO_ERROR | FULL)),
+        }
     }
 
     fn sqlite_code(&self) -> Option<i32> {

@@ -1,0 +1,84 @@
+//! The agent's start on its queue: lock, schema, and what a dead agent left. Patient with trouble that may pass.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::Utc;
+use sd_notify::NotifyState;
+use tokio_util::sync::CancellationToken;
+
+use super::Failure;
+use crate::backoff::doubled;
+use crate::exit::Exit;
+use crate::queue::{AgentLock, LockError, OpenError, Queue, QueueError, SqliteQueue};
+
+/// Waits before a queue that cannot be used yet is tried again, and what systemd is told each time.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+const START_MAY_TAKE: Duration = Duration::from_secs(60);
+
+/// Opens the queue and puts back what a dead agent left. Trouble that may pass (somebody's long write, a full disk) is
+/// waited out, however long it takes: started again by systemd, the agent would only find the same. None: stopped
+/// meanwhile.
+pub(super) async fn usable_queue(
+    path: &Path,
+    stop: &CancellationToken,
+) -> Result<Option<(Arc<SqliteQueue>, u64)>, Failure> {
+    let mut tries = 0;
+    let mut lock = None;
+    loop {
+        let error = match open_queue(path, &mut lock).await {
+            Ok((queue, recovered)) => {
+                if tries > 0 {
+                    tracing::info!("queue can be used again");
+                }
+                return Ok(Some((Arc::new(queue), recovered)));
+            }
+            Err(Start::MayPass(error)) => error,
+            Err(Start::Final(failure)) => return Err(failure),
+        };
+        if tries == 0 {
+            tracing::error!(%error, "queue cannot be used, trying again");
+        }
+        // Without systemd there is nobody who would lose patience.
+        let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(START_MAY_TAKE.as_micros() as u32)]);
+        tokio::select! {
+            () = stop.cancelled() => return Ok(None),
+            () = tokio::time::sleep(doubled(FIRST_WAIT, tries, LONGEST_WAIT)) => tries += 1,
+        }
+    }
+}
+
+/// Why a start did not succeed.
+enum Start {
+    /// Worth another try; why, for the log.
+    MayPass(String),
+    Final(Failure),
+}
+
+/// One try. A lock once taken is kept for the next one.
+async fn open_queue(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQueue, u64), Start> {
+    let open_error = |error: OpenError| match error.may_pass() {
+        true => Start::MayPass(error.to_string()),
+        false => Start::Final(error.into()),
+    };
+    SqliteQueue::create_file(path).map_err(open_error)?;
+    // Before the schema is touched: an agent of another version may be running on it.
+    if lock.is_none() {
+        *lock = Some(AgentLock::acquire(path).map_err(|error| match error {
+            LockError::Held { .. } => Start::Final(Failure::new(Exit::Unavailable, error.to_string())),
+            LockError::Io { .. } if error.may_pass() => Start::MayPass(error.to_string()),
+            LockError::Io { .. } => Start::Final(Failure::failed(error)),
+        })?);
+    }
+    let queue = SqliteQueue::open(path).await.map_err(open_error)?;
+    let recovered = queue.recover(Utc::now()).await.map_err(|error| match error {
+        QueueError::Gone { .. } => Start::Final(Failure::failed(error)),
+        QueueError::Trouble { .. } => Start::MayPass(error.to_string()),
+    })?;
+    if let Some(lock) = lock.take() {
+        queue.hold(lock);
+    }
+    Ok((queue, recovered))
+}
