@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::bed::{Bed, MAILBOX, row_for};
+use crate::bed::{Bed, MAILBOX, row, row_for, side_by_side};
 use crate::process::Process;
 use crate::shim::{Disk, DiskDial};
 
@@ -22,6 +22,30 @@ async fn assert_it_waits(bed: &Bed, agent: &mut Process, lasting: Duration, why:
     assert!(bed.creates(None).is_empty());
 }
 
+async fn the_start_outlives(trouble: Disk) {
+    let mut bed = Bed::new().await;
+    let id = bed.insert(row()).await;
+    let queue = bed.queue_path();
+    let disk = DiskDial::before(&mut bed, &queue);
+    disk.is(trouble);
+    let mut agent = bed.run();
+    assert_it_waits(&bed, &mut agent, Duration::from_millis(1500), &format!("{trouble:?}")).await;
+    disk.is(Disk::Well);
+    assert_eq!(bed.until(id, "sent").await.attempts, 1);
+    bed.assert_one_event_each().await;
+    agent.stop().await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn run_on_a_full_disk_waits_until_there_is_room() {
+    the_start_outlives(Disk::Full).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn run_on_a_read_only_disk_waits_until_it_can_write() {
+    the_start_outlives(Disk::ReadOnly).await;
+}
+
 /// A job of an agent that was killed. To put it back is a write, before the new agent is ready.
 async fn left_claimed(bed: &Bed) -> i64 {
     let id = bed.insert(row_for(MAILBOX).with("body_type", "text").with("time_zone", "UTC")).await;
@@ -29,7 +53,7 @@ async fn left_claimed(bed: &Bed) -> i64 {
     id
 }
 
-async fn the_start_outlives(trouble: Disk) {
+async fn the_recovery_outlives(trouble: Disk) {
     let mut bed = Bed::new().await;
     let id = left_claimed(&bed).await;
     let queue = bed.queue_path();
@@ -44,19 +68,18 @@ async fn the_start_outlives(trouble: Disk) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn run_on_a_disk_that_cannot_sync_waits_until_it_can() {
-    the_start_outlives(Disk::NoSync).await;
+async fn a_recovery_that_cannot_be_written_is_waited_for() {
+    side_by_side([Disk::Full, Disk::ReadOnly, Disk::NoSync].map(the_recovery_outlives)).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn term_ends_a_start_that_waits() {
     let mut bed = Bed::new().await;
-    left_claimed(&bed).await;
     let queue = bed.queue_path();
     let disk = DiskDial::before(&mut bed, &queue);
-    disk.is(Disk::NoSync);
+    disk.is(Disk::Full);
     let mut agent = bed.run();
-    assert_it_waits(&bed, &mut agent, Duration::from_millis(300), "a disk that cannot sync").await;
+    assert_it_waits(&bed, &mut agent, Duration::from_millis(300), "a full disk").await;
     let begin = Instant::now();
     agent.stop().await.expect(0);
     assert!(begin.elapsed() < Duration::from_secs(7), "{:?}", begin.elapsed());
