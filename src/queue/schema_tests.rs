@@ -571,6 +571,29 @@ async fn a_job_moves_only_along_the_arrows() {
 }
 
 #[tokio::test]
+async fn the_doubt_about_a_job_that_waits_is_taken_by_nobody_but_its_settlement() {
+    let settled = [
+        &[("state", "'failed'"), ("finished_at", "'x'"), ("in_doubt", "1")][..],
+        &[("state", "'cancelled'"), ("finished_at", "'x'"), ("in_doubt", "1")],
+    ];
+    let open = [&[("in_doubt", "1")][..], &[IN_STATE[1].1, &[("in_doubt", "1")]].concat()];
+    for columns in open {
+        let bed = Bed::new().await;
+        let db = &mut bed.stranger().await;
+        add(db, columns).await;
+        let error = refusal(db, "UPDATE jobs SET in_doubt = 0").await;
+        assert!(error.contains("an event may exist"), "{error}");
+        run(db, "UPDATE jobs SET in_doubt = in_doubt").await;
+    }
+    for columns in settled {
+        let bed = Bed::new().await;
+        let db = &mut bed.stranger().await;
+        add(db, columns).await;
+        run(db, "UPDATE jobs SET in_doubt = 0").await;
+    }
+}
+
+#[tokio::test]
 async fn claims_only_grow_and_grow_with_every_claim() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
