@@ -1,0 +1,296 @@
+//! The real queue: each step done to a SQLite file, by the agent's own code or by a stranger's SQL, and every row compared
+//! after it.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::OnceLock;
+
+use chrono::{DateTime, TimeDelta, Utc};
+use event_sender::job::{Answer, BodyType, Defaults, ErrorKind, EventId, JobId, format_utc};
+use event_sender::queue::{AttemptRecord, ClaimRequest, LaneKey, Queue, Settled, Settlement, SqliteQueue, Verdict};
+use proptest_state_machine::StateMachineTest;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions, FromRow};
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use super::rows::{End, TEAM, Taken, Ticket, Wish, due_again, event_of, first_due};
+use super::steps::{EVE, Effect, Expected, Mischief, Step, Steps};
+
+/// The columns that are compared.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+struct Seen {
+    id: i64,
+    state: String,
+    claims: i64,
+    attempts: i64,
+    in_doubt: bool,
+    event_id: Option<String>,
+    next_attempt_at: String,
+    finished_at: Option<String>,
+    mailbox: Option<String>,
+    subject: String,
+    transaction_id: String,
+    sent_once: bool,
+    history: i64,
+}
+
+const SEEN: &str =
+    "SELECT id, state, claims, attempts, in_doubt, event_id, next_attempt_at, finished_at, mailbox, subject,
+    transaction_id, first_sent_at IS NOT NULL AS sent_once, (SELECT count(*) FROM attempts WHERE job_id = jobs.id) AS history FROM jobs ORDER BY id";
+
+pub struct Real {
+    runtime: Runtime,
+    queue: SqliteQueue,
+    stranger: RefCell<SqliteConnection>,
+    /// The transaction ids as they were inserted.
+    transactions: HashMap<i64, String>,
+    _home: TempDir,
+}
+
+impl StateMachineTest for Real {
+    type SystemUnderTest = Self;
+    type Reference = Steps;
+
+    fn init_test(_: &Expected) -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let home = home();
+        let path = home.path().join("queue.db");
+        std::fs::write(&path, empty_queue(&runtime)).unwrap();
+        let queue = runtime.block_on(SqliteQueue::open(&path)).unwrap();
+        let stranger = runtime.block_on(SqliteConnectOptions::new().filename(&path).connect()).unwrap();
+        Self { runtime, queue, stranger: RefCell::new(stranger), transactions: HashMap::new(), _home: home }
+    }
+
+    fn apply(mut state: Self, expected: &Expected, step: Step) -> Self {
+        let effect = state.take(&step, expected);
+        assert_eq!(effect, expected.effect, "{step:?}");
+        state
+    }
+
+    fn check_invariants(state: &Self, expected: &Expected) {
+        state.compare(expected);
+    }
+}
+
+impl Real {
+    fn take(&mut self, step: &Step, expected: &Expected) -> Effect {
+        let now = at(expected.rows.now);
+        match step {
+            Step::Clock { .. } => Effect::Rows(0),
+            Step::Produce { mailbox, key, wait } => {
+                let id = expected.rows.last_id;
+                let not_before = wait.and_then(|_| expected.rows.jobs.get(&id)?.not_before);
+                let effect = self.sql(&insert("INSERT", *mailbox, *key, not_before, id));
+                if effect != Effect::Refused {
+                    self.note_transaction(id);
+                }
+                effect
+            }
+            Step::Claim(wish) => self.claim(wish, now),
+            Step::Settle(ends) => {
+                let batch: Vec<_> = ends.iter().map(|(ticket, end)| settlement(*ticket, end, expected)).collect();
+                let settled = self.runtime.block_on(self.queue.settle(&batch)).unwrap();
+                assert!(!settled.contains(&Settled::Refused), "the schema refuses its own agent: {batch:?}");
+                Effect::Settled(settled.into_iter().map(|settled| settled == Settled::Recorded).collect())
+            }
+            Step::Recover => Effect::Rows(self.runtime.block_on(self.queue.recover(now)).unwrap()),
+            Step::Purge { age, limit } => {
+                let before = at(expected.rows.now - age);
+                let limit = u32::try_from(*limit).unwrap();
+                Effect::Rows(self.runtime.block_on(self.queue.purge(before, limit)).unwrap())
+            }
+            Step::Cancel { id } => {
+                let now = format_utc(now);
+                self.sql(&format!("UPDATE jobs SET state = 'cancelled', finished_at = '{now}' WHERE id = {id}"))
+            }
+            Step::Retry { id } => {
+                let due = format_utc(at(expected.rows.later(1000, *id)));
+                self.sql(&format!(
+                    "UPDATE jobs SET state = 'pending', finished_at = NULL, attempts = 0, next_attempt_at = '{due}'
+                     WHERE id = {id} AND state IN ('failed', 'cancelled')"
+                ))
+            }
+            Step::Mischief { id, what } => self.mischief(*id, *what, expected),
+        }
+    }
+
+    fn mischief(&mut self, id: i64, what: Mischief, expected: &Expected) -> Effect {
+        let update = |change: &str| format!("UPDATE jobs SET {change} WHERE id = {id}");
+        let row = expected.rows.jobs.get(&id);
+        let sql = match what {
+            Mischief::Subject => update("subject = 'second'"),
+            Mischief::Mailbox => update(&format!("mailbox = '{EVE}'")),
+            Mischief::Transaction => update("transaction_id = 'other-' || id"),
+            Mischief::Delete => format!("DELETE FROM jobs WHERE id = {id}"),
+            Mischief::Replace if row.is_none() => return Effect::Rows(0),
+            Mischief::Replace => format!(
+                "INSERT OR REPLACE INTO jobs (id, start_time, end_time) VALUES ({id}, '2026-12-01T09:00', '2026-12-01T10:00')"
+            ),
+            Mischief::ReplaceByKey => match row.and_then(|row| row.key) {
+                Some(key) => insert("INSERT OR REPLACE", None, Some(key), None, id),
+                None => return Effect::Rows(0),
+            },
+            Mischief::StateSent => update("state = 'sent', finished_at = coalesce(finished_at, 'x')"),
+            Mischief::StateClaimed => update("state = 'claimed'"),
+            Mischief::StatePending => update("state = 'pending'"),
+            Mischief::FewerClaims => update("claims = claims - 1"),
+            Mischief::ClearDoubt => update("in_doubt = 0"),
+            Mischief::Release => {
+                let due = format_utc(at(expected.rows.later(1000, id)));
+                update(&format!("state = 'pending', in_doubt = 1, next_attempt_at = '{due}'"))
+                    + " AND state = 'claimed'"
+            }
+        };
+        self.sql(&sql)
+    }
+
+    /// As another program would: one statement on a connection of its own.
+    fn sql(&mut self, sql: &str) -> Effect {
+        let done = sqlx::query(AssertSqlSafe(sql.to_owned())).execute(self.stranger.get_mut());
+        match self.runtime.block_on(done) {
+            Ok(done) => Effect::Rows(done.rows_affected()),
+            // SQLITE_CONSTRAINT, or a trigger.
+            Err(sqlx::Error::Database(error))
+                if error.code().is_some_and(|code| code.parse::<i32>().unwrap() & 0xff == 19) =>
+            {
+                Effect::Refused
+            }
+            Err(error) => panic!("{sql}: {error}"),
+        }
+    }
+
+    fn note_transaction(&mut self, id: i64) {
+        let read = sqlx::query_scalar("SELECT transaction_id FROM jobs WHERE id = ?1").bind(id);
+        let transaction = self.runtime.block_on(read.fetch_one(self.stranger.get_mut())).unwrap();
+        self.transactions.insert(id, transaction);
+    }
+
+    fn claim(&self, wish: &Wish, now: DateTime<Utc>) -> Effect {
+        let request = ClaimRequest {
+            now,
+            limit: wish.limit,
+            per_lane: wish.per_lane,
+            free: wish.free.map(|(mailbox, slots)| (LaneKey::of(mailbox), slots)).into_iter().collect(),
+            defaults: Defaults {
+                mailbox: Some(TEAM.into()),
+                body_type: BodyType::Text,
+                time_zone: "Europe/Berlin".into(),
+                own_mailbox: false,
+            },
+        };
+        // While there is enough to do, what others wrote a moment ago may be overlooked. Who may take nothing has time
+        // to look.
+        self.runtime.block_on(self.queue.claim(&ClaimRequest { limit: 0, ..request.clone() })).unwrap();
+        let claimed = self.runtime.block_on(self.queue.claim(&request)).unwrap();
+        let taken: Vec<Taken> = claimed
+            .jobs
+            .into_iter()
+            .map(|(lane, job)| {
+                let ticket = Ticket { id: job.id.0, claim: job.claim };
+                (lane.as_str().to_owned(), ticket, i64::from(job.attempts), job.in_doubt)
+            })
+            .collect();
+        Effect::Claimed(taken, claimed.next_due.map(|due| (due - start()).num_milliseconds()))
+    }
+
+    fn compare(&self, expected: &Expected) {
+        let mut db = self.stranger.borrow_mut();
+        let seen: Vec<Seen> = self.runtime.block_on(sqlx::query_as(SEEN).fetch_all(&mut *db)).unwrap();
+        let time = |ms: i64| format_utc(at(ms));
+        let should: Vec<Seen> = expected
+            .rows
+            .jobs
+            .iter()
+            .map(|(id, row)| Seen {
+                id: *id,
+                state: row.state.as_str().to_owned(),
+                claims: row.claims,
+                attempts: row.attempts,
+                in_doubt: row.in_doubt,
+                event_id: row.event_id.clone(),
+                next_attempt_at: time(row.due),
+                finished_at: row.finished_at.map(time),
+                mailbox: row.mailbox.clone(),
+                subject: row.subject.to_owned(),
+                transaction_id: match row.other_transaction {
+                    true => format!("other-{id}"),
+                    false => self.transactions[id].clone(),
+                },
+                sent_once: row.sent_once,
+                history: row.history,
+            })
+            .collect();
+        assert_eq!(seen, should);
+        for row in &seen {
+            let ended = ["sent", "failed", "cancelled"].contains(&row.state.as_str());
+            assert_eq!(row.state == "sent", row.event_id.is_some(), "{row:?}");
+            assert_eq!(ended, row.finished_at.is_some(), "{row:?}");
+        }
+    }
+}
+
+/// A new queue, made once and then copied.
+fn empty_queue(runtime: &Runtime) -> &'static [u8] {
+    static EMPTY: OnceLock<Vec<u8>> = OnceLock::new();
+    EMPTY.get_or_init(|| {
+        let home = home();
+        let path = home.path().join("queue.db");
+        runtime.block_on(async { SqliteQueue::open(&path).await.unwrap().close().await });
+        std::fs::read(&path).unwrap()
+    })
+}
+
+/// In memory where there is such a place: some ten thousand synced writes are waited for otherwise.
+fn home() -> TempDir {
+    let memory = Path::new("/dev/shm");
+    if memory.is_dir() { TempDir::new_in(memory) } else { TempDir::new() }.unwrap()
+}
+
+fn start() -> DateTime<Utc> {
+    "2100-01-01T00:00:00Z".parse().unwrap()
+}
+
+fn at(ms: i64) -> DateTime<Utc> {
+    start() + TimeDelta::milliseconds(ms)
+}
+
+fn insert(verb: &str, mailbox: Option<&str>, key: Option<u8>, not_before: Option<i64>, id: i64) -> String {
+    let text = |value: Option<String>| value.map_or("NULL".to_owned(), |value| format!("'{value}'"));
+    let mailbox = text(mailbox.map(str::to_owned));
+    let key = text(key.map(|key| format!("order-{key}")));
+    let not_before = text(not_before.map(|ms| format_utc(at(ms))));
+    let due = format_utc(at(first_due(id)));
+    format!(
+        "{verb} INTO jobs (subject, start_time, end_time, mailbox, dedup_key, not_before, next_attempt_at)
+         VALUES ('first', '2026-12-01T09:00', '2026-12-01T10:00', {mailbox}, {key}, {not_before}, '{due}')"
+    )
+}
+
+fn settlement(ticket: Ticket, end: &End, expected: &Expected) -> Settlement {
+    let now = at(expected.rows.now);
+    let (verdict, spent, in_doubt, left, never_left) = match *end {
+        End::Sent => (Verdict::Sent(EventId(event_of(ticket))), true, false, true, false),
+        End::Again { wait, spent, in_doubt, left } => {
+            let due = due_again(expected.rows.now, wait, ticket);
+            (Verdict::Again(at(due)), spent, in_doubt, left, false)
+        }
+        End::Failed { spent, in_doubt, left, never_left } => (Verdict::Failed, spent, in_doubt, left, never_left),
+    };
+    Settlement {
+        id: JobId(ticket.id),
+        claim: ticket.claim,
+        verdict,
+        spent,
+        at: now,
+        in_doubt,
+        give_up_at: None,
+        kind: Some(ErrorKind::Unavailable),
+        answer: Answer::default(),
+        sent_at: left.then_some(now),
+        never_left,
+        attempt: Some(AttemptRecord { started_at: now, duration_ms: 1, outcome: "retry" }),
+        pause: None,
+    }
+}

@@ -1,0 +1,277 @@
+//! The queue as it should be: plain rows in memory, and the verbs of the agent on them.
+//!
+//! Times are milliseconds from the agent's first moment, whose clock shows whole seconds. No two rows get the same due
+//! time unless a verb must give it to them, so that whose turn it is has one answer.
+
+use std::collections::{BTreeMap, HashMap};
+
+use event_sender::job::JobState;
+
+/// `defaults.mailbox`.
+pub const TEAM: &str = "Team@contoso.com";
+/// How long a recovered row rests, counted from its claim.
+const IN_DOUBT_WAIT: i64 = 2000;
+
+/// A row of `jobs`.
+#[derive(Clone, Debug)]
+pub struct Row {
+    pub state: JobState,
+    pub claims: i64,
+    pub attempts: i64,
+    pub in_doubt: bool,
+    pub event_id: Option<String>,
+    pub due: i64,
+    pub claimed_at: Option<i64>,
+    pub finished_at: Option<i64>,
+    pub mailbox: Option<String>,
+    pub subject: &'static str,
+    pub key: Option<u8>,
+    pub not_before: Option<i64>,
+    /// A request may have left.
+    pub sent_once: bool,
+    /// The transaction id is not the one it was inserted with.
+    pub other_transaction: bool,
+    /// Rows in `attempts`.
+    pub history: i64,
+}
+
+impl Row {
+    /// Nobody may change what the request says.
+    pub fn fixed(&self) -> bool {
+        matches!(self.state, JobState::Claimed | JobState::Sent) || self.in_doubt || self.sent_once
+    }
+
+    pub fn ended(&self) -> bool {
+        matches!(self.state, JobState::Sent | JobState::Failed | JobState::Cancelled)
+    }
+
+    /// The line it waits in: its mailbox as written, without case. Rows without a mailbox have a line of their own,
+    /// which shares the slots of the default mailbox.
+    fn line(&self) -> String {
+        self.mailbox.as_deref().unwrap_or_default().to_lowercase()
+    }
+}
+
+/// A claim, as the agent that made it remembers it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ticket {
+    pub id: i64,
+    pub claim: i64,
+}
+
+/// What a claim may take.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    pub limit: usize,
+    pub per_lane: usize,
+    /// Slots of one mailbox that differ from the others'.
+    pub free: Option<(&'static str, usize)>,
+}
+
+impl Wish {
+    fn slots(&self, lane: &str) -> usize {
+        self.free.filter(|(mailbox, _)| mailbox.to_lowercase() == lane).map_or(self.per_lane, |(_, slots)| slots)
+    }
+}
+
+/// A job as claimed: lane, ticket, attempts, in doubt.
+pub type Taken = (String, Ticket, i64, bool);
+
+/// How a claim ends.
+#[derive(Clone, Debug)]
+pub enum End {
+    Sent,
+    Again { wait: i64, spent: bool, in_doubt: bool, left: bool },
+    Failed { spent: bool, in_doubt: bool, left: bool, never_left: bool },
+}
+
+/// All of it.
+#[derive(Clone, Debug, Default)]
+pub struct Rows {
+    pub now: i64,
+    /// The latest time there was.
+    latest: i64,
+    pub jobs: BTreeMap<i64, Row>,
+    pub last_id: i64,
+    /// Every claim ever made. Those that are over are remembered by agents that come too late.
+    pub tickets: Vec<Ticket>,
+}
+
+impl Rows {
+    /// The clock is corrected, or time passes. What a start does when the clock was set back further is another test's
+    /// matter.
+    pub fn clock(&mut self, by: i64) {
+        self.now = (self.now + by).max(self.latest - 5000);
+        self.latest = self.now.max(self.latest);
+    }
+
+    /// A time after `wait` that no other row has.
+    pub fn later(&self, wait: i64, id: i64) -> i64 {
+        (self.now + wait).div_euclid(1000) * 1000 + id
+    }
+
+    pub fn insert(&mut self, mailbox: Option<&str>, key: Option<u8>, wait: Option<i64>) -> bool {
+        // An id that was refused is not given again, save the very last.
+        if key.is_some() && self.jobs.values().any(|row| row.key == key) {
+            return false;
+        }
+        self.last_id += 1;
+        let not_before = wait.map(|wait| self.later(wait, self.last_id));
+        let row = Row {
+            state: JobState::Pending,
+            claims: 0,
+            attempts: 0,
+            in_doubt: false,
+            event_id: None,
+            due: not_before.unwrap_or(i64::MIN).max(first_due(self.last_id)),
+            claimed_at: None,
+            finished_at: None,
+            mailbox: mailbox.map(str::to_owned),
+            subject: "first",
+            key,
+            not_before,
+            sent_once: false,
+            other_transaction: false,
+            history: 0,
+        };
+        self.jobs.insert(self.last_id, row);
+        true
+    }
+
+    /// The lines that wait, each with the time its first row is due, the longest wait first.
+    fn heads(&self) -> Vec<(i64, String)> {
+        let mut heads: BTreeMap<String, i64> = BTreeMap::new();
+        for row in self.jobs.values().filter(|row| row.state == JobState::Pending) {
+            let head = heads.entry(row.line()).or_insert(row.due);
+            *head = row.due.min(*head);
+        }
+        let mut heads: Vec<_> = heads.into_iter().map(|(line, due)| (due, line)).collect();
+        heads.sort();
+        heads
+    }
+
+    /// Two lines have waited equally long, so that it is open whose turn it is.
+    pub fn undecided(&self) -> bool {
+        self.heads().windows(2).any(|pair| pair[0].0 == pair[1].0)
+    }
+
+    /// The jobs taken, and when the next line becomes due whose mailbox has slots at all.
+    pub fn claim(&mut self, wish: &Wish) -> (Vec<Taken>, Option<i64>) {
+        let now = self.now;
+        let lane_of = |line: &str| if line.is_empty() { TEAM.to_lowercase() } else { line.to_owned() };
+        let due = self.heads().into_iter().filter(|(due, line)| *due <= now && wish.slots(&lane_of(line)) > 0);
+        let lines: Vec<String> = due.take(wish.limit).map(|(_, line)| line).collect();
+        // A second line of the same mailbox gets what the first leaves.
+        let mut lanes: HashMap<String, usize> = HashMap::new();
+        let (firsts, seconds): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| {
+            let times = lanes.entry(lane_of(line)).or_default();
+            *times += 1;
+            *times == 1
+        });
+        let mut taken: Vec<(i64, Taken)> = Vec::new();
+        for line in firsts.into_iter().chain(seconds) {
+            let lane = lane_of(&line);
+            let used = taken.iter().filter(|(_, (of, ..))| *of == lane).count();
+            let slots = wish.slots(&lane).saturating_sub(used).min(wish.limit - taken.len());
+            let waits = |row: &Row| row.state == JobState::Pending && row.line() == line && row.due <= now;
+            let mut turn: Vec<_> = self.jobs.iter_mut().filter(|(_, row)| waits(row)).collect();
+            turn.sort_by_key(|(id, row)| (row.due, **id));
+            for (id, row) in turn.into_iter().take(slots) {
+                row.state = JobState::Claimed;
+                row.claims += 1;
+                row.claimed_at = Some(now);
+                if !row.in_doubt && !row.sent_once {
+                    row.mailbox.get_or_insert_with(|| TEAM.to_owned());
+                }
+                let ticket = Ticket { id: *id, claim: row.claims };
+                taken.push((row.due, (lane.clone(), ticket, row.attempts, row.in_doubt)));
+                self.tickets.push(ticket);
+            }
+        }
+        taken.sort_by_key(|(due, (_, ticket, ..))| (*due, ticket.id));
+        let waiting = self.heads().into_iter().filter(|(due, line)| *due > now && wish.slots(&lane_of(line)) > 0);
+        (taken.into_iter().map(|(_, taken)| taken).collect(), waiting.map(|(due, _)| due).min())
+    }
+
+    /// Whether the settlement takes hold.
+    pub fn settle(&mut self, ticket: Ticket, end: &End) -> bool {
+        let now = self.now;
+        let Some(row) = self.jobs.get_mut(&ticket.id) else { return false };
+        if row.state != JobState::Claimed || row.claims != ticket.claim {
+            return false;
+        }
+        row.history += 1;
+        match *end {
+            End::Sent => {
+                row.state = JobState::Sent;
+                row.event_id = Some(event_of(ticket));
+                row.finished_at = Some(now);
+                row.in_doubt = false;
+                row.attempts += 1;
+                row.sent_once = true;
+            }
+            End::Again { wait, spent, in_doubt, left } => {
+                row.state = JobState::Pending;
+                row.due = due_again(now, wait, ticket);
+                row.attempts += i64::from(spent);
+                row.in_doubt = in_doubt;
+                row.sent_once |= left;
+            }
+            End::Failed { spent, in_doubt, left, never_left } => {
+                row.state = JobState::Failed;
+                row.finished_at = Some(now);
+                row.attempts += i64::from(spent);
+                row.in_doubt = in_doubt;
+                row.sent_once = !never_left && (row.sent_once || left);
+            }
+        }
+        true
+    }
+
+    /// After a crash: what is claimed is claimed by nobody alive.
+    pub fn recover(&mut self) -> u64 {
+        let mut recovered = 0;
+        for row in self.jobs.values_mut().filter(|row| row.state == JobState::Claimed) {
+            let claimed_at = row.claimed_at.unwrap_or(self.now);
+            row.state = JobState::Pending;
+            row.in_doubt = true;
+            row.due = (claimed_at.min(self.now) + IN_DOUBT_WAIT).max(self.now);
+            row.sent_once = true;
+            recovered += 1;
+        }
+        recovered
+    }
+
+    pub fn purge(&mut self, before: i64, limit: usize) -> u64 {
+        let over = |row: &Row| row.finished_at.filter(|at| *at < before && !row.in_doubt);
+        let mut old: Vec<_> = self.jobs.iter().filter_map(|(id, row)| Some((over(row)?, *id))).collect();
+        old.sort_unstable();
+        old.truncate(limit);
+        for (_, id) in &old {
+            self.jobs.remove(id);
+        }
+        old.len() as u64
+    }
+
+    /// Two finished rows are equally old, so that it is open which of them a limited purge takes.
+    pub fn equally_old(&self) -> bool {
+        let mut ends: Vec<_> = self.jobs.values().filter_map(|row| row.finished_at).collect();
+        ends.sort_unstable();
+        ends.windows(2).any(|pair| pair[0] == pair[1])
+    }
+}
+
+/// When a row is due that names no time: long ago, in order of the inserts.
+pub fn first_due(id: i64) -> i64 {
+    id - 1_000_000_000
+}
+
+/// When a job is due that is to be tried again: at a time of this claim alone.
+pub fn due_again(now: i64, wait: i64, ticket: Ticket) -> i64 {
+    (now + wait).div_euclid(1000) * 1000 + ticket.id + 100 * (ticket.claim % 9 + 1)
+}
+
+/// The event a claim made.
+pub fn event_of(ticket: Ticket) -> String {
+    format!("AAMk-{}-{}", ticket.id, ticket.claim)
+}
