@@ -93,6 +93,16 @@ async fn a_sent_job_has_its_event_and_no_error() {
 }
 
 #[tokio::test]
+async fn two_claims_of_one_job_that_end_together_are_told_apart() {
+    let (bed, first) = claimed().await;
+    run(&mut bed.stranger().await, "UPDATE jobs SET state = 'pending'").await;
+    let second = bed.claim().await.remove(0);
+    let settled = bed.queue.settle(&[full(&first, sent()), full(&second, sent())]).await.unwrap();
+    assert_eq!(settled, [Settled::Stale, Settled::Recorded]);
+    assert_eq!(bed.attempts(1).await.len(), 1, "a stale writer leaves no trace");
+}
+
+#[tokio::test]
 async fn a_job_to_be_tried_again_is_pending_and_says_why() {
     let (bed, job) = claimed().await;
     let before = bed.row(1).await;

@@ -21,7 +21,7 @@ const SENT: &str = "UPDATE jobs SET state = 'sent', event_id = s.value ->> 2, fi
         http_status = s.value ->> 6, error_code = NULL, error_message = NULL, request_id = s.value ->> 7
     FROM json_each(?1) AS s
     WHERE jobs.id = s.value ->> 0 AND claims = s.value ->> 1 AND state = 'claimed'
-    RETURNING jobs.id";
+    RETURNING jobs.id, jobs.claims";
 
 const SENT_ATTEMPTS: &str = "INSERT INTO attempts
         (job_id, claim, started_at, duration_ms, outcome, http_status, request_id, client_request_id)
@@ -63,7 +63,7 @@ pub(super) async fn settle(connection: &mut SqliteConnection, batch: &[Settlemen
     let mut settled = Vec::with_capacity(batch.len());
     for settlement in batch {
         settled.push(match &together {
-            Some(recorded) if is_plain(settlement) && recorded.contains(&settlement.id.0) => Settled::Recorded,
+            Some(recorded) if is_plain(settlement) && recorded.contains(&claim_of(settlement)) => Settled::Recorded,
             Some(_) if is_plain(settlement) => Settled::Stale,
             _ => one(&mut tx, settlement).await?,
         });
@@ -77,19 +77,23 @@ fn is_plain(settlement: &Settlement) -> bool {
     matches!(settlement.verdict, Verdict::Sent(_)) && settlement.attempt.is_some() && settlement.pause.is_none()
 }
 
-/// Tells the ids of those whose claim was not over.
-async fn sent_together(tx: &mut SqliteConnection, alike: &[&Settlement]) -> sqlx::Result<HashSet<i64>> {
+/// Tells the claims that were not over. A batch may hold the ends of two claims of one job.
+async fn sent_together(tx: &mut SqliteConnection, alike: &[&Settlement]) -> sqlx::Result<HashSet<(i64, i64)>> {
     if alike.is_empty() {
         return Ok(HashSet::new());
     }
     let values =
         |of: &[&Settlement]| of.iter().map(|settlement| sent_values(settlement)).collect::<Value>().to_string();
-    let rows = sqlx::query_scalar(SENT).bind(values(alike)).fetch_all(&mut *tx).await?;
-    let recorded: HashSet<i64> = rows.into_iter().collect();
+    let rows = sqlx::query_as(SENT).bind(values(alike)).fetch_all(&mut *tx).await?;
+    let recorded: HashSet<(i64, i64)> = rows.into_iter().collect();
     // A stale writer leaves no trace.
-    let of_recorded: Vec<&Settlement> = alike.iter().filter(|end| recorded.contains(&end.id.0)).copied().collect();
+    let of_recorded: Vec<&Settlement> = alike.iter().filter(|end| recorded.contains(&claim_of(end))).copied().collect();
     sqlx::query(SENT_ATTEMPTS).bind(values(&of_recorded)).execute(tx).await?;
     Ok(recorded)
+}
+
+fn claim_of(settlement: &Settlement) -> (i64, i64) {
+    (settlement.id.0, settlement.claim)
 }
 
 fn sent_values(settlement: &Settlement) -> Value {
