@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::backoff::doubled;
-use crate::job::{ErrorKind, EventId, Job, Outcome};
+use crate::job::{ErrorKind, EventId, InvalidJob, Job, Outcome};
 
 /// The longest time anything is put off, whatever a server says. Keeps sums inside the calendar.
 const FAR_OFF: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -102,9 +102,7 @@ impl RetryPolicy {
                 give_up_at: job.give_up_at,
                 rest: None,
             },
-            // What cannot be sent now could not be sent before. Only an attempt that counted says otherwise: then the
-            // rules have changed since.
-            Outcome::Invalid(_) => fail(job, ErrorKind::InvalidJob, job.in_doubt && job.attempts > 0),
+            Outcome::Invalid(invalid) => fail(job, ErrorKind::InvalidJob, job.in_doubt && may_have_left(job, invalid)),
             Outcome::Refused(kind) => fail(job, *kind, job.in_doubt),
             Outcome::RefusedInDoubt => fail(job, ErrorKind::Rejected, true),
             Outcome::NotFound => fail(job, ErrorKind::Exhausted, true),
@@ -209,6 +207,12 @@ impl Later {
     fn given_back(kind: ErrorKind, rest: Duration, narrow: Narrow) -> Self {
         Self { kind, spends: false, doubtful: false, wait: rest, horizon: None, rest: Some((rest, narrow)) }
     }
+}
+
+/// What cannot be sent now could not be sent before, and a crash while the row was claimed is no doubt. An attempt that
+/// counted says otherwise, and so may the mailbox: whether a row needs one depends on the way of signing in.
+fn may_have_left(job: &Job, invalid: &InvalidJob) -> bool {
+    job.attempts > 0 || invalid.column == "mailbox"
 }
 
 fn fail(job: &Job, kind: ErrorKind, in_doubt: bool) -> Decision {

@@ -229,9 +229,13 @@ fn the_last_attempt_at_a_resting_mailbox_is_followed_by_a_look_and_that_by_the_e
 
 #[test]
 fn a_row_that_can_become_no_event_never_did_unless_an_attempt_says_otherwise() {
-    let invalid = Outcome::Invalid(InvalidJob::new("subject", "is a BLOB"));
-    let doubtful = |attempts| Job { in_doubt: true, ..job(attempts) };
-    assert_eq!([0, 1].map(|attempts| decide(&doubtful(attempts), &invalid).in_doubt), [false, true]);
+    let in_doubt = |column, attempts| {
+        let invalid = Outcome::Invalid(InvalidJob::new(column, "is wrong"));
+        decide(&Job { in_doubt: true, ..job(attempts) }, &invalid).in_doubt
+    };
+    assert_eq!((in_doubt("subject", 0), in_doubt("subject", 1)), (false, true));
+    // Without a mailbox the signed-in user's own was meant, until the settings said otherwise.
+    assert!(in_doubt("mailbox", 0));
 }
 
 proptest! {

@@ -145,23 +145,40 @@ pub(super) async fn claim(
     let now = format_utc(request.now);
     let default = request.defaults.mailbox.as_deref();
     frontier.look(connection, default).await?;
-    let mut wanted = wanted(frontier, request, &now);
-    if wanted.is_empty() && frontier.look_again(connection, default).await? {
-        wanted = self::wanted(frontier, request, &now);
+    let mut jobs = take_due(connection, frontier, request, &now).await?;
+    // Perhaps what was seen is no longer there, and something else is.
+    if jobs.is_empty() && frontier.look_again(connection, default).await? {
+        jobs = take_due(connection, frontier, request, &now).await?;
     }
-    let mut jobs = Vec::new();
-    if !wanted.is_empty() {
-        let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-        let rows = take(&mut tx, &wanted, request, &now).await?;
-        tx.commit().await?;
-        jobs = rows.iter().map(|row| job(row, default)).collect::<sqlx::Result<_>>()?;
-        // RETURNING gives no order of its own. Within a lane it is that of due time and id.
-        jobs.sort_by(|(a, _, left), (b, _, right)| (a, left.id).cmp(&(b, right.id)));
-        frontier.look_at(connection, default, wanted.into_iter().map(|wanted| wanted.head)).await?;
-    }
+    // RETURNING gives no order of its own. Within a lane it is that of due time and id.
+    jobs.sort_by(|(a, _, left), (b, _, right)| (a, left.id).cmp(&(b, right.id)));
     let jobs = jobs.into_iter().map(|(_, lane, job)| (lane, job)).collect();
     let waiting = frontier.heads().filter(|head| head.due > now && free(request, &head.lane) > 0);
     Ok(Claimed { jobs, next_due: waiting.filter_map(|head| parse_utc(&head.due)).min() })
+}
+
+/// Takes what is due as far as the frontier knows, and puts the frontier right.
+async fn take_due(
+    connection: &mut SqliteConnection,
+    frontier: &mut Frontier,
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<Vec<(String, LaneKey, Job)>> {
+    let wanted = wanted(frontier, request, now);
+    if wanted.is_empty() {
+        return Ok(Vec::new());
+    }
+    let default = request.defaults.mailbox.as_deref();
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let rows = take(&mut tx, &wanted, request, now).await?;
+    let jobs = rows.iter().map(|row| job(row, default)).collect::<sqlx::Result<_>>()?;
+    tx.commit().await?;
+    // From here on the jobs are the agent's: no error may lose them.
+    let heads = wanted.into_iter().map(|wanted| wanted.head);
+    if frontier.look_at(connection, default, heads).await.is_err() {
+        frontier.forget();
+    }
+    Ok(jobs)
 }
 
 /// The lanes with something due and slots for it, the one waiting longest first, as many as there may be jobs.
