@@ -7,7 +7,7 @@ use chrono::Utc;
 
 use super::output::{self, Tone, paint, short};
 use super::{Failure, wiring};
-use crate::config::{AuthMode, Environment, LocalSettings, Settings};
+use crate::config::{AuthMode, EXPOSED_CURE, Environment, LocalSettings, Settings};
 use crate::exit::Exit;
 use crate::graph::Now;
 use crate::job::{ErrorKind, Outcome};
@@ -86,6 +86,9 @@ impl Findings {
     fn settings(&mut self, settings: &Settings) -> std::io::Result<()> {
         let from = settings.file.as_ref().map_or_else(|| "the environment".into(), |file| file.display().to_string());
         self.say(Grade::Pass, "settings", &format!("read from {from}"))?;
+        for file in &settings.exposed {
+            self.say(Grade::Warn, "settings", &format!("{}: {EXPOSED_CURE}", file.display()))?;
+        }
         if let AuthMode::Password { .. } = settings.auth.mode {
             self.say(
                 Grade::Warn,

@@ -11,7 +11,7 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::{Failure, start, wiring};
-use crate::config::{AuthMode, LogFormat, LogSettings, Settings};
+use crate::config::{AuthMode, EXPOSED_CURE, LogFormat, LogSettings, Settings};
 use crate::exit::Exit;
 use crate::queue::{ChangeNotice, Queue, SqliteQueue, watch};
 use crate::shutdown;
@@ -34,6 +34,7 @@ pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Fa
     let bar = options.until_empty.then(progress_bar);
     // Dropped at the end, when the last line is out.
     let _lines = start_log(settings.log, bar.clone());
+    settings.exposed.iter().for_each(|file| warn_of_exposed(file));
     let stop = shutdown::on_signals()?;
     let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
     let worker = wiring::worker(&settings, options.until_empty, heartbeat);
@@ -107,6 +108,10 @@ fn start_log(settings: LogSettings, bar: Option<ProgressBar>) -> Option<WorkerGu
     };
     telemetry::start(form, settings.level, writer);
     guard
+}
+
+fn warn_of_exposed(file: &std::path::Path) {
+    tracing::warn!(file = %file.display(), hint = EXPOSED_CURE, "secret is readable for everybody");
 }
 
 struct BesideBar(ProgressBar);

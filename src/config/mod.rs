@@ -19,6 +19,10 @@ use source::Source;
 /// The annotated `agent.toml`, as installed.
 pub const TEMPLATE: &str = include_str!("../../agent.toml");
 
+/// What to do about a file of [`Settings::exposed`].
+pub const EXPOSED_CURE: &str =
+    "everybody on this machine can read the secret in it: take their right with 'chmod o= FILE', and change the secret";
+
 /// How the agent signs in.
 #[derive(Clone, Debug)]
 pub enum AuthMode {
@@ -146,6 +150,8 @@ pub struct Settings {
     pub log: LogSettings,
     /// The file they were read from, if there was one.
     pub file: Option<PathBuf>,
+    /// The files with a secret in them that everybody on this machine may read.
+    pub exposed: Vec<PathBuf>,
 }
 
 /// The part of the settings that commands need which never sign in.

@@ -24,7 +24,8 @@ pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option
     let graph = graph(source);
     let auth = auth(source, environment, &graph.endpoint);
     let (defaults, queue, delivery, log) = (defaults(source), queue(source), delivery(source), log(source));
-    Some(Settings { auth: auth?, graph, defaults, queue, delivery, log, file: source.file().map(Into::into) })
+    let (file, exposed) = (source.file().map(Into::into), source.exposed().to_vec());
+    Some(Settings { auth: auth?, graph, defaults, queue, delivery, log, file, exposed })
 }
 
 /// What commands need that never sign in.

@@ -18,7 +18,10 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
     let file_key = format!("{key}_file");
     if let Some(path) = source.text(&file_key) {
         return match read(Path::new(&path)) {
-            Ok(secret) => Some(secret),
+            Ok(secret) => {
+                source.note_if_exposed(Path::new(&path));
+                Some(secret)
+            }
             Err(what) => {
                 source.problem(&file_key, format!("names {path}, which {what}"));
                 None

@@ -2,6 +2,7 @@
 //! does not fit becomes a problem instead of an end.
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -11,6 +12,10 @@ use super::keys::{KEYS, is_known, nearest};
 use super::{ConfigError, Environment, Problem};
 
 const PREFIX: &str = "EVENT_SENDER__";
+/// The keys whose values are secrets.
+const SECRETS: [&str; 2] = ["auth.client_secret", "auth.password"];
+/// Readable by everybody on this machine.
+const OTHERS_READ: u32 = 0o004;
 /// No duration of the settings makes sense beyond a year, and sums of times must stay inside the calendar.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
@@ -20,6 +25,7 @@ pub(super) struct Source {
     values: Config,
     from_environment: BTreeSet<String>,
     problems: Vec<Problem>,
+    exposed: Vec<PathBuf>,
 }
 
 impl Source {
@@ -41,8 +47,18 @@ impl Source {
         let in_file = builder
             .build_cloned()
             .map_err(|error| fault(format!("is not valid TOML: {}", place(&error.to_string()))))?;
-        let mut source = Self { file, values: in_file, from_environment: BTreeSet::new(), problems: Vec::new() };
+        let mut source = Self {
+            file,
+            values: in_file,
+            from_environment: BTreeSet::new(),
+            problems: Vec::new(),
+            exposed: Vec::new(),
+        };
         source.refuse_unknown_keys();
+        // Before the environment comes over it: a secret that is overridden stands in the file all the same.
+        if let Some(file) = source.file.clone().filter(|_| source.holds_a_secret()) {
+            source.note_if_exposed(&file);
+        }
         source.lay_over(environment);
         Ok(source)
     }
@@ -58,6 +74,20 @@ impl Source {
     /// The file that was read.
     pub(super) fn file(&self) -> Option<&Path> {
         self.file.as_deref()
+    }
+
+    /// The files with a secret in them that everybody on this machine may read.
+    pub(super) fn exposed(&self) -> &[PathBuf] {
+        &self.exposed
+    }
+
+    /// Remembers a file that holds a secret, if others may read it. Only its own mode counts: that the directory keeps
+    /// others out is nothing a copy or a backup of the file takes along.
+    pub(super) fn note_if_exposed(&mut self, file: &Path) {
+        let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
+        if mode & OTHERS_READ != 0 {
+            self.exposed.push(file.to_owned());
+        }
     }
 
     /// Notes a problem.
@@ -163,6 +193,11 @@ impl Source {
                 fallback
             }
         }
+    }
+
+    fn holds_a_secret(&self) -> bool {
+        let filled = |value: Value| !matches!(value.kind, ValueKind::String(text) if text.trim().is_empty());
+        SECRETS.iter().any(|key| self.value(key).is_some_and(filled))
     }
 
     fn value(&self, key: &str) -> Option<Value> {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -226,6 +227,8 @@ impl Bed {
             writeln!(text, "{name} = {value}").unwrap();
         }
         std::fs::write(self.config_path(), text).unwrap();
+        // The secret stands in it; an operator would close it too.
+        chmod(&self.config_path(), 0o640);
     }
 
     fn start(&self, arguments: &[&str], stdin: Option<&str>) -> Process {
@@ -421,6 +424,10 @@ impl Drop for Bed {
             eprintln!("--- output of the program ---\n{}", self.all_output());
         }
     }
+}
+
+pub fn chmod(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
 /// A foreign program's connection, with the defaults of its library.

@@ -17,6 +17,7 @@ mod enqueue;
 mod faults;
 mod lost_queue;
 mod network;
+mod permissions;
 mod poison;
 mod power_cut;
 mod secrecy;
