@@ -223,21 +223,61 @@ fn instances_are_accepted_as_admins_copy_them() {
 
 #[test]
 fn addresses_must_be_encrypted_unless_they_stay_on_this_machine() {
-    for fine in
-        ["http://127.0.0.1:8025", "http://localhost:8025", "http://[::1]:8025", "https://login.microsoftonline.us"]
-    {
-        assert!(instance(fine).is_ok(), "{fine}");
+    let endpoint = |text: &str| {
+        Bed::new().load(&with(&format!("[graph]\nendpoint = {text:?}\n"))).map(|settings| settings.graph.endpoint)
+    };
+    let instance =
+        |text: &str| Bed::new().load(&with(&format!("instance = {text:?}\n"))).map(|settings| settings.auth.instance);
+    // Kept as it was understood: what is judged is what is dialled.
+    for (written, understood) in [
+        ("http://127.0.0.1:8025", "http://127.0.0.1:8025"),
+        ("http://localhost:8025", "http://localhost:8025"),
+        ("HTTP://LocalHost:8025/", "http://localhost:8025"),
+        ("http:\\\\127.1:8025", "http://127.0.0.1:8025"),
+        ("http://0x7f000001", "http://127.0.0.1"),
+        ("http://①②⑦.⓪.⓪.①", "http://127.0.0.1"),
+        ("http://local\thost", "http://localhost"),
+        ("http://[::1]:8025", "http://[::1]:8025"),
+        ("https://login.microsoftonline.us", "https://login.microsoftonline.us"),
+        ("HTTPS://Login.MicrosoftOnline.US:443/", "https://login.microsoftonline.us"),
+    ] {
+        assert_eq!(instance(written).unwrap(), understood);
+        assert_eq!(endpoint(written).unwrap(), understood);
     }
     for bad in [
-        "http://127.0.0.1.example.com",
+        "http://graph.microsoft.com",
+        "HTTP://graph.microsoft.com",
+        "http://127.0.0.1.evil.test",
+        "http://localhost.evil.test",
+        "http://localhost.",
+        "http://localhost@evil.test",
+        "http://localhost:80@evil.test",
+        "http://127.0.0.1%2eevil.test",
+        "http://evil.test\\@localhost",
+        "http://evil.test#@localhost",
+        "http://evil.test?@localhost",
+        "http://[::ffff:10.0.0.1]",
+        "http://[::ffff:127.0.0.1]",
+        "http://[::]",
+        "http://0.0.0.0",
         "http://10.0.0.1",
-        "ftp://x",
+        "http://128.0.0.1",
+        "http://",
+        "http:///",
+        "ftp://127.0.0.1",
+        "file:///etc/passwd",
+        "data:,x",
+        "//localhost",
         "login.microsoftonline.com",
         "https://u:p@host",
+        "https://u@host",
         "https://h/?q",
+        "https://h/#f",
+        "https://",
     ] {
-        assert!(instance(bad).is_err(), "{bad}");
+        assert!(instance(bad).is_err() && endpoint(bad).is_err(), "{bad}");
     }
+    assert!(instance("https://host/elsewhere").is_err() && endpoint("https://gateway.test/graph").is_ok());
 }
 
 #[test]

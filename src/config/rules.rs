@@ -120,13 +120,12 @@ fn instance(source: &mut Source, tenant: &str) -> String {
     if ends_in_tenant && let Some((front, _)) = base.rsplit_once('/') {
         base = front.to_owned();
     }
-    check_url(source, key, &base, false);
-    base
+    address(source, key, &base, false)
 }
 
 fn graph(source: &mut Source) -> GraphSettings {
-    let endpoint = source.text_or_default("graph.endpoint").trim().trim_end_matches('/').to_owned();
-    check_url(source, "graph.endpoint", &endpoint, true);
+    let endpoint = source.text_or_default("graph.endpoint");
+    let endpoint = address(source, "graph.endpoint", endpoint.trim().trim_end_matches('/'), true);
     let api_version = source.text_or_default("graph.api_version").trim().to_owned();
     let plain = api_version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
     if !plain || matches!(api_version.as_str(), "." | "..") {
@@ -163,21 +162,26 @@ fn extra_ca(source: &mut Source) -> Option<Vec<u8>> {
     }
 }
 
-/// An address secrets and events are sent to: https, or http to this machine only.
-fn check_url(source: &mut Source, key: &str, text: &str, path_allowed: bool) {
-    let Ok(url) = Url::parse(text) else {
-        return source
-            .problem(key, format!("is \"{text}\"; it must be an address like \"https://graph.microsoft.com\""));
+/// An address secrets and events are sent to: https, or http to this machine only. As the parser understood it, no slash
+/// at the end: what is judged here and what is dialled later must be the same, however it was written ("HTTP://127.1").
+fn address(source: &mut Source, key: &str, text: &str, path_allowed: bool) -> String {
+    let url = match Url::parse(text) {
+        Ok(url) if url.host().is_some() && matches!(url.scheme(), "http" | "https") => url,
+        _ => {
+            let what = format!(
+                "is \"{text}\"; it must begin with https:// and name a host, like \"https://graph.microsoft.com\""
+            );
+            source.problem(key, what);
+            return text.to_owned();
+        }
     };
     let loopback = match url.host() {
-        Some(url::Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(url::Host::Domain(name)) => name == "localhost",
         Some(url::Host::Ipv4(address)) => address.is_loopback(),
         Some(url::Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     };
-    if url.host().is_none() || !matches!(url.scheme(), "http" | "https") {
-        source.problem(key, format!("is \"{text}\"; it must begin with https:// and name a host"));
-    } else if url.scheme() == "http" && !loopback {
+    if url.scheme() == "http" && !loopback {
         source.problem(key, "is not encrypted; use https:// (http:// is only for this machine itself)");
     } else if !url.username().is_empty() || url.password().is_some() {
         source.problem(key, "contains a user name or password; remove it");
@@ -189,6 +193,7 @@ fn check_url(source: &mut Source, key: &str, text: &str, path_allowed: bool) {
             format!("ends in {}, which is not the tenant of auth.tenant_id; give the address alone, or both the same tenant", url.path()),
         );
     }
+    url.as_str().trim_end_matches('/').to_owned()
 }
 
 fn defaults(source: &mut Source) -> DefaultSettings {

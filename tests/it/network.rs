@@ -54,9 +54,20 @@ async fn an_unreachable_graph_pauses_sending_until_it_is_back() {
     assert_eq!(bed.events().len(), ids.len());
 }
 
+/// However the address is written: a proxy would be told the secret and the token in the clear.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_proxy_has_no_business_on_this_machine() {
+    for scheme in ["http://", "HTTP://", "http:", "http:/", "hTtP:\\\\"] {
+        no_proxy_for(scheme).await;
+    }
+}
+
+async fn no_proxy_for(scheme: &str) {
     let mut bed = Bed::with_sandbox(at("127.0.0.5:0")).await;
+    let address = bed.sandbox().address();
+    bed.set("auth.instance", &format!("{scheme}{address}"));
+    bed.set("graph.endpoint", &format!("{scheme}{address}"));
+    bed.set("auth.resource", &bed.sandbox().url());
     for name in ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "ALL_PROXY"] {
         bed.env(name, "http://127.0.0.6:9");
     }
