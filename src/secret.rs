@@ -32,5 +32,13 @@ mod tests {
     fn debug_does_not_show_it() {
         let secret = Secret::new("hunter2".into());
         assert_eq!(format!("{secret:?} {:?}", Some(&secret)), "[redacted] Some([redacted])");
+        assert_eq!(format!("{secret:#?} {secret:10?}"), "[redacted] [redacted]");
+    }
+
+    /// What it held cannot be looked at afterwards without reading freed memory; that its type overwrites it can be said.
+    #[test]
+    fn what_it_holds_is_overwritten_when_dropped() {
+        fn overwritten(_: &impl zeroize::ZeroizeOnDrop) {}
+        overwritten(&Secret::new("hunter2".into()).0);
     }
 }

@@ -68,3 +68,29 @@ impl SignIn {
         format!("{}/.default", self.resource)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debug_shows_neither_secret_nor_password() {
+        let secret = || Secret::new("s3cret-Zebra".into());
+        let password = |client_secret| Credentials::Password {
+            username: "agent@contoso.com".into(),
+            password: secret(),
+            client_secret,
+        };
+        for credentials in [Credentials::ClientSecret(secret()), password(None), password(Some(secret()))] {
+            let sign_in = SignIn {
+                instance: "https://login.microsoftonline.com".into(),
+                tenant: "t".into(),
+                client_id: "c".into(),
+                resource: "r".into(),
+                credentials,
+            };
+            let shown = format!("{sign_in:?} {sign_in:#?}");
+            assert!(!shown.contains("Zebra") && shown.contains("[redacted]"), "{shown}");
+        }
+    }
+}

@@ -97,4 +97,34 @@ mod tests {
             assert_eq!(decoded, nasty);
         }
     }
+
+    fn parts(url: &str) -> Vec<String> {
+        let url = reqwest::Url::parse(url).unwrap();
+        assert_eq!((url.scheme(), url.host_str(), url.port()), ("https", Some("graph.microsoft.com"), None));
+        assert!(url.query().is_none() && url.fragment().is_none() && url.username().is_empty(), "{url}");
+        let segments = url.path_segments().unwrap();
+        segments.map(|one| percent_encoding::percent_decode_str(one).decode_utf8().unwrap().into_owned()).collect()
+    }
+
+    proptest::proptest! {
+        /// Two of them side by side keep to their places, whatever they contain.
+        #[test]
+        fn mailbox_calendar_and_event_are_one_segment_each(mailbox in name(), calendar in name(), event in name()) {
+            let base = GraphBase::new("https://graph.microsoft.com", "v1.0");
+            let draft = EventDraft { mailbox: Some(mailbox.clone()), calendar_id: Some(calendar.clone()), ..draft(None, None) };
+            let events = base.events(&draft);
+            assert!(events.bytes().all(|byte| byte.is_ascii_graphic()), "nothing a header could break on: {events}");
+            assert_eq!(parts(&events), ["v1.0", "users", &mailbox, "calendars", &calendar, "events"]);
+            assert_eq!(parts(&base.event(&draft, &event)), ["v1.0", "users", &mailbox, "events", &event]);
+            assert_eq!(parts(&base.calendar(Some(&mailbox))), ["v1.0", "users", &mailbox, "calendar"]);
+        }
+    }
+
+    /// Any text, mostly of what means something in an address. The draft refuses the two that mean a place.
+    fn name() -> impl proptest::strategy::Strategy<Value = String> {
+        use proptest::prelude::*;
+        let anything = proptest::collection::vec(any::<char>(), 1..40).prop_map(String::from_iter);
+        prop_oneof![anything, "[./\\\\?#%&;:@ \r\n\t\0='+$a2fFüé]{1,20}"]
+            .prop_filter("no place", |name| !matches!(name.as_str(), "." | ".."))
+    }
 }

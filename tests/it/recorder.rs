@@ -47,6 +47,12 @@ impl Recorder {
             .map(|(_, body)| body)
             .collect()
     }
+
+    /// The heads of all complete requests, connection by connection.
+    pub fn heads(&self) -> Vec<String> {
+        let heard = self.heard.lock().unwrap();
+        heard.iter().flat_map(|bytes| requests(bytes)).map(|(head, _)| head).collect()
+    }
 }
 
 impl Drop for Recorder {
