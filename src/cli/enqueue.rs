@@ -1,10 +1,12 @@
 //! `enqueue`: one job from flags, or many from files. Everything is judged before anything is inserted, and a file goes
 //! in whole or not at all.
 
+use std::cell::Cell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use clap::ValueEnum;
 use serde_json::{Value, json};
@@ -20,6 +22,8 @@ use crate::queue::{InsertError, NewJob, SqliteQueue};
 const SHOWN: usize = 20;
 /// Longest line of a file: a request is at most 4 MB, and JSON may escape every byte of it.
 const LONGEST_LINE: u64 = 32 * 1024 * 1024;
+/// Longest row of a CSV file, which escapes nothing but quotes.
+const LONGEST_ROW: u64 = 16 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 #[command(group = clap::ArgGroup::new("source").required(true).args(["files", "start"]))]
@@ -246,6 +250,8 @@ fn ndjson(name: &str, reader: impl Read, into: &mut Vec<Candidate>) -> Result<()
 
 fn csv(name: &str, reader: impl Read, into: &mut Vec<Candidate>) -> Result<(), Failure> {
     let fault = |error: csv::Error| Failure::failed(format!("{name}: {error}"));
+    let left = Rc::new(Cell::new(LONGEST_ROW));
+    let reader = Bounded { reader, left: left.clone() };
     let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::Headers).from_reader(reader);
     let header = reader.headers().map_err(fault)?.clone();
     if let Some(unknown) =
@@ -255,9 +261,26 @@ fn csv(name: &str, reader: impl Read, into: &mut Vec<Candidate>) -> Result<(), F
     }
     for record in reader.records() {
         let record = record.map_err(fault)?;
+        left.set(LONGEST_ROW);
         let line = record.position().map_or(0, csv::Position::line);
         let fields = header.iter().map(|column| column.trim_start_matches('\u{feff}')).zip(record.iter());
         into.push(Candidate { from: format!("{name}, line {line}"), job: columns::from_fields(fields) });
     }
     Ok(())
+}
+
+/// Reads on until the allowance is used up. A CSV reader takes as much memory as one row has bytes, and a quote that
+/// is never closed makes the rest of the file one row; so each row read renews the allowance.
+struct Bounded<R> {
+    reader: R,
+    left: Rc<Cell<u64>>,
+}
+
+impl<R: Read> Read for Bounded<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.reader.read(buffer)?;
+        let left = self.left.get().checked_sub(read as u64);
+        self.left.set(left.ok_or_else(|| std::io::Error::other("a row is longer than 16 MB; one row is one job"))?);
+        Ok(read)
+    }
 }

@@ -17,6 +17,7 @@ mod enqueue;
 mod fault_matrix;
 mod faults;
 mod lost_queue;
+mod memory;
 mod network;
 mod permissions;
 mod poison;
