@@ -23,6 +23,7 @@ mod permissions;
 mod poison;
 mod power_cut;
 mod redirects;
+mod row_fuzz;
 mod secrecy;
 mod segments;
 mod sending;
