@@ -1,6 +1,9 @@
 //! Settings good and bad, from files and environments made here.
 #![allow(clippy::unwrap_used)]
 
+#[path = "config_fuzz_tests.rs"]
+mod fuzz_tests;
+
 use std::collections::{BTreeSet, HashMap};
 use std::os::unix::fs::PermissionsExt;
 
@@ -371,17 +374,4 @@ fn commands_that_do_not_sign_in_need_no_sign_in_settings() {
     assert!(!settings.own_mailbox);
     let file = bed.file("agent.toml", "[queue]\npth = \"x\"\n");
     assert!(LocalSettings::load(Some(file), &Environment::default()).is_err());
-}
-
-proptest::proptest! {
-    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(16))]
-    #[test]
-    fn no_file_makes_a_panic(text in "\\PC{0,200}", value in "\\PC{0,20}") {
-        let bed = Bed::new();
-        let _ = bed.load(&text);
-        for (key, _) in KEYS {
-            let (section, name) = key.split_once('.').unwrap();
-            let _ = bed.load(&format!("[{section}]\n{name} = {value:?}\n"));
-        }
-    }
 }

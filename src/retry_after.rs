@@ -46,4 +46,21 @@ mod tests {
         let wait = parse("Tue, 01 Dec 2026 09:00:30 GMT", Some("Tue, 01 Dec 2026 09:00:00 GMT"), wrong_by_an_hour);
         assert_eq!(wait, Some(Duration::from_secs(30)));
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_makes_a_panic_and_no_date_a_wait_before_it(
+            value in "\\PC{0,40}|[0-9eE.+-]{1,30}|[A-Z][a-z]{2}, [0-9]{2} [A-Z][a-z]{2} [0-9]{4} [0-9:]{8} GMT",
+            date in "\\PC{0,20}|Tue, 01 Dec 2026 [01][0-9]:00:00 GMT",
+            since_1970 in 0u64..(1 << 40),
+        ) {
+            let now = SystemTime::UNIX_EPOCH + Duration::from_secs(since_1970);
+            let _ = parse(&value, Some(&date), now);
+            let _ = parse(&date, Some(&value), now);
+            let seconds = parse(&value, None, now);
+            if let Ok(number) = value.trim().parse::<f64>() {
+                assert_eq!(seconds.is_some(), (0.0..1.8e19).contains(&number), "{value}");
+            }
+        }
+    }
 }

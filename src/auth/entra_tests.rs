@@ -1,6 +1,8 @@
 //! Answers of the token endpoint, as documented and as seen.
 #![allow(clippy::unwrap_used)]
 
+use proptest::prelude::*;
+
 use super::*;
 
 fn refused(number: u32) -> TokenRefusal {
@@ -75,11 +77,70 @@ fn throttling_and_server_faults_are_transient_whatever_the_body_says() {
     assert_eq!(refusal(500, br#"{"error":"server_error"}"#, None).code, "server_error");
 }
 
-proptest::proptest! {
+/// JSON of any shape under the names an answer has.
+fn fields() -> impl Strategy<Value = String> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<u64>().prop_map(Value::from),
+        "\\PC{0,20}".prop_map(Value::from),
+        "[ -~]{1,20}".prop_map(Value::from),
+        "(AADSTS)?[0-9]{0,12}(AADSTS)?[0-9]{0,3}: é".prop_map(Value::from),
+    ];
+    let value = leaf.prop_recursive(3, 12, 4, |inner| prop::collection::vec(inner, 0..4).prop_map(Value::from));
+    let names =
+        ["access_token", "expires_in", "refresh_in", "error", "error_description", "error_codes", "suberror", "claims"];
+    let fields = prop::collection::vec((prop::sample::select(names.to_vec()), value), 0..8);
+    fields.prop_map(|fields| {
+        // Names may come twice, as a map of ours could not write them.
+        let written: Vec<String> = fields.iter().map(|(name, value)| format!("{name:?}:{value}")).collect();
+        format!("{{{}}}", written.join(","))
+    })
+}
+
+proptest! {
     #[test]
-    fn no_answer_makes_a_panic(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..200), text in "\\PC{0,80}") {
+    fn no_answer_makes_a_panic(body in prop::collection::vec(any::<u8>(), 0..200), text in "\\PC{0,80}") {
         let _ = token(&body);
         let _ = refusal(400, &body, None);
         let _ = refusal(400, format!(r#"{{"error_description":"{text}AADSTS{text}"}}"#).as_bytes(), None);
+    }
+
+    #[test]
+    fn a_token_can_stand_in_a_header_and_its_lifetimes_on_a_clock(body in fields()) {
+        if let Some(fresh) = token(body.as_bytes()) {
+            let token = fresh.access_token.expose();
+            assert!(reqwest::header::HeaderValue::from_str(&format!("Bearer {token}")).is_ok() && !token.is_empty());
+            let longest = Duration::from_secs(86_400);
+            assert!(fresh.expires_in <= longest && fresh.refresh_in.unwrap_or_default() <= longest);
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_only_words_of_ours(body in fields(), status in 300u16..600) {
+        let refusal = refusal(status, body.as_bytes(), None);
+        assert!(refusal.code.len() <= 60 && refusal.code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
+        let ours = |number: Option<u32>| advice(number).sentence == refusal.sentence;
+        let number = refusal.code.strip_prefix("AADSTS").and_then(|number| number.parse().ok());
+        assert!(
+            ours(number) || ours(None) || refusal.sentence.starts_with("Entra ID is busy") || refusal.sentence.starts_with("The sign-in service gave"),
+            "{refusal:?}"
+        );
+    }
+
+    #[test]
+    fn claims_go_into_the_form_as_one_field(claims in "\\PC{0,60}") {
+        let sign_in = SignIn {
+            instance: "https://login".into(),
+            tenant: "t".into(),
+            client_id: "c".into(),
+            resource: "r".into(),
+            credentials: super::super::Credentials::ClientSecret(Secret::new("s".into())),
+        };
+        let form = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(sign_in.form("r/.default", Some(&claims))).finish();
+        let back: Vec<(String, String)> = url::form_urlencoded::parse(form.as_bytes()).into_owned().collect();
+        assert_eq!((back.len(), back.last()), (5, Some(&("claims".to_owned(), claims))));
     }
 }

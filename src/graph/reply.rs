@@ -175,7 +175,28 @@ mod tests {
             let _ = read(status, &[], &body);
             let _ = claims(&header);
             let _ = claims(&format!("claims=\"{header}\""));
-            let _ = retry_after::parse(&header, Some(&header), SystemTime::now());
+        }
+
+        /// What goes into the log is short and one line, whatever the server wrote, and however deep.
+        #[test]
+        fn words_for_the_log_are_short_and_on_one_line(
+            status in 200u16..600,
+            words in proptest::collection::vec("\\PC{0,300}|[a-zA-Z]{1,20}|[\r\n\t\0 ]{1,9}", 4),
+            depth in 0usize..400,
+            challenge in "Bearer claims=\"[A-Za-z0-9+/=_-]{0,60}\"",
+        ) {
+            let mut error = serde_json::json!({ "code": words[0], "message": words[1], "request-id": words[2] });
+            for _ in 0..depth {
+                error = serde_json::json!({ "code": words[3], "innerError": error });
+            }
+            let body = serde_json::json!({ "error": error, "id": words[0] }).to_string();
+            let reply = read(status, &[("www-authenticate", &challenge)], &body);
+            let logged = reply.codes.iter().chain(&reply.request_id);
+            for word in logged {
+                assert!(word.chars().count() <= 200 && !word.chars().any(char::is_control), "{word:?}");
+            }
+            assert!(reply.codes.len() <= 8);
+            assert_eq!(reply.event_id.is_some(), status < 300 && !words[0].is_empty());
         }
     }
 }

@@ -31,5 +31,5 @@ mod sign_in;
 mod systemd;
 mod table;
 mod throttling;
-mod troubled_start;
 mod troubled;
+mod troubled_start;

@@ -1,6 +1,8 @@
 //! Faults of the lookup that a job in doubt begins with. The job's first POST was lost: after its event was created
 //! ("there"), or before anything was.
 
+use event_sender::sandbox::{AnswerBody, Fault};
+
 use super::board::{Case, Phase, play};
 use super::specification::{Meaning, Row, agent_wide, answers, broken_connections, hangs};
 use super::{End, Strikes, WORLDS, World, end, failed_in_doubt, sent, waits_in_doubt};
@@ -51,6 +53,30 @@ fn expected(meaning: Meaning, there: bool, world: World, strikes: Strikes) -> En
     }
 }
 
+/// Answers to a lookup that are JSON, and not the one that was asked for. An event without an id is no proof that there
+/// is none: all of them are unclear.
+const SHAPES: [&str; 14] = [
+    "null",
+    "[]",
+    "{}",
+    "7",
+    "\"value\"",
+    "{\"value\":null}",
+    "{\"value\":{}}",
+    "{\"value\":\"\"}",
+    "{\"VALUE\":[]}",
+    "{\"value\":[{}]}",
+    "{\"value\":[{\"id\":\"\"}]}",
+    "{\"value\":[{\"id\":7}]}",
+    "{\"value\":[null]}",
+    "{\"value\":[[[]]]}",
+];
+
+fn shapes() -> Vec<Row> {
+    let answer = |shape: &&str| Fault::answer(200, "").body(AnswerBody::Text((*shape).to_owned()));
+    SHAPES.iter().map(|shape| Row { fault: answer(shape), meaning: Unclear, made: false }).collect()
+}
+
 fn cases(rows: Vec<Row>, world: World, strikes: Strikes) -> Vec<Case> {
     let case = |row: &Row, there| {
         let expected = expected(row.meaning, there, world, strikes);
@@ -79,6 +105,11 @@ async fn matrix(strikes: Strikes) {
         boards.push(play(World::Whole, strikes, with_event, &[]));
     }
     side_by_side(boards).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_answer_to_a_lookup_that_names_no_event_id_is_unclear_and_never_recorded() {
+    play(World::Whole, Once, cases(shapes(), World::Whole, Once), &[]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
