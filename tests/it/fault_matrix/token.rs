@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use event_sender::sandbox::{AnswerBody, Fault, FaultOn, RequestKind};
 
 use super::World;
@@ -82,6 +83,14 @@ fn asked(bed: &Bed, kind: RequestKind) -> usize {
     bed.sandbox().requests().iter().filter(|request| request.kind == kind).count()
 }
 
+/// The token requests since then kept the distance: a minute or more, or two seconds.
+fn is_patient(bed: &Bed, since: usize, meaning: Meaning) -> bool {
+    let requests = bed.sandbox().requests().into_iter().filter(|request| request.kind == RequestKind::Token);
+    let times: Vec<DateTime<Utc>> = requests.skip(since).map(|request| request.at.parse().unwrap()).collect();
+    let apart = times.windows(2).all(|two| two[1] - two[0] >= TimeDelta::seconds(2));
+    !times.is_empty() && apart && (times.len() == 1 || meaning != Refused)
+}
+
 async fn both_sent_once(bed: &Bed) {
     bed.until_count(2, "sent").await;
     bed.assert_one_event_each().await;
@@ -107,7 +116,7 @@ async fn without_end((fault, meaning): (Fault, Meaning)) {
     assert_eq!((doubtful.in_doubt, doubtful.attempts), (1, 1), "{form}: {doubtful:?}");
     assert_eq!((fresh.in_doubt, fresh.attempts), (0, 0), "{form}: {fresh:?}");
     tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(asked(&bed, RequestKind::Token), before + 1, "{form}: asked in a circle");
+    assert!(is_patient(&bed, before, meaning), "{form}: asked in a circle");
     assert_eq!((asked(&bed, RequestKind::Create), asked(&bed, RequestKind::Lookup)), (1, 0), "{form}");
     assert!(bed.pauses().await.is_empty(), "{form}: no mailbox is to blame");
     agent.stop().await.expect(0);
