@@ -284,3 +284,7 @@ impl<R: Read> Read for Bounded<R> {
         Ok(read)
     }
 }
+
+#[cfg(test)]
+#[path = "enqueue_tests.rs"]
+mod tests;
