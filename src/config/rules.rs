@@ -168,10 +168,10 @@ fn address(source: &mut Source, key: &str, text: &str, path_allowed: bool) -> St
     let url = match Url::parse(text) {
         Ok(url) if url.host().is_some() && matches!(url.scheme(), "http" | "https") => url,
         _ => {
-            let what = format!(
-                "is \"{text}\"; it must begin with https:// and name a host, like \"https://graph.microsoft.com\""
-            );
-            source.problem(key, what);
+            let rule = "it must begin with https:// and name a host, like \"https://graph.microsoft.com\"";
+            // Before an @ there may stand a password.
+            let found = if text.contains('@') { "is no address".to_owned() } else { format!("is \"{text}\"") };
+            source.problem(key, format!("{found}; {rule}"));
             return text.to_owned();
         }
     };

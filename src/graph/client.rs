@@ -144,13 +144,15 @@ impl GraphClient {
         let url =
             format!("{}?$select=id,createdDateTime&$filter={}", self.base.events(&request.draft), segment(&filter));
         let (answer, seen) = self.get(&url, now).await?;
-        let events = answer["value"].as_array().ok_or(seen)?;
+        let dated = |event: &Value| {
+            let id = event["id"].as_str().filter(|id| !id.is_empty())?;
+            Some((event["createdDateTime"].as_str().unwrap_or_default().to_owned(), EventId(id.to_owned())))
+        };
+        // An event without an id is neither one that was found nor none.
+        let events: Option<Vec<_>> = answer["value"].as_array().and_then(|events| events.iter().map(dated).collect());
         // A copy made in Outlook carries the marker along: the oldest is the one that was created for this job.
-        let oldest = events
-            .iter()
-            .filter_map(|event| Some((event["createdDateTime"].as_str().unwrap_or_default(), event["id"].as_str()?)))
-            .min();
-        Ok(oldest.map_or(LookUp::Nothing, |(_, id)| LookUp::Found(EventId(id.to_owned()))))
+        let oldest = events.ok_or(seen)?.into_iter().min_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(oldest.map_or(LookUp::Nothing, |(_, event_id)| LookUp::Found(event_id)))
     }
 
     /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for.

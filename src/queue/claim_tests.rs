@@ -100,6 +100,18 @@ async fn a_lane_gets_no_more_than_its_slots() {
 }
 
 #[tokio::test]
+async fn lanes_in_trouble_share_what_is_left_for_them_and_only_those_with_something_due_take_of_it() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for (mailbox, due) in [("'a'", -5), ("'b'", -4), ("'c'", -3), ("'d'", 5000), ("'healthy'", -1)] {
+        waiting(db, mailbox, due).await;
+    }
+    let troubled = ["idle", "a", "b", "c", "d"].map(LaneKey::of);
+    let request = ClaimRequest { per_lane: 1, troubled: (troubled.into(), 2), ..request() };
+    assert_eq!(ids(&claim(&bed, &request).await), [1, 2, 5]);
+}
+
+#[tokio::test]
 async fn all_lanes_together_get_no_more_than_the_limit_the_longest_wait_first() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;

@@ -7,7 +7,7 @@ mod lock;
 mod sqlite;
 mod watch;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
 
@@ -47,6 +47,8 @@ pub struct ClaimRequest {
     pub per_lane: usize,
     /// Free slots of the mailboxes that have something under way or are paused (0).
     pub free: HashMap<LaneKey, usize>,
+    /// Mailboxes in trouble, and most jobs to take of all of them together.
+    pub troubled: (HashSet<LaneKey>, usize),
     /// What fills NULL columns, written into the row if no request of the job has left yet.
     pub defaults: Defaults,
 }

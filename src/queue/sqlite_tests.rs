@@ -11,7 +11,7 @@ mod schema_tests;
 #[path = "settle_tests.rs"]
 mod settle_tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
 
 use chrono::TimeDelta;
@@ -75,6 +75,7 @@ fn request() -> ClaimRequest {
         limit: 1000,
         per_lane: 1000,
         free: HashMap::new(),
+        troubled: (HashSet::new(), 0),
         defaults: Defaults {
             mailbox: Some("Team@contoso.com".into()),
             body_type: BodyType::Text,

@@ -3,14 +3,18 @@
 //! hang until they time out do not keep the healthy ones waiting. Rests are kept on the steady clock: they are lengths
 //! of time.
 
-use std::collections::HashMap;
-use std::time::Instant;
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
 use crate::graph::Now;
 use crate::policy::Rest;
 use crate::queue::{LaneKey, Pause, Settlement};
+
+/// How long a mailbox's strikes and narrowed slots are remembered after its last trouble, once there are this many.
+const REMEMBERED: Duration = Duration::from_secs(3600);
+const REMEMBERED_AT_LEAST: usize = 1000;
 
 /// A mailbox with something under way, at rest, or narrowed.
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ struct Lane {
     /// Pauses in a row without a success between them.
     strikes: u32,
     paused_until: Option<Instant>,
+    /// When it was told to rest last.
+    told: Option<Instant>,
 }
 
 /// All lanes.
@@ -51,21 +57,19 @@ impl Lanes {
 
     /// Free slots of every lane that differs from an untouched one.
     pub(super) fn free(&self) -> HashMap<LaneKey, usize> {
-        let busy: usize = self.lanes.values().filter(|lane| lane.strikes > 0).map(|lane| lane.in_flight).sum();
-        let mut for_troubled = self.troubled_limit.saturating_sub(busy);
-        let mut free = |lane: &Lane| {
-            let slots = lane.slots.saturating_sub(lane.in_flight);
-            match (lane.paused_until, lane.strikes) {
-                (Some(_), _) => 0,
-                (None, 0) => slots,
-                (None, _) => {
-                    let slots = slots.min(for_troubled);
-                    for_troubled -= slots;
-                    slots
-                }
-            }
+        let slots = |lane: &Lane| match lane.paused_until {
+            Some(_) => 0,
+            None => lane.slots.saturating_sub(lane.in_flight),
         };
-        self.lanes.iter().map(|(key, lane)| (key.clone(), free(lane))).collect()
+        self.lanes.iter().map(|(key, lane)| (key.clone(), slots(lane))).collect()
+    }
+
+    /// The lanes in trouble, and how many slots are left for all of them together. Which of them have anything to send
+    /// is the queue's business.
+    pub(super) fn troubled(&self) -> (HashSet<LaneKey>, usize) {
+        let troubled = || self.lanes.iter().filter(|(_, lane)| lane.strikes > 0);
+        let busy: usize = troubled().map(|(_, lane)| lane.in_flight).sum();
+        (troubled().map(|(key, _)| key.clone()).collect(), self.troubled_limit.saturating_sub(busy))
     }
 
     /// A request begins. Tells the strikes so far.
@@ -113,6 +117,7 @@ impl Lanes {
         let until = now.steady + rest.wait;
         let until = lane.paused_until.map_or(until, |earlier| earlier.max(until));
         lane.paused_until = Some(until);
+        lane.told = Some(now.steady);
         let pause = Pause {
             lane: key.clone(),
             until: now.wall_at(until),
@@ -135,6 +140,11 @@ impl Lanes {
         for key in &resumed {
             self.lane(key).paused_until = None;
         }
+        // A mailbox that has nothing left to send is not remembered for ever, or every mistyped address would be.
+        let forgotten = |lane: &Lane| lane.told.is_none_or(|told| now.saturating_duration_since(told) > REMEMBERED);
+        if self.lanes.len() > REMEMBERED_AT_LEAST {
+            self.lanes.retain(|_, lane| lane.in_flight > 0 || lane.paused_until.is_some() || !forgotten(lane));
+        }
         resumed
     }
 
@@ -152,6 +162,7 @@ impl Lanes {
             streak: 0,
             strikes: 0,
             paused_until: None,
+            told: None,
         })
     }
 

@@ -232,6 +232,7 @@ impl<Q: Queue> Worker<Q> {
             limit,
             per_lane: self.settings.per_mailbox,
             free: self.lanes.free(),
+            troubled: self.lanes.troubled(),
             defaults: self.settings.defaults.clone(),
         };
         match self.queue.claim(&request).await {

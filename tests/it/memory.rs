@@ -20,7 +20,7 @@ async fn large_rows(columns: &'static [&'static str], at_most: u64) {
     for column in columns {
         bed.sql(&format!(
             "INSERT INTO jobs (start_time, end_time, {column})
-             VALUES ('2026-12-01 09:00', '2026-12-01 10:00', replace(hex(zeroblob(30000000)), '0', 'x'))"
+             VALUES ('2026-12-01 09:00', '2026-12-01 10:00', replace(hex(zeroblob(15000000)), '0', 'x'))"
         ))
         .await;
     }
@@ -30,16 +30,30 @@ async fn large_rows(columns: &'static [&'static str], at_most: u64) {
     for (column, id) in columns.iter().zip(1..) {
         let (state, kind, message, _) = bed.wait("each has its end", async || bed.end_of(id).await).await;
         assert_eq!((state.as_str(), kind.as_deref()), ("failed", Some("invalid_job")), "{column}");
-        assert!(message.is_some_and(|message| message.starts_with(column) && message.contains("60000000")), "{column}");
+        assert!(message.is_some_and(|message| message.starts_with(column) && message.contains("30000000")), "{column}");
     }
     let peak = peak(agent.pid()).unwrap_or(0);
     assert!(peak < at_most, "{columns:?}: {peak} MB");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn rows_of_sixty_megabytes_fail_one_by_one_and_stop_no_other() {
-    large_rows(&["subject", "body", "body"], 4 * 60).await;
-    large_rows(&["mailbox"], 5 * 60).await;
+async fn rows_of_thirty_megabytes_fail_one_by_one_and_stop_no_other() {
+    large_rows(&["subject", "body", "body"], 4 * 30 + 40).await;
+    large_rows(&["mailbox"], 5 * 30 + 40).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_row_that_would_fill_every_readers_memory_is_refused_at_insert() {
+    let bed = Bed::new().await;
+    let large = "replace(hex(zeroblob(10000000)), '0', 'x')";
+    let insert = format!(
+        "INSERT INTO jobs (start_time, end_time, subject, body) VALUES ('2026-12-01 09:00', '2026-12-01 10:00', {large}, {large})"
+    );
+    let refused = bed.try_sql(&insert).await.unwrap_err().to_string();
+    assert!(refused.contains("more than 32 MB"), "{refused}");
+    let id = bed.insert(row()).await;
+    let refused = bed.try_sql(&format!("UPDATE jobs SET subject = {large} || {large} WHERE id = {id}")).await;
+    assert!(refused.unwrap_err().to_string().contains("more than 32 MB"));
 }
 
 /// `enqueue` reading bytes without end until it has enough of them; its peak of memory, and how it ended.

@@ -175,6 +175,7 @@ async fn claimed(queue: &SqliteQueue) -> Vec<Job> {
         limit: 100_000,
         per_lane: 100_000,
         free: HashMap::new(),
+        troubled: Default::default(),
         defaults: Defaults {
             mailbox: Some("team@contoso.com".into()),
             body_type: BodyType::Text,

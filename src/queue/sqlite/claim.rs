@@ -184,12 +184,17 @@ async fn take_due(
 /// The lanes with something due and slots for it, the one waiting longest first, as many as there may be jobs.
 fn wanted(frontier: &Frontier, request: &ClaimRequest, now: &str) -> Vec<Wanted> {
     let mut named: HashSet<&LaneKey> = HashSet::new();
+    let (troubled, mut for_troubled) = (&request.troubled.0, request.troubled.1);
     let mut wanted = Vec::new();
     for head in frontier.heads().take_while(|head| *head.due <= *now) {
         if wanted.len() >= request.limit {
             break;
         }
-        let slots = free(request, &head.lane).min(request.limit);
+        let mut slots = free(request, &head.lane).min(request.limit);
+        if troubled.contains(&head.lane) {
+            slots = slots.min(for_troubled);
+            for_troubled -= slots;
+        }
         if slots > 0 {
             wanted.push(Wanted { head: head.clone(), slots, shares: !named.insert(&head.lane) });
         }

@@ -173,6 +173,7 @@ impl Real {
             limit: wish.limit,
             per_lane: wish.per_lane,
             free: wish.free.map(|(mailbox, slots)| (LaneKey::of(mailbox), slots)).into_iter().collect(),
+            troubled: Default::default(),
             defaults: Defaults {
                 mailbox: Some(TEAM.into()),
                 body_type: BodyType::Text,
