@@ -95,6 +95,11 @@ pub enum Action {
         /// How late, in milliseconds.
         ms: u64,
     },
+    /// Carried out only after this time, whatever has become of the client by then; a token request is answered late.
+    Late {
+        /// How late, in milliseconds.
+        ms: u64,
+    },
     /// Created; the answer breaks off in the middle of its body.
     Truncated,
     /// Created; the body of the answer is an HTML page.
@@ -190,6 +195,12 @@ impl Fault {
     pub fn slow(time: Duration) -> Self {
         let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         Self::new(Action::Slow { ms })
+    }
+
+    /// Carried out late, even if the client has hung up by then.
+    pub fn late(time: Duration) -> Self {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        Self::new(Action::Late { ms })
     }
 
     /// The answer breaks off in the middle of its body.
@@ -333,6 +344,7 @@ impl Action {
             Action::Reset { .. } => "reset",
             Action::Hang { .. } => "hang",
             Action::Slow { .. } => "slow",
+            Action::Late { .. } => "late",
             Action::Truncated => "truncated",
             Action::Html => "html",
             Action::NoId => "no_id",

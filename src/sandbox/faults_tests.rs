@@ -15,6 +15,7 @@ fn every_action_has_a_json_form_with_its_word() {
         json!({"reset": {}}),
         json!({"hang": {"seconds": 5, "created": true}}),
         json!({"slow": {"ms": 200}}),
+        json!({"late": {"ms": 200}}),
         json!("truncated"),
         json!("html"),
         json!("no_id"),

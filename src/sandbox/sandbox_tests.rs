@@ -268,6 +268,26 @@ async fn a_client_that_hangs_up_early_leaves_its_event_behind() {
 }
 
 #[tokio::test]
+async fn a_late_request_is_carried_out_although_its_client_has_gone() {
+    let bed = faulty(Fault::late(Duration::from_millis(1500))).await;
+    let event = meeting("Review", Some("t-1"));
+    let impatient = bed.post(&format!("/v1.0/users/{MAILBOX}/events"), &event).timeout(Duration::from_millis(300));
+    assert!(impatient.send().await.unwrap_err().is_timeout());
+    bed.until(|_| last(&bed).duration_ms.is_some()).await;
+    assert!(bed.sandbox.events().is_empty(), "the client has gone, the request has not been carried out");
+    bed.until(|sandbox| sandbox.events().len() == 1).await;
+    assert_eq!((last(&bed).status, last(&bed).kind), (None, RequestKind::Create));
+
+    bed.sandbox.script(Fault::late(Duration::from_millis(50)));
+    let patient = bed.create(MAILBOX, &event).await.unwrap();
+    assert_eq!(
+        (patient.status, patient.id(), bed.sandbox.events().len()),
+        (201, bed.sandbox.events()[0].id.as_str(), 1)
+    );
+    assert_eq!(last(&bed).fault.as_deref(), Some("late"));
+}
+
+#[tokio::test]
 async fn stopping_ends_requests_in_flight() {
     let bed = faulty(Fault::hang(Duration::from_secs(600))).await;
     let path = format!("/v1.0/users/{MAILBOX}/events");

@@ -2,12 +2,13 @@
 //! is judged: sign-in, limits, script, then the calendar itself.
 //!
 //! A request is carried out the moment it has arrived whole; latency and delays only hold back the answer. So a client
-//! that hangs up early leaves its event behind, as with the real service.
+//! that hangs up early leaves its event behind, as with the real service. The one exception is a request scripted to
+//! come late: it waits for its turn first, and the client's hanging up does not call it back.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
@@ -23,11 +24,12 @@ use super::calendar;
 use super::connection::{Cut, Line};
 use super::control;
 use super::entra::TokenRequest;
+use super::faults::Action;
 use super::journal::RequestKind;
 use super::knobs::Knobs;
 use super::lanes::CONCURRENCY_LIMIT;
 use super::refusal::Refusal;
-use super::reply::Reply;
+use super::reply::{Ids, Reply};
 use super::retry_after::RetryAfter;
 use super::route::{Call, Owner};
 use super::stage::Scene;
@@ -95,7 +97,14 @@ async fn graph(State(world): State<Arc<World>>, ConnectInfo(line): ConnectInfo<L
     reply.into_response(&ids, &line)
 }
 
-async fn judge(world: &World, call: &Call, standing: Standing, parts: &Parts, body: &[u8], visit: &mut Visit) -> Reply {
+async fn judge(
+    world: &Arc<World>,
+    call: &Call,
+    standing: Standing,
+    parts: &Parts,
+    body: &[u8],
+    visit: &mut Visit,
+) -> Reply {
     let knobs = world.knobs();
     if let Err(refusal) = check_caller(call, &standing) {
         return refusal.reply(&visit.ids);
@@ -111,6 +120,13 @@ async fn judge(world: &World, call: &Call, standing: Standing, parts: &Parts, bo
     let ids = visit.ids.clone();
     let headers = &parts.headers;
     let note = &mut visit.notes.note;
+    if let Some(Action::Late { ms }) = action {
+        visit.notes.fault = action.as_ref().map(Action::word);
+        let late = Late { call: call.clone(), mailbox, headers: headers.clone(), body, ids };
+        let (reply, remark) = late.answer(Arc::clone(world), Duration::from_millis(ms)).await;
+        visit.notes.note = remark;
+        return reply;
+    }
     let usual = || {
         let request = calendar::Request { call, mailbox: &mailbox, headers, body, ids: &ids, knobs: &knobs };
         let (reply, remark) = calendar::answer(&world.store, request);
@@ -129,6 +145,29 @@ async fn judge(world: &World, call: &Call, standing: Standing, parts: &Parts, bo
         tokio::time::sleep(knobs.latency).await;
     }
     reply
+}
+
+/// A calendar request that owns all it came with, so that it can outlive its client.
+struct Late {
+    call: Call,
+    mailbox: String,
+    headers: HeaderMap,
+    body: Option<Value>,
+    ids: Ids,
+}
+
+impl Late {
+    /// Carried out by a task of its own: dropping this future does not stop it.
+    async fn answer(self, world: Arc<World>, wait: Duration) -> (Reply, Option<&'static str>) {
+        let task = tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let Self { call, mailbox, headers, body, ids } = &self;
+            let knobs = world.knobs();
+            let request = calendar::Request { call, mailbox, headers, body: body.clone(), ids, knobs: &knobs };
+            calendar::answer(&world.store, request)
+        });
+        task.await.unwrap_or_else(|_| (Reply::cut(Cut::Close), None))
+    }
 }
 
 fn check_caller(call: &Call, standing: &Standing) -> Result<(), Refusal> {

@@ -56,7 +56,8 @@ impl Scene<'_> {
                 tokio::time::sleep(hang_time(*seconds)).await;
                 Reply::cut(Cut::Close)
             }
-            Action::Slow { ms } => {
+            // A calendar request that comes late is not played here; a token request leaves nothing behind to come late.
+            Action::Slow { ms } | Action::Late { ms } => {
                 let reply = usual();
                 tokio::time::sleep(Duration::from_millis(*ms)).await;
                 reply
