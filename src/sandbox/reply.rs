@@ -1,7 +1,7 @@
 //! What the sandbox answers, before it becomes HTTP: status, headers, content, and how the connection is treated.
 //! Replies are plain data so that a scripted fault can damage one that was made normally.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
@@ -50,8 +50,10 @@ pub(super) struct Reply {
     pub(super) content: Content,
     /// For the journal: `error.code` of Graph, `AADSTS…` of Entra.
     pub(super) error_code: Option<String>,
-    /// For the journal and the mailbox's window: how long the client was asked to wait.
-    pub(super) retry_after: Option<Duration>,
+    /// How long the client is asked to wait.
+    retry_after: Option<Duration>,
+    /// The wait ends at a moment named at this time, however late the answer goes out.
+    dated: Option<Instant>,
     /// The connection is cut instead of, or while, answering.
     pub(super) cut: Option<Cut>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -59,7 +61,7 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn new(status: StatusCode, content: Content) -> Self {
-        Self { status, content, error_code: None, retry_after: None, cut: None, headers: Vec::new() }
+        Self { status, content, error_code: None, retry_after: None, dated: None, cut: None, headers: Vec::new() }
     }
 
     pub(super) fn json(status: StatusCode, value: Value) -> Self {
@@ -88,7 +90,14 @@ impl Reply {
 
     pub(super) fn retry_after(mut self, value: &RetryAfter) -> Self {
         self.retry_after = value.wait;
+        self.dated = value.is_date.then(Instant::now);
         self.header(RETRY_AFTER, &value.header)
+    }
+
+    /// For the journal and the mailbox's window: how long the client is asked to wait if the answer goes out now.
+    pub(super) fn wait(&self, now: Instant) -> Option<Duration> {
+        let held_back = self.dated.map_or(Duration::ZERO, |made| now.saturating_duration_since(made));
+        self.retry_after.map(|wait| wait.saturating_sub(held_back))
     }
 
     /// The status a client gets to see; none when the connection is cut before the status line.

@@ -12,13 +12,15 @@ const HTTP_DATE: &str = "%a, %d %b %Y %H:%M:%S GMT";
 pub(super) struct RetryAfter {
     pub(super) header: String,
     pub(super) wait: Option<Duration>,
+    /// The header names a moment: the wait shrinks while the answer is held back.
+    pub(super) is_date: bool,
 }
 
 impl RetryAfter {
     /// Whole seconds, rounded up: a limit never names a moment that is too early.
     pub(super) fn seconds(wait: Duration) -> Self {
         let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
-        Self { header: seconds.to_string(), wait: Some(Duration::from_secs(seconds)) }
+        Self { header: seconds.to_string(), wait: Some(Duration::from_secs(seconds)), is_date: false }
     }
 
     /// A scripted value: `date:+5` is the HTTP date five seconds ahead, anything else is the header itself.
@@ -28,6 +30,7 @@ impl RetryAfter {
             _ => Self {
                 header: text.to_owned(),
                 wait: text.parse().ok().and_then(|s| Duration::try_from_secs_f64(s).ok()),
+                is_date: false,
             },
         }
     }
@@ -36,7 +39,7 @@ impl RetryAfter {
     fn at(seconds: i64, now: DateTime<Utc>) -> Self {
         let ahead = TimeDelta::try_seconds(seconds).unwrap_or_default();
         let until = now.checked_add_signed(ahead).unwrap_or(now).trunc_subsecs(0);
-        Self { header: until.format(HTTP_DATE).to_string(), wait: (until - now).to_std().ok() }
+        Self { header: until.format(HTTP_DATE).to_string(), wait: (until - now).to_std().ok(), is_date: true }
     }
 }
 

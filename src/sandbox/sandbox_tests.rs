@@ -137,6 +137,19 @@ async fn a_retry_after_may_be_a_decimal_or_a_date() {
 }
 
 #[tokio::test]
+async fn a_date_is_no_later_because_its_answer_is() {
+    let options = SandboxOptions { latency: Duration::from_millis(1200), ..SandboxOptions::default() };
+    let bed = Bed::with(options).await;
+    for value in ["date:+5", "5"] {
+        bed.sandbox.script(Fault::answer(429, "ApplicationThrottled").retry_after(value));
+    }
+    bed.create(MAILBOX, &meeting("Review", None)).await.unwrap();
+    assert!(last(&bed).retry_after_ms.is_some_and(|ms| ms <= 3_800), "{:?}", last(&bed));
+    bed.create("other@contoso.com", &meeting("Review", None)).await.unwrap();
+    assert_eq!(last(&bed).retry_after_ms, Some(5_000));
+}
+
+#[tokio::test]
 async fn an_answer_has_the_body_it_was_given() {
     let bed = Bed::new().await;
     let plain = || Fault::answer(502, "UnknownError");

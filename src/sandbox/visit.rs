@@ -68,10 +68,11 @@ impl Visit {
     pub(super) fn end(mut self, reply: &Reply) -> Ids {
         self.notes.status = reply.visible_status();
         self.notes.error_code = reply.error_code.clone().filter(|code| !code.is_empty());
-        self.notes.retry_after = reply.retry_after;
+        let now = Instant::now();
+        self.notes.retry_after = reply.wait(now);
         let asks_to_wait = matches!(self.notes.status, Some(429 | 503));
-        if let (true, Some(mailbox), Some(wait)) = (asks_to_wait, &self.mailbox, reply.retry_after) {
-            self.world.lanes.leave_alone(mailbox, wait, Instant::now());
+        if let (true, Some(mailbox), Some(wait)) = (asks_to_wait, &self.mailbox, self.notes.retry_after) {
+            self.world.lanes.leave_alone(mailbox, wait, now);
         }
         self.ids.clone()
     }
