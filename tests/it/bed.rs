@@ -92,7 +92,7 @@ pub struct PauseRow {
 
 /// A row to be inserted; columns not named are left to the database.
 #[derive(Clone, Debug)]
-pub struct Row(Vec<(&'static str, Option<String>)>);
+pub struct Row(pub Vec<(&'static str, Option<String>)>);
 
 /// A row with nothing but its times.
 pub fn row() -> Row {
@@ -125,6 +125,13 @@ impl Bed {
 
     pub async fn with_sandbox(options: SandboxOptions) -> Self {
         let sandbox = Sandbox::start(options).await.unwrap();
+        let mut bed = Self::beside(&sandbox.url()).await;
+        bed.sandbox = Some(sandbox);
+        bed
+    }
+
+    /// A bed whose sandbox is a process of its own, at this address.
+    pub async fn beside(url: &str) -> Self {
         let home = tempfile::tempdir().unwrap();
         let queue = home.path().join("queue.db");
         // The schema is the program's; rows come from the producer below.
@@ -138,14 +145,12 @@ impl Bed {
             outputs: Mutex::default(),
             sandbox: None,
         };
-        let url = sandbox.url();
-        bed.sandbox = Some(sandbox);
         for (key, value) in [
-            ("auth.instance", url.as_str()),
+            ("auth.instance", url),
             ("auth.tenant_id", sandbox::TENANT_ID),
             ("auth.client_id", sandbox::CLIENT_ID),
             ("auth.client_secret", sandbox::CLIENT_SECRET),
-            ("graph.endpoint", url.as_str()),
+            ("graph.endpoint", url),
             ("defaults.mailbox", MAILBOX),
             ("queue.path", queue.to_str().unwrap()),
             ("delivery.first_retry", "50ms"),
@@ -436,12 +441,15 @@ pub async fn producer(queue: &Path) -> SqliteConnection {
 }
 
 /// Runs cases side by side, each with a bed of its own; the first that fails fails the test.
-pub async fn side_by_side<F: Future<Output = ()> + 'static>(cases: impl IntoIterator<Item = F>) {
+pub async fn side_by_side<T: 'static, F>(cases: impl IntoIterator<Item = F>) -> Vec<T>
+where
+    F: Future<Output = T> + 'static,
+{
     let local = tokio::task::LocalSet::new();
     let all = async {
         let mut running = tokio::task::JoinSet::new();
         cases.into_iter().for_each(|case| drop(running.spawn_local(case)));
         running.join_all().await
     };
-    local.run_until(all).await;
+    local.run_until(all).await
 }

@@ -4,8 +4,13 @@
 
 mod bed;
 mod disk_log;
+mod environment;
+mod ground;
+mod ledger;
 mod process;
+mod producer;
 mod recorder;
+mod sandbox_process;
 mod shim;
 
 mod clock;
@@ -16,6 +21,8 @@ mod disk_trouble;
 mod enqueue;
 mod fault_matrix;
 mod faults;
+mod kill_points;
+mod kills;
 mod lost_queue;
 mod memory;
 mod network;

@@ -126,8 +126,13 @@ impl Process {
 
     /// kill -9, and its end.
     pub async fn kill(mut self) -> Ran {
-        self.signal("KILL");
+        self.kill_at_once();
         self.end().await
+    }
+
+    /// kill -9 without a moment lost; the end must still be waited for.
+    pub fn kill_at_once(&mut self) {
+        self.child.kill().expect("the process is there to be killed");
     }
 
     /// The log so far. Every complete line must be a JSON object.
