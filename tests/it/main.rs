@@ -37,6 +37,7 @@ mod sending;
 mod sign_in;
 mod systemd;
 mod table;
+mod throttle_honesty;
 mod throttling;
 mod troubled;
 mod troubled_start;
