@@ -74,6 +74,8 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
         }
         (404, "extensionerror") => blocked(ErrorKind::NotFound, SLOW_RECHECK, None),
         (404, "erroritemnotfound" | "itemnotfound" | "errorfoldernotfound") => Outcome::Refused(ErrorKind::NotFound),
+        // Asked to wait, it must: the event is looked for after the rest.
+        (503, "concurrentitemsave") if reply.retry_after.is_some() => Outcome::MailboxAway(reply.retry_after),
         (409 | 503, "concurrentitemsave") | (409, "irresolvableconflict") => Outcome::Conflict,
         (413, "requestentitytoolarge" | "errormessagesizeexceeded") => Outcome::Refused(ErrorKind::Rejected),
         (423, "resourcelocked" | "notallowed") => blocked(ErrorKind::Unavailable, SLOW_RECHECK, None),
@@ -112,7 +114,14 @@ fn by_status(reply: &Reply) -> Outcome {
             wait: Some(HOLD),
         }),
         400..=499 if !matches!(reply.status, 413 | 429) && !from_graph(reply) => Outcome::NotGraph,
-        403 => blocked(ErrorKind::Denied, SLOW_RECHECK, None),
+        // Without its code a refusal may be one of those that leave an event behind.
+        400 if reply.codes.is_empty() => Outcome::RefusedInDoubt,
+        403 => Outcome::MailboxBlocked {
+            kind: ErrorKind::Denied,
+            recheck: SLOW_RECHECK,
+            horizon: None,
+            in_doubt: reply.codes.is_empty(),
+        },
         404 => Outcome::Refused(ErrorKind::NotFound),
         408 => Outcome::ServerFault,
         409 => Outcome::Conflict,

@@ -107,12 +107,25 @@ fn every_code_of_the_table_has_its_outcome() {
         (503, "ResourceUnhealthy", Outcome::MailboxAway(seven)),
         (503, "ErrorMailboxMoveInProgress", Outcome::MailboxAway(seven)),
         (503, "", Outcome::MailboxAway(seven)),
-        (503, "ConcurrentItemSave", Outcome::Conflict),
+        (503, "ConcurrentItemSave", Outcome::MailboxAway(seven)),
         (507, "", unavailable.clone()),
         (509, "", unavailable),
     ] {
         assert_eq!(outcome(status, code), expected, "{status} {code}");
     }
+}
+
+#[test]
+fn a_save_conflict_that_names_no_wait_is_looked_into_at_once() {
+    let conflict = Reply { status: 503, codes: vec!["ConcurrentItemSave".into()], ..Reply::default() };
+    assert_eq!(classify(&conflict).0, Outcome::Conflict);
+}
+
+#[test]
+fn a_refusal_of_graphs_whose_code_cannot_be_read_leaves_a_doubt() {
+    let refused = |status| classify(&Reply { status, request_id: Some("r".into()), ..Reply::default() }).0;
+    assert_eq!(refused(400), Outcome::RefusedInDoubt);
+    assert!(matches!(refused(403), Outcome::MailboxBlocked { in_doubt: true, .. }));
 }
 
 #[test]

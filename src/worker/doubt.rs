@@ -6,6 +6,8 @@
 //! minutes, so it never leads to anything but the same request under the same transaction id, or to a failure that
 //! says an event may exist.
 
+use std::time::Instant;
+
 use super::attempt::{Attempt, now};
 use crate::graph::{Call, EventRequest, LookUp};
 use crate::job::{Answer, EventId, Outcome};
@@ -34,6 +36,8 @@ impl Attempt {
 
     /// After an answer that alone cannot tell whether the event exists, and before a job in doubt is failed.
     pub(super) async fn resolve(&self, request: &EventRequest, call: Call) -> (Call, Decision) {
+        // Another request of this mailbox may have been told to rest while this one was under way.
+        let resting = self.context.resting.holds(&self.lane, Instant::now());
         let decision = self.decide(&call.outcome);
         let named = match &call.outcome {
             Outcome::Duplicate(named) => named.as_ref(),
@@ -42,7 +46,11 @@ impl Attempt {
             _ if decision.disposition == Disposition::Fail && decision.in_doubt && decision.rest.is_none() => None,
             _ => return (call, decision),
         };
-        let unsettled = match (self.look_up(request, named).await, &call.outcome) {
+        let look = match resting {
+            true => LookUp::Failed(Box::new(Call::not_made())),
+            false => self.look_up(request, named).await,
+        };
+        let unsettled = match (look, &call.outcome) {
             (LookUp::Found(event_id), _) => return self.found(event_id, call.answer),
             (LookUp::Failed(look), _) if !look.outcome.is_refusal() && !look.outcome.is_unclear() => {
                 return self.put_off(call, decision, *look);
