@@ -115,14 +115,14 @@ impl Attempt {
         if let Some(by) = set_between(self.began, now).filter(|by| *by > TimeDelta::zero()) {
             job.give_up_at = job.give_up_at.and_then(|at| at.checked_add_signed(by));
         }
-        let decision = self.context.policy.decide(&job, outcome, self.strikes, now.wall, fastrand::f64());
-        if let Some(rest) = &decision.rest {
-            self.context.resting.note(&self.lane, rest, now.steady);
-        }
-        decision
+        self.context.policy.decide(&job, outcome, self.strikes, now.wall, fastrand::f64())
     }
 
     fn finish(self, call: Call, decision: Decision) -> Finished {
+        // Only now: a rest that a lookup has made needless would hold the mailbox's next jobs up, and no timer ends it.
+        if let Some(rest) = &decision.rest {
+            self.context.resting.note(&self.lane, rest, Instant::now());
+        }
         let Call { outcome, mut answer } = call;
         let at = Utc::now();
         let (verdict, spent, word) = match decision.disposition.clone() {

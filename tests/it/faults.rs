@@ -248,6 +248,39 @@ async fn an_event_created_in_a_suspended_mailbox_is_found_and_sent() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_next_jobs_of_a_suspended_mailbox_are_found_and_sent_too() {
+    let bed = Bed::new().await;
+    let _agent = bed.run();
+    for _ in 0..3 {
+        let id = bed.insert(row_for("suspended@contoso.com")).await;
+        assert_eq!(bed.until(id, "sent").await.claims, 1);
+    }
+    assert!(bed.pauses().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_refusal_that_cannot_be_read_is_looked_into() {
+    let bed = Bed::new().await;
+    bed.sandbox().script(Fault::html());
+    let _agent = bed.run();
+    let id = bed.insert(row().with("attendees", INVALID_RECIPIENT)).await;
+    let job = bed.until(id, "sent").await;
+    assert_eq!(job.event_id, Some(bed.event_of(id).await.id));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_save_conflict_that_asks_for_patience_is_given_it() {
+    let bed = Bed::new().await;
+    bed.sandbox().script(Fault::answer(503, "ConcurrentItemSave").retry_after("1").created());
+    let _agent = bed.run();
+    let id = bed.insert(row()).await;
+    bed.until(id, "sent").await;
+    bed.assert_one_event_each().await;
+    let counters = bed.sandbox().counters();
+    assert_eq!((counters.retry_after_violations, counters.create_requests, counters.lookup_requests), (0, 1, 1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_duplicate_answer_is_resolved_by_looking_the_event_up() {
     for status in [400, 409] {
         let bed = Bed::new().await;
