@@ -74,11 +74,11 @@ pub(super) async fn daemon(
         tracing::warn!(%error, "queue cannot be watched, polling it instead");
         ChangeNotice::none()
     });
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), queue = %path.display(), recovered, "agent started");
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), queue = %path.display(), recovered = recovered.jobs, "agent started");
     if matches!(settings.auth.mode, AuthMode::Password { .. }) {
         tracing::warn!("password sign-in is a legacy mode, multi-factor authentication breaks it");
     }
-    let worker = Worker::new(queue.clone(), graph, tokens, notice, worker, counters.clone());
+    let worker = Worker::new(queue.clone(), graph, tokens, notice, worker, counters.clone()).wary_of(&recovered.lanes);
     ready(queue.clone(), counters);
     let drained = worker.run(stop).await.map_err(Failure::failed)?;
     // Results are written or given up by now; a producer's long write must not hold up the end of the process.

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use crate::backoff::doubled;
 use crate::exit::Exit;
-use crate::queue::{AgentLock, LockError, OpenError, Queue, QueueError, SqliteQueue};
+use crate::queue::{AgentLock, LockError, OpenError, Queue, QueueError, Recovered, SqliteQueue};
 
 /// Waits before a queue that cannot be used yet is tried again, and what systemd is told each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -24,7 +24,7 @@ const START_MAY_TAKE: Duration = Duration::from_secs(60);
 pub(super) async fn usable_queue(
     path: &Path,
     stop: &CancellationToken,
-) -> Result<Option<(Arc<SqliteQueue>, u64)>, Failure> {
+) -> Result<Option<(Arc<SqliteQueue>, Recovered)>, Failure> {
     let mut tries = 0;
     let mut lock = None;
     loop {
@@ -58,7 +58,7 @@ enum Start {
 }
 
 /// One try. A lock once taken is kept for the next one.
-async fn open_queue(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQueue, u64), Start> {
+async fn open_queue(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQueue, Recovered), Start> {
     let open_error = |error: OpenError| match error.may_pass() {
         true => Start::MayPass(error.to_string()),
         false => Start::Final(error.into()),

@@ -26,9 +26,16 @@ pub(super) const NOT_GRAPH: &str =
 pub(super) fn classify(reply: &Reply) -> (Outcome, Option<String>) {
     // A bare status is judged like a code nobody knows.
     let known = reply.codes.iter().rev().find_map(|code| Some((by_code(reply, code)?, code.clone())));
-    match known {
+    let (outcome, code) = match known {
         Some((outcome, code)) => (outcome, Some(code)),
         None => (by_status(reply), reply.codes.first().cloned()),
+    };
+    match outcome {
+        // Asked to wait, the mailbox is left alone, whatever the status; the event is looked for after the rest.
+        Outcome::ServerFault | Outcome::Conflict if reply.retry_after.is_some() => {
+            (Outcome::MailboxAway(reply.retry_after), code)
+        }
+        outcome => (outcome, code),
     }
 }
 
@@ -74,8 +81,6 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
         }
         (404, "extensionerror") => blocked(ErrorKind::NotFound, SLOW_RECHECK, None),
         (404, "erroritemnotfound" | "itemnotfound" | "errorfoldernotfound") => Outcome::Refused(ErrorKind::NotFound),
-        // Asked to wait, it must: the event is looked for after the rest.
-        (503, "concurrentitemsave") if reply.retry_after.is_some() => Outcome::MailboxAway(reply.retry_after),
         (409 | 503, "concurrentitemsave") | (409, "irresolvableconflict") => Outcome::Conflict,
         (413, "requestentitytoolarge" | "errormessagesizeexceeded") => Outcome::Refused(ErrorKind::Rejected),
         (423, "resourcelocked" | "notallowed") => blocked(ErrorKind::Unavailable, SLOW_RECHECK, None),

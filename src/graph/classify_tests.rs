@@ -9,7 +9,7 @@ fn reply(status: u16, code: &str, message: &str) -> Reply {
         status,
         codes: (!code.is_empty()).then(|| code.to_owned()).into_iter().collect(),
         message: Some(message.to_owned()),
-        retry_after: Some(Duration::from_secs(7)),
+        retry_after: matches!(status, 429 | 503).then_some(Duration::from_secs(7)),
         request_id: Some("r".into()),
         ..Reply::default()
     }
@@ -116,9 +116,14 @@ fn every_code_of_the_table_has_its_outcome() {
 }
 
 #[test]
-fn a_save_conflict_that_names_no_wait_is_looked_into_at_once() {
-    let conflict = Reply { status: 503, codes: vec!["ConcurrentItemSave".into()], ..Reply::default() };
-    assert_eq!(classify(&conflict).0, Outcome::Conflict);
+fn an_unclear_answer_that_names_a_wait_is_looked_into_after_it_and_any_other_at_once() {
+    let told = |status, code: &str, wait| classify(&Reply { retry_after: wait, ..reply(status, code, "m") }).0;
+    let wait = Some(Duration::from_secs(7));
+    for (status, code) in [(503, "ConcurrentItemSave"), (409, "IrresolvableConflict"), (500, ""), (502, ""), (504, "")]
+    {
+        assert_eq!(told(status, code, wait), Outcome::MailboxAway(wait), "{status}");
+        assert!(matches!(told(status, code, None), Outcome::Conflict | Outcome::ServerFault), "{status}");
+    }
 }
 
 #[test]

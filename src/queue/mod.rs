@@ -62,6 +62,15 @@ pub struct Claimed {
     pub next_due: Option<DateTime<Utc>>,
 }
 
+/// What a dead agent left.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Recovered {
+    /// Jobs that were claimed.
+    pub jobs: u64,
+    /// Their mailboxes. What they answered last may have been lost with the agent.
+    pub lanes: HashSet<LaneKey>,
+}
+
 /// What becomes of a claimed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -167,10 +176,10 @@ pub enum QueueError {
 ///
 /// All writes are durable when the call returns. No call holds a transaction over anything but its own statements.
 pub trait Queue: Send + Sync + 'static {
-    /// Puts every row left `claimed` by a dead agent back to `pending`, in doubt, and tells how many. The caller must
+    /// Puts every row left `claimed` by a dead agent back to `pending`, in doubt, and tells which. The caller must
     /// hold the queue's lock: then nobody alive can have claimed them. Times that lie in the future because the clock
     /// was set back since they were written are moved along.
-    fn recover(&self, now: DateTime<Utc>) -> impl Future<Output = Result<u64, QueueError>> + Send;
+    fn recover(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Recovered, QueueError>> + Send;
 
     /// Whether the storage is still the one that was opened; cheap enough to be asked at every turn.
     ///

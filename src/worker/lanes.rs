@@ -55,6 +55,13 @@ impl Lanes {
         lane.slots = 1;
     }
 
+    /// Nobody knows what it answered last: one slot, and trouble until the first success.
+    pub(super) fn suspect(&mut self, key: &LaneKey) {
+        let lane = self.lane(key);
+        lane.slots = 1;
+        lane.strikes = lane.strikes.max(1);
+    }
+
     /// Free slots of every lane that differs from an untouched one.
     pub(super) fn free(&self) -> HashMap<LaneKey, usize> {
         let slots = |lane: &Lane| match lane.paused_until {

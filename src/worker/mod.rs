@@ -13,6 +13,7 @@ mod resting;
 mod retention;
 mod settler;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -153,6 +154,13 @@ impl<Q: Queue> Worker<Q> {
             clock_debt: None,
             last_beat: None,
         }
+    }
+
+    /// Mailboxes whose last answers a dead agent may have taken with it, a Retry-After among them: one request goes
+    /// first and finds out.
+    pub fn wary_of(mut self, mailboxes: &HashSet<LaneKey>) -> Self {
+        mailboxes.iter().for_each(|mailbox| self.lanes.suspect(mailbox));
+        self
     }
 
     /// Runs until `stop`, or until the queue is empty if so set; then drains.

@@ -24,7 +24,9 @@ pub use produce::{InsertError, NewJob};
 
 use self::frontier::Frontier;
 use self::presence::Presence;
-use super::{AgentLock, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Settled, Settlement, Verdict};
+use super::{
+    AgentLock, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Recovered, Settled, Settlement, Verdict,
+};
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
 #[derive(Clone)]
@@ -71,7 +73,7 @@ impl SqliteQueue {
 }
 
 impl Queue for SqliteQueue {
-    async fn recover(&self, now: DateTime<Utc>) -> Result<u64, QueueError> {
+    async fn recover(&self, now: DateTime<Utc>) -> Result<Recovered, QueueError> {
         let mut connection = self.connection().await?;
         let done = recover::recover(&mut connection, now).await;
         self.frontier.lock().await.forget();

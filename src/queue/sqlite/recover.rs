@@ -2,15 +2,16 @@
 //! set since.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row};
 
-use super::super::LaneKey;
+use super::super::{LaneKey, Recovered};
+use super::frontier::{lane, lane_key};
 use crate::job::{format_utc, parse_utc};
 
-/// After a crash the request of the dead process may still be at work at the server; its repeat waits this long
-/// from the claim (graph-facts, design consequence 2).
-const IN_DOUBT_WAIT_MS: i64 = 2000;
+/// After a crash the request of the dead process may still be at work at the server, however long ago its job was
+/// claimed: whoever asks again waits this long (graph-facts, design consequence 2).
+const IN_DOUBT_WAIT: TimeDelta = TimeDelta::seconds(2);
 /// Two programs' idea of now on one machine differs by less.
 const DRIFT: TimeDelta = TimeDelta::seconds(5);
 
@@ -43,33 +44,29 @@ const MOVE_HORIZONS: &str = "UPDATE jobs
 
 const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3 WHERE mailbox = ?1";
 
-pub(super) async fn recover(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<u64> {
+/// ?1 is when their requests may be repeated, ?2 now.
+const PUT_BACK: &str = concat!(
+    "UPDATE jobs INDEXED BY jobs_claimed SET state = 'pending', in_doubt = 1, next_attempt_at = ?1,
+        first_sent_at = coalesce(first_sent_at, strftime('%Y-%m-%dT%H:%M:%fZ', claimed_at), ?2)
+    WHERE state = 'claimed'
+    RETURNING CAST(",
+    lane!(),
+    " AS BLOB)"
+);
+
+pub(super) async fn recover(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<Recovered> {
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     if let Some(ahead) = newest_stamp(&mut tx).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT) {
         set_back(&mut tx, now, -ahead).await?;
         sqlx::query(MOVE_PAUSES).bind(format_utc(now)).bind(modifier(-ahead)).execute(&mut *tx).await?;
     }
-    let rows = sqlx::query("SELECT id, claimed_at FROM jobs INDEXED BY jobs_claimed WHERE state = 'claimed'")
+    let lanes: Vec<Vec<u8>> = sqlx::query_scalar(PUT_BACK)
+        .bind(format_utc(now + IN_DOUBT_WAIT))
+        .bind(format_utc(now))
         .fetch_all(&mut *tx)
         .await?;
-    for row in &rows {
-        let claimed_at: Option<String> = row.try_get("claimed_at").unwrap_or(None);
-        let claimed_at = claimed_at.as_deref().and_then(parse_utc).unwrap_or(now);
-        // A clock set back must not make the wait long.
-        let due = claimed_at.min(now) + TimeDelta::milliseconds(IN_DOUBT_WAIT_MS);
-        sqlx::query(
-            "UPDATE jobs SET state = 'pending', in_doubt = 1, next_attempt_at = ?2,
-                 first_sent_at = coalesce(first_sent_at, ?3)
-             WHERE id = ?1 AND state = 'claimed'",
-        )
-        .bind(row.try_get::<i64, _>("id")?)
-        .bind(format_utc(due.max(now)))
-        .bind(format_utc(claimed_at))
-        .execute(&mut *tx)
-        .await?;
-    }
     tx.commit().await?;
-    Ok(rows.len() as u64)
+    Ok(Recovered { jobs: lanes.len() as u64, lanes: lanes.iter().map(|raw| lane_key(raw, None)).collect() })
 }
 
 async fn newest_stamp(connection: &mut SqliteConnection) -> sqlx::Result<Option<DateTime<Utc>>> {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{Connection, Row, SqlitePool};
@@ -183,7 +183,8 @@ async fn attempt(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Re
 async fn pause(tx: &mut SqliteConnection, pause: &Pause, at: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query(PAUSE)
         .bind(pause.lane.as_str())
-        .bind(format_utc(pause.until))
+        // Stored to the millisecond, it must not end earlier than it was to.
+        .bind(format_utc(pause.until + TimeDelta::microseconds(999)))
         .bind(shortened(&pause.reason))
         .bind(pause.kind.map(|kind| kind.as_str()))
         .bind(pause.strikes)

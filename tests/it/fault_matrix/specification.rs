@@ -120,9 +120,10 @@ pub const BARE: [(u16, Meaning); 17] = [
     (200, Unclear),
     (201, Unclear),
     (202, Unclear),
-    (400, Refused("rejected")),
+    // Without its code a refusal may be one of those that leave an event behind.
+    (400, RefusedInDoubt),
     (401, Renewed),
-    (403, Blocked("denied")),
+    (403, Suspended),
     (404, Refused("not_found")),
     (409, Conflict),
     (413, Refused("rejected")),

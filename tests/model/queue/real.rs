@@ -95,7 +95,7 @@ impl Real {
                 assert!(!settled.contains(&Settled::Refused), "the schema refuses its own agent: {batch:?}");
                 Effect::Settled(settled.into_iter().map(|settled| settled == Settled::Recorded).collect())
             }
-            Step::Recover => Effect::Rows(self.runtime.block_on(self.queue.recover(now)).unwrap()),
+            Step::Recover => Effect::Rows(self.runtime.block_on(self.queue.recover(now)).unwrap().jobs),
             Step::Purge { age, limit } => {
                 let before = at(expected.rows.now - age);
                 let limit = u32::try_from(*limit).unwrap();

@@ -232,10 +232,9 @@ impl Rows {
     pub fn recover(&mut self) -> u64 {
         let mut recovered = 0;
         for row in self.jobs.values_mut().filter(|row| row.state == JobState::Claimed) {
-            let claimed_at = row.claimed_at.unwrap_or(self.now);
             row.state = JobState::Pending;
             row.in_doubt = true;
-            row.due = (claimed_at.min(self.now) + IN_DOUBT_WAIT).max(self.now);
+            row.due = self.now + IN_DOUBT_WAIT;
             row.sent_once = true;
             recovered += 1;
         }
