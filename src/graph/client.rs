@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::address::{GraphBase, segment};
 use super::classify::{NOT_GRAPH, classify};
 use super::reply::Reply;
-use super::transport::{Answered, NetworkSettings, Now, Transport};
+use super::transport::{Again, Answered, NetworkSettings, Now, Transport};
 use super::wire::{MARKER, encode};
 use crate::auth::TokenCache;
 use crate::job::{Answer, EventDraft, EventId, InvalidJob, Outcome};
@@ -90,42 +90,42 @@ impl GraphClient {
     }
 
     /// Posts the event.
-    pub async fn create(&self, request: &EventRequest, now: Now) -> Call {
+    pub async fn create(&self, request: &EventRequest, now: Now, again: Again<'_>) -> Call {
         let url = self.base.events(&request.draft);
         let limit = SMALL_ANSWER + ECHO_FACTOR * request.body.len();
         let build = |http: &reqwest::Client| {
             http.post(&url).header("content-type", "application/json").body(request.body.clone())
         };
-        let answered = self.transport.exchange(build, limit, now).await;
+        let answered = self.transport.exchange(build, limit, now, again).await;
         answered.map_or_else(|lost| lost, |answered| self.judged(&answered, now))
     }
 
     /// Looks the job's event up: the one Graph named as existing, if its marker or its transaction id and subject
     /// prove it, else by the marker.
-    pub async fn look_up(&self, request: &EventRequest, named: Option<&EventId>, now: Now) -> LookUp {
+    pub async fn look_up(&self, request: &EventRequest, named: Option<&EventId>, now: Now, again: Again<'_>) -> LookUp {
         if let Some(named) = named {
-            match self.look_at(request, named, now).await {
+            match self.look_at(request, named, now, again).await {
                 // Refused by name, it may still be found by its marker. Whoever asks for a rest is given one.
                 LookUp::Nothing => {}
                 LookUp::Failed(call) if call.outcome.is_refusal() => {}
                 end => return end,
             }
         }
-        self.look_for(request, now).await.unwrap_or_else(|call| LookUp::Failed(Box::new(call)))
+        self.look_for(request, now, again).await.unwrap_or_else(|call| LookUp::Failed(Box::new(call)))
     }
 
     /// Reads the default calendar of `mailbox`: whether the agent may, without writing anything.
     pub async fn probe(&self, mailbox: Option<&str>, now: Now) -> Call {
         let url = format!("{}?$select=id", self.base.calendar(mailbox));
-        let answered = self.transport.exchange(|http| http.get(&url), SMALL_ANSWER, now).await;
+        let answered = self.transport.exchange(|http| http.get(&url), SMALL_ANSWER, now, &|| true).await;
         answered.map_or_else(|lost| lost, |answered| self.judged(&answered, now))
     }
 
-    async fn look_at(&self, request: &EventRequest, named: &EventId, now: Now) -> LookUp {
+    async fn look_at(&self, request: &EventRequest, named: &EventId, now: Now, again: Again<'_>) -> LookUp {
         let expand = segment(&format!("singleValueExtendedProperties($filter=id eq '{MARKER}')"));
         let url =
             format!("{}?$select=id,subject,transactionId&$expand={expand}", self.base.event(&request.draft, &named.0));
-        let event = match self.get(&url, now).await {
+        let event = match self.get(&url, now, again).await {
             Ok((event, _)) => event,
             Err(call) => return LookUp::Failed(Box::new(call)),
         };
@@ -138,12 +138,12 @@ impl GraphClient {
         if marked || same { LookUp::Found(named.clone()) } else { LookUp::Nothing }
     }
 
-    async fn look_for(&self, request: &EventRequest, now: Now) -> Result<LookUp, Call> {
+    async fn look_for(&self, request: &EventRequest, now: Now, again: Again<'_>) -> Result<LookUp, Call> {
         let value = request.draft.transaction_id.replace('\'', "''");
         let filter = format!("singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq '{value}')");
         let url =
             format!("{}?$select=id,createdDateTime&$filter={}", self.base.events(&request.draft), segment(&filter));
-        let (answer, seen) = self.get(&url, now).await?;
+        let (answer, seen) = self.get(&url, now, again).await?;
         let dated = |event: &Value| {
             let id = event["id"].as_str().filter(|id| !id.is_empty())?;
             Some((event["createdDateTime"].as_str().unwrap_or_default().to_owned(), EventId(id.to_owned())))
@@ -156,8 +156,8 @@ impl GraphClient {
     }
 
     /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for.
-    async fn get(&self, url: &str, now: Now) -> Result<(Value, Call), Call> {
-        let answered = self.transport.exchange(|http| http.get(url), SMALL_ANSWER, now).await?;
+    async fn get(&self, url: &str, now: Now, again: Again<'_>) -> Result<(Value, Call), Call> {
+        let answered = self.transport.exchange(|http| http.get(url), SMALL_ANSWER, now, again).await?;
         if !(200..300).contains(&answered.reply.status) {
             return Err(self.judged(&answered, now));
         }

@@ -73,6 +73,9 @@ pub fn http_client(settings: &NetworkSettings, url: &str) -> Result<reqwest::Cli
     builder.build()
 }
 
+/// Asked before a request that met a 401 is sent once more: a rest may have been imposed meanwhile.
+pub type Again<'a> = &'a (dyn Fn() -> bool + Sync);
+
 /// A whole answer.
 pub(super) struct Answered {
     pub reply: Reply,
@@ -116,6 +119,7 @@ impl Transport {
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
         limit: usize,
         now: Now,
+        again: Again<'_>,
     ) -> Result<Answered, Call> {
         let first = self.exchange_once(&build, limit, now).await?;
         let reply = &first.reply;
@@ -124,6 +128,9 @@ impl Transport {
             return Ok(first);
         }
         self.tokens.reject(&first.token, reply.claims.clone());
+        if !again() {
+            return Err(Call::not_made());
+        }
         self.exchange_once(&build, limit, now).await
     }
 

@@ -83,9 +83,10 @@ impl Attempt {
         if let Err(call) = self.may_send().await {
             return call;
         }
+        let again = || !self.is_resting();
         tokio::select! {
             biased;
-            call = self.context.graph.create(request, now()) => call,
+            call = self.context.graph.create(request, now(), &again) => call,
             () = self.context.cut.cancelled() => Call {
                 outcome: Outcome::Interrupted,
                 answer: Answer {
@@ -105,7 +106,11 @@ impl Attempt {
             () = context.stop.cancelled() => return Err(Call::not_made()),
             token = context.tokens.get(Instant::now()) => token.map_err(no_token)?,
         };
-        if context.resting.holds(&self.lane, Instant::now()) { Err(Call::not_made()) } else { Ok(()) }
+        if self.is_resting() { Err(Call::not_made()) } else { Ok(()) }
+    }
+
+    pub(super) fn is_resting(&self) -> bool {
+        self.context.resting.holds(&self.lane, Instant::now())
     }
 
     pub(super) fn decide(&self, outcome: &Outcome) -> Decision {

@@ -6,8 +6,6 @@
 //! minutes, so it never leads to anything but the same request under the same transaction id, or to a failure that
 //! says an event may exist.
 
-use std::time::Instant;
-
 use super::attempt::{Attempt, now};
 use crate::graph::{Call, EventRequest, LookUp};
 use crate::job::{Answer, EventId, Outcome};
@@ -37,7 +35,7 @@ impl Attempt {
     /// After an answer that alone cannot tell whether the event exists, and before a job in doubt is failed.
     pub(super) async fn resolve(&self, request: &EventRequest, call: Call) -> (Call, Decision) {
         // Another request of this mailbox may have been told to rest while this one was under way.
-        let resting = self.context.resting.holds(&self.lane, Instant::now());
+        let resting = self.is_resting();
         let decision = self.decide(&call.outcome);
         let named = match &call.outcome {
             Outcome::Duplicate(named) => named.as_ref(),
@@ -83,8 +81,9 @@ impl Attempt {
     }
 
     async fn look_up(&self, request: &EventRequest, named: Option<&EventId>) -> LookUp {
+        let again = || !self.is_resting();
         tokio::select! {
-            found = self.context.graph.look_up(request, named, now()) => found,
+            found = self.context.graph.look_up(request, named, now(), &again) => found,
             () = self.context.cut.cancelled() => LookUp::Failed(Box::new(Call::not_made())),
         }
     }
