@@ -88,8 +88,9 @@ async fn conclude(sandbox: &Sandbox, queue: &SqliteQueue) -> Result<Exit, Failur
     }
     let equal = created.keys().eq(sent.keys()) && sent.values().all(|count| *count == 1) && events.len() == sent.len();
     output::line("")?;
-    let posts = sandbox.counters().create_requests;
-    let verdict = format!("{} jobs sent, {} events in the calendars, {posts} requests", sent.len(), events.len());
+    let (posts, lookups) = (sandbox.counters().create_requests, sandbox.counters().lookup_requests);
+    let asked = format!("{posts} posted, {lookups} looked up");
+    let verdict = format!("{} jobs sent, {} events in the calendars, {asked}", sent.len(), events.len());
     if !equal || sent.len() + 1 != jobs.len() {
         return Err(Failure::failed(format!(
             "{verdict}: this should have been one event for each job but the malformed one"

@@ -60,6 +60,12 @@ fn told(fields: &Fields) -> Option<String> {
     Some(match fields.get("message") {
         "agent started" => "the agent is up".into(),
         "token acquired" => format!("signed in, token acquired in {} ms", fields.get("duration_ms")),
+        // A created event is answered with 201; a lookup that found one with 200.
+        "event sent" if fields.get("status") == "200" => format!(
+            "{job}  {} in the calendar, event {}: nothing is sent again",
+            paint(Tone::Good, "found"),
+            output::event_id(fields.get("event_id")),
+        ),
         "event sent" => format!(
             "{job}  {} as event {} (attempt {})",
             paint(Tone::Good, "sent"),
@@ -73,7 +79,7 @@ fn told(fields: &Fields) -> Option<String> {
             )
         }
         "attempt failed" if fields.get("in_doubt") == "true" => format!(
-            "{job}  {}: the event may exist. Asked again at {until} UTC with the same transactionId",
+            "{job}  {}: the event may exist. Looked up at {until} UTC before anything is sent again",
             paint(Tone::Waiting, "no answer came back")
         ),
         "attempt failed" => {

@@ -308,7 +308,7 @@ async fn the_demo_needs_nothing_and_ends_well() {
     command.arg("demo");
     let ran = Process::start(command, None).end().await.expect(0);
     assert!(ran.stdout.lines().any(|line| line.starts_with("OK  5 jobs sent, 5 events")), "{}", ran.stdout);
-    for part in ["throttled", "Misspelt date", "invalid_job", "transactionId", "sent"] {
+    for part in ["throttled", "Misspelt date", "invalid_job", "found in the calendar", "sent"] {
         assert!(ran.stdout.contains(part), "'{part}' in {}", ran.stdout);
     }
     assert!(ran.stderr.is_empty() && !ran.stdout.contains('\x1b'), "{ran:?}");
