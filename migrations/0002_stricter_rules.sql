@@ -45,9 +45,11 @@ BEGIN
     SELECT RAISE(ABORT, 'this job has more than 32 MB; an event may have 4 MB in all: shorten it');
 END;
 
+-- Not at the claim: what is in already, the agent takes and fails with the reason.
 CREATE TRIGGER jobs_of_bearable_size_changed BEFORE UPDATE OF subject, body, start_time, end_time, location, attendees, mailbox,
     calendar_id, body_type, time_zone, extra, dedup_key, not_before, transaction_id ON jobs
-WHEN coalesce(length(CAST(NEW.subject AS BLOB)), 0) +
+WHEN NEW.state <> 'claimed' AND
+        coalesce(length(CAST(NEW.subject AS BLOB)), 0) +
         coalesce(length(CAST(NEW.body AS BLOB)), 0) +
         coalesce(length(CAST(NEW.start_time AS BLOB)), 0) +
         coalesce(length(CAST(NEW.end_time AS BLOB)), 0) +

@@ -22,6 +22,8 @@ const SHORTEST_REST: Duration = Duration::from_secs(1);
 /// Attempts of a job in doubt after which its request is repeated although the lookup before it keeps failing: the
 /// repeat under the same transaction id is the better evidence anyway (graph-facts 2.4).
 const PATIENT_LOOKS: u32 = 3;
+/// Wait before a request that was cut off is repeated (graph-facts, design consequence 2).
+const INTERRUPTED_WAIT: Duration = Duration::from_secs(2);
 /// A mailbox throttled this often in a row, although each Retry-After was obeyed, is asked less and less often.
 const PATIENT_STRIKES: u32 = 4;
 
@@ -144,8 +146,29 @@ impl RetryPolicy {
             // Neither attempts nor time are counted while the agent itself cannot send.
             Outcome::Held(hold) => given_back(job, now, Some(hold.kind), job.in_doubt),
             Outcome::NotStarted => given_back(job, now, None, job.in_doubt),
-            Outcome::Interrupted => given_back(job, now, Some(ErrorKind::Unavailable), true),
+            // The request may still be at work at the server when the next start comes.
+            Outcome::Interrupted => given_back(job, after(now, INTERRUPTED_WAIT), Some(ErrorKind::Unavailable), true),
         }
+    }
+
+    /// The same, where the answer named a wait that its outcome does not carry: it is a floor for the mailbox and for the
+    /// job, whatever else was decided.
+    pub fn decide_with(
+        &self,
+        job: &Job,
+        (outcome, named): (&Outcome, Option<Duration>),
+        strikes: u32,
+        now: DateTime<Utc>,
+        dice: f64,
+    ) -> Decision {
+        let mut decision = self.decide(job, outcome, strikes, now, dice);
+        let Some(named) = named.filter(|_| !matches!(outcome, Outcome::Created(_))) else { return decision };
+        let own = decision.rest.take().unwrap_or(Rest { wait: SHORTEST_REST, narrow: false });
+        let wait = own.wait.max(named.min(FAR_OFF));
+        if let Disposition::Retry(due) | Disposition::Snooze(due) = &mut decision.disposition {
+            *due = after(now, wait).max(*due);
+        }
+        Decision { rest: Some(Rest { wait, ..own }), ..decision }
     }
 
     /// The job is in doubt and no attempt is left: all that can be done is to look its event up.
@@ -181,7 +204,7 @@ impl RetryPolicy {
         let first_failure = before(give_up_at, self.give_up_after);
         let deadline = later.horizon.map_or(give_up_at, |horizon| give_up_at.min(after(first_failure, horizon)));
         let due = after(now, later.wait);
-        let rest = later.rest.map(|(wait, narrow)| Rest { wait, narrow });
+        let rest = later.rest.map(|(wait, narrow)| Rest { wait: wait.min(FAR_OFF), narrow });
         let attempts_used_up = later.spends && job.attempts.saturating_add(1) >= self.max_attempts;
         // A mailbox's rest is a floor, so a job whose next chance lies past its deadline has none. The backoff is the
         // agent's own, so the last attempt is moved up to the deadline instead.

@@ -163,9 +163,26 @@ fn trouble_of_the_agent_costs_the_job_neither_attempt_nor_time() {
     old.give_up_at = Some(in_secs(-1));
     for outcome in [held(), Outcome::NotStarted, Outcome::Interrupted] {
         let decision = decide(&old, &outcome);
-        assert_eq!(decision.disposition, Disposition::Snooze(now()), "{outcome:?}");
-        assert_eq!(decision.in_doubt, outcome == Outcome::Interrupted);
+        // What was cut off may still be at work at the server.
+        let cut_off = outcome == Outcome::Interrupted;
+        assert_eq!(decision.disposition, Disposition::Snooze(in_secs(if cut_off { 2 } else { 0 })), "{outcome:?}");
+        assert_eq!(decision.in_doubt, cut_off);
     }
+}
+
+#[test]
+fn a_wait_named_beside_any_answer_is_a_floor_for_mailbox_and_job_and_never_longer_than_the_calendar() {
+    let with = |outcome: &Outcome, wait| policy().decide_with(&job(0), (outcome, wait), 0, now(), 0.5);
+    let minute = Some(Duration::from_secs(60));
+    let refused = with(&Outcome::Refused(ErrorKind::Rejected), minute);
+    assert_eq!(refused.rest, Some(Rest { wait: Duration::from_secs(60), narrow: false }));
+    assert_eq!(with(&Outcome::ServerFault, minute).disposition, Disposition::Retry(in_secs(60)));
+    let at_once = with(&Outcome::TooManyAtOnce(minute), minute);
+    assert_eq!(at_once.rest, Some(Rest { wait: Duration::from_secs(60), narrow: true }));
+    let created = with(&Outcome::Created(EventId("AAMk".into())), minute);
+    assert_eq!(created.rest, None, "a success is never repeated because of one");
+    let endless = with(&Outcome::MailboxThrottled(Some(Duration::MAX)), Some(Duration::MAX));
+    assert_eq!(endless.rest.unwrap().wait, FAR_OFF);
 }
 
 #[test]

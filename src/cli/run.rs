@@ -1,4 +1,4 @@
-//! `run`: the daemon. The only place where it is put together: queue, lock, sign-in, Graph, worker, systemd.
+//! `run`: the daemon. The only place where it is put together: queue (see `start`), sign-in, Graph, worker, systemd.
 
 use std::io::{BufWriter, IsTerminal};
 use std::sync::Arc;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use crate::backoff::doubled;
 use crate::exit::Exit;
-use crate::queue::{AgentLock, LockError, OpenError, Queue, QueueError, Recovered, SqliteQueue};
+use crate::queue::{AgentLock, LockError, OpenError, Queue, Recovered, SqliteQueue};
 
 /// Waits before a queue that cannot be used yet is tried again, and what systemd is told each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -74,8 +74,8 @@ async fn open_queue(path: &Path, lock: &mut Option<AgentLock>) -> Result<(Sqlite
     }
     let queue = SqliteQueue::open(path).await.map_err(open_error)?;
     let recovered = queue.recover(Utc::now()).await.map_err(|error| match error {
-        QueueError::Gone { .. } => Start::Final(Failure::failed(error)),
-        QueueError::Trouble { .. } => Start::MayPass(error.to_string()),
+        error if error.may_pass() => Start::MayPass(error.to_string()),
+        error => Start::Final(Failure::failed(error)),
     })?;
     if let Some(lock) = lock.take() {
         queue.hold(lock);

@@ -118,6 +118,8 @@ fn by_status(reply: &Reply) -> Outcome {
             hint: NOT_GRAPH.into(),
             wait: Some(HOLD),
         }),
+        // A gateway's words: it gave the request up, but may have passed it on before.
+        408 | 499 => Outcome::ServerFault,
         400..=499 if !matches!(reply.status, 413 | 429) && !from_graph(reply) => Outcome::NotGraph,
         // Without its code a refusal may be one of those that leave an event behind.
         400 if reply.codes.is_empty() => Outcome::RefusedInDoubt,
@@ -128,7 +130,6 @@ fn by_status(reply: &Reply) -> Outcome {
             in_doubt: reply.codes.is_empty(),
         },
         404 => Outcome::Refused(ErrorKind::NotFound),
-        408 => Outcome::ServerFault,
         409 => Outcome::Conflict,
         423 | 507 | 509 => blocked(ErrorKind::Unavailable, SLOW_RECHECK, None),
         429 => Outcome::AppThrottled(reply.retry_after),

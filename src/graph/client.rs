@@ -2,7 +2,7 @@
 //! remembers a mailbox.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use serde_json::Value;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::address::{GraphBase, segment};
 use super::classify::{NOT_GRAPH, classify};
 use super::reply::Reply;
-use super::transport::{Again, Answered, NetworkSettings, Now, Transport};
+use super::transport::{Answered, MayLeave, NetworkSettings, Now, Transport};
 use super::wire::{MARKER, encode};
 use crate::auth::TokenCache;
 use crate::job::{Answer, EventDraft, EventId, InvalidJob, Outcome};
@@ -47,12 +47,24 @@ pub struct Call {
     pub outcome: Outcome,
     /// What was said.
     pub answer: Answer,
+    /// The wait named by an answer that is no success.
+    pub retry_after: Option<Duration>,
 }
 
 impl Call {
+    /// A clear no to this one request, after which another one may be made at once.
+    pub fn is_refusal(&self) -> bool {
+        self.outcome.is_refusal() && self.retry_after.is_none()
+    }
+
+    /// Nothing is known of the request's fate, and it may be asked about at once.
+    pub fn is_unclear(&self) -> bool {
+        self.outcome.is_unclear() && self.retry_after.is_none()
+    }
+
     /// No call: nothing was sent.
     pub fn not_made() -> Self {
-        Self { outcome: Outcome::NotStarted, answer: Answer::default() }
+        Self { outcome: Outcome::NotStarted, answer: Answer::default(), retry_after: None }
     }
 }
 
@@ -90,28 +102,34 @@ impl GraphClient {
     }
 
     /// Posts the event.
-    pub async fn create(&self, request: &EventRequest, now: Now, again: Again<'_>) -> Call {
+    pub async fn create(&self, request: &EventRequest, now: Now, may_leave: MayLeave<'_>) -> Call {
         let url = self.base.events(&request.draft);
         let limit = SMALL_ANSWER + ECHO_FACTOR * request.body.len();
         let build = |http: &reqwest::Client| {
             http.post(&url).header("content-type", "application/json").body(request.body.clone())
         };
-        let answered = self.transport.exchange(build, limit, now, again).await;
+        let answered = self.transport.exchange(build, limit, now, may_leave).await;
         answered.map_or_else(|lost| lost, |answered| self.judged(&answered, now))
     }
 
     /// Looks the job's event up: the one Graph named as existing, if its marker or its transaction id and subject
     /// prove it, else by the marker.
-    pub async fn look_up(&self, request: &EventRequest, named: Option<&EventId>, now: Now, again: Again<'_>) -> LookUp {
+    pub async fn look_up(
+        &self,
+        request: &EventRequest,
+        named: Option<&EventId>,
+        now: Now,
+        may_leave: MayLeave<'_>,
+    ) -> LookUp {
         if let Some(named) = named {
-            match self.look_at(request, named, now, again).await {
+            match self.look_at(request, named, now, may_leave).await {
                 // Refused by name, it may still be found by its marker. Whoever asks for a rest is given one.
                 LookUp::Nothing => {}
-                LookUp::Failed(call) if call.outcome.is_refusal() => {}
+                LookUp::Failed(call) if call.is_refusal() => {}
                 end => return end,
             }
         }
-        self.look_for(request, now, again).await.unwrap_or_else(|call| LookUp::Failed(Box::new(call)))
+        self.look_for(request, now, may_leave).await.unwrap_or_else(|call| LookUp::Failed(Box::new(call)))
     }
 
     /// Reads the default calendar of `mailbox`: whether the agent may, without writing anything.
@@ -121,11 +139,11 @@ impl GraphClient {
         answered.map_or_else(|lost| lost, |answered| self.judged(&answered, now))
     }
 
-    async fn look_at(&self, request: &EventRequest, named: &EventId, now: Now, again: Again<'_>) -> LookUp {
+    async fn look_at(&self, request: &EventRequest, named: &EventId, now: Now, may_leave: MayLeave<'_>) -> LookUp {
         let expand = segment(&format!("singleValueExtendedProperties($filter=id eq '{MARKER}')"));
         let url =
             format!("{}?$select=id,subject,transactionId&$expand={expand}", self.base.event(&request.draft, &named.0));
-        let event = match self.get(&url, now, again).await {
+        let event = match self.get(&url, now, may_leave).await {
             Ok((event, _)) => event,
             Err(call) => return LookUp::Failed(Box::new(call)),
         };
@@ -138,12 +156,12 @@ impl GraphClient {
         if marked || same { LookUp::Found(named.clone()) } else { LookUp::Nothing }
     }
 
-    async fn look_for(&self, request: &EventRequest, now: Now, again: Again<'_>) -> Result<LookUp, Call> {
+    async fn look_for(&self, request: &EventRequest, now: Now, may_leave: MayLeave<'_>) -> Result<LookUp, Call> {
         let value = request.draft.transaction_id.replace('\'', "''");
         let filter = format!("singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq '{value}')");
         let url =
             format!("{}?$select=id,createdDateTime&$filter={}", self.base.events(&request.draft), segment(&filter));
-        let (answer, seen) = self.get(&url, now, again).await?;
+        let (answer, seen) = self.get(&url, now, may_leave).await?;
         let dated = |event: &Value| {
             let id = event["id"].as_str().filter(|id| !id.is_empty())?;
             Some((event["createdDateTime"].as_str().unwrap_or_default().to_owned(), EventId(id.to_owned())))
@@ -156,12 +174,16 @@ impl GraphClient {
     }
 
     /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for.
-    async fn get(&self, url: &str, now: Now, again: Again<'_>) -> Result<(Value, Call), Call> {
-        let answered = self.transport.exchange(|http| http.get(url), SMALL_ANSWER, now, again).await?;
+    async fn get(&self, url: &str, now: Now, may_leave: MayLeave<'_>) -> Result<(Value, Call), Call> {
+        let answered = self.transport.exchange(|http| http.get(url), SMALL_ANSWER, now, may_leave).await?;
         if !(200..300).contains(&answered.reply.status) {
             return Err(self.judged(&answered, now));
         }
-        let mut damaged = Call { outcome: Outcome::ReplyDamaged, answer: answered.reply.answer(None, &answered.id) };
+        let mut damaged = Call {
+            outcome: Outcome::ReplyDamaged,
+            answer: answered.reply.answer(None, &answered.id),
+            retry_after: None,
+        };
         damaged.answer.message = Some("the answer to the lookup could not be read".into());
         match serde_json::from_slice(&answered.body) {
             Ok(value) => Ok((value, damaged)),
@@ -193,5 +215,5 @@ fn judged(reply: &Reply, id: &str) -> Call {
         }
         _ => {}
     }
-    Call { outcome, answer }
+    Call { outcome, answer, retry_after: reply.retry_after }
 }

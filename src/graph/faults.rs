@@ -10,7 +10,7 @@ pub fn no_token(refusal: TokenRefusal) -> Call {
     let answer =
         Answer { code: Some(refusal.code.clone()), message: Some(refusal.sentence.clone()), ..Answer::default() };
     let hold = Hold { kind, code: refusal.code, hint: refusal.sentence, wait: refusal.retry_after };
-    Call { outcome: Outcome::Held(hold), answer }
+    Call { outcome: Outcome::Held(hold), answer, retry_after: None }
 }
 
 /// The connection never stood: nothing was sent.
@@ -29,6 +29,7 @@ pub(super) fn no_connection(error: &reqwest::Error, id: &str) -> Call {
             client_request_id: Some(id.to_owned()),
             ..Answer::default()
         },
+        retry_after: None,
     }
 }
 
@@ -41,6 +42,7 @@ pub(super) fn unsayable(error: &reqwest::Error) -> Call {
             message: Some(format!("no request can be made of this row ({})", causes(error))),
             ..Answer::default()
         },
+        retry_after: None,
     }
 }
 
@@ -60,6 +62,7 @@ pub(super) fn lost(error: &reqwest::Error, id: &str, status: Option<u16>) -> Cal
             request_id: None,
             client_request_id: Some(id.to_owned()),
         },
+        retry_after: None,
     }
 }
 

@@ -14,5 +14,5 @@ mod wire;
 pub use address::GraphBase;
 pub use client::{Call, EventRequest, GraphClient, LookUp};
 pub use faults::no_token;
-pub use transport::{Again, NetworkSettings, Now, http_client};
+pub use transport::{MayLeave, NetworkSettings, Now, http_client};
 pub use wire::{MARKER, encode};

@@ -35,8 +35,8 @@ impl Now {
 
     /// A moment of the steady clock as a time of day. What is past is now.
     pub fn wall_at(&self, steady: Instant) -> DateTime<Utc> {
-        let wait = TimeDelta::from_std(steady.saturating_duration_since(self.steady)).unwrap_or_default();
-        self.wall.checked_add_signed(wait).unwrap_or(self.wall)
+        let wait = TimeDelta::from_std(steady.saturating_duration_since(self.steady)).unwrap_or(TimeDelta::MAX);
+        self.wall.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
     }
 }
 
@@ -64,7 +64,7 @@ pub fn http_client(settings: &NetworkSettings, url: &str) -> Result<reqwest::Cli
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.request_timeout);
     if url.starts_with("http://") {
-        // Plain HTTP is only allowed to loopback (config.rs), where a proxy has no business.
+        // Plain HTTP is only allowed to loopback (config/rules.rs), where a proxy has no business.
         builder = builder.no_proxy();
     }
     if let Some(pem) = &settings.extra_ca {
@@ -73,8 +73,8 @@ pub fn http_client(settings: &NetworkSettings, url: &str) -> Result<reqwest::Cli
     builder.build()
 }
 
-/// Asked before a request that met a 401 is sent once more: a rest may have been imposed meanwhile.
-pub type Again<'a> = &'a (dyn Fn() -> bool + Sync);
+/// Asked right before each request leaves: the mailbox may have been told to rest while its token was awaited.
+pub type MayLeave<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// A whole answer.
 pub(super) struct Answered {
@@ -119,19 +119,19 @@ impl Transport {
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
         limit: usize,
         now: Now,
-        again: Again<'_>,
+        may_leave: MayLeave<'_>,
     ) -> Result<Answered, Call> {
-        let first = self.exchange_once(&build, limit, now).await?;
+        let first = self.exchange_once(&build, limit, now, may_leave).await?;
         let reply = &first.reply;
         let challenged = reply.codes.iter().any(|code| code.eq_ignore_ascii_case("insufficient_claims"));
         if reply.status != 401 && !(reply.status == 403 && challenged) {
             return Ok(first);
         }
         self.tokens.reject(&first.token, reply.claims.clone());
-        if !again() {
-            return Err(Call::not_made());
+        if reply.retry_after.is_some() {
+            return Err(Call { retry_after: reply.retry_after, ..Call::not_made() });
         }
-        self.exchange_once(&build, limit, now).await
+        self.exchange_once(&build, limit, now, may_leave).await
     }
 
     async fn exchange_once(
@@ -139,8 +139,9 @@ impl Transport {
         build: &impl Fn(&reqwest::Client) -> RequestBuilder,
         limit: usize,
         now: Now,
+        may_leave: MayLeave<'_>,
     ) -> Result<Answered, Call> {
-        let Sent { mut response, id, token } = self.send_once(build, now).await?;
+        let Sent { mut response, id, token } = self.send_once(build, now, may_leave).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         let body = match reply::body(&mut response, limit).await {
             Ok(body) => body.unwrap_or_default(),
@@ -152,8 +153,16 @@ impl Transport {
         Ok(Answered { reply, body, id, token })
     }
 
-    async fn send_once(&self, build: &impl Fn(&reqwest::Client) -> RequestBuilder, now: Now) -> Result<Sent, Call> {
+    async fn send_once(
+        &self,
+        build: &impl Fn(&reqwest::Client) -> RequestBuilder,
+        now: Now,
+        may_leave: MayLeave<'_>,
+    ) -> Result<Sent, Call> {
         let token = self.tokens.get(now.steady).await.map_err(no_token)?;
+        if !may_leave() {
+            return Err(Call::not_made());
+        }
         let id = Uuid::new_v4().to_string();
         let request = build(&self.http()).headers(headers(&token, &id));
         match request.send().await {

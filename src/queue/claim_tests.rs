@@ -266,6 +266,7 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
         &["SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"],
         &[BY_ID, "SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at>? AND next_attempt_at<?)", BY_ID],
         &[BY_ID, "SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)"],
+        &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)"],
     ]) {
         let found: Vec<_> = plan.iter().filter(|line| line.contains("SEARCH")).collect();
         assert_eq!(found, searches, "{plans:#?}");
@@ -486,6 +487,29 @@ async fn the_largest_request_fits_and_one_byte_more_is_too_large() {
     jobs.sort_by_key(|job| job.id);
     assert!(matches!(&jobs[0].input.body, Cell::Text(text) if text.len() == 4_194_304));
     assert_eq!(jobs[1].input.body, Cell::TooLarge(4_194_305));
+}
+
+#[tokio::test]
+async fn a_row_whose_claim_the_schema_refuses_fails_and_holds_up_no_other_of_its_mailbox() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let broken = add(db, &[("mailbox", "'a'"), ("claims", "1000000000000")]).await;
+    let (good, other) = (add(db, &[("mailbox", "'a'")]).await, add(db, &[("mailbox", "'b'")]).await);
+    let claimed = claim(&bed, &request()).await;
+    let mut ids = ids(&claimed);
+    ids.sort_unstable();
+    assert_eq!((ids, claimed.broken), (vec![good, other], vec![JobId(broken)]));
+    let row = bed.row(broken).await;
+    assert_eq!((row["state"].as_str(), row["error_code"].as_str()), (Some("failed"), Some("invalid_row")));
+}
+
+#[tokio::test]
+async fn a_row_of_just_the_largest_size_is_claimed_although_the_defaults_make_it_larger() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let times = "2026-12-01T09:00:00".len() + "2026-12-01T10:00:00".len() + "[]".len() + 36;
+    add(db, &[("subject", &format!("replace(hex(zeroblob({})), '0', 'x')", (33_554_432 - times) / 2))]).await;
+    assert_eq!(bed.claim().await.len(), 1);
 }
 
 #[tokio::test]

@@ -60,6 +60,9 @@ pub struct Claimed {
     pub jobs: Vec<(LaneKey, Job)>,
     /// When the next job of a lane that had free slots becomes due, if one will.
     pub next_due: Option<DateTime<Utc>>,
+    /// Jobs that failed, because the schema's own rules refuse their claim: somebody else wrote nonsense into the agent's
+    /// columns.
+    pub broken: Vec<JobId>,
 }
 
 /// What a dead agent left.
@@ -170,6 +173,13 @@ pub enum QueueError {
         /// `deleted` or `replaced`.
         fate: &'static str,
     },
+}
+
+impl QueueError {
+    /// Whether it may pass by itself. A running agent tries again whatever it is, for it has results to keep.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Trouble { source, .. } if sqlite::may_pass(source))
+    }
 }
 
 /// What the agent asks of a queue. SQLite has it today; a Postgres queue for several machines fits beside it.

@@ -56,7 +56,7 @@ impl Attempt {
             Ok(request) => self.deliver(&request).await,
             Err(invalid) => {
                 let call = refused_locally(invalid);
-                let decision = self.decide(&call.outcome);
+                let decision = self.decide(&call);
                 (call, decision)
             }
         };
@@ -83,10 +83,10 @@ impl Attempt {
         if let Err(call) = self.may_send().await {
             return call;
         }
-        let again = || !self.is_resting();
+        let may_leave = || !self.is_resting();
         tokio::select! {
             biased;
-            call = self.context.graph.create(request, now(), &again) => call,
+            call = self.context.graph.create(request, now(), &may_leave) => call,
             () = self.context.cut.cancelled() => Call {
                 outcome: Outcome::Interrupted,
                 answer: Answer {
@@ -94,6 +94,7 @@ impl Attempt {
                     message: Some("the agent was stopped before the answer came; the event may have been created".into()),
                     ..Answer::default()
                 },
+                retry_after: None,
             },
         }
     }
@@ -113,14 +114,15 @@ impl Attempt {
         self.context.resting.holds(&self.lane, Instant::now())
     }
 
-    pub(super) fn decide(&self, outcome: &Outcome) -> Decision {
+    pub(super) fn decide(&self, call: &Call) -> Decision {
         let now = now();
         let mut job = self.job.clone();
         // The wall clock may have been set forward since the claim, and the horizon is a length of time.
         if let Some(by) = set_between(self.began, now).filter(|by| *by > TimeDelta::zero()) {
             job.give_up_at = job.give_up_at.and_then(|at| at.checked_add_signed(by));
         }
-        self.context.policy.decide(&job, outcome, self.strikes, now.wall, fastrand::f64())
+        let said = (&call.outcome, call.retry_after);
+        self.context.policy.decide_with(&job, said, self.strikes, now.wall, fastrand::f64())
     }
 
     fn finish(self, call: Call, decision: Decision) -> Finished {
@@ -128,7 +130,7 @@ impl Attempt {
         if let Some(rest) = &decision.rest {
             self.context.resting.note(&self.lane, rest, Instant::now());
         }
-        let Call { outcome, mut answer } = call;
+        let Call { outcome, mut answer, .. } = call;
         let at = Utc::now();
         let (verdict, spent, word) = match decision.disposition.clone() {
             // Found by the last look of all, which is no attempt.
@@ -148,7 +150,10 @@ impl Attempt {
             answer.message =
                 Some(last_words(&decision, self.job.attempts + u32::from(spent), answer.message.as_deref()));
         }
-        let left = answer.status.is_some() || matches!(outcome, Outcome::ReplyLost | Outcome::Interrupted);
+        // What spends an attempt has left, also where the lookup after it decided.
+        let left = answer.status.is_some()
+            || matches!(outcome, Outcome::ReplyLost | Outcome::Interrupted)
+            || matches!(decision.disposition, Disposition::Retry(_));
         let tried = left || matches!(outcome, Outcome::Invalid(_));
         let record = AttemptRecord {
             started_at: self.began.wall,
@@ -181,7 +186,7 @@ impl Attempt {
 
 fn refused_locally(invalid: InvalidJob) -> Call {
     let answer = Answer { code: Some(invalid.code()), message: Some(invalid.to_string()), ..Answer::default() };
-    Call { outcome: Outcome::Invalid(invalid), answer }
+    Call { outcome: Outcome::Invalid(invalid), answer, retry_after: None }
 }
 
 /// The message a failed job keeps: why it was given up, what was said last, and whether an event may exist.

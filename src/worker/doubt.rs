@@ -22,11 +22,11 @@ impl Attempt {
         }
         let look = match self.look_up(request, None).await {
             LookUp::Found(event_id) => return Some(self.found(event_id, Answer::default())),
-            LookUp::Nothing if last => Call { outcome: Outcome::NotFound, answer: not_found() },
+            LookUp::Nothing if last => Call { outcome: Outcome::NotFound, answer: not_found(), retry_after: None },
             LookUp::Nothing => return None,
-            LookUp::Failed(look) if look.outcome.is_refusal() && last => Call { outcome: Outcome::NotFound, ..*look },
-            LookUp::Failed(look) if look.outcome.is_refusal() => return None,
-            LookUp::Failed(look) if look.outcome.is_unclear() && policy.repeats_unseen(&self.job) => return None,
+            LookUp::Failed(look) if look.is_refusal() && last => Call { outcome: Outcome::NotFound, ..*look },
+            LookUp::Failed(look) if look.is_refusal() => return None,
+            LookUp::Failed(look) if look.is_unclear() && policy.repeats_unseen(&self.job) => return None,
             LookUp::Failed(look) => *look,
         };
         Some(self.decided(look))
@@ -34,9 +34,9 @@ impl Attempt {
 
     /// After an answer that alone cannot tell whether the event exists, and before a job in doubt is failed.
     pub(super) async fn resolve(&self, request: &EventRequest, call: Call) -> (Call, Decision) {
-        // Another request of this mailbox may have been told to rest while this one was under way.
-        let resting = self.is_resting();
-        let decision = self.decide(&call.outcome);
+        // This answer may have named a wait, or another request of the mailbox was told one while this one was under way.
+        let resting = call.retry_after.is_some() || self.is_resting();
+        let decision = self.decide(&call);
         let named = match &call.outcome {
             Outcome::Duplicate(named) => named.as_ref(),
             Outcome::RefusedInDoubt | Outcome::Conflict | Outcome::MailboxBlocked { in_doubt: true, .. } => None,
@@ -50,7 +50,7 @@ impl Attempt {
         };
         let unsettled = match (look, &call.outcome) {
             (LookUp::Found(event_id), _) => return self.found(event_id, call.answer),
-            (LookUp::Failed(look), _) if !look.outcome.is_refusal() && !look.outcome.is_unclear() => {
+            (LookUp::Failed(look), _) if !look.is_refusal() && !look.is_unclear() => {
                 return self.put_off(call, decision, *look);
             }
             (LookUp::Failed(_), Outcome::Duplicate(_) | Outcome::RefusedInDoubt) => true,
@@ -59,13 +59,13 @@ impl Attempt {
             _ => false,
         };
         // Where nobody could tell, nothing is final: asked again later, as after a save conflict.
-        let decision = if unsettled { self.decide(&Outcome::Conflict) } else { decision };
+        let decision = if unsettled { self.decide(&conflict()) } else { decision };
         (call, decision)
     }
 
     /// The lookup itself met a rest, a closed gate or the end of the agent: nothing is final before it was made.
     fn put_off(&self, call: Call, decision: Decision, look: Call) -> (Call, Decision) {
-        let wait = self.decide(&look.outcome);
+        let wait = self.decide(&look);
         let rest = wait.rest.or(decision.rest);
         let (Disposition::Retry(until) | Disposition::Snooze(until)) = wait.disposition else {
             return (call, Decision { rest, ..decision });
@@ -77,13 +77,13 @@ impl Attempt {
         };
         let give_up_at = decision.give_up_at.or(wait.give_up_at);
         let decision = Decision { disposition, kind, in_doubt: true, give_up_at, rest };
-        (Call { outcome: look.outcome, answer: call.answer }, decision)
+        (Call { outcome: look.outcome, ..call }, decision)
     }
 
     async fn look_up(&self, request: &EventRequest, named: Option<&EventId>) -> LookUp {
-        let again = || !self.is_resting();
+        let may_leave = || !self.is_resting();
         tokio::select! {
-            found = self.context.graph.look_up(request, named, now(), &again) => found,
+            found = self.context.graph.look_up(request, named, now(), &may_leave) => found,
             () = self.context.cut.cancelled() => LookUp::Failed(Box::new(Call::not_made())),
         }
     }
@@ -91,13 +91,18 @@ impl Attempt {
     fn found(&self, event_id: EventId, answer: Answer) -> (Call, Decision) {
         // What is recorded is the answer that decided: the lookup's.
         let answer = Answer { status: Some(200), code: None, message: None, ..answer };
-        self.decided(Call { outcome: Outcome::Created(event_id), answer })
+        self.decided(Call { outcome: Outcome::Created(event_id), answer, retry_after: None })
     }
 
     fn decided(&self, call: Call) -> (Call, Decision) {
-        let decision = self.decide(&call.outcome);
+        let decision = self.decide(&call);
         (call, decision)
     }
+}
+
+/// As after a save conflict: no evidence either way.
+fn conflict() -> Call {
+    Call { outcome: Outcome::Conflict, ..Call::not_made() }
 }
 
 fn not_found() -> Answer {

@@ -121,7 +121,8 @@ impl Lanes {
             lane.slots = if rest.narrow { (lane.slots / 2).max(1) } else { 1 };
         }
         lane.streak = 0;
-        let until = now.steady + rest.wait;
+        // The policy gives no rest the clock could not hold.
+        let until = now.steady.checked_add(rest.wait).unwrap_or(now.steady);
         let until = lane.paused_until.map_or(until, |earlier| earlier.max(until));
         lane.paused_until = Some(until);
         lane.told = Some(now.steady);

@@ -246,7 +246,9 @@ impl<Q: Queue> Worker<Q> {
         match self.queue.claim(&request).await {
             Ok(claimed) => {
                 report::queue_readable(&mut self.queue_trouble);
-                let any = !claimed.jobs.is_empty();
+                claimed.broken.iter().for_each(|id| report::broken_row(*id));
+                // A lane that lost a broken row has more behind it.
+                let any = !claimed.jobs.is_empty() || !claimed.broken.is_empty();
                 for (lane, job) in claimed.jobs {
                     self.begin(lane, job, now);
                 }
@@ -277,6 +279,7 @@ impl<Q: Queue> Worker<Q> {
         if let Some((interval, _)) = self.settings.heartbeat {
             longest = longest.min(interval);
         }
+        let could_not_ask = matches!(turn, Turn::CouldNotAsk);
         let next_due = match turn {
             Turn::Claimed(next_due) | Turn::Nothing(next_due) => next_due,
             Turn::CouldNotAsk => {
@@ -286,7 +289,9 @@ impl<Q: Queue> Worker<Q> {
         };
         let next_due = next_due.map(|due| now.steady_at(due));
         let wake = [next_due, self.lanes.next_resume(), self.gate.reopens(), self.retention.next()];
-        let wake = wake.into_iter().flatten().min();
+        // In trouble none of these could be followed, and a time that is over would make the loop spin.
+        let troubled = could_not_ask || self.settler.in_trouble();
+        let wake = wake.into_iter().flatten().min().filter(|_| !troubled);
         let until_wake = wake.map_or(longest, |wake| wake.saturating_duration_since(now.steady));
         tokio::select! {
             () = stop.cancelled() => {}

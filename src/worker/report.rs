@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
-use crate::job::{Hold, Outcome, format_utc};
+use crate::job::{ErrorKind, Hold, JobId, Outcome, format_utc};
 use crate::queue::{LaneKey, Pause, QueueError, Settled, Settlement, Verdict};
 
 /// One line per finished attempt.
@@ -71,6 +71,11 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
             "job failed"
         ),
     }
+}
+
+pub(super) fn broken_row(job_id: JobId) {
+    let error_kind = ErrorKind::InvalidJob.as_str();
+    error!(job_id = job_id.0, outcome = "failed", error_kind, error_code = "invalid_row", "job failed");
 }
 
 pub(super) fn mailbox_paused(pause: &Pause, settlement: &Settlement) {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use event_sender::sandbox::{AnswerBody, Fault, OptionsChange};
+use event_sender::sandbox::{AnswerBody, Fault, FaultOn, OptionsChange};
 
 use crate::bed::{Bed, row_for, side_by_side};
 
@@ -76,6 +76,63 @@ async fn a_server_that_says_wait_for_no_time_is_not_asked_in_a_circle() {
         // Times with milliseconds sort like text; the seconds must differ.
         assert!(next.at[..19] > request.at[..19], "{request:?} {next:?}");
     }
+}
+
+/// The longest header a server could make up pauses the mailbox, and neither the agent nor its next start.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_retry_after_beyond_all_time_pauses_its_mailbox_and_harms_nobody() {
+    for value in ["10000000000000000000", "99999999999999", "date:+99999999999"] {
+        let bed = Bed::new().await;
+        bed.sandbox().script(over_rate(ANN).retry_after(value));
+        let agent = bed.run();
+        bed.insert(row_for(ANN)).await;
+        bed.until_said(&agent, "mailbox paused").await;
+        let bob = bed.insert(row_for(BOB)).await;
+        bed.until(bob, "sent").await;
+        agent.stop().await.expect(0);
+        let pause = bed.pauses().await.remove(0).paused_until;
+        assert!(pause.as_str() > "2027", "{value}: {pause}");
+        let _agent = bed.run();
+        let bob = bed.insert(row_for(BOB)).await;
+        bed.until(bob, "sent").await;
+        assert_eq!(bed.creates(Some(ANN)).len(), 1, "{value}");
+    }
+}
+
+/// Whatever the answer is, the wait it names is a wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_wait_named_beside_another_answer_than_throttling_is_obeyed() {
+    let answers = [(404, "ErrorItemNotFound"), (400, "ErrorInvalidRequest"), (500, "InternalServerError"), (409, "x")];
+    side_by_side(answers.map(async |(status, code)| {
+        let mut bed = Bed::new().await;
+        bed.set("delivery.max_in_flight_per_mailbox", "1");
+        bed.sandbox().script(Fault::answer(status, code).mailbox(ANN).retry_after("2"));
+        let _agent = bed.run();
+        let ids = bed.insert_all((0..2).map(|_| row_for(ANN))).await;
+        bed.until(ids[1], "sent").await;
+        let asked: Vec<_> =
+            bed.sandbox().requests().into_iter().filter(|request| request.mailbox.as_deref() == Some(ANN)).collect();
+        let at = |n: usize| chrono::DateTime::parse_from_rfc3339(&asked[n].at).unwrap();
+        assert!((at(1) - at(0)).num_milliseconds() >= 1990, "{status}: {asked:#?}");
+    }))
+    .await;
+}
+
+/// A rest learnt while another request of the mailbox waits for a new token holds that one, too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_request_that_waited_for_a_token_does_not_leave_into_a_rest() {
+    let mut bed = Bed::new().await;
+    bed.set("delivery.max_in_flight_per_mailbox", "2");
+    bed.sandbox().script(Fault::slow(Duration::from_millis(1500)).on(FaultOn::Token).after(1));
+    bed.sandbox().script(Fault::expire_tokens().subject("first"));
+    // Answered while the first one's new token is on its way.
+    bed.sandbox().script(over_rate(ANN).subject("second").retry_after("4"));
+    bed.sandbox().configure(OptionsChange { latency_ms: Some(300), ..OptionsChange::default() });
+    let _agent = bed.run();
+    let rows = ["first", "second"].map(|subject| row_for(ANN).with("subject", subject));
+    bed.insert_all(rows).await;
+    bed.until_count(2, "sent").await;
+    assert_eq!(bed.sandbox().counters().retry_after_violations, 0, "{:#?}", bed.sandbox().requests());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

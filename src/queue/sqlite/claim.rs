@@ -124,6 +124,20 @@ const TAKE_ODD: &str = take!(
      ORDER BY next_attempt_at, id LIMIT ?5"
 );
 
+/// One job.
+const TAKE_ONE: &str = take!("?6");
+
+const DUE: &str = concat!(
+    "SELECT id FROM jobs WHERE state = 'pending' AND ",
+    lane!(),
+    " = +CAST(?1 AS TEXT) AND next_attempt_at <= ?2 ORDER BY next_attempt_at, id LIMIT ?3"
+);
+
+const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
+        error_code = 'invalid_row', error_message = 'the columns that belong to the agent (claims, attempts, …) hold values '
+            || 'no agent writes, so this job cannot be taken: insert it anew'
+    WHERE id = ?1 AND state = 'pending'";
+
 /// One job's input columns, as the claim reads them.
 pub(super) const INPUT: &str = concat!("SELECT ", input_columns!(), "1 FROM jobs WHERE id = ?1");
 
@@ -145,16 +159,18 @@ pub(super) async fn claim(
     let now = format_utc(request.now);
     let default = request.defaults.mailbox.as_deref();
     frontier.look(connection, default).await?;
-    let mut jobs = take_due(connection, frontier, request, &now).await?;
+    let mut broken = Vec::new();
+    let mut jobs = take_due(connection, frontier, request, &now, &mut broken).await?;
     // Perhaps what was seen is no longer there, and something else is.
     if jobs.is_empty() && frontier.look_again(connection, default).await? {
-        jobs = take_due(connection, frontier, request, &now).await?;
+        jobs = take_due(connection, frontier, request, &now, &mut broken).await?;
     }
     // RETURNING gives no order of its own. Within a lane it is that of due time and id.
     jobs.sort_by(|(a, _, left), (b, _, right)| (a, left.id).cmp(&(b, right.id)));
     let jobs = jobs.into_iter().map(|(_, lane, job)| (lane, job)).collect();
     let waiting = frontier.heads().filter(|head| head.due > now && free(request, &head.lane) > 0);
-    Ok(Claimed { jobs, next_due: waiting.filter_map(|head| parse_utc(&head.due)).min() })
+    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).min();
+    Ok(Claimed { jobs, next_due, broken })
 }
 
 /// Takes what is due as far as the frontier knows, and puts the frontier right.
@@ -163,6 +179,7 @@ async fn take_due(
     frontier: &mut Frontier,
     request: &ClaimRequest,
     now: &str,
+    broken: &mut Vec<JobId>,
 ) -> sqlx::Result<Vec<(String, LaneKey, Job)>> {
     let wanted = wanted(frontier, request, now);
     if wanted.is_empty() {
@@ -170,7 +187,7 @@ async fn take_due(
     }
     let default = request.defaults.mailbox.as_deref();
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let rows = take(&mut tx, &wanted, request, now).await?;
+    let rows = take(&mut tx, &wanted, request, now, broken).await?;
     let jobs = rows.iter().map(|row| job(row, default)).collect::<sqlx::Result<_>>()?;
     tx.commit().await?;
     // From here on the jobs are the agent's: no error may lose them.
@@ -207,6 +224,7 @@ async fn take(
     wanted: &[Wanted],
     request: &ClaimRequest,
     now: &str,
+    broken: &mut Vec<JobId>,
 ) -> sqlx::Result<Vec<SqliteRow>> {
     let default = request.defaults.mailbox.as_deref();
     let together = wanted.iter().filter(|wanted| !wanted.shares);
@@ -216,7 +234,7 @@ async fn take(
     let taken = query(TAKE, now, request, request.limit).bind(lanes).fetch_all(&mut *tx).await;
     let (mut rows, one_by_one) = match taken {
         Ok(rows) => (rows, false),
-        // A row somebody wrote nonsense into: its lane is passed over, the others are not.
+        // A row somebody wrote nonsense into: found by going lane by lane, and row by row in its lane.
         Err(error) if refused_by_schema(&error) => (Vec::new(), true),
         Err(error) => return Err(error),
     };
@@ -228,7 +246,37 @@ async fn take(
         let limit = slots.saturating_sub(used).min(request.limit.saturating_sub(rows.len()));
         match query(TAKE_ODD, now, request, limit).bind(&head.raw).fetch_all(&mut *tx).await {
             Ok(taken) => rows.extend(taken),
-            Err(error) if refused_by_schema(&error) => {}
+            Err(error) if refused_by_schema(&error) => {
+                rows.extend(take_row_by_row(tx, &head.raw, limit, request, now, broken).await?);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(rows)
+}
+
+/// Of a lane with a row that somebody wrote nonsense into: that row fails, the others are taken.
+async fn take_row_by_row(
+    tx: &mut SqliteConnection,
+    lane: &[u8],
+    limit: usize,
+    request: &ClaimRequest,
+    now: &str,
+    broken: &mut Vec<JobId>,
+) -> sqlx::Result<Vec<SqliteRow>> {
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let due: Vec<i64> = sqlx::query_scalar(DUE).bind(lane).bind(now).bind(limit).fetch_all(&mut *tx).await?;
+    let mut rows = Vec::new();
+    for id in due {
+        match query(TAKE_ONE, now, request, 1).bind(id).fetch_all(&mut *tx).await {
+            Ok(taken) => rows.extend(taken),
+            Err(error) if refused_by_schema(&error) => {
+                match sqlx::query(FAIL_BROKEN).bind(id).bind(now).execute(&mut *tx).await {
+                    Ok(_) => broken.push(JobId(id)),
+                    Err(error) if refused_by_schema(&error) => {}
+                    Err(error) => return Err(error),
+                }
+            }
             Err(error) => return Err(error),
         }
     }
@@ -305,4 +353,4 @@ fn cell(row: &SqliteRow, column: &str) -> sqlx::Result<Cell> {
 
 /// The statements, for the test that looks at their plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 2] = [TAKE, TAKE_ODD];
+pub(super) const STATEMENTS: [&str; 3] = [TAKE, TAKE_ODD, DUE];

@@ -82,6 +82,7 @@ pub(super) struct Frontier {
     /// By due time and lane.
     heads: BTreeMap<(String, Vec<u8>), Head>,
     seen: Option<Seen>,
+    connection: u64,
 }
 
 #[derive(Debug)]
@@ -95,9 +96,17 @@ struct Seen {
 }
 
 impl Frontier {
-    /// What was seen can no longer be trusted: the agent itself put jobs back, or reads through a new connection.
+    /// What was seen can no longer be trusted: the agent itself put jobs back, or the connection is a new one.
     pub(super) fn forget(&mut self) {
         self.seen = None;
+    }
+
+    /// `PRAGMA data_version` begins anew with every connection: `number` tells them apart.
+    pub(super) fn through(&mut self, number: u64) {
+        if self.connection != number {
+            self.forget();
+            self.connection = number;
+        }
     }
 
     /// The lanes, the one waiting longest first.

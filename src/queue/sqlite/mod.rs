@@ -103,6 +103,7 @@ impl Queue for SqliteQueue {
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, QueueError> {
         let mut connection = self.connection().await?;
         let mut frontier = self.frontier.lock().await;
+        frontier.through(self.presence.connections());
         let done = claim::claim(&mut connection, &mut frontier, request).await;
         if done.is_err() {
             frontier.forget();
@@ -134,6 +135,23 @@ impl Queue for SqliteQueue {
 fn primary_code(error: &sqlx::Error) -> Option<i32> {
     let sqlx::Error::Database(error) = error else { return None };
     Some(error.code()?.parse::<i32>().ok()? & 0xff)
+}
+
+/// SQLite's numbers.
+const BUSY: i32 = 5;
+const LOCKED: i32 = 6;
+const READ_ONLY: i32 = 8;
+const IO_ERROR: i32 = 10;
+const FULL: i32 = 13;
+
+/// Somebody holds the lock, the disk is full, read-only or in trouble; or nobody could be asked.
+pub(super) fn may_pass(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(_) => {
+            matches!(primary_code(error), Some(BUSY | LOCKED | READ_ONLY | IO_ERROR | FULL))
+        }
+        error => matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)),
+    }
 }
 
 fn read(source: sqlx::Error) -> QueueError {

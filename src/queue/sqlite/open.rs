@@ -12,20 +12,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqlitePool};
 
 use super::presence::Presence;
-use super::{SqliteQueue, primary_code};
+use super::{BUSY, SqliteQueue, may_pass, primary_code};
 use crate::queue::{AgentLock, LockError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a statement waits for another program's write before it is given up and tried again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-
-/// SQLite's numbers.
-const BUSY: i32 = 5;
-const LOCKED: i32 = 6;
-const READ_ONLY: i32 = 8;
-const IO_ERROR: i32 = 10;
-const FULL: i32 = 13;
 
 /// How long a new queue is looked at again, and how often, while another program makes it.
 const MADE_WITHIN: Duration = Duration::from_secs(2);
@@ -88,22 +81,23 @@ pub enum OpenError {
 impl OpenError {
     /// Another program may be making the queue at this moment.
     fn may_be_in_the_making(&self) -> bool {
-        matches!(self, Self::Migrate { .. }) || self.sqlite_code() == Some(BUSY)
+        matches!(self, Self::Migrate { .. }) || self.source().and_then(primary_code) == Some(BUSY)
     }
 
-    /// Whether it may pass by itself: somebody holds the lock, the disk is full or in trouble.
+    /// Whether it may pass by itself: somebody holds the lock, the disk is full, read-only or in trouble.
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Io { source, .. } => crate::queue::lock::may_pass(source),
-            _ => matches!(self.sqlite_code(), Some(BUSY | LOCKED | READ_ONLY | IO_ERROR | FULL)),
+            _ => self.source().is_some_and(may_pass),
         }
     }
 
-    fn sqlite_code(&self) -> Option<i32> {
+    /// What SQLite said.
+    fn source(&self) -> Option<&sqlx::Error> {
         match self {
-            Self::Sqlite { source, .. } => primary_code(source),
+            Self::Sqlite { source, .. } => Some(source),
             Self::Migrate { source, .. } => match source.as_ref() {
-                MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => primary_code(source),
+                MigrateError::Execute(source) | MigrateError::ExecuteMigration(source, _) => Some(source),
                 _ => None,
             },
             _ => None,

@@ -6,6 +6,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use super::super::{AgentLock, QueueError};
@@ -21,6 +22,8 @@ pub(super) struct Presence {
     beside: [PathBuf; 2],
     known: Mutex<[Option<Identity>; 3]>,
     lock: OnceLock<AgentLock>,
+    /// How many connections were made so far.
+    connections: AtomicU64,
 }
 
 impl Presence {
@@ -32,7 +35,13 @@ impl Presence {
             name.push(suffix);
             PathBuf::from(name)
         });
-        Self { database: path.to_owned(), beside, known: Mutex::default(), lock: OnceLock::new() }
+        Self {
+            database: path.to_owned(),
+            beside,
+            known: Mutex::default(),
+            lock: OnceLock::new(),
+            connections: AtomicU64::new(0),
+        }
     }
 
     /// From now on the agent's lock must be in place, too.
@@ -41,8 +50,14 @@ impl Presence {
         let _ = self.lock.set(lock);
     }
 
+    /// How many connections were made so far. What was seen through an earlier one says nothing of changes since.
+    pub(super) fn connections(&self) -> u64 {
+        self.connections.load(Ordering::SeqCst)
+    }
+
     /// A connection was made.
     pub(super) fn note(&self) {
+        self.connections.fetch_add(1, Ordering::SeqCst);
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         // The database itself is the same one for good, whatever a new connection finds.
         known[0] = known[0].or_else(|| identity(&self.database).ok());

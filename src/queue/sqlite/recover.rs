@@ -7,6 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::super::{LaneKey, Recovered};
 use super::frontier::{lane, lane_key};
+use super::settle::rounded_up;
 use crate::job::{format_utc, parse_utc};
 
 /// After a crash the request of the dead process may still be at work at the server, however long ago its job was
@@ -38,9 +39,12 @@ const MOVE_PAUSES: &str = "UPDATE mailboxes
     WHERE updated_at > ?1";
 
 /// The clock was set forward: nothing is given up earlier for it.
-const MOVE_HORIZONS: &str = "UPDATE jobs
-    SET give_up_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', give_up_at, ?1), give_up_at)
-    WHERE state IN ('pending', 'claimed') AND give_up_at IS NOT NULL";
+const MOVE_HORIZONS: [&str; 2] = [
+    "UPDATE jobs SET give_up_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', give_up_at, ?1), give_up_at)
+    WHERE state = 'pending' AND give_up_at IS NOT NULL",
+    "UPDATE jobs SET give_up_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', give_up_at, ?1), give_up_at)
+    WHERE state = 'claimed' AND give_up_at IS NOT NULL",
+];
 
 const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3 WHERE mailbox = ?1";
 
@@ -84,10 +88,12 @@ pub(super) async fn clock_set(
     if by < TimeDelta::zero() {
         set_back(&mut tx, now, by).await?;
     } else {
-        sqlx::query(MOVE_HORIZONS).bind(modifier(by)).execute(&mut *tx).await?;
+        for horizons in MOVE_HORIZONS {
+            sqlx::query(horizons).bind(modifier(by)).execute(&mut *tx).await?;
+        }
     }
     for (lane, until) in rests {
-        let (until, now) = (format_utc(*until), format_utc(now));
+        let (until, now) = (format_utc(rounded_up(*until)), format_utc(now));
         sqlx::query(SET_PAUSE).bind(lane.as_str()).bind(until).bind(now).execute(&mut *tx).await?;
     }
     tx.commit().await

@@ -116,19 +116,20 @@ fn sent_values(settlement: &Settlement) -> Value {
 }
 
 async fn one(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<Settled> {
-    let rows = match update(tx, settlement).await {
-        Ok(rows) => rows,
-        Err(error) if refused_by_schema(&error) => return Ok(Settled::Refused),
+    let settled = match update(tx, settlement).await {
+        Ok(1) => Settled::Recorded,
+        Ok(_) => Settled::Stale,
+        Err(error) if refused_by_schema(&error) => Settled::Refused,
         Err(error) => return Err(error),
     };
     // A stale writer leaves no trace but the mailbox's pause, which is true whoever learns it.
-    if rows == 1 {
+    if settled == Settled::Recorded {
         attempt(tx, settlement).await?;
     }
     if let Some(pause) = &settlement.pause {
         self::pause(tx, pause, settlement.at).await?;
     }
-    Ok(if rows == 1 { Settled::Recorded } else { Settled::Stale })
+    Ok(settled)
 }
 
 async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<u64> {
@@ -183,8 +184,7 @@ async fn attempt(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Re
 async fn pause(tx: &mut SqliteConnection, pause: &Pause, at: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query(PAUSE)
         .bind(pause.lane.as_str())
-        // Stored to the millisecond, it must not end earlier than it was to.
-        .bind(format_utc(pause.until + TimeDelta::microseconds(999)))
+        .bind(format_utc(rounded_up(pause.until)))
         .bind(shortened(&pause.reason))
         .bind(pause.kind.map(|kind| kind.as_str()))
         .bind(pause.strikes)
@@ -231,6 +231,11 @@ pub(super) async fn outstanding(pool: &SqlitePool) -> sqlx::Result<u64> {
     .fetch_one(pool)
     .await?;
     Ok(u64::try_from(count).unwrap_or(0))
+}
+
+/// Stored to the millisecond, a pause must not end earlier than it was to.
+pub(super) fn rounded_up(until: DateTime<Utc>) -> DateTime<Utc> {
+    until.checked_add_signed(TimeDelta::microseconds(999)).unwrap_or(until)
 }
 
 /// SQLITE_CONSTRAINT: the schema's own rules refuse it, and no retry changes that.
