@@ -22,6 +22,8 @@ async fn what_arrived_can_be_asked_for() {
     let some = bed.get("/sandbox/requests?mailbox=Other@contoso.com&kind=create").await.unwrap();
     assert_eq!(some.body.as_array().unwrap().len(), 1);
     let sequence = some.body[0]["sequence"].as_u64().unwrap();
+    let (at, at_us) = (some.body[0]["at"].as_str().unwrap(), some.body[0]["at_us"].as_i64().unwrap());
+    assert_eq!(chrono::DateTime::parse_from_rfc3339(at).unwrap().timestamp_millis(), at_us / 1000);
     assert_eq!(bed.get(&format!("/sandbox/requests?after={sequence}")).await.unwrap().body, json!([]));
     let counters = bed.get("/sandbox/counters").await.unwrap();
     assert_eq!((&counters.body["create_requests"], &counters.body["token_requests"]), (&json!(2), &json!(1)));

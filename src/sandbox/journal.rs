@@ -31,6 +31,8 @@ pub struct RequestRecord {
     pub sequence: u64,
     /// Time of arrival, UTC, RFC 3339 with milliseconds.
     pub at: String,
+    /// The same in microseconds since 1970, for who measures what milliseconds cannot tell.
+    pub at_us: i64,
     /// What was asked for.
     pub kind: RequestKind,
     /// HTTP method.

@@ -6,6 +6,7 @@ fn arrival(kind: RequestKind) -> RequestRecord {
     RequestRecord {
         sequence: 0,
         at: String::new(),
+        at_us: 0,
         kind,
         method: "POST".into(),
         path: "/".into(),

@@ -38,12 +38,13 @@ pub(super) struct Notes {
 
 impl Visit {
     pub(super) fn begin(world: &Arc<World>, kind: RequestKind, parts: &Parts, mailbox: Option<String>) -> Self {
-        let started = Instant::now();
+        let (started, at) = (Instant::now(), Utc::now());
         let ids = Ids::of(&parts.headers);
         let arrival = mailbox.as_deref().map(|mailbox| world.lanes.arrive(mailbox, started)).unwrap_or_default();
         let sequence = world.journal.open(RequestRecord {
             sequence: 0,
-            at: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
+            at: at.to_rfc3339_opts(SecondsFormat::Millis, true),
+            at_us: at.timestamp_micros(),
             kind,
             method: parts.method.to_string(),
             path: parts.uri.path().to_owned(),
