@@ -6,10 +6,15 @@ use serde::Deserialize;
 
 use super::{CLIENT_SECRET, PASSWORD, SandboxOptions};
 
+/// A wide spread must not make a request take for ever.
+const LONGEST_LATENCY: Duration = Duration::from_secs(600);
+
 /// The settings in force.
 #[derive(Clone, Debug)]
 pub(super) struct Knobs {
     pub(super) latency: Duration,
+    pub(super) latency_sigma: f64,
+    pub(super) latency_seed: u64,
     pub(super) token_lifetime: Duration,
     pub(super) expires_in_as_text: bool,
     pub(super) refresh_in_s: Option<u64>,
@@ -26,6 +31,8 @@ impl Knobs {
     pub(super) fn new(options: &SandboxOptions) -> Self {
         Self {
             latency: options.latency,
+            latency_sigma: 0.0,
+            latency_seed: 0,
             token_lifetime: options.token_lifetime,
             expires_in_as_text: false,
             refresh_in_s: None,
@@ -41,6 +48,8 @@ impl Knobs {
 
     pub(super) fn changed(mut self, change: OptionsChange) -> Self {
         set(&mut self.latency, change.latency_ms.map(Duration::from_millis));
+        set(&mut self.latency_sigma, change.latency_sigma);
+        set(&mut self.latency_seed, change.latency_seed);
         set(&mut self.token_lifetime, change.token_lifetime_s.map(Duration::from_secs));
         set(&mut self.expires_in_as_text, change.expires_in_as_text);
         set(&mut self.deduplicate, change.deduplicate);
@@ -55,6 +64,20 @@ impl Knobs {
         set(&mut self.token_requests_per_minute, per_minute.map(|n| (n > 0).then_some(n)));
         self
     }
+
+    /// How long this calendar request takes. Depends on its number alone, so two clients that send as many requests
+    /// under one seed meet the same waits in the same order.
+    pub(super) fn latency_of(&self, sequence: u64) -> Duration {
+        if self.latency_sigma == 0.0 || self.latency.is_zero() {
+            return self.latency;
+        }
+        let mut dice = fastrand::Rng::with_seed(self.latency_seed.rotate_left(32) ^ sequence);
+        // Box and Muller's way to a normal number; the logarithm wants no zero.
+        let radius = (-2.0 * (1.0 - dice.f64()).ln()).sqrt();
+        let normal = radius * (std::f64::consts::TAU * dice.f64()).cos();
+        let seconds = self.latency.as_secs_f64() * (self.latency_sigma * normal).exp();
+        Duration::try_from_secs_f64(seconds).map_or(LONGEST_LATENCY, |latency| latency.min(LONGEST_LATENCY))
+    }
 }
 
 fn set<T>(knob: &mut T, value: Option<T>) {
@@ -67,8 +90,12 @@ fn set<T>(knob: &mut T, value: Option<T>) {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct OptionsChange {
-    /// Added to each calendar request, milliseconds.
+    /// Added to each calendar request, milliseconds; the median of it where it is spread.
     pub latency_ms: Option<u64>,
+    /// Spreads the latency lognormally: the standard deviation of its logarithm; 0 makes it always the same.
+    pub latency_sigma: Option<f64>,
+    /// Another seed gives other latencies.
+    pub latency_seed: Option<u64>,
     /// Lifetime of tokens issued from now on, seconds.
     pub token_lifetime_s: Option<u64>,
     /// `expires_in` as text, as the v1 endpoint writes it.
@@ -89,4 +116,39 @@ pub struct OptionsChange {
     pub password: Option<String>,
     /// Token requests per minute before the endpoint throttles; 0 turns that off.
     pub token_requests_per_minute: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spread(sigma: f64, seed: u64) -> Vec<Duration> {
+        let change = OptionsChange {
+            latency_ms: Some(150),
+            latency_sigma: Some(sigma),
+            latency_seed: Some(seed),
+            ..OptionsChange::default()
+        };
+        let knobs = Knobs::new(&SandboxOptions::default()).changed(change);
+        (1..=10_001).map(|sequence| knobs.latency_of(sequence)).collect()
+    }
+
+    #[test]
+    fn a_spread_latency_is_lognormal_around_its_median() {
+        let mut latencies = spread(0.5, 7);
+        latencies.sort();
+        let at = |share: f64| latencies[(share * 10_000.0) as usize].as_secs_f64() * 1000.0;
+        // One standard deviation to either side: 150 ms / e^0.5, 150 ms, 150 ms * e^0.5.
+        for (share, expected) in [(0.159, 91.0), (0.5, 150.0), (0.841, 247.0)] {
+            assert!((at(share) / expected - 1.0).abs() < 0.05, "{share}: {}", at(share));
+        }
+    }
+
+    #[test]
+    fn a_seed_gives_the_same_latencies_again_and_another_seed_others() {
+        assert_eq!(spread(0.5, 7), spread(0.5, 7));
+        assert_ne!(spread(0.5, 7), spread(0.5, 8));
+        assert!(spread(0.0, 7).iter().all(|latency| *latency == Duration::from_millis(150)));
+        assert!(spread(f64::MAX, 7).iter().all(|latency| *latency <= LONGEST_LATENCY));
+    }
 }

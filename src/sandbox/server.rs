@@ -141,8 +141,9 @@ async fn judge(
             scene.play(action, usual).await
         }
     };
-    if !knobs.latency.is_zero() {
-        tokio::time::sleep(knobs.latency).await;
+    let latency = knobs.latency_of(visit.sequence);
+    if !latency.is_zero() {
+        tokio::time::sleep(latency).await;
     }
     reply
 }

@@ -15,7 +15,7 @@ use super::world::World;
 /// A request being answered.
 pub(super) struct Visit {
     world: Arc<World>,
-    sequence: u64,
+    pub(super) sequence: u64,
     started: Instant,
     pub(super) kind: RequestKind,
     pub(super) mailbox: Option<String>,
