@@ -1,0 +1,210 @@
+//! The baseline: the same requests by the same HTTP client, and nothing else. A process of its own, like the agent. It
+//! reads the bodies from a filled queue and encodes them with the program's own encoder before the clock starts; then it
+//! posts, reads each answer to its end and takes the id from it. It knows no lanes, no settling and no failures.
+
+use std::io::Read;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use event_sender::graph::{NetworkSettings, encode, http_client};
+use event_sender::job::{EventDraft, JobInput};
+use event_sender::sandbox;
+use reqwest::header::{HeaderMap, HeaderValue};
+use serde::{Deserialize, Serialize};
+use sqlx::{ConnectOptions, FromRow};
+use tokio::task::JoinSet;
+
+use crate::Result;
+use crate::process::{CpuTime, Process};
+use crate::queue::Queue;
+use crate::world::Sandbox;
+
+/// The arguments of the process.
+#[derive(clap::Args)]
+pub struct BareLoop {
+    url: String,
+    queue: PathBuf,
+    in_flight: usize,
+}
+
+/// What it measured.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Bare {
+    pub sent: usize,
+    /// From the first request to the last answer.
+    seconds: f64,
+    /// To the answer after which fewer were left than may be in flight.
+    seconds_to_tail: f64,
+    in_flight: usize,
+    cpu_seconds: f64,
+}
+
+impl Bare {
+    /// Events per second, all of them.
+    pub fn rate(&self) -> f64 {
+        self.sent as f64 / self.seconds
+    }
+
+    /// Events per second while all slots were in use.
+    pub fn full_rate(&self) -> f64 {
+        (self.sent - self.in_flight) as f64 / self.seconds_to_tail
+    }
+
+    pub fn cpu_us(&self) -> f64 {
+        self.cpu_seconds * 1e6 / self.sent as f64
+    }
+}
+
+/// Posts the waiting rows of the queue, which stays as it is.
+pub async fn run(queue: &Queue, sandbox: &Sandbox, in_flight: usize) -> Result<Bare> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.arg("bare-loop").arg(sandbox.url()).arg(queue.path()).arg(in_flight.to_string());
+    let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
+    if !process.end().await?.success() {
+        return Err("the bare loop failed".into());
+    }
+    // One line: the pipe has held it.
+    let mut line = String::new();
+    process.child().stdout.take().ok_or("the bare loop has no output")?.read_to_string(&mut line)?;
+    let bare: Bare = serde_json::from_str(&line)?;
+    let events = sandbox.events().await?;
+    if events != bare.sent as u64 {
+        return Err(format!("the bare loop sent {} and made {events} events", bare.sent).into());
+    }
+    Ok(bare)
+}
+
+/// A request ready to be sent.
+struct Ready {
+    url: String,
+    body: Bytes,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    access_token: String,
+}
+
+#[derive(Deserialize)]
+struct Created {
+    id: String,
+}
+
+impl BareLoop {
+    pub async fn run(self) -> Result<()> {
+        // The defaults of graph.connect_timeout and graph.request_timeout.
+        let network = NetworkSettings {
+            connect_timeout: Duration::from_secs(10),
+            request_timeout: Duration::from_secs(60),
+            extra_ca: None,
+        };
+        let http = http_client(&network, &self.url)?;
+        let token = token(&http, &self.url).await?;
+        let requests: Arc<[Ready]> = requests(&self.queue, &self.url).await?.into();
+        let next = Arc::new(AtomicUsize::new(0));
+        let (begin, cpu) = (Instant::now(), CpuTime::of("self")?);
+        let mut senders = JoinSet::new();
+        for _ in 0..self.in_flight {
+            let (http, token, requests, next) = (http.clone(), token.clone(), requests.clone(), next.clone());
+            senders.spawn(async move {
+                let mut ends = Vec::with_capacity(requests.len());
+                while let Some(request) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    post(&http, request, &token).await?;
+                    ends.push(begin.elapsed().as_secs_f64());
+                }
+                Ok::<_, crate::Error>(ends)
+            });
+        }
+        let mut ends = Vec::with_capacity(requests.len());
+        while let Some(sender) = senders.join_next().await {
+            ends.extend(sender??);
+        }
+        let cpu_seconds = CpuTime::of("self")?.since(&cpu);
+        ends.sort_by(f64::total_cmp);
+        let full = ends.len().checked_sub(self.in_flight + 1).and_then(|last| ends.get(last));
+        let bare = Bare {
+            sent: ends.len(),
+            seconds: ends.last().copied().ok_or("nothing to send")?,
+            seconds_to_tail: full.copied().ok_or("fewer rows than may be in flight")?,
+            in_flight: self.in_flight,
+            cpu_seconds,
+        };
+        println!("{}", serde_json::to_string(&bare)?);
+        Ok(())
+    }
+}
+
+async fn token(http: &reqwest::Client, url: &str) -> Result<String> {
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", sandbox::CLIENT_ID),
+        ("client_secret", sandbox::CLIENT_SECRET),
+        ("scope", "https://graph.microsoft.com/.default"),
+    ];
+    let token = format!("{url}/{}/oauth2/v2.0/token", sandbox::TENANT_ID);
+    let answer = http.post(token).form(&form).send().await?.error_for_status()?;
+    Ok(serde_json::from_slice::<Token>(&answer.bytes().await?)?.access_token)
+}
+
+/// The columns that are not left to their defaults.
+#[derive(FromRow)]
+struct Columns {
+    subject: Option<String>,
+    body: Option<String>,
+    start_time: String,
+    end_time: String,
+    location: Option<String>,
+    attendees: String,
+    mailbox: String,
+    transaction_id: String,
+}
+
+async fn requests(queue: &std::path::Path, url: &str) -> Result<Vec<Ready>> {
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new().filename(queue).read_only(true).connect().await?;
+    let rows: Vec<Columns> = sqlx::query_as(
+        "SELECT subject, body, start_time, end_time, location, attendees, mailbox, transaction_id FROM jobs
+         WHERE state = 'pending' ORDER BY next_attempt_at, id",
+    )
+    .fetch_all(&mut connection)
+    .await?;
+    rows.into_iter().map(|row| ready(row, url)).collect()
+}
+
+fn ready(row: Columns, url: &str) -> Result<Ready> {
+    let url = format!("{url}/v1.0/users/{}/events", row.mailbox);
+    let input = JobInput {
+        subject: row.subject.into(),
+        body: row.body.into(),
+        start_time: row.start_time.as_str().into(),
+        end_time: row.end_time.as_str().into(),
+        location: row.location.into(),
+        attendees: row.attendees.as_str().into(),
+        mailbox: row.mailbox.as_str().into(),
+        body_type: "text".into(),
+        time_zone: "UTC".into(),
+        transaction_id: row.transaction_id.as_str().into(),
+        ..JobInput::default()
+    };
+    Ok(Ready { url, body: encode(&EventDraft::from_input(&input, false)?)?.into() })
+}
+
+/// With the headers the agent sends.
+async fn post(http: &reqwest::Client, request: &Ready, token: &str) -> Result<()> {
+    let mut headers = HeaderMap::new();
+    headers.insert("authorization", HeaderValue::from_str(&format!("Bearer {token}"))?);
+    headers.insert("client-request-id", HeaderValue::from_str(&uuid::Uuid::new_v4().to_string())?);
+    headers.insert("accept", HeaderValue::from_static("application/json"));
+    headers.insert("return-client-request-id", HeaderValue::from_static("true"));
+    headers.insert("prefer", HeaderValue::from_static("IdType=\"ImmutableId\""));
+    let post = http.post(&request.url).header("content-type", "application/json").body(request.body.clone());
+    let answer = post.headers(headers).send().await?;
+    if answer.status() != 201 {
+        return Err(format!("status {} for the bare loop", answer.status()).into());
+    }
+    let created: Created = serde_json::from_slice(&answer.bytes().await?)?;
+    if created.id.is_empty() { Err("an event without id".into()) } else { Ok(()) }
+}

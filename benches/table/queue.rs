@@ -1,0 +1,236 @@
+//! A queue as the bench sees it: filled by SQL, far faster than any producer would, and read afterwards. The schema is
+//! the program's own.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use event_sender::queue::SqliteQueue;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use crate::Result;
+use crate::process::PATIENCE;
+use crate::world::Sandbox;
+
+/// An ordinary invitation.
+pub const ORDINARY_BODY: usize = 300;
+/// Later than any run.
+pub const NEVER: &str = "2100-01-01T00:00:00.000Z";
+
+/// Number ?1, body ?2, mailboxes' name ?3 and number ?4, due time ?5.
+const WAITING: &str = r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+    INSERT INTO jobs (subject, body, start_time, end_time, location, attendees, mailbox, next_attempt_at)
+    SELECT 'Review ' || i, ?2, '2026-12-01T09:00:00', '2026-12-01T10:00:00', 'Room 1',
+        '[{"name":"Ann","address":"ann@contoso.com","required":true},{"name":"Bob","address":"bob@contoso.com","required":false}]',
+        ?3 || (i % ?4) || '@contoso.com', coalesce(?5, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+    FROM n"#;
+
+/// As the agent leaves them, a day ago. Ids are as long as Exchange's.
+const FINISHED: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+    INSERT INTO jobs (subject, body, start_time, end_time, location, mailbox, body_type, time_zone, state, event_id,
+        attempts, claims, http_status, request_id, created_at, claimed_at, first_sent_at, finished_at)
+    SELECT 'Review ' || i, ?2, '2026-12-01T09:00:00', '2026-12-01T10:00:00', 'Room 1',
+        ?3 || (i % ?4) || '@contoso.com', 'text', 'UTC', 'sent', 'AAkALgAA' || hex(randomblob(70)), 1, 1, 201,
+        lower(hex(randomblob(16))), ago, ago, ago, ago
+    FROM n, (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day') AS ago)";
+
+const FINISHED_ATTEMPTS: &str = "INSERT INTO attempts
+        (job_id, claim, started_at, duration_ms, outcome, http_status, request_id, client_request_id)
+    SELECT id, 1, claimed_at, 150, 'sent', 201, request_id, request_id FROM jobs WHERE state = 'sent'";
+
+/// First start and the ends of all attempts after the mark, in milliseconds since 1970.
+const FLOW: &str = "SELECT CAST(round((julianday(started_at) - 2440587.5) * 86400000.0) AS INTEGER), duration_ms
+    FROM attempts WHERE id > ?1 AND outcome = 'sent'";
+
+/// A queue in a file.
+pub struct Queue {
+    path: PathBuf,
+}
+
+/// Rows to be made.
+pub struct Rows<'a> {
+    pub count: usize,
+    /// The mailboxes are this name with a number behind it, …
+    pub mailbox: &'a str,
+    /// … so many of them.
+    pub mailboxes: usize,
+    /// Length of the body.
+    pub body: usize,
+    /// Now, unless given.
+    pub due: Option<&'a str>,
+}
+
+impl Rows<'_> {
+    /// Ordinary rows, due now, over as many mailboxes as the targets say.
+    pub fn due(count: usize) -> Self {
+        Rows { count, mailbox: "user", mailboxes: 500, body: ORDINARY_BODY, due: None }
+    }
+}
+
+/// A place in the history of a queue.
+#[derive(Clone, Copy, Debug)]
+pub struct Mark(i64);
+
+/// What was sent since a mark, from the rows' own times.
+#[derive(Debug)]
+pub struct Flow {
+    first_ms: i64,
+    ends_ms: Vec<i64>,
+}
+
+impl Flow {
+    pub fn count(&self) -> usize {
+        self.ends_ms.len()
+    }
+
+    /// Events per second from the first claim to the end of the `count`th event.
+    pub fn rate_until(&self, count: usize) -> Result<f64> {
+        let end = count.checked_sub(1).and_then(|last| self.ends_ms.get(last)).ok_or("fewer events than expected")?;
+        Ok(count as f64 * 1000.0 / (end - self.first_ms).max(1) as f64)
+    }
+}
+
+impl Queue {
+    /// A new one in this directory.
+    pub async fn create(home: &Path) -> Result<Self> {
+        let path = home.join("queue.db");
+        SqliteQueue::open(&path).await?.close().await;
+        Ok(Self { path })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A foreign program's connection, with the defaults of its library. None is kept: an open connection would change
+    /// what the agent meets at its start and its end.
+    pub async fn connect(&self) -> Result<SqliteConnection> {
+        Ok(SqliteConnectOptions::new().filename(&self.path).busy_timeout(Duration::from_secs(60)).connect().await?)
+    }
+
+    /// Adds waiting rows. No agent may run.
+    pub async fn fill(&self, rows: &Rows<'_>) -> Result<()> {
+        self.load(&[WAITING], rows).await
+    }
+
+    /// Adds rows until as many wait.
+    pub async fn top_up(&self, rows: &Rows<'_>) -> Result<()> {
+        let waiting = self.count("SELECT count(*) FROM jobs WHERE state = 'pending'").await?;
+        match rows.count.saturating_sub(usize::try_from(waiting)?) {
+            0 => Ok(()),
+            missing => self.fill(&Rows { count: missing, ..*rows }).await,
+        }
+    }
+
+    /// Adds finished rows with their attempts to a new queue. No agent may run.
+    pub async fn fill_finished(&self, count: usize) -> Result<()> {
+        self.load(&[FINISHED, FINISHED_ATTEMPTS], &Rows::due(count)).await
+    }
+
+    /// The triggers look at every row for the sake of foreign writers; taken out meanwhile, a million rows are made in
+    /// seconds. Nothing is synced before the end.
+    async fn load(&self, statements: &[&'static str], rows: &Rows<'_>) -> Result<()> {
+        let options = SqliteConnectOptions::new()
+            .filename(&self.path)
+            .journal_mode(SqliteJournalMode::Off)
+            .synchronous(SqliteSynchronous::Off)
+            .pragma("cache_size", "-400000");
+        let mut connection = options.connect().await?;
+        let triggers: Vec<(String, String)> =
+            sqlx::query_as("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'")
+                .fetch_all(&mut connection)
+                .await?;
+        let mut tx = connection.begin().await?;
+        for (name, _) in &triggers {
+            sqlx::query(AssertSqlSafe(format!("DROP TRIGGER {name}"))).execute(&mut *tx).await?;
+        }
+        for statement in statements {
+            sqlx::query(*statement)
+                .bind(i64::try_from(rows.count)?)
+                .bind("Agenda attached. ".repeat(rows.body / 17 + 1).get(..rows.body))
+                .bind(rows.mailbox)
+                .bind(i64::try_from(rows.mailboxes)?)
+                .bind(rows.due)
+                .execute(&mut *tx)
+                .await?;
+        }
+        for (_, sql) in triggers {
+            sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await?;
+        }
+        tx.commit().await?;
+        sqlx::query("PRAGMA journal_mode = WAL").execute(&mut connection).await?;
+        connection.close().await?;
+        File::open(&self.path)?.sync_all()?;
+        Ok(())
+    }
+
+    /// Puts mailboxes to rest for good: those of these rows.
+    pub async fn pause(&self, rows: &Rows<'_>) -> Result<()> {
+        let mut connection = self.connect().await?;
+        for number in 0..rows.mailboxes {
+            sqlx::query("INSERT INTO mailboxes (mailbox, paused_until, reason) VALUES (?1, ?2, 'paused by the bench')")
+                .bind(format!("{}{number}@contoso.com", rows.mailbox))
+                .bind(NEVER)
+                .execute(&mut connection)
+                .await?;
+        }
+        Ok(connection.close().await?)
+    }
+
+    /// A number.
+    pub async fn count(&self, statement: &'static str) -> Result<i64> {
+        let mut connection = self.connect().await?;
+        let count = sqlx::query_scalar(statement).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(count)
+    }
+
+    /// Now.
+    pub async fn mark(&self) -> Result<Mark> {
+        Ok(Mark(self.count("SELECT coalesce(max(id), 0) FROM attempts").await?))
+    }
+
+    /// Waits until nothing is under way.
+    pub async fn until_settled(&self) -> Result<()> {
+        let claimed = "SELECT count(*) FROM jobs INDEXED BY jobs_claimed WHERE state = 'claimed'";
+        let begin = std::time::Instant::now();
+        while self.count(claimed).await? > 0 {
+            if begin.elapsed() > PATIENCE {
+                return Err("jobs stay claimed".into());
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        Ok(())
+    }
+
+    /// What was sent since.
+    pub async fn flow_since(&self, mark: Mark) -> Result<Flow> {
+        let mut connection = self.connect().await?;
+        let rows: Vec<(i64, i64)> = sqlx::query_as(FLOW).bind(mark.0).fetch_all(&mut connection).await?;
+        connection.close().await?;
+        let first_ms = rows.iter().map(|(start, _)| *start).min().ok_or("nothing was sent")?;
+        let mut ends_ms: Vec<i64> = rows.iter().map(|(start, took)| start + took).collect();
+        ends_ms.sort_unstable();
+        Ok(Flow { first_ms, ends_ms })
+    }
+
+    /// The promise: since the mark every job sent has an event of its own, and this sandbox has no other. The agent
+    /// must have ended.
+    pub async fn check_one_event_each(&self, mark: Mark, sandbox: &Sandbox) -> Result<()> {
+        let mut connection = self.connect().await?;
+        let (sent, ids): (i64, i64) = sqlx::query_as(
+            "SELECT count(*), count(DISTINCT event_id) FROM jobs
+             WHERE state = 'sent' AND id IN (SELECT job_id FROM attempts WHERE id > ?1)",
+        )
+        .bind(mark.0)
+        .fetch_one(&mut connection)
+        .await?;
+        connection.close().await?;
+        let events = i64::try_from(sandbox.events().await?)?;
+        if sent != events || ids != events {
+            return Err(format!("lost or doubled: {sent} jobs sent with {ids} event ids, {events} events").into());
+        }
+        Ok(())
+    }
+}
