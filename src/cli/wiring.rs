@@ -58,8 +58,16 @@ pub(super) fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(
             give_up_after: delivery.give_up_after,
         },
         defaults: defaults(&settings.defaults, own_mailbox(settings)),
+        unnamed: settings.defaults.mailbox.clone().or_else(|| user(settings)),
         until_empty,
         heartbeat,
+    }
+}
+
+fn user(settings: &Settings) -> Option<String> {
+    match &settings.auth.mode {
+        AuthMode::Password { username, .. } => Some(username.clone()),
+        AuthMode::ClientSecret { .. } => None,
     }
 }
 

@@ -190,9 +190,24 @@ async fn without_a_default_mailbox_the_signed_in_users_own_is_a_lane() {
     add(&mut bed.stranger().await, &[]).await;
     let mut request = request();
     request.defaults.mailbox = None;
+    request.unnamed = None;
     let claimed = claim(&bed, &request).await;
     assert_eq!(claimed.jobs[0].0, LaneKey::of(""));
     assert_eq!(claimed.jobs[0].1.input.mailbox, Cell::Null);
+}
+
+#[tokio::test]
+async fn the_signed_in_users_own_mailbox_and_the_one_of_their_name_share_a_lane() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for mailbox in ["NULL", "'Agent@contoso.com'", "NULL", "'agent@contoso.com'"] {
+        add(db, &[("mailbox", mailbox)]).await;
+    }
+    let mut request = ClaimRequest { per_lane: 3, unnamed: Some("agent@contoso.com".into()), ..request() };
+    request.defaults.mailbox = None;
+    let claimed = claim(&bed, &request).await;
+    assert_eq!(ids_of(&claimed, "agent@contoso.com").len(), 3);
+    assert_eq!(claimed.jobs.len(), 3);
 }
 
 #[tokio::test]

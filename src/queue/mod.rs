@@ -49,6 +49,8 @@ pub struct ClaimRequest {
     pub free: HashMap<LaneKey, usize>,
     /// Mailboxes in trouble, and most jobs to take of all of them together.
     pub troubled: (HashSet<LaneKey>, usize),
+    /// Whose mailbox the rows are for that name none: they share its lane.
+    pub unnamed: Option<String>,
     /// What fills NULL columns, written into the row if no request of the job has left yet.
     pub defaults: Defaults,
 }

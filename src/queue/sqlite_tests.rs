@@ -76,6 +76,7 @@ fn request() -> ClaimRequest {
         per_lane: 1000,
         free: HashMap::new(),
         troubled: (HashSet::new(), 0),
+        unnamed: Some("Team@contoso.com".into()),
         defaults: Defaults {
             mailbox: Some("Team@contoso.com".into()),
             body_type: BodyType::Text,

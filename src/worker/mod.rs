@@ -60,6 +60,8 @@ pub struct WorkerSettings {
     pub policy: RetryPolicy,
     /// Frozen into rows at their first claim.
     pub defaults: Defaults,
+    /// Whose mailbox the rows are for that name none even then: the signed-in user's.
+    pub unnamed: Option<String>,
     /// End when no job is pending or claimed any more.
     pub until_empty: bool,
     /// Told at every turn of the loop that the loop turns, at least this often.
@@ -241,6 +243,7 @@ impl<Q: Queue> Worker<Q> {
             per_lane: self.settings.per_mailbox,
             free: self.lanes.free(),
             troubled: self.lanes.troubled(),
+            unnamed: self.settings.unnamed.clone(),
             defaults: self.settings.defaults.clone(),
         };
         match self.queue.claim(&request).await {

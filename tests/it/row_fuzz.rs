@@ -176,6 +176,7 @@ async fn claimed(queue: &SqliteQueue) -> Vec<Job> {
         per_lane: 100_000,
         free: HashMap::new(),
         troubled: Default::default(),
+        unnamed: Some("team@contoso.com".into()),
         defaults: Defaults {
             mailbox: Some("team@contoso.com".into()),
             body_type: BodyType::Text,

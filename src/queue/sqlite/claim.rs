@@ -157,7 +157,7 @@ pub(super) async fn claim(
     request: &ClaimRequest,
 ) -> sqlx::Result<Claimed> {
     let now = format_utc(request.now);
-    let default = request.defaults.mailbox.as_deref();
+    let default = request.unnamed.as_deref();
     frontier.look(connection, default).await?;
     let mut broken = Vec::new();
     let mut jobs = take_due(connection, frontier, request, &now, &mut broken).await?;
@@ -185,7 +185,7 @@ async fn take_due(
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
-    let default = request.defaults.mailbox.as_deref();
+    let default = request.unnamed.as_deref();
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     let rows = take(&mut tx, &wanted, request, now, broken).await?;
     let jobs = rows.iter().map(|row| job(row, default)).collect::<sqlx::Result<_>>()?;
@@ -226,7 +226,7 @@ async fn take(
     now: &str,
     broken: &mut Vec<JobId>,
 ) -> sqlx::Result<Vec<SqliteRow>> {
-    let default = request.defaults.mailbox.as_deref();
+    let default = request.unnamed.as_deref();
     let together = wanted.iter().filter(|wanted| !wanted.shares);
     let lanes: Vec<(&str, usize)> = together.filter_map(|wanted| Some((wanted.head.name()?, wanted.slots))).collect();
     // Text and numbers: JSON can hold them.

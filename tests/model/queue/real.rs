@@ -174,6 +174,7 @@ impl Real {
             per_lane: wish.per_lane,
             free: wish.free.map(|(mailbox, slots)| (LaneKey::of(mailbox), slots)).into_iter().collect(),
             troubled: Default::default(),
+            unnamed: Some(TEAM.into()),
             defaults: Defaults {
                 mailbox: Some(TEAM.into()),
                 body_type: BodyType::Text,
