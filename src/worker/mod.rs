@@ -161,7 +161,12 @@ impl<Q: Queue> Worker<Q> {
     /// Mailboxes whose last answers a dead agent may have taken with it, a Retry-After among them: one request goes
     /// first and finds out.
     pub fn wary_of(mut self, mailboxes: &HashSet<LaneKey>) -> Self {
-        mailboxes.iter().for_each(|mailbox| self.lanes.suspect(mailbox));
+        for mailbox in mailboxes {
+            match &self.settings.unnamed {
+                Some(name) if mailbox.as_str().is_empty() => self.lanes.suspect(&LaneKey::of(name)),
+                _ => self.lanes.suspect(mailbox),
+            }
+        }
         self
     }
 
