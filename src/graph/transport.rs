@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderValue};
 use uuid::Uuid;
+use zeroize::Zeroizing;
 
 use super::client::Call;
 use super::faults::{lost, no_connection, no_token, unsayable};
@@ -191,7 +192,8 @@ impl Transport {
 fn headers(token: &Secret, id: &str) -> HeaderMap {
     let mut headers = HeaderMap::new();
     // Both are printable ASCII: the cache takes no other token, and the id is a UUID.
-    if let Ok(mut bearer) = HeaderValue::from_str(&format!("Bearer {}", token.expose())) {
+    let bearer = Zeroizing::new(format!("Bearer {}", token.expose()));
+    if let Ok(mut bearer) = HeaderValue::from_str(&bearer) {
         bearer.set_sensitive(true);
         headers.insert("authorization", bearer);
     }
