@@ -34,7 +34,11 @@ fn histories(config: Config) {
     });
     result.unwrap_or_else(|failure| panic!("{failure}"));
     let (steps, refused) = (steps_taken.into_inner(), refused.into_inner());
-    println!("histories {}, steps {steps}, writes refused {refused}, seed {:?}", config.cases, config.rng_seed);
+    let seed = match config.rng_seed {
+        RngSeed::Fixed(seed) => seed.to_string(),
+        RngSeed::Random => "random".to_owned(),
+    };
+    println!("histories {}, steps {steps}, writes refused {refused}, seed {seed}", config.cases);
 }
 
 fn setting<T: FromStr>(name: &str, default: T) -> T {
