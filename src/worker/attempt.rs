@@ -197,7 +197,10 @@ fn last_words(decision: &Decision, attempts: u32, said: Option<&str>) -> String 
             if attempts == 1 { "1 attempt that counts".to_owned() } else { format!("{attempts} attempts that count") };
         words.push(format!("Given up after {number}; the last trouble:"));
     }
-    words.push(said.unwrap_or("no reason was given").to_owned());
+    let said = said.unwrap_or("no reason was given").trim_end();
+    // Another sentence follows, and not everybody ends theirs.
+    let stop = if decision.in_doubt && !said.ends_with(['.', '!', '?']) { "." } else { "" };
+    words.push(format!("{said}{stop}"));
     if decision.in_doubt {
         words.push(MAY_EXIST.to_owned());
     }
