@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::backoff::doubled;
-use crate::job::{ErrorKind, EventId, InvalidJob, Job, Outcome};
+use crate::job::{ErrorKind, EventId, InvalidJob, Job, Outcome, REPEAT_WAIT};
 
 /// The longest time anything is put off, whatever a server says. Keeps sums inside the calendar.
 const FAR_OFF: Duration = Duration::from_secs(400 * 24 * 3600);
@@ -22,8 +22,6 @@ const SHORTEST_REST: Duration = Duration::from_secs(1);
 /// Attempts of a job in doubt after which its request is repeated although the lookup before it keeps failing: the
 /// repeat under the same transaction id is the better evidence anyway (graph-facts 2.4).
 const PATIENT_LOOKS: u32 = 3;
-/// Wait before a request that was cut off is repeated (graph-facts, design consequence 2).
-const INTERRUPTED_WAIT: Duration = Duration::from_secs(2);
 /// A mailbox throttled this often in a row, although each Retry-After was obeyed, is asked less and less often.
 const PATIENT_STRIKES: u32 = 4;
 
@@ -146,8 +144,7 @@ impl RetryPolicy {
             // Neither attempts nor time are counted while the agent itself cannot send.
             Outcome::Held(hold) => given_back(job, now, Some(hold.kind), job.in_doubt),
             Outcome::NotStarted => given_back(job, now, None, job.in_doubt),
-            // The request may still be at work at the server when the next start comes.
-            Outcome::Interrupted => given_back(job, after(now, INTERRUPTED_WAIT), Some(ErrorKind::Unavailable), true),
+            Outcome::Interrupted => given_back(job, after(now, REPEAT_WAIT), Some(ErrorKind::Unavailable), true),
         }
     }
 

@@ -17,7 +17,7 @@ pub use attendees::{Attendee, AttendeeType};
 pub use cell::Cell;
 pub use draft::{Body, EventDraft, EventTime, MAX_ATTENDEES, MAX_REQUEST_BYTES};
 pub use input::{BodyType, Defaults, JobInput};
-pub use outcome::{Answer, ErrorKind, EventId, Hold, Outcome};
+pub use outcome::{Answer, ErrorKind, EventId, Hold, Outcome, REPEAT_WAIT};
 pub use state::JobState;
 pub use timestamp::{format_utc, parse_utc};
 pub use zone::Zone;

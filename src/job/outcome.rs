@@ -5,6 +5,10 @@ use std::time::Duration;
 
 use super::InvalidJob;
 
+/// Wait before a request whose end nobody saw is repeated: it may still be at work at the server (graph-facts, design
+/// consequence 2).
+pub const REPEAT_WAIT: Duration = Duration::from_secs(2);
+
 /// Graph's id of an event. Case-sensitive, about 150 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventId(pub String);

@@ -1,6 +1,8 @@
 //! The wall clock beside the steady one. Waits and horizons are lengths of time, but they are stored as times of day,
 //! so that they survive a restart: when somebody sets the wall clock, they are moved along with it.
 
+use std::time::{Duration, Instant};
+
 use chrono::TimeDelta;
 
 use crate::graph::Now;
@@ -35,10 +37,13 @@ pub(super) fn set_between(earlier: Now, later: Now) -> Option<TimeDelta> {
     (by.abs() >= SET).then_some(by)
 }
 
+/// The end of a wait. No wait is so long that the clock could not hold its end; should one be, it is none.
+pub(super) fn later(now: Instant, wait: Duration) -> Instant {
+    now.checked_add(wait).unwrap_or(now)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::time::{Duration, Instant};
-
     use chrono::Utc;
 
     use super::*;

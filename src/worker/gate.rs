@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::clock::later;
 use crate::backoff::doubled;
 use crate::job::{ErrorKind, Hold, Outcome};
 use crate::queue::LaneKey;
@@ -137,11 +138,6 @@ impl Gate {
             State::Shut { .. } | State::Open => Passage::Unchanged,
         }
     }
-}
-
-/// No wait is so long that the clock could not hold its end; should one be, it is none.
-fn later(now: Instant, wait: Duration) -> Instant {
-    now.checked_add(wait).unwrap_or(now)
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use super::clock::later;
 use crate::graph::Now;
 use crate::policy::Rest;
 use crate::queue::{LaneKey, Pause, Settlement};
@@ -121,8 +122,7 @@ impl Lanes {
             lane.slots = if rest.narrow { (lane.slots / 2).max(1) } else { 1 };
         }
         lane.streak = 0;
-        // The policy gives no rest the clock could not hold.
-        let until = now.steady.checked_add(rest.wait).unwrap_or(now.steady);
+        let until = later(now.steady, rest.wait);
         let until = lane.paused_until.map_or(until, |earlier| earlier.max(until));
         lane.paused_until = Some(until);
         lane.told = Some(now.steady);

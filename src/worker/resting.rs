@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
+use super::clock::later;
 use crate::policy::Rest;
 use crate::queue::LaneKey;
 
@@ -16,7 +17,7 @@ pub(super) struct Resting(Mutex<HashMap<LaneKey, Instant>>);
 impl Resting {
     /// The mailbox must rest.
     pub(super) fn note(&self, lane: &LaneKey, rest: &Rest, now: Instant) {
-        let Some(until) = now.checked_add(rest.wait) else { return };
+        let until = later(now, rest.wait);
         let mut resting = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let known = resting.entry(lane.clone()).or_insert(until);
         *known = until.max(*known);

@@ -115,23 +115,23 @@ const TAKE: &str = take!(
     SELECT id FROM pick WHERE taken > 0 AND id IS NOT NULL LIMIT ?5"
 );
 
-/// The same of one lane, whose name may be no text that JSON can hold. The plus takes the affinity off the CAST:
+/// What is due of one lane, whose name may be no text that JSON can hold. The plus takes the affinity off the CAST:
 /// compared with something of TEXT affinity, the lane, which has none, is not looked up in the index.
-const TAKE_ODD: &str = take!(
-    "SELECT id FROM jobs WHERE state = 'pending' AND ",
-    lane!(),
-    " = +CAST(?6 AS TEXT) AND next_attempt_at <= ?1
+macro_rules! due_of_lane {
+    () => {
+        concat!(
+            "SELECT id FROM jobs WHERE state = 'pending' AND ",
+            lane!(),
+            " = +CAST(?6 AS TEXT) AND next_attempt_at <= ?1
      ORDER BY next_attempt_at, id LIMIT ?5"
-);
+        )
+    };
+}
 
+const DUE: &str = due_of_lane!();
+const TAKE_ODD: &str = take!(due_of_lane!());
 /// One job.
 const TAKE_ONE: &str = take!("?6");
-
-const DUE: &str = concat!(
-    "SELECT id FROM jobs WHERE state = 'pending' AND ",
-    lane!(),
-    " = +CAST(?1 AS TEXT) AND next_attempt_at <= ?2 ORDER BY next_attempt_at, id LIMIT ?3"
-);
 
 const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
         error_code = 'invalid_row', error_message = 'the columns that belong to the agent (claims, attempts, …) hold values '
@@ -264,10 +264,10 @@ async fn take_row_by_row(
     now: &str,
     broken: &mut Vec<JobId>,
 ) -> sqlx::Result<Vec<SqliteRow>> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let due: Vec<i64> = sqlx::query_scalar(DUE).bind(lane).bind(now).bind(limit).fetch_all(&mut *tx).await?;
+    let due = query(DUE, now, request, limit).bind(lane).fetch_all(&mut *tx).await?;
     let mut rows = Vec::new();
-    for id in due {
+    for row in due {
+        let id: i64 = row.try_get("id")?;
         match query(TAKE_ONE, now, request, 1).bind(id).fetch_all(&mut *tx).await {
             Ok(taken) => rows.extend(taken),
             Err(error) if refused_by_schema(&error) => {
@@ -283,7 +283,7 @@ async fn take_row_by_row(
     Ok(rows)
 }
 
-/// A statement that takes up to `limit` jobs, all bound but the last: of which lanes.
+/// A statement about up to `limit` jobs, all bound but the last: which lanes or job.
 fn query<'q>(statement: &'static str, now: &'q str, request: &'q ClaimRequest, limit: usize) -> Query<'q> {
     sqlx::query(statement)
         .bind(now)

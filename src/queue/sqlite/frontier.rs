@@ -127,7 +127,7 @@ impl Frontier {
                 return Ok(());
             }
         }
-        self.walk(connection, default_mailbox).await
+        self.walk(connection, default_mailbox, version).await
     }
 
     /// Looks at all lanes if what [`Frontier::look`] left is old. Tells whether it was.
@@ -138,7 +138,8 @@ impl Frontier {
     ) -> sqlx::Result<bool> {
         let old = self.seen.as_ref().is_none_or(|seen| seen.old);
         if old {
-            self.walk(connection, default_mailbox).await?;
+            let version = data_version(connection).await?;
+            self.walk(connection, default_mailbox, version).await?;
         }
         Ok(old)
     }
@@ -165,10 +166,14 @@ impl Frontier {
         rows.iter().try_for_each(|row| self.add(row, default_mailbox))
     }
 
-    async fn walk(&mut self, connection: &mut SqliteConnection, default_mailbox: Option<&str>) -> sqlx::Result<()> {
+    /// `version` was asked before: what is written in between is seen twice rather than never.
+    async fn walk(
+        &mut self,
+        connection: &mut SqliteConnection,
+        default_mailbox: Option<&str>,
+        version: i64,
+    ) -> sqlx::Result<()> {
         let at = Instant::now();
-        // Asked first: what is written in between is seen twice rather than never.
-        let version = data_version(connection).await?;
         let rows = sqlx::query(HEADS).fetch_all(connection).await?;
         self.heads.clear();
         rows.iter().try_for_each(|row| self.add(row, default_mailbox))?;

@@ -105,16 +105,13 @@ impl Queue for SqliteQueue {
         let mut frontier = self.frontier.lock().await;
         frontier.through(self.presence.connections());
         let done = claim::claim(&mut connection, &mut frontier, request).await;
-        if done.is_err() {
-            frontier.forget();
-        }
         self.handed_back(connection, done).map_err(written)
     }
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, QueueError> {
         let mut connection = self.connection().await?;
         let done = settle::settle(&mut connection, batch).await;
-        if done.is_err() || batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_))) {
+        if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_))) {
             self.frontier.lock().await.forget();
         }
         self.handed_back(connection, done).map_err(written)

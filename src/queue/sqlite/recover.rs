@@ -8,11 +8,8 @@ use sqlx::sqlite::SqliteConnection;
 use super::super::{LaneKey, Recovered};
 use super::frontier::{lane, lane_key};
 use super::settle::rounded_up;
-use crate::job::{format_utc, parse_utc};
+use crate::job::{REPEAT_WAIT, format_utc, parse_utc};
 
-/// After a crash the request of the dead process may still be at work at the server, however long ago its job was
-/// claimed: whoever asks again waits this long (graph-facts, design consequence 2).
-const IN_DOUBT_WAIT: TimeDelta = TimeDelta::seconds(2);
 /// Two programs' idea of now on one machine differs by less.
 const DRIFT: TimeDelta = TimeDelta::seconds(5);
 
@@ -48,7 +45,7 @@ const MOVE_HORIZONS: [&str; 2] = [
 
 const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3 WHERE mailbox = ?1";
 
-/// ?1 is when their requests may be repeated, ?2 now.
+/// ?1 is when their requests may be repeated, however long ago the jobs were claimed; ?2 now.
 const PUT_BACK: &str = concat!(
     "UPDATE jobs INDEXED BY jobs_claimed SET state = 'pending', in_doubt = 1, next_attempt_at = ?1,
         first_sent_at = coalesce(first_sent_at, strftime('%Y-%m-%dT%H:%M:%fZ', claimed_at), ?2)
@@ -65,7 +62,7 @@ pub(super) async fn recover(connection: &mut SqliteConnection, now: DateTime<Utc
         sqlx::query(MOVE_PAUSES).bind(format_utc(now)).bind(modifier(-ahead)).execute(&mut *tx).await?;
     }
     let lanes: Vec<Vec<u8>> = sqlx::query_scalar(PUT_BACK)
-        .bind(format_utc(now + IN_DOUBT_WAIT))
+        .bind(format_utc(now + REPEAT_WAIT))
         .bind(format_utc(now))
         .fetch_all(&mut *tx)
         .await?;
