@@ -279,9 +279,10 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
     for (plan, searches) in plans.iter().zip([
         &["SEARCH jobs USING INDEX jobs_waiting (<expr>>?)", "SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"][..],
         &["SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"],
-        &[BY_ID, "SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at>? AND next_attempt_at<?)", BY_ID],
-        &[BY_ID, "SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)"],
+        &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at>? AND next_attempt_at<?)", BY_ID, BY_ID],
         &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)"],
+        &[BY_ID],
+        &[BY_ID],
     ]) {
         let found: Vec<_> = plan.iter().filter(|line| line.contains("SEARCH")).collect();
         assert_eq!(found, searches, "{plans:#?}");
@@ -289,6 +290,18 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
     // The jobs of a lane come in the order of the index: sorting them would mean reading them all.
     let walks = |line: &String| line.contains("SCAN jobs") || line.contains("TEMP B-TREE");
     assert!(!plans[1..].iter().flatten().any(walks), "{plans:#?}");
+}
+
+/// SQLite looks at the value of a bare parameter behind LIMIT while it plans, and plans anew whenever it is bound again.
+#[test]
+fn no_statement_of_the_claim_is_compiled_anew_for_the_number_of_jobs_it_may_take() {
+    for statement in claim::STATEMENTS {
+        let mut limits = statement.split("LIMIT ").skip(1);
+        assert!(
+            limits.all(|limit| limit.starts_with('1') || limit.split(')').next().unwrap().ends_with(" + 0")),
+            "{statement}"
+        );
+    }
 }
 
 /// Steps of SQLite's virtual machine that `request` takes in the agent's connection.

@@ -1,58 +1,22 @@
-//! The claim. First a look at the heads of the lanes, without a lock; then, only if something is due, one short
-//! `BEGIN IMMEDIATE` that takes the jobs of all lanes with one statement. Reading a row never fails: what a foreign
-//! program left in a column is judged later, by the draft.
+//! The claim. First a look at the heads of the lanes, without a lock; then, only if something is due, which jobs those
+//! are; then one short write that takes them all. The ends of what is bound to a LIMIT carry a `+ 0`: SQLite compiles a
+//! statement with a bare parameter there anew every time it is bound, which costs more than the claim itself.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{Connection, Decode, Row, Sqlite, TypeInfo, ValueRef};
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Connection, Encode, Row, Sqlite, Type};
 
 use super::super::{ClaimRequest, Claimed, LaneKey};
-use super::frontier::{Frontier, Head, lane, lane_key};
+use super::frontier::{Frontier, Head, due, heads_of, lane};
+use super::may_pass;
+use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
 use super::settle::refused_by_schema;
-use crate::job::{Cell, Job, JobId, JobInput, MAX_REQUEST_BYTES, format_utc, parse_utc};
+use crate::job::{Job, JobId, format_utc, parse_utc};
 
-/// A column and its size, the column NULL if it is larger than any request.
-macro_rules! cell {
-    ($column:literal) => {
-        concat!(
-            "CASE WHEN octet_length(",
-            $column,
-            ") <= 4194304 THEN ",
-            $column,
-            " END AS ",
-            $column,
-            ", ",
-            "octet_length(",
-            $column,
-            ") AS ",
-            $column,
-            "_bytes, "
-        )
-    };
-}
-
-/// The input columns, each with its size, ready for one more behind them.
-macro_rules! input_columns {
-    () => {
-        concat!(
-            cell!("subject"),
-            cell!("body"),
-            cell!("start_time"),
-            cell!("end_time"),
-            cell!("location"),
-            cell!("attendees"),
-            cell!("mailbox"),
-            cell!("calendar_id"),
-            cell!("body_type"),
-            cell!("time_zone"),
-            cell!("extra"),
-            cell!("dedup_key"),
-            cell!("not_before"),
-            cell!("transaction_id"),
-        )
-    };
-}
+/// Rows beyond this are not handed over together with others, as one text.
+const LARGE: i64 = 256 * 1024;
 
 /// Whether a time ends in Z or an offset.
 macro_rules! offset {
@@ -72,37 +36,32 @@ macro_rules! offset {
     };
 }
 
-/// Takes the jobs that a subquery names, at ?1. ?2 to ?4 are the defaults, frozen into rows of which no request has left
+/// Takes what is still due of these jobs, which ?1 tells, at ?2. ?3 to ?5 are the defaults, frozen into rows of which no request has left
 /// yet; the zone of a row whose times both carry an offset is UTC (JobInput::with_defaults has the same rule, a test
-/// compares them). Columns larger than a request may be are not read at all.
+/// compares them).
 macro_rules! take {
-    ($($ids:expr),+) => {
+    ($ids:expr) => {
         concat!(
-            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?1,
-    mailbox = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(mailbox, ?2) ELSE mailbox END,
-    body_type = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(body_type, ?3) ELSE body_type END,
+            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2,
+    mailbox = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(mailbox, ?3) ELSE mailbox END,
+    body_type = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(body_type, ?4) ELSE body_type END,
     time_zone = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(time_zone, CASE WHEN ",
             offset!("start_time"),
             " AND ",
             offset!("end_time"),
-            " THEN 'UTC' ELSE ?4 END) ELSE time_zone END
+            " THEN 'UTC' ELSE ?5 END) ELSE time_zone END
 WHERE id IN (",
-            $($ids),+,
-            ")
-RETURNING id, claims, attempts, in_doubt, give_up_at, next_attempt_at, CAST(",
-            lane!(),
-            " AS BLOB) AS lane, ",
-            input_columns!(),
-            "1"
+            $ids,
+            ") AND state = 'pending' AND next_attempt_at <= ?2"
         )
     };
 }
 
-/// Of the lanes in ?6, a JSON array with a pair of lane and free slots for each, and no more than ?5 in all. Walks each
-/// lane in the index from job to job, one lane after the other.
-const TAKE: &str = take!(
+/// What is due at ?1 of the lanes in ?2, a JSON array with a pair of lane and free slots for each, and no more than ?3 in
+/// all: the lane's place, id and size of each job. Walks each lane in the index from job to job, one lane after the other.
+const PICK: &str = concat!(
     "WITH RECURSIVE pick(place, k, slots, taken, id) AS (
-        SELECT key, value ->> 0, value ->> 1, 0, 0 FROM json_each(?6)
+        SELECT key, value ->> 0, value ->> 1, 0, 0 FROM json_each(?2)
         UNION ALL
         SELECT place, k, slots, taken + 1, (
             SELECT id FROM jobs WHERE state = 'pending' AND ",
@@ -112,34 +71,60 @@ const TAKE: &str = take!(
             ORDER BY next_attempt_at, id LIMIT 1)
         FROM pick WHERE taken < slots AND id IS NOT NULL
         ORDER BY place)
-    SELECT id FROM pick WHERE taken > 0 AND id IS NOT NULL LIMIT ?5"
+    SELECT json_group_array(json_array(place, id, (SELECT ",
+    octets!(),
+    " FROM jobs WHERE id = due.id)))
+    FROM (SELECT place, id FROM pick WHERE taken > 0 AND id IS NOT NULL LIMIT ?3 + 0) AS due"
 );
 
-/// What is due of one lane, whose name may be no text that JSON can hold. The plus takes the affinity off the CAST:
+/// The same of one lane, ?2, whose name may be no text that JSON can hold. The plus takes the affinity off the CAST:
 /// compared with something of TEXT affinity, the lane, which has none, is not looked up in the index.
-macro_rules! due_of_lane {
+const PICK_ODD: &str = concat!(
+    "SELECT id FROM jobs WHERE state = 'pending' AND ",
+    lane!(),
+    " = +CAST(?2 AS TEXT) AND next_attempt_at <= ?1
+     ORDER BY next_attempt_at, id LIMIT ?3 + 0"
+);
+
+/// The ids that [`Picks`] holds.
+macro_rules! picked {
+    () => {
+        "SELECT value FROM json_each(?1, '$.ids')"
+    };
+}
+
+/// The rows of these ids, taken. What is claimed now was pending when it was picked, and nobody else claims.
+macro_rules! taken {
     () => {
         concat!(
-            "SELECT id FROM jobs WHERE state = 'pending' AND ",
-            lane!(),
-            " = +CAST(?6 AS TEXT) AND next_attempt_at <= ?1
-     ORDER BY next_attempt_at, id LIMIT ?5"
+            "SELECT json_group_array(",
+            json_columns!(),
+            ") FROM jobs WHERE id IN (",
+            picked!(),
+            ") AND state = 'claimed'"
         )
     };
 }
 
-const DUE: &str = due_of_lane!();
-const TAKE_ODD: &str = take!(due_of_lane!());
+/// In one go, with what is left in the lanes that [`Picks`] holds: a claim should hold the lock for as long as SQLite needs, and no
+/// longer.
+const TAKE_ALL: &str =
+    concat!("BEGIN IMMEDIATE; ", take!(picked!()), "; ", taken!(), "; ", heads_of!("?1, '$.lanes'"), "; COMMIT");
+
 /// One job.
-const TAKE_ONE: &str = take!("?6");
+const TAKE_ONE: &str = take!("?1");
+const TAKEN_ONE: &str = concat!(
+    "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, CAST(",
+    lane!(),
+    " AS BLOB) AS lane, ",
+    input_columns!(),
+    "1 FROM jobs WHERE id = ?1 AND state = 'claimed'"
+);
 
 const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
         error_code = 'invalid_row', error_message = 'the columns that belong to the agent (claims, attempts, …) hold values '
             || 'no agent writes, so this job cannot be taken: insert it anew'
     WHERE id = ?1 AND state = 'pending'";
-
-/// One job's input columns, as the claim reads them.
-pub(super) const INPUT: &str = concat!("SELECT ", input_columns!(), "1 FROM jobs WHERE id = ?1");
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
@@ -149,6 +134,14 @@ struct Wanted {
     slots: usize,
     /// Another way of writing a mailbox that is wanted already: it has the slots that one leaves.
     shares: bool,
+}
+
+/// What is due, and may be taken.
+#[derive(Default)]
+struct Due {
+    ids: Vec<i64>,
+    /// Some are better read one by one.
+    one_by_one: bool,
 }
 
 pub(super) async fn claim(
@@ -165,12 +158,15 @@ pub(super) async fn claim(
     if jobs.is_empty() && frontier.look_again(connection, default).await? {
         jobs = take_due(connection, frontier, request, &now, &mut broken).await?;
     }
-    // RETURNING gives no order of its own. Within a lane it is that of due time and id.
-    jobs.sort_by(|(a, _, left), (b, _, right)| (a, left.id).cmp(&(b, right.id)));
-    let jobs = jobs.into_iter().map(|(_, lane, job)| (lane, job)).collect();
-    let waiting = frontier.heads().filter(|head| head.due > now && free(request, &head.lane) > 0);
+    // Within a lane the order is that of due time and id.
+    jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
+    let jobs: Vec<(LaneKey, Job)> = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
+    let mut taken: HashMap<&LaneKey, usize> = HashMap::new();
+    jobs.iter().for_each(|(lane, _)| *taken.entry(lane).or_default() += 1);
+    let has_slots = |lane| free(request, lane) > taken.get(lane).copied().unwrap_or_default();
+    let waiting = frontier.heads().filter(|head| head.due > now && has_slots(&head.lane));
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).min();
-    Ok(Claimed { jobs, next_due, broken })
+    Ok(Claimed { next_due, broken, jobs })
 }
 
 /// Takes what is due as far as the frontier knows, and puts the frontier right.
@@ -180,22 +176,39 @@ async fn take_due(
     request: &ClaimRequest,
     now: &str,
     broken: &mut Vec<JobId>,
-) -> sqlx::Result<Vec<(String, LaneKey, Job)>> {
+) -> sqlx::Result<Vec<Taken>> {
     let wanted = wanted(frontier, request, now);
     if wanted.is_empty() {
         return Ok(Vec::new());
     }
     let default = request.unnamed.as_deref();
+    let due = pick(connection, &wanted, request, now).await?;
+    let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
+    if due.ids.is_empty() {
+        frontier.look_at(connection, default, heads).await?;
+        return Ok(Vec::new());
+    }
+    if !due.one_by_one {
+        match take_all(connection, &due.ids, &heads, request, now).await {
+            Ok((taken, left)) => {
+                frontier.replace(heads, &left, default);
+                return match from_json(&taken, default) {
+                    Ok(taken) => Ok(taken),
+                    Err(_) => read_one_by_one(connection, &due.ids, default).await,
+                };
+            }
+            Err(error) if may_pass(&error) => return Err(error),
+            Err(_) => {}
+        }
+    }
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let rows = take(&mut tx, &wanted, request, now, broken).await?;
-    let jobs = rows.iter().map(|row| job(row, default)).collect::<sqlx::Result<_>>()?;
+    let taken = take_one_by_one(&mut tx, &due.ids, request, now, broken).await?;
     tx.commit().await?;
     // From here on the jobs are the agent's: no error may lose them.
-    let heads = wanted.into_iter().map(|wanted| wanted.head);
     if frontier.look_at(connection, default, heads).await.is_err() {
         frontier.forget();
     }
-    Ok(jobs)
+    Ok(taken)
 }
 
 /// The lanes with something due and slots for it, the one waiting longest first, as many as there may be jobs.
@@ -219,60 +232,97 @@ fn wanted(frontier: &Frontier, request: &ClaimRequest, now: &str) -> Vec<Wanted>
     wanted
 }
 
-async fn take(
-    tx: &mut SqliteConnection,
+/// A job as PICK tells of it: the place of its lane, its id, its size in bytes.
+#[derive(Deserialize)]
+struct Picked(usize, i64, i64);
+
+/// The jobs to be taken, without a lock: what has changed until they are is left alone then.
+async fn pick(
+    connection: &mut SqliteConnection,
     wanted: &[Wanted],
     request: &ClaimRequest,
     now: &str,
-    broken: &mut Vec<JobId>,
-) -> sqlx::Result<Vec<SqliteRow>> {
-    let default = request.unnamed.as_deref();
-    let together = wanted.iter().filter(|wanted| !wanted.shares);
-    let lanes: Vec<(&str, usize)> = together.filter_map(|wanted| Some((wanted.head.name()?, wanted.slots))).collect();
-    // Text and numbers: JSON can hold them.
-    let lanes = serde_json::to_string(&lanes).unwrap_or_default();
-    let taken = query(TAKE, now, request, request.limit).bind(lanes).fetch_all(&mut *tx).await;
-    let (mut rows, one_by_one) = match taken {
-        Ok(rows) => (rows, false),
-        // A row somebody wrote nonsense into: found by going lane by lane, and row by row in its lane.
-        Err(error) if refused_by_schema(&error) => (Vec::new(), true),
-        Err(error) => return Err(error),
+) -> sqlx::Result<Due> {
+    let together: Vec<&Wanted> =
+        wanted.iter().filter(|wanted| !wanted.shares && wanted.head.name().is_some()).collect();
+    let lanes: Vec<(&str, usize)> =
+        together.iter().filter_map(|wanted| Some((wanted.head.name()?, wanted.slots))).collect();
+    let limit = |left: usize| i64::try_from(left).unwrap_or(i64::MAX);
+    let picked: String = sqlx::query_scalar(PICK)
+        .bind(now)
+        .bind(json(&lanes))
+        .bind(limit(request.limit))
+        .fetch_one(&mut *connection)
+        .await?;
+    let picked: Vec<Picked> = serde_json::from_str(&picked).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let mut due = Due {
+        ids: picked.iter().map(|Picked(_, id, _)| *id).collect(),
+        one_by_one: picked.iter().any(|Picked(_, _, bytes)| *bytes > LARGE),
     };
     for Wanted { head, slots, shares } in wanted {
-        if !one_by_one && !shares && head.name().is_some() {
+        if !shares && head.name().is_some() {
             continue;
         }
-        let used = rows.iter().filter(|row| lane_of(row, default).is_ok_and(|lane| lane == head.lane)).count();
-        let limit = slots.saturating_sub(used).min(request.limit.saturating_sub(rows.len()));
-        match query(TAKE_ODD, now, request, limit).bind(&head.raw).fetch_all(&mut *tx).await {
-            Ok(taken) => rows.extend(taken),
-            Err(error) if refused_by_schema(&error) => {
-                rows.extend(take_row_by_row(tx, &head.raw, limit, request, now, broken).await?);
-            }
-            Err(error) => return Err(error),
-        }
+        let same =
+            |Picked(place, ..): &&Picked| together.get(*place).is_some_and(|wanted| wanted.head.lane == head.lane);
+        let left = slots.saturating_sub(picked.iter().filter(same).count());
+        let left = left.min(request.limit.saturating_sub(due.ids.len()));
+        let odd: Vec<i64> = sqlx::query_scalar(PICK_ODD)
+            .bind(now)
+            .bind(&head.raw)
+            .bind(limit(left))
+            .fetch_all(&mut *connection)
+            .await?;
+        due.one_by_one |= !odd.is_empty();
+        due.ids.extend(odd);
     }
-    Ok(rows)
+    Ok(due)
 }
 
-/// Of a lane with a row that somebody wrote nonsense into: that row fails, the others are taken.
-async fn take_row_by_row(
+/// ?1 of [`TAKE_ALL`]: sqlx wants each of its statements to use the first parameters, without a gap.
+#[derive(Serialize)]
+struct Picks<'p> {
+    ids: &'p [i64],
+    lanes: Vec<&'p str>,
+}
+
+/// Tells the rows taken and what is left in the lanes, both as JSON. An error leaves everything as it was.
+async fn take_all(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    heads: &[Head],
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<(Vec<u8>, Vec<u8>)> {
+    let picks = json(&Picks { ids, lanes: heads.iter().filter_map(Head::name).collect() });
+    match query(TAKE_ALL, picks, now, request).fetch_all(&mut *connection).await {
+        Ok(rows) => match rows.as_slice() {
+            [taken, left] => Ok((taken.try_get(0)?, left.try_get(0)?)),
+            _ => Err(sqlx::Error::RowNotFound),
+        },
+        Err(error) => {
+            // Where SQLite has rolled back by itself there is nothing to do, and this says so.
+            let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+            Err(error)
+        }
+    }
+}
+
+/// For what no program should have written, and for large rows. A row the schema refuses fails, the others are taken.
+async fn take_one_by_one(
     tx: &mut SqliteConnection,
-    lane: &[u8],
-    limit: usize,
+    ids: &[i64],
     request: &ClaimRequest,
     now: &str,
     broken: &mut Vec<JobId>,
-) -> sqlx::Result<Vec<SqliteRow>> {
-    let due = query(DUE, now, request, limit).bind(lane).fetch_all(&mut *tx).await?;
-    let mut rows = Vec::new();
-    for row in due {
-        let id: i64 = row.try_get("id")?;
-        match query(TAKE_ONE, now, request, 1).bind(id).fetch_all(&mut *tx).await {
-            Ok(taken) => rows.extend(taken),
+) -> sqlx::Result<Vec<Taken>> {
+    let mut all = Vec::new();
+    for id in ids {
+        match query(TAKE_ONE, *id, now, request).execute(&mut *tx).await {
+            Ok(_) => all.extend(read_one_by_one(tx, &[*id], request.unnamed.as_deref()).await?),
             Err(error) if refused_by_schema(&error) => {
                 match sqlx::query(FAIL_BROKEN).bind(id).bind(now).execute(&mut *tx).await {
-                    Ok(_) => broken.push(JobId(id)),
+                    Ok(_) => broken.push(JobId(*id)),
                     Err(error) if refused_by_schema(&error) => {}
                     Err(error) => return Err(error),
                 }
@@ -280,77 +330,46 @@ async fn take_row_by_row(
             Err(error) => return Err(error),
         }
     }
-    Ok(rows)
+    Ok(all)
 }
 
-/// A statement about up to `limit` jobs, all bound but the last: which lanes or job.
-fn query<'q>(statement: &'static str, now: &'q str, request: &'q ClaimRequest, limit: usize) -> Query<'q> {
+async fn read_one_by_one(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    default_mailbox: Option<&str>,
+) -> sqlx::Result<Vec<Taken>> {
+    let mut all = Vec::new();
+    for id in ids {
+        let row = sqlx::query(TAKEN_ONE).bind(id).fetch_optional(&mut *connection).await?;
+        all.extend(row.map(|row| from_row(&row, default_mailbox)).transpose()?);
+    }
+    Ok(all)
+}
+
+/// A statement that takes jobs: `which`.
+fn query<'q>(
+    statement: &'static str,
+    which: impl Encode<'q, Sqlite> + Type<Sqlite>,
+    now: &'q str,
+    request: &'q ClaimRequest,
+) -> Query<'q> {
     sqlx::query(statement)
+        .bind(which)
         .bind(now)
         .bind(&request.defaults.mailbox)
         .bind(request.defaults.body_type.as_str())
         .bind(&request.defaults.time_zone)
-        .bind(i64::try_from(limit).unwrap_or(i64::MAX))
+}
+
+/// Text and numbers: JSON can hold them.
+fn json<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
 }
 
 fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {
     request.free.get(lane).copied().unwrap_or(request.per_lane)
 }
 
-/// A claimed row with its due time and lane.
-fn job(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::Result<(String, LaneKey, Job)> {
-    let give_up_at: Option<String> = row.try_get("give_up_at").unwrap_or(None);
-    let job = Job {
-        id: JobId(row.try_get("id")?),
-        claim: row.try_get("claims")?,
-        attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
-        in_doubt: row.try_get::<i64, _>("in_doubt")? != 0,
-        give_up_at: give_up_at.as_deref().and_then(parse_utc),
-        input: input(row)?,
-    };
-    Ok((row.try_get("next_attempt_at")?, lane_of(row, default_mailbox)?, job))
-}
-
-fn lane_of(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::Result<LaneKey> {
-    Ok(lane_key(&row.try_get::<Vec<u8>, _>("lane")?, default_mailbox))
-}
-
-/// The input columns of a row that has each of them, and its size as `<column>_bytes`.
-pub(super) fn input(row: &SqliteRow) -> sqlx::Result<JobInput> {
-    Ok(JobInput {
-        subject: cell(row, "subject")?,
-        body: cell(row, "body")?,
-        start_time: cell(row, "start_time")?,
-        end_time: cell(row, "end_time")?,
-        location: cell(row, "location")?,
-        attendees: cell(row, "attendees")?,
-        mailbox: cell(row, "mailbox")?,
-        calendar_id: cell(row, "calendar_id")?,
-        body_type: cell(row, "body_type")?,
-        time_zone: cell(row, "time_zone")?,
-        extra: cell(row, "extra")?,
-        dedup_key: cell(row, "dedup_key")?,
-        not_before: cell(row, "not_before")?,
-        transaction_id: cell(row, "transaction_id")?,
-    })
-}
-
-fn cell(row: &SqliteRow, column: &str) -> sqlx::Result<Cell> {
-    let value = row.try_get_raw(column)?;
-    if value.is_null() {
-        let bytes: Option<i64> = row.try_get(format!("{column}_bytes").as_str())?;
-        return Ok(match bytes.and_then(|bytes| u64::try_from(bytes).ok()) {
-            Some(bytes) if bytes > MAX_REQUEST_BYTES as u64 => Cell::TooLarge(bytes),
-            _ => Cell::Null,
-        });
-    }
-    if value.type_info().name() == "BLOB" {
-        return Ok(Cell::Blob);
-    }
-    let bytes = <&[u8] as Decode<Sqlite>>::decode(value).map_err(sqlx::Error::Decode)?;
-    Ok(std::str::from_utf8(bytes).map_or(Cell::NotUtf8, |text| Cell::Text(text.to_owned())))
-}
-
 /// The statements, for the test that looks at their plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 3] = [TAKE, TAKE_ODD, DUE];
+pub(super) const STATEMENTS: [&str; 4] = [PICK, PICK_ODD, take!(picked!()), taken!()];

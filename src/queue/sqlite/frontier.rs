@@ -5,10 +5,10 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteConnection;
 
 use super::super::LaneKey;
+use super::row::Text;
 
 /// The lane of a row, as in the index `jobs_waiting`: the expression must be the same to the letter, or SQLite reads
 /// the table instead.
@@ -25,10 +25,11 @@ macro_rules! due {
         concat!(
             "(SELECT next_attempt_at FROM jobs WHERE state = 'pending' AND ",
             lane!(),
-            " = l.k ORDER BY next_attempt_at LIMIT 1) AS due"
+            " = l.k ORDER BY next_attempt_at LIMIT 1)"
         )
     };
 }
+pub(super) use due;
 
 /// Every lane with pending jobs. Jumps from lane to lane in the index.
 const HEADS: &str = concat!(
@@ -47,14 +48,26 @@ const HEADS: &str = concat!(
     lane!(),
     " LIMIT 1)
         FROM l WHERE l.k IS NOT NULL)
-    SELECT CAST(l.k AS BLOB) AS k, ",
+    SELECT json_group_array(json_array(l.k, ",
     due!(),
-    " FROM l WHERE l.k IS NOT NULL"
+    ")) FROM l WHERE l.k IS NOT NULL"
 );
 
 /// The lanes of a JSON array.
-const HEADS_OF: &str =
-    concat!("SELECT CAST(l.k AS BLOB) AS k, ", due!(), " FROM (SELECT value AS k FROM json_each(?1)) AS l");
+macro_rules! heads_of {
+    ($lanes:literal) => {
+        concat!(
+            "SELECT json_group_array(json_array(l.k, ",
+            due!(),
+            ")) FROM (SELECT value AS k FROM json_each(",
+            $lanes,
+            ")) AS l"
+        )
+    };
+}
+pub(super) use heads_of;
+
+const HEADS_OF: &str = heads_of!("?1");
 
 /// While somebody else keeps writing and there is enough to do, the walk may take this part of the time.
 const SHARE: u32 = 10;
@@ -149,21 +162,28 @@ impl Frontier {
         &mut self,
         connection: &mut SqliteConnection,
         default_mailbox: Option<&str>,
-        lanes: impl Iterator<Item = Head>,
+        lanes: Vec<Head>,
     ) -> sqlx::Result<()> {
-        let mut names = Vec::new();
+        // Text: JSON can hold it.
+        let names: Vec<&str> = lanes.iter().filter_map(Head::name).collect();
+        let names = serde_json::to_string(&names).unwrap_or_default();
+        let left: Vec<u8> = sqlx::query_scalar(HEADS_OF).bind(names).fetch_one(connection).await?;
+        self.replace(lanes, &left, default_mailbox);
+        Ok(())
+    }
+
+    /// Jobs of these lanes were taken, and this is left of them: the answer of `heads_of!` to their names.
+    pub(super) fn replace(&mut self, lanes: Vec<Head>, left: &[u8], default_mailbox: Option<&str>) {
         for head in lanes {
-            match head.name() {
-                Some(name) => names.push(name.to_owned()),
+            if head.name().is_none() {
                 // Rare enough to be found by the next walk.
-                None => self.forget(),
+                self.forget();
             }
             self.heads.remove(&(head.due, head.raw));
         }
-        // Text: JSON can hold it.
-        let names = serde_json::to_string(&names).unwrap_or_default();
-        let rows = sqlx::query(HEADS_OF).bind(names).fetch_all(connection).await?;
-        rows.iter().try_for_each(|row| self.add(row, default_mailbox))
+        if self.add(left, default_mailbox).is_err() {
+            self.forget();
+        }
     }
 
     /// `version` was asked before: what is written in between is seen twice rather than never.
@@ -174,18 +194,21 @@ impl Frontier {
         version: i64,
     ) -> sqlx::Result<()> {
         let at = Instant::now();
-        let rows = sqlx::query(HEADS).fetch_all(connection).await?;
+        let heads: Vec<u8> = sqlx::query_scalar(HEADS).fetch_one(connection).await?;
         self.heads.clear();
-        rows.iter().try_for_each(|row| self.add(row, default_mailbox))?;
+        self.add(&heads, default_mailbox)?;
         self.seen = Some(Seen { version, at: Instant::now(), took: at.elapsed(), old: false });
         Ok(())
     }
 
-    fn add(&mut self, row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::Result<()> {
-        // None: the lane is empty now.
-        if let Some(due) = row.try_get::<Option<String>, _>("due")? {
-            let raw: Vec<u8> = row.try_get("k")?;
+    /// Pairs of lane and due time; no due time where the lane is empty now.
+    fn add(&mut self, heads: &[u8], default_mailbox: Option<&str>) -> sqlx::Result<()> {
+        let heads: Vec<(Text, Option<Text>)> =
+            serde_json::from_slice(heads).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        for (Text(raw), due) in heads {
+            let Some(Text(due)) = due else { continue };
             let lane = lane_key(&raw, default_mailbox);
+            let due = String::from_utf8_lossy(&due).into_owned();
             self.heads.insert((due.clone(), raw.clone()), Head { raw, lane, due });
         }
         Ok(())

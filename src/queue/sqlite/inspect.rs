@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Column, Decode, Row, Sqlite, TypeInfo, ValueRef};
 
-use super::{SqliteQueue, claim};
+use super::{SqliteQueue, row};
 use crate::job::{JobId, JobInput, JobState};
 
 /// One row as name and value. BLOBs and broken text are described, not shown.
@@ -86,8 +86,8 @@ impl SqliteQueue {
     /// # Errors
     /// The database cannot be read.
     pub async fn input(&self, id: JobId) -> sqlx::Result<Option<JobInput>> {
-        let row = sqlx::query(claim::INPUT).bind(id.0).fetch_optional(&self.pool).await?;
-        row.as_ref().map(claim::input).transpose()
+        let row = sqlx::query(row::INPUT).bind(id.0).fetch_optional(&self.pool).await?;
+        row.as_ref().map(row::input).transpose()
     }
 
     /// Counts, ages and pauses. `now` as the agent writes times.

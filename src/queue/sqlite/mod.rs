@@ -8,6 +8,7 @@ mod open;
 mod presence;
 mod produce;
 mod recover;
+mod row;
 mod settle;
 
 use std::path::{Path, PathBuf};
@@ -24,6 +25,7 @@ pub use produce::{InsertError, NewJob};
 
 use self::frontier::Frontier;
 use self::presence::Presence;
+use self::settle::Together;
 use super::{
     AgentLock, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Recovered, Settled, Settlement, Verdict,
 };
@@ -36,6 +38,7 @@ pub struct SqliteQueue {
     presence: Arc<Presence>,
     /// Taken only by who holds the one connection.
     frontier: Arc<Mutex<Frontier>>,
+    together: Arc<Together>,
 }
 
 impl SqliteQueue {
@@ -110,7 +113,7 @@ impl Queue for SqliteQueue {
 
     async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, QueueError> {
         let mut connection = self.connection().await?;
-        let done = settle::settle(&mut connection, batch).await;
+        let done = settle::settle(&mut connection, &self.together, batch).await;
         if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_))) {
             self.frontier.lock().await.forget();
         }

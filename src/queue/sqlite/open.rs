@@ -12,6 +12,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqlitePool};
 
 use super::presence::Presence;
+use super::settle::Together;
 use super::{BUSY, SqliteQueue, may_pass, primary_code};
 use crate::queue::{AgentLock, LockError};
 
@@ -202,6 +203,10 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(BUSY_TIMEOUT)
         // A long reader makes the log grow; the first checkpoint after it gives the disk back.
         .pragma("journal_size_limit", "67108864")
+        // What a statement puts aside while it runs: a claim's few rows, or as many ids as retention deletes at once.
+        .pragma("temp_store", "memory")
+        // In KiB: room for the index page each of a thousand mailboxes is at, and the rows under way.
+        .pragma("cache_size", "-8192")
         .foreign_keys(false)
         .disable_statement_logging()
 }
@@ -229,7 +234,8 @@ async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteQue
         .connect_with(options)
         .await
         .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-    Ok(SqliteQueue { pool, path: path.to_owned(), presence, frontier: Arc::default() })
+    let together = Arc::new(Together::new());
+    Ok(SqliteQueue { pool, path: path.to_owned(), presence, frontier: Arc::default(), together })
 }
 
 /// The newest migration this program has.

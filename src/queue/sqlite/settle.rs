@@ -1,11 +1,11 @@
 //! The end of claims: settlements, pauses, and the end of finished rows.
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use serde_json::{Value, json};
-use sqlx::sqlite::SqliteConnection;
-use sqlx::{Connection, Row, SqlitePool};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{AssertSqlSafe, Connection, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
 use super::primary_code;
@@ -14,19 +14,44 @@ use crate::job::{format_utc, parse_utc};
 /// Longest message kept in a row.
 const MESSAGE_CHARS: usize = 2000;
 
-/// Ends that are all alike but for their values are written together: ?1 is a JSON array with the values of each, in
-/// the order of [`sent_values`].
-const SENT: &str = "UPDATE jobs SET state = 'sent', event_id = s.value ->> 2, finished_at = s.value ->> 3, in_doubt = 0,
-        attempts = attempts + (s.value ->> 4), first_sent_at = coalesce(first_sent_at, s.value ->> 5), error_kind = NULL,
-        http_status = s.value ->> 6, error_code = NULL, error_message = NULL, request_id = s.value ->> 7
-    FROM json_each(?1) AS s
-    WHERE jobs.id = s.value ->> 0 AND claims = s.value ->> 1 AND state = 'claimed'
-    RETURNING jobs.id, jobs.claims";
+/// Ends that are all alike but for their values are written together, in statements of these many; what is missing to
+/// the next of them is NULL and concerns no job.
+const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
+/// The values of one end, in the order of [`bind_sent`].
+const VALUES: [&str; 11] = [
+    "id",
+    "claim",
+    "event_id",
+    "at",
+    "spent",
+    "sent_at",
+    "status",
+    "request_id",
+    "started_at",
+    "duration_ms",
+    "client_request_id",
+];
+
+// A claim that is over leaves no attempt either, so these are asked for before the state changes.
 const SENT_ATTEMPTS: &str = "INSERT INTO attempts
         (job_id, claim, started_at, duration_ms, outcome, http_status, request_id, client_request_id)
-    SELECT value ->> 0, value ->> 1, value ->> 8, value ->> 9, value ->> 10, value ->> 6, value ->> 7, value ->> 11
-    FROM json_each(?1)";
+    SELECT s.id, s.claim, s.started_at, s.duration_ms, 'sent', s.status, s.request_id, s.client_request_id
+    FROM s CROSS JOIN jobs ON jobs.id = s.id AND jobs.claims = s.claim AND jobs.state = 'claimed'";
+
+const SENT: &str = "UPDATE jobs SET state = 'sent', event_id = s.event_id, finished_at = s.at, in_doubt = 0,
+        attempts = attempts + s.spent, first_sent_at = coalesce(first_sent_at, s.sent_at), error_kind = NULL,
+        http_status = s.status, error_code = NULL, error_message = NULL, request_id = s.request_id
+    FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed'";
+
+/// Which of the ends in ?1, a JSON array with id, claim and event id of each, are recorded.
+const RECORDED: &str = "SELECT jobs.id, jobs.claims FROM json_each(?1) AS s CROSS JOIN jobs
+    ON jobs.id = s.value ->> 0 AND claims = s.value ->> 1 AND state = 'sent' AND event_id = s.value ->> 2";
+
+const SENT_ONE: &str = "UPDATE jobs SET state = 'sent', event_id = ?3, finished_at = ?4, in_doubt = 0,
+        attempts = attempts + ?5, first_sent_at = coalesce(first_sent_at, ?6), error_kind = NULL,
+        http_status = ?7, error_code = NULL, error_message = NULL, request_id = ?8
+    WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
 const AGAIN: &str = "UPDATE jobs SET state = 'pending', next_attempt_at = ?3, attempts = attempts + ?4, in_doubt = ?5,
         first_sent_at = coalesce(first_sent_at, ?6), give_up_at = coalesce(give_up_at, ?7), error_kind = coalesce(?8, error_kind),
@@ -51,20 +76,75 @@ const PAUSE: &str = "INSERT INTO mailboxes (mailbox, paused_until, reason, error
         reason = excluded.reason, error_kind = excluded.error_kind, strikes = excluded.strikes,
         updated_at = excluded.updated_at";
 
-pub(super) async fn settle(connection: &mut SqliteConnection, batch: &[Settlement]) -> sqlx::Result<Vec<Settled>> {
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+/// The statements for ends that are all alike, by how many they take.
+#[derive(Debug)]
+pub(super) struct Together([OfSize; SIZES.len()]);
+
+#[derive(Debug)]
+struct OfSize {
+    size: usize,
+    /// Within a transaction.
+    part: Arc<str>,
+    /// The transaction.
+    whole: Arc<str>,
+}
+
+impl Together {
+    pub(super) fn new() -> Self {
+        Self(SIZES.map(|size| {
+            let part = together(size);
+            OfSize { size, whole: format!("BEGIN IMMEDIATE; {part}; COMMIT").into(), part: part.into() }
+        }))
+    }
+
+    fn of(&self, count: usize) -> Option<&OfSize> {
+        self.0.iter().find(|of| of.size >= count)
+    }
+}
+
+/// Attempts, jobs, and how many jobs there were. The lists of values are the same in both statements, by number.
+fn together(size: usize) -> String {
+    let number = |end: usize, value: usize| format!("?{}", end * VALUES.len() + value + 1);
+    let end = |end| (0..VALUES.len()).map(|value| number(end, value)).collect::<Vec<_>>().join(",");
+    let rows = (0..size).map(|row| format!("({})", end(row))).collect::<Vec<_>>().join(",");
+    let with = format!("WITH s({}) AS (VALUES {rows})", VALUES.join(", "));
+    format!("{with} {SENT_ATTEMPTS}; {with} {SENT}; SELECT changes()")
+}
+
+pub(super) async fn settle(
+    connection: &mut SqliteConnection,
+    together: &Together,
+    batch: &[Settlement],
+) -> sqlx::Result<Vec<Settled>> {
     let alike: Vec<&Settlement> = batch.iter().filter(|settlement| is_plain(settlement)).collect();
-    let together = match sent_together(&mut tx, &alike).await {
-        Ok(recorded) => Some(recorded),
-        // The statement is undone, the transaction goes on: one broken row holds up no other.
-        Err(error) if refused_by_schema(&error) => None,
-        Err(error) => return Err(error),
+    if alike.len() == batch.len()
+        && let Some(statements) = together.of(alike.len())
+    {
+        match sent_together(connection, &statements.whole, &alike).await {
+            Ok(recorded) => return Ok(alike.iter().map(|end| recorded.of(end)).collect()),
+            Err(error) => {
+                // Where SQLite has rolled back by itself there is nothing to do, and this says so.
+                let _ = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await;
+                if !refused_by_schema(&error) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let recorded = match together.of(alike.len()) {
+        Some(statements) if !alike.is_empty() => match sent_together(&mut tx, &statements.part, &alike).await {
+            Ok(recorded) => Some(recorded),
+            // One broken row holds up no other.
+            Err(error) if refused_by_schema(&error) => None,
+            Err(error) => return Err(error),
+        },
+        _ => None,
     };
     let mut settled = Vec::with_capacity(batch.len());
     for settlement in batch {
-        settled.push(match &together {
-            Some(recorded) if is_plain(settlement) && recorded.contains(&claim_of(settlement)) => Settled::Recorded,
-            Some(_) if is_plain(settlement) => Settled::Stale,
+        settled.push(match &recorded {
+            Some(recorded) if is_plain(settlement) => recorded.of(settlement),
             _ => one(&mut tx, settlement).await?,
         });
     }
@@ -74,46 +154,71 @@ pub(super) async fn settle(connection: &mut SqliteConnection, batch: &[Settlemen
 
 /// The end nearly every job has.
 fn is_plain(settlement: &Settlement) -> bool {
-    matches!(settlement.verdict, Verdict::Sent(_)) && settlement.attempt.is_some() && settlement.pause.is_none()
+    let attempt = settlement.attempt.as_ref();
+    matches!(settlement.verdict, Verdict::Sent(_))
+        && attempt.is_some_and(|attempt| attempt.outcome == "sent")
+        && settlement.pause.is_none()
 }
 
-/// Tells the claims that were not over. A batch may hold the ends of two claims of one job.
-async fn sent_together(tx: &mut SqliteConnection, alike: &[&Settlement]) -> sqlx::Result<HashSet<(i64, i64)>> {
-    if alike.is_empty() {
-        return Ok(HashSet::new());
+/// Which claims of a batch were not over. A batch may hold the ends of two claims of one job.
+enum Recorded {
+    All,
+    Only(HashSet<(i64, i64)>),
+}
+
+impl Recorded {
+    fn of(&self, end: &Settlement) -> Settled {
+        match self {
+            Self::Only(claims) if !claims.contains(&(end.id.0, end.claim)) => Settled::Stale,
+            _ => Settled::Recorded,
+        }
     }
-    let values =
-        |of: &[&Settlement]| of.iter().map(|settlement| sent_values(settlement)).collect::<Value>().to_string();
-    let rows = sqlx::query_as(SENT).bind(values(alike)).fetch_all(&mut *tx).await?;
-    let recorded: HashSet<(i64, i64)> = rows.into_iter().collect();
-    // A stale writer leaves no trace.
-    let of_recorded: Vec<&Settlement> = alike.iter().filter(|end| recorded.contains(&claim_of(end))).copied().collect();
-    sqlx::query(SENT_ATTEMPTS).bind(values(&of_recorded)).execute(tx).await?;
-    Ok(recorded)
 }
 
-fn claim_of(settlement: &Settlement) -> (i64, i64) {
-    (settlement.id.0, settlement.claim)
+async fn sent_together(
+    connection: &mut SqliteConnection,
+    statements: &Arc<str>,
+    alike: &[&Settlement],
+) -> sqlx::Result<Recorded> {
+    let mut query = sqlx::query_scalar(AssertSqlSafe(statements.clone()));
+    for end in alike {
+        query = bind_sent(query, end);
+    }
+    let counts: Vec<i64> = query.fetch_all(&mut *connection).await?;
+    if counts == [i64::try_from(alike.len()).unwrap_or(i64::MAX)] {
+        return Ok(Recorded::All);
+    }
+    let ends: Vec<_> = alike.iter().map(|end| (end.id.0, end.claim, event_id(end))).collect();
+    let ends = serde_json::to_string(&ends).unwrap_or_default();
+    let rows: Vec<(i64, i64)> = sqlx::query_as(RECORDED).bind(ends).fetch_all(connection).await?;
+    Ok(Recorded::Only(rows.into_iter().collect()))
 }
 
-fn sent_values(settlement: &Settlement) -> Value {
-    let Verdict::Sent(event_id) = &settlement.verdict else { return Value::Null };
-    let (attempt, answer) = (settlement.attempt.as_ref(), &settlement.answer);
-    json!([
-        settlement.id.0,
-        settlement.claim,
-        event_id.0,
-        format_utc(settlement.at),
-        i64::from(settlement.spent),
-        settlement.sent_at.map(format_utc),
-        answer.status,
-        answer.request_id,
-        attempt.map(|attempt| format_utc(attempt.started_at)),
-        attempt.map(|attempt| attempt.duration_ms),
-        attempt.map(|attempt| attempt.outcome),
-        answer.client_request_id,
-    ])
+fn event_id(end: &Settlement) -> Option<&str> {
+    match &end.verdict {
+        Verdict::Sent(event_id) => Some(&event_id.0),
+        _ => None,
+    }
 }
+
+/// In the order of [`VALUES`].
+fn bind_sent<'q>(query: Scalar<'q>, end: &'q Settlement) -> Scalar<'q> {
+    let (attempt, answer) = (end.attempt.as_ref(), &end.answer);
+    query
+        .bind(end.id.0)
+        .bind(end.claim)
+        .bind(event_id(end))
+        .bind(format_utc(end.at))
+        .bind(i64::from(end.spent))
+        .bind(end.sent_at.map(format_utc))
+        .bind(answer.status.map(i64::from))
+        .bind(&answer.request_id)
+        .bind(attempt.map(|attempt| format_utc(attempt.started_at)))
+        .bind(attempt.map(|attempt| attempt.duration_ms))
+        .bind(&answer.client_request_id)
+}
+
+type Scalar<'q> = sqlx::query::QueryScalar<'q, Sqlite, i64, SqliteArguments>;
 
 async fn one(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<Settled> {
     let settled = match update(tx, settlement).await {
@@ -137,7 +242,15 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
     let sent_at = settlement.sent_at.map(format_utc);
     let status = answer.status.map(i64::from);
     let query = match &settlement.verdict {
-        Verdict::Sent(_) => sqlx::query(SENT).bind(Value::from(vec![sent_values(settlement)]).to_string()),
+        Verdict::Sent(event_id) => sqlx::query(SENT_ONE)
+            .bind(settlement.id.0)
+            .bind(settlement.claim)
+            .bind(&event_id.0)
+            .bind(format_utc(settlement.at))
+            .bind(i64::from(settlement.spent))
+            .bind(sent_at)
+            .bind(status)
+            .bind(&answer.request_id),
         verdict => {
             let (statement, time) = match verdict {
                 Verdict::Again(due) => (AGAIN, *due),
@@ -215,7 +328,7 @@ pub(super) async fn purge(connection: &mut SqliteConnection, before: DateTime<Ut
     let done = sqlx::query(
         "DELETE FROM jobs WHERE id IN
              (SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND in_doubt = 0
-              ORDER BY finished_at LIMIT ?2)",
+              ORDER BY finished_at LIMIT ?2 + 0)",
     )
     .bind(format_utc(before))
     .bind(limit)

@@ -1,0 +1,227 @@
+//! A row of `jobs` as the claim reads it: many as one JSON text, which costs one message between SQLite's thread and the
+//! agent's, or one by one with the size of every column. Reading never fails for what a foreign program left in a column:
+//! that is judged later, by the draft.
+
+use std::fmt;
+
+use serde::de::{Deserialize, Deserializer, Error, Visitor};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
+
+use super::super::LaneKey;
+use super::frontier::lane_key;
+use crate::job::{Cell, Job, JobId, JobInput, MAX_REQUEST_BYTES, parse_utc};
+
+/// A column and its size, the column NULL if it is larger than any request.
+macro_rules! sized {
+    ($column:literal) => {
+        concat!(
+            "CASE WHEN octet_length(",
+            $column,
+            ") <= 4194304 THEN ",
+            $column,
+            " END AS ",
+            $column,
+            ", ",
+            "octet_length(",
+            $column,
+            ") AS ",
+            $column,
+            "_bytes, "
+        )
+    };
+}
+
+/// The input columns, each with its size, ready for one more behind them.
+macro_rules! input_columns {
+    () => {
+        concat!(
+            sized!("subject"),
+            sized!("body"),
+            sized!("start_time"),
+            sized!("end_time"),
+            sized!("location"),
+            sized!("attendees"),
+            sized!("mailbox"),
+            sized!("calendar_id"),
+            sized!("body_type"),
+            sized!("time_zone"),
+            sized!("extra"),
+            sized!("dedup_key"),
+            sized!("not_before"),
+            sized!("transaction_id"),
+        )
+    };
+}
+
+pub(super) use {input_columns, sized};
+
+/// Bytes of all input columns together. SQLite knows a column's size without reading it.
+macro_rules! octets {
+    () => {
+        "coalesce(octet_length(subject), 0) + coalesce(octet_length(body), 0) + octet_length(start_time) + octet_length(end_time)
+        + coalesce(octet_length(location), 0) + octet_length(attendees) + coalesce(octet_length(mailbox), 0)
+        + coalesce(octet_length(calendar_id), 0) + coalesce(octet_length(body_type), 0) + coalesce(octet_length(time_zone), 0)
+        + coalesce(octet_length(extra), 0) + coalesce(octet_length(dedup_key), 0) + coalesce(octet_length(not_before), 0)
+        + octet_length(transaction_id)"
+    };
+}
+pub(super) use octets;
+
+/// A row as [`Columns`]. Fails where a column is a BLOB.
+macro_rules! json_columns {
+    () => {
+        concat!(
+            "json_array(id, claims, attempts, in_doubt, give_up_at, next_attempt_at, ",
+            lane!(),
+            ", json_array(subject, body, start_time, end_time, location, attendees, mailbox, calendar_id, body_type, time_zone,
+            extra, dedup_key, not_before, transaction_id))"
+        )
+    };
+}
+pub(super) use json_columns;
+
+/// A claimed job with its due time and lane.
+pub(super) struct Taken {
+    pub due: String,
+    pub lane: LaneKey,
+    pub job: Job,
+}
+
+/// Text as SQLite has it, which may be no UTF-8.
+#[derive(Debug)]
+pub(super) struct Text(pub Vec<u8>);
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Bytes;
+        impl Visitor<'_> for Bytes {
+            type Value = Text;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("text")
+            }
+            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Text, E> {
+                Ok(Text(bytes.to_owned()))
+            }
+        }
+        deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// `json_columns!`: id, claims, attempts, in_doubt, give_up_at, next_attempt_at, lane, and the input columns.
+#[derive(serde::Deserialize)]
+struct Columns(i64, i64, i64, i64, Option<Text>, Text, Text, [Option<Text>; 14]);
+
+/// The jobs of a JSON array of [`Columns`].
+pub(super) fn from_json(rows: &[u8], default_mailbox: Option<&str>) -> sqlx::Result<Vec<Taken>> {
+    let rows: Vec<Columns> = serde_json::from_slice(rows).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let taken = rows.into_iter().map(|Columns(id, claim, attempts, in_doubt, give_up_at, due, lane, input)| Taken {
+        due: String::from_utf8_lossy(&due.0).into_owned(),
+        lane: lane_key(&lane.0, default_mailbox),
+        job: Job {
+            id: JobId(id),
+            claim,
+            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+            in_doubt: in_doubt != 0,
+            give_up_at: give_up_at.and_then(|at| parse_utc(std::str::from_utf8(&at.0).ok()?)),
+            input: ordered(input.map(Cell::from)),
+        },
+    });
+    Ok(taken.collect())
+}
+
+impl From<Option<Text>> for Cell {
+    fn from(text: Option<Text>) -> Self {
+        text.map_or(Cell::Null, |text| String::from_utf8(text.0).map_or(Cell::NotUtf8, Cell::Text))
+    }
+}
+
+/// In the order of `json_columns!`.
+fn ordered(cells: [Cell; 14]) -> JobInput {
+    let [
+        subject,
+        body,
+        start_time,
+        end_time,
+        location,
+        attendees,
+        mailbox,
+        calendar_id,
+        body_type,
+        time_zone,
+        extra,
+        dedup_key,
+        not_before,
+        transaction_id,
+    ] = cells;
+    JobInput {
+        subject,
+        body,
+        start_time,
+        end_time,
+        location,
+        attendees,
+        mailbox,
+        calendar_id,
+        body_type,
+        time_zone,
+        extra,
+        dedup_key,
+        not_before,
+        transaction_id,
+    }
+}
+
+/// A row of its own, of which everything that is larger than a request is left out.
+pub(super) fn from_row(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::Result<Taken> {
+    let give_up_at: Option<String> = row.try_get("give_up_at").unwrap_or(None);
+    let job = Job {
+        id: JobId(row.try_get("id")?),
+        claim: row.try_get("claims")?,
+        attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
+        in_doubt: row.try_get::<i64, _>("in_doubt")? != 0,
+        give_up_at: give_up_at.as_deref().and_then(parse_utc),
+        input: input(row)?,
+    };
+    let lane = lane_key(&row.try_get::<Vec<u8>, _>("lane")?, default_mailbox);
+    Ok(Taken { due: row.try_get("next_attempt_at")?, lane, job })
+}
+
+/// One job's input columns, as the claim reads them.
+pub(super) const INPUT: &str = concat!("SELECT ", input_columns!(), "1 FROM jobs WHERE id = ?1");
+
+/// The input columns of a row that has each of them, and its size as `<column>_bytes`.
+pub(super) fn input(row: &SqliteRow) -> sqlx::Result<JobInput> {
+    Ok(JobInput {
+        subject: cell(row, "subject")?,
+        body: cell(row, "body")?,
+        start_time: cell(row, "start_time")?,
+        end_time: cell(row, "end_time")?,
+        location: cell(row, "location")?,
+        attendees: cell(row, "attendees")?,
+        mailbox: cell(row, "mailbox")?,
+        calendar_id: cell(row, "calendar_id")?,
+        body_type: cell(row, "body_type")?,
+        time_zone: cell(row, "time_zone")?,
+        extra: cell(row, "extra")?,
+        dedup_key: cell(row, "dedup_key")?,
+        not_before: cell(row, "not_before")?,
+        transaction_id: cell(row, "transaction_id")?,
+    })
+}
+
+fn cell(row: &SqliteRow, column: &str) -> sqlx::Result<Cell> {
+    let value = row.try_get_raw(column)?;
+    if value.is_null() {
+        let bytes: Option<i64> = row.try_get(format!("{column}_bytes").as_str())?;
+        return Ok(match bytes.and_then(|bytes| u64::try_from(bytes).ok()) {
+            Some(bytes) if bytes > MAX_REQUEST_BYTES as u64 => Cell::TooLarge(bytes),
+            _ => Cell::Null,
+        });
+    }
+    if value.type_info().name() == "BLOB" {
+        return Ok(Cell::Blob);
+    }
+    let bytes = <&[u8] as Decode<Sqlite>>::decode(value).map_err(sqlx::Error::Decode)?;
+    Ok(std::str::from_utf8(bytes).map_or(Cell::NotUtf8, |text| Cell::Text(text.to_owned())))
+}
