@@ -16,7 +16,7 @@ fn policy() -> RetryPolicy {
 }
 
 fn job(attempts: u32) -> Job {
-    Job { id: JobId(1), claim: 1, attempts, in_doubt: false, give_up_at: None, input: JobInput::default() }
+    Job { id: JobId(1), claim: 1, attempts, in_doubt: false, due: None, give_up_at: None, input: JobInput::default() }
 }
 
 fn now() -> DateTime<Utc> {

@@ -45,6 +45,8 @@ pub struct Job {
     pub attempts: u32,
     /// An event may exist already: an earlier request of this job was never answered clearly.
     pub in_doubt: bool,
+    /// When it was due; none if its row says something that is no time.
+    pub due: Option<DateTime<Utc>>,
     /// End of the time horizon, set at the first failure that may pass.
     pub give_up_at: Option<DateTime<Utc>>,
     /// What the producer wrote, defaults filled in.

@@ -10,24 +10,25 @@ mod watch;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use lock::{AgentLock, LockError};
 pub use sqlite::{InsertError, ListFilter, NewJob, OpenError, Record, SqliteQueue, StatusReport};
-pub use watch::{ChangeNotice, watch};
+pub use watch::{ChangeNotice, WatchError, watch};
 
 use crate::job::{Answer, Defaults, ErrorKind, EventId, Job, JobId};
 
 /// A mailbox's key among the lanes: its name in lower case, empty for the signed-in user's own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct LaneKey(String);
+pub struct LaneKey(Arc<str>);
 
 impl LaneKey {
     /// Of a mailbox as written, without the white space around it; SQLite's idea of lower case (ASCII only) is ours too.
     pub fn of(mailbox: &str) -> Self {
         let name = mailbox.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-        Self(name.chars().take(320).collect::<String>().to_ascii_lowercase())
+        Self(name.chars().take(320).collect::<String>().to_ascii_lowercase().into())
     }
 
     /// The key as stored in `mailboxes.mailbox`.
@@ -45,7 +46,7 @@ pub struct ClaimRequest {
     pub limit: usize,
     /// Most jobs of a mailbox that is not named in `free`.
     pub per_lane: usize,
-    /// Free slots of the mailboxes that have something under way or are paused (0).
+    /// Free places of the mailboxes that have something under way or are paused (0).
     pub free: HashMap<LaneKey, usize>,
     /// Mailboxes in trouble, and most jobs to take of all of them together.
     pub troubled: (HashSet<LaneKey>, usize),

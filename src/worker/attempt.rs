@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use chrono::{TimeDelta, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::clock::set_between;
@@ -182,6 +182,28 @@ impl Attempt {
             outcome,
         }
     }
+}
+
+/// The end of a job that was claimed ahead and never begun: it goes back to its old place. A due time that stays the
+/// same to the millisecond would say that a stranger put it back (migration 0002).
+pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finished {
+    let place = job.due.and_then(|due| due.checked_sub_signed(TimeDelta::milliseconds(1)));
+    let settlement = Settlement {
+        id: job.id,
+        claim: job.claim,
+        verdict: Verdict::Again(place.unwrap_or(now)),
+        spent: false,
+        at: now,
+        in_doubt: job.in_doubt,
+        give_up_at: job.give_up_at,
+        kind: None,
+        answer: Answer::default(),
+        sent_at: None,
+        never_left: false,
+        attempt: None,
+        pause: None,
+    };
+    Finished { lane, outcome: Outcome::NotStarted, rest: None, settlement, attempt: job.attempts }
 }
 
 fn refused_locally(invalid: InvalidJob) -> Call {

@@ -67,6 +67,15 @@ impl Gate {
         }
     }
 
+    /// Whether a request may begin beside so many.
+    pub(super) fn passes(&self, in_flight: usize) -> bool {
+        match self.state {
+            State::Open => true,
+            State::Shut { .. } => false,
+            State::Probing { .. } => in_flight == 0,
+        }
+    }
+
     /// When a shut gate opens for a first request.
     pub(super) fn reopens(&self) -> Option<Instant> {
         match self.state {

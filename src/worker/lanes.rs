@@ -23,6 +23,8 @@ struct Lane {
     /// Requests allowed at once, 1 to the limit.
     slots: usize,
     in_flight: usize,
+    /// Jobs claimed ahead that wait for a slot.
+    ready: usize,
     /// Successes since the slots last changed.
     streak: usize,
     /// Pauses in a row without a success between them.
@@ -30,6 +32,17 @@ struct Lane {
     paused_until: Option<Instant>,
     /// When it was told to rest last.
     told: Option<Instant>,
+}
+
+/// What becomes of a job that was claimed ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// There is a slot for it.
+    Begin,
+    /// There will be.
+    Wait,
+    /// The mailbox rests or is in trouble: nobody knows when.
+    GiveBack,
 }
 
 /// All lanes.
@@ -63,21 +76,51 @@ impl Lanes {
         lane.strikes = lane.strikes.max(1);
     }
 
-    /// Free slots of every lane that differs from an untouched one.
+    /// Places for jobs of a lane that nothing is known of: its slots, and as many again for jobs claimed ahead, so that no
+    /// slot waits for a claim.
+    pub(super) fn places(&self) -> usize {
+        self.limit * 2
+    }
+
+    /// Free places of every lane that differs from an untouched one. One in trouble has its slots, and no more.
     pub(super) fn free(&self) -> HashMap<LaneKey, usize> {
-        let slots = |lane: &Lane| match lane.paused_until {
+        let places = |lane: &Lane| match lane.paused_until {
             Some(_) => 0,
-            None => lane.slots.saturating_sub(lane.in_flight),
+            None if lane.strikes > 0 => lane.slots,
+            None => lane.slots * 2,
         };
-        self.lanes.iter().map(|(key, lane)| (key.clone(), slots(lane))).collect()
+        let free = |lane: &Lane| places(lane).saturating_sub(lane.in_flight + lane.ready);
+        self.lanes.iter().map(|(key, lane)| (key.clone(), free(lane))).collect()
     }
 
     /// The lanes in trouble, and how many slots are left for all of them together. Which of them have anything to send
     /// is the queue's business.
     pub(super) fn troubled(&self) -> (HashSet<LaneKey>, usize) {
         let troubled = || self.lanes.iter().filter(|(_, lane)| lane.strikes > 0);
-        let busy: usize = troubled().map(|(_, lane)| lane.in_flight).sum();
+        let busy: usize = troubled().map(|(_, lane)| lane.in_flight + lane.ready).sum();
         (troubled().map(|(key, _)| key.clone()).collect(), self.troubled_limit.saturating_sub(busy))
+    }
+
+    /// A job was claimed, and waits for its turn.
+    pub(super) fn hold(&mut self, key: &LaneKey) {
+        self.lane(key).ready += 1;
+    }
+
+    /// It waits no longer.
+    pub(super) fn release(&mut self, key: &LaneKey) {
+        let lane = self.lane(key);
+        lane.ready = lane.ready.saturating_sub(1);
+        self.forget_if_plain(key);
+    }
+
+    /// What to do with a job that waits.
+    pub(super) fn turn(&self, key: &LaneKey) -> Turn {
+        match self.lanes.get(key) {
+            Some(lane) if lane.paused_until.is_some() => Turn::GiveBack,
+            Some(lane) if lane.in_flight >= lane.slots && lane.strikes > 0 => Turn::GiveBack,
+            Some(lane) if lane.in_flight >= lane.slots => Turn::Wait,
+            _ => Turn::Begin,
+        }
     }
 
     /// A request begins. Tells the strikes so far.
@@ -151,7 +194,8 @@ impl Lanes {
         // A mailbox that has nothing left to send is not remembered for ever, or every mistyped address would be.
         let forgotten = |lane: &Lane| lane.told.is_none_or(|told| now.saturating_duration_since(told) > REMEMBERED);
         if self.lanes.len() > REMEMBERED_AT_LEAST {
-            self.lanes.retain(|_, lane| lane.in_flight > 0 || lane.paused_until.is_some() || !forgotten(lane));
+            self.lanes
+                .retain(|_, lane| lane.in_flight + lane.ready > 0 || lane.paused_until.is_some() || !forgotten(lane));
         }
         resumed
     }
@@ -167,6 +211,7 @@ impl Lanes {
         self.lanes.entry(key.clone()).or_insert_with(|| Lane {
             slots: limit,
             in_flight: 0,
+            ready: 0,
             streak: 0,
             strikes: 0,
             paused_until: None,
@@ -177,7 +222,11 @@ impl Lanes {
     fn forget_if_plain(&mut self, key: &LaneKey) {
         let limit = self.limit;
         let plain = |lane: &Lane| {
-            lane.in_flight == 0 && lane.slots == limit && lane.strikes == 0 && lane.paused_until.is_none()
+            lane.in_flight == 0
+                && lane.ready == 0
+                && lane.slots == limit
+                && lane.strikes == 0
+                && lane.paused_until.is_none()
         };
         if self.lanes.get(key).is_some_and(plain) {
             self.lanes.remove(key);

@@ -1,13 +1,16 @@
 //! The loop: wake, claim, attempt, settle. Owns the lanes and the gate, asks the clock, and holds no state that a
 //! restart would miss: pauses are in the database, jobs are in the database.
 //!
-//! A turn of the loop has three answers: something was claimed, nothing is due, or the queue could not be asked.
+//! Nothing here waits for the queue while requests end: a claim runs beside the loop (`look`), results are written
+//! beside it (`settler`), and the next jobs are at hand (`ready`).
 
 mod attempt;
 mod clock;
 mod doubt;
 mod gate;
 mod lanes;
+mod look;
+mod ready;
 mod report;
 mod resting;
 mod retention;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
@@ -27,21 +30,20 @@ use crate::backoff::doubled;
 use crate::graph::{GraphClient, Now};
 use crate::job::{Defaults, Job, Outcome};
 use crate::policy::{RetryPolicy, after};
-use crate::queue::{ChangeNotice, ClaimRequest, LaneKey, Queue, QueueError};
+use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError};
 
-use attempt::{Attempt, Context, Finished, now};
+use attempt::{Attempt, Context, Finished, given_back, now};
 use clock::Clock;
 use gate::{Gate, Passage};
 use lanes::Lanes;
+use look::Look;
+use ready::Ready;
 use resting::Resting;
-use retention::Retention;
 use settler::Settler;
 
 /// Wait before a queue that could not be read is asked again: before it doubles for the first time, and at most.
 const FIRST_QUEUE_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_QUEUE_WAIT: Duration = Duration::from_secs(5);
-/// Results waiting to be written, as a multiple of what may be in flight, at which nothing new is claimed.
-const UNSETTLED_FACTOR: usize = 4;
 
 /// What the worker needs to know of the settings.
 #[derive(Clone, Debug)]
@@ -93,15 +95,6 @@ pub struct Drained {
     pub unrecorded: usize,
 }
 
-/// What a look at the queue brought.
-enum Turn {
-    /// Jobs were begun; when the next one that was not due yet will be.
-    Claimed(Option<DateTime<Utc>>),
-    /// Nothing to begin; when there will be, if that is known.
-    Nothing(Option<DateTime<Utc>>),
-    CouldNotAsk,
-}
-
 /// The agent's loop over one queue.
 pub struct Worker<Q> {
     context: Arc<Context>,
@@ -110,7 +103,8 @@ pub struct Worker<Q> {
     settings: WorkerSettings,
     lanes: Lanes,
     gate: Gate,
-    retention: Retention,
+    look: Look,
+    ready: Ready,
     finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
     settler: Settler,
     in_flight: usize,
@@ -144,7 +138,8 @@ impl<Q: Queue> Worker<Q> {
             context: Arc::new(context),
             lanes: Lanes::new(settings.per_mailbox, settings.max_in_flight),
             gate: Gate::default(),
-            retention: Retention::new(settings.retention),
+            look: Look::new(now().steady),
+            ready: Ready::default(),
             settler: Settler::start(queue.clone(), counters),
             queue,
             notice,
@@ -176,23 +171,26 @@ impl<Q: Queue> Worker<Q> {
     /// The queue is gone: its file was deleted or replaced. What was under way has ended by then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Drained, QueueError> {
         self.remember_pauses(&stop).await;
+        retention::start(
+            self.queue.clone(),
+            self.settings.retention,
+            self.settler.trouble(),
+            self.context.stop.clone(),
+        );
         while !stop.is_cancelled() {
             self.beat();
-            if let Err(gone) = self.queue.present() {
+            let now = now();
+            self.resume(now.steady);
+            self.begin_ready(now);
+            if let Err(gone) = self.look(now).await {
                 report::queue_gone(&gone);
                 self.drain().await;
                 return Err(gone);
             }
-            let now = now();
-            self.resume(now.steady);
-            let turn = if self.follow_clock(now).await { self.turn(now).await } else { Turn::CouldNotAsk };
-            if !self.settler.in_trouble() {
-                self.retention.apply(self.queue.as_ref(), now).await;
-            }
-            if matches!(turn, Turn::Nothing(_)) && self.settings.until_empty && self.is_empty().await {
+            if self.settings.until_empty && self.is_empty().await {
                 break;
             }
-            self.wait(turn, &stop).await;
+            self.wait(&stop).await;
         }
         Ok(self.drain().await)
     }
@@ -216,56 +214,17 @@ impl<Q: Queue> Worker<Q> {
         }
     }
 
-    /// Moves the queue's times along if somebody set the wall clock. False: the queue could not be asked.
-    async fn follow_clock(&mut self, now: Now) -> bool {
-        if let Some(by) = self.clock.set_by(now) {
-            report::clock_set(by);
-            self.clock_debt = Some(self.clock_debt.map_or(by, |debt| debt + by));
-        }
-        let Some(by) = self.clock_debt else { return true };
-        match self.queue.clock_set(now.wall, by, &self.lanes.rests(now)).await {
-            Ok(()) => self.clock_debt = None,
-            Err(error) => report::queue_unreadable(&mut self.queue_trouble, &error),
-        }
-        self.clock_debt.is_none()
-    }
-
     fn queue_wait(&self) -> Duration {
         doubled(FIRST_QUEUE_WAIT, self.queue_trouble, LONGEST_QUEUE_WAIT)
     }
 
-    /// Claims what the lanes and the gate let through.
-    async fn turn(&mut self, now: Now) -> Turn {
-        let free = self.settings.max_in_flight.saturating_sub(self.in_flight);
-        let limit = self.gate.limit(now.steady, self.in_flight, free);
-        let behind = self.settler.waiting() >= self.settings.max_in_flight * UNSETTLED_FACTOR;
-        if limit == 0 || behind || self.settler.in_trouble() {
-            return Turn::Nothing(None);
-        }
-        let request = ClaimRequest {
-            now: now.wall,
-            limit,
-            per_lane: self.settings.per_mailbox,
-            free: self.lanes.free(),
-            troubled: self.lanes.troubled(),
-            unnamed: self.settings.unnamed.clone(),
-            defaults: self.settings.defaults.clone(),
-        };
-        match self.queue.claim(&request).await {
-            Ok(claimed) => {
-                report::queue_readable(&mut self.queue_trouble);
-                claimed.broken.iter().for_each(|id| report::broken_row(*id));
-                // A lane that lost a broken row has more behind it.
-                let any = !claimed.jobs.is_empty() || !claimed.broken.is_empty();
-                for (lane, job) in claimed.jobs {
-                    self.begin(lane, job, now);
-                }
-                if any { Turn::Claimed(claimed.next_due) } else { Turn::Nothing(claimed.next_due) }
-            }
-            Err(error) => {
-                report::queue_unreadable(&mut self.queue_trouble, &error);
-                Turn::CouldNotAsk
-            }
+    /// Begins what was claimed ahead, as far as there are slots for it.
+    fn begin_ready(&mut self, now: Now) {
+        while self.in_flight < self.settings.max_in_flight
+            && self.gate.passes(self.in_flight)
+            && let Some((lane, job)) = self.ready.next(&mut self.lanes)
+        {
+            self.begin(lane, job, now);
         }
     }
 
@@ -280,33 +239,36 @@ impl<Q: Queue> Worker<Q> {
         });
     }
 
-    /// Sleeps until there is a reason to look again.
-    async fn wait(&mut self, turn: Turn, stop: &CancellationToken) {
+    /// What was claimed ahead and may not be sent now goes back.
+    fn give_back(&mut self, now: Now) {
+        let all = !self.gate.passes(0) || self.context.stop.is_cancelled();
+        for (lane, job) in self.ready.give_back(&mut self.lanes, all) {
+            self.settler.take(given_back(lane, job, now.wall));
+        }
+    }
+
+    /// Sleeps until there is a reason to go on.
+    async fn wait(&mut self, stop: &CancellationToken) {
         let now = now();
         let mut longest = self.settings.poll_interval;
         if let Some((interval, _)) = self.settings.heartbeat {
             longest = longest.min(interval);
         }
-        let could_not_ask = matches!(turn, Turn::CouldNotAsk);
-        let next_due = match turn {
-            Turn::Claimed(next_due) | Turn::Nothing(next_due) => next_due,
-            Turn::CouldNotAsk => {
-                longest = longest.min(self.queue_wait());
-                None
-            }
+        // In trouble, or while a claim is under way, none of these could be followed, and a time that is over would make
+        // the loop spin.
+        let wake = match self.look.not_before() {
+            Some(again) => Some(again),
+            None if self.look.is_under_way() || self.settler.in_trouble() => None,
+            None => [self.look.next_due(), self.lanes.next_resume(), self.gate.reopens()].into_iter().flatten().min(),
         };
-        let next_due = next_due.map(|due| now.steady_at(due));
-        let wake = [next_due, self.lanes.next_resume(), self.gate.reopens(), self.retention.next()];
-        // In trouble none of these could be followed, and a time that is over would make the loop spin.
-        let troubled = could_not_ask || self.settler.in_trouble();
-        let wake = wake.into_iter().flatten().min().filter(|_| !troubled);
         let until_wake = wake.map_or(longest, |wake| wake.saturating_duration_since(now.steady));
         tokio::select! {
             () = stop.cancelled() => {}
             Some(finished) = self.finished.1.recv() => self.end_all(finished),
-            () = self.notice.changed() => {}
-            () = self.settler.changed() => {}
-            () = tokio::time::sleep(longest.min(until_wake)) => {}
+            claimed = self.look.claimed() => self.claimed(claimed),
+            () = self.notice.changed() => self.look.want(),
+            () = self.settler.changed() => self.look.unblock(),
+            () = tokio::time::sleep(longest.min(until_wake)) => self.look.want(),
         }
     }
 
@@ -316,40 +278,52 @@ impl<Q: Queue> Worker<Q> {
         while let Ok(finished) = self.finished.1.try_recv() {
             self.end(finished);
         }
+        self.look.want();
     }
 
     fn end(&mut self, mut finished: Finished) {
         let now = now();
         self.in_flight -= 1;
         self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_)));
-        if matches!(finished.outcome, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict) {
+        let unclear = matches!(finished.outcome, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict);
+        if unclear {
             self.lanes.narrow(&finished.lane);
         }
         let mut rest_for = Duration::ZERO;
-        if let Some(rest) = finished.rest.take() {
+        let rest = finished.rest.take();
+        if let Some(rest) = &rest {
             rest_for = rest.wait;
-            let (pause, first) = self.lanes.rest(&finished.lane, &rest, &finished.settlement, now);
+            let (pause, first) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
             if first {
                 report::mailbox_paused(&pause, &finished.settlement);
             }
             finished.settlement.pause = Some(pause);
         }
-        match self.gate.observe(&finished.lane, &finished.outcome, rest_for, now.steady) {
-            Passage::Closed { hold, wait, again } => report::sending_paused(&hold, after(now.wall, wait), again),
+        let passage = self.gate.observe(&finished.lane, &finished.outcome, rest_for, now.steady);
+        match &passage {
+            Passage::Closed { hold, wait, again } => report::sending_paused(hold, after(now.wall, *wait), *again),
             Passage::Reopened => report::sending_resumed(),
             Passage::Unchanged => {}
         }
         self.settler.take(finished);
+        if unclear || rest.is_some() || matches!(passage, Passage::Closed { .. }) {
+            self.give_back(now);
+        }
     }
 
     fn resume(&mut self, now: Instant) {
         for lane in self.lanes.resume(now) {
             report::mailbox_resumed(&lane);
+            self.look.want();
         }
     }
 
     async fn is_empty(&self) -> bool {
-        self.in_flight == 0 && self.settler.waiting() == 0 && matches!(self.queue.outstanding().await, Ok(0))
+        self.in_flight == 0
+            && self.ready.is_empty()
+            && self.look.found_nothing()
+            && self.settler.waiting() == 0
+            && matches!(self.queue.outstanding().await, Ok(0))
     }
 
     fn beat(&mut self) {
@@ -366,13 +340,16 @@ impl<Q: Queue> Worker<Q> {
         let deadline = tokio::time::Instant::now() + self.settings.shutdown_grace;
         let cut_at = deadline - self.settings.shutdown_grace / 5;
         self.context.stop.cancel();
+        self.give_back(now());
         let mut interrupted = 0;
-        while self.in_flight > 0 {
+        while self.in_flight > 0 || self.look.is_under_way() {
             tokio::select! {
                 Some(finished) = self.finished.1.recv() => {
                     interrupted += usize::from(finished.outcome == Outcome::Interrupted);
                     self.end(finished);
                 }
+                // A claim that was under way goes back as a whole.
+                claimed = self.look.claimed() => self.claimed(claimed),
                 () = tokio::time::sleep_until(cut_at), if !self.context.cut.is_cancelled() => self.context.cut.cancel(),
                 () = tokio::time::sleep_until(deadline) => break,
             }

@@ -6,7 +6,7 @@ use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
 use crate::job::{ErrorKind, Hold, JobId, Outcome, format_utc};
-use crate::queue::{LaneKey, Pause, QueueError, Settled, Settlement, Verdict};
+use crate::queue::{LaneKey, Pause, QueueError, Settled, Settlement, Verdict, WatchError};
 
 /// One line per finished attempt.
 pub(super) fn attempt(finished: &Finished, settled: Settled) {
@@ -108,6 +108,11 @@ pub(super) fn sending_paused(hold: &Hold, until: DateTime<Utc>, again: bool) {
 
 pub(super) fn sending_resumed() {
     info!("sending resumed");
+}
+
+/// A watch that could be had at the start cannot be had any more.
+pub(super) fn unwatched(error: &WatchError) {
+    warn!(%error, "queue cannot be watched, polling it instead");
 }
 
 pub(super) fn purged(jobs: u64) {

@@ -1,55 +1,56 @@
-//! `queue.retention`: finished jobs are deleted after a while, a few at a time between two turns of the loop, so that
-//! neither sending nor a producer waits for it.
+//! `queue.retention`: finished jobs are deleted after a while, a few at a time, so that neither sending nor a producer
+//! waits for it. A task of its own beside the loop.
 
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{TimeDelta, Utc};
+use tokio::time::{Instant, sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::report;
-use crate::graph::Now;
+use super::settler::Trouble;
 use crate::queue::Queue;
 
 /// Rows of one delete: a few milliseconds of the write lock.
 const BATCH: u32 = 500;
-/// Time between two looks when there is nothing more to delete, and between two batches when there is.
+/// Time between two looks when there is nothing more to delete, …
 const LOOK: Duration = Duration::from_secs(60);
-const NEXT_BATCH: Duration = Duration::from_millis(250);
+/// … and between two batches when there is: at least this long, and so many times as long as the last one took.
+const NEXT_BATCH: Duration = Duration::from_millis(100);
+const SHARE: u32 = 20;
 
-/// When finished jobs are looked at next.
-#[derive(Debug)]
-pub(super) struct Retention {
-    keep: Option<TimeDelta>,
-    next: Option<Instant>,
+/// Deletes until `stop`. Zero keeps everything. Nothing is deleted while results cannot be written.
+pub(super) fn start<Q: Queue>(queue: Arc<Q>, keep: Duration, trouble: Trouble, stop: CancellationToken) {
+    let Some(age) = TimeDelta::from_std(keep).ok().filter(|age| *age > TimeDelta::zero()) else { return };
+    tokio::spawn(async move {
+        let mut wait = Duration::ZERO;
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                () = sleep(wait) => {}
+            }
+            wait = match trouble.is_there() {
+                true => NEXT_BATCH,
+                false => delete(queue.as_ref(), age).await.unwrap_or(LOOK.min(keep)),
+            };
+        }
+    });
 }
 
-impl Retention {
-    /// Zero keeps everything.
-    pub(super) fn new(keep: Duration) -> Self {
-        Self { keep: TimeDelta::from_std(keep).ok().filter(|keep| *keep > TimeDelta::zero()), next: None }
-    }
-
-    /// When there is something to do again, if ever.
-    pub(super) fn next(&self) -> Option<Instant> {
-        self.keep.and(self.next)
-    }
-
-    /// Deletes one batch if it is time for one.
-    pub(super) async fn apply<Q: Queue>(&mut self, queue: &Q, now: Now) {
-        let Some(keep) = self.keep else { return };
-        if self.next.is_some_and(|next| now.steady < next) {
-            return;
+/// One batch. Tells when the next one is due, if there is one.
+async fn delete<Q: Queue>(queue: &Q, age: TimeDelta) -> Option<Duration> {
+    let begin = Instant::now();
+    match queue.purge(Utc::now() - age, BATCH).await {
+        Ok(0) => None,
+        Ok(deleted) => {
+            report::purged(deleted);
+            (deleted >= u64::from(BATCH)).then(|| NEXT_BATCH.max(begin.elapsed() * SHARE))
         }
-        let deleted = queue.purge(now.wall - keep, BATCH).await;
-        let wait = if matches!(deleted, Ok(deleted) if deleted >= u64::from(BATCH)) {
-            NEXT_BATCH
-        } else {
-            LOOK.min(keep.to_std().unwrap_or(LOOK))
-        };
-        self.next = Some(now.steady + wait);
-        match deleted {
-            Ok(0) => {}
-            Ok(deleted) => report::purged(deleted),
-            Err(error) => report::purge_failed(&error),
+        Err(error) => {
+            report::purge_failed(&error);
+            None
         }
     }
 }

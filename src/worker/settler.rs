@@ -25,6 +25,15 @@ pub(super) struct Settler {
     task: JoinHandle<()>,
 }
 
+/// Whether results can be written at the moment.
+pub(super) struct Trouble(Arc<Shared>);
+
+impl Trouble {
+    pub(super) fn is_there(&self) -> bool {
+        self.0.trouble.load(Ordering::SeqCst)
+    }
+}
+
 #[derive(Default)]
 struct Shared {
     waiting: AtomicUsize,
@@ -56,6 +65,11 @@ impl Settler {
     /// The last write failed and is being repeated.
     pub(super) fn in_trouble(&self) -> bool {
         self.shared.trouble.load(Ordering::SeqCst)
+    }
+
+    /// For others who would write into the same queue.
+    pub(super) fn trouble(&self) -> Trouble {
+        Trouble(self.shared.clone())
     }
 
     /// Something was written, or trouble ended.

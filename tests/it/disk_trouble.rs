@@ -263,14 +263,14 @@ async fn a_reader_that_starves_the_checkpoint_stops_nothing_and_the_log_is_used_
         sqlx::query(statement).execute(&mut reader).await.unwrap();
     }
     let log = bed.home().join("queue.db-wal");
-    bed.insert_all(rows(400)).await;
-    bed.until_count(400, "sent").await;
+    bed.insert_all(rows(800)).await;
+    bed.until_count(800, "sent").await;
     // A thousand pages are what SQLite would have copied back by now, if the reader had let it.
     let starved = size(&log);
     assert!(starved > 1200 * 4096, "{starved}");
     sqlx::query("COMMIT").execute(&mut reader).await.unwrap();
-    bed.insert_all(rows(400)).await;
-    bed.until_count(800, "sent").await;
+    bed.insert_all(rows(800)).await;
+    bed.until_count(1600, "sent").await;
     assert!(size(&log) < starved + starved / 4, "{} after {starved}", size(&log));
     bed.assert_one_event_each().await;
     assert!(agent.said(KEPT).is_empty());

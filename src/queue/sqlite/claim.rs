@@ -2,7 +2,7 @@
 //! are; then one short write that takes them all. The ends of what is bound to a LIMIT carry a `+ 0`: SQLite compiles a
 //! statement with a bare parameter there anew every time it is bound, which costs more than the claim itself.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
@@ -13,7 +13,7 @@ use super::frontier::{Frontier, Head, due, heads_of, lane};
 use super::may_pass;
 use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
 use super::settle::refused_by_schema;
-use crate::job::{Job, JobId, format_utc, parse_utc};
+use crate::job::{JobId, format_utc, parse_utc};
 
 /// Rows beyond this are not handed over together with others, as one text.
 const LARGE: i64 = 256 * 1024;
@@ -160,13 +160,10 @@ pub(super) async fn claim(
     }
     // Within a lane the order is that of due time and id.
     jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
-    let jobs: Vec<(LaneKey, Job)> = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
-    let mut taken: HashMap<&LaneKey, usize> = HashMap::new();
-    jobs.iter().for_each(|(lane, _)| *taken.entry(lane).or_default() += 1);
-    let has_slots = |lane| free(request, lane) > taken.get(lane).copied().unwrap_or_default();
-    let waiting = frontier.heads().filter(|head| head.due > now && has_slots(&head.lane));
+    let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
+    let waiting = frontier.heads().filter(|head| head.due > now && free(request, &head.lane) > 0);
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).min();
-    Ok(Claimed { next_due, broken, jobs })
+    Ok(Claimed { jobs, next_due, broken })
 }
 
 /// Takes what is due as far as the frontier knows, and puts the frontier right.

@@ -81,7 +81,7 @@ macro_rules! json_columns {
 }
 pub(super) use json_columns;
 
-/// A claimed job with its due time and lane.
+/// A claimed job with its lane, and its due time as stored: what is no time has its place in the order, too.
 pub(super) struct Taken {
     pub due: String,
     pub lane: LaneKey,
@@ -115,17 +115,18 @@ struct Columns(i64, i64, i64, i64, Option<Text>, Text, Text, [Option<Text>; 14])
 /// The jobs of a JSON array of [`Columns`].
 pub(super) fn from_json(rows: &[u8], default_mailbox: Option<&str>) -> sqlx::Result<Vec<Taken>> {
     let rows: Vec<Columns> = serde_json::from_slice(rows).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let taken = rows.into_iter().map(|Columns(id, claim, attempts, in_doubt, give_up_at, due, lane, input)| Taken {
-        due: String::from_utf8_lossy(&due.0).into_owned(),
-        lane: lane_key(&lane.0, default_mailbox),
-        job: Job {
+    let taken = rows.into_iter().map(|Columns(id, claim, attempts, in_doubt, give_up_at, due, lane, input)| {
+        let due = String::from_utf8_lossy(&due.0).into_owned();
+        let job = Job {
             id: JobId(id),
             claim,
             attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
             in_doubt: in_doubt != 0,
+            due: parse_utc(&due),
             give_up_at: give_up_at.and_then(|at| parse_utc(std::str::from_utf8(&at.0).ok()?)),
             input: ordered(input.map(Cell::from)),
-        },
+        };
+        Taken { due, lane: lane_key(&lane.0, default_mailbox), job }
     });
     Ok(taken.collect())
 }
@@ -175,16 +176,18 @@ fn ordered(cells: [Cell; 14]) -> JobInput {
 /// A row of its own, of which everything that is larger than a request is left out.
 pub(super) fn from_row(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::Result<Taken> {
     let give_up_at: Option<String> = row.try_get("give_up_at").unwrap_or(None);
+    let due: String = row.try_get("next_attempt_at")?;
     let job = Job {
         id: JobId(row.try_get("id")?),
         claim: row.try_get("claims")?,
         attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
         in_doubt: row.try_get::<i64, _>("in_doubt")? != 0,
+        due: parse_utc(&due),
         give_up_at: give_up_at.as_deref().and_then(parse_utc),
         input: input(row)?,
     };
     let lane = lane_key(&row.try_get::<Vec<u8>, _>("lane")?, default_mailbox);
-    Ok(Taken { due: row.try_get("next_attempt_at")?, lane, job })
+    Ok(Taken { due, lane, job })
 }
 
 /// One job's input columns, as the claim reads them.

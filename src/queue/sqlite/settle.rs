@@ -18,20 +18,11 @@ const MESSAGE_CHARS: usize = 2000;
 /// the next of them is NULL and concerns no job.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
-/// The values of one end, in the order of [`bind_sent`].
-const VALUES: [&str; 11] = [
-    "id",
-    "claim",
-    "event_id",
-    "at",
-    "spent",
-    "sent_at",
-    "status",
-    "request_id",
-    "started_at",
-    "duration_ms",
-    "client_request_id",
-];
+/// The values of an attempt and of a job, in the order of [`bind_attempt`] and [`bind_job`]. None has a number: sqlx looks a
+/// number up for every value, among all of the statement.
+const ATTEMPT_VALUES: [&str; 7] =
+    ["id", "claim", "started_at", "duration_ms", "status", "request_id", "client_request_id"];
+const JOB_VALUES: [&str; 8] = ["id", "claim", "event_id", "at", "spent", "sent_at", "status", "request_id"];
 
 // A claim that is over leaves no attempt either, so these are asked for before the state changes.
 const SENT_ATTEMPTS: &str = "INSERT INTO attempts
@@ -102,13 +93,13 @@ impl Together {
     }
 }
 
-/// Attempts, jobs, and how many jobs there were. The lists of values are the same in both statements, by number.
+/// Attempts, jobs, and how many jobs there were.
 fn together(size: usize) -> String {
-    let number = |end: usize, value: usize| format!("?{}", end * VALUES.len() + value + 1);
-    let end = |end| (0..VALUES.len()).map(|value| number(end, value)).collect::<Vec<_>>().join(",");
-    let rows = (0..size).map(|row| format!("({})", end(row))).collect::<Vec<_>>().join(",");
-    let with = format!("WITH s({}) AS (VALUES {rows})", VALUES.join(", "));
-    format!("{with} {SENT_ATTEMPTS}; {with} {SENT}; SELECT changes()")
+    let with = |values: &[&str]| {
+        let row = format!("({})", vec!["?"; values.len()].join(","));
+        format!("WITH s({}) AS (VALUES {})", values.join(", "), vec![row; size].join(","))
+    };
+    format!("{} {SENT_ATTEMPTS}; {} {SENT}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
 }
 
 pub(super) async fn settle(
@@ -120,7 +111,7 @@ pub(super) async fn settle(
     if alike.len() == batch.len()
         && let Some(statements) = together.of(alike.len())
     {
-        match sent_together(connection, &statements.whole, &alike).await {
+        match sent_together(connection, statements, &statements.whole, &alike).await {
             Ok(recorded) => return Ok(alike.iter().map(|end| recorded.of(end)).collect()),
             Err(error) => {
                 // Where SQLite has rolled back by itself there is nothing to do, and this says so.
@@ -133,12 +124,14 @@ pub(super) async fn settle(
     }
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     let recorded = match together.of(alike.len()) {
-        Some(statements) if !alike.is_empty() => match sent_together(&mut tx, &statements.part, &alike).await {
-            Ok(recorded) => Some(recorded),
-            // One broken row holds up no other.
-            Err(error) if refused_by_schema(&error) => None,
-            Err(error) => return Err(error),
-        },
+        Some(statements) if !alike.is_empty() => {
+            match sent_together(&mut tx, statements, &statements.part, &alike).await {
+                Ok(recorded) => Some(recorded),
+                // One broken row holds up no other.
+                Err(error) if refused_by_schema(&error) => None,
+                Err(error) => return Err(error),
+            }
+        }
         _ => None,
     };
     let mut settled = Vec::with_capacity(batch.len());
@@ -177,13 +170,16 @@ impl Recorded {
 
 async fn sent_together(
     connection: &mut SqliteConnection,
-    statements: &Arc<str>,
+    statements: &OfSize,
+    sql: &Arc<str>,
     alike: &[&Settlement],
 ) -> sqlx::Result<Recorded> {
-    let mut query = sqlx::query_scalar(AssertSqlSafe(statements.clone()));
-    for end in alike {
-        query = bind_sent(query, end);
-    }
+    let missing = statements.size - alike.len();
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
+    query = alike.iter().fold(query, |query, end| bind_attempt(query, end));
+    query = (0..missing * ATTEMPT_VALUES.len()).fold(query, |query, _| query.bind(NONE));
+    query = alike.iter().fold(query, |query, end| bind_job(query, end));
+    query = (0..missing * JOB_VALUES.len()).fold(query, |query, _| query.bind(NONE));
     let counts: Vec<i64> = query.fetch_all(&mut *connection).await?;
     if counts == [i64::try_from(alike.len()).unwrap_or(i64::MAX)] {
         return Ok(Recorded::All);
@@ -201,9 +197,21 @@ fn event_id(end: &Settlement) -> Option<&str> {
     }
 }
 
-/// In the order of [`VALUES`].
-fn bind_sent<'q>(query: Scalar<'q>, end: &'q Settlement) -> Scalar<'q> {
+/// In the order of [`ATTEMPT_VALUES`].
+fn bind_attempt<'q>(query: Scalar<'q>, end: &'q Settlement) -> Scalar<'q> {
     let (attempt, answer) = (end.attempt.as_ref(), &end.answer);
+    query
+        .bind(end.id.0)
+        .bind(end.claim)
+        .bind(attempt.map(|attempt| format_utc(attempt.started_at)))
+        .bind(attempt.map(|attempt| attempt.duration_ms))
+        .bind(answer.status.map(i64::from))
+        .bind(&answer.request_id)
+        .bind(&answer.client_request_id)
+}
+
+/// In the order of [`JOB_VALUES`].
+fn bind_job<'q>(query: Scalar<'q>, end: &'q Settlement) -> Scalar<'q> {
     query
         .bind(end.id.0)
         .bind(end.claim)
@@ -211,12 +219,11 @@ fn bind_sent<'q>(query: Scalar<'q>, end: &'q Settlement) -> Scalar<'q> {
         .bind(format_utc(end.at))
         .bind(i64::from(end.spent))
         .bind(end.sent_at.map(format_utc))
-        .bind(answer.status.map(i64::from))
-        .bind(&answer.request_id)
-        .bind(attempt.map(|attempt| format_utc(attempt.started_at)))
-        .bind(attempt.map(|attempt| attempt.duration_ms))
-        .bind(&answer.client_request_id)
+        .bind(end.answer.status.map(i64::from))
+        .bind(&end.answer.request_id)
 }
+
+const NONE: Option<i64> = None;
 
 type Scalar<'q> = sqlx::query::QueryScalar<'q, Sqlite, i64, SqliteArguments>;
 

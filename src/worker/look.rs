@@ -1,0 +1,211 @@
+//! Looks at the queue: when there is a reason for one, what may be claimed, and what came of it. One claim at a time, beside
+//! the loop. It has three answers: something was claimed, nothing is due, or the queue could not be asked.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use super::attempt::now;
+use super::{Worker, report};
+use crate::graph::Now;
+use crate::queue::{ClaimRequest, Claimed, Queue, QueueError};
+
+/// Results waiting to be written, as a multiple of what may be in flight, at which nothing new is claimed.
+const UNSETTLED_FACTOR: usize = 4;
+/// Between two looks whether the queue's files are still in place, where no claim has looked.
+const PRESENT_EVERY: Duration = Duration::from_millis(100);
+/// Looks in a row that found something, after which changes need not be told any more: there will be a next look anyway.
+const BUSY: u32 = 4;
+
+type Claim = Pin<Box<dyn Future<Output = Result<Claimed, QueueError>> + Send>>;
+
+/// What the loop knows of the queue.
+pub(super) struct Look {
+    /// There may be something new.
+    wanted: bool,
+    /// The last one was put off until results are written.
+    blocked: bool,
+    under_way: Option<Claim>,
+    /// When there will be something to claim, as far as the last look could tell.
+    next_due: Option<Instant>,
+    /// The queue could not be asked; not before this again.
+    not_before: Option<Instant>,
+    /// Looks in a row that found something.
+    busy: u32,
+    /// The last one found nothing.
+    nothing: bool,
+    present_at: Instant,
+}
+
+impl Look {
+    pub(super) fn new(now: Instant) -> Self {
+        Self {
+            wanted: true,
+            blocked: false,
+            under_way: None,
+            next_due: None,
+            not_before: None,
+            busy: 0,
+            nothing: false,
+            present_at: now,
+        }
+    }
+
+    /// There is a reason for a look.
+    pub(super) fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// Results were written: a look that waited for that may go on.
+    pub(super) fn unblock(&mut self) {
+        self.wanted |= std::mem::take(&mut self.blocked);
+    }
+
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.is_some()
+    }
+
+    /// Nothing was due when it was looked last, and nothing has happened since.
+    pub(super) fn found_nothing(&self) -> bool {
+        self.nothing && !self.wanted && self.under_way.is_none()
+    }
+
+    /// When the queue, which could not be asked, may be asked again.
+    pub(super) fn not_before(&self) -> Option<Instant> {
+        self.not_before
+    }
+
+    /// When something becomes due that was not at the last look.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.next_due
+    }
+
+    /// The end of the claim under way; never, if there is none.
+    pub(super) async fn claimed(&mut self) -> Result<Claimed, QueueError> {
+        match &mut self.under_way {
+            Some(claim) => {
+                let claimed = claim.await;
+                self.under_way = None;
+                claimed
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+impl<Q: Queue> Worker<Q> {
+    /// Begins a claim if there is a reason for one.
+    ///
+    /// # Errors
+    /// The queue is gone.
+    pub(super) async fn look(&mut self, now: Now) -> Result<(), QueueError> {
+        if self.look.is_under_way() {
+            return Ok(());
+        }
+        if now.steady >= self.look.present_at {
+            self.queue.present()?;
+            self.look.present_at = now.steady + PRESENT_EVERY;
+        }
+        let waits = self.look.not_before.is_some_and(|until| now.steady < until);
+        if waits || !self.look.wanted || !self.follow_clock(now).await {
+            return Ok(());
+        }
+        self.look.wanted = false;
+        self.look.next_due = None;
+        if let Some(request) = self.request(now) {
+            let queue = self.queue.clone();
+            self.look.under_way = Some(Box::pin(async move { queue.claim(&request).await }));
+        }
+        Ok(())
+    }
+
+    /// What the lanes and the gate let through.
+    fn request(&mut self, now: Now) -> Option<ClaimRequest> {
+        let slots = self.settings.max_in_flight;
+        let held = self.in_flight + self.ready.len();
+        let limit = self.gate.limit(now.steady, self.in_flight, (slots + ahead(slots)).saturating_sub(held));
+        let behind = self.settler.waiting() >= slots * UNSETTLED_FACTOR;
+        self.look.blocked = behind || self.settler.in_trouble() || self.settings.until_empty;
+        // With all slots in use and jobs at hand, a claim waits until it is worth its commit.
+        let at_hand = self.in_flight >= slots && self.ready.len() > ahead(slots) / 2;
+        if limit == 0 || behind || at_hand || self.settler.in_trouble() {
+            return None;
+        }
+        Some(ClaimRequest {
+            now: now.wall,
+            limit,
+            per_lane: self.lanes.places(),
+            free: self.lanes.free(),
+            troubled: self.lanes.troubled(),
+            unnamed: self.settings.unnamed.clone(),
+            defaults: self.settings.defaults.clone(),
+        })
+    }
+
+    /// Takes over what a claim brought.
+    pub(super) fn claimed(&mut self, claimed: Result<Claimed, QueueError>) {
+        let now = now();
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(error) => {
+                report::queue_unreadable(&mut self.queue_trouble, &error);
+                return self.ask_again_later(now);
+            }
+        };
+        report::queue_readable(&mut self.queue_trouble);
+        self.look.not_before = None;
+        claimed.broken.iter().for_each(|id| report::broken_row(*id));
+        self.look.next_due = claimed.next_due.map(|due| now.steady_at(due));
+        self.look.nothing = claimed.jobs.is_empty() && claimed.broken.is_empty();
+        // A lane that lost a broken row has more behind it.
+        self.look.wanted |= !claimed.broken.is_empty();
+        for (lane, job) in claimed.jobs {
+            self.ready.hold(&mut self.lanes, lane, job);
+        }
+        self.give_back(now);
+        self.mind_the_notice();
+    }
+
+    /// Who finds something at every look needs no notice, and the agent's own writes would give it one each.
+    fn mind_the_notice(&mut self) {
+        if !self.look.nothing {
+            self.look.busy = self.look.busy.saturating_add(1);
+            if self.look.busy >= BUSY {
+                self.notice.rest();
+            }
+            return;
+        }
+        self.look.busy = 0;
+        match self.notice.listen() {
+            Ok(missed) => self.look.wanted |= missed,
+            Err(error) => report::unwatched(&error),
+        }
+    }
+
+    /// Moves the queue's times along if somebody set the wall clock. False: the queue could not be asked.
+    async fn follow_clock(&mut self, now: Now) -> bool {
+        if let Some(by) = self.clock.set_by(now) {
+            report::clock_set(by);
+            self.clock_debt = Some(self.clock_debt.map_or(by, |debt| debt + by));
+        }
+        let Some(by) = self.clock_debt else { return true };
+        match self.queue.clock_set(now.wall, by, &self.lanes.rests(now)).await {
+            Ok(()) => self.clock_debt = None,
+            Err(error) => {
+                report::queue_unreadable(&mut self.queue_trouble, &error);
+                self.ask_again_later(now);
+            }
+        }
+        self.clock_debt.is_none()
+    }
+
+    fn ask_again_later(&mut self, now: Now) {
+        self.look.wanted = true;
+        self.look.not_before = Some(now.steady + self.queue_wait());
+    }
+}
+
+/// Jobs that may wait for a slot beside those under way.
+fn ahead(slots: usize) -> usize {
+    slots
+}
