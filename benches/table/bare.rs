@@ -29,6 +29,9 @@ pub struct BareLoop {
     url: String,
     queue: PathBuf,
     in_flight: usize,
+    /// HTTP/2, all requests on one connection, instead of the program's own choice
+    #[arg(long)]
+    http2: bool,
 }
 
 /// What it measured.
@@ -60,9 +63,12 @@ impl Bare {
 }
 
 /// Posts the waiting rows of the queue, which stays as it is.
-pub async fn run(queue: &Queue, sandbox: &Sandbox, in_flight: usize) -> Result<Bare> {
+pub async fn run(queue: &Queue, sandbox: &Sandbox, in_flight: usize, protocol: Protocol) -> Result<Bare> {
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("bare-loop").arg(sandbox.url()).arg(queue.path()).arg(in_flight.to_string());
+    if protocol == Protocol::Http2 {
+        command.arg("--http2");
+    }
     let mut process = Process::start(command.stdin(Stdio::null()).stdout(Stdio::piped()))?;
     if !process.end().await?.success() {
         return Err("the bare loop failed".into());
@@ -76,6 +82,14 @@ pub async fn run(queue: &Queue, sandbox: &Sandbox, in_flight: usize) -> Result<B
         return Err(format!("the bare loop sent {} and made {events} events", bare.sent).into());
     }
     Ok(bare)
+}
+
+/// How the requests travel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// As the program's: without TLS that is HTTP/1.1, a connection for each request in flight.
+    Own,
+    Http2,
 }
 
 /// A request ready to be sent.
@@ -102,7 +116,10 @@ impl BareLoop {
             request_timeout: Duration::from_secs(60),
             extra_ca: None,
         };
-        let http = http_client(&network, &self.url)?;
+        let http = match self.http2 {
+            true => reqwest::Client::builder().no_proxy().http2_prior_knowledge().build()?,
+            false => http_client(&network, &self.url)?,
+        };
         let token = token(&http, &self.url).await?;
         let requests: Arc<[Ready]> = requests(&self.queue, &self.url).await?.into();
         let next = Arc::new(AtomicUsize::new(0));

@@ -129,6 +129,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     rows.extend(throughput::many_mailboxes(&bench).await?);
     rows.extend(throughput::one_mailbox(&bench).await?);
     rows.extend(throughput::spread_latency(&bench).await?);
+    rows.extend(throughput::protocols(&bench).await?);
     rows.extend(pickup::measure(&bench).await?);
     rows.extend(idle::measure(&bench).await?);
     rows.extend(backlog::many_waiting(&bench).await?);

@@ -3,6 +3,7 @@
 
 use serde_json::{Value, json};
 
+use crate::bare::Protocol;
 use crate::queue::{Queue, Rows};
 use crate::statistics::median;
 use crate::table::{Row, Spec, Target};
@@ -19,6 +20,14 @@ const SPREAD: Spec = Spec {
     unit: "/s",
     target: Target::RatioAtLeast(0.99),
 };
+
+const PROTOCOL: Spec = Spec {
+    name: "(beside) bare loop, the same: HTTP/2 on one connection ÷ pooled HTTP/1.1",
+    unit: "/s",
+    target: Target::None,
+};
+const PROTOCOL_CPU: Spec =
+    Spec { name: "(beside) its CPU per event: HTTP/2 ÷ HTTP/1.1", unit: "µs", target: Target::None };
 
 /// What both sides get to do.
 struct Load {
@@ -87,15 +96,41 @@ pub async fn spread_latency(bench: &Bench) -> Result<Vec<Row>> {
     if !bench.wants(&SPREAD) {
         return Ok(Vec::new());
     }
-    let load = Load {
+    let load = spread(bench);
+    let pairs = race(bench, &load).await?;
+    let note = "median 150 ms, sigma 0.5; both sides meet the same latencies in the same order";
+    Ok(vec![SPREAD.of_pairs(&figures(&pairs, |side| side.full_rate), note)])
+}
+
+/// Latencies as a real calendar has them.
+fn spread(bench: &Bench) -> Load {
+    Load {
         rows: bench.sizes.spread,
         mailboxes: 200,
         in_flight: IN_FLIGHT,
         sandbox: json!({"limits": false, "latency_ms": 150, "latency_sigma": 0.5, "latency_seed": 1}),
+    }
+}
+
+/// Which of the two protocols carries the requests better.
+pub async fn protocols(bench: &Bench) -> Result<Vec<Row>> {
+    if !bench.wants(&PROTOCOL) && !bench.wants(&PROTOCOL_CPU) {
+        return Ok(Vec::new());
+    }
+    let load = spread(bench);
+    let home = bench.home()?;
+    let queue = Queue::create(home.path()).await?;
+    queue.fill(&Rows { mailboxes: load.mailboxes, ..Rows::due(load.rows) }).await?;
+    let mut pairs = Vec::new();
+    for _ in 0..bench.sizes.long_pairs {
+        let pooled = bare_side(bench, &load, &queue, Protocol::Own).await?;
+        pairs.push((bare_side(bench, &load, &queue, Protocol::Http2).await?, pooled));
+    }
+    let figures = |pick: fn(&Side) -> f64| -> Vec<(f64, f64)> {
+        pairs.iter().map(|(http2, pooled)| (pick(http2), pick(pooled))).collect()
     };
-    let pairs = race(bench, &load).await?;
-    let note = "median 150 ms, sigma 0.5; both sides meet the same latencies in the same order";
-    Ok(vec![SPREAD.of_pairs(&figures(&pairs, |side| side.full_rate), note)])
+    let rates = PROTOCOL.of_pairs(&figures(|side| side.full_rate), "");
+    Ok(vec![rates, PROTOCOL_CPU.of_pairs(&figures(|side| side.cpu_us), "")])
 }
 
 fn figures(pairs: &[Pair], pick: fn(&Side) -> f64) -> Vec<(f64, f64)> {
@@ -109,17 +144,17 @@ async fn race(bench: &Bench, load: &Load) -> Result<Vec<Pair>> {
         let home = bench.home()?;
         let queue = Queue::create(home.path()).await?;
         queue.fill(&Rows { mailboxes: load.mailboxes, ..Rows::due(load.rows) }).await?;
-        let bare = bare_side(bench, load, &queue).await?;
+        let bare = bare_side(bench, load, &queue, Protocol::Own).await?;
         let agent = agent_side(bench, load, &queue).await?;
         pairs.push(Pair { agent, bare });
     }
     Ok(pairs)
 }
 
-async fn bare_side(bench: &Bench, load: &Load, queue: &Queue) -> Result<Side> {
+async fn bare_side(bench: &Bench, load: &Load, queue: &Queue, protocol: Protocol) -> Result<Side> {
     let sandbox = Sandbox::start(bench, load.sandbox.clone()).await?;
     let before = sandbox.cpu()?;
-    let bare = bare::run(queue, &sandbox, load.in_flight).await?;
+    let bare = bare::run(queue, &sandbox, load.in_flight, protocol).await?;
     if bare.sent != load.rows {
         return Err(format!("the bare loop sent {} of {}", bare.sent, load.rows).into());
     }

@@ -7,6 +7,7 @@ mod lock;
 mod sqlite;
 mod watch;
 
+use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::path::PathBuf;
@@ -218,7 +219,10 @@ pub trait Queue: Send + Sync + 'static {
     fn claim(&self, request: &ClaimRequest) -> impl Future<Output = Result<Claimed, QueueError>> + Send;
 
     /// Records the ends of claims, all in one transaction, each fenced by its claim.
-    fn settle(&self, batch: &[Settlement]) -> impl Future<Output = Result<Vec<Settled>, QueueError>> + Send;
+    fn settle<S: Borrow<Settlement> + Sync>(
+        &self,
+        batch: &[S],
+    ) -> impl Future<Output = Result<Vec<Settled>, QueueError>> + Send;
 
     /// Deletes at most `limit` jobs that ended before then, with their history, and tells how many. A job in doubt is
     /// kept: its row is all that says an event may exist.

@@ -238,7 +238,7 @@ async fn one_late_writer_does_not_stop_the_others_of_its_batch() {
     let states: Vec<String> = sqlx::query_scalar("SELECT state FROM jobs ORDER BY id").fetch_all(db).await.unwrap();
     assert_eq!(states, ["sent", "claimed", "pending"]);
     assert_eq!(bed.queue.pauses(now()).await.unwrap().len(), 1, "what is true of the mailbox is true whoever says it");
-    assert!(bed.queue.settle(&[]).await.unwrap().is_empty());
+    assert!(bed.queue.settle::<Settlement>(&[]).await.unwrap().is_empty());
 }
 
 #[tokio::test]

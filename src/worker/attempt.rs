@@ -1,5 +1,6 @@
 //! One job's way from its claim to a decision: draft, token, POST. Where only a lookup can tell, `doubt` makes it.
 
+use std::borrow::Borrow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -48,6 +49,12 @@ pub(super) struct Finished {
     pub settlement: Settlement,
     /// Number of this attempt among those of the job that count.
     pub attempt: u32,
+}
+
+impl Borrow<Settlement> for Finished {
+    fn borrow(&self) -> &Settlement {
+        &self.settlement
+    }
 }
 
 impl Attempt {

@@ -205,7 +205,8 @@ impl<Q: Queue> Worker<Q> {
     }
 }
 
-/// Jobs that may wait for a slot beside those under way.
+/// Jobs that may wait for a slot beside those under way: what is sent while a claim waits for the one before it to be
+/// written, and is written itself.
 fn ahead(slots: usize) -> usize {
-    slots
+    slots * 2
 }

@@ -13,11 +13,11 @@ use super::settler::Trouble;
 use crate::queue::Queue;
 
 /// Rows of one delete: a few milliseconds of the write lock.
-const BATCH: u32 = 500;
+const BATCH: u32 = 100;
 /// Time between two looks when there is nothing more to delete, …
 const LOOK: Duration = Duration::from_secs(60);
 /// … and between two batches when there is: at least this long, and so many times as long as the last one took.
-const NEXT_BATCH: Duration = Duration::from_millis(100);
+const NEXT_BATCH: Duration = Duration::from_millis(50);
 const SHARE: u32 = 20;
 
 /// Deletes until `stop`. Zero keeps everything. Nothing is deleted while results cannot be written.

@@ -93,8 +93,8 @@ async fn write_all<Q: Queue>(
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while output.recv_many(&mut batch, BATCH).await > 0 {
-        let settlements: Vec<Settlement> = batch.iter().map(|finished| finished.settlement.clone()).collect();
-        match write(queue.as_ref(), &settlements, &shared).await {
+        let written = batch.len();
+        match write(queue.as_ref(), &batch, &shared).await {
             Some(settled) => {
                 for (finished, settled) in batch.drain(..).zip(settled) {
                     count(&counters, &finished.settlement, settled);
@@ -103,16 +103,16 @@ async fn write_all<Q: Queue>(
             }
             None => batch.drain(..).for_each(|finished| report::unrecordable(&finished)),
         }
-        shared.waiting.fetch_sub(settlements.len(), Ordering::SeqCst);
+        shared.waiting.fetch_sub(written, Ordering::SeqCst);
         shared.changed.notify_one();
     }
 }
 
 /// Until it is written. None: there is no queue any more to write it to.
-async fn write<Q: Queue>(queue: &Q, settlements: &[Settlement], shared: &Shared) -> Option<Vec<Settled>> {
+async fn write<Q: Queue>(queue: &Q, batch: &[Finished], shared: &Shared) -> Option<Vec<Settled>> {
     let mut wait = FIRST_WAIT;
     loop {
-        match queue.settle(settlements).await {
+        match queue.settle(batch).await {
             Ok(settled) => {
                 if shared.trouble.swap(false, Ordering::SeqCst) {
                     report::recording_works();
@@ -122,7 +122,7 @@ async fn write<Q: Queue>(queue: &Q, settlements: &[Settlement], shared: &Shared)
             Err(QueueError::Gone { .. }) => return None,
             Err(error) => {
                 if !shared.trouble.swap(true, Ordering::SeqCst) {
-                    report::recording_fails(&error, settlements.len());
+                    report::recording_fails(&error, batch.len());
                 }
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);

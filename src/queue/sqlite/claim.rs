@@ -3,12 +3,16 @@
 //! statement with a bare parameter there anew every time it is bound, which costs more than the claim itself.
 
 use std::collections::HashSet;
+use std::time::Instant;
+
+use chrono::Utc;
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Connection, Encode, Row, Sqlite, Type};
 
 use super::super::{ClaimRequest, Claimed, LaneKey};
+use super::courtesy::{Courtesy, locked_at};
 use super::frontier::{Frontier, Head, due, heads_of, lane};
 use super::may_pass;
 use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
@@ -59,7 +63,9 @@ WHERE id IN (",
 
 /// What is due at ?1 of the lanes in ?2, a JSON array with a pair of lane and free slots for each, and no more than ?3 in
 /// all: the lane's place, id and size of each job. Walks each lane in the index from job to job, one lane after the other.
-const PICK: &str = concat!(
+macro_rules! pick {
+    () => {
+ concat!(
     "WITH RECURSIVE pick(place, k, slots, taken, id) AS (
         SELECT key, value ->> 0, value ->> 1, 0, 0 FROM json_each(?2)
         UNION ALL
@@ -74,8 +80,10 @@ const PICK: &str = concat!(
     SELECT json_group_array(json_array(place, id, (SELECT ",
     octets!(),
     " FROM jobs WHERE id = due.id)))
-    FROM (SELECT place, id FROM pick WHERE taken > 0 AND id IS NOT NULL LIMIT ?3 + 0) AS due"
-);
+    FROM (SELECT place, id FROM pick WHERE taken > 0 AND id IS NOT NULL LIMIT ?3 + 0) AS due")
+    };
+}
+const LOOK_AND_PICK: &str = concat!("PRAGMA data_version; ", pick!());
 
 /// The same of one lane, ?2, whose name may be no text that JSON can hold. The plus takes the affinity off the CAST:
 /// compared with something of TEXT affinity, the lane, which has none, is not looked up in the index.
@@ -108,8 +116,17 @@ macro_rules! taken {
 
 /// In one go, with what is left in the lanes that [`Picks`] holds: a claim should hold the lock for as long as SQLite needs, and no
 /// longer.
-const TAKE_ALL: &str =
-    concat!("BEGIN IMMEDIATE; ", take!(picked!()), "; ", taken!(), "; ", heads_of!("?1, '$.lanes'"), "; COMMIT");
+const TAKE_ALL: &str = concat!(
+    "BEGIN IMMEDIATE; ",
+    locked_at!(),
+    "; ",
+    take!(picked!()),
+    "; ",
+    taken!(),
+    "; ",
+    heads_of!("?1, '$.lanes'"),
+    "; COMMIT"
+);
 
 /// One job.
 const TAKE_ONE: &str = take!("?1");
@@ -147,16 +164,17 @@ struct Due {
 pub(super) async fn claim(
     connection: &mut SqliteConnection,
     frontier: &mut Frontier,
+    courtesy: &mut Courtesy,
     request: &ClaimRequest,
 ) -> sqlx::Result<Claimed> {
     let now = format_utc(request.now);
     let default = request.unnamed.as_deref();
-    frontier.look(connection, default).await?;
+    frontier.prepare(connection, default).await?;
     let mut broken = Vec::new();
-    let mut jobs = take_due(connection, frontier, request, &now, &mut broken).await?;
+    let mut jobs = take_due(connection, frontier, courtesy, request, &now, &mut broken).await?;
     // Perhaps what was seen is no longer there, and something else is.
     if jobs.is_empty() && frontier.look_again(connection, default).await? {
-        jobs = take_due(connection, frontier, request, &now, &mut broken).await?;
+        jobs = take_due(connection, frontier, courtesy, request, &now, &mut broken).await?;
     }
     // Within a lane the order is that of due time and id.
     jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
@@ -170,16 +188,21 @@ pub(super) async fn claim(
 async fn take_due(
     connection: &mut SqliteConnection,
     frontier: &mut Frontier,
+    courtesy: &mut Courtesy,
     request: &ClaimRequest,
     now: &str,
     broken: &mut Vec<JobId>,
 ) -> sqlx::Result<Vec<Taken>> {
     let wanted = wanted(frontier, request, now);
     if wanted.is_empty() {
+        frontier.look(connection).await?;
         return Ok(Vec::new());
     }
     let default = request.unnamed.as_deref();
-    let due = pick(connection, &wanted, request, now).await?;
+    courtesy.keep_distance().await;
+    let (version, due) = pick(connection, &wanted, request, now).await?;
+    frontier.compare(version);
+    courtesy.compare(version, Instant::now());
     let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
     if due.ids.is_empty() {
         frontier.look_at(connection, default, heads).await?;
@@ -187,7 +210,8 @@ async fn take_due(
     }
     if !due.one_by_one {
         match take_all(connection, &due.ids, &heads, request, now).await {
-            Ok((taken, left)) => {
+            Ok((locked_at, taken, left)) => {
+                courtesy.wrote(locked_at, Instant::now(), Utc::now());
                 frontier.replace(heads, &left, default);
                 return match from_json(&taken, default) {
                     Ok(taken) => Ok(taken),
@@ -233,25 +257,27 @@ fn wanted(frontier: &Frontier, request: &ClaimRequest, now: &str) -> Vec<Wanted>
 #[derive(Deserialize)]
 struct Picked(usize, i64, i64);
 
-/// The jobs to be taken, without a lock: what has changed until they are is left alone then.
+/// `PRAGMA data_version`, and the jobs to be taken, without a lock: what has changed until they are is left alone then.
 async fn pick(
     connection: &mut SqliteConnection,
     wanted: &[Wanted],
     request: &ClaimRequest,
     now: &str,
-) -> sqlx::Result<Due> {
+) -> sqlx::Result<(i64, Due)> {
     let together: Vec<&Wanted> =
         wanted.iter().filter(|wanted| !wanted.shares && wanted.head.name().is_some()).collect();
     let lanes: Vec<(&str, usize)> =
         together.iter().filter_map(|wanted| Some((wanted.head.name()?, wanted.slots))).collect();
     let limit = |left: usize| i64::try_from(left).unwrap_or(i64::MAX);
-    let picked: String = sqlx::query_scalar(PICK)
+    let rows = sqlx::query(LOOK_AND_PICK)
         .bind(now)
         .bind(json(&lanes))
         .bind(limit(request.limit))
-        .fetch_one(&mut *connection)
+        .fetch_all(&mut *connection)
         .await?;
-    let picked: Vec<Picked> = serde_json::from_str(&picked).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    let [version, picked] = rows.as_slice() else { return Err(sqlx::Error::RowNotFound) };
+    let picked: Vec<Picked> =
+        serde_json::from_slice(picked.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
     let mut due = Due {
         ids: picked.iter().map(|Picked(_, id, _)| *id).collect(),
         one_by_one: picked.iter().any(|Picked(_, _, bytes)| *bytes > LARGE),
@@ -273,7 +299,7 @@ async fn pick(
         due.one_by_one |= !odd.is_empty();
         due.ids.extend(odd);
     }
-    Ok(due)
+    Ok((version.try_get(0)?, due))
 }
 
 /// ?1 of [`TAKE_ALL`]: sqlx wants each of its statements to use the first parameters, without a gap.
@@ -283,18 +309,18 @@ struct Picks<'p> {
     lanes: Vec<&'p str>,
 }
 
-/// Tells the rows taken and what is left in the lanes, both as JSON. An error leaves everything as it was.
+/// Tells when it had the lock, the rows taken and what is left in the lanes, both as JSON. An error leaves everything as it was.
 async fn take_all(
     connection: &mut SqliteConnection,
     ids: &[i64],
     heads: &[Head],
     request: &ClaimRequest,
     now: &str,
-) -> sqlx::Result<(Vec<u8>, Vec<u8>)> {
+) -> sqlx::Result<(i64, Vec<u8>, Vec<u8>)> {
     let picks = json(&Picks { ids, lanes: heads.iter().filter_map(Head::name).collect() });
     match query(TAKE_ALL, picks, now, request).fetch_all(&mut *connection).await {
         Ok(rows) => match rows.as_slice() {
-            [taken, left] => Ok((taken.try_get(0)?, left.try_get(0)?)),
+            [locked_at, taken, left] => Ok((locked_at.try_get(0)?, taken.try_get(0)?, left.try_get(0)?)),
             _ => Err(sqlx::Error::RowNotFound),
         },
         Err(error) => {
@@ -369,4 +395,4 @@ fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {
 
 /// The statements, for the test that looks at their plans.
 #[cfg(test)]
-pub(super) const STATEMENTS: [&str; 4] = [PICK, PICK_ODD, take!(picked!()), taken!()];
+pub(super) const STATEMENTS: [&str; 4] = [pick!(), PICK_ODD, take!(picked!()), taken!()];

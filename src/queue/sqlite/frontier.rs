@@ -127,23 +127,33 @@ impl Frontier {
         self.heads.values()
     }
 
-    /// Looks at all lanes if somebody else has written, unless that was done a moment ago.
-    pub(super) async fn look(
+    /// Looks at all lanes if somebody else was seen to write, unless that was done a moment ago.
+    pub(super) async fn prepare(
         &mut self,
         connection: &mut SqliteConnection,
         default_mailbox: Option<&str>,
     ) -> sqlx::Result<()> {
-        let version = data_version(connection).await?;
-        if let Some(seen) = &mut self.seen {
-            seen.old |= version != seen.version;
-            if !seen.old || seen.at.elapsed() < seen.took * SHARE {
-                return Ok(());
-            }
+        if self.seen.as_ref().is_some_and(|seen| !seen.old || seen.at.elapsed() < seen.took * SHARE) {
+            return Ok(());
         }
-        self.walk(connection, default_mailbox, version).await
+        self.walk(connection, default_mailbox).await
     }
 
-    /// Looks at all lanes if what [`Frontier::look`] left is old. Tells whether it was.
+    /// Looks whether somebody else has written.
+    pub(super) async fn look(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        let version = data_version(connection).await?;
+        self.compare(version);
+        Ok(())
+    }
+
+    /// This is `PRAGMA data_version` now.
+    pub(super) fn compare(&mut self, version: i64) {
+        if let Some(seen) = &mut self.seen {
+            seen.old |= version != seen.version;
+        }
+    }
+
+    /// Looks at all lanes if somebody else has written since they were looked at. Tells whether that is so.
     pub(super) async fn look_again(
         &mut self,
         connection: &mut SqliteConnection,
@@ -151,8 +161,7 @@ impl Frontier {
     ) -> sqlx::Result<bool> {
         let old = self.seen.as_ref().is_none_or(|seen| seen.old);
         if old {
-            let version = data_version(connection).await?;
-            self.walk(connection, default_mailbox, version).await?;
+            self.walk(connection, default_mailbox).await?;
         }
         Ok(old)
     }
@@ -186,14 +195,10 @@ impl Frontier {
         }
     }
 
-    /// `version` was asked before: what is written in between is seen twice rather than never.
-    async fn walk(
-        &mut self,
-        connection: &mut SqliteConnection,
-        default_mailbox: Option<&str>,
-        version: i64,
-    ) -> sqlx::Result<()> {
+    async fn walk(&mut self, connection: &mut SqliteConnection, default_mailbox: Option<&str>) -> sqlx::Result<()> {
         let at = Instant::now();
+        // Asked before: what is written in between is seen twice rather than never.
+        let version = data_version(connection).await?;
         let heads: Vec<u8> = sqlx::query_scalar(HEADS).fetch_one(connection).await?;
         self.heads.clear();
         self.add(&heads, default_mailbox)?;

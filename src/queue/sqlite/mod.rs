@@ -2,6 +2,7 @@
 //! agent's verbs, `produce` inserts, `inspect` reads for people.
 
 mod claim;
+mod courtesy;
 mod frontier;
 mod inspect;
 mod open;
@@ -11,18 +12,20 @@ mod recover;
 mod row;
 mod settle;
 
+use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
 
 pub use inspect::{ListFilter, Record, StatusReport};
 pub use open::OpenError;
 pub use produce::{InsertError, NewJob};
 
+use self::courtesy::Courtesy;
 use self::frontier::Frontier;
 use self::presence::Presence;
 use self::settle::Together;
@@ -36,8 +39,9 @@ pub struct SqliteQueue {
     pool: SqlitePool,
     path: PathBuf,
     presence: Arc<Presence>,
-    /// Taken only by who holds the one connection.
+    /// These two are taken only by who holds the one connection.
     frontier: Arc<Mutex<Frontier>>,
+    courtesy: Arc<Mutex<Courtesy>>,
     together: Arc<Together>,
 }
 
@@ -57,6 +61,13 @@ impl SqliteQueue {
         // Asked first, so that no new connection is made to a file that took its place.
         self.presence.check()?;
         self.pool.acquire().await.map_err(written)
+    }
+
+    /// For who holds the connection.
+    async fn courtesy(&self) -> MutexGuard<'_, Courtesy> {
+        let mut courtesy = self.courtesy.lock().await;
+        courtesy.through(self.presence.connections());
+        courtesy
     }
 
     /// After a full disk or an I/O error SQLite has ended the transaction by itself, and sqlx, which counts transactions,
@@ -107,13 +118,17 @@ impl Queue for SqliteQueue {
         let mut connection = self.connection().await?;
         let mut frontier = self.frontier.lock().await;
         frontier.through(self.presence.connections());
-        let done = claim::claim(&mut connection, &mut frontier, request).await;
+        let mut courtesy = self.courtesy().await;
+        let done = claim::claim(&mut connection, &mut frontier, &mut courtesy, request).await;
         self.handed_back(connection, done).map_err(written)
     }
 
-    async fn settle(&self, batch: &[Settlement]) -> Result<Vec<Settled>, QueueError> {
+    async fn settle<S: Borrow<Settlement> + Sync>(&self, batch: &[S]) -> Result<Vec<Settled>, QueueError> {
+        let batch: Vec<&Settlement> = batch.iter().map(Borrow::borrow).collect();
         let mut connection = self.connection().await?;
-        let done = settle::settle(&mut connection, &self.together, batch).await;
+        let mut courtesy = self.courtesy().await;
+        courtesy.keep_distance().await;
+        let done = settle::settle(&mut connection, &mut courtesy, &self.together, &batch).await;
         if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_))) {
             self.frontier.lock().await.forget();
         }
@@ -122,6 +137,7 @@ impl Queue for SqliteQueue {
 
     async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, QueueError> {
         let mut connection = self.connection().await?;
+        self.courtesy().await.keep_distance().await;
         let done = settle::purge(&mut connection, before, limit).await;
         self.handed_back(connection, done).map_err(written)
     }

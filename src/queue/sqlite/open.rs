@@ -235,7 +235,14 @@ async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteQue
         .await
         .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
     let together = Arc::new(Together::new());
-    Ok(SqliteQueue { pool, path: path.to_owned(), presence, frontier: Arc::default(), together })
+    Ok(SqliteQueue {
+        pool,
+        path: path.to_owned(),
+        presence,
+        frontier: Arc::default(),
+        courtesy: Arc::default(),
+        together,
+    })
 }
 
 /// The newest migration this program has.

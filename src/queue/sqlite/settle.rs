@@ -2,12 +2,14 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Connection, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
+use super::courtesy::{Courtesy, locked_at};
 use super::primary_code;
 use crate::job::{format_utc, parse_utc};
 
@@ -84,7 +86,11 @@ impl Together {
     pub(super) fn new() -> Self {
         Self(SIZES.map(|size| {
             let part = together(size);
-            OfSize { size, whole: format!("BEGIN IMMEDIATE; {part}; COMMIT").into(), part: part.into() }
+            OfSize {
+                size,
+                whole: format!("BEGIN IMMEDIATE; {}; PRAGMA data_version; {part}; COMMIT", locked_at!()).into(),
+                part: part.into(),
+            }
         }))
     }
 
@@ -104,15 +110,22 @@ fn together(size: usize) -> String {
 
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
+    courtesy: &mut Courtesy,
     together: &Together,
-    batch: &[Settlement],
+    batch: &[&Settlement],
 ) -> sqlx::Result<Vec<Settled>> {
-    let alike: Vec<&Settlement> = batch.iter().filter(|settlement| is_plain(settlement)).collect();
+    let alike: Vec<&Settlement> = batch.iter().copied().filter(|settlement| is_plain(settlement)).collect();
     if alike.len() == batch.len()
         && let Some(statements) = together.of(alike.len())
     {
         match sent_together(connection, statements, &statements.whole, &alike).await {
-            Ok(recorded) => return Ok(alike.iter().map(|end| recorded.of(end)).collect()),
+            Ok((recorded, told)) => {
+                if let [locked_at, version] = told.as_slice() {
+                    courtesy.compare(*version, Instant::now());
+                    courtesy.wrote(*locked_at, Instant::now(), Utc::now());
+                }
+                return Ok(alike.iter().map(|end| recorded.of(end)).collect());
+            }
             Err(error) => {
                 // Where SQLite has rolled back by itself there is nothing to do, and this says so.
                 let _ = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await;
@@ -126,7 +139,7 @@ pub(super) async fn settle(
     let recorded = match together.of(alike.len()) {
         Some(statements) if !alike.is_empty() => {
             match sent_together(&mut tx, statements, &statements.part, &alike).await {
-                Ok(recorded) => Some(recorded),
+                Ok((recorded, _)) => Some(recorded),
                 // One broken row holds up no other.
                 Err(error) if refused_by_schema(&error) => None,
                 Err(error) => return Err(error),
@@ -168,26 +181,27 @@ impl Recorded {
     }
 }
 
+/// Tells which are recorded, and what else the statements told.
 async fn sent_together(
     connection: &mut SqliteConnection,
     statements: &OfSize,
     sql: &Arc<str>,
     alike: &[&Settlement],
-) -> sqlx::Result<Recorded> {
+) -> sqlx::Result<(Recorded, Vec<i64>)> {
     let missing = statements.size - alike.len();
     let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
     query = alike.iter().fold(query, |query, end| bind_attempt(query, end));
     query = (0..missing * ATTEMPT_VALUES.len()).fold(query, |query, _| query.bind(NONE));
     query = alike.iter().fold(query, |query, end| bind_job(query, end));
     query = (0..missing * JOB_VALUES.len()).fold(query, |query, _| query.bind(NONE));
-    let counts: Vec<i64> = query.fetch_all(&mut *connection).await?;
-    if counts == [i64::try_from(alike.len()).unwrap_or(i64::MAX)] {
-        return Ok(Recorded::All);
+    let mut told: Vec<i64> = query.fetch_all(&mut *connection).await?;
+    if told.pop() == i64::try_from(alike.len()).ok() {
+        return Ok((Recorded::All, told));
     }
     let ends: Vec<_> = alike.iter().map(|end| (end.id.0, end.claim, event_id(end))).collect();
     let ends = serde_json::to_string(&ends).unwrap_or_default();
     let rows: Vec<(i64, i64)> = sqlx::query_as(RECORDED).bind(ends).fetch_all(connection).await?;
-    Ok(Recorded::Only(rows.into_iter().collect()))
+    Ok((Recorded::Only(rows.into_iter().collect()), told))
 }
 
 fn event_id(end: &Settlement) -> Option<&str> {

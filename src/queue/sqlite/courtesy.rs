@@ -1,0 +1,113 @@
+//! Leaves the write lock to producers. SQLite has one writer at a time, and who finds the lock taken sleeps for a growing
+//! while before trying again: an agent that writes as fast as it can would make them wait for it over and over. So while
+//! others write, the agent's writes keep a distance; what waits meanwhile is written together. Alone, it never waits.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+
+/// Others were seen to write this lately.
+const LATELY: Duration = Duration::from_millis(200);
+/// The lock is left alone so many times as long as it was held, …
+const TIMES: u32 = 7;
+/// … and at most so long.
+const LONGEST: Duration = Duration::from_millis(100);
+
+/// SQLite's clock in milliseconds since 1970. Behind a BEGIN IMMEDIATE: when the lock was taken, however long that took.
+macro_rules! locked_at {
+    () => {
+        "SELECT CAST(unixepoch('subsec') * 1000 AS INTEGER)"
+    };
+}
+pub(super) use locked_at;
+
+/// What is known of the others, and of the agent's last write.
+#[derive(Debug, Default)]
+pub(super) struct Courtesy {
+    /// `PRAGMA data_version`: it changes when another connection has written.
+    version: Option<i64>,
+    connection: u64,
+    others_at: Option<Instant>,
+    next: Option<Instant>,
+}
+
+impl Courtesy {
+    /// `PRAGMA data_version` begins anew with every connection: `number` tells them apart.
+    pub(super) fn through(&mut self, number: u64) {
+        if self.connection != number {
+            self.version = None;
+            self.connection = number;
+        }
+    }
+
+    /// This is `PRAGMA data_version` now.
+    pub(super) fn compare(&mut self, version: i64, now: Instant) {
+        if self.version.replace(version).is_some_and(|known| known != version) {
+            self.others_at = Some(now);
+        }
+    }
+
+    /// A write has ended that had the lock since then: the value of `locked_at!`.
+    pub(super) fn wrote(&mut self, locked_at: i64, now: Instant, wall: DateTime<Utc>) {
+        // A clock that is set meanwhile makes one distance wrong.
+        let held = u64::try_from(wall.timestamp_millis().saturating_sub(locked_at)).unwrap_or(0);
+        self.next = now.checked_add((Duration::from_millis(held).min(LONGEST) * TIMES).min(LONGEST));
+    }
+
+    /// Puts a write off, as long as it must be.
+    pub(super) async fn keep_distance(&self) {
+        let wait = self.wait(Instant::now());
+        if wait > Duration::ZERO {
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn wait(&self, now: Instant) -> Duration {
+        let others = self.others_at.is_some_and(|at| now.saturating_duration_since(at) < LATELY);
+        self.next.filter(|_| others).map_or(Duration::ZERO, |next| next.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_write_keeps_its_distance_only_while_others_write() {
+        let (now, wall) = (Instant::now(), Utc::now());
+        let held_since = wall.timestamp_millis() - 2;
+        let mut courtesy = Courtesy::default();
+        courtesy.compare(1, now);
+        courtesy.wrote(held_since, now, wall);
+        assert_eq!(courtesy.wait(now), Duration::ZERO, "alone");
+        courtesy.compare(2, now);
+        let wait = courtesy.wait(now);
+        assert_eq!(wait, Duration::from_millis(14));
+        assert_eq!(courtesy.wait(now + Duration::from_millis(20)), Duration::ZERO, "the distance is kept");
+        courtesy.wrote(held_since, now + Duration::from_secs(1), wall);
+        assert_eq!(courtesy.wait(now + Duration::from_secs(1)), Duration::ZERO, "alone again");
+    }
+
+    #[test]
+    fn no_distance_is_longer_than_bearable_whatever_the_clock_does() {
+        let (now, wall) = (Instant::now(), Utc::now());
+        let mut courtesy = Courtesy::default();
+        courtesy.compare(1, now);
+        courtesy.compare(2, now);
+        for since in [0, i64::MAX, i64::MIN] {
+            courtesy.wrote(since, now, wall);
+            assert!(courtesy.wait(now) <= LONGEST, "{since}");
+        }
+    }
+
+    #[test]
+    fn a_new_connection_says_nothing_about_others() {
+        let now = Instant::now();
+        let mut courtesy = Courtesy::default();
+        courtesy.compare(5, now);
+        courtesy.through(2);
+        courtesy.compare(1, now);
+        courtesy.wrote(0, now, Utc::now());
+        assert_eq!(courtesy.wait(now), Duration::ZERO);
+    }
+}
