@@ -493,9 +493,9 @@ async fn poison_is_claimed_beside_healthy_rows_and_told_for_what_it_is() {
     }
     let healthy = [add(db, &[]).await, add(db, &[("mailbox", "'ann@contoso.com'")]).await];
 
-    let claimed = claim(&bed, &request()).await;
-    assert_eq!(claimed.jobs.len(), expected.len() + healthy.len());
-    let jobs: HashMap<i64, &Job> = claimed.jobs.iter().map(|(_, job)| (job.id.0, job)).collect();
+    let claimed = bed.claim().await;
+    assert_eq!(claimed.len(), expected.len() + healthy.len());
+    let jobs: HashMap<i64, &Job> = claimed.iter().map(|job| (job.id.0, job)).collect();
     for (id, column, cell, seen) in expected {
         assert_eq!(*cell(&jobs[&id].input), seen, "{column} of {id}");
     }
@@ -538,6 +538,50 @@ async fn a_row_of_just_the_largest_size_is_claimed_although_the_defaults_make_it
     let times = "2026-12-01T09:00:00".len() + "2026-12-01T10:00:00".len() + "[]".len() + 36;
     add(db, &[("subject", &format!("replace(hex(zeroblob({})), '0', 'x')", (33_554_432 - times) / 2))]).await;
     assert_eq!(bed.claim().await.len(), 1);
+}
+
+#[tokio::test]
+async fn large_rows_are_taken_with_their_lane_in_its_order_and_all_others_right_after() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let large = format!("'{}'", "x".repeat(300_000));
+    for (mailbox, body) in [("'ann'", "'a'"), ("'bob'", "'b'"), ("'ann'", large.as_str()), ("'ann'", "'c'")] {
+        add(db, &[("mailbox", mailbox), ("body", body)]).await;
+    }
+    let first = claim(&bed, &request()).await;
+    assert_eq!((ids(&first), first.more), (vec![1, 3, 4], true));
+    let second = claim(&bed, &request()).await;
+    assert_eq!((ids(&second), second.more), (vec![2], false));
+}
+
+/// SQLite looks only at the rules of the columns that a statement changes.
+#[tokio::test]
+async fn nonsense_written_with_the_rules_turned_off_is_claimed_with_the_most_careful_values() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    sqlx::query("PRAGMA ignore_check_constraints = ON").execute(&mut *db).await.unwrap();
+    add(db, &[("mailbox", "'ann'"), ("attempts", "'many'")]).await;
+    add(db, &[("mailbox", "'bob'"), ("in_doubt", "'perhaps'")]).await;
+    add(db, &[("mailbox", "'cy'")]).await;
+    let mut jobs = claim(&bed, &request()).await.jobs;
+    jobs.sort_by_key(|(_, job)| job.id);
+    let told: Vec<_> = jobs.iter().map(|(_, job)| (job.id.0, job.attempts, job.in_doubt)).collect();
+    assert_eq!(told, [(1, u32::MAX, false), (2, 0, true), (3, 0, false)]);
+}
+
+#[tokio::test]
+async fn lanes_due_at_the_same_time_have_their_turn_in_the_order_of_their_rows() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for mailbox in ["'cy'", "'ann'", "'bob'", "'ann'", "'cy'"] {
+        waiting(db, mailbox, -5).await;
+    }
+    let one = ClaimRequest { limit: 1, ..request() };
+    let mut order = Vec::new();
+    for _ in 0..5 {
+        order.extend(ids(&claim(&bed, &one).await));
+    }
+    assert_eq!(order, [1, 2, 3, 4, 5]);
 }
 
 #[tokio::test]

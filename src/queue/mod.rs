@@ -67,6 +67,8 @@ pub struct Claimed {
     /// Jobs that failed, because the schema's own rules refuse their claim: somebody else wrote nonsense into the agent's
     /// columns.
     pub broken: Vec<JobId>,
+    /// There is more to take than was taken in one go.
+    pub more: bool,
 }
 
 /// What a dead agent left.

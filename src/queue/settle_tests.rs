@@ -357,6 +357,8 @@ async fn a_row_at_the_end_of_its_counters_holds_up_no_other() {
     let ends = [ends[0].clone(), Settlement { verdict: Verdict::Sent(EventId("AAMk2".into())), ..ends[1].clone() }];
     assert_eq!(bed.queue.settle(&ends).await.unwrap(), [Settled::Refused, Settled::Recorded]);
     assert_eq!((&bed.row(2).await["state"], &bed.row(3).await["state"]), (&"claimed".into(), &"sent".into()));
+    let attempts: Vec<i64> = sqlx::query_scalar("SELECT job_id FROM attempts").fetch_all(&mut db).await.unwrap();
+    assert_eq!(attempts, [3], "one for each job that was recorded");
 }
 
 #[tokio::test]

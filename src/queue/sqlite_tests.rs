@@ -42,8 +42,16 @@ impl Bed {
         connect(self.queue.path()).await
     }
 
+    /// All there is, large rows too, which are taken apart from the others.
     async fn claim(&self) -> Vec<Job> {
-        self.queue.claim(&request()).await.unwrap().jobs.into_iter().map(|(_, job)| job).collect()
+        let mut jobs = Vec::new();
+        loop {
+            let claimed = self.queue.claim(&request()).await.unwrap();
+            jobs.extend(claimed.jobs.into_iter().map(|(_, job)| job));
+            if !claimed.more {
+                return jobs;
+            }
+        }
     }
 
     /// Every column of a job.

@@ -36,7 +36,9 @@ pub(super) struct Attempt {
     pub job: Job,
     pub lane: LaneKey,
     pub strikes: u32,
-    /// When it was claimed.
+    /// When it was claimed, which is when its row was read …
+    pub claimed: Now,
+    /// … and when its turn came.
     pub began: Now,
     pub context: Arc<Context>,
 }
@@ -47,8 +49,15 @@ pub(super) struct Finished {
     pub outcome: Outcome,
     pub rest: Option<Rest>,
     pub settlement: Settlement,
-    /// Number of this attempt among those of the job that count.
-    pub attempt: u32,
+    /// Number of this attempt among those of the job that count; none of a job that was never begun.
+    pub attempt: Option<u32>,
+}
+
+impl Finished {
+    /// Its job was claimed ahead and goes back untouched.
+    pub(super) fn is_given_back(&self) -> bool {
+        self.attempt.is_none()
+    }
 }
 
 impl Borrow<Settlement> for Finished {
@@ -125,7 +134,7 @@ impl Attempt {
         let now = now();
         let mut job = self.job.clone();
         // The wall clock may have been set forward since the claim, and the horizon is a length of time.
-        if let Some(by) = set_between(self.began, now).filter(|by| *by > TimeDelta::zero()) {
+        if let Some(by) = set_between(self.claimed, now).filter(|by| *by > TimeDelta::zero()) {
             job.give_up_at = job.give_up_at.and_then(|at| at.checked_add_signed(by));
         }
         let said = (&call.outcome, call.retry_after);
@@ -168,7 +177,7 @@ impl Attempt {
             outcome: word,
         };
         Finished {
-            attempt: self.job.attempts.saturating_add(u32::from(!self.context.policy.is_used_up(&self.job))),
+            attempt: Some(self.job.attempts.saturating_add(u32::from(!self.context.policy.is_used_up(&self.job)))),
             lane: self.lane,
             rest: decision.rest,
             settlement: Settlement {
@@ -195,6 +204,8 @@ impl Attempt {
 /// same to the millisecond would say that a stranger put it back (migration 0002).
 pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finished {
     let place = job.due.and_then(|due| due.checked_sub_signed(TimeDelta::milliseconds(1)));
+    // Not in the future, should the clock have been set back meanwhile, nor in a year that the schema cannot write.
+    let place = place.filter(|place| (DateTime::UNIX_EPOCH..now).contains(place));
     let settlement = Settlement {
         id: job.id,
         claim: job.claim,
@@ -210,7 +221,7 @@ pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finishe
         attempt: None,
         pause: None,
     };
-    Finished { lane, outcome: Outcome::NotStarted, rest: None, settlement, attempt: job.attempts }
+    Finished { lane, outcome: Outcome::NotStarted, rest: None, settlement, attempt: None }
 }
 
 fn refused_locally(invalid: InvalidJob) -> Call {

@@ -14,7 +14,8 @@ use crate::queue::{ClaimRequest, Claimed, Queue, QueueError};
 const UNSETTLED_FACTOR: usize = 4;
 /// Between two looks whether the queue's files are still in place, where no claim has looked.
 const PRESENT_EVERY: Duration = Duration::from_millis(100);
-/// Looks in a row that found something, after which changes need not be told any more: there will be a next look anyway.
+/// Looks in a row that found as much as was asked for, after which changes need not be told any more: there will be a next
+/// look anyway.
 const BUSY: u32 = 4;
 
 type Claim = Pin<Box<dyn Future<Output = Result<Claimed, QueueError>> + Send>>;
@@ -30,7 +31,9 @@ pub(super) struct Look {
     next_due: Option<Instant>,
     /// The queue could not be asked; not before this again.
     not_before: Option<Instant>,
-    /// Looks in a row that found something.
+    /// How much the one under way asks for.
+    asked: usize,
+    /// Looks in a row that found as much as they asked for.
     busy: u32,
     /// The last one found nothing.
     nothing: bool,
@@ -45,6 +48,7 @@ impl Look {
             under_way: None,
             next_due: None,
             not_before: None,
+            asked: 0,
             busy: 0,
             nothing: false,
             present_at: now,
@@ -112,7 +116,9 @@ impl<Q: Queue> Worker<Q> {
         }
         self.look.wanted = false;
         self.look.next_due = None;
+        self.look.not_before = None;
         if let Some(request) = self.request(now) {
+            self.look.asked = request.limit;
             let queue = self.queue.clone();
             self.look.under_way = Some(Box::pin(async move { queue.claim(&request).await }));
         }
@@ -125,10 +131,12 @@ impl<Q: Queue> Worker<Q> {
         let held = self.in_flight + self.ready.len();
         let limit = self.gate.limit(now.steady, self.in_flight, (slots + ahead(slots)).saturating_sub(held));
         let behind = self.settler.waiting() >= slots * UNSETTLED_FACTOR;
-        self.look.blocked = behind || self.settler.in_trouble() || self.settings.until_empty;
+        // What goes back has its place before what would be claimed next.
+        let giving_back = self.settler.giving_back();
+        self.look.blocked = behind || giving_back || self.settler.in_trouble() || self.settings.until_empty;
         // With all slots in use and jobs at hand, a claim waits until it is worth its commit.
         let at_hand = self.in_flight >= slots && self.ready.len() > ahead(slots) / 2;
-        if limit == 0 || behind || at_hand || self.settler.in_trouble() {
+        if limit == 0 || behind || giving_back || at_hand || self.settler.in_trouble() {
             return None;
         }
         Some(ClaimRequest {
@@ -153,22 +161,23 @@ impl<Q: Queue> Worker<Q> {
             }
         };
         report::queue_readable(&mut self.queue_trouble);
-        self.look.not_before = None;
         claimed.broken.iter().for_each(|id| report::broken_row(*id));
         self.look.next_due = claimed.next_due.map(|due| now.steady_at(due));
         self.look.nothing = claimed.jobs.is_empty() && claimed.broken.is_empty();
+        let all = claimed.jobs.len() < self.look.asked;
         // A lane that lost a broken row has more behind it.
-        self.look.wanted |= !claimed.broken.is_empty();
+        self.look.wanted |= claimed.more || !claimed.broken.is_empty();
         for (lane, job) in claimed.jobs {
-            self.ready.hold(&mut self.lanes, lane, job);
+            self.ready.hold(&mut self.lanes, lane, job, now);
         }
-        self.give_back(now);
-        self.mind_the_notice();
+        self.give_back(None, now);
+        self.mind_the_notice(all);
     }
 
-    /// Who finds something at every look needs no notice, and the agent's own writes would give it one each.
-    fn mind_the_notice(&mut self) {
-        if !self.look.nothing {
+    /// Who finds more than enough at every look needs no notice, and the agent's own writes would give it one each.
+    /// `all`: the look found all there was.
+    fn mind_the_notice(&mut self, all: bool) {
+        if !all {
             self.look.busy = self.look.busy.saturating_add(1);
             if self.look.busy >= BUSY {
                 self.notice.rest();

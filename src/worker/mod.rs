@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::TokenCache;
 use crate::backoff::doubled;
 use crate::graph::{GraphClient, Now};
-use crate::job::{Defaults, Job, Outcome};
+use crate::job::{Defaults, Outcome};
 use crate::policy::{RetryPolicy, after};
 use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError};
 
@@ -37,7 +37,7 @@ use clock::Clock;
 use gate::{Gate, Passage};
 use lanes::Lanes;
 use look::Look;
-use ready::Ready;
+use ready::{Ready, Waiting};
 use resting::Resting;
 use settler::Settler;
 
@@ -91,7 +91,8 @@ impl Counters {
 pub struct Drained {
     /// Requests that were cut off by the deadline; their jobs are in doubt and will be sent again.
     pub interrupted: usize,
-    /// Results that could not be written in time; the next start finds their jobs claimed.
+    /// Results that could not be written in time; the next start finds their jobs claimed. So it does those of a claim that
+    /// was cut off at the deadline, of which nobody knows.
     pub unrecorded: usize,
 }
 
@@ -222,16 +223,16 @@ impl<Q: Queue> Worker<Q> {
     fn begin_ready(&mut self, now: Now) {
         while self.in_flight < self.settings.max_in_flight
             && self.gate.passes(self.in_flight)
-            && let Some((lane, job)) = self.ready.next(&mut self.lanes)
+            && let Some(waiting) = self.ready.next(&mut self.lanes)
         {
-            self.begin(lane, job, now);
+            self.begin(waiting, now);
         }
     }
 
-    fn begin(&mut self, lane: LaneKey, job: Job, began: Now) {
+    fn begin(&mut self, Waiting { lane, job, claimed }: Waiting, began: Now) {
         self.in_flight += 1;
         let strikes = self.lanes.begin(&lane);
-        let attempt = Attempt { job, lane, strikes, began, context: self.context.clone() };
+        let attempt = Attempt { job, lane, strikes, claimed, began, context: self.context.clone() };
         let finished = self.finished.0.clone();
         tokio::spawn(async move {
             // The loop outlives its tasks; were it gone, the row would be found claimed by the next start.
@@ -239,11 +240,12 @@ impl<Q: Queue> Worker<Q> {
         });
     }
 
-    /// What was claimed ahead and may not be sent now goes back.
-    fn give_back(&mut self, now: Now) {
+    /// What was claimed ahead and may not be sent now goes back: of mailboxes that rest, of `troubled`, which has just met
+    /// trouble, and everything while nothing can be sent.
+    fn give_back(&mut self, troubled: Option<&LaneKey>, now: Now) {
         let all = !self.gate.passes(0) || self.context.stop.is_cancelled();
-        for (lane, job) in self.ready.give_back(&mut self.lanes, all) {
-            self.settler.take(given_back(lane, job, now.wall));
+        for Waiting { lane, job, .. } in self.ready.give_back(&mut self.lanes, |lane| all || Some(lane) == troubled) {
+            self.settler.take_back(given_back(lane, job, now.wall));
         }
     }
 
@@ -305,9 +307,10 @@ impl<Q: Queue> Worker<Q> {
             Passage::Reopened => report::sending_resumed(),
             Passage::Unchanged => {}
         }
+        let troubled = (unclear || rest.is_some()).then(|| finished.lane.clone());
         self.settler.take(finished);
-        if unclear || rest.is_some() || matches!(passage, Passage::Closed { .. }) {
-            self.give_back(now);
+        if troubled.is_some() || matches!(passage, Passage::Closed { .. }) {
+            self.give_back(troubled.as_ref(), now);
         }
     }
 
@@ -340,7 +343,7 @@ impl<Q: Queue> Worker<Q> {
         let deadline = tokio::time::Instant::now() + self.settings.shutdown_grace;
         let cut_at = deadline - self.settings.shutdown_grace / 5;
         self.context.stop.cancel();
-        self.give_back(now());
+        self.give_back(None, now());
         let mut interrupted = 0;
         while self.in_flight > 0 || self.look.is_under_way() {
             tokio::select! {

@@ -5,12 +5,20 @@
 use std::collections::VecDeque;
 
 use super::lanes::{Lanes, Turn};
+use crate::graph::Now;
 use crate::job::Job;
 use crate::queue::LaneKey;
 
+/// A job, whose mailbox's it is, and when it was claimed.
+pub(super) struct Waiting {
+    pub lane: LaneKey,
+    pub job: Job,
+    pub claimed: Now,
+}
+
 /// The jobs, in the order they were claimed in.
 #[derive(Default)]
-pub(super) struct Ready(VecDeque<(LaneKey, Job)>);
+pub(super) struct Ready(VecDeque<Waiting>);
 
 impl Ready {
     pub(super) fn len(&self) -> usize {
@@ -22,29 +30,29 @@ impl Ready {
     }
 
     /// A job was claimed.
-    pub(super) fn hold(&mut self, lanes: &mut Lanes, lane: LaneKey, job: Job) {
+    pub(super) fn hold(&mut self, lanes: &mut Lanes, lane: LaneKey, job: Job, claimed: Now) {
         lanes.hold(&lane);
-        self.0.push_back((lane, job));
+        self.0.push_back(Waiting { lane, job, claimed });
     }
 
     /// The first job whose mailbox has a slot.
-    pub(super) fn next(&mut self, lanes: &mut Lanes) -> Option<(LaneKey, Job)> {
-        let place = self.0.iter().position(|(lane, _)| lanes.turn(lane) == Turn::Begin)?;
-        let (lane, job) = self.0.remove(place)?;
-        lanes.release(&lane);
-        Some((lane, job))
+    pub(super) fn next(&mut self, lanes: &mut Lanes) -> Option<Waiting> {
+        let place = self.0.iter().position(|waiting| lanes.turn(&waiting.lane) == Turn::Begin)?;
+        let waiting = self.0.remove(place)?;
+        lanes.release(&waiting.lane);
+        Some(waiting)
     }
 
-    /// Those whose mailbox rests or is in trouble; all, if nothing may be sent.
-    pub(super) fn give_back(&mut self, lanes: &mut Lanes, all: bool) -> Vec<(LaneKey, Job)> {
-        let goes = |lanes: &Lanes, lane: &LaneKey| all || lanes.turn(lane) == Turn::GiveBack;
-        if !self.0.iter().any(|(lane, _)| goes(lanes, lane)) {
+    /// Takes back those whose mailbox rests or has no slot in its trouble, and those that `also` names.
+    pub(super) fn give_back(&mut self, lanes: &mut Lanes, also: impl Fn(&LaneKey) -> bool) -> Vec<Waiting> {
+        let goes = |lanes: &Lanes, lane: &LaneKey| also(lane) || lanes.turn(lane) == Turn::GiveBack;
+        if !self.0.iter().any(|waiting| goes(lanes, &waiting.lane)) {
             return Vec::new();
         }
-        let (back, kept) = std::mem::take(&mut self.0).into_iter().partition(|(lane, _)| goes(lanes, lane));
+        let (back, kept): (VecDeque<Waiting>, VecDeque<Waiting>) =
+            std::mem::take(&mut self.0).into_iter().partition(|waiting| goes(lanes, &waiting.lane));
         self.0 = kept;
-        let back: VecDeque<(LaneKey, Job)> = back;
-        back.iter().for_each(|(lane, _)| lanes.release(lane));
+        back.iter().for_each(|waiting| lanes.release(&waiting.lane));
         back.into()
     }
 }
@@ -52,34 +60,36 @@ impl Ready {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::attempt::now;
     use super::*;
     use crate::job::{JobId, JobInput};
 
-    fn job(id: i64) -> Job {
+    fn hold(ready: &mut Ready, lanes: &mut Lanes, lane: &LaneKey, id: i64) {
         let input = JobInput::default();
-        Job { id: JobId(id), claim: 1, attempts: 0, in_doubt: false, due: None, give_up_at: None, input }
+        let job = Job { id: JobId(id), claim: 1, attempts: 0, in_doubt: false, due: None, give_up_at: None, input };
+        ready.hold(lanes, lane.clone(), job, now());
     }
 
-    fn ids(jobs: &[(LaneKey, Job)]) -> Vec<i64> {
-        jobs.iter().map(|(_, job)| job.id.0).collect()
+    fn ids(jobs: &[Waiting]) -> Vec<i64> {
+        jobs.iter().map(|waiting| waiting.job.id.0).collect()
     }
 
     #[test]
     fn a_job_begins_in_its_turn_and_passes_those_whose_mailbox_is_busy() {
         let (mut lanes, mut ready) = (Lanes::new(1, 64), Ready::default());
         let (ann, bob) = (LaneKey::of("ann"), LaneKey::of("bob"));
-        ready.hold(&mut lanes, ann.clone(), job(1));
-        ready.hold(&mut lanes, ann.clone(), job(2));
-        ready.hold(&mut lanes, bob.clone(), job(3));
+        hold(&mut ready, &mut lanes, &ann, 1);
+        hold(&mut ready, &mut lanes, &ann, 2);
+        hold(&mut ready, &mut lanes, &bob, 3);
         assert_eq!(lanes.free()[&ann], 0, "a slot and a place beside it are taken");
         let mut begun = Vec::new();
-        while let Some((lane, job)) = ready.next(&mut lanes) {
-            lanes.begin(&lane);
-            begun.push(job.id.0);
+        while let Some(waiting) = ready.next(&mut lanes) {
+            lanes.begin(&waiting.lane);
+            begun.push(waiting.job.id.0);
         }
         assert_eq!(begun, [1, 3]);
         lanes.end(&ann, true);
-        assert_eq!(ready.next(&mut lanes).unwrap().1.id.0, 2);
+        assert_eq!(ready.next(&mut lanes).unwrap().job.id.0, 2);
         assert!(ready.is_empty());
     }
 
@@ -88,12 +98,12 @@ mod tests {
         let (mut lanes, mut ready) = (Lanes::new(1, 64), Ready::default());
         let (ann, bob) = (LaneKey::of("ann"), LaneKey::of("bob"));
         lanes.begin(&ann);
-        ready.hold(&mut lanes, ann.clone(), job(1));
-        ready.hold(&mut lanes, bob.clone(), job(2));
-        assert!(ready.give_back(&mut lanes, false).is_empty());
+        hold(&mut ready, &mut lanes, &ann, 1);
+        hold(&mut ready, &mut lanes, &bob, 2);
+        assert!(ready.give_back(&mut lanes, |_| false).is_empty());
         lanes.narrow(&ann);
-        assert_eq!(ids(&ready.give_back(&mut lanes, false)), [1]);
-        assert_eq!(ids(&ready.give_back(&mut lanes, true)), [2]);
+        assert_eq!(ids(&ready.give_back(&mut lanes, |_| false)), [1]);
+        assert_eq!(ids(&ready.give_back(&mut lanes, |lane| *lane == bob)), [2]);
         assert!(!lanes.free().contains_key(&bob), "an untouched lane is forgotten");
         assert_eq!(ready.len(), 0);
     }

@@ -16,9 +16,11 @@ use crate::queue::Queue;
 const BATCH: u32 = 100;
 /// Time between two looks when there is nothing more to delete, …
 const LOOK: Duration = Duration::from_secs(60);
-/// … and between two batches when there is: at least this long, and so many times as long as the last one took.
-const NEXT_BATCH: Duration = Duration::from_millis(50);
+/// … and between two batches when there is: so many times as long as the last one took, waiting for its turn included,
+/// within these bounds.
 const SHARE: u32 = 20;
+const NEXT_BATCH: Duration = Duration::from_millis(50);
+const LONGEST: Duration = Duration::from_secs(1);
 
 /// Deletes until `stop`. Zero keeps everything. Nothing is deleted while results cannot be written.
 pub(super) fn start<Q: Queue>(queue: Arc<Q>, keep: Duration, trouble: Trouble, stop: CancellationToken) {
@@ -46,7 +48,7 @@ async fn delete<Q: Queue>(queue: &Q, age: TimeDelta) -> Option<Duration> {
         Ok(0) => None,
         Ok(deleted) => {
             report::purged(deleted);
-            (deleted >= u64::from(BATCH)).then(|| NEXT_BATCH.max(begin.elapsed() * SHARE))
+            (deleted >= u64::from(BATCH)).then(|| (begin.elapsed() * SHARE).clamp(NEXT_BATCH, LONGEST))
         }
         Err(error) => {
             report::purge_failed(&error);

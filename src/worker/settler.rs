@@ -37,6 +37,8 @@ impl Trouble {
 #[derive(Default)]
 struct Shared {
     waiting: AtomicUsize,
+    /// Those of them that are of jobs never begun.
+    giving_back: AtomicUsize,
     trouble: AtomicBool,
     changed: Notify,
 }
@@ -55,6 +57,17 @@ impl Settler {
         self.shared.waiting.fetch_add(1, Ordering::SeqCst);
         // The task ends only after this end is dropped.
         let _ = self.input.send(finished);
+    }
+
+    /// Takes over that a job goes back which was never begun.
+    pub(super) fn take_back(&self, finished: Finished) {
+        self.shared.giving_back.fetch_add(1, Ordering::SeqCst);
+        self.take(finished);
+    }
+
+    /// Jobs that go back are not back yet.
+    pub(super) fn giving_back(&self) -> bool {
+        self.shared.giving_back.load(Ordering::SeqCst) > 0
     }
 
     /// Results not yet written.
@@ -94,6 +107,7 @@ async fn write_all<Q: Queue>(
     let mut batch = Vec::with_capacity(BATCH);
     while output.recv_many(&mut batch, BATCH).await > 0 {
         let written = batch.len();
+        let given_back = batch.iter().filter(|finished| finished.is_given_back()).count();
         match write(queue.as_ref(), &batch, &shared).await {
             Some(settled) => {
                 for (finished, settled) in batch.drain(..).zip(settled) {
@@ -104,6 +118,7 @@ async fn write_all<Q: Queue>(
             None => batch.drain(..).for_each(|finished| report::unrecordable(&finished)),
         }
         shared.waiting.fetch_sub(written, Ordering::SeqCst);
+        shared.giving_back.fetch_sub(given_back, Ordering::SeqCst);
         shared.changed.notify_one();
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -239,6 +240,10 @@ impl Bed {
     fn start(&self, arguments: &[&str], stdin: Option<&str>) -> Process {
         let mut command = binary(self.home(), &self.environment);
         command.args(arguments);
+        self.launch(command, stdin)
+    }
+
+    fn launch(&self, command: Command, stdin: Option<&str>) -> Process {
         let process = Process::start(command, stdin);
         self.outputs.lock().unwrap().push(process.output.clone());
         process
@@ -252,6 +257,12 @@ impl Bed {
     pub fn run_with(&self, options: &[&str]) -> Process {
         self.write_settings();
         self.start(&[&["run"], options].concat(), None)
+    }
+
+    /// Starts the daemon by another program, made from the command that would start it.
+    pub fn run_by(&self, by: impl FnOnce(&Command) -> Command) -> Process {
+        self.write_settings();
+        self.launch(by(&binary(self.home(), &self.environment)), None)
     }
 
     /// Starts a command that goes on.

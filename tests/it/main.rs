@@ -41,3 +41,4 @@ mod throttle_honesty;
 mod throttling;
 mod troubled;
 mod troubled_start;
+mod watching;

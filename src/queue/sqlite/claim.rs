@@ -13,7 +13,7 @@ use sqlx::{Connection, Encode, Row, Sqlite, Type};
 
 use super::super::{ClaimRequest, Claimed, LaneKey};
 use super::courtesy::{Courtesy, locked_at};
-use super::frontier::{Frontier, Head, due, heads_of, lane};
+use super::frontier::{Frontier, Head, first, heads_of, lane};
 use super::may_pass;
 use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
 use super::settle::refused_by_schema;
@@ -88,7 +88,9 @@ const LOOK_AND_PICK: &str = concat!("PRAGMA data_version; ", pick!());
 /// The same of one lane, ?2, whose name may be no text that JSON can hold. The plus takes the affinity off the CAST:
 /// compared with something of TEXT affinity, the lane, which has none, is not looked up in the index.
 const PICK_ODD: &str = concat!(
-    "SELECT id FROM jobs WHERE state = 'pending' AND ",
+    "SELECT id, ",
+    octets!(),
+    " FROM jobs WHERE state = 'pending' AND ",
     lane!(),
     " = +CAST(?2 AS TEXT) AND next_attempt_at <= ?1
      ORDER BY next_attempt_at, id LIMIT ?3 + 0"
@@ -101,7 +103,7 @@ macro_rules! picked {
     };
 }
 
-/// The rows of these ids, taken. What is claimed now was pending when it was picked, and nobody else claims.
+/// The rows of these ids, taken: what is claimed now was pending when it was picked.
 macro_rules! taken {
     () => {
         concat!(
@@ -109,7 +111,7 @@ macro_rules! taken {
             json_columns!(),
             ") FROM jobs WHERE id IN (",
             picked!(),
-            ") AND state = 'claimed'"
+            ") AND state = 'claimed' AND claimed_at = ?2"
         )
     };
 }
@@ -153,12 +155,22 @@ struct Wanted {
     shares: bool,
 }
 
-/// What is due, and may be taken.
+/// What is to be taken at once.
 #[derive(Default)]
 struct Due {
     ids: Vec<i64>,
-    /// Some are better read one by one.
-    one_by_one: bool,
+    /// One by one, each row by itself: some are too large for a text that holds them all.
+    singly: bool,
+    /// More may be taken after that.
+    more: bool,
+}
+
+/// What a claim has taken so far.
+#[derive(Default)]
+struct Taking {
+    jobs: Vec<Taken>,
+    broken: Vec<JobId>,
+    more: bool,
 }
 
 pub(super) async fn claim(
@@ -170,18 +182,18 @@ pub(super) async fn claim(
     let now = format_utc(request.now);
     let default = request.unnamed.as_deref();
     frontier.prepare(connection, default).await?;
-    let mut broken = Vec::new();
-    let mut jobs = take_due(connection, frontier, courtesy, request, &now, &mut broken).await?;
+    let mut taking = take_due(connection, frontier, courtesy, request, &now).await?;
     // Perhaps what was seen is no longer there, and something else is.
-    if jobs.is_empty() && frontier.look_again(connection, default).await? {
-        jobs = take_due(connection, frontier, courtesy, request, &now, &mut broken).await?;
+    if taking.jobs.is_empty() && taking.broken.is_empty() && frontier.look_again(connection, default).await? {
+        taking = take_due(connection, frontier, courtesy, request, &now).await?;
     }
+    let Taking { mut jobs, broken, more } = taking;
     // Within a lane the order is that of due time and id.
     jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
     let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
     let waiting = frontier.heads().filter(|head| head.due > now && free(request, &head.lane) > 0);
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).min();
-    Ok(Claimed { jobs, next_due, broken })
+    Ok(Claimed { jobs, next_due, broken, more })
 }
 
 /// Takes what is due as far as the frontier knows, and puts the frontier right.
@@ -191,12 +203,11 @@ async fn take_due(
     courtesy: &mut Courtesy,
     request: &ClaimRequest,
     now: &str,
-    broken: &mut Vec<JobId>,
-) -> sqlx::Result<Vec<Taken>> {
+) -> sqlx::Result<Taking> {
     let wanted = wanted(frontier, request, now);
     if wanted.is_empty() {
         frontier.look(connection).await?;
-        return Ok(Vec::new());
+        return Ok(Taking::default());
     }
     let default = request.unnamed.as_deref();
     courtesy.keep_distance().await;
@@ -206,30 +217,34 @@ async fn take_due(
     let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
     if due.ids.is_empty() {
         frontier.look_at(connection, default, heads).await?;
-        return Ok(Vec::new());
+        return Ok(Taking::default());
     }
-    if !due.one_by_one {
+    let more = due.more;
+    if !due.singly {
         match take_all(connection, &due.ids, &heads, request, now).await {
             Ok((locked_at, taken, left)) => {
                 courtesy.wrote(locked_at, Instant::now(), Utc::now());
                 frontier.replace(heads, &left, default);
-                return match from_json(&taken, default) {
-                    Ok(taken) => Ok(taken),
-                    Err(_) => read_one_by_one(connection, &due.ids, default).await,
+                let jobs = match from_json(&taken, default) {
+                    Ok(jobs) => jobs,
+                    Err(_) => read_singly(connection, &due.ids, default).await?,
                 };
+                return Ok(Taking { jobs, more, ..Taking::default() });
             }
             Err(error) if may_pass(&error) => return Err(error),
             Err(_) => {}
         }
     }
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let taken = take_one_by_one(&mut tx, &due.ids, request, now, broken).await?;
+    let locked = Instant::now();
+    let taking = take_singly(&mut tx, &due.ids, request, now).await?;
     tx.commit().await?;
+    courtesy.held(locked.elapsed(), Instant::now());
     // From here on the jobs are the agent's: no error may lose them.
     if frontier.look_at(connection, default, heads).await.is_err() {
         frontier.forget();
     }
-    Ok(taken)
+    Ok(Taking { more, ..taking })
 }
 
 /// The lanes with something due and slots for it, the one waiting longest first, as many as there may be jobs.
@@ -278,27 +293,25 @@ async fn pick(
     let [version, picked] = rows.as_slice() else { return Err(sqlx::Error::RowNotFound) };
     let picked: Vec<Picked> =
         serde_json::from_slice(picked.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let mut due = Due {
-        ids: picked.iter().map(|Picked(_, id, _)| *id).collect(),
-        one_by_one: picked.iter().any(|Picked(_, _, bytes)| *bytes > LARGE),
-    };
+    let mut picked: Vec<(&LaneKey, i64, i64)> = picked
+        .into_iter()
+        .filter_map(|Picked(place, id, bytes)| Some((&together.get(place)?.head.lane, id, bytes)))
+        .collect();
     for Wanted { head, slots, shares } in wanted {
         if !shares && head.name().is_some() {
             continue;
         }
-        let same =
-            |Picked(place, ..): &&Picked| together.get(*place).is_some_and(|wanted| wanted.head.lane == head.lane);
-        let left = slots.saturating_sub(picked.iter().filter(same).count());
-        let left = left.min(request.limit.saturating_sub(due.ids.len()));
-        let odd: Vec<i64> = sqlx::query_scalar(PICK_ODD)
-            .bind(now)
-            .bind(&head.raw)
-            .bind(limit(left))
-            .fetch_all(&mut *connection)
-            .await?;
-        due.one_by_one |= !odd.is_empty();
-        due.ids.extend(odd);
+        let left = slots.saturating_sub(picked.iter().filter(|(lane, ..)| **lane == head.lane).count());
+        let left = left.min(request.limit.saturating_sub(picked.len()));
+        let odd: Vec<(i64, i64)> =
+            sqlx::query_as(PICK_ODD).bind(now).bind(&head.raw).bind(limit(left)).fetch_all(&mut *connection).await?;
+        picked.extend(odd.into_iter().map(|(id, bytes)| (&head.lane, id, bytes)));
     }
+    // Large rows first, with all of their lanes, which keep their order; the others next time, together.
+    let large: HashSet<&LaneKey> = picked.iter().filter(|(.., bytes)| *bytes > LARGE).map(|(lane, ..)| *lane).collect();
+    let now_or_next = |(lane, ..): &&(&LaneKey, i64, i64)| large.is_empty() || large.contains(lane);
+    let ids: Vec<i64> = picked.iter().filter(now_or_next).map(|(_, id, _)| *id).collect();
+    let due = Due { more: ids.len() < picked.len(), ids, singly: !large.is_empty() };
     Ok((version.try_get(0)?, due))
 }
 
@@ -309,7 +322,8 @@ struct Picks<'p> {
     lanes: Vec<&'p str>,
 }
 
-/// Tells when it had the lock, the rows taken and what is left in the lanes, both as JSON. An error leaves everything as it was.
+/// Tells when it had the lock, the rows taken and what is left in the lanes, both as JSON. An error of SQLite leaves everything
+/// as it was.
 async fn take_all(
     connection: &mut SqliteConnection,
     ids: &[i64],
@@ -332,20 +346,19 @@ async fn take_all(
 }
 
 /// For what no program should have written, and for large rows. A row the schema refuses fails, the others are taken.
-async fn take_one_by_one(
+async fn take_singly(
     tx: &mut SqliteConnection,
     ids: &[i64],
     request: &ClaimRequest,
     now: &str,
-    broken: &mut Vec<JobId>,
-) -> sqlx::Result<Vec<Taken>> {
-    let mut all = Vec::new();
+) -> sqlx::Result<Taking> {
+    let mut taking = Taking::default();
     for id in ids {
         match query(TAKE_ONE, *id, now, request).execute(&mut *tx).await {
-            Ok(_) => all.extend(read_one_by_one(tx, &[*id], request.unnamed.as_deref()).await?),
+            Ok(_) => taking.jobs.extend(read_singly(tx, &[*id], request.unnamed.as_deref()).await?),
             Err(error) if refused_by_schema(&error) => {
                 match sqlx::query(FAIL_BROKEN).bind(id).bind(now).execute(&mut *tx).await {
-                    Ok(_) => broken.push(JobId(*id)),
+                    Ok(_) => taking.broken.push(JobId(*id)),
                     Err(error) if refused_by_schema(&error) => {}
                     Err(error) => return Err(error),
                 }
@@ -353,10 +366,10 @@ async fn take_one_by_one(
             Err(error) => return Err(error),
         }
     }
-    Ok(all)
+    Ok(taking)
 }
 
-async fn read_one_by_one(
+async fn read_singly(
     connection: &mut SqliteConnection,
     ids: &[i64],
     default_mailbox: Option<&str>,

@@ -51,7 +51,12 @@ impl Courtesy {
     pub(super) fn wrote(&mut self, locked_at: i64, now: Instant, wall: DateTime<Utc>) {
         // A clock that is set meanwhile makes one distance wrong.
         let held = u64::try_from(wall.timestamp_millis().saturating_sub(locked_at)).unwrap_or(0);
-        self.next = now.checked_add((Duration::from_millis(held).min(LONGEST) * TIMES).min(LONGEST));
+        self.held(Duration::from_millis(held), now);
+    }
+
+    /// A write has ended that had the lock so long.
+    pub(super) fn held(&mut self, held: Duration, now: Instant) {
+        self.next = now.checked_add((held.min(LONGEST) * TIMES).min(LONGEST));
     }
 
     /// Puts a write off, as long as it must be.

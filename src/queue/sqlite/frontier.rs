@@ -19,17 +19,17 @@ macro_rules! lane {
 }
 pub(super) use lane;
 
-/// When the first job of the lane `l.k` is due.
-macro_rules! due {
+/// The first job of the lane `l.k`: when it is due, and its id.
+macro_rules! first {
     () => {
         concat!(
-            "(SELECT next_attempt_at FROM jobs WHERE state = 'pending' AND ",
+            "(SELECT json_array(next_attempt_at, id) FROM jobs WHERE state = 'pending' AND ",
             lane!(),
-            " = l.k ORDER BY next_attempt_at LIMIT 1)"
+            " = l.k ORDER BY next_attempt_at, id LIMIT 1)"
         )
     };
 }
-pub(super) use due;
+pub(super) use first;
 
 /// Every lane with pending jobs. Jumps from lane to lane in the index.
 const HEADS: &str = concat!(
@@ -48,18 +48,18 @@ const HEADS: &str = concat!(
     lane!(),
     " LIMIT 1)
         FROM l WHERE l.k IS NOT NULL)
-    SELECT json_group_array(json_array(l.k, ",
-    due!(),
-    ")) FROM l WHERE l.k IS NOT NULL"
+    SELECT json_group_array(json_array(l.k, json(",
+    first!(),
+    "))) FROM l WHERE l.k IS NOT NULL"
 );
 
 /// The lanes of a JSON array.
 macro_rules! heads_of {
     ($lanes:literal) => {
         concat!(
-            "SELECT json_group_array(json_array(l.k, ",
-            due!(),
-            ")) FROM (SELECT value AS k FROM json_each(",
+            "SELECT json_group_array(json_array(l.k, json(",
+            first!(),
+            "))) FROM (SELECT value AS k FROM json_each(",
             $lanes,
             ")) AS l"
         )
@@ -80,6 +80,8 @@ pub(super) struct Head {
     pub lane: LaneKey,
     /// When its first job is due, as stored: the claim compares text, so what is no time is judged here as it is there.
     pub due: String,
+    /// That job. Of lanes due at the same time, the one whose job was inserted first has its turn first.
+    id: i64,
 }
 
 impl Head {
@@ -92,8 +94,8 @@ impl Head {
 /// The heads as they were seen last.
 #[derive(Debug, Default)]
 pub(super) struct Frontier {
-    /// By due time and lane.
-    heads: BTreeMap<(String, Vec<u8>), Head>,
+    /// By due time and id.
+    heads: BTreeMap<(String, i64), Head>,
     seen: Option<Seen>,
     connection: u64,
 }
@@ -188,7 +190,7 @@ impl Frontier {
                 // Rare enough to be found by the next walk.
                 self.forget();
             }
-            self.heads.remove(&(head.due, head.raw));
+            self.heads.remove(&(head.due, head.id));
         }
         if self.add(left, default_mailbox).is_err() {
             self.forget();
@@ -206,15 +208,15 @@ impl Frontier {
         Ok(())
     }
 
-    /// Pairs of lane and due time; no due time where the lane is empty now.
+    /// Pairs of lane and first job; no job where the lane is empty now.
     fn add(&mut self, heads: &[u8], default_mailbox: Option<&str>) -> sqlx::Result<()> {
-        let heads: Vec<(Text, Option<Text>)> =
+        let heads: Vec<(Text, Option<(Text, i64)>)> =
             serde_json::from_slice(heads).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        for (Text(raw), due) in heads {
-            let Some(Text(due)) = due else { continue };
+        for (Text(raw), first) in heads {
+            let Some((Text(due), id)) = first else { continue };
             let lane = lane_key(&raw, default_mailbox);
             let due = String::from_utf8_lossy(&due).into_owned();
-            self.heads.insert((due.clone(), raw.clone()), Head { raw, lane, due });
+            self.heads.insert((due.clone(), id), Head { raw, lane, due, id });
         }
         Ok(())
     }

@@ -15,6 +15,7 @@ mod settle;
 use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::pool::PoolConnection;
@@ -137,8 +138,11 @@ impl Queue for SqliteQueue {
 
     async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, QueueError> {
         let mut connection = self.connection().await?;
-        self.courtesy().await.keep_distance().await;
+        let mut courtesy = self.courtesy().await;
+        courtesy.keep_distance().await;
+        let begin = Instant::now();
         let done = settle::purge(&mut connection, before, limit).await;
+        courtesy.held(begin.elapsed(), Instant::now());
         self.handed_back(connection, done).map_err(written)
     }
 

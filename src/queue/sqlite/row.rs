@@ -173,15 +173,20 @@ fn ordered(cells: [Cell; 14]) -> JobInput {
     }
 }
 
-/// A row of its own, of which everything that is larger than a request is left out.
+/// A row of its own, of which everything that is larger than a request is left out. Nonsense in the agent's columns, which
+/// only a program can have written that turned the schema's rules off, counts as the most careful value.
 pub(super) fn from_row(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::Result<Taken> {
     let give_up_at: Option<String> = row.try_get("give_up_at").unwrap_or(None);
-    let due: String = row.try_get("next_attempt_at")?;
+    let due: String = row.try_get("next_attempt_at").unwrap_or_default();
     let job = Job {
         id: JobId(row.try_get("id")?),
         claim: row.try_get("claims")?,
-        attempts: u32::try_from(row.try_get::<i64, _>("attempts")?).unwrap_or(u32::MAX),
-        in_doubt: row.try_get::<i64, _>("in_doubt")? != 0,
+        attempts: row
+            .try_get("attempts")
+            .ok()
+            .and_then(|attempts: i64| u32::try_from(attempts).ok())
+            .unwrap_or(u32::MAX),
+        in_doubt: row.try_get::<i64, _>("in_doubt").unwrap_or(1) != 0,
         due: parse_utc(&due),
         give_up_at: give_up_at.as_deref().and_then(parse_utc),
         input: input(row)?,

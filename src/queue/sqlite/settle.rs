@@ -136,12 +136,20 @@ pub(super) async fn settle(
         }
     }
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let locked = Instant::now();
     let recorded = match together.of(alike.len()) {
         Some(statements) if !alike.is_empty() => {
-            match sent_together(&mut tx, statements, &statements.part, &alike).await {
-                Ok((recorded, _)) => Some(recorded),
-                // One broken row holds up no other.
-                Err(error) if refused_by_schema(&error) => None,
+            let mut part = tx.begin().await?;
+            match sent_together(&mut part, statements, &statements.part, &alike).await {
+                Ok((recorded, _)) => {
+                    part.commit().await?;
+                    Some(recorded)
+                }
+                // One broken row holds up no other. What the first of the statements wrote is undone.
+                Err(error) if refused_by_schema(&error) => {
+                    part.rollback().await?;
+                    None
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -155,6 +163,7 @@ pub(super) async fn settle(
         });
     }
     tx.commit().await?;
+    courtesy.held(locked.elapsed(), Instant::now());
     Ok(settled)
 }
 
