@@ -279,7 +279,7 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
     for (plan, searches) in plans.iter().zip([
         &["SEARCH jobs USING INDEX jobs_waiting (<expr>>?)", "SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"][..],
         &["SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"],
-        &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at>? AND next_attempt_at<?)", BY_ID, BY_ID],
+        &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at>? AND next_attempt_at<?)", BY_ID],
         &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)"],
         &[BY_ID],
         &[BY_ID],

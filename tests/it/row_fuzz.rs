@@ -184,7 +184,15 @@ async fn claimed(queue: &SqliteQueue) -> Vec<Job> {
             own_mailbox: false,
         },
     };
-    queue.claim(&request).await.unwrap().jobs.into_iter().map(|(_, job)| job).collect()
+    let mut jobs = Vec::new();
+    loop {
+        let claimed = queue.claim(&request).await.unwrap();
+        jobs.extend(claimed.jobs.into_iter().map(|(_, job)| job));
+        // Large rows are taken apart from the others.
+        if !claimed.more {
+            return jobs;
+        }
+    }
 }
 
 /// Whether it became a request.

@@ -13,7 +13,7 @@ use sqlx::{Connection, Encode, Row, Sqlite, Type};
 
 use super::super::{ClaimRequest, Claimed, LaneKey};
 use super::courtesy::{Courtesy, locked_at};
-use super::frontier::{Frontier, Head, first, heads_of, lane};
+use super::frontier::{Frontier, Head, first, heads_of, lane, place};
 use super::may_pass;
 use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
 use super::settle::refused_by_schema;
@@ -61,26 +61,31 @@ WHERE id IN (",
     };
 }
 
-/// What is due at ?1 of the lanes in ?2, a JSON array with a pair of lane and free slots for each, and no more than ?3 in
-/// all: the lane's place, id and size of each job. Walks each lane in the index from job to job, one lane after the other.
+/// What is due at ?1 of the lanes in ?2, a JSON array with lane, free slots and [`Head::place`] of each, and no more than ?3
+/// in all: the lane's number, id and size of each job. The jobs come in the order they wait in, whatever their lanes: the
+/// first of each lane wait in a queue by that order, and the one that is taken makes room for the next of its lane, found
+/// in the index. So rows that were inserted together are claimed together, and SQLite finds them on the same pages.
 macro_rules! pick {
     () => {
- concat!(
-    "WITH RECURSIVE pick(place, k, slots, taken, id) AS (
-        SELECT key, value ->> 0, value ->> 1, 0, 0 FROM json_each(?2)
+        concat!(
+            "WITH RECURSIVE pick(lane, k, slots, taken, place) AS (
+        SELECT key, value ->> 0, value ->> 1, 1, value ->> 2 FROM json_each(?2)
         UNION ALL
-        SELECT place, k, slots, taken + 1, (
-            SELECT id FROM jobs WHERE state = 'pending' AND ",
-    lane!(),
-    " = pick.k AND next_attempt_at <= ?1
-                AND (next_attempt_at, id) > (coalesce((SELECT next_attempt_at FROM jobs WHERE id = pick.id), ''), pick.id)
+        SELECT lane, k, slots, taken + 1, (
+            SELECT ",
+            place!(),
+            " FROM jobs WHERE state = 'pending' AND ",
+            lane!(),
+            " = pick.k AND next_attempt_at <= ?1
+                AND (next_attempt_at, id) > (substr(place, 1, 24), CAST(substr(place, 25) AS INTEGER))
             ORDER BY next_attempt_at, id LIMIT 1)
-        FROM pick WHERE taken < slots AND id IS NOT NULL
-        ORDER BY place)
-    SELECT json_group_array(json_array(place, id, (SELECT ",
-    octets!(),
-    " FROM jobs WHERE id = due.id)))
-    FROM (SELECT place, id FROM pick WHERE taken > 0 AND id IS NOT NULL LIMIT ?3 + 0) AS due")
+        FROM pick WHERE taken < slots AND place IS NOT NULL
+        ORDER BY 5)
+    SELECT json_group_array(json_array(lane, id, (SELECT ",
+            octets!(),
+            " FROM jobs WHERE id = due.id)))
+    FROM (SELECT lane, CAST(substr(place, 25) AS INTEGER) AS id FROM pick WHERE place IS NOT NULL LIMIT ?3 + 0) AS due"
+        )
     };
 }
 const LOOK_AND_PICK: &str = concat!("PRAGMA data_version; ", pick!());
@@ -268,9 +273,9 @@ fn wanted(frontier: &Frontier, request: &ClaimRequest, now: &str) -> Vec<Wanted>
     wanted
 }
 
-/// A job as PICK tells of it: the place of its lane, its id, its size in bytes.
+/// A job as `pick!` tells of it: the number of its lane, its id, its size in bytes; none where the job is gone.
 #[derive(Deserialize)]
-struct Picked(usize, i64, i64);
+struct Picked(usize, i64, Option<i64>);
 
 /// `PRAGMA data_version`, and the jobs to be taken, without a lock: what has changed until they are is left alone then.
 async fn pick(
@@ -281,8 +286,8 @@ async fn pick(
 ) -> sqlx::Result<(i64, Due)> {
     let together: Vec<&Wanted> =
         wanted.iter().filter(|wanted| !wanted.shares && wanted.head.name().is_some()).collect();
-    let lanes: Vec<(&str, usize)> =
-        together.iter().filter_map(|wanted| Some((wanted.head.name()?, wanted.slots))).collect();
+    let lanes: Vec<(&str, usize, String)> =
+        together.iter().filter_map(|wanted| Some((wanted.head.name()?, wanted.slots, wanted.head.place()))).collect();
     let limit = |left: usize| i64::try_from(left).unwrap_or(i64::MAX);
     let rows = sqlx::query(LOOK_AND_PICK)
         .bind(now)
@@ -295,7 +300,7 @@ async fn pick(
         serde_json::from_slice(picked.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
     let mut picked: Vec<(&LaneKey, i64, i64)> = picked
         .into_iter()
-        .filter_map(|Picked(place, id, bytes)| Some((&together.get(place)?.head.lane, id, bytes)))
+        .filter_map(|Picked(lane, id, bytes)| Some((&together.get(lane)?.head.lane, id, bytes?)))
         .collect();
     for Wanted { head, slots, shares } in wanted {
         if !shares && head.name().is_some() {

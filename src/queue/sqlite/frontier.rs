@@ -19,6 +19,14 @@ macro_rules! lane {
 }
 pub(super) use lane;
 
+/// Where a job waits: its due time, which has 24 characters, and its id, as text that sorts in this order.
+macro_rules! place {
+    () => {
+        "next_attempt_at || printf('%020d', id)"
+    };
+}
+pub(super) use place;
+
 /// The first job of the lane `l.k`: when it is due, and its id.
 macro_rules! first {
     () => {
@@ -85,6 +93,11 @@ pub(super) struct Head {
 }
 
 impl Head {
+    /// Where its first job waits, as `place!` has it.
+    pub(super) fn place(&self) -> String {
+        format!("{}{:020}", self.due, self.id)
+    }
+
     /// The lane as text that JSON and SQLite read alike.
     pub(super) fn name(&self) -> Option<&str> {
         std::str::from_utf8(&self.raw).ok().filter(|name| !name.contains('\0'))

@@ -138,28 +138,23 @@ impl Rows {
         true
     }
 
-    /// The lines that wait, each with the time its first row is due, the longest wait first.
-    fn heads(&self) -> Vec<(i64, String)> {
-        let mut heads: BTreeMap<String, i64> = BTreeMap::new();
-        for row in self.jobs.values().filter(|row| row.state == JobState::Pending) {
-            let head = heads.entry(row.line()).or_insert(row.due);
-            *head = row.due.min(*head);
+    /// The lines that wait, each with its first row, the longest wait first.
+    fn heads(&self) -> Vec<((i64, i64), String)> {
+        let mut heads: BTreeMap<String, (i64, i64)> = BTreeMap::new();
+        for (id, row) in self.jobs.iter().filter(|(_, row)| row.state == JobState::Pending) {
+            let head = heads.entry(row.line()).or_insert((row.due, *id));
+            *head = (row.due, *id).min(*head);
         }
-        let mut heads: Vec<_> = heads.into_iter().map(|(line, due)| (due, line)).collect();
+        let mut heads: Vec<_> = heads.into_iter().map(|(line, first)| (first, line)).collect();
         heads.sort();
         heads
-    }
-
-    /// Two lines have waited equally long, so that it is open whose turn it is.
-    pub fn undecided(&self) -> bool {
-        self.heads().windows(2).any(|pair| pair[0].0 == pair[1].0)
     }
 
     /// The jobs taken, and when the next line becomes due whose mailbox has slots at all.
     pub fn claim(&mut self, wish: &Wish) -> (Vec<Taken>, Option<i64>) {
         let now = self.now;
         let lane_of = |line: &str| if line.is_empty() { TEAM.to_lowercase() } else { line.to_owned() };
-        let due = self.heads().into_iter().filter(|(due, line)| *due <= now && wish.slots(&lane_of(line)) > 0);
+        let due = self.heads().into_iter().filter(|((due, _), line)| *due <= now && wish.slots(&lane_of(line)) > 0);
         let lines: Vec<String> = due.take(wish.limit).map(|(_, line)| line).collect();
         // A second line of the same mailbox gets what the first leaves.
         let mut lanes: HashMap<String, usize> = HashMap::new();
@@ -169,14 +164,17 @@ impl Rows {
             *times == 1
         });
         let mut taken: Vec<(i64, Taken)> = Vec::new();
-        for line in firsts.into_iter().chain(seconds) {
-            let lane = lane_of(&line);
-            let used = taken.iter().filter(|(_, (of, ..))| *of == lane).count();
-            let slots = wish.slots(&lane).saturating_sub(used).min(wish.limit - taken.len());
-            let waits = |row: &Row| row.state == JobState::Pending && row.line() == line && row.due <= now;
+        // The first lines together, in the order their rows wait in; then each second one by itself.
+        for lines in std::iter::once(firsts).chain(seconds.into_iter().map(|line| vec![line])) {
+            let waits = |row: &Row| row.state == JobState::Pending && lines.contains(&row.line()) && row.due <= now;
             let mut turn: Vec<_> = self.jobs.iter_mut().filter(|(_, row)| waits(row)).collect();
             turn.sort_by_key(|(id, row)| (row.due, **id));
-            for (id, row) in turn.into_iter().take(slots) {
+            for (id, row) in turn {
+                let lane = lane_of(&row.line());
+                let used = taken.iter().filter(|(_, (of, ..))| *of == lane).count();
+                if used >= wish.slots(&lane) || taken.len() >= wish.limit {
+                    continue;
+                }
                 row.state = JobState::Claimed;
                 row.claims += 1;
                 row.claimed_at = Some(now);
@@ -189,8 +187,8 @@ impl Rows {
             }
         }
         taken.sort_by_key(|(due, (_, ticket, ..))| (*due, ticket.id));
-        let waiting = self.heads().into_iter().filter(|(due, line)| *due > now && wish.slots(&lane_of(line)) > 0);
-        (taken.into_iter().map(|(_, taken)| taken).collect(), waiting.map(|(due, _)| due).min())
+        let waiting = self.heads().into_iter().filter(|((due, _), line)| *due > now && wish.slots(&lane_of(line)) > 0);
+        (taken.into_iter().map(|(_, taken)| taken).collect(), waiting.map(|((due, _), _)| due).min())
     }
 
     /// Whether the settlement takes hold.

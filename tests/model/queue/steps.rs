@@ -142,10 +142,6 @@ impl ReferenceStateMachine for Steps {
     fn preconditions(state: &Expected, step: &Step) -> bool {
         let rows = &state.rows;
         match step {
-            Step::Claim(wish) => {
-                let everything = wish.limit > rows.jobs.len() && wish.per_lane > rows.jobs.len() && wish.free.is_none();
-                everything || !rows.undecided()
-            }
             Step::Purge { limit, .. } => *limit > rows.jobs.len() || !rows.equally_old(),
             _ => true,
         }
