@@ -13,6 +13,8 @@ const WAITING: Spec = Spec {
     unit: "/s",
     target: Target::RatioAtLeast(0.95),
 };
+const NO_MORE_THAN: Spec =
+    Spec { name: "(beside) throughput with 1,000,000 waiting rows ÷ with 50,000", unit: "/s", target: Target::None };
 const PAUSED: Spec = Spec {
     name: "throughput with 990,000 rows of one paused mailbox ÷ without",
     unit: "/s",
@@ -35,25 +37,30 @@ const MEMORY: Spec = Spec {
 const SMALL: usize = 10_000;
 /// … and how many events of it are timed: the last ones would find fewer mailboxes than the rest.
 const TIMED: usize = 9_000;
+/// A backlog that lasts while so many are timed, as a long one does: a small one shrinks to a tenth meanwhile.
+const LASTING: usize = 50_000;
 const LARGE_BODY: usize = 4096;
 /// MB as people and the targets count them.
 const MB_PER_MIB: f64 = 1.048_576;
 
 pub async fn many_waiting(bench: &Bench) -> Result<Vec<Row>> {
-    if !bench.wants(&WAITING) {
+    if !bench.wants(&WAITING) && !bench.wants(&NO_MORE_THAN) {
         return Ok(Vec::new());
     }
     let large = Rows::due(bench.sizes.waiting);
     let home = bench.home()?;
     let queue = Queue::create(home.path()).await?;
     queue.fill(&large).await?;
-    let mut pairs = Vec::new();
+    let (mut pairs, mut lasting) = (Vec::new(), Vec::new());
     for _ in 0..bench.sizes.pairs {
-        let fresh = fresh(bench).await?;
+        let (small, medium) = (fresh(bench, SMALL).await?, fresh(bench, LASTING).await?);
         queue.top_up(&large).await?;
-        pairs.push((pace(bench, &queue, TIMED, "").await?, fresh));
+        let pace = pace(bench, &queue, TIMED, "").await?;
+        pairs.push((pace, small));
+        lasting.push((pace, medium));
     }
-    Ok(vec![WAITING.of_pairs(&pairs, format!("the first {TIMED} of {} waiting rows", large.count))])
+    let of = |small| format!("the first {TIMED} of {} and of {small} waiting rows", large.count);
+    Ok(vec![WAITING.of_pairs(&pairs, of(SMALL)), NO_MORE_THAN.of_pairs(&lasting, of(LASTING))])
 }
 
 pub async fn one_paused(bench: &Bench) -> Result<Vec<Row>> {
@@ -67,7 +74,7 @@ pub async fn one_paused(bench: &Bench) -> Result<Vec<Row>> {
     queue.pause(&paused).await?;
     let mut pairs = Vec::new();
     for _ in 0..bench.sizes.pairs {
-        let fresh = fresh(bench).await?;
+        let fresh = fresh(bench, SMALL).await?;
         queue.top_up(&Rows::due(paused.count + SMALL)).await?;
         pairs.push((pace(bench, &queue, TIMED, "").await?, fresh));
     }
@@ -83,7 +90,7 @@ pub async fn many_finished(bench: &Bench) -> Result<Vec<Row>> {
     queue.fill_finished(bench.sizes.finished).await?;
     let mut pairs = Vec::new();
     for _ in 0..bench.sizes.pairs {
-        let fresh = fresh(bench).await?;
+        let fresh = fresh(bench, SMALL).await?;
         queue.top_up(&Rows::due(SMALL)).await?;
         pairs.push((pace(bench, &queue, TIMED, "").await?, fresh));
     }
@@ -135,11 +142,11 @@ pub async fn memory(bench: &Bench) -> Result<Vec<Row>> {
     Ok(vec![MEMORY.of(memory.peak * MB_PER_MIB, None, note)])
 }
 
-/// Events per second of a new queue with the small backlog.
-async fn fresh(bench: &Bench) -> Result<f64> {
+/// Events per second of a new queue with this backlog.
+async fn fresh(bench: &Bench, waiting: usize) -> Result<f64> {
     let home = bench.home()?;
     let queue = Queue::create(home.path()).await?;
-    queue.fill(&Rows::due(SMALL)).await?;
+    queue.fill(&Rows::due(waiting)).await?;
     pace(bench, &queue, TIMED, "").await
 }
 
