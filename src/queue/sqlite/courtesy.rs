@@ -1,12 +1,15 @@
 //! Leaves the write lock to producers. SQLite has one writer at a time, and who finds the lock taken sleeps for a growing
 //! while before trying again: an agent that writes as fast as it can would make them wait for it over and over. So while
-//! others write, the agent's writes keep a distance; what waits meanwhile is written together. Alone, it never waits.
+//! others write in quick succession, the agent's writes keep a distance; what waits meanwhile is written together. Alone,
+//! and for those who write now and then, it never waits: they want their row on its way.
 
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-/// Others were seen to write this lately.
+/// Two writes of others, seen so shortly after one another, are in quick succession, …
+const SUCCESSION: Duration = Duration::from_millis(25);
+/// … and more are expected for so long.
 const LATELY: Duration = Duration::from_millis(200);
 /// The lock is left alone so many times as long as it was held, …
 const TIMES: u32 = 7;
@@ -27,7 +30,12 @@ pub(super) struct Courtesy {
     /// `PRAGMA data_version`: it changes when another connection has written.
     version: Option<i64>,
     connection: u64,
-    others_at: Option<Instant>,
+    /// When somebody else's write was seen.
+    seen_at: Option<Instant>,
+    /// When it was seen shortly after another.
+    busy_at: Option<Instant>,
+    /// What the agent waited before it looks: nothing can have been seen meanwhile.
+    waited: Duration,
     next: Option<Instant>,
 }
 
@@ -42,8 +50,12 @@ impl Courtesy {
 
     /// This is `PRAGMA data_version` now.
     pub(super) fn compare(&mut self, version: i64, now: Instant) {
-        if self.version.replace(version).is_some_and(|known| known != version) {
-            self.others_at = Some(now);
+        let waited = std::mem::take(&mut self.waited);
+        if self.version.replace(version).is_none_or(|known| known == version) {
+            return;
+        }
+        if self.seen_at.replace(now).is_some_and(|at| now.saturating_duration_since(at) <= SUCCESSION + waited) {
+            self.busy_at = Some(now);
         }
     }
 
@@ -60,22 +72,25 @@ impl Courtesy {
     }
 
     /// Puts a write off, as long as it must be.
-    pub(super) async fn keep_distance(&self) {
+    pub(super) async fn keep_distance(&mut self) {
         let wait = self.wait(Instant::now());
         if wait > Duration::ZERO {
             tokio::time::sleep(wait).await;
+            self.waited = wait;
         }
     }
 
     fn wait(&self, now: Instant) -> Duration {
-        let others = self.others_at.is_some_and(|at| now.saturating_duration_since(at) < LATELY);
-        self.next.filter(|_| others).map_or(Duration::ZERO, |next| next.saturating_duration_since(now))
+        let busy = self.busy_at.is_some_and(|at| now.saturating_duration_since(at) < LATELY);
+        self.next.filter(|_| busy).map_or(Duration::ZERO, |next| next.saturating_duration_since(now))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MS: Duration = Duration::from_millis(1);
 
     #[test]
     fn a_write_keeps_its_distance_only_while_others_write() {
@@ -86,23 +101,53 @@ mod tests {
         courtesy.wrote(held_since, now, wall);
         assert_eq!(courtesy.wait(now), Duration::ZERO, "alone");
         courtesy.compare(2, now);
+        courtesy.compare(3, now);
         let wait = courtesy.wait(now);
-        assert_eq!(wait, Duration::from_millis(14));
-        assert_eq!(courtesy.wait(now + Duration::from_millis(20)), Duration::ZERO, "the distance is kept");
+        assert_eq!(wait, 14 * MS);
+        assert_eq!(courtesy.wait(now + 20 * MS), Duration::ZERO, "the distance is kept");
         courtesy.wrote(held_since, now + Duration::from_secs(1), wall);
         assert_eq!(courtesy.wait(now + Duration::from_secs(1)), Duration::ZERO, "alone again");
+    }
+
+    #[test]
+    fn who_writes_now_and_then_is_not_waited_for() {
+        let (now, wall) = (Instant::now(), Utc::now());
+        let mut courtesy = Courtesy::default();
+        for n in 0..10 {
+            let now = now + 40 * MS * n;
+            courtesy.compare(i64::from(n), now);
+            courtesy.wrote(wall.timestamp_millis() - 2, now, wall);
+            assert_eq!(courtesy.wait(now), Duration::ZERO);
+        }
+    }
+
+    #[test]
+    fn the_agents_own_distance_does_not_make_others_look_slow() {
+        let (now, wall) = (Instant::now(), Utc::now());
+        let mut courtesy = Courtesy::default();
+        courtesy.compare(0, now);
+        for n in 1..10 {
+            let now = now + 60 * MS * n;
+            courtesy.waited = 50 * MS;
+            courtesy.compare(i64::from(n), now);
+            courtesy.wrote(wall.timestamp_millis() - 9, now, wall);
+            assert_eq!(courtesy.wait(now) > Duration::ZERO, n > 1);
+        }
     }
 
     #[test]
     fn no_distance_is_longer_than_bearable_whatever_the_clock_does() {
         let (now, wall) = (Instant::now(), Utc::now());
         let mut courtesy = Courtesy::default();
-        courtesy.compare(1, now);
-        courtesy.compare(2, now);
+        for version in 1..4 {
+            courtesy.compare(version, now);
+        }
         for since in [0, i64::MAX, i64::MIN] {
             courtesy.wrote(since, now, wall);
             assert!(courtesy.wait(now) <= LONGEST, "{since}");
         }
+        courtesy.wrote(0, now, wall);
+        assert_eq!(courtesy.wait(now), LONGEST);
     }
 
     #[test]
@@ -110,6 +155,7 @@ mod tests {
         let now = Instant::now();
         let mut courtesy = Courtesy::default();
         courtesy.compare(5, now);
+        courtesy.compare(6, now);
         courtesy.through(2);
         courtesy.compare(1, now);
         courtesy.wrote(0, now, Utc::now());
