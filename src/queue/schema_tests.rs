@@ -4,6 +4,7 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
+use sqlx::Row;
 
 use super::*;
 use crate::job::{EventDraft, parse_utc};
@@ -622,8 +623,47 @@ async fn a_pause_needs_the_mailbox_in_lower_case_a_time_and_a_reason() {
 }
 
 #[tokio::test]
+async fn a_hold_needs_no_pause_and_a_shut_gate_says_why() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    run(db, "INSERT INTO mailboxes (mailbox, paused_until, reason, held_at) VALUES ('ann@contoso.com', '', '', '2026-12-01')")
+        .await;
+    run(db, "INSERT INTO agent (id, version, started_at, settings_at) VALUES (1, '1', 'x', 'x')").await;
+    refusal(db, "INSERT INTO agent (id, version, started_at, settings_at) VALUES (2, '1', 'x', 'x')").await;
+    refusal(db, "UPDATE agent SET gate_since = 'x'").await;
+    run(db, "UPDATE agent SET gate_since = 'x', gate_until = 'y', gate_kind = 'auth'").await;
+}
+
+/// What people ask at a glance, of a queue whose rows have bodies.
+#[tokio::test]
+async fn counting_reads_indexes_and_no_rows() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for query in [
+        "SELECT count(*) FROM jobs WHERE state = 'pending'",
+        "SELECT count(*) FROM jobs WHERE state = 'claimed'",
+        "SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL",
+        "SELECT count(*) FROM jobs WHERE finished_at >= '2026-12-01'",
+        "SELECT error_kind, count(*) FROM jobs WHERE state = 'failed' GROUP BY error_kind",
+        "SELECT count(*) FROM jobs WHERE state = 'cancelled' AND finished_at >= '2026-12-01'",
+        "SELECT count(*) FROM jobs WHERE in_doubt = 1",
+        "SELECT error_kind, error_code, count(*), max(id) FROM jobs WHERE state = 'pending' AND error_kind IS NOT NULL
+         GROUP BY error_kind, error_code",
+    ] {
+        let plan =
+            sqlx::query(sqlx::AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}"))).fetch_all(&mut *db).await.unwrap();
+        let plan: Vec<String> = plan.iter().map(|row| row.get("detail")).collect();
+        assert!(plan.iter().all(|step| step.contains("USING COVERING INDEX")), "{query}: {plan:?}");
+    }
+}
+
+#[tokio::test]
 async fn the_schema_asks_nothing_that_sqlite_3_26_does_not_know() {
-    let schema = include_str!("../../migrations/0001_queue.sql");
+    let schema = concat!(
+        include_str!("../../migrations/0001_queue.sql"),
+        include_str!("../../migrations/0002_stricter_rules.sql"),
+        include_str!("../../migrations/0003_operations.sql"),
+    );
     let statements: String = schema.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     let statements = statements.to_lowercase();
     for newer in [
