@@ -1,18 +1,37 @@
-//! Signals to a [`CancellationToken`]: INT, TERM or HUP asks for a drain, a second one ends the process at
-//! once. HUP is among them because unheard it would end the process on the spot.
+//! Signals to a [`CancellationToken`]: INT or TERM asks for a drain, a second one ends the process at once. HUP, which
+//! unheard would end the process on the spot, is among them for who sits at a terminal; a daemon reads its settings again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+
+/// What HUP means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hangup {
+    /// The terminal is gone: the same as TERM.
+    Stops,
+    /// Somebody else listens: [`hangups`].
+    IsForOthers,
+}
+
+/// HUP as it comes, from now on. None under nohup, where it is ignored on purpose and listening would undo that.
+///
+/// # Errors
+/// The operating system refuses the signal handler.
+pub fn hangups() -> std::io::Result<Option<Signal>> {
+    if hangup_is_ignored() { Ok(None) } else { signal(SignalKind::hangup()).map(Some) }
+}
 
 /// Listens from now on; the token is cancelled by the first signal.
 ///
 /// # Errors
 /// The operating system refuses the signal handlers.
-pub fn on_signals() -> std::io::Result<CancellationToken> {
+pub fn on_signals(hangup: Hangup) -> std::io::Result<CancellationToken> {
     let mut interrupt = signal(SignalKind::interrupt())?;
     let mut terminate = signal(SignalKind::terminate())?;
-    // Under nohup HUP is ignored on purpose, and listening would undo that.
-    let mut hangup = if hangup_is_ignored() { None } else { Some(signal(SignalKind::hangup())?) };
+    let mut hangup = match hangup {
+        Hangup::Stops => hangups()?,
+        Hangup::IsForOthers => None,
+    };
     let token = CancellationToken::new();
     let stop = token.clone();
     tokio::spawn(async move {

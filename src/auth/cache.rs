@@ -96,6 +96,21 @@ impl TokenCache {
         }
     }
 
+    /// Whether the credentials are others by now than those that were refused. Then the next `get` asks at once: the wait
+    /// was for the request that was refused, and this is another one.
+    pub fn refused_is_mended(&self, now: Instant) -> bool {
+        if self.state().blocked.is_none() || !self.endpoint.renew() {
+            return false;
+        }
+        let mut state = self.state();
+        state.blocked = None;
+        state.refusals = 0;
+        if let Some(held) = &mut state.held {
+            held.renew = now;
+        }
+        true
+    }
+
     /// What is known without a request: a token that serves, or a refusal still to be waited out.
     fn known(&self, now: Instant) -> Option<Result<Arc<Secret>, TokenRefusal>> {
         let state = self.state();

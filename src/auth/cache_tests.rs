@@ -38,7 +38,7 @@ async fn endpoint(status: u16, answer: fn(usize) -> String) -> (TokenCache, Arc<
         resource: "r".into(),
         credentials: Credentials::ClientSecret(Secret::new("end".into())),
     };
-    (TokenCache::new(TokenEndpoint::new(reqwest::Client::new(), sign_in)), asked)
+    (TokenCache::new(TokenEndpoint::new(reqwest::Client::new(), sign_in, None)), asked)
 }
 
 fn granted(n: usize) -> String {
@@ -133,4 +133,31 @@ async fn a_rejected_token_is_dropped_once_however_many_requests_met_the_rejectio
     cache.reject(&old, None);
     assert_eq!(cache.get(now).await.unwrap().expose(), "token1");
     assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[tokio::test]
+async fn other_credentials_end_the_wait_after_a_refusal() {
+    let (mut cache, asked) = endpoint(401, |_| r#"{"error":"invalid_client","error_codes":[7000222]}"#.into()).await;
+    let kept = Arc::new(Mutex::new("end".to_owned()));
+    let file = kept.clone();
+    let sign_in = cache.endpoint.sign_in();
+    let reread = move || match file.lock().unwrap().as_str() {
+        "" => Err("is empty".to_owned()),
+        text => Ok(Credentials::ClientSecret(Secret::new(text.into()))),
+    };
+    cache.endpoint = TokenEndpoint::new(reqwest::Client::new(), sign_in, Some(Box::new(reread)));
+    let now = Instant::now();
+    let count = || asked.load(Ordering::SeqCst);
+    assert!(!cache.refused_is_mended(now), "nothing was refused yet");
+    cache.get(now).await.unwrap_err();
+    assert!(!cache.refused_is_mended(now), "the same secret");
+    "".clone_into(&mut kept.lock().unwrap());
+    assert!(!cache.refused_is_mended(now), "a file that is about to be replaced");
+    cache.get(now).await.unwrap_err();
+    assert_eq!(count(), 1, "the same request is not sent again");
+    "another end".clone_into(&mut kept.lock().unwrap());
+    assert!(cache.refused_is_mended(now));
+    assert!(!cache.refused_is_mended(now), "told once");
+    cache.get(now).await.unwrap_err();
+    assert_eq!(count(), 2);
 }

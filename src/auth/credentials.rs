@@ -3,7 +3,7 @@
 use crate::secret::Secret;
 
 /// One of the two modes of the connector.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
     /// The application itself: client credentials.
     ClientSecret(Secret),

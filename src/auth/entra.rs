@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::{Advice, Patience, SignIn, advice};
+use super::renewal::Renewal;
+use super::{Advice, Patience, Reread, SignIn, advice};
 use crate::retry_after;
 use crate::secret::Secret;
 
@@ -47,24 +48,37 @@ pub struct TokenRefusal {
 /// The token endpoint of one tenant.
 pub struct TokenEndpoint {
     http: reqwest::Client,
-    sign_in: SignIn,
+    renewal: Renewal,
 }
 
 impl TokenEndpoint {
-    /// `http` must not follow redirects: a redirected token request would carry the secret elsewhere.
-    pub fn new(http: reqwest::Client, sign_in: SignIn) -> Self {
-        Self { http, sign_in }
+    /// `http` must not follow redirects: a redirected token request would carry the secret elsewhere. `reread` reads the
+    /// credentials anew, where they are kept outside the settings.
+    pub fn new(http: reqwest::Client, sign_in: SignIn, reread: Option<Reread>) -> Self {
+        Self { http, renewal: Renewal::new(sign_in, reread) }
     }
 
-    /// Asks once.
+    #[cfg(test)]
+    pub(super) fn sign_in(&self) -> SignIn {
+        self.renewal.current()
+    }
+
+    /// Takes over credentials that are others by now, and tells whether they are.
+    pub(super) fn renew(&self) -> bool {
+        self.renewal.renew()
+    }
+
+    /// Asks once, with the credentials as they are now.
     pub(super) async fn ask(&self, claims: Option<&str>) -> Result<Fresh, TokenRefusal> {
-        let scope = self.sign_in.scope();
+        self.renew();
+        let sign_in = self.renewal.current();
+        let scope = sign_in.scope();
         let sent = self
             .http
-            .post(self.sign_in.url())
+            .post(sign_in.url())
             .header("accept", "application/json")
             .timeout(REQUEST_TIMEOUT)
-            .form(&self.sign_in.form(&scope, claims))
+            .form(&sign_in.form(&scope, claims))
             .send()
             .await;
         let mut response = sent.map_err(|error| unreachable(&error))?;

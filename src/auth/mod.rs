@@ -5,8 +5,10 @@ mod cache;
 mod credentials;
 mod entra;
 mod hints;
+mod renewal;
 
 pub use cache::TokenCache;
 pub use credentials::{Credentials, SignIn};
 pub use entra::{TokenEndpoint, TokenRefusal};
 pub use hints::{Advice, Patience, advice};
+pub use renewal::Reread;

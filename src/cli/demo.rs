@@ -16,14 +16,15 @@ use crate::config::{Environment, Settings};
 use crate::exit::Exit;
 use crate::queue::{ListFilter, NewJob, Record, SqliteQueue};
 use crate::sandbox::{Fault, Sandbox, SandboxOptions};
+use crate::shutdown::{self, Hangup};
+use crate::telemetry;
 use crate::worker::Counters;
-use crate::{shutdown, telemetry};
 
 const BUSY: &str = "bob@contoso.com";
 const LOST: &str = "Contract signing";
 
 pub(super) async fn run() -> Result<Exit, Failure> {
-    let stop = shutdown::on_signals()?;
+    let stop = shutdown::on_signals(Hangup::Stops)?;
     let sandbox = Sandbox::start(SandboxOptions::default()).await?;
     sandbox.script(Fault::answer(429, "ApplicationThrottled").mailbox(BUSY).retry_after("2"));
     sandbox.script(Fault::lost_reply().subject(LOST));
@@ -73,7 +74,7 @@ fn heading(text: &str) -> std::io::Result<()> {
 
 async fn send(settings: &Settings, stop: CancellationToken) -> Result<(), Failure> {
     let worker = wiring::worker(settings, true, None);
-    run::daemon(settings, worker, Arc::new(Counters::default()), stop, |_, _| {}).await.map(|_| ())
+    run::daemon(settings, worker, Arc::new(Counters::default()), stop, |_| {}).await.map(|_| ())
 }
 
 /// The table, and both sides counted against each other.

@@ -8,6 +8,7 @@ mod enqueue;
 mod list;
 mod narrator;
 mod output;
+mod reload;
 mod run;
 mod sandbox;
 mod settings;
@@ -127,7 +128,7 @@ pub fn main() -> Exit {
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let file = cli.config;
     match cli.command {
-        Command::Run(options) => run::run(options, settings(file)?).await,
+        Command::Run(options) => run::run(options, settings(file.clone())?, file).await,
         Command::Demo => demo::run().await,
         Command::Sandbox(options) => sandbox::run(options).await,
         Command::Check(options) => check::run(options, file).await,

@@ -1,22 +1,27 @@
 //! `run`: the daemon. The only place where it is put together: queue (see `start`), sign-in, Graph, worker, systemd.
 
 use std::io::{BufWriter, IsTerminal};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use sd_notify::NotifyState;
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use super::reload::Reload;
 use super::{Failure, start, wiring};
+use crate::auth::TokenCache;
 use crate::config::{AuthMode, EXPOSED_CURE, LogFormat, LogSettings, Settings};
 use crate::exit::Exit;
+use crate::graph::GraphClient;
 use crate::queue::{ChangeNotice, Queue, SqliteQueue, watch};
-use crate::shutdown;
-use crate::telemetry::{self, Form};
-use crate::worker::{Counters, Drained, Worker, WorkerSettings};
+use crate::shutdown::{self, Hangup};
+use crate::telemetry::{self, Form, Threshold};
+use crate::worker::{Change, Counters, Drained, Notes, Worker, WorkerSettings};
 
 /// Time to close the queue in good order after the drain.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -30,21 +35,28 @@ pub(super) struct Options {
     until_empty: bool,
 }
 
-pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Failure> {
+/// `file` is what `--config` says.
+pub(super) async fn run(options: Options, settings: Settings, file: Option<PathBuf>) -> Result<Exit, Failure> {
     let bar = options.until_empty.then(progress_bar);
     // Dropped at the end, when the last line is out.
-    let _lines = start_log(settings.log, bar.clone());
+    let (_lines, threshold) = start_log(settings.log, bar.clone());
     settings.exposed.iter().for_each(|file| warn_of_exposed(file));
-    let stop = shutdown::on_signals()?;
+    // Who sits at a terminal and closes it does not expect the program to go on.
+    let at_a_terminal = std::io::stdin().is_terminal();
+    let stop = shutdown::on_signals(if at_a_terminal { Hangup::Stops } else { Hangup::IsForOthers })?;
+    let hangups = if at_a_terminal { None } else { shutdown::hangups()? };
     let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
     let worker = wiring::worker(&settings, options.until_empty, heartbeat);
     let counters = Arc::new(Counters::default());
     let announced = announce_stopping(stop.clone());
-    let ended = daemon(&settings, worker, counters, stop, |queue, counters| {
+    let ended = daemon(&settings, worker, counters, stop, |running| {
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("sending")]);
         if let Some(bar) = bar.clone().filter(|bar| !bar.is_hidden()) {
-            tokio::spawn(show_progress(bar, queue, counters));
+            tokio::spawn(show_progress(bar, running.queue.clone(), running.counters.clone()));
+        }
+        if let Some(hangups) = hangups {
+            tokio::spawn(Reload::new(file, settings.clone(), threshold, running).follow(hangups));
         }
     })
     .await;
@@ -55,6 +67,16 @@ pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Fa
     ended.map(|_| Exit::Done)
 }
 
+/// What there is to hold on to while the daemon runs.
+pub(super) struct Running {
+    pub queue: Arc<SqliteQueue>,
+    pub counters: Arc<Counters>,
+    pub graph: Arc<GraphClient>,
+    pub tokens: Arc<TokenCache>,
+    pub notes: Notes,
+    pub changes: mpsc::UnboundedSender<Change>,
+}
+
 /// Opens the queue, takes its lock, puts back what a dead agent left, and runs the worker until `stop`. `ready` is
 /// told when everything stands.
 pub(super) async fn daemon(
@@ -62,7 +84,7 @@ pub(super) async fn daemon(
     worker: WorkerSettings,
     counters: Arc<Counters>,
     stop: CancellationToken,
-    ready: impl FnOnce(Arc<SqliteQueue>, Arc<Counters>),
+    ready: impl FnOnce(Running),
 ) -> Result<Drained, Failure> {
     let path = &settings.queue.path;
     let Some((queue, recovered)) = start::usable_queue(path, &stop).await? else {
@@ -78,8 +100,11 @@ pub(super) async fn daemon(
     if matches!(settings.auth.mode, AuthMode::Password { .. }) {
         tracing::warn!("password sign-in is a legacy mode, multi-factor authentication breaks it");
     }
-    let worker = Worker::new(queue.clone(), graph, tokens, notice, worker, counters.clone()).wary_of(&recovered.lanes);
-    ready(queue.clone(), counters);
+    let (changes, following) = mpsc::unbounded_channel();
+    let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), notice, worker, counters.clone())
+        .wary_of(&recovered.lanes)
+        .following(following);
+    ready(Running { queue: queue.clone(), counters, graph, tokens, notes: worker.notes(), changes });
     let drained = worker.run(stop).await.map_err(Failure::failed)?;
     // Results are written or given up by now; a producer's long write must not hold up the end of the process.
     let _ = tokio::time::timeout(CLOSE_WITHIN, queue.close()).await;
@@ -87,8 +112,8 @@ pub(super) async fn daemon(
     Ok(drained)
 }
 
-/// The value keeps the log's thread; with its end the lines still waiting are written.
-fn start_log(settings: LogSettings, bar: Option<ProgressBar>) -> Option<WorkerGuard> {
+/// The first value keeps the log's thread; with its end the lines still waiting are written.
+fn start_log(settings: LogSettings, bar: Option<ProgressBar>) -> (Option<WorkerGuard>, Threshold) {
     let terminal = std::io::stdout().is_terminal();
     let form = match settings.format {
         LogFormat::Json => Form::Json,
@@ -106,11 +131,11 @@ fn start_log(settings: LogSettings, bar: Option<ProgressBar>) -> Option<WorkerGu
             (BoxMakeWriter::new(lines), Some(guard))
         }
     };
-    telemetry::start(form, settings.level, writer);
-    guard
+    let threshold = telemetry::start(form, settings.level, writer);
+    (guard, threshold)
 }
 
-fn warn_of_exposed(file: &std::path::Path) {
+pub(super) fn warn_of_exposed(file: &std::path::Path) {
     tracing::warn!(file = %file.display(), hint = EXPOSED_CURE, "secret is readable for everybody");
 }
 

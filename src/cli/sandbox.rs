@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{Failure, output};
 use crate::exit::Exit;
 use crate::sandbox::{Sandbox, SandboxOptions};
-use crate::shutdown;
+use crate::shutdown::{self, Hangup};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -22,7 +22,7 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options) -> Result<Exit, Failure> {
-    let stop = shutdown::on_signals()?;
+    let stop = shutdown::on_signals(Hangup::Stops)?;
     let sandbox = Sandbox::start(SandboxOptions {
         listen: options.listen,
         latency: options.latency,

@@ -1,14 +1,16 @@
 //! From settings to objects, for every command that signs in.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::Failure;
-use crate::auth::{Credentials, SignIn, TokenCache, TokenEndpoint};
-use crate::config::{AuthMode, DefaultSettings, GraphSettings, Settings};
+use crate::auth::{Credentials, Reread, SignIn, TokenCache, TokenEndpoint};
+use crate::config::{AuthMode, AuthSettings, DefaultSettings, GraphSettings, SecretFiles, Settings, read_secret};
 use crate::graph::{GraphClient, NetworkSettings, http_client};
 use crate::job::{BodyType, Defaults};
 use crate::policy::RetryPolicy;
+use crate::secret::Secret;
 use crate::worker::WorkerSettings;
 
 pub(super) fn tokens(settings: &Settings) -> Result<Arc<TokenCache>, Failure> {
@@ -18,15 +20,43 @@ pub(super) fn tokens(settings: &Settings) -> Result<Arc<TokenCache>, Failure> {
         tenant: auth.tenant_id.clone(),
         client_id: auth.client_id.clone(),
         resource: auth.resource.clone(),
-        credentials: match auth.mode.clone() {
-            AuthMode::ClientSecret { client_secret } => Credentials::ClientSecret(client_secret),
-            AuthMode::Password { username, password, client_secret } => {
-                Credentials::Password { username, password, client_secret }
-            }
-        },
+        credentials: credentials(&auth.mode),
     };
     let http = http_client(&network(&settings.graph), &auth.instance).map_err(Failure::failed)?;
-    Ok(Arc::new(TokenCache::new(TokenEndpoint::new(http, sign_in))))
+    Ok(Arc::new(TokenCache::new(TokenEndpoint::new(http, sign_in, reread(auth)))))
+}
+
+fn credentials(mode: &AuthMode) -> Credentials {
+    match mode.clone() {
+        AuthMode::ClientSecret { client_secret } => Credentials::ClientSecret(client_secret),
+        AuthMode::Password { username, password, client_secret } => {
+            Credentials::Password { username, password, client_secret }
+        }
+    }
+}
+
+/// Reads secrets that are files anew; there is nothing to read where none is.
+fn reread(auth: &AuthSettings) -> Option<Reread> {
+    let (mode, files) = (auth.mode.clone(), auth.files.clone());
+    (files != SecretFiles::default()).then(|| Box::new(move || read_again(&mode, &files)) as Reread)
+}
+
+fn read_again(mode: &AuthMode, files: &SecretFiles) -> Result<Credentials, String> {
+    let read = |file: &PathBuf| read_secret(file).map_err(|what| format!("{} {what}", file.display()));
+    let newer = |secret: &mut Secret, file: &Option<PathBuf>| {
+        file.as_ref().map_or(Ok(()), |file| read(file).map(|newer| *secret = newer))
+    };
+    let mut mode = mode.clone();
+    match &mut mode {
+        AuthMode::ClientSecret { client_secret } => newer(client_secret, &files.client_secret)?,
+        AuthMode::Password { password, client_secret, .. } => {
+            newer(password, &files.password)?;
+            if let Some(client_secret) = client_secret {
+                newer(client_secret, &files.client_secret)?;
+            }
+        }
+    }
+    Ok(credentials(&mode))
 }
 
 pub(super) fn graph(settings: &Settings, tokens: Arc<TokenCache>) -> Result<Arc<GraphClient>, Failure> {
@@ -51,6 +81,7 @@ pub(super) fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(
         poll_interval: settings.queue.poll_interval,
         retention: settings.queue.retention,
         shutdown_grace: delivery.shutdown_grace,
+        longest_attempt: longest_attempt(&settings.graph),
         policy: RetryPolicy {
             max_attempts: delivery.max_attempts,
             first_retry: delivery.first_retry,
@@ -62,6 +93,12 @@ pub(super) fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(
         until_empty,
         heartbeat,
     }
+}
+
+/// An attempt makes a few requests one after the other (a lookup, the create, its repeat after a 401, a token before each),
+/// and each has its timeouts: who is not done after this is stuck.
+fn longest_attempt(graph: &GraphSettings) -> Duration {
+    (graph.connect_timeout + graph.request_timeout) * 8 + Duration::from_secs(300)
 }
 
 fn user(settings: &Settings) -> Option<String> {

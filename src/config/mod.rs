@@ -1,6 +1,7 @@
 //! Settings: plain data from `agent.toml` and the environment. Every problem is found and told at once, each with
 //! the key, the rule and the cure. Makes no objects and opens nothing but the files it is told to read.
 
+mod difference;
 mod keys;
 mod problems;
 mod rules;
@@ -10,8 +11,10 @@ mod source;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use difference::Difference;
 pub use keys::KEYS;
 pub use problems::{ConfigError, Problem};
+pub use secrets::read as read_secret;
 
 use crate::secret::Secret;
 use source::Source;
@@ -55,6 +58,17 @@ pub struct AuthSettings {
     pub client_id: String,
     /// Resource, no slash at the end.
     pub resource: String,
+    /// Where its secrets were read from.
+    pub files: SecretFiles,
+}
+
+/// The files secrets were read from, which may be replaced by newer ones while the agent runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SecretFiles {
+    /// Of `auth.client_secret`.
+    pub client_secret: Option<PathBuf>,
+    /// Of `auth.password`.
+    pub password: Option<PathBuf>,
 }
 
 /// `[graph]`.

@@ -5,10 +5,11 @@ use std::time::Duration;
 use tracing::Level;
 use url::Url;
 
+use super::secrets::Found;
 use super::source::Source;
 use super::{
     AuthMode, AuthSettings, DefaultSettings, DeliverySettings, Environment, GraphSettings, LocalSettings, LogFormat,
-    LogSettings, QueueSettings, Settings, secrets,
+    LogSettings, QueueSettings, SecretFiles, Settings, secrets,
 };
 
 const MODES: [(&str, Mode); 2] = [("client_secret", Mode::ClientSecret), ("password", Mode::Password)];
@@ -57,28 +58,33 @@ fn auth(source: &mut Source, environment: &Environment, endpoint: &str) -> Optio
         Mode::ClientSecret => client_secret_mode(source, environment),
         Mode::Password => password_mode(source, environment),
     };
-    Some(AuthSettings { mode: credentials?, instance, tenant_id: tenant_id?, client_id: client_id?, resource })
+    let (mode, files) = credentials?;
+    Some(AuthSettings { mode, instance, tenant_id: tenant_id?, client_id: client_id?, resource, files })
 }
 
-fn client_secret_mode(source: &mut Source, environment: &Environment) -> Option<AuthMode> {
+fn client_secret_mode(source: &mut Source, environment: &Environment) -> Option<(AuthMode, SecretFiles)> {
     for key in ["auth.username", "auth.password", "auth.password_file"] {
         if source.text(key).is_some() {
             source
                 .problem(key, "is set, but auth.mode is \"client_secret\"; remove it, or set auth.mode = \"password\"");
         }
     }
-    let client_secret = needed(source, environment, "client_secret", "mode \"client_secret\"")?;
-    Some(AuthMode::ClientSecret { client_secret })
+    let Found { secret, file } = needed(source, environment, "client_secret", "mode \"client_secret\"")?;
+    Some((AuthMode::ClientSecret { client_secret: secret }, SecretFiles { client_secret: file, password: None }))
 }
 
-fn password_mode(source: &mut Source, environment: &Environment) -> Option<AuthMode> {
+fn password_mode(source: &mut Source, environment: &Environment) -> Option<(AuthMode, SecretFiles)> {
     let username = source.required("auth.username", "mode \"password\" needs the user's sign-in name");
     let password = needed(source, environment, "password", "mode \"password\"");
     let client_secret = secrets::find(source, environment, "client_secret");
-    Some(AuthMode::Password { username: username?, password: password?, client_secret })
+    let password = password?;
+    let (client_secret, client_secret_file) =
+        client_secret.map_or((None, None), |found| (Some(found.secret), found.file));
+    let mode = AuthMode::Password { username: username?, password: password.secret, client_secret };
+    Some((mode, SecretFiles { client_secret: client_secret_file, password: password.file }))
 }
 
-fn needed(source: &mut Source, environment: &Environment, name: &str, mode: &str) -> Option<crate::secret::Secret> {
+fn needed(source: &mut Source, environment: &Environment, name: &str, mode: &str) -> Option<Found> {
     let key = format!("auth.{name}");
     let file_given = source.text(&format!("{key}_file")).is_some();
     let secret = secrets::find(source, environment, name);

@@ -1,6 +1,6 @@
 //! Where a secret is looked for: the environment, the key itself, the `_file` key, systemd's credential directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Environment;
 use super::source::Source;
@@ -9,18 +9,24 @@ use crate::secret::Secret;
 /// Largest file that is read as a secret.
 const MAX_BYTES: u64 = 64 * 1024;
 
+/// A secret, and the file it was read from if it was one.
+pub(super) struct Found {
+    pub secret: Secret,
+    pub file: Option<PathBuf>,
+}
+
 /// The secret of `auth.<name>`, if there is one anywhere.
-pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -> Option<Secret> {
+pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -> Option<Found> {
     let key = format!("auth.{name}");
     if let Some(text) = source.text(&key) {
-        return Some(Secret::new(text));
+        return Some(Found { secret: Secret::new(text), file: None });
     }
     let file_key = format!("{key}_file");
     if let Some(path) = source.text(&file_key) {
         return match read(Path::new(&path)) {
             Ok(secret) => {
                 source.note_if_exposed(Path::new(&path));
-                Some(secret)
+                Some(Found { secret, file: Some(path.into()) })
             }
             Err(what) => {
                 source.problem(&file_key, format!("names {path}, which {what}"));
@@ -31,7 +37,7 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
     let directory = Path::new(environment.get("CREDENTIALS_DIRECTORY")?);
     let file = [name, key.as_str()].into_iter().map(|name| directory.join(name)).find(|file| file.exists())?;
     match read(&file) {
-        Ok(secret) => Some(secret),
+        Ok(secret) => Some(Found { secret, file: Some(file) }),
         Err(what) => {
             source.problem(&key, format!("is passed as a credential that {what}"));
             None
@@ -39,8 +45,11 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
     }
 }
 
-/// The file's content without the line break editors and `echo` leave at the end.
-fn read(path: &Path) -> Result<Secret, String> {
+/// The secret in a file: its content without the line break editors and `echo` leave at the end.
+///
+/// # Errors
+/// What is wrong with the file, to be read after its name.
+pub fn read(path: &Path) -> Result<Secret, String> {
     let size = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
     if size > MAX_BYTES {
         return Err("is too large to be a secret".into());

@@ -148,6 +148,36 @@ pub struct Settlement {
     pub pause: Option<Pause>,
 }
 
+/// What the agent says of itself, for programs beside it. Nothing is decided by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentNote {
+    /// Its version.
+    pub version: &'static str,
+    /// Since when it runs.
+    pub started_at: DateTime<Utc>,
+    /// When the settings it goes by were read.
+    pub settings_at: DateTime<Utc>,
+    /// Why those found at the last reading are not gone by.
+    pub settings_refused: Option<String>,
+    /// Why nothing is sent at all.
+    pub gate: Option<GateNote>,
+}
+
+/// All sending waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GateNote {
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// When one request finds out whether that is over.
+    pub until: DateTime<Utc>,
+    /// Kind of trouble.
+    pub kind: ErrorKind,
+    /// Its code.
+    pub code: String,
+    /// What it means and what to do.
+    pub hint: String,
+}
+
 /// Whether a settlement took hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settled {
@@ -229,6 +259,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Deletes at most `limit` jobs that ended before then, with their history, and tells how many. A job in doubt is
     /// kept: its row is all that says an event may exist.
     fn purge(&self, before: DateTime<Utc>, limit: u32) -> impl Future<Output = Result<u64, QueueError>> + Send;
+
+    /// Keeps what the agent says of itself, instead of what it said before.
+    fn note(&self, note: &AgentNote) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Jobs that are pending or claimed.
     fn outstanding(&self) -> impl Future<Output = Result<u64, QueueError>> + Send;

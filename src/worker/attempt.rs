@@ -28,7 +28,7 @@ pub(super) struct Context {
     /// The grace is nearly over: what is posted is not waited for any longer.
     pub cut: CancellationToken,
     /// Mailboxes that were just told to rest.
-    pub resting: Resting,
+    pub resting: Arc<Resting>,
 }
 
 /// A claimed job about to be tried.

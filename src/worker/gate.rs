@@ -21,7 +21,7 @@ const SEVERAL: usize = 2;
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum State {
     Open,
-    Shut { until: Instant, code: String },
+    Shut { until: Instant, kind: ErrorKind, code: String },
     Probing { code: String },
 }
 
@@ -55,7 +55,7 @@ impl Default for Gate {
 impl Gate {
     /// How many of `free` slots may be used now.
     pub(super) fn limit(&mut self, now: Instant, in_flight: usize, free: usize) -> usize {
-        if let State::Shut { until, code } = &self.state
+        if let State::Shut { until, code, .. } = &self.state
             && *until <= now
         {
             self.state = State::Probing { code: code.clone() };
@@ -81,6 +81,19 @@ impl Gate {
         match self.state {
             State::Shut { until, .. } => Some(until),
             _ => None,
+        }
+    }
+
+    /// Shut, and not because a server named a time before which it must not be asked.
+    pub(super) fn waits_for_a_cure(&self) -> bool {
+        matches!(&self.state, State::Shut { kind, .. } if *kind != ErrorKind::Throttled)
+    }
+
+    /// Whatever it waits for may be mended: one request may find out now.
+    pub(super) fn try_now(&mut self, now: Instant) {
+        if let State::Shut { until, .. } = &mut self.state {
+            *until = now;
+            self.strikes = 0;
         }
     }
 
@@ -132,7 +145,7 @@ impl Gate {
         };
         let wait = hold.wait.unwrap_or_else(|| doubled(FIRST_WAIT, self.strikes, LONGEST_WAIT));
         self.strikes = self.strikes.saturating_add(1);
-        self.state = State::Shut { until: later(now, wait), code: hold.code.clone() };
+        self.state = State::Shut { until: later(now, wait), kind: hold.kind, code: hold.code.clone() };
         Passage::Closed { hold, wait, again }
     }
 

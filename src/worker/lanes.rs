@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::clock::later;
+use super::sparse::Sparse;
 use crate::graph::Now;
 use crate::policy::Rest;
 use crate::queue::{LaneKey, Pause, Settlement};
@@ -32,6 +33,21 @@ struct Lane {
     paused_until: Option<Instant>,
     /// When it was told to rest last.
     told: Option<Instant>,
+    /// What the log has of its pauses.
+    log: Sparse,
+    /// Its trouble goes on although its rest was over: the log has it as paused until something is sent.
+    quiet: bool,
+}
+
+/// What of a rest is for the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tell {
+    /// Nothing new.
+    Nothing,
+    /// It is paused.
+    Paused,
+    /// It was, so many times since that was said last.
+    StillPaused(u32),
 }
 
 /// What becomes of a job that was claimed ahead.
@@ -59,6 +75,15 @@ impl Lanes {
     /// `limit`: requests at once to one mailbox; `all`: to all of them.
     pub(super) fn new(limit: usize, all: usize) -> Self {
         Self { limit, troubled_limit: (all / 2).max(1), lanes: HashMap::new() }
+    }
+
+    /// Other limits from now on. A lane that was narrowed grows up to them as before; what is under way is not cut off.
+    pub(super) fn set_limits(&mut self, limit: usize, all: usize) {
+        for lane in self.lanes.values_mut() {
+            let full = lane.slots == self.limit && lane.strikes == 0;
+            lane.slots = if full { limit } else { lane.slots.min(limit) };
+        }
+        (self.limit, self.troubled_limit) = (limit, (all / 2).max(1));
     }
 
     /// A pause of an earlier run.
@@ -130,8 +155,9 @@ impl Lanes {
         lane.strikes
     }
 
-    /// A request ended. Each success counts towards one more slot; as many are needed as there are slots.
-    pub(super) fn end(&mut self, key: &LaneKey, success: bool) {
+    /// A request ended. Each success counts towards one more slot; as many are needed as there are slots. Tells whether
+    /// that ends a trouble of which the log has no end yet.
+    pub(super) fn end(&mut self, key: &LaneKey, success: bool) -> bool {
         let limit = self.limit;
         let lane = self.lane(key);
         lane.in_flight = lane.in_flight.saturating_sub(1);
@@ -143,7 +169,9 @@ impl Lanes {
                 lane.streak = 0;
             }
         }
+        let resumed = success && std::mem::take(&mut lane.quiet);
         self.forget_if_plain(key);
+        resumed
     }
 
     /// A request met an unclear end: half the slots, and trouble until the next success.
@@ -155,8 +183,8 @@ impl Lanes {
     }
 
     /// The mailbox must rest. Too many requests at once halves its slots, any other trouble leaves one to find out
-    /// with when the rest is over. Tells whether it was not resting yet.
-    pub(super) fn rest(&mut self, key: &LaneKey, rest: &Rest, settlement: &Settlement, now: Now) -> (Pause, bool) {
+    /// with when the rest is over.
+    pub(super) fn rest(&mut self, key: &LaneKey, rest: &Rest, settlement: &Settlement, now: Now) -> (Pause, Tell) {
         let lane = self.lane(key);
         // Requests that were under way together are told the same; they are one pause, not several.
         let first = lane.paused_until.is_none();
@@ -164,6 +192,14 @@ impl Lanes {
             lane.strikes = lane.strikes.saturating_add(1);
             lane.slots = if rest.narrow { (lane.slots / 2).max(1) } else { 1 };
         }
+        let tell = match first {
+            false => Tell::Nothing,
+            true if lane.strikes <= 2 => {
+                lane.log.tell(now.steady);
+                Tell::Paused
+            }
+            true => lane.log.again(now.steady).map_or(Tell::Nothing, Tell::StillPaused),
+        };
         lane.streak = 0;
         let until = later(now.steady, rest.wait);
         let until = lane.paused_until.map_or(until, |earlier| earlier.max(until));
@@ -176,7 +212,7 @@ impl Lanes {
             kind: settlement.kind,
             strikes: lane.strikes,
         };
-        (pause, first)
+        (pause, tell)
     }
 
     /// When the first rest ends.
@@ -184,12 +220,18 @@ impl Lanes {
         self.lanes.values().filter_map(|lane| lane.paused_until).min()
     }
 
-    /// Ends the rests that are over and tells whose.
-    pub(super) fn resume(&mut self, now: Instant) -> Vec<LaneKey> {
+    /// Ends the rests that are over and tells whose, and whether that is for the log. One that has been paused again and
+    /// again is not over its trouble yet.
+    pub(super) fn resume(&mut self, now: Instant) -> Vec<(LaneKey, bool)> {
         let over = |lane: &Lane| lane.paused_until.is_some_and(|until| until <= now);
         let resumed: Vec<_> = self.lanes.iter().filter(|(_, lane)| over(lane)).map(|(key, _)| key.clone()).collect();
-        for key in &resumed {
-            self.lane(key).paused_until = None;
+        let mut told = Vec::with_capacity(resumed.len());
+        for key in resumed {
+            let lane = self.lane(&key);
+            lane.paused_until = None;
+            lane.quiet = lane.strikes > 1;
+            let tell = !lane.quiet;
+            told.push((key, tell));
         }
         // A mailbox that has nothing left to send is not remembered for ever, or every mistyped address would be.
         let forgotten = |lane: &Lane| lane.told.is_none_or(|told| now.saturating_duration_since(told) > REMEMBERED);
@@ -197,7 +239,7 @@ impl Lanes {
             self.lanes
                 .retain(|_, lane| lane.in_flight + lane.ready > 0 || lane.paused_until.is_some() || !forgotten(lane));
         }
-        resumed
+        told
     }
 
     /// Every rest and its end as the wall clock has it now.
@@ -216,6 +258,8 @@ impl Lanes {
             strikes: 0,
             paused_until: None,
             told: None,
+            log: Sparse::default(),
+            quiet: false,
         })
     }
 

@@ -56,8 +56,44 @@ fn a_resting_lane_has_no_free_slot_until_its_time_has_come() {
     assert_eq!(lanes.free()[&ann], 0);
     assert_eq!(lanes.next_resume(), Some(in_secs(5)));
     assert!(lanes.resume(in_secs(4)).is_empty());
-    assert_eq!(lanes.resume(in_secs(5)), std::slice::from_ref(&ann));
+    assert_eq!(lanes.resume(in_secs(5)), [(ann.clone(), true)]);
     assert_eq!(lanes.free()[&ann], 1);
+}
+
+#[test]
+fn trouble_that_goes_on_is_told_at_its_begin_and_when_something_was_sent_again() {
+    let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
+    let rest = Rest { wait: Duration::from_secs(60), narrow: false };
+    let mut told = Vec::new();
+    for minute in 0..30 {
+        lanes.begin(&ann);
+        lanes.end(&ann, false);
+        let now = Now { wall: START.wall, steady: in_secs(minute * 60) };
+        let (_, tell) = lanes.rest(&ann, &rest, &settlement(), now);
+        if tell != Tell::Nothing {
+            told.push((minute, tell));
+        }
+        let resumed = lanes.resume(in_secs(minute * 60 + 60));
+        assert_eq!(resumed, [(ann.clone(), minute == 0)], "only a first rest may have been the whole trouble");
+    }
+    assert_eq!(told, [(0, Tell::Paused), (1, Tell::Paused), (11, Tell::StillPaused(10)), (21, Tell::StillPaused(10))]);
+    lanes.begin(&ann);
+    assert!(lanes.end(&ann, true), "the end is told");
+    lanes.begin(&ann);
+    assert!(!lanes.end(&ann, true), "once");
+}
+
+#[test]
+fn other_limits_hold_at_once_and_a_narrowed_lane_grows_up_to_them() {
+    let (mut lanes, ann, bob) = (Lanes::new(4, 64), LaneKey::of("ann"), LaneKey::of("bob"));
+    lanes.begin(&ann);
+    lanes.narrow(&bob);
+    lanes.set_limits(1, 8);
+    assert_eq!((lanes.places(), lanes.turn(&ann)), (2, Turn::Wait));
+    lanes.set_limits(8, 64);
+    assert_eq!((lanes.places(), lanes.turn(&ann)), (16, Turn::Begin));
+    assert_eq!(lanes.free()[&ann], 15);
+    assert_eq!(lanes.free()[&bob], 1);
 }
 
 #[test]

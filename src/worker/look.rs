@@ -27,6 +27,7 @@ pub(super) struct Look {
     /// The last one was put off until results are written.
     blocked: bool,
     under_way: Option<Claim>,
+    under_way_since: Instant,
     /// When there will be something to claim, as far as the last look could tell.
     next_due: Option<Instant>,
     /// The queue could not be asked; not before this again.
@@ -46,6 +47,7 @@ impl Look {
             wanted: true,
             blocked: false,
             under_way: None,
+            under_way_since: now,
             next_due: None,
             not_before: None,
             asked: 0,
@@ -67,6 +69,11 @@ impl Look {
 
     pub(super) fn is_under_way(&self) -> bool {
         self.under_way.is_some()
+    }
+
+    /// Since when the claim under way is.
+    pub(super) fn claiming_since(&self) -> Option<Instant> {
+        self.under_way.as_ref().map(|_| self.under_way_since)
     }
 
     /// Nothing was due when it was looked last, and nothing has happened since.
@@ -120,6 +127,7 @@ impl<Q: Queue> Worker<Q> {
         if let Some(request) = self.request(now) {
             self.look.asked = request.limit;
             let queue = self.queue.clone();
+            self.look.under_way_since = now.steady;
             self.look.under_way = Some(Box::pin(async move { queue.claim(&request).await }));
         }
         Ok(())
@@ -156,7 +164,7 @@ impl<Q: Queue> Worker<Q> {
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => {
-                report::queue_unreadable(&mut self.queue_trouble, &error);
+                report::queue_unreadable(&mut self.queue_trouble, &mut self.queue_still, &error);
                 return self.ask_again_later(now);
             }
         };
@@ -201,7 +209,7 @@ impl<Q: Queue> Worker<Q> {
         match self.queue.clock_set(now.wall, by, &self.lanes.rests(now)).await {
             Ok(()) => self.clock_debt = None,
             Err(error) => {
-                report::queue_unreadable(&mut self.queue_trouble, &error);
+                report::queue_unreadable(&mut self.queue_trouble, &mut self.queue_still, &error);
                 self.ask_again_later(now);
             }
         }

@@ -5,16 +5,22 @@
 //! beside it (`settler`), and the next jobs are at hand (`ready`).
 
 mod attempt;
+mod change;
 mod clock;
 mod doubt;
 mod gate;
+mod heartbeat;
+mod hold;
 mod lanes;
 mod look;
+mod notes;
+mod progress;
 mod ready;
 mod report;
 mod resting;
 mod retention;
 mod settler;
+mod sparse;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -22,24 +28,28 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::TokenCache;
 use crate::backoff::doubled;
 use crate::graph::{GraphClient, Now};
 use crate::job::{Defaults, Outcome};
-use crate::policy::{RetryPolicy, after};
+use crate::policy::RetryPolicy;
 use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError};
 
 use attempt::{Attempt, Context, Finished, given_back, now};
 use clock::Clock;
 use gate::{Gate, Passage};
-use lanes::Lanes;
+use lanes::{Lanes, Tell};
 use look::Look;
+use progress::Progress;
 use ready::{Ready, Waiting};
-use resting::Resting;
 use settler::Settler;
+use sparse::Sparse;
+
+pub use change::Change;
+pub use notes::Notes;
 
 /// Wait before a queue that could not be read is asked again: before it doubles for the first time, and at most.
 const FIRST_QUEUE_WAIT: Duration = Duration::from_millis(100);
@@ -58,6 +68,8 @@ pub struct WorkerSettings {
     pub retention: Duration,
     /// `delivery.shutdown_grace`.
     pub shutdown_grace: Duration,
+    /// What no attempt takes longer than, all its requests together; more is no progress.
+    pub longest_attempt: Duration,
     /// The retry policy.
     pub policy: RetryPolicy,
     /// Frozen into rows at their first claim.
@@ -110,10 +122,18 @@ pub struct Worker<Q> {
     settler: Settler,
     in_flight: usize,
     queue_trouble: u32,
+    queue_still: Sparse,
     clock: Clock,
     /// How far the clock was set, while the queue's times have not been moved along yet.
     clock_debt: Option<TimeDelta>,
     last_beat: Option<Instant>,
+    progress: Progress,
+    /// What the log has of a gate that stays shut.
+    gate_still: Sparse,
+    mended_at: Option<Instant>,
+    notes: Notes,
+    changes: Option<mpsc::UnboundedReceiver<Change>>,
+    retention: watch::Sender<Duration>,
 }
 
 impl<Q: Queue> Worker<Q> {
@@ -133,25 +153,44 @@ impl<Q: Queue> Worker<Q> {
             own_mailbox: settings.defaults.own_mailbox,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
-            resting: Resting::default(),
+            resting: Arc::default(),
         };
+        let begin = now();
         Self {
             context: Arc::new(context),
             lanes: Lanes::new(settings.per_mailbox, settings.max_in_flight),
             gate: Gate::default(),
-            look: Look::new(now().steady),
+            look: Look::new(begin.steady),
             ready: Ready::default(),
             settler: Settler::start(queue.clone(), counters),
+            progress: Progress::new(begin.steady, settings.longest_attempt),
+            retention: watch::Sender::new(settings.retention),
             queue,
             notice,
             settings,
             finished: mpsc::unbounded_channel(),
             in_flight: 0,
             queue_trouble: 0,
-            clock: Clock::new(now()),
+            queue_still: Sparse::default(),
+            clock: Clock::new(begin),
             clock_debt: None,
             last_beat: None,
+            gate_still: Sparse::default(),
+            mended_at: None,
+            notes: Notes::begin(begin.wall),
+            changes: None,
         }
+    }
+
+    /// What the agent says of itself in the queue.
+    pub fn notes(&self) -> Notes {
+        self.notes.clone()
+    }
+
+    /// Goes by what comes from here.
+    pub fn following(mut self, changes: mpsc::UnboundedReceiver<Change>) -> Self {
+        self.changes = Some(changes);
+        self
     }
 
     /// Mailboxes whose last answers a dead agent may have taken with it, a Retry-After among them: one request goes
@@ -174,13 +213,15 @@ impl<Q: Queue> Worker<Q> {
         self.remember_pauses(&stop).await;
         retention::start(
             self.queue.clone(),
-            self.settings.retention,
+            self.retention.subscribe(),
             self.settler.trouble(),
             self.context.stop.clone(),
         );
+        notes::keep(&self.notes, self.queue.clone(), self.context.stop.clone());
         while !stop.is_cancelled() {
             self.beat();
             let now = now();
+            self.mind_the_sign_in(now.steady);
             self.resume(now.steady);
             self.begin_ready(now);
             if let Err(gone) = self.look(now).await {
@@ -205,7 +246,7 @@ impl<Q: Queue> Worker<Q> {
                     report::queue_readable(&mut self.queue_trouble);
                     return pauses.iter().for_each(|pause| self.lanes.remember(pause, now));
                 }
-                Err(error) => report::queue_unreadable(&mut self.queue_trouble, &error),
+                Err(error) => report::queue_unreadable(&mut self.queue_trouble, &mut self.queue_still, &error),
             }
             self.beat();
             tokio::select! {
@@ -230,6 +271,9 @@ impl<Q: Queue> Worker<Q> {
     }
 
     fn begin(&mut self, Waiting { lane, job, claimed }: Waiting, began: Now) {
+        if self.in_flight == 0 {
+            self.progress.moved(began.steady);
+        }
         self.in_flight += 1;
         let strikes = self.lanes.begin(&lane);
         let attempt = Attempt { job, lane, strikes, claimed, began, context: self.context.clone() };
@@ -256,6 +300,9 @@ impl<Q: Queue> Worker<Q> {
         if let Some((interval, _)) = self.settings.heartbeat {
             longest = longest.min(interval);
         }
+        if self.gate.waits_for_a_cure() {
+            longest = longest.min(hold::MENDED_EVERY);
+        }
         // In trouble, or while a claim is under way, none of these could be followed, and a time that is over would make
         // the loop spin.
         let wake = match self.look.not_before() {
@@ -270,6 +317,7 @@ impl<Q: Queue> Worker<Q> {
             claimed = self.look.claimed() => self.claimed(claimed),
             () = self.notice.changed() => self.look.want(),
             () = self.settler.changed() => self.look.unblock(),
+            Some(change) = change::next(&mut self.changes) => self.apply(change),
             () = tokio::time::sleep(longest.min(until_wake)) => self.look.want(),
         }
     }
@@ -286,7 +334,10 @@ impl<Q: Queue> Worker<Q> {
     fn end(&mut self, mut finished: Finished) {
         let now = now();
         self.in_flight -= 1;
-        self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_)));
+        self.progress.moved(now.steady);
+        if self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_))) {
+            report::mailbox_resumed(&finished.lane);
+        }
         let unclear = matches!(finished.outcome, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict);
         if unclear {
             self.lanes.narrow(&finished.lane);
@@ -295,18 +346,16 @@ impl<Q: Queue> Worker<Q> {
         let rest = finished.rest.take();
         if let Some(rest) = &rest {
             rest_for = rest.wait;
-            let (pause, first) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
-            if first {
-                report::mailbox_paused(&pause, &finished.settlement);
+            let (pause, tell) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
+            match tell {
+                Tell::Paused => report::mailbox_paused(&pause, &finished.settlement),
+                Tell::StillPaused(pauses) => report::mailbox_still_paused(&pause, &finished.settlement, pauses),
+                Tell::Nothing => {}
             }
             finished.settlement.pause = Some(pause);
         }
         let passage = self.gate.observe(&finished.lane, &finished.outcome, rest_for, now.steady);
-        match &passage {
-            Passage::Closed { hold, wait, again } => report::sending_paused(hold, after(now.wall, *wait), *again),
-            Passage::Reopened => report::sending_resumed(),
-            Passage::Unchanged => {}
-        }
+        self.tell_of(&passage, now);
         let troubled = (unclear || rest.is_some()).then(|| finished.lane.clone());
         self.settler.take(finished);
         if troubled.is_some() || matches!(passage, Passage::Closed { .. }) {
@@ -315,8 +364,10 @@ impl<Q: Queue> Worker<Q> {
     }
 
     fn resume(&mut self, now: Instant) {
-        for lane in self.lanes.resume(now) {
-            report::mailbox_resumed(&lane);
+        for (lane, tell) in self.lanes.resume(now) {
+            if tell {
+                report::mailbox_resumed(&lane);
+            }
             self.look.want();
         }
     }
@@ -327,14 +378,6 @@ impl<Q: Queue> Worker<Q> {
             && self.look.found_nothing()
             && self.settler.waiting() == 0
             && matches!(self.queue.outstanding().await, Ok(0))
-    }
-
-    fn beat(&mut self) {
-        let Some((interval, beat)) = self.settings.heartbeat else { return };
-        if self.last_beat.is_none_or(|last| last.elapsed() >= interval / 2) {
-            beat();
-            self.last_beat = Some(Instant::now());
-        }
     }
 
     /// Jobs not yet posted go back, posted ones finish; what is not done near the end of the grace is cut off. The

@@ -1,10 +1,13 @@
 //! The log lines of the worker: the message is constant, everything else is a field of its own. Nothing of the event
 //! itself is ever in them, nor what Graph said about it, which may repeat it.
 
+use std::time::Instant;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
+use super::sparse::Sparse;
 use crate::job::{ErrorKind, Hold, JobId, Outcome, format_utc};
 use crate::queue::{LaneKey, Pause, QueueError, Settled, Settlement, Verdict, WatchError};
 
@@ -89,6 +92,19 @@ pub(super) fn mailbox_paused(pause: &Pause, settlement: &Settlement) {
     );
 }
 
+/// It was paused so many times since the last line.
+pub(super) fn mailbox_still_paused(pause: &Pause, settlement: &Settlement, pauses: u32) {
+    info!(
+        mailbox = pause.lane.as_str(),
+        status = settlement.answer.status,
+        error_kind = pause.kind.map(|kind| kind.as_str()),
+        error_code = settlement.answer.code.as_deref(),
+        retry_at = format_utc(pause.until),
+        pauses,
+        "mailbox still paused"
+    );
+}
+
 pub(super) fn mailbox_resumed(lane: &LaneKey) {
     info!(mailbox = lane.as_str(), "mailbox resumed");
 }
@@ -97,13 +113,15 @@ pub(super) fn clock_set(by: TimeDelta) {
     warn!(seconds = by.num_seconds(), "the system clock was set, waits keep their length");
 }
 
-pub(super) fn sending_paused(hold: &Hold, until: DateTime<Utc>, again: bool) {
+pub(super) fn sending_paused(hold: &Hold, until: DateTime<Utc>) {
     let (error_kind, error_code, retry_at) = (hold.kind.as_str(), hold.code.as_str(), format_utc(until));
-    if again {
-        info!(error_kind, error_code, retry_at, "sending still paused");
-    } else {
-        error!(error_kind, error_code, hint = hold.hint, retry_at, "sending paused");
-    }
+    error!(error_kind, error_code, hint = hold.hint, retry_at, "sending paused");
+}
+
+/// One request found out, so many times since the last line.
+pub(super) fn sending_still_paused(hold: &Hold, until: DateTime<Utc>, tries: u32) {
+    let (error_kind, error_code, retry_at) = (hold.kind.as_str(), hold.code.as_str(), format_utc(until));
+    info!(error_kind, error_code, hint = hold.hint, retry_at, tries, "sending still paused");
 }
 
 pub(super) fn sending_resumed() {
@@ -131,6 +149,10 @@ pub(super) fn queue_gone(error: &QueueError) {
     error!(error = %error, "queue gone, stopping");
 }
 
+pub(super) fn recording_still_fails(error: &QueueError, results: usize, tries: u32) {
+    error!(error = %error, results, tries, "results still cannot be recorded");
+}
+
 /// The queue this belonged to is gone: the log is the only place left for it.
 pub(super) fn unrecordable(finished: &Finished) {
     let settlement = &finished.settlement;
@@ -146,10 +168,23 @@ pub(super) fn recording_works() {
     info!("results recorded again");
 }
 
-/// Trouble is said once when it begins; `trouble` counts it.
-pub(super) fn queue_unreadable(trouble: &mut u32, error: &QueueError) {
+/// The watchdog is not told of life any more.
+pub(super) fn stuck(with: &'static str) {
+    error!(with, "no progress, the watchdog is no longer fed");
+}
+
+pub(super) fn moving() {
+    info!("progress again, the watchdog is fed");
+}
+
+/// Trouble is said when it begins, and now and then; `trouble` counts it.
+pub(super) fn queue_unreadable(trouble: &mut u32, still: &mut Sparse, error: &QueueError) {
+    let now = Instant::now();
     if *trouble == 0 {
         error!(error = %error, "queue cannot be used, trying again");
+        still.tell(now);
+    } else if let Some(tries) = still.again(now) {
+        error!(error = %error, tries, "queue still cannot be used");
     }
     *trouble = trouble.saturating_add(1);
 }

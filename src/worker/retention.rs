@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
+use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -22,32 +23,73 @@ const SHARE: u32 = 20;
 const NEXT_BATCH: Duration = Duration::from_millis(50);
 const LONGEST: Duration = Duration::from_secs(1);
 
-/// Deletes until `stop`. Zero keeps everything. Nothing is deleted while results cannot be written.
-pub(super) fn start<Q: Queue>(queue: Arc<Q>, keep: Duration, trouble: Trouble, stop: CancellationToken) {
-    let Some(age) = TimeDelta::from_std(keep).ok().filter(|age| *age > TimeDelta::zero()) else { return };
+/// Deletes until `stop` what is older than `keep` says at the time. Zero keeps everything. Nothing is deleted while results
+/// cannot be written.
+pub(super) fn start<Q: Queue>(
+    queue: Arc<Q>,
+    mut keep: watch::Receiver<Duration>,
+    trouble: Trouble,
+    stop: CancellationToken,
+) {
     tokio::spawn(async move {
+        let mut sweep = Sweep::default();
         let mut wait = Duration::ZERO;
         loop {
+            let age = TimeDelta::from_std(*keep.borrow_and_update()).ok().filter(|age| *age > TimeDelta::zero());
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return,
-                () = sleep(wait) => {}
+                () = stop.cancelled() => return sweep.end(),
+                changed = keep.changed() => match changed {
+                    Ok(()) => continue,
+                    Err(_) => return sweep.end(),
+                },
+                () = sleep(wait), if age.is_some() => {}
             }
+            let Some(age) = age else { continue };
             wait = match trouble.is_there() {
                 true => NEXT_BATCH,
-                false => delete(queue.as_ref(), age).await.unwrap_or(LOOK.min(keep)),
+                false => match delete(queue.as_ref(), age, &mut sweep).await {
+                    Some(next) => next,
+                    None => {
+                        sweep.end();
+                        LOOK.min(age.to_std().unwrap_or(LOOK))
+                    }
+                },
             };
         }
     });
 }
 
+/// Batches that follow each other are one line in the log, or one a minute.
+#[derive(Default)]
+struct Sweep {
+    deleted: u64,
+    since: Option<Instant>,
+}
+
+impl Sweep {
+    fn add(&mut self, deleted: u64, now: Instant) {
+        self.deleted += deleted;
+        if now.duration_since(*self.since.get_or_insert(now)) >= LOOK {
+            self.end();
+        }
+    }
+
+    fn end(&mut self) {
+        if self.deleted > 0 {
+            report::purged(self.deleted);
+        }
+        *self = Self::default();
+    }
+}
+
 /// One batch. Tells when the next one is due, if there is one.
-async fn delete<Q: Queue>(queue: &Q, age: TimeDelta) -> Option<Duration> {
+async fn delete<Q: Queue>(queue: &Q, age: TimeDelta, sweep: &mut Sweep) -> Option<Duration> {
     let begin = Instant::now();
     match queue.purge(Utc::now() - age, BATCH).await {
         Ok(0) => None,
         Ok(deleted) => {
-            report::purged(deleted);
+            sweep.add(deleted, Instant::now());
             (deleted >= u64::from(BATCH)).then(|| (begin.elapsed() * SHARE).clamp(NEXT_BATCH, LONGEST))
         }
         Err(error) => {

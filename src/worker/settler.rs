@@ -1,8 +1,8 @@
 //! Writes the ends of attempts. What waits together is committed together; what cannot be written is kept and tried
 //! again until it can. A result once known is never dropped while the process lives.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, mpsc};
@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::attempt::Finished;
+use super::sparse::Sparse;
 use super::{Counters, report};
 use crate::queue::{Queue, QueueError, Settled, Settlement, Verdict};
 
@@ -40,7 +41,15 @@ struct Shared {
     /// Those of them that are of jobs never begun.
     giving_back: AtomicUsize,
     trouble: AtomicBool,
+    /// Since when one write is under way; none between two tries.
+    writing: Mutex<Option<std::time::Instant>>,
     changed: Notify,
+}
+
+impl Shared {
+    fn writing(&self) -> std::sync::MutexGuard<'_, Option<std::time::Instant>> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Settler {
@@ -78,6 +87,11 @@ impl Settler {
     /// The last write failed and is being repeated.
     pub(super) fn in_trouble(&self) -> bool {
         self.shared.trouble.load(Ordering::SeqCst)
+    }
+
+    /// Since when the write under way is.
+    pub(super) fn writing_since(&self) -> Option<std::time::Instant> {
+        *self.shared.writing()
     }
 
     /// For others who would write into the same queue.
@@ -126,8 +140,12 @@ async fn write_all<Q: Queue>(
 /// Until it is written. None: there is no queue any more to write it to.
 async fn write<Q: Queue>(queue: &Q, batch: &[Finished], shared: &Shared) -> Option<Vec<Settled>> {
     let mut wait = FIRST_WAIT;
+    let mut still = Sparse::default();
     loop {
-        match queue.settle(batch).await {
+        *shared.writing() = Some(std::time::Instant::now());
+        let done = queue.settle(batch).await;
+        *shared.writing() = None;
+        match done {
             Ok(settled) => {
                 if shared.trouble.swap(false, Ordering::SeqCst) {
                     report::recording_works();
@@ -136,8 +154,12 @@ async fn write<Q: Queue>(queue: &Q, batch: &[Finished], shared: &Shared) -> Opti
             }
             Err(QueueError::Gone { .. }) => return None,
             Err(error) => {
+                let now = std::time::Instant::now();
                 if !shared.trouble.swap(true, Ordering::SeqCst) {
                     report::recording_fails(&error, batch.len());
+                    still.tell(now);
+                } else if let Some(tries) = still.again(now) {
+                    report::recording_still_fails(&error, batch.len(), tries);
                 }
                 tokio::time::sleep(wait).await;
                 wait = (wait * 2).min(LONGEST_WAIT);

@@ -303,6 +303,13 @@ impl Bed {
         Ok(done.last_insert_rowid())
     }
 
+    /// Whether the queue says yes to this question; no, if it cannot be asked.
+    pub async fn is_so(&self, question: &str) -> bool {
+        let mut producer = self.producer.lock().await;
+        let answer = sqlx::query_scalar(AssertSqlSafe(question.to_owned())).fetch_optional(&mut *producer).await;
+        answer.ok().flatten().is_some_and(|answer: bool| answer)
+    }
+
     /// Inserts a row and gives its id.
     pub async fn insert(&self, row: Row) -> i64 {
         let mut producer = self.producer.lock().await;

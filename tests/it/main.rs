@@ -30,6 +30,7 @@ mod permissions;
 mod poison;
 mod power_cut;
 mod redirects;
+mod reload;
 mod row_fuzz;
 mod secrecy;
 mod segments;

@@ -7,7 +7,7 @@ use crate::bed::{Bed, row};
 use crate::process::PATIENCE;
 
 /// Reads messages until one has this line.
-fn until_told(socket: &UnixDatagram, line: &str) {
+pub fn until_told(socket: &UnixDatagram, line: &str) {
     let mut buffer = [0; 4096];
     let mut told = Vec::new();
     loop {

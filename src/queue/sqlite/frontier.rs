@@ -111,6 +111,8 @@ pub(super) struct Frontier {
     heads: BTreeMap<(String, i64), Head>,
     seen: Option<Seen>,
     connection: u64,
+    /// Whose lane the jobs without mailbox are in.
+    default_mailbox: Option<String>,
 }
 
 #[derive(Debug)]
@@ -148,6 +150,10 @@ impl Frontier {
         connection: &mut SqliteConnection,
         default_mailbox: Option<&str>,
     ) -> sqlx::Result<()> {
+        if self.default_mailbox.as_deref() != default_mailbox {
+            self.default_mailbox = default_mailbox.map(str::to_owned);
+            self.forget();
+        }
         if self.seen.as_ref().is_some_and(|seen| !seen.old || seen.at.elapsed() < seen.took * SHARE) {
             return Ok(());
         }

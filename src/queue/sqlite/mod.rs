@@ -1,6 +1,7 @@
 //! The SQLite queue: the only folder with SQL. `open` makes or checks the database, `claim` and `settle` are the
 //! agent's verbs, `produce` inserts, `inspect` reads for people.
 
+mod agent;
 mod claim;
 mod courtesy;
 mod frontier;
@@ -31,7 +32,8 @@ use self::frontier::Frontier;
 use self::presence::Presence;
 use self::settle::Together;
 use super::{
-    AgentLock, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Recovered, Settled, Settlement, Verdict,
+    AgentLock, AgentNote, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Recovered, Settled, Settlement,
+    Verdict,
 };
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
@@ -143,6 +145,12 @@ impl Queue for SqliteQueue {
         let begin = Instant::now();
         let done = settle::purge(&mut connection, before, limit).await;
         courtesy.held(begin.elapsed(), Instant::now());
+        self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn note(&self, note: &AgentNote) -> Result<(), QueueError> {
+        let mut connection = self.connection().await?;
+        let done = agent::write(&mut connection, note).await;
         self.handed_back(connection, done).map_err(written)
     }
 

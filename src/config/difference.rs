@@ -1,0 +1,175 @@
+//! What a reading of the settings changed, key by key, for the log. Secrets are compared and never shown.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::{AuthMode, LogFormat, Settings};
+use crate::secret::Secret;
+
+/// A key whose value is another one now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Difference {
+    /// Which.
+    pub key: &'static str,
+    /// What it was; empty for none.
+    pub from: String,
+    /// What it is; empty for none.
+    pub to: String,
+    /// Whether a running agent can follow.
+    pub at_once: bool,
+}
+
+/// The keys a running agent cannot follow: what it has open, and how its log looks.
+const AT_THE_START: [&str; 2] = ["queue.path", "log.format"];
+
+/// What stands for a secret.
+const SECRET: &str = "(secret)";
+const ANOTHER: &str = "(another secret)";
+
+impl Settings {
+    /// The keys that have another value in `new`, in the order of `agent.toml`.
+    pub fn differences(&self, new: &Settings) -> Vec<Difference> {
+        let mut differences = Vec::new();
+        for ((key, from), (_, to)) in self.values().into_iter().zip(new.values()) {
+            let same = match (&from, &to) {
+                (Value::Secret(from), Value::Secret(to)) => from == to,
+                (Value::Plain(from), Value::Plain(to)) => from == to,
+                _ => false,
+            };
+            if !same {
+                let to = if matches!((&from, &to), (Value::Secret(Some(_)), Value::Secret(Some(_)))) {
+                    ANOTHER.to_owned()
+                } else {
+                    to.shown()
+                };
+                differences.push(Difference { key, from: from.shown(), to, at_once: !AT_THE_START.contains(&key) });
+            }
+        }
+        differences
+    }
+
+    fn values(&self) -> Vec<(&'static str, Value<'_>)> {
+        let (auth, graph, defaults) = (&self.auth, &self.graph, &self.defaults);
+        let (queue, delivery, log) = (&self.queue, &self.delivery, &self.log);
+        let (mode, username, password, client_secret) = match &auth.mode {
+            AuthMode::ClientSecret { client_secret } => ("client_secret", None, None, Some(client_secret)),
+            AuthMode::Password { username, password, client_secret } => {
+                ("password", Some(username), Some(password), client_secret.as_ref())
+            }
+        };
+        vec![
+            ("auth.mode", text(mode)),
+            ("auth.instance", text(&auth.instance)),
+            ("auth.tenant_id", text(&auth.tenant_id)),
+            ("auth.client_id", text(&auth.client_id)),
+            ("auth.resource", text(&auth.resource)),
+            ("auth.client_secret", Value::Secret(client_secret)),
+            ("auth.client_secret_file", path(auth.files.client_secret.as_deref())),
+            ("auth.username", text(username.map_or("", String::as_str))),
+            ("auth.password", Value::Secret(password)),
+            ("auth.password_file", path(auth.files.password.as_deref())),
+            ("graph.endpoint", text(&graph.endpoint)),
+            ("graph.api_version", text(&graph.api_version)),
+            ("graph.connect_timeout", duration(graph.connect_timeout)),
+            ("graph.request_timeout", duration(graph.request_timeout)),
+            ("graph.ca_file", certificates(graph.extra_ca.as_deref())),
+            ("defaults.mailbox", text(defaults.mailbox.as_deref().unwrap_or_default())),
+            ("defaults.time_zone", text(&defaults.time_zone)),
+            ("defaults.body_type", text(&defaults.body_type)),
+            ("queue.path", path(Some(&queue.path))),
+            ("queue.poll_interval", duration(queue.poll_interval)),
+            ("queue.retention", duration(queue.retention)),
+            ("delivery.max_in_flight", text(delivery.max_in_flight)),
+            ("delivery.max_in_flight_per_mailbox", text(delivery.max_in_flight_per_mailbox)),
+            ("delivery.max_attempts", text(delivery.max_attempts)),
+            ("delivery.first_retry", duration(delivery.first_retry)),
+            ("delivery.longest_retry", duration(delivery.longest_retry)),
+            ("delivery.give_up_after", duration(delivery.give_up_after)),
+            ("delivery.shutdown_grace", duration(delivery.shutdown_grace)),
+            ("log.format", text(format(log.format))),
+            ("log.level", text(log.level.as_str().to_ascii_lowercase())),
+        ]
+    }
+}
+
+enum Value<'s> {
+    Plain(String),
+    Secret(Option<&'s Secret>),
+}
+
+impl Value<'_> {
+    fn shown(&self) -> String {
+        match self {
+            Self::Plain(text) => text.clone(),
+            Self::Secret(Some(_)) => SECRET.to_owned(),
+            Self::Secret(None) => String::new(),
+        }
+    }
+}
+
+fn text(value: impl ToString) -> Value<'static> {
+    Value::Plain(value.to_string())
+}
+
+fn path(path: Option<&Path>) -> Value<'static> {
+    text(path.map(|path| path.display().to_string()).unwrap_or_default())
+}
+
+fn duration(value: Duration) -> Value<'static> {
+    text(humantime::format_duration(value))
+}
+
+/// Certificates are no secret, and too long for a log line. Their number of bytes and a sum tell two files apart.
+fn certificates(pem: Option<&[u8]>) -> Value<'static> {
+    let Some(pem) = pem else { return text("") };
+    let sum = pem.iter().fold(0u32, |sum, byte| sum.rotate_left(5) ^ u32::from(*byte));
+    text(format!("{} bytes of PEM, {sum:08x}", pem.len()))
+}
+
+fn format(format: LogFormat) -> &'static str {
+    match format {
+        LogFormat::Auto => "auto",
+        LogFormat::Json => "json",
+        LogFormat::Text => "text",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::super::{Environment, KEYS};
+    use super::*;
+
+    fn settings(lines: &str) -> Settings {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), format!("[auth]\ntenant_id = \"t\"\nclient_id = \"c\"\n{lines}")).unwrap();
+        Settings::load(Some(file.path().to_owned()), &Environment::default()).unwrap()
+    }
+
+    #[test]
+    fn every_key_is_compared() {
+        let settings = settings("client_secret = \"s3cret-Zebra\"");
+        let compared: Vec<&str> = settings.values().into_iter().map(|(key, _)| key).collect();
+        let keys: Vec<&str> = KEYS.iter().map(|(key, _)| *key).collect();
+        assert_eq!(compared, keys);
+    }
+
+    #[test]
+    fn what_changed_is_told_without_secrets() {
+        let old = settings("client_secret = \"s3cret-Zebra\"");
+        let new =
+            settings("client_secret = \"s3cret-Gnu\"\n[delivery]\nmax_in_flight = 8\n[queue]\npath = \"other.db\"");
+        assert_eq!(old.differences(&old.clone()), []);
+        let differences = old.differences(&new);
+        let told: Vec<(&str, &str, &str, bool)> =
+            differences.iter().map(|d| (d.key, d.from.as_str(), d.to.as_str(), d.at_once)).collect();
+        assert_eq!(
+            told,
+            [
+                ("auth.client_secret", "(secret)", "(another secret)", true),
+                ("queue.path", "queue.db", "other.db", false),
+                ("delivery.max_in_flight", "64", "8", true),
+            ]
+        );
+    }
+}

@@ -1,0 +1,27 @@
+//! The row in which the agent says how it is.
+
+use sqlx::sqlite::SqliteConnection;
+
+use super::super::AgentNote;
+use crate::job::format_utc;
+
+const WRITE: &str = "INSERT OR REPLACE INTO agent
+        (id, version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint)
+    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -> sqlx::Result<()> {
+    let gate = note.gate.as_ref();
+    sqlx::query(WRITE)
+        .bind(note.version)
+        .bind(format_utc(note.started_at))
+        .bind(format_utc(note.settings_at))
+        .bind(&note.settings_refused)
+        .bind(gate.map(|gate| format_utc(gate.since)))
+        .bind(gate.map(|gate| format_utc(gate.until)))
+        .bind(gate.map(|gate| gate.kind.as_str()))
+        .bind(gate.map(|gate| &gate.code))
+        .bind(gate.map(|gate| &gate.hint))
+        .execute(connection)
+        .await
+        .map(|_| ())
+}

@@ -1,0 +1,56 @@
+//! Following the settings while the agent runs. Attempts under way end as they began; everything after them goes by what
+//! is new.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::attempt::{Context, now};
+use super::{Worker, WorkerSettings};
+use crate::auth::TokenCache;
+use crate::graph::GraphClient;
+use crate::queue::Queue;
+
+/// Other settings than those the worker began with.
+pub struct Change {
+    /// Limits, waits, defaults. `until_empty` and `heartbeat` stay as they were.
+    pub settings: WorkerSettings,
+    /// The same client as before, if neither sign-in nor address have changed.
+    pub graph: Arc<GraphClient>,
+    /// Its tokens.
+    pub tokens: Arc<TokenCache>,
+}
+
+impl<Q: Queue> Worker<Q> {
+    /// Goes by other settings from now on. Attempts under way end as they began.
+    pub(super) fn apply(&mut self, change: Change) {
+        let Change { settings, graph, tokens } = change;
+        let other_way = !Arc::ptr_eq(&graph, &self.context.graph);
+        self.lanes.set_limits(settings.per_mailbox, settings.max_in_flight);
+        self.context = Arc::new(Context {
+            graph,
+            tokens,
+            policy: settings.policy.clone(),
+            own_mailbox: settings.defaults.own_mailbox,
+            stop: self.context.stop.clone(),
+            cut: self.context.cut.clone(),
+            resting: self.context.resting.clone(),
+        });
+        self.retention.send_if_modified(|keep| std::mem::replace(keep, settings.retention) != settings.retention);
+        self.progress.longest_attempt = settings.longest_attempt;
+        let (until_empty, heartbeat) = (self.settings.until_empty, self.settings.heartbeat);
+        self.settings = WorkerSettings { until_empty, heartbeat, ..settings };
+        if other_way && self.gate.waits_for_a_cure() {
+            self.gate.try_now(now().steady);
+        }
+        self.look.want();
+    }
+}
+
+/// The next change of settings; never, if nobody makes any.
+pub(super) async fn next(changes: &mut Option<mpsc::UnboundedReceiver<Change>>) -> Option<Change> {
+    match changes {
+        Some(changes) => changes.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,82 @@
+//! What the agent says of itself in the queue, for programs beside it (`status`, `check`): its version, its settings, and
+//! why nothing is sent if that is so. Written beside the loop; only the newest word counts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::job::Hold;
+use crate::queue::{AgentNote, GateNote, Queue};
+
+/// Between two tries where the queue cannot be written.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// The agent's pencil.
+#[derive(Clone, Debug)]
+pub struct Notes(Arc<watch::Sender<AgentNote>>);
+
+impl Notes {
+    /// An agent that starts now.
+    pub fn begin(now: DateTime<Utc>) -> Self {
+        Self(Arc::new(watch::Sender::new(AgentNote {
+            version: env!("CARGO_PKG_VERSION"),
+            started_at: now,
+            settings_at: now,
+            settings_refused: None,
+            gate: None,
+        })))
+    }
+
+    /// The settings were read again.
+    pub fn settings_taken(&self, now: DateTime<Utc>) {
+        self.0.send_modify(|note| {
+            note.settings_at = now;
+            note.settings_refused = None;
+        });
+    }
+
+    /// They could not be used, and the old ones hold.
+    pub fn settings_refused(&self, why: String) {
+        self.0.send_modify(|note| note.settings_refused = Some(why));
+    }
+
+    /// The gate is shut until then, at least.
+    pub(super) fn gate_shut(&self, hold: &Hold, now: DateTime<Utc>, until: DateTime<Utc>) {
+        self.0.send_modify(|note| {
+            let since = note.gate.as_ref().map_or(now, |gate| gate.since);
+            let (kind, code, hint) = (hold.kind, hold.code.clone(), hold.hint.clone());
+            note.gate = Some(GateNote { since, until, kind, code, hint });
+        });
+    }
+
+    pub(super) fn gate_open(&self) {
+        self.0.send_if_modified(|note| note.gate.take().is_some());
+    }
+}
+
+/// Writes what is noted until `stop`.
+pub(super) fn keep<Q: Queue>(notes: &Notes, queue: Arc<Q>, stop: CancellationToken) {
+    let mut note = notes.0.subscribe();
+    note.mark_changed();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return,
+                changed = note.changed() => if changed.is_err() { return },
+            }
+            let newest = note.borrow_and_update().clone();
+            // What cannot be written now is told by those who have more to write.
+            if queue.note(&newest).await.is_err() {
+                note.mark_changed();
+                tokio::select! {
+                    () = stop.cancelled() => return,
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
+            }
+        }
+    });
+}
