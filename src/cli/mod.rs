@@ -1,6 +1,7 @@
 //! The commands: one file each, its options beside its `run`. Only `run.rs` wires the daemon; only `output.rs` writes
 //! to stdout; `wiring.rs` turns settings into objects.
 
+mod after_restore;
 mod check;
 mod columns;
 mod demo;
@@ -54,6 +55,8 @@ enum Command {
     Show(show::Options),
     /// Show the queue at a glance
     Status(status::Options),
+    /// After a backup was put back: have every waiting job looked up before it is sent
+    AfterRestore(after_restore::Options),
     /// Print the annotated settings file
     Settings,
 }
@@ -136,6 +139,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::List(options) => list::run(options, local(file)?).await,
         Command::Show(options) => show::run(options, local(file)?).await,
         Command::Status(options) => status::run(options, local(file)?).await,
+        Command::AfterRestore(options) => after_restore::run(options, local(file)?).await,
         Command::Settings => settings::run(),
     }
 }

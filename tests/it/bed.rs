@@ -303,6 +303,17 @@ impl Bed {
         Ok(done.last_insert_rowid())
     }
 
+    /// Puts a backup in the queue's place.
+    pub async fn put_back(&self, backup: &Path) {
+        let queue = self.queue_path();
+        let mut producer_now = self.producer.lock().await;
+        for file in ["-wal", "-shm"] {
+            let _ = std::fs::remove_file(format!("{}{file}", queue.display()));
+        }
+        std::fs::rename(backup, &queue).unwrap();
+        *producer_now = producer(&queue).await;
+    }
+
     /// Whether the queue says yes to this question; no, if it cannot be asked.
     pub async fn is_so(&self, question: &str) -> bool {
         let mut producer = self.producer.lock().await;

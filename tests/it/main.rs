@@ -31,6 +31,7 @@ mod poison;
 mod power_cut;
 mod redirects;
 mod reload;
+mod restore;
 mod row_fuzz;
 mod secrecy;
 mod segments;

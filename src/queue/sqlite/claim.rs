@@ -40,20 +40,31 @@ macro_rules! offset {
     };
 }
 
-/// Takes what is still due of these jobs, which ?1 tells, at ?2. ?3 to ?5 are the defaults, frozen into rows of which no request has left
-/// yet; the zone of a row whose times both carry an offset is UTC (JobInput::with_defaults has the same rule, a test
-/// compares them).
-macro_rules! take {
-    ($ids:expr) => {
+/// ?3 to ?5 are the defaults, frozen into rows of which no request has left yet; the zone of a row whose times both carry
+/// an offset is UTC (JobInput::with_defaults has the same rule, a test compares them).
+macro_rules! freeze {
+    () => {
         concat!(
-            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2,
-    mailbox = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(mailbox, ?3) ELSE mailbox END,
+            "mailbox = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(mailbox, ?3) ELSE mailbox END,
     body_type = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(body_type, ?4) ELSE body_type END,
     time_zone = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(time_zone, CASE WHEN ",
             offset!("start_time"),
             " AND ",
             offset!("end_time"),
-            " THEN 'UTC' ELSE ?5 END) ELSE time_zone END
+            " THEN 'UTC' ELSE ?5 END) ELSE time_zone END"
+        )
+    };
+}
+pub(super) use {freeze, offset};
+
+/// Takes what is still due of these jobs, which ?1 tells, at ?2, and freezes the defaults.
+macro_rules! take {
+    ($ids:expr) => {
+        concat!(
+            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2,
+    ",
+            freeze!(),
+            "
 WHERE id IN (",
             $ids,
             ") AND state = 'pending' AND next_attempt_at <= ?2"

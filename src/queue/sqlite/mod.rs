@@ -10,6 +10,7 @@ mod open;
 mod presence;
 mod produce;
 mod recover;
+mod restored;
 mod row;
 mod settle;
 
