@@ -400,6 +400,29 @@ async fn retention_deletes_old_ends_with_their_history_and_nothing_else() {
     assert_eq!(one::<String>(&mut db, "SELECT group_concat(id) FROM (SELECT id FROM jobs ORDER BY id)").await, "3,4,5");
 }
 
+/// Deleted rows leave free pages, and new ones take them: the file has the size of its busiest time, not of all time.
+#[tokio::test]
+async fn with_retention_the_database_does_not_grow_for_ever() {
+    let bed = Bed::new().await;
+    let mut db = bed.stranger().await;
+    let fill = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000)
+        INSERT INTO jobs (subject, body, start_time, end_time, mailbox, state, event_id, finished_at)
+        SELECT 'x', hex(randomblob(1000)), '2100-01-01', '2100-01-02', 'm' || (i % 50), 'sent', hex(randomblob(70)),
+            '2099-01-01T00:00:00.000Z' FROM n";
+    let history = "INSERT INTO attempts (job_id, claim, started_at, duration_ms, outcome)
+        SELECT id, 1, 'x', 1, 'sent' FROM jobs";
+    let mut pages = Vec::new();
+    for _ in 0..5 {
+        run(&mut db, fill).await;
+        run(&mut db, history).await;
+        pages.push(one::<i64>(&mut db, "PRAGMA page_count").await);
+        while bed.queue.purge(now(), 100).await.unwrap() > 0 {}
+        assert_eq!(one::<i64>(&mut db, "SELECT count(*) FROM jobs").await, 0);
+    }
+    // The indexes split their pages a little differently each time.
+    assert!(pages.iter().all(|count| *count <= pages[0] * 21 / 20), "{pages:?}");
+}
+
 /// What a full disk does: SQLite ends the transaction by itself, and sqlx goes on counting it.
 #[tokio::test]
 async fn a_transaction_that_sqlite_ended_by_itself_ends_no_recording_for_good() {
