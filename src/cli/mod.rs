@@ -4,12 +4,16 @@
 mod after_restore;
 mod check;
 mod columns;
+mod completions;
 mod demo;
 mod enqueue;
 mod list;
+mod man;
+mod man_settings;
 mod narrator;
 mod output;
 mod reload;
+mod reference;
 mod run;
 mod sandbox;
 mod settings;
@@ -20,7 +24,7 @@ mod wiring;
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{ConfigError, Environment, LocalSettings, Settings};
 use crate::exit::Exit;
@@ -59,6 +63,11 @@ enum Command {
     AfterRestore(after_restore::Options),
     /// Print the annotated settings file
     Settings,
+    /// Print what makes a shell complete these commands
+    Completions(completions::Options),
+    /// Write man pages and completions, for packages
+    #[command(hide = true)]
+    Reference(reference::Options),
 }
 
 /// Why a command did not do its work: the exit code, and the words for stderr.
@@ -141,7 +150,20 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Status(options) => status::run(options, local(file)?).await,
         Command::AfterRestore(options) => after_restore::run(options, local(file)?).await,
         Command::Settings => settings::run(),
+        Command::Completions(options) => completions::run(&options),
+        Command::Reference(options) => reference::run(&options),
     }
+}
+
+/// The definition of the commands, without the hidden ones.
+fn definition() -> clap::Command {
+    let all = Cli::command();
+    clap::Command::new("event-sender")
+        .version(env!("CARGO_PKG_VERSION"))
+        .about(all.get_about().cloned().unwrap_or_default())
+        .subcommand_required(true)
+        .args(all.get_arguments().cloned())
+        .subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
 }
 
 fn settings(file: Option<PathBuf>) -> Result<Settings, Failure> {

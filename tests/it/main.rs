@@ -26,6 +26,7 @@ mod kills;
 mod lost_queue;
 mod memory;
 mod network;
+mod packaging;
 mod permissions;
 mod poison;
 mod power_cut;

@@ -1,0 +1,102 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_event_sender_global_optspecs
+    string join \n config= h/help V/version
+end
+
+function __fish_event_sender_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_event_sender_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_event_sender_using_subcommand
+    set -l cmd (__fish_event_sender_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c event-sender -n "__fish_event_sender_needs_command" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_needs_command" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_needs_command" -s V -l version -d 'Print version'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "run" -d 'Run the daemon'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "demo" -d 'Show the main job with nothing to set up: sandbox, temporary queue, sample jobs'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "sandbox" -d 'Serve a fake Entra and Graph on this machine'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "check" -d 'Check settings, database, sign-in and mailbox'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "enqueue" -d 'Insert jobs, from flags or from NDJSON or CSV files'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "list" -d 'List jobs'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "show" -d 'Show one job with its history'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "status" -d 'Show the queue at a glance'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "settings" -d 'Print the annotated settings file'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "completions" -d 'Print what makes a shell complete these commands'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c event-sender -n "__fish_event_sender_using_subcommand run" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand run" -l until-empty -d 'End when no job is pending or claimed any more'
+complete -c event-sender -n "__fish_event_sender_using_subcommand run" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand demo" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand demo" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l listen -d 'Address to listen on; this machine only' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l latency -d 'Time every calendar request takes' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l token-lifetime -d 'Lifetime of the tokens it issues' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l mailbox -d 'Check this mailbox too; may be given several times' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l offline -d 'Skip what needs the network'
+complete -c event-sender -n "__fish_event_sender_using_subcommand check" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l format -d 'Format of the files [default: by their names; NDJSON for stdin]' -r -f -a "ndjson\t'One JSON object per line'
+csv\t'With a header line'"
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l start -d 'Start, like "2026-12-01 09:00" or 2026-12-01T09:00:00+01:00' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l end -d 'End' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l subject -d 'Subject' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l body -d 'Body' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l body-type -d 'What the body is: text or html' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l location -d 'Place' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l attendee -d 'Required attendee, like ann@contoso.com or "Ann <ann@contoso.com>"; may be given several times' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l optional -d 'Optional attendee' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l resource -d 'Room or equipment' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l mailbox -d 'Whose calendar' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l calendar-id -d 'Which of its calendars' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l time-zone -d 'Zone of times without an offset' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l extra -d 'Further event properties, as a JSON object' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l dedup-key -d 'Key of your own; a second job with it is refused' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l not-before -d 'Not to be sent before this UTC time' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l state -d 'Only jobs in this state: pending, claimed, sent, failed or cancelled' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l mailbox -d 'Only jobs of this mailbox' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l error-kind -d 'Only jobs whose last failure is of this kind, such as throttled or invalid_job' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l limit -d 'At most this many, the newest' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l json -d 'As a JSON array'
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l request -d 'Print the exact body of the create request instead'
+complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l json -d 'As JSON'
+complete -c event-sender -n "__fish_event_sender_using_subcommand show" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l json -d 'As JSON'
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand settings" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand settings" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand completions" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "run" -d 'Run the daemon'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "demo" -d 'Show the main job with nothing to set up: sandbox, temporary queue, sample jobs'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "sandbox" -d 'Serve a fake Entra and Graph on this machine'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "check" -d 'Check settings, database, sign-in and mailbox'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "enqueue" -d 'Insert jobs, from flags or from NDJSON or CSV files'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "list" -d 'List jobs'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "show" -d 'Show one job with its history'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "status" -d 'Show the queue at a glance'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "settings" -d 'Print the annotated settings file'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "completions" -d 'Print what makes a shell complete these commands'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status settings completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'

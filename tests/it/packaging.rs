@@ -1,0 +1,74 @@
+//! What a package takes along is made from the program and must not fall behind it. Whether the package installs, works
+//! and goes away again, `.ci/package` shows.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use crate::bed::Bed;
+
+const CURE: &str = "is not up to date: run .ci/regenerate and commit what it changes";
+
+fn repository(path: &str) -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn files(directory: &Path) -> BTreeMap<String, String> {
+    let entry = |entry: std::io::Result<std::fs::DirEntry>| {
+        let entry = entry.unwrap();
+        (entry.file_name().into_string().unwrap(), std::fs::read_to_string(entry.path()).unwrap())
+    };
+    std::fs::read_dir(directory).unwrap().map(entry).collect()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn man_pages_and_completions_are_those_of_the_program() {
+    let bed = Bed::new().await;
+    bed.bare_command(&["reference", "made"]).await.expect(0);
+    for kind in ["man", "completions"] {
+        let (committed, made) = (files(&repository("docs").join(kind)), files(&bed.home().join("made").join(kind)));
+        assert!(committed.keys().eq(made.keys()), "docs/{kind} {CURE}");
+        for (name, content) in made {
+            assert!(committed[&name] == content, "docs/{kind}/{name} {CURE}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn every_command_has_a_man_page_and_a_completion() {
+    let bed = Bed::new().await;
+    let help = bed.bare_command(&["--help"]).await.expect(0).stdout;
+    let commands = help.split("Commands:").nth(1).unwrap().split("\n\n").next().unwrap();
+    let names: Vec<&str> = commands.lines().filter_map(|line| line.split_whitespace().next()).collect();
+    assert!(names.contains(&"run") && names.contains(&"completions") && !names.contains(&"reference"), "{names:?}");
+    let mut scripts = Vec::new();
+    for shell in ["bash", "zsh", "fish"] {
+        scripts.push(bed.bare_command(&["completions", shell]).await.expect(0).stdout);
+    }
+    for name in names.into_iter().filter(|name| *name != "help") {
+        assert!(repository(&format!("docs/man/event-sender-{name}.1")).is_file(), "{name} {CURE}");
+        assert!(scripts.iter().all(|script| script.contains(name)), "{name} is not completed");
+    }
+    assert!(!scripts[0].contains(" reference "), "a hidden command is completed");
+}
+
+#[test]
+fn the_packaged_settings_are_the_annotated_ones_with_the_queue_in_its_place() {
+    let text = |path| std::fs::read_to_string(repository(path)).unwrap();
+    let (annotated, default) = (text("agent.toml"), "\n#path = \"queue.db\"\n");
+    assert!(annotated.contains(default), "agent.toml no longer has the line that .ci/regenerate looks for");
+    let packaged = annotated.replace(default, "\npath = \"/var/lib/event-sender/queue.db\"\n");
+    assert!(text("systemd/debian/agent.toml") == packaged, "systemd/debian/agent.toml {CURE}");
+}
+
+/// The places that unit, package and settings have to agree on.
+#[test]
+fn the_unit_runs_what_the_package_installs() {
+    let text = |path| std::fs::read_to_string(repository(path)).unwrap();
+    let unit = text("systemd/event-sender.service");
+    for line in
+        ["ExecStart=/usr/bin/event-sender run --config /etc/event-sender/agent.toml", "StateDirectory=event-sender"]
+    {
+        assert!(unit.lines().any(|said| said == line), "{line}");
+    }
+    assert!(text("systemd/debian/agent.toml").contains("\npath = \"/var/lib/event-sender/"));
+}
