@@ -1,4 +1,4 @@
-//! Entra's v2 token endpoint: client credentials with a secret, and user name with password (ROPC). Every refusal an
+//! Entra's v2 token endpoint and the document that describes it: client credentials with a secret, and user name with password (ROPC). Every refusal an
 //! operator can cause occurs by itself, in the order Entra checks: request, tenant, application, scope, secret, user.
 
 use std::collections::HashMap;
@@ -17,6 +17,7 @@ use super::reply::{Ids, Reply};
 use super::retry_after::RetryAfter;
 use super::scope::check_scope;
 use super::token_rate::{AskedTooOften, TOO_OFTEN_WAIT};
+use super::token_text::token_text;
 use super::tokens::{Caller, Tokens};
 use super::{CLIENT_ID, EXPIRED_SECRET, NO_CONSENT_CLIENT_ID, PUBLIC_CLIENT_ID, TENANT_DOMAIN, TENANT_ID, USERNAME};
 
@@ -48,9 +49,21 @@ impl TokenRequest {
             return self.too_often(ids);
         }
         match self.caller(knobs) {
-            Ok(caller) => self.granted(tokens.issue(caller, knobs.token_lifetime), knobs),
+            Ok(caller) => {
+                let client_id = self.field("client_id").unwrap_or_default().to_lowercase();
+                let token = token_text(&caller, &client_id, self.audience(), knobs);
+                tokens.issue(&token, caller, &knobs.roles, knobs.token_lifetime);
+                self.granted(token, knobs)
+            }
             Err(refusal) => refusal.reply(ids),
         }
+    }
+
+    /// The resource as it was asked for; a bare permission is one of Graph's.
+    fn audience(&self) -> &str {
+        let scopes = self.field("scope").unwrap_or_default().split_whitespace();
+        let resource = scopes.filter_map(|scope| Some(scope.rsplit_once('/')?.0)).next();
+        resource.unwrap_or("https://graph.microsoft.com")
     }
 
     fn caller(&self, knobs: &Knobs) -> Result<Caller, TokenRefusal> {
@@ -60,7 +73,7 @@ impl TokenRequest {
             "password" => true,
             other => return Err(unsupported_grant(other)),
         };
-        self.check_tenant(ropc)?;
+        check_tenant(&self.tenant, ropc)?;
         if self.field("resource").is_some() {
             let message = "The 'resource' request parameter isn't supported.";
             return Err(TokenRefusal::bad("invalid_request", 901_002, message));
@@ -76,29 +89,6 @@ impl TokenRequest {
             return Err(TokenRefusal::bad("invalid_grant", 65_001, message).suberror("consent_required"));
         }
         if ropc { self.user(knobs) } else { Ok(Caller::App) }
-    }
-
-    fn check_tenant(&self, ropc: bool) -> Result<(), TokenRefusal> {
-        match (self.tenant.as_str(), ropc) {
-            (TENANT_ID | TENANT_DOMAIN | "contoso.com", _) | ("organizations", true) => Ok(()),
-            ("common" | "consumers", _) => Err(TokenRefusal::bad(
-                "invalid_request",
-                9_001_023,
-                "The grant type is not supported over the /common or /consumers endpoints. Please use the /organizations or tenant-specific endpoint.",
-            )),
-            ("organizations", false) => Err(TokenRefusal::bad(
-                "invalid_request",
-                50_059,
-                "No tenant-identifying information found in either the request or implied by any provided credentials.",
-            )),
-            (other, _) => Err(TokenRefusal::bad(
-                "invalid_request",
-                90_002,
-                format!(
-                    "Tenant '{other}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud."
-                ),
-            )),
-        }
     }
 
     fn check_secret(&self, client_id: &str, ropc: bool, knobs: &Knobs) -> Result<(), TokenRefusal> {
@@ -195,6 +185,44 @@ impl TokenRequest {
     fn needed(&self, name: &str) -> Result<&str, TokenRefusal> {
         let value = self.field(name).filter(|value| !value.is_empty());
         value.ok_or_else(|| TokenRefusal::missing(name))
+    }
+}
+
+/// What the public discovery document of a tenant says of its endpoints, or that there is no such tenant.
+pub(super) fn discovery(tenant: &str, host: &str, ids: &Ids) -> Reply {
+    if let Err(refusal) = check_tenant(&tenant.to_lowercase(), true) {
+        return refusal.reply(ids);
+    }
+    let base = format!("http://{host}/{tenant}");
+    let document = json!({
+        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+        "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
+        "issuer": format!("https://login.microsoftonline.com/{TENANT_ID}/v2.0"),
+        "tenant_region_scope": "EU",
+    });
+    Reply::json(StatusCode::OK, document)
+}
+
+fn check_tenant(tenant: &str, ropc: bool) -> Result<(), TokenRefusal> {
+    match (tenant, ropc) {
+        (TENANT_ID | TENANT_DOMAIN | "contoso.com", _) | ("organizations", true) => Ok(()),
+        ("common" | "consumers", _) => Err(TokenRefusal::bad(
+            "invalid_request",
+            9_001_023,
+            "The grant type is not supported over the /common or /consumers endpoints. Please use the /organizations or tenant-specific endpoint.",
+        )),
+        ("organizations", false) => Err(TokenRefusal::bad(
+            "invalid_request",
+            50_059,
+            "No tenant-identifying information found in either the request or implied by any provided credentials.",
+        )),
+        (other, _) => Err(TokenRefusal::bad(
+            "invalid_request",
+            90_002,
+            format!(
+                "Tenant '{other}' not found. Check to make sure you have the correct tenant ID and are signing into the correct cloud."
+            ),
+        )),
     }
 }
 

@@ -25,6 +25,9 @@ pub(super) struct Knobs {
     pub(super) client_secret: String,
     pub(super) password: String,
     pub(super) token_requests_per_minute: Option<u32>,
+    pub(super) roles: Vec<String>,
+    pub(super) opaque_tokens: bool,
+    pub(super) secret_expires_in_days: i64,
 }
 
 impl Knobs {
@@ -43,6 +46,9 @@ impl Knobs {
             client_secret: CLIENT_SECRET.to_owned(),
             password: PASSWORD.to_owned(),
             token_requests_per_minute: None,
+            roles: vec!["Calendars.ReadWrite".to_owned()],
+            opaque_tokens: false,
+            secret_expires_in_days: 180,
         }
     }
 
@@ -58,6 +64,9 @@ impl Knobs {
         set(&mut self.existing_event_id, change.existing_event_id);
         set(&mut self.client_secret, change.client_secret);
         set(&mut self.password, change.password);
+        set(&mut self.roles, change.roles);
+        set(&mut self.opaque_tokens, change.opaque_tokens);
+        set(&mut self.secret_expires_in_days, change.secret_expires_in_days);
         // Zero turns these two off again.
         set(&mut self.refresh_in_s, change.refresh_in_s.map(|s| (s > 0).then_some(s)));
         let per_minute = change.token_requests_per_minute;
@@ -116,6 +125,13 @@ pub struct OptionsChange {
     pub password: Option<String>,
     /// Token requests per minute before the endpoint throttles; 0 turns that off.
     pub token_requests_per_minute: Option<u32>,
+    /// Permissions of tokens issued from now on: `roles` of an application, `scp` of a user. What a mailbox allows does
+    /// not depend on them, as Exchange may grant access by itself; reading the application does.
+    pub roles: Option<Vec<String>>,
+    /// Tokens issued from now on say nothing to those who look inside.
+    pub opaque_tokens: Option<bool>,
+    /// When the application says its secret expires, counted from the time it is asked; below zero: it has.
+    pub secret_expires_in_days: Option<i64>,
 }
 
 #[cfg(test)]

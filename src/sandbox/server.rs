@@ -13,17 +13,18 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, HOST};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
-use axum::routing::post;
+use axum::routing::{get, post};
 use serde_json::Value;
 
 use super::calendar;
 use super::connection::{Cut, Line};
 use super::control;
-use super::entra::TokenRequest;
+use super::directory;
+use super::entra::{TokenRequest, discovery};
 use super::faults::Action;
 use super::journal::RequestKind;
 use super::knobs::Knobs;
@@ -46,6 +47,7 @@ const MAX_DISCARDED: usize = 64 << 20;
 pub(super) fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/{tenant}/oauth2/v2.0/token", post(token))
+        .route("/{tenant}/v2.0/.well-known/openid-configuration", get(describe))
         .nest("/sandbox", control::router())
         .fallback(graph)
         .with_state(world)
@@ -81,8 +83,26 @@ async fn answer_token(world: &World, request: &TokenRequest, visit: &mut Visit) 
     scene.play(&action, usual).await
 }
 
+/// No sign-in: whoever is there may ask where the token endpoint is.
+async fn describe(
+    State(world): State<Arc<World>>,
+    Path(tenant): Path<String>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    let visit = Visit::begin(&world, RequestKind::Other, &parts, None);
+    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let reply = discovery(&tenant, host, &visit.ids);
+    let ids = visit.end(&reply);
+    reply.into_response(&ids, &line)
+}
+
 async fn graph(State(world): State<Arc<World>>, ConnectInfo(line): ConnectInfo<Line>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
+    if let Some(client_id) = directory::asked_for(&parts.method, parts.uri.path()) {
+        return application(world, &client_id, &parts, &line).await;
+    }
     let call = Call::parse(&parts.method, parts.uri.path(), parts.uri.query());
     let standing = world.tokens.standing(bearer(&parts.headers));
     let kind = call.as_ref().map_or(RequestKind::Other, Call::kind);
@@ -95,6 +115,22 @@ async fn graph(State(world): State<Arc<World>>, ConnectInfo(line): ConnectInfo<L
     };
     let ids = visit.end(&reply);
     reply.into_response(&ids, &line)
+}
+
+async fn application(world: Arc<World>, client_id: &str, parts: &Parts, line: &Line) -> Response {
+    let mut visit = Visit::begin(&world, RequestKind::Other, parts, None);
+    let bearer = bearer(&parts.headers);
+    let (standing, knobs, ids) = (world.tokens.standing(bearer), world.knobs(), visit.ids.clone());
+    let usual = || directory::answer(client_id, bearer, &standing, &world.tokens, &knobs, &ids);
+    let reply = match world.script.take(visit.kind, None, None) {
+        None => usual(),
+        Some(action) => {
+            visit.notes.fault = Some(action.word());
+            Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer }.play(&action, usual).await
+        }
+    };
+    let ids = visit.end(&reply);
+    reply.into_response(&ids, line)
 }
 
 async fn judge(

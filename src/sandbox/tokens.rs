@@ -1,12 +1,8 @@
-//! The access tokens handed out: opaque random text, known here with their end and the identity behind them.
+//! The access tokens handed out, known here with their end, the identity behind them and what they permit.
 
 use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
-
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use uuid::Uuid;
 
 /// Beyond this many tokens the expired ones are forgotten before a new one is added.
 const PRUNE_ABOVE: usize = 10_000;
@@ -36,12 +32,13 @@ pub(super) struct Tokens(RwLock<HashMap<String, Issued>>);
 #[derive(Debug)]
 struct Issued {
     caller: Caller,
+    permissions: Vec<String>,
     until: Instant,
 }
 
 impl Tokens {
-    pub(super) fn issue(&self, caller: Caller, lifetime: Duration) -> String {
-        let token = random_token();
+    /// Registers `token`, which stands for the caller with these permissions from now on.
+    pub(super) fn issue(&self, token: &str, caller: Caller, permissions: &[String], lifetime: Duration) {
         let now = Instant::now();
         // A lifetime beyond what the clock can express is a year: longer than any sandbox runs.
         let year = Duration::from_secs(365 * 24 * 3600);
@@ -50,8 +47,12 @@ impl Tokens {
         if tokens.len() >= PRUNE_ABOVE {
             tokens.retain(|_, issued| issued.until > now);
         }
-        tokens.insert(token.clone(), Issued { caller, until });
-        token
+        tokens.insert(token.to_owned(), Issued { caller, permissions: permissions.to_vec(), until });
+    }
+
+    /// Whether the token has this permission.
+    pub(super) fn permits(&self, token: &str, permission: &str) -> bool {
+        self.read().get(token).is_some_and(|issued| issued.permissions.iter().any(|one| one == permission))
     }
 
     pub(super) fn standing(&self, token: Option<&str>) -> Standing {
@@ -88,15 +89,6 @@ impl Tokens {
     }
 }
 
-/// Looks like a token and says nothing: clients must not look inside.
-fn random_token() -> String {
-    let mut bytes = Vec::with_capacity(96);
-    for _ in 0..6 {
-        bytes.extend_from_slice(Uuid::new_v4().as_bytes());
-    }
-    format!("sandbox.{}", URL_SAFE_NO_PAD.encode(bytes))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,10 +98,12 @@ mod tests {
     #[test]
     fn a_token_stands_for_its_caller_until_it_expires() {
         let tokens = Tokens::default();
-        let app = tokens.issue(Caller::App, HOUR);
-        let stale = tokens.issue(Caller::App, Duration::ZERO);
-        assert_eq!(tokens.standing(Some(&app)), Standing::Valid(Caller::App));
-        assert_eq!(tokens.standing(Some(&stale)), Standing::Expired);
+        tokens.issue("app", Caller::App, &["Calendars.ReadWrite".to_owned()], HOUR);
+        tokens.issue("stale", Caller::App, &[], Duration::ZERO);
+        assert_eq!(tokens.standing(Some("app")), Standing::Valid(Caller::App));
+        assert_eq!(tokens.standing(Some("stale")), Standing::Expired);
+        assert!(tokens.permits("app", "Calendars.ReadWrite"));
+        assert!(!tokens.permits("stale", "Calendars.ReadWrite") && !tokens.permits("app", "Calendars.Read"));
         assert_eq!(tokens.standing(Some("made-up")), Standing::Unknown);
         assert_eq!(tokens.standing(None), Standing::Missing);
     }
@@ -117,11 +111,12 @@ mod tests {
     #[test]
     fn revoking_one_token_leaves_the_others() {
         let tokens = Tokens::default();
-        let (one, two) = (tokens.issue(Caller::App, HOUR), tokens.issue(Caller::App, Duration::MAX));
-        tokens.revoke(&one);
-        assert_eq!(tokens.standing(Some(&one)), Standing::Expired);
-        assert_eq!(tokens.standing(Some(&two)), Standing::Valid(Caller::App));
+        tokens.issue("one", Caller::App, &[], HOUR);
+        tokens.issue("two", Caller::App, &[], Duration::MAX);
+        tokens.revoke("one");
+        assert_eq!(tokens.standing(Some("one")), Standing::Expired);
+        assert_eq!(tokens.standing(Some("two")), Standing::Valid(Caller::App));
         tokens.expire_all();
-        assert_eq!(tokens.standing(Some(&two)), Standing::Expired);
+        assert_eq!(tokens.standing(Some("two")), Standing::Expired);
     }
 }
