@@ -2,12 +2,14 @@
 //! sentence for each refusal. Knows nothing of jobs or calendars.
 
 mod cache;
+mod claims;
 mod credentials;
 mod entra;
 mod hints;
 mod renewal;
 
 pub use cache::TokenCache;
+pub use claims::TokenClaims;
 pub use credentials::{Credentials, SignIn};
 pub use entra::{TokenEndpoint, TokenRefusal};
 pub use hints::{Advice, Patience, advice};

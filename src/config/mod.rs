@@ -166,6 +166,8 @@ pub struct Settings {
     pub file: Option<PathBuf>,
     /// The files with a secret in them that everybody on this machine may read.
     pub exposed: Vec<PathBuf>,
+    /// The files their keys name, of secrets and certificates. The agent reads them as it reads the settings.
+    pub named: Vec<PathBuf>,
 }
 
 /// The part of the settings that commands need which never sign in.

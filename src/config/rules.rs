@@ -26,7 +26,8 @@ pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option
     let auth = auth(source, environment, &graph.endpoint);
     let (defaults, queue, delivery, log) = (defaults(source), queue(source), delivery(source), log(source));
     let (file, exposed) = (source.file().map(Into::into), source.exposed().to_vec());
-    Some(Settings { auth: auth?, graph, defaults, queue, delivery, log, file, exposed })
+    let named = source.files_read().to_vec();
+    Some(Settings { auth: auth?, graph, defaults, queue, delivery, log, file, exposed, named })
 }
 
 /// What commands need that never sign in.
@@ -160,7 +161,10 @@ fn extra_ca(source: &mut Source) -> Option<Vec<u8>> {
         }
     };
     match reqwest::Certificate::from_pem_bundle(&pem) {
-        Ok(certificates) if !certificates.is_empty() => Some(pem),
+        Ok(certificates) if !certificates.is_empty() => {
+            source.note_read(std::path::Path::new(&path));
+            Some(pem)
+        }
         _ => {
             source.problem(key, format!("names {path}, which holds no PEM certificate"));
             None

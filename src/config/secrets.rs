@@ -26,6 +26,7 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
         return match read(Path::new(&path)) {
             Ok(secret) => {
                 source.note_if_exposed(Path::new(&path));
+                source.note_read(Path::new(&path));
                 Some(Found { secret, file: Some(path.into()) })
             }
             Err(what) => {

@@ -26,6 +26,7 @@ pub(super) struct Source {
     from_environment: BTreeSet<String>,
     problems: Vec<Problem>,
     exposed: Vec<PathBuf>,
+    read: Vec<PathBuf>,
 }
 
 impl Source {
@@ -53,6 +54,7 @@ impl Source {
             from_environment: BTreeSet::new(),
             problems: Vec::new(),
             exposed: Vec::new(),
+            read: Vec::new(),
         };
         source.refuse_unknown_keys();
         // Before the environment comes over it: a secret that is overridden stands in the file all the same.
@@ -79,6 +81,16 @@ impl Source {
     /// The files with a secret in them that everybody on this machine may read.
     pub(super) fn exposed(&self) -> &[PathBuf] {
         &self.exposed
+    }
+
+    /// The files besides the settings themselves that were read.
+    pub(super) fn files_read(&self) -> &[PathBuf] {
+        &self.read
+    }
+
+    /// Remembers a file that a key names.
+    pub(super) fn note_read(&mut self, file: &Path) {
+        self.read.push(file.to_owned());
     }
 
     /// Remembers a file that holds a secret, if others may read it. Only its own mode counts: that the directory keeps

@@ -36,6 +36,11 @@ impl GraphBase {
         format!("{}/calendar", self.user(mailbox))
     }
 
+    /// The application registered under this client id.
+    pub(super) fn application(&self, client_id: &str) -> String {
+        format!("{}/applications(appId='{}')", self.0, segment(client_id))
+    }
+
     fn user(&self, mailbox: Option<&str>) -> String {
         match mailbox {
             Some(mailbox) => format!("{}/users/{}", self.0, segment(mailbox)),

@@ -81,7 +81,7 @@ pub enum LookUp {
 
 /// Graph, for everything that sends.
 pub struct GraphClient {
-    base: GraphBase,
+    pub(super) base: GraphBase,
     transport: Transport,
 }
 
@@ -174,7 +174,7 @@ impl GraphClient {
     }
 
     /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for.
-    async fn get(&self, url: &str, now: Now, may_leave: MayLeave<'_>) -> Result<(Value, Call), Call> {
+    pub(super) async fn get(&self, url: &str, now: Now, may_leave: MayLeave<'_>) -> Result<(Value, Call), Call> {
         let answered = self.transport.exchange(|http| http.get(url), SMALL_ANSWER, now, may_leave).await?;
         if !(200..300).contains(&answered.reply.status) {
             return Err(self.judged(&answered, now));
@@ -184,7 +184,7 @@ impl GraphClient {
             answer: answered.reply.answer(None, &answered.id),
             retry_after: None,
         };
-        damaged.answer.message = Some("the answer to the lookup could not be read".into());
+        damaged.answer.message = Some("the answer could not be read".into());
         match serde_json::from_slice(&answered.body) {
             Ok(value) => Ok((value, damaged)),
             Err(_) => Err(damaged),

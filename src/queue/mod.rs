@@ -16,8 +16,11 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 
 pub use lock::{AgentLock, LockError};
-pub use sqlite::{InsertError, ListFilter, NewJob, OpenError, Record, SqliteQueue, StatusReport};
-pub use watch::{ChangeNotice, WatchError, watch};
+pub use sqlite::{
+    AgentWord, Health, InsertError, Integrity, ListFilter, NewJob, OpenError, Record, Rest, Shut, SqliteQueue,
+    StatusReport, Waiting,
+};
+pub use watch::{ChangeNotice, WatchError, network_file_system, watch};
 
 use crate::job::{Answer, Defaults, ErrorKind, EventId, Job, JobId};
 

@@ -108,7 +108,7 @@ pub fn watch(database: &Path) -> Result<ChangeNotice, WatchError> {
     let (Some(directory), Some(name)) = (database.parent(), database.file_name()) else {
         return Err(refused(notify::Error::path_not_found()));
     };
-    if let Some(kind) = rustix::fs::statfs(directory).ok().and_then(|stat| remote(stat.f_type as u64)) {
+    if let Some(kind) = network_file_system(directory) {
         return Err(WatchError::Remote { kind });
     }
     let mut log = name.to_owned();
@@ -159,6 +159,11 @@ fn tell(told: &Receiver<()>, changed: &Notify) -> bool {
 fn concerns(files: &[OsString; 2], event: notify::Result<notify::Event>) -> bool {
     let ours = |path: &PathBuf| path.file_name().is_some_and(|file| files.iter().any(|name| name == file));
     event.map_or(true, |event| !matches!(event.kind, EventKind::Access(_)) && event.paths.iter().any(ours))
+}
+
+/// The kind of network file system this directory is on, if it is on one.
+pub fn network_file_system(directory: &Path) -> Option<&'static str> {
+    rustix::fs::statfs(directory).ok().and_then(|stat| remote(stat.f_type as u64))
 }
 
 /// The name of a network file system, by the number that statfs gives it (linux/magic.h and its like).

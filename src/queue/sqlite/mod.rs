@@ -5,6 +5,7 @@ mod agent;
 mod claim;
 mod courtesy;
 mod frontier;
+mod health;
 mod inspect;
 mod open;
 mod presence;
@@ -24,6 +25,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
+pub use health::{AgentWord, Health, Integrity, Rest, Shut, Waiting};
 pub use inspect::{ListFilter, Record, StatusReport};
 pub use open::OpenError;
 pub use produce::{InsertError, NewJob};

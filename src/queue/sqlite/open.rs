@@ -195,7 +195,7 @@ impl SqliteQueue {
     }
 }
 
-fn options(path: &Path) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         // A recorded event must survive a power cut: every commit is synced.
@@ -211,7 +211,7 @@ fn options(path: &Path) -> SqliteConnectOptions {
         .disable_statement_logging()
 }
 
-async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteQueue, OpenError> {
+pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteQueue, OpenError> {
     let presence = Arc::new(Presence::new(path));
     let connected = presence.clone();
     let pool = SqlitePoolOptions::new()
@@ -246,7 +246,7 @@ async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteQue
 }
 
 /// The newest migration this program has.
-fn newest() -> i64 {
+pub(super) fn newest() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 

@@ -1,0 +1,229 @@
+//! What `check` asks of a queue: whether the file is sound, what the agent on it says of itself, for which mailboxes jobs
+//! wait, and which of them are at rest. Reads only, and never for long: other programs live on this file.
+
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use super::frontier::lane;
+use super::open::{connect, newest, options};
+use super::{SqliteQueue, primary_code};
+use crate::job::{format_utc, parse_utc};
+use crate::queue::LaneKey;
+
+/// SQLite's numbers for a statement that was told to end, and for a file that cannot be right.
+const INTERRUPTED: i32 = 9;
+const CORRUPT: i32 = 11;
+/// Pages between two looks at the clock.
+const PAGES_BETWEEN_LOOKS: i32 = 200;
+
+/// The file, and who works on it.
+#[derive(Clone, Debug)]
+pub struct Health {
+    /// `wal`, as it should be.
+    pub journal_mode: String,
+    /// Whether what is in it fits together.
+    pub integrity: Integrity,
+    /// What the agent that ran last says of itself.
+    pub agent: Option<AgentWord>,
+    /// A job is due.
+    pub due: bool,
+}
+
+/// The result of `PRAGMA quick_check`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Integrity {
+    /// All of it was looked at, and fits.
+    Sound,
+    /// The time was over before all of it was looked at.
+    Unfinished,
+    /// What does not fit, in SQLite's words.
+    Broken(String),
+}
+
+/// The one row of the table `agent`. It may be an agent of long ago; whether one runs tells the lock.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AgentWord {
+    /// Its version.
+    pub version: String,
+    /// When it started.
+    pub started_at: String,
+    /// Why it goes on with older settings than those on disk.
+    pub settings_refused: Option<String>,
+    /// Why nothing at all is sent, if that is so.
+    pub shut: Option<Shut>,
+}
+
+/// The agent's gate, while it is shut.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Shut {
+    /// `auth`, `unavailable`, `throttled`, …
+    pub kind: String,
+    /// `AADSTS7000222`, `no_connection`, …
+    pub code: Option<String>,
+    /// What it means and what to do.
+    pub hint: Option<String>,
+    /// Nothing is asked before then.
+    pub until: Option<DateTime<Utc>>,
+}
+
+/// Jobs that wait for one mailbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// Which, in lower case; empty for rows that name none.
+    pub lane: LaneKey,
+    /// How many.
+    pub jobs: i64,
+}
+
+/// Why nothing is sent to a mailbox at the moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Which.
+    pub lane: LaneKey,
+    /// It is not to be asked anything before then.
+    pub paused_until: Option<DateTime<Utc>>,
+    /// What the pause came from.
+    pub kind: Option<String>,
+    /// The same in words.
+    pub reason: String,
+    /// Somebody holds it, since then.
+    pub held_at: Option<String>,
+    /// For this reason.
+    pub held_reason: Option<String>,
+}
+
+const WAITING: &str = concat!(
+    "SELECT CAST(lane AS TEXT) AS lane, jobs, count(*) OVER () AS lanes FROM (
+         SELECT lane, sum(jobs) AS jobs FROM (
+             SELECT ",
+    lane!(),
+    " AS lane, count(*) AS jobs FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' GROUP BY 1
+             UNION ALL
+             SELECT ",
+    lane!(),
+    ", 1 FROM jobs WHERE state = 'claimed')
+         GROUP BY lane)
+     ORDER BY jobs DESC, lane LIMIT ?1"
+);
+
+impl SqliteQueue {
+    /// Looks the file over, taking about as long as `within` for it at most.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn health(&self, now: DateTime<Utc>, within: Duration) -> sqlx::Result<Health> {
+        let journal_mode = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&self.pool).await?;
+        let integrity = self.integrity(within).await?;
+        if let Integrity::Broken(_) = integrity {
+            // Nothing it says can be relied on.
+            return Ok(Health { journal_mode, integrity, agent: None, due: false });
+        }
+        let word = sqlx::query("SELECT * FROM agent WHERE id = 1").fetch_optional(&self.pool).await?;
+        let agent = word.as_ref().map(word_of).transpose()?;
+        let due =
+            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'pending' AND next_attempt_at <= ?1)")
+                .bind(format_utc(now))
+                .fetch_one(&self.pool)
+                .await?;
+        Ok(Health { journal_mode, integrity, agent, due })
+    }
+
+    async fn integrity(&self, within: Duration) -> sqlx::Result<Integrity> {
+        let mut connection = self.pool.acquire().await?;
+        let until = Instant::now() + within;
+        connection.lock_handle().await?.set_progress_handler(PAGES_BETWEEN_LOOKS, move || Instant::now() < until);
+        let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)").fetch_one(&mut *connection).await;
+        connection.lock_handle().await?.remove_progress_handler();
+        match found {
+            Ok(word) if word == "ok" => Ok(Integrity::Sound),
+            // Told to end, it may report the end as a fault of the page it was at.
+            Ok(_) if Instant::now() >= until => Ok(Integrity::Unfinished),
+            Ok(fault) => Ok(Integrity::Broken(fault)),
+            Err(error) if primary_code(&error) == Some(INTERRUPTED) => Ok(Integrity::Unfinished),
+            Err(error) if primary_code(&error) == Some(CORRUPT) => Ok(Integrity::Broken(error.to_string())),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The mailboxes most jobs wait for, and how many mailboxes there are in all.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn waiting(&self, limit: u32) -> sqlx::Result<(Vec<Waiting>, usize)> {
+        let rows = sqlx::query(WAITING).bind(limit).fetch_all(&self.pool).await?;
+        let count = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>("lanes"))?;
+        // A name that is no text is no mailbox; its jobs fail with the reason.
+        let waiting = rows.iter().filter_map(|row| {
+            let lane: String = row.try_get("lane").ok()?;
+            Some(Waiting { lane: LaneKey::of(&lane), jobs: row.try_get("jobs").ok()? })
+        });
+        Ok((waiting.collect(), usize::try_from(count).unwrap_or(0)))
+    }
+
+    /// The mailboxes that are paused at `now`, or on hold.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn rests(&self, now: DateTime<Utc>) -> sqlx::Result<Vec<Rest>> {
+        let rows = sqlx::query("SELECT * FROM mailboxes WHERE paused_until > ?1 OR held_at IS NOT NULL")
+            .bind(format_utc(now))
+            .fetch_all(&self.pool)
+            .await?;
+        rows.iter()
+            .map(|row| {
+                let until = parse_utc(&row.try_get::<String, _>("paused_until")?);
+                Ok(Rest {
+                    lane: LaneKey::of(&row.try_get::<String, _>("mailbox")?),
+                    paused_until: until.filter(|until| *until > now),
+                    kind: row.try_get("error_kind")?,
+                    reason: row.try_get("reason")?,
+                    held_at: row.try_get("held_at")?,
+                    held_reason: row.try_get("held_reason")?,
+                })
+            })
+            .collect()
+    }
+
+    /// Whether a database that has never been a queue belongs to something else.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn is_foreign(path: &std::path::Path) -> Result<bool, sqlx::Error> {
+        let queue = connect(path, options(path)).await.map_err(|error| match error {
+            super::OpenError::Sqlite { source, .. } => source,
+            other => sqlx::Error::Configuration(other.to_string().into()),
+        })?;
+        let tables = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\')";
+        let foreign = sqlx::query_scalar(tables).fetch_one(&queue.pool).await;
+        queue.close().await;
+        foreign
+    }
+
+    /// The schema of this program.
+    pub fn newest_schema() -> i64 {
+        newest()
+    }
+}
+
+fn word_of(row: &SqliteRow) -> sqlx::Result<AgentWord> {
+    let kind: Option<String> = row.try_get("gate_kind")?;
+    let until: Option<String> = row.try_get("gate_until")?;
+    let shut = match kind {
+        None => None,
+        Some(kind) => Some(Shut {
+            kind,
+            code: row.try_get("gate_code")?,
+            hint: row.try_get("gate_hint")?,
+            until: until.as_deref().and_then(parse_utc),
+        }),
+    };
+    Ok(AgentWord {
+        version: row.try_get("version")?,
+        started_at: row.try_get("started_at")?,
+        settings_refused: row.try_get("settings_refused")?,
+        shut,
+    })
+}
