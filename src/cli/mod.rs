@@ -12,8 +12,8 @@ mod man;
 mod man_settings;
 mod narrator;
 mod output;
-mod reload;
 mod reference;
+mod reload;
 mod run;
 mod sandbox;
 mod settings;
@@ -49,7 +49,7 @@ enum Command {
     Demo,
     /// Serve a fake Entra and Graph on this machine
     Sandbox(sandbox::Options),
-    /// Check settings, database, sign-in and mailbox
+    /// Look for what is wrong: settings, files, database, network, sign-in, mailboxes
     Check(check::Options),
     /// Insert jobs, from flags or from NDJSON or CSV files
     Enqueue(Box<enqueue::Options>),

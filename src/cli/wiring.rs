@@ -65,7 +65,7 @@ pub(super) fn graph(settings: &Settings, tokens: Arc<TokenCache>) -> Result<Arc<
     Ok(Arc::new(client.map_err(Failure::failed)?))
 }
 
-fn network(graph: &GraphSettings) -> NetworkSettings {
+pub(super) fn network(graph: &GraphSettings) -> NetworkSettings {
     NetworkSettings {
         connect_timeout: graph.connect_timeout,
         request_timeout: graph.request_timeout,

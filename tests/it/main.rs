@@ -18,6 +18,7 @@ mod commands;
 mod configuration;
 mod daemon;
 mod disk_trouble;
+mod doctor;
 mod enqueue;
 mod fault_matrix;
 mod faults;

@@ -1,0 +1,202 @@
+//! The database: is it there, a queue, of this version, sound; is there room for it, on a disk that suits it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use chrono::Utc;
+use rustix::fs::{StatVfs, statvfs};
+
+use super::agent;
+use super::findings::Finding;
+use crate::queue::{AgentWord, Health, Integrity, OpenError, SqliteQueue, network_file_system};
+
+const CHECK: &str = "database";
+/// Longest time for looking into every page. Long enough for some hundred megabytes.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+/// Longest time for everything asked of the database: it may be on a disk that hangs.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// With less than this, commits are about to fail.
+const HARDLY_ANY: u64 = 16 << 20;
+/// The log alone takes 64 MB before it is cut back (`journal_size_limit`), and somebody's long transaction more.
+const LITTLE: u64 = 256 << 20;
+/// A log this large was kept from being cut back for a long time.
+const LONG_LOG: u64 = 256 << 20;
+const FEW_INODES: u64 = 100;
+
+/// What was found of it, for those who come after.
+pub(super) struct Database {
+    pub(super) findings: Vec<Finding>,
+    /// The open queue, if it is one.
+    pub(super) queue: Option<SqliteQueue>,
+    /// What that agent says of itself; none if none is running.
+    pub(super) word: Option<AgentWord>,
+}
+
+impl Database {
+    /// `agent` is the process id of the one that holds its lock.
+    pub(super) async fn look(path: &Path, agent: Option<&str>) -> Self {
+        let mut found = Self { findings: Vec::new(), queue: None, word: None };
+        if let Err(finding) = visible(path) {
+            found.findings.push(finding);
+            return found;
+        }
+        match tokio::time::timeout(ANSWER_WITHIN, found.open(path, agent)).await {
+            Ok(()) => {}
+            Err(_) => {
+                let text = format!("it did not answer within {} s", ANSWER_WITHIN.as_secs());
+                let cure = "look at the disk, and for programs that hold its lock ('fuser -v FILE')";
+                found.findings.push(about(path, Finding::fail(CHECK, text).cure(cure)));
+            }
+        }
+        found.findings.extend(place(path).into_iter().map(|finding| about(path, finding)));
+        found
+    }
+
+    async fn open(&mut self, path: &Path, agent: Option<&str>) {
+        let begin = Instant::now();
+        let queue = match SqliteQueue::open_existing(path).await {
+            Ok(queue) => queue,
+            Err(error) => return self.findings.push(about(path, refused(path, &error).await)),
+        };
+        match queue.health(Utc::now(), LOOK_WITHIN).await {
+            Ok(health) => {
+                self.findings.extend(sound(&health, begin.elapsed()).into_iter().map(|finding| about(path, finding)));
+                self.findings.extend(agent::findings(agent, &health, Utc::now()));
+                self.word = health.agent.filter(|_| agent.is_some());
+                self.queue = Some(queue);
+            }
+            Err(error) => {
+                let text = format!("it cannot be read: {error}");
+                self.findings.push(about(
+                    path,
+                    Finding::fail(CHECK, text).cure("look at the permissions above, and at the disk ('dmesg')"),
+                ));
+            }
+        }
+    }
+}
+
+fn about(path: &Path, finding: Finding) -> Finding {
+    finding.about(path.display().to_string())
+}
+
+/// A file one may not see is not one that is missing.
+fn visible(path: &Path) -> Result<(), Finding> {
+    match std::fs::metadata(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            let text = "you may not look at it";
+            let cure = "become a member of the group it belongs to, or run this check as the agent's user";
+            Err(about(path, Finding::fail(CHECK, text).cure(cure)))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Why it could not be opened.
+async fn refused(path: &Path, error: &OpenError) -> Finding {
+    match error {
+        OpenError::Missing(_) => {
+            let cure = "'event-sender run' and 'event-sender enqueue' make it, or check queue.path";
+            Finding::warn(CHECK, "there is no queue here yet").cure(cure)
+        }
+        OpenError::Older { found: 0, .. } => match SqliteQueue::is_foreign(path).await {
+            Ok(false) => Finding::warn(CHECK, "it is empty").cure("'event-sender run' makes a queue of it"),
+            _ => Finding::fail(CHECK, "it is a database, but of something else").cure("check queue.path"),
+        },
+        OpenError::Older { found, known, .. } => {
+            Finding::warn(CHECK, format!("its schema is older ({found}, this program's is {known})"))
+                .cure("'event-sender run' brings it up to date; until then no other command works on it")
+        }
+        OpenError::Newer { found, known, .. } => {
+            Finding::fail(CHECK, format!("its schema is newer ({found}) than this program knows ({known})"))
+                .cure("update this program; is an old copy of it in the way ('command -v event-sender')?")
+        }
+        other => Finding::fail(CHECK, other.to_string())
+            .cure("look at the permissions above, and whether it is a queue at all"),
+    }
+}
+
+/// What its content says.
+fn sound(health: &Health, took: Duration) -> Vec<Finding> {
+    let schema = SqliteQueue::newest_schema();
+    let depth = match health.integrity {
+        Integrity::Unfinished => format!("looked at for {} s, not all of it", LOOK_WITHIN.as_secs()),
+        _ => format!("looked through in {} ms", took.as_millis()),
+    };
+    let mut findings = Vec::new();
+    if let Integrity::Broken(fault) = &health.integrity {
+        let cure = "stop the agent, copy all of its files away, and restore a backup or use 'sqlite3 FILE .recover'";
+        findings.push(Finding::fail(CHECK, format!("it is damaged ({})", first_line(fault))).cure(cure));
+    } else {
+        findings.push(Finding::pass(CHECK, format!("a queue, schema {schema}, {depth}")));
+    }
+    if !health.journal_mode.eq_ignore_ascii_case("wal") {
+        let text =
+            format!("its journal mode is \"{}\": readers and writers stand in each other's way", health.journal_mode);
+        findings.push(Finding::warn(CHECK, text).cure("'event-sender run' sets it to WAL again; somebody changed it"));
+    }
+    findings
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("***"));
+    crate::cli::output::short(line.unwrap_or(text), 160)
+}
+
+/// Where it is.
+fn place(path: &Path) -> Vec<Finding> {
+    // Of a queue that is still to be made: where that would be.
+    let real = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.into());
+    let Some(directory) = real.ancestors().skip(1).find(|directory| directory.is_dir()) else { return Vec::new() };
+    let mut findings = Vec::new();
+    if let Some(kind) = network_file_system(directory) {
+        let text = format!("it is on a network file system ({kind}): locks do not hold there, and rows can be lost");
+        findings.push(Finding::warn(CHECK, text).cure("move it to a local disk"));
+    }
+    let size = |suffix: &str| {
+        let mut name = real.clone().into_os_string();
+        name.push(suffix);
+        std::fs::metadata(PathBuf::from(name)).map_or(0, |file| file.len())
+    };
+    if let Ok(system) = statvfs(directory) {
+        findings.extend(room(&system, size("") + size("-wal")));
+    }
+    let log = size("-wal");
+    if log >= LONG_LOG {
+        let text = format!("its log has grown to {}: a program has been reading it for long", megabytes(log));
+        findings.push(Finding::warn(CHECK, text).cure("find it ('fuser -v FILE') and let it end its transaction"));
+    }
+    findings
+}
+
+/// Whether there is room beside a queue of `size` bytes.
+fn room(system: &StatVfs, size: u64) -> Option<Finding> {
+    if system.f_blocks == 0 {
+        // It does not count.
+        return None;
+    }
+    let free = system.f_bavail.saturating_mul(system.f_frsize);
+    // Some file systems have no number of files to run out of.
+    if system.f_files > 0 && system.f_favail < FEW_INODES {
+        let text = format!("its file system has room for {} more files", system.f_favail);
+        let finding = if system.f_favail == 0 { Finding::fail(CHECK, text) } else { Finding::warn(CHECK, text) };
+        return Some(finding.cure("delete small files there ('df -i')"));
+    }
+    let text = format!("its file system has {} left", megabytes(free));
+    let cure = "make room, or set queue.retention; a full disk loses nothing, but nothing is sent either";
+    if free < HARDLY_ANY {
+        return Some(Finding::fail(CHECK, text).cure(cure));
+    }
+    (free < LITTLE.max(size / 10)).then(|| Finding::warn(CHECK, text).cure(cure))
+}
+
+fn megabytes(bytes: u64) -> String {
+    match bytes {
+        0..10_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
+#[cfg(test)]
+#[path = "database_tests.rs"]
+mod tests;

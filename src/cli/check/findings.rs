@@ -1,0 +1,159 @@
+//! Findings: one value from which both the line for people and the object for programs are made. Knows no area.
+
+use serde_json::{Value, json};
+
+use crate::cli::output::{self, Tone, paint};
+use crate::exit::Exit;
+
+/// How bad it is. The order is that of badness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Grade {
+    /// In order.
+    Pass,
+    /// Works, or could not be looked at.
+    Warn,
+    /// Does not work.
+    Fail,
+}
+
+impl Grade {
+    fn word(self) -> &'static str {
+        match self {
+            Grade::Pass => "pass",
+            Grade::Warn => "warn",
+            Grade::Fail => "fail",
+        }
+    }
+
+    fn tone(self) -> Tone {
+        match self {
+            Grade::Pass => Tone::Good,
+            Grade::Warn => Tone::Waiting,
+            Grade::Fail => Tone::Bad,
+        }
+    }
+}
+
+/// One finding: what it is about, what it means, what to do.
+#[derive(Clone, Debug)]
+pub(super) struct Finding {
+    check: &'static str,
+    pub(super) grade: Grade,
+    subject: Option<String>,
+    text: String,
+    cure: Option<String>,
+    /// Nobody answered: a matter of the network.
+    unreachable: bool,
+}
+
+impl Finding {
+    fn new(check: &'static str, grade: Grade, text: impl Into<String>) -> Self {
+        Self { check, grade, subject: None, text: text.into(), cure: None, unreachable: false }
+    }
+
+    pub(super) fn pass(check: &'static str, text: impl Into<String>) -> Self {
+        Self::new(check, Grade::Pass, text)
+    }
+
+    pub(super) fn warn(check: &'static str, text: impl Into<String>) -> Self {
+        Self::new(check, Grade::Warn, text)
+    }
+
+    pub(super) fn fail(check: &'static str, text: impl Into<String>) -> Self {
+        Self::new(check, Grade::Fail, text)
+    }
+
+    /// An earlier finding is in the way.
+    pub(super) fn not_checked(check: &'static str, why: &str) -> Self {
+        Self::warn(check, format!("not checked: {why}"))
+    }
+
+    pub(super) fn about(mut self, subject: impl Into<String>) -> Self {
+        self.subject = Some(subject.into());
+        self
+    }
+
+    pub(super) fn cure(mut self, cure: impl Into<String>) -> Self {
+        self.cure = Some(cure.into());
+        self
+    }
+
+    /// The message says both: up to the mark what it means, after it what to do.
+    pub(super) fn split_at(mut self, mark: &str) -> Self {
+        if let Some((text, cure)) = self.text.split_once(mark) {
+            (self.text, self.cure) = (text.to_owned(), Some(cure.to_owned()));
+        }
+        self
+    }
+
+    pub(super) fn unreachable(mut self, unreachable: bool) -> Self {
+        self.unreachable = unreachable;
+        self
+    }
+
+    pub(super) fn is_unreachable(&self) -> bool {
+        self.unreachable
+    }
+
+    fn line(&self) -> String {
+        let word = paint(self.grade.tone(), &self.grade.word().to_uppercase());
+        let subject = self.subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
+        let cure = self.cure.as_ref().map(|cure| format!("; {cure}")).unwrap_or_default();
+        format!("{word}  {:11} {subject}{}{cure}", self.check, self.text)
+    }
+
+    fn json(&self) -> Value {
+        json!({
+            "check": self.check,
+            "grade": self.grade.word(),
+            "subject": self.subject,
+            "text": self.text,
+            "cure": self.cure,
+        })
+    }
+}
+
+/// All of them, told as they come or at the end.
+pub(super) struct Report {
+    json: bool,
+    findings: Vec<Finding>,
+}
+
+impl Report {
+    pub(super) fn new(json: bool) -> Self {
+        Self { json, findings: Vec::new() }
+    }
+
+    /// Takes findings, and shows them unless they are wanted as JSON.
+    pub(super) fn add(&mut self, findings: impl IntoIterator<Item = Finding>) -> std::io::Result<()> {
+        for finding in findings {
+            if !self.json {
+                output::line(&finding.line())?;
+            }
+            self.findings.push(finding);
+        }
+        Ok(())
+    }
+
+    /// The exit code of what was found.
+    pub(super) fn end(self) -> std::io::Result<Exit> {
+        let worst = self.findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Pass);
+        let unreachable = self.findings.iter().any(Finding::is_unreachable);
+        let exit = match (unreachable, worst) {
+            (true, _) => Exit::Unavailable,
+            (false, Grade::Fail) => Exit::Failed,
+            (false, _) => Exit::Done,
+        };
+        self.end_with(exit)
+    }
+
+    /// Ends with this exit code, whatever was found.
+    pub(super) fn end_with(self, exit: Exit) -> std::io::Result<Exit> {
+        if self.json {
+            let worst = self.findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Pass);
+            let checks: Vec<Value> = self.findings.iter().map(Finding::json).collect();
+            output::json(&json!({ "checks": checks, "worst": worst.word(), "exit_code": exit.code() }))?;
+        }
+        Ok(exit)
+    }
+}

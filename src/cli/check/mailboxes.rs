@@ -1,0 +1,222 @@
+//! Mailboxes: those of the settings, those named, and those jobs wait for. Their calendar is read, nothing is written; a
+//! PASS does not prove that the agent may write.
+//!
+//! A mailbox that Microsoft asked to be left alone is left alone here too.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::Utc;
+use tokio::task::JoinSet;
+
+use super::Options;
+use super::database::Database;
+use super::findings::Finding;
+use super::network::Answering;
+use crate::cli::output::short;
+use crate::cli::wiring;
+use crate::config::Settings;
+use crate::graph::{Call, GraphClient, Now};
+use crate::job::{ErrorKind, Outcome, format_utc};
+use crate::queue::{LaneKey, Rest};
+
+const CHECK: &str = "mailbox";
+/// Of the mailboxes in the queue, unless all are wanted.
+const BUSIEST: u32 = 10;
+/// Asked at once.
+const AT_ONCE: usize = 4;
+
+/// A mailbox to be asked.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    /// None for the signed-in user's own.
+    mailbox: Option<String>,
+    /// Named on the command line.
+    named: bool,
+}
+
+pub(super) struct Looked {
+    pub(super) findings: Vec<Finding>,
+    /// Whether one of those that were asked could be read.
+    pub(super) readable: bool,
+}
+
+/// Which mailboxes, and what is to be said about the choice.
+pub(super) async fn wanted(settings: &Settings, database: &Database, options: &Options) -> (Vec<Wanted>, Vec<Finding>) {
+    let (mut all, mut remarks) = (Vec::new(), Vec::new());
+    let default = settings.defaults.mailbox.as_ref();
+    let mut add = |mailbox: Option<&str>, named| {
+        let key = |mailbox: Option<&str>| mailbox.map(LaneKey::of);
+        match all.iter_mut().find(|known: &&mut Wanted| key(known.mailbox.as_deref()) == key(mailbox)) {
+            Some(known) => known.named |= named,
+            None => all.push(Wanted { mailbox: mailbox.map(str::to_owned), named }),
+        }
+    };
+    default.iter().for_each(|mailbox| add(Some(mailbox), false));
+    options.mailbox.iter().for_each(|mailbox| add(Some(mailbox), true));
+    if default.is_none() && options.mailbox.is_empty() && wiring::own_mailbox(settings) {
+        add(None, false);
+    }
+    let limit = if options.all_mailboxes { u32::MAX } else { BUSIEST };
+    match &database.queue {
+        None => {}
+        Some(queue) => match queue.waiting(limit).await {
+            Ok((waiting, lanes)) => {
+                waiting
+                    .iter()
+                    .map(|lane| lane.lane.as_str())
+                    .filter(|lane| !lane.is_empty())
+                    .for_each(|lane| add(Some(lane), false));
+                if lanes > waiting.len() {
+                    let text = format!("{} more with waiting jobs were left out", lanes - waiting.len());
+                    remarks.push(Finding::warn(CHECK, text).cure("--all-mailboxes checks them too"));
+                }
+            }
+            Err(error) => remarks.push(Finding::not_checked(CHECK, &format!("the queue cannot be read: {error}"))),
+        },
+    }
+    if all.is_empty() {
+        let text = "none to check, and a job without mailbox will fail";
+        remarks.push(Finding::warn(CHECK, text).cure("set defaults.mailbox, or name one with --mailbox"));
+    }
+    (all, remarks)
+}
+
+/// Asks each of them once, a few at a time.
+pub(super) async fn look(
+    graph: &Arc<GraphClient>,
+    (wanted, remarks): (Vec<Wanted>, Vec<Finding>),
+    database: &Database,
+    at: Answering,
+) -> Looked {
+    let (rests, all_rest) = (rests(database).await, throttled_as_a_whole(database));
+    let mut answers = Answers { findings: vec![None; wanted.len()], asked: JoinSet::new(), readable: false };
+    for (place, wanted) in wanted.into_iter().enumerate() {
+        let rest = wanted.mailbox.as_deref().and_then(|mailbox| rests.get(&LaneKey::of(mailbox)));
+        if let Some(finding) = left_alone(&wanted, rest, all_rest.as_deref()) {
+            answers.findings[place] = Some(finding);
+            continue;
+        }
+        // Where Graph is away, the first of them finds out for all.
+        let at_once = if at == Answering::Nobody { 1 } else { AT_ONCE };
+        while answers.asked.len() >= at_once && answers.take().await {}
+        if at == Answering::Nobody && answers.findings.iter().flatten().any(Finding::is_unreachable) {
+            answers.findings[place] = Some(about(&wanted, Finding::not_checked(CHECK, "Graph cannot be reached")));
+            continue;
+        }
+        let (graph, rest) = (graph.clone(), rest.cloned());
+        answers.asked.spawn(async move {
+            let (readable, finding) = ask(&graph, &wanted, rest.as_ref()).await;
+            (place, readable, finding)
+        });
+    }
+    while answers.take().await {}
+    Looked { findings: answers.findings.into_iter().flatten().chain(remarks).collect(), readable: answers.readable }
+}
+
+/// What was asked, and what came back, in the order of asking.
+struct Answers {
+    findings: Vec<Option<Finding>>,
+    asked: JoinSet<(usize, bool, Finding)>,
+    readable: bool,
+}
+
+impl Answers {
+    /// Waits for the next answer. False: there is none to wait for.
+    async fn take(&mut self) -> bool {
+        let Some(answer) = self.asked.join_next().await else { return false };
+        if let Ok((place, readable, finding)) = answer {
+            self.readable |= readable;
+            self.findings[place] = Some(finding);
+        }
+        true
+    }
+}
+
+async fn rests(database: &Database) -> HashMap<LaneKey, Rest> {
+    let Some(queue) = &database.queue else { return HashMap::new() };
+    // What cannot be read now could not be read above either, and was told there.
+    let rests = queue.rests(Utc::now()).await.unwrap_or_default();
+    rests.into_iter().map(|rest| (rest.lane.clone(), rest)).collect()
+}
+
+/// Until when Microsoft has the whole application wait.
+fn throttled_as_a_whole(database: &Database) -> Option<String> {
+    let shut = database.word.as_ref()?.shut.as_ref()?;
+    let until = shut.until.filter(|until| *until > Utc::now())?;
+    (shut.kind == ErrorKind::Throttled.as_str()).then(|| format_utc(until))
+}
+
+fn about(wanted: &Wanted, finding: Finding) -> Finding {
+    let name = wanted.mailbox.as_deref().map_or_else(|| "the signed-in user's own".into(), |name| short(name, 80));
+    finding.about(name)
+}
+
+/// Those that must not be asked now, or cannot.
+fn left_alone(wanted: &Wanted, rest: Option<&Rest>, all_rest: Option<&str>) -> Option<Finding> {
+    if matches!(wanted.mailbox.as_deref().map(str::trim), Some("" | "." | "..")) {
+        let finding =
+            Finding::fail(CHECK, "this is no mailbox").cure("give an address, a user principal name or an object id");
+        return Some(about(wanted, finding));
+    }
+    if let Some(until) = all_rest {
+        let why = format!("Microsoft limits the whole application, nothing is asked before {until}");
+        return Some(about(wanted, Finding::not_checked(CHECK, &why)));
+    }
+    let rest = rest?;
+    let until = rest.paused_until?;
+    // The agent's own patience with a permission; an operator who has just mended it may ask, by name.
+    let own = matches!(rest.kind.as_deref(), Some("denied" | "not_found"));
+    if own && wanted.named {
+        return None;
+    }
+    let reason = short(&rest.reason, 200);
+    let finding = Finding::warn(CHECK, format!("not asked, it is paused until {} ({reason})", format_utc(until)));
+    let cure = match own {
+        true => "--mailbox with its name asks all the same, when you have mended that",
+        false => "nothing to do: it was asked to be left alone, and goes on by itself",
+    };
+    Some(about(wanted, finding.cure(cure)))
+}
+
+/// Whether it could be read, and what is to be said of it.
+async fn ask(graph: &GraphClient, wanted: &Wanted, rest: Option<&Rest>) -> (bool, Finding) {
+    let now = Now { wall: Utc::now(), steady: Instant::now() };
+    let call = graph.probe(wanted.mailbox.as_deref(), now).await;
+    let readable = matches!(call.outcome, Outcome::Created(_) | Outcome::ReplyDamaged);
+    let finding = if readable { read(rest) } else { refused(&call) };
+    (readable, about(wanted, finding))
+}
+
+fn read(rest: Option<&Rest>) -> Finding {
+    let Some((since, reason)) = rest.and_then(|rest| Some((rest.held_at.as_ref()?, rest.held_reason.as_ref()))) else {
+        return Finding::pass(CHECK, "its calendar can be read");
+    };
+    let reason = reason.map(|reason| format!(" ({})", short(reason, 120))).unwrap_or_default();
+    let text = format!("its calendar can be read, but it is on hold since {since}{reason}");
+    Finding::warn(CHECK, text).cure("nothing is sent to it until it is released")
+}
+
+fn refused(call: &Call) -> Finding {
+    let said = call.answer.message.as_deref().unwrap_or("Graph did not say why");
+    let code = call.answer.code.as_ref().map(|code| format!(" [{}]", short(code, 60))).unwrap_or_default();
+    // The agent's own sentence, a cure after its colon, and Graph's words after that.
+    let (own, said) = said.split_once(" Graph said: ").map_or((said, None), |(own, said)| (own, Some(said)));
+    let (means, cure) = own.split_once(": ").unwrap_or((own, ""));
+    let said = said.map(|said| format!(" (Graph said: {})", short(said, 250))).unwrap_or_default();
+    let text = format!("{}{code}{said}", short(means.trim_end_matches('.'), 250));
+    if call.answer.status == Some(429) {
+        return Finding::warn(CHECK, text).cure("check again later; the agent waits by itself");
+    }
+    let unreachable = matches!(&call.outcome, Outcome::ReplyLost)
+        || matches!(&call.outcome, Outcome::Held(hold) if hold.kind == ErrorKind::Unavailable);
+    let finding = Finding::fail(CHECK, text).unreachable(unreachable);
+    match (cure, &call.outcome) {
+        ("", Outcome::NoMailbox) => {
+            finding.cure("correct the address where it comes from: settings, command line or rows")
+        }
+        ("", _) => finding,
+        (cure, _) => finding.cure(short(cure.trim_end_matches('.'), 250)),
+    }
+}

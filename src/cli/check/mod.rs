@@ -1,0 +1,107 @@
+//! `check`: the doctor. Settings, permissions, database, agent, network, clock, token, secret, mailboxes; a PASS, WARN or
+//! FAIL line for each thing looked at, with what it means and what to do. Changes nothing, anywhere.
+//!
+//! One file per area, each from what it is given to findings; here only their order, and what one needs of another.
+
+mod agent;
+mod clock;
+mod database;
+mod findings;
+mod mailboxes;
+mod network;
+mod permissions;
+mod secret;
+mod settings;
+mod token;
+mod viewer;
+
+use std::path::PathBuf;
+
+use self::database::Database;
+use self::findings::{Finding, Report};
+use self::network::Answering;
+use super::{Failure, wiring};
+use crate::config::{Environment, LocalSettings, Settings};
+use crate::exit::Exit;
+use crate::queue::AgentLock;
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Skip what needs the network
+    #[arg(long)]
+    offline: bool,
+    /// Check this mailbox too; may be given several times
+    #[arg(long, value_name = "MAILBOX")]
+    mailbox: Vec<String>,
+    /// Check every mailbox that jobs wait for, not only the ten with the most
+    #[arg(long)]
+    all_mailboxes: bool,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit, Failure> {
+    let mut report = Report::new(options.json);
+    let environment = Environment::of_process();
+    let settings = match Settings::load(file.clone(), &environment) {
+        Ok(settings) => settings,
+        Err(error) => {
+            report.add(settings::problems(&error))?;
+            // A secret only the service can see must not hide the state of the database.
+            if let Ok(local) = LocalSettings::load(file, &environment) {
+                let agent = AgentLock::holder(&local.queue.path);
+                report.add(permissions::of_queue(&local.queue.path, agent.as_deref()))?;
+                report.add(Database::look(&local.queue.path, agent.as_deref()).await.findings)?;
+            }
+            return Ok(report.end_with(Exit::Config)?);
+        }
+    };
+    report.add(settings::accepted(&settings))?;
+    let agent = AgentLock::holder(&settings.queue.path);
+    // Before the queue is opened, which may make files beside it.
+    report.add(permissions::of(&settings, agent.as_deref()))?;
+    let database = Database::look(&settings.queue.path, agent.as_deref()).await;
+    report.add(database.findings.iter().cloned())?;
+    if options.offline {
+        report.add([Finding::warn("network", "skipped (--offline): sign-in and mailboxes were not checked")])?;
+    } else {
+        remote(&mut report, &settings, &database, &options).await?;
+    }
+    Ok(report.end()?)
+}
+
+/// What needs the network.
+async fn remote(
+    report: &mut Report,
+    settings: &Settings,
+    database: &Database,
+    options: &Options,
+) -> Result<(), Failure> {
+    let network = network::look(settings).await;
+    report.add(network.findings)?;
+    report.add([clock::finding(&network.clocks)])?;
+    let tokens = wiring::tokens(settings)?;
+    let graph = wiring::graph(settings, tokens.clone())?;
+    let token = token::get(settings, &tokens, network.sign_in, database.word.as_ref()).await;
+    if token.secret.is_none() {
+        report.add(token.findings)?;
+        report.add(["secret", "mailbox"].map(|check| Finding::not_checked(check, "there is no token")))?;
+        return Ok(());
+    }
+    if network.graph == Answering::Stranger {
+        let why = "what answers in Graph's place gets no token";
+        report.add(token.findings)?;
+        report.add(["secret", "mailbox"].map(|check| Finding::not_checked(check, why)))?;
+        return Ok(());
+    }
+    let secret = secret::finding(settings, &graph, network.graph).await;
+    // Looked at before the token is judged: what it permits shows in the end by what the mailboxes say.
+    let wanted = mailboxes::wanted(settings, database, options).await;
+    let mailboxes = mailboxes::look(&graph, wanted, database, network.graph).await;
+    report.add(token.findings)?;
+    report.add(token::permissions(settings, token.secret.as_deref(), mailboxes.readable))?;
+    report.add(secret)?;
+    report.add(mailboxes.findings)?;
+    Ok(())
+}

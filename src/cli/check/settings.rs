@@ -1,0 +1,31 @@
+//! The settings: which were read, or what is wrong with them.
+
+use super::findings::Finding;
+use crate::config::{AuthMode, ConfigError, EXPOSED_CURE, Settings};
+
+const CHECK: &str = "settings";
+
+/// Every problem, each with its cure.
+pub(super) fn problems(error: &ConfigError) -> Vec<Finding> {
+    let finding = |problem: &crate::config::Problem| {
+        Finding::fail(CHECK, problem.what.clone()).about(problem.key.clone()).split_at("; ")
+    };
+    error.problems.iter().map(finding).collect()
+}
+
+/// Where they came from, and what is better not done.
+pub(super) fn accepted(settings: &Settings) -> Vec<Finding> {
+    let from = settings.file.as_ref().map_or_else(|| "the environment".into(), |file| file.display().to_string());
+    let mut findings = vec![Finding::pass(CHECK, format!("read from {from}"))];
+    findings.extend(
+        settings
+            .exposed
+            .iter()
+            .map(|file| Finding::warn(CHECK, EXPOSED_CURE).about(file.display().to_string()).split_at(": ")),
+    );
+    if let AuthMode::Password { .. } = settings.auth.mode {
+        let text = "auth.mode \"password\" is a legacy mode that multi-factor authentication breaks";
+        findings.push(Finding::warn(CHECK, text).cure("prefer \"client_secret\""));
+    }
+    findings
+}

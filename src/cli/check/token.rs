@@ -1,0 +1,131 @@
+//! The token: whether there is one, and what it permits.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use chrono::Utc;
+
+use super::findings::Finding;
+use super::network::Answering;
+use crate::auth::{Patience, TokenCache, TokenClaims, advice};
+use crate::cli::wiring;
+use crate::config::{AuthSettings, Settings};
+use crate::job::format_utc;
+use crate::queue::AgentWord;
+use crate::secret::Secret;
+
+const CHECK: &str = "token";
+/// What sending needs.
+const NEEDED: &str = "Calendars.ReadWrite";
+/// Graph's own application id, which names it as a resource in every cloud.
+const GRAPH: &str = "00000003-0000-0000-c000-000000000000";
+
+pub(super) struct Token {
+    pub(super) findings: Vec<Finding>,
+    pub(super) secret: Option<Arc<Secret>>,
+}
+
+/// Signs in as the agent does, unless that would do harm.
+pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering, agent: Option<&AgentWord>) -> Token {
+    let none = |finding| Token { findings: vec![finding], secret: None };
+    if at == Answering::Stranger {
+        return none(Finding::not_checked(CHECK, "what answers in the sign-in's place gets no secret"));
+    }
+    if let Some(until) = better_left_alone(agent) {
+        let why = format!("the agent was told that more tries make it worse, and waits until {until}");
+        return none(Finding::not_checked(CHECK, &why));
+    }
+    match tokens.get(Instant::now()).await {
+        Ok(secret) => {
+            let AuthSettings { tenant_id, client_id, .. } = &settings.auth;
+            let text = format!("tenant {tenant_id} gave application {client_id} a token");
+            Token { findings: vec![Finding::pass(CHECK, text)], secret: Some(secret) }
+        }
+        Err(refusal) => {
+            let finding = Finding::fail(CHECK, refusal.sentence.clone()).split_at(": ").about(refusal.code.clone());
+            none(finding.unreachable(refusal.unreachable))
+        }
+    }
+}
+
+/// Until when the running agent leaves the sign-in alone because of a lock or limit that grows with every try.
+fn better_left_alone(agent: Option<&AgentWord>) -> Option<String> {
+    let shut = agent?.shut.as_ref()?;
+    let number = shut.code.as_ref()?.strip_prefix("AADSTS")?.parse().ok()?;
+    let until = shut.until.filter(|until| *until > Utc::now())?;
+    matches!(advice(Some(number)).patience, Patience::AtLeast(_)).then(|| format_utc(until))
+}
+
+/// What the token says it permits, and whether it is the one that was asked for. `readable`: whether a mailbox could be
+/// read with it.
+pub(super) fn permissions(settings: &Settings, token: Option<&Secret>, readable: bool) -> Vec<Finding> {
+    let Some(claims) = token.and_then(TokenClaims::read) else {
+        let text = "what it permits cannot be told: it shows nothing of itself";
+        return vec![Finding::warn(CHECK, text).cure("what the mailboxes say is what counts")];
+    };
+    let mut findings = vec![permission(wiring::own_mailbox(settings), &claims.permissions, readable)];
+    findings.extend(mismatches(&settings.auth, &claims));
+    findings
+}
+
+fn permission(user: bool, given: &[String], readable: bool) -> Finding {
+    let has = |name: &str| given.iter().any(|one| one.eq_ignore_ascii_case(name));
+    let named = |finding: Finding| finding.about(if user { "scp" } else { "roles" });
+    if has(NEEDED) || (user && has("Calendars.ReadWrite.Shared")) {
+        return named(Finding::pass(CHECK, format!("it permits {NEEDED}")));
+    }
+    let list = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
+    let text = format!("it does not permit {NEEDED}, only {list}");
+    let section = if user {
+        "the delegated permission, docs/azure-setup.md section 4.2"
+    } else {
+        "the application permission, docs/azure-setup.md section 3.1"
+    };
+    let cure = format!("an administrator must grant consent for {NEEDED} ({section})");
+    // With this one, that a mailbox can be read says nothing of writing.
+    let reads_only = ["Calendars.Read", "Calendars.ReadBasic", "Calendars.ReadBasic.All"].into_iter().any(has);
+    if !user && !reads_only && readable {
+        let text = format!("it does not name {NEEDED}, but a mailbox can be read: Exchange itself grants access");
+        let cure = "in order if it is meant so (RBAC for Applications, docs/azure-setup.md section 6)";
+        return named(Finding::warn(CHECK, text).cure(cure));
+    }
+    named(Finding::fail(CHECK, text).cure(cure))
+}
+
+/// Where token and settings do not say the same.
+fn mismatches(auth: &AuthSettings, claims: &TokenClaims) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let warn = |about: &str, text: String, cure: &str| {
+        Finding::warn(CHECK, text).about(about.to_owned()).cure(cure.to_owned())
+    };
+    let alike = |a: &str, b: &str| a.trim_end_matches('/').eq_ignore_ascii_case(b.trim_end_matches('/'));
+    if let Some(audience) = &claims.audience
+        && !alike(audience, &auth.resource)
+        && !alike(audience, GRAPH)
+        && !alike(&auth.resource, GRAPH)
+    {
+        let text = format!("it is for {audience}, not for {}", auth.resource);
+        findings.push(warn("aud", text, "leave auth.resource out, or give it the address of graph.endpoint"));
+    }
+    // A tenant may be named by a domain, which the token does not repeat.
+    if let Some(tenant) = &claims.tenant
+        && uuid::Uuid::try_parse(&auth.tenant_id).is_ok()
+        && !alike(tenant, &auth.tenant_id)
+    {
+        findings.push(warn("tid", format!("it was issued in tenant {tenant}"), "compare auth.tenant_id"));
+    }
+    if let Some(application) = &claims.application
+        && !alike(application, &auth.client_id)
+    {
+        findings.push(warn("appid", format!("it was issued to application {application}"), "compare auth.client_id"));
+    }
+    if claims.expires.is_some_and(|at| at <= Utc::now().timestamp()) {
+        let text = "by this machine's clock it has expired already".to_owned();
+        findings.push(warn("exp", text, "look at the clock ('date')"));
+    }
+    findings
+}
+
+#[cfg(test)]
+#[path = "token_tests.rs"]
+mod tests;

@@ -1,0 +1,115 @@
+//! Whose eyes the files are looked at with. `check` is often run by root or by an administrator, and what these may do
+//! says nothing of what the agent may.
+
+use std::fs::Metadata;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+/// What is wanted of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Read,
+    ReadAndWrite,
+    /// Of a directory: to pass through it.
+    Enter,
+    /// Of a directory: to make files in it.
+    Fill,
+}
+
+impl Wish {
+    fn bits(self) -> u32 {
+        match self {
+            Wish::Read => 0o4,
+            Wish::ReadAndWrite => 0o6,
+            Wish::Enter => 0o1,
+            Wish::Fill => 0o3,
+        }
+    }
+
+    fn access(self) -> Access {
+        match self {
+            Wish::Read => Access::READ_OK,
+            Wish::ReadAndWrite => Access::READ_OK | Access::WRITE_OK,
+            Wish::Enter => Access::EXEC_OK,
+            Wish::Fill => Access::WRITE_OK | Access::EXEC_OK,
+        }
+    }
+}
+
+/// A user of this machine.
+pub(super) struct Viewer {
+    uid: u32,
+    groups: Vec<u32>,
+    /// Why this one.
+    pub(super) why: String,
+}
+
+impl Viewer {
+    /// The user the agent runs as: that of the running one, or the one the queue's directory belongs to; where that is
+    /// root's or not there, whoever asks.
+    pub(super) fn of_agent(pid: Option<&str>, directory: Option<&Metadata>) -> Self {
+        let process = pid.and_then(|pid| Some((pid, std::fs::metadata(format!("/proc/{pid}")).ok()?.uid())));
+        if let Some((pid, uid)) = process {
+            return Self::new(uid, format!("as which the agent runs (process {pid})"));
+        }
+        match directory.map(Metadata::uid).filter(|owner| *owner != 0) {
+            Some(owner) if owner != geteuid().as_raw() => {
+                Self::new(owner, "to whom the queue's directory belongs".into())
+            }
+            _ => Self::new(geteuid().as_raw(), "who runs this check".into()),
+        }
+    }
+
+    fn new(uid: u32, why: String) -> Self {
+        let user = User::from_uid(Uid::from_raw(uid)).ok().flatten();
+        let groups = user.and_then(|user| {
+            let name = std::ffi::CString::new(user.name).ok()?;
+            getgrouplist(&name, user.gid).ok()
+        });
+        Self { uid, groups: groups.unwrap_or_default().into_iter().map(Gid::as_raw).collect(), why }
+    }
+
+    /// By name where there is one.
+    pub(super) fn name(&self) -> String {
+        user(self.uid)
+    }
+
+    /// Whether this user may do that with the file. The kernel is asked where the user is the one who asks, which takes
+    /// lists of access rights and read-only file systems into account; else owner, group and mode decide.
+    pub(super) fn may(&self, wish: Wish, path: &Path, file: &Metadata) -> bool {
+        if self.uid == geteuid().as_raw() {
+            return accessat(CWD, path, wish.access(), AtFlags::EACCESS).is_ok();
+        }
+        let shift = match file {
+            _ if self.uid == 0 => return true,
+            file if file.uid() == self.uid => 6,
+            file if self.groups.contains(&file.gid()) => 3,
+            _ => 0,
+        };
+        (file.mode() >> shift) & wish.bits() == wish.bits()
+    }
+}
+
+/// The user's name, or its number.
+pub(super) fn user(uid: u32) -> String {
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+/// The group's name, or its number.
+pub(super) fn group(gid: u32) -> String {
+    Group::from_gid(Gid::from_raw(gid)).ok().flatten().map_or_else(|| gid.to_string(), |group| group.name)
+}
+
+/// Whether others than this user were made members of the group.
+pub(super) fn has_others(gid: u32, uid: u32) -> bool {
+    let own = user(uid);
+    Group::from_gid(Gid::from_raw(gid)).ok().flatten().is_some_and(|group| group.mem.iter().any(|name| *name != own))
+}
+
+/// `root:root, mode 0644`, as `ls -l` would say it.
+pub(super) fn owner_and_mode(file: &Metadata) -> String {
+    format!("{}:{}, mode {:04o}", user(file.uid()), group(file.gid()), file.mode() & 0o7777)
+}
