@@ -20,6 +20,9 @@ pub(super) struct Options {
     /// Only jobs whose last failure is of this kind, such as throttled or invalid_job
     #[arg(long, value_name = "KIND")]
     error_kind: Option<String>,
+    /// Only jobs in doubt: an event may exist that no answer has confirmed
+    #[arg(long)]
+    in_doubt: bool,
     /// At most this many, the newest
     #[arg(long, default_value_t = 50, value_name = "N")]
     limit: u32,
@@ -34,6 +37,7 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         state: options.state,
         mailbox: options.mailbox,
         error_kind: options.error_kind,
+        in_doubt: options.in_doubt,
         limit: options.limit,
     };
     let jobs = queue.list(&filter).await?;

@@ -1,8 +1,10 @@
-//! Results, on stdout. Colour only on a terminal, and not against NO_COLOR.
+//! Results, on stdout: lines, tables, JSON, and the live screen. Colour only on a terminal, and not against NO_COLOR.
 
 use std::io::{IsTerminal, Write};
+use std::ops::Range;
 
-use comfy_table::{ContentArrangement, Table, presets};
+use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
+use ratatui::{DefaultTerminal, Frame};
 use serde_json::Value;
 
 /// A colour by meaning.
@@ -38,27 +40,40 @@ pub(super) fn json(value: &Value) -> std::io::Result<()> {
 
 /// Writes a table.
 pub(super) fn table(header: &[&str], rows: Vec<Vec<String>>) -> std::io::Result<()> {
-    line(&table_text(header, rows))
+    line(&table_text(header, rows, 0..0))
 }
 
-fn table_text(header: &[&str], rows: Vec<Vec<String>>) -> String {
+/// Writes a table, these of its columns with their text at the right, as numbers are read.
+pub(super) fn numbers(header: &[&str], rows: Vec<Vec<String>>, right: Range<usize>) -> std::io::Result<()> {
+    line(&table_text(header, rows, right))
+}
+
+/// Columns of the terminal that stdout is; none if it is none, and every line is to be whole.
+pub(super) fn width() -> Option<usize> {
+    let (width, _) = terminal_size::terminal_size().filter(|_| std::io::stdout().is_terminal())?;
+    Some(usize::from(width.0))
+}
+
+fn table_text(header: &[&str], rows: Vec<Vec<String>>, right: Range<usize>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     // On a terminal, columns give way to each other; a program gets every line whole.
-    if std::io::stdout().is_terminal()
-        && let Some((width, _)) = terminal_size::terminal_size()
-    {
-        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width.0);
+    if let Some(width) = width().and_then(|width| u16::try_from(width).ok()) {
+        table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width);
     }
     table.set_header(header.iter().map(|name| name.to_uppercase()));
     table.add_rows(rows);
+    for column in right {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
 
 /// `text` in the colour of its meaning, if stdout shows colours.
 pub(super) fn paint(tone: Tone, text: &str) -> String {
-    let plain = !std::io::stdout().is_terminal() || std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    if plain {
+    if !colours() {
         return text.to_owned();
     }
     let code = match tone {
@@ -69,6 +84,43 @@ pub(super) fn paint(tone: Tone, text: &str) -> String {
         Tone::Strong => "1",
     };
     format!("\x1b[{code}m{text}\x1b[0m")
+}
+
+/// The whole terminal, until the value is dropped: then everything is as it was before, also after an error.
+pub(super) struct Screen(DefaultTerminal);
+
+impl Screen {
+    /// Takes the terminal. None: stdout is no terminal.
+    pub(super) fn open() -> std::io::Result<Option<Self>> {
+        if !std::io::stdout().is_terminal() {
+            return Ok(None);
+        }
+        // What was taken before an error on the way is given back.
+        match ratatui::try_init() {
+            Ok(terminal) => Ok(Some(Self(terminal))),
+            Err(error) => {
+                ratatui::restore();
+                Err(error)
+            }
+        }
+    }
+
+    /// Draws everything anew, in the size the terminal has now.
+    pub(super) fn draw(&mut self, content: impl FnOnce(&mut Frame<'_>)) -> std::io::Result<()> {
+        self.0.draw(content).map(|_| ())
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        let _ = self.0.show_cursor();
+        ratatui::restore();
+    }
+}
+
+/// Whether stdout shows colours.
+pub(super) fn colours() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// The colour of a job's state.
@@ -100,4 +152,9 @@ pub(super) fn short(text: &str, width: usize) -> String {
     }
     let cut: String = clean.chars().take(width.saturating_sub(1)).collect();
     format!("{cut}…")
+}
+
+/// As [`short`] for a terminal, where one cares to read only so much. A program gets all of it.
+pub(super) fn cut(text: &str, width: usize) -> String {
+    short(text, if std::io::stdout().is_terminal() { width } else { usize::MAX })
 }

@@ -17,8 +17,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 pub use lock::{AgentLock, LockError};
 pub use sqlite::{
-    AgentWord, Health, InsertError, Integrity, ListFilter, NewJob, OpenError, Record, Rest, Shut, SqliteQueue,
-    StatusReport, Waiting,
+    AGE_COUNT, AGE_LIMITS, AgentWord, Ended, Health, InsertError, Integrity, ListFilter, NewJob, OpenError, Record,
+    Rest, Shut, SqliteQueue, StatusReport, Waiting, WaitingMailbox, WaitingReport,
 };
 pub use watch::{ChangeNotice, WatchError, network_file_system, watch};
 

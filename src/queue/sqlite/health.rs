@@ -71,7 +71,7 @@ pub struct Shut {
 
 /// Jobs that wait for one mailbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiting {
+pub struct WaitingMailbox {
     /// Which, in lower case; empty for rows that name none.
     pub lane: LaneKey,
     /// How many.
@@ -152,13 +152,13 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The database cannot be read.
-    pub async fn waiting(&self, limit: u32) -> sqlx::Result<(Vec<Waiting>, usize)> {
+    pub async fn waiting(&self, limit: u32) -> sqlx::Result<(Vec<WaitingMailbox>, usize)> {
         let rows = sqlx::query(WAITING).bind(limit).fetch_all(&self.pool).await?;
         let count = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>("lanes"))?;
         // A name that is no text is no mailbox; its jobs fail with the reason.
         let waiting = rows.iter().filter_map(|row| {
             let lane: String = row.try_get("lane").ok()?;
-            Some(Waiting { lane: LaneKey::of(&lane), jobs: row.try_get("jobs").ok()? })
+            Some(WaitingMailbox { lane: LaneKey::of(&lane), jobs: row.try_get("jobs").ok()? })
         });
         Ok((waiting.collect(), usize::try_from(count).unwrap_or(0)))
     }

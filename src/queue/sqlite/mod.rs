@@ -1,7 +1,8 @@
 //! The SQLite queue: the only folder with SQL. `open` makes or checks the database, `claim` and `settle` are the
-//! agent's verbs, `produce` inserts, `inspect` reads for people.
+//! agent's verbs, `produce` inserts, `inspect` and `status` read for people.
 
 mod agent;
+mod ages;
 mod claim;
 mod courtesy;
 mod frontier;
@@ -14,6 +15,7 @@ mod recover;
 mod restored;
 mod row;
 mod settle;
+mod status;
 
 use std::borrow::Borrow;
 use std::path::{Path, PathBuf};
@@ -25,10 +27,12 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
-pub use health::{AgentWord, Health, Integrity, Rest, Shut, Waiting};
-pub use inspect::{ListFilter, Record, StatusReport};
+pub use ages::{AGE_COUNT, AGE_LIMITS, Waiting, WaitingReport};
+pub use health::{AgentWord, Health, Integrity, Rest, Shut, WaitingMailbox};
+pub use inspect::{ListFilter, Record};
 pub use open::OpenError;
 pub use produce::{InsertError, NewJob};
+pub use status::{Ended, StatusReport};
 
 use self::courtesy::Courtesy;
 use self::frontier::Frontier;

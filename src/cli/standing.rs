@@ -1,0 +1,127 @@
+//! What stands between waiting jobs and Exchange: the agent with its gate, and mailboxes that rest or are held. Read from
+//! what the agent and the operator left in the queue, for `status` and `show`.
+
+use chrono::{DateTime, Utc};
+use serde_json::{Value, json};
+
+use super::list::plain;
+use crate::job::parse_utc;
+use crate::queue::Record;
+
+/// The agent of a queue.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Agent {
+    /// Process id of the one that runs.
+    pub holder: Option<String>,
+    /// What the one that ran last said of itself; the running one, if one runs.
+    pub word: Option<Word>,
+}
+
+/// The row of table `agent`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Word {
+    pub version: String,
+    pub started_at: String,
+    pub settings_at: String,
+    pub settings_refused: Option<String>,
+    pub gate: Option<Gate>,
+}
+
+/// Why nothing at all is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Gate {
+    pub since: String,
+    pub until: String,
+    pub kind: String,
+    pub code: String,
+    pub hint: String,
+}
+
+/// A mailbox at which nothing is sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// An operator holds it.
+    Held { since: String, reason: String },
+    /// It rests by itself.
+    Paused { until: String, kind: String, reason: String },
+}
+
+impl Agent {
+    pub(super) fn new(holder: Option<String>, row: Option<&Record>) -> Self {
+        Self { holder, word: row.map(Word::of) }
+    }
+
+    /// The gate of the agent that runs. One that is gone sends nothing anyway, and the next one starts with an open gate.
+    pub(super) fn gate(&self) -> Option<&Gate> {
+        self.holder.as_ref().and(self.word.as_ref()?.gate.as_ref())
+    }
+
+    /// For programs; null if none has ever said anything of itself.
+    pub(super) fn as_json(&self) -> Value {
+        let Some(word) = &self.word else { return Value::Null };
+        json!({
+            "running": self.holder.is_some(),
+            "version": word.version,
+            "started_at": word.started_at,
+            "settings_at": word.settings_at,
+            "settings_refused": word.settings_refused,
+        })
+    }
+}
+
+impl Word {
+    fn of(row: &Record) -> Self {
+        let text = |column: &str| row.get(column).map(plain).unwrap_or_default();
+        let some = |column: &str| Some(text(column)).filter(|text| !text.is_empty());
+        Self {
+            version: text("version"),
+            started_at: text("started_at"),
+            settings_at: text("settings_at"),
+            settings_refused: some("settings_refused"),
+            gate: some("gate_since").map(|since| Gate {
+                since,
+                until: text("gate_until"),
+                kind: text("gate_kind"),
+                code: text("gate_code"),
+                hint: text("gate_hint"),
+            }),
+        }
+    }
+}
+
+impl Gate {
+    /// What is wrong: the hint, or at least the code.
+    pub(super) fn words(&self) -> String {
+        let code = if self.code.is_empty() { &self.kind } else { &self.code };
+        match self.hint.trim_end_matches('.') {
+            "" => format!("{} ({code})", self.kind),
+            hint => format!("{hint} ({code})"),
+        }
+    }
+
+    pub(super) fn as_json(&self) -> Value {
+        json!({
+            "since": self.since,
+            "until": self.until,
+            "kind": self.kind,
+            "code": self.code,
+            "hint": self.hint,
+        })
+    }
+}
+
+impl Stop {
+    /// Of a row of `mailboxes`; a hold comes first, for only a person ends it.
+    pub(super) fn of(row: &Record, now: DateTime<Utc>) -> Option<Self> {
+        let text = |column: &str| row.get(column).map(plain).unwrap_or_default();
+        if !row.get("held_at").is_none_or(Value::is_null) {
+            return Some(Stop::Held { since: text("held_at"), reason: text("held_reason") });
+        }
+        let until = text("paused_until");
+        parse_utc(&until).is_some_and(|until| until > now).then(|| Stop::Paused {
+            until,
+            kind: text("error_kind"),
+            reason: text("reason"),
+        })
+    }
+}

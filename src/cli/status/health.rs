@@ -1,0 +1,191 @@
+//! How things stand, in the words of somebody who has to decide at night whether to get up: one sentence, what else
+//! deserves a look, and the commands that come next. The same for `status` and for its live screen.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use super::Glance;
+use crate::cli::humane::{age, clock, count, counted, jobs, moment, span};
+use crate::cli::list::plain;
+use crate::cli::output::Tone;
+use crate::cli::standing::{Agent, Gate};
+use crate::job::{JobState, parse_utc};
+use crate::queue::StatusReport;
+
+/// A due job that waits longer although the agent runs and nothing is shut is worth a word.
+const STANDSTILL: TimeDelta = TimeDelta::minutes(1);
+
+/// The verdict.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Health {
+    pub tone: Tone,
+    pub headline: String,
+    /// What else deserves a look.
+    pub remarks: Vec<String>,
+    /// Commands, and what each is good for.
+    pub steps: Vec<(String, &'static str)>,
+}
+
+impl Health {
+    pub(super) fn of(glance: &Glance) -> Self {
+        let Glance { report, agent, now, .. } = glance;
+        let mut health = Self { tone: Tone::Good, headline: String::new(), remarks: Vec::new(), steps: Vec::new() };
+        match (&agent.holder, agent.gate()) {
+            (None, _) => health.no_agent(report, agent, *now),
+            (_, Some(gate)) => health.gate(report, gate, *now),
+            _ => health.open(report, *now),
+        }
+        health.settings(agent);
+        health.mailboxes(report);
+        health.ends(report);
+        health.lead();
+        health
+    }
+
+    fn no_agent(&mut self, report: &StatusReport, agent: &Agent, now: DateTime<Utc>) {
+        if of(report, JobState::Pending) + of(report, JobState::Claimed) == 0 {
+            self.tone = Tone::Waiting;
+            self.headline = format!("no agent is running; {}", waiting(report, now));
+        } else {
+            self.tone = Tone::Bad;
+            self.headline = format!("NOTHING IS SENT: no agent is running; {}", waiting(report, now));
+        }
+        if let Some(gate) = agent.word.as_ref().and_then(|word| word.gate.as_ref()) {
+            self.remarks.push(format!("when the last one ended, sending was paused: {}", gate.words()));
+        }
+        self.step("systemctl start event-sender", "start it (by hand: event-sender run)");
+        self.step("journalctl -u event-sender -n 50", "why it ended");
+        self.step("event-sender check", "what would keep it from working");
+    }
+
+    fn gate(&mut self, report: &StatusReport, gate: &Gate, now: DateTime<Utc>) {
+        self.tone = Tone::Bad;
+        self.headline = format!("NOTHING IS SENT: {}", gate.words());
+        let again = match parse_utc(&gate.until) {
+            Some(until) if until > now => format!("tried again at {} (in {})", clock(until, now), span(until - now)),
+            _ => "being tried again now".into(),
+        };
+        let mended = if gate.kind == "throttled" { "" } else { ", once that is mended" };
+        self.remarks.push(format!("since {}, {again}; it goes on by itself{mended}", moment(&gate.since, now)));
+        self.remarks.push(waiting(report, now));
+        if gate.kind == "throttled" {
+            return;
+        }
+        self.step("event-sender check", "sign-in, network and mailboxes, one by one");
+        self.step("systemctl restart event-sender", "after you have mended it: tries at once");
+    }
+
+    fn open(&mut self, report: &StatusReport, now: DateTime<Utc>) {
+        let total = &report.waiting.total;
+        let oldest = report.oldest_due.as_deref().and_then(parse_utc).map_or(TimeDelta::zero(), |oldest| now - oldest);
+        let sent = report.last_minute.sent;
+        let moves = sent > 0 || of(report, JobState::Claimed) > 0 || oldest < STANDSTILL;
+        self.headline = match (total.jobs - total.later, moves) {
+            (0, _) => waiting(report, now),
+            (_, true) => format!("sending goes on, {} in the last minute; {}", count(sent), waiting(report, now)),
+            (_, false) => {
+                self.tone = Tone::Waiting;
+                format!("nothing was sent in the last minute; {}", waiting(report, now))
+            }
+        };
+    }
+
+    fn settings(&mut self, agent: &Agent) {
+        let Some(word) = agent.word.as_ref().filter(|_| agent.holder.is_some()) else { return };
+        if let Some(refused) = &word.settings_refused {
+            self.attention(format!("changed settings were refused, the agent goes on with the old ones: {refused}"));
+            self.step("event-sender check --offline", "all that is wrong with the settings");
+        }
+    }
+
+    fn mailboxes(&mut self, report: &StatusReport) {
+        let kind = |row: &crate::queue::Record| plain(&row["error_kind"]);
+        let throttled = report.paused.iter().filter(|row| kind(row) == "throttled").count();
+        let other = report.paused.len() - throttled;
+        if throttled > 0 {
+            let rest = if throttled == 1 { "rests" } else { "rest" };
+            self.attention(format!("{} {rest} as Microsoft asked, and goes on by itself", mailboxes(throttled)));
+        }
+        if other > 0 {
+            let cannot =
+                if other == 1 { "takes nothing now, see why below" } else { "take nothing now, see why below" };
+            self.attention(format!("{} {cannot}", mailboxes(other)));
+            if let Some(row) = report.paused.iter().rev().find(|row| kind(row) != "throttled") {
+                self.step(format!("event-sender check --mailbox {}", plain(&row["mailbox"])), "whether it is mended");
+            }
+        }
+        if let Some(row) = report.held.first() {
+            let held = if report.held.len() == 1 { "is held" } else { "are held" };
+            self.attention(format!("{} {held} by an operator", mailboxes(report.held.len())));
+            self.step(format!("event-sender release {}", plain(&row["mailbox"])), "lets it go on");
+        }
+    }
+
+    fn ends(&mut self, report: &StatusReport) {
+        let failed = report.last_hour.failed;
+        if failed > 0 {
+            self.attention(format!("{} failed in the last hour", jobs(failed)));
+        }
+        if of(report, JobState::Failed) > 0 {
+            self.step("event-sender list --state failed", "which, and why; event-sender show ID says what to do");
+        }
+        if report.in_doubt > 0 {
+            let are = if report.in_doubt == 1 { "is" } else { "are" };
+            self.remarks.push(format!(
+                "{} {are} in doubt: an event may exist that no answer has confirmed; waiting ones are looked up before they \
+                 are sent again",
+                jobs(report.in_doubt)
+            ));
+            self.step("event-sender list --in-doubt", "which");
+        }
+    }
+
+    /// What has no first word of its own yet gets it from all that was found.
+    fn lead(&mut self) {
+        let lead = match self.tone {
+            Tone::Good => "All is well",
+            Tone::Waiting => "Needs a look",
+            _ => return,
+        };
+        self.headline = format!("{lead}: {}", self.headline);
+    }
+
+    fn attention(&mut self, remark: String) {
+        if self.tone == Tone::Good {
+            self.tone = Tone::Waiting;
+        }
+        self.remarks.push(remark);
+    }
+
+    fn step(&mut self, command: impl Into<String>, what: &'static str) {
+        self.steps.push((command.into(), what));
+    }
+}
+
+/// Jobs in this state.
+pub(super) fn of(report: &StatusReport, state: JobState) -> i64 {
+    report.counts.iter().find(|(known, _)| *known == state).map_or(0, |(_, count)| *count)
+}
+
+/// What waits, and for how long.
+fn waiting(report: &StatusReport, now: DateTime<Utc>) -> String {
+    let total = &report.waiting.total;
+    let oldest = report.oldest_due.as_deref().and_then(|oldest| age(oldest, now));
+    let oldest = oldest.map(|age| format!(", the oldest for {age}")).unwrap_or_default();
+    let next = report.waiting.next_due.as_deref().and_then(parse_utc).filter(|next| *next > now);
+    let next = next.map(|next| format!(", the next at {}", clock(next, now))).unwrap_or_default();
+    let met = match report.troubled {
+        0 => String::new(),
+        met => format!(" ({} of them after trouble)", count(met)),
+    };
+    let wait = |number: i64| format!("{} {}", jobs(number), if number == 1 { "waits" } else { "wait" });
+    match (total.jobs - total.later, total.later) {
+        (0, 0) => "nothing is waiting".into(),
+        (0, later) => format!("{} for a later time{met}{next}", wait(later)),
+        (due, 0) => format!("{}{oldest}{met}", wait(due)),
+        (due, later) => format!("{}{oldest}, {} more for a later time{met}", wait(due), count(later)),
+    }
+}
+
+fn mailboxes(number: usize) -> String {
+    counted(i64::try_from(number).unwrap_or(i64::MAX), "mailbox", "mailboxes")
+}

@@ -1,0 +1,209 @@
+//! `status` for people: the verdict first, then the figures it rests on, then what to do.
+
+use chrono::{DateTime, Utc};
+
+use super::Glance;
+use super::health::{Health, of};
+use crate::cli::humane::{self, clock, count, moment, span};
+use crate::cli::list::plain;
+use crate::cli::output::{self, Tone, line, paint, short};
+use crate::cli::standing::Stop;
+use crate::job::{JobState, parse_utc};
+use crate::queue::{AGE_COUNT, Record, StatusReport, Waiting};
+
+/// Heads of the columns of ages.
+pub(super) const AGES: [&str; AGE_COUNT] = ["<1 min", "5 min", "15 min", "1 h", "6 h", "1 d", ">1 d"];
+/// Most rows of a table of mailboxes that rest or are held.
+const STOPS: usize = 20;
+
+pub(super) fn print(glance: &Glance) -> std::io::Result<()> {
+    let health = Health::of(glance);
+    line(&paint(health.tone, &health.headline))?;
+    for remark in &health.remarks {
+        line(&format!("  {}", short(remark, 1000)))?;
+    }
+    line("")?;
+    figures(glance)?;
+    waiting(glance)?;
+    troubles(&glance.report, glance.now)?;
+    stops("held mailbox", &glance.report.held, glance)?;
+    stops("paused mailbox", &glance.report.paused, glance)?;
+    steps(&health)
+}
+
+fn figures(glance: &Glance) -> std::io::Result<()> {
+    let Glance { report, now, .. } = glance;
+    fact("queue", &glance.path.display().to_string())?;
+    fact("agent", &agent(glance))?;
+    fact("sending", &sending(glance))?;
+    for (state, count) in &report.counts {
+        let number = format!("{:11}", humane::count(*count));
+        let number = if *state == JobState::Failed && *count > 0 { paint(Tone::Bad, &number) } else { number };
+        fact(state.as_str(), format!("{number} {}", paint(Tone::Faint, &remark(report, *state, *now))).trim_end())?;
+    }
+    fact("in doubt", &count(report.in_doubt))
+}
+
+fn fact(name: &str, text: &str) -> std::io::Result<()> {
+    line(&format!("{name:15} {text}"))
+}
+
+pub(super) fn agent(glance: &Glance) -> String {
+    let word = glance.agent.word.as_ref();
+    let Some(pid) = &glance.agent.holder else {
+        let last = word.map(|word| {
+            format!(" (version {} ran last, started {})", word.version, moment(&word.started_at, glance.now))
+        });
+        return format!("not running{}", last.unwrap_or_default());
+    };
+    let word = word.map(|word| format!(", version {}, since {}", word.version, moment(&word.started_at, glance.now)));
+    format!("running (process {pid}){}", word.unwrap_or_default())
+}
+
+fn sending(glance: &Glance) -> String {
+    match (&glance.agent.holder, glance.agent.gate()) {
+        (None, _) => "stopped".into(),
+        (_, None) => "open".into(),
+        (_, Some(gate)) => format!(
+            "paused since {}, until {} at least: {} {}",
+            moment(&gate.since, glance.now),
+            parse_utc(&gate.until).map_or_else(|| gate.until.clone(), |until| clock(until, glance.now)),
+            gate.kind,
+            gate.code
+        ),
+    }
+}
+
+/// What is to be said of a state beside its number.
+fn remark(report: &StatusReport, state: JobState, now: DateTime<Utc>) -> String {
+    match state {
+        JobState::Pending => {
+            let oldest =
+                report.oldest_pending.as_deref().map(|oldest| format!("oldest inserted {}", moment(oldest, now)));
+            let next = report.waiting.next_due.as_deref().and_then(parse_utc);
+            let next = next.filter(|next| *next > now).map(|next| format!("next due in {}", span(next - now)));
+            let later =
+                (report.waiting.total.later > 0).then(|| format!("{} for later", count(report.waiting.total.later)));
+            [oldest, later, next].into_iter().flatten().collect::<Vec<_>>().join("; ")
+        }
+        JobState::Sent => lately(report.last_minute.sent, report.last_hour.sent),
+        JobState::Failed => {
+            let kinds = report.failed_by_kind.iter().take(4);
+            let kinds = kinds.map(|(kind, jobs)| format!("{} {}", kind.as_deref().unwrap_or("unknown"), count(*jobs)));
+            let kinds = kinds.collect::<Vec<_>>().join(", ");
+            match (of(report, state), kinds.as_str()) {
+                (0, _) => String::new(),
+                (_, kinds) => format!("{}; {kinds}", lately(report.last_minute.failed, report.last_hour.failed)),
+            }
+        }
+        JobState::Claimed | JobState::Cancelled => String::new(),
+    }
+}
+
+fn lately(minute: i64, hour: i64) -> String {
+    format!("{} in the last minute, {} in the last hour", count(minute), count(hour))
+}
+
+fn waiting(glance: &Glance) -> std::io::Result<()> {
+    let waiting = &glance.report.waiting;
+    if waiting.total.jobs == 0 || waiting.mailboxes.is_empty() {
+        return Ok(());
+    }
+    line("")?;
+    let mut header = vec!["waiting for", "all", "later"];
+    header.extend(AGES);
+    header.push("");
+    let total = row(&waiting.total, "all mailboxes".into(), String::new());
+    let rows = waiting.mailboxes.iter().map(|one| {
+        // What the numbers leave of a narrow terminal.
+        let width = output::width().map_or(usize::MAX, |width| width.saturating_sub(66).clamp(12, 60));
+        row(one, short(glance.name(&one.mailbox), width), mark(glance, &one.mailbox))
+    });
+    output::numbers(&header, std::iter::once(total).chain(rows).collect(), 1..header.len() - 1)?;
+    more(waiting.more, "mailboxes (--mailboxes N)")
+}
+
+fn row(waiting: &Waiting, name: String, mark: String) -> Vec<String> {
+    let mut row = vec![name, count(waiting.jobs), number(waiting.later)];
+    row.extend(waiting.by_age.map(number));
+    row.push(mark);
+    row
+}
+
+/// A number whose absence is seen from afar.
+pub(super) fn number(number: i64) -> String {
+    if number == 0 { "·".into() } else { count(number) }
+}
+
+/// Whether a mailbox stands still, in one word.
+pub(super) fn mark(glance: &Glance, mailbox: &str) -> String {
+    let is = |row: &&Record| row["mailbox"] == mailbox;
+    let row = glance.report.held.iter().chain(&glance.report.paused).find(is);
+    match row.and_then(|row| Stop::of(row, glance.now)) {
+        Some(Stop::Held { .. }) => "held".into(),
+        Some(Stop::Paused { .. }) => "paused".into(),
+        None => String::new(),
+    }
+}
+
+fn troubles(report: &StatusReport, now: DateTime<Utc>) -> std::io::Result<()> {
+    if report.troubles.is_empty() {
+        return Ok(());
+    }
+    line("")?;
+    let rows = report.troubles.iter().map(|trouble| trouble_row(trouble, now)).collect();
+    output::numbers(&["waiting after", "jobs", "code", "oldest", "what was said last"], rows, 1..2)
+}
+
+/// Kind, jobs, code, age of the oldest, words.
+pub(super) fn trouble_row(trouble: &Record, now: DateTime<Utc>) -> Vec<String> {
+    let text = |column: &str| plain(&trouble[column]);
+    vec![
+        text("error_kind"),
+        trouble["jobs"].as_i64().map_or_else(String::new, count),
+        short(&text("error_code"), 40),
+        humane::age(&text("oldest"), now).unwrap_or_default(),
+        output::cut(&text("error_message"), 160),
+    ]
+}
+
+fn stops(title: &str, rows: &[Record], glance: &Glance) -> std::io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    line("")?;
+    let shown = rows.iter().take(STOPS).filter_map(|row| stop_row(row, glance)).collect();
+    output::table(&[title, "since or until", "kind", "reason"], shown)?;
+    more(i64::try_from(rows.len().saturating_sub(STOPS)).unwrap_or(i64::MAX), "mailboxes (--json has all)")
+}
+
+/// Mailbox, time, kind, reason.
+pub(super) fn stop_row(row: &Record, glance: &Glance) -> Option<Vec<String>> {
+    let name = glance.name(row["mailbox"].as_str().unwrap_or_default()).to_owned();
+    Some(match Stop::of(row, glance.now)? {
+        Stop::Held { since, reason } => {
+            vec![name, moment(&since, glance.now), "held".into(), output::cut(&reason, 160)]
+        }
+        Stop::Paused { until, kind, reason } => vec![name, moment(&until, glance.now), kind, output::cut(&reason, 160)],
+    })
+}
+
+fn more(number: i64, what: &str) -> std::io::Result<()> {
+    if number <= 0 {
+        return Ok(());
+    }
+    line(&paint(Tone::Faint, &format!("and {} more {what}", count(number))))
+}
+
+fn steps(health: &Health) -> std::io::Result<()> {
+    if health.steps.is_empty() {
+        return Ok(());
+    }
+    line("")?;
+    line(&paint(Tone::Strong, "What to do"))?;
+    let width = health.steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    for (command, what) in &health.steps {
+        line(&format!("  {command:width$}  {}", paint(Tone::Faint, what)))?;
+    }
+    Ok(())
+}
