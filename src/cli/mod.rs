@@ -1,6 +1,7 @@
 //! The commands: one file each, its options beside its `run`. Only `run.rs` wires the daemon; only `output.rs` writes
 //! to stdout; `wiring.rs` turns settings into objects.
 
+mod advice;
 mod after_restore;
 mod check;
 mod columns;

@@ -1,15 +1,23 @@
-//! `show`: one job, every column, its attempts; or the exact request it makes.
+//! `show`: one job. What happened to it and what to do, every column, its whole history with Microsoft's request ids; or
+//! the exact request it makes.
 
-use serde_json::Value;
+use chrono::Utc;
+use serde_json::{Value, json};
 
+use super::advice::{Advice, Case};
+use super::humane::moment;
 use super::list::plain;
-use super::output::{self, Tone, paint, short};
+use super::output::{self, Tone, line, paint};
+use super::standing::{Agent, Stop};
 use super::{Failure, existing_queue, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::graph::encode;
+use crate::graph::{GraphBase, encode};
 use crate::job::{EventDraft, JobId};
-use crate::queue::{Record, SqliteQueue};
+use crate::queue::{AgentLock, Record, SqliteQueue};
+
+/// Of a value on a terminal. A program gets all of it.
+const LONGEST: usize = 400;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -23,19 +31,28 @@ pub(super) struct Options {
     json: bool,
 }
 
+/// A job with everything that is to be said of it.
+struct Shown {
+    job: Record,
+    attempts: Vec<Record>,
+    advice: Advice,
+    /// What keeps it from being sent, beyond its own time.
+    waits_for: Vec<String>,
+    /// The request that finds its event, if that may exist and nobody knows.
+    lookup: Option<String>,
+}
+
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let queue = existing_queue(&settings).await?;
     if options.request {
         return request(&queue, &settings, options.id).await;
     }
-    let (mut job, attempts) = queue.show(JobId(options.id)).await?.ok_or_else(|| missing(options.id))?;
+    let (job, attempts) = queue.show(JobId(options.id)).await?.ok_or_else(|| missing(options.id))?;
+    let shown = Shown::of(job, attempts, &queue, &settings).await?;
     if options.json {
-        let attempts: Vec<Value> = attempts.into_iter().map(Value::Object).collect();
-        // `attempts` is the column that counts them.
-        job.insert("history".into(), attempts.into());
-        output::json(&Value::Object(job))?;
+        output::json(&shown.into_json())?;
     } else {
-        print(&job, &attempts)?;
+        shown.print()?;
     }
     Ok(Exit::Done)
 }
@@ -55,20 +72,164 @@ fn missing(id: i64) -> Failure {
     Failure::failed(format!("there is no job {id}"))
 }
 
-fn print(job: &Record, attempts: &[Record]) -> std::io::Result<()> {
-    for (column, value) in job.iter().filter(|(_, value)| !value.is_null()) {
-        let text = if column == "state" { output::state(&plain(value)) } else { short(&plain(value), 400) };
-        output::line(&format!("{} {text}", paint(Tone::Faint, &format!("{column:16}"))))?;
+impl Shown {
+    async fn of(
+        job: Record,
+        attempts: Vec<Record>,
+        queue: &SqliteQueue,
+        settings: &LocalSettings,
+    ) -> Result<Self, Failure> {
+        let own = job["mailbox"].as_str().map(str::trim).filter(|mailbox| !mailbox.is_empty());
+        let mailbox = own.or(settings.defaults.mailbox.as_deref());
+        let advice = Case::of(&job, mailbox.unwrap_or_default()).map(|case| case.advice(Utc::now()));
+        let lookup = (plain(&job["in_doubt"]) == "1").then(|| {
+            let (endpoint, version) = &settings.graph;
+            let base = GraphBase::new(endpoint, version);
+            format!("GET {}", base.marked(mailbox, job["calendar_id"].as_str(), &plain(&job["transaction_id"])))
+        });
+        let waits_for = match plain(&job["state"]).as_str() {
+            "pending" | "claimed" => waits_for(queue, mailbox.unwrap_or_default()).await?,
+            _ => Vec::new(),
+        };
+        Ok(Self { job, attempts, advice: advice.unwrap_or_default(), waits_for, lookup })
     }
-    if attempts.is_empty() {
-        return output::line("\nno attempts yet");
+
+    fn into_json(self) -> Value {
+        let mut job = self.job;
+        // `attempts` is the column that counts them.
+        job.insert("history".into(), self.attempts.into_iter().map(Value::Object).collect());
+        let advice = json!({
+            "happened": self.advice.happened,
+            "by_itself": self.advice.by_itself,
+            "to_do": self.advice.to_do,
+            "waits_for": self.waits_for,
+            "lookup": self.lookup,
+        });
+        job.insert("advice".into(), advice);
+        Value::Object(job)
     }
-    output::line("")?;
-    let columns =
-        ["claim", "started_at", "duration_ms", "outcome", "http_status", "error_code", "request_id", "message"];
-    let row = |attempt: &Record| columns.iter().map(|column| short(&plain(&attempt[*column]), 100)).collect();
-    output::table(
-        &["claim", "started", "ms", "outcome", "status", "code", "request id", "message"],
-        attempts.iter().map(row).collect(),
-    )
+
+    fn print(&self) -> std::io::Result<()> {
+        let (id, state) = (plain(&self.job["id"]), plain(&self.job["state"]));
+        let doubt = if self.lookup.is_some() { ", in doubt" } else { "" };
+        line(&format!("{} is {}{doubt}", paint(Tone::Strong, &format!("job {id}")), output::state(&state)))?;
+        self.print_advice()?;
+        line("")?;
+        for (column, value) in self.job.iter().filter(|(_, value)| !value.is_null()) {
+            let text = if column == "state" { output::state(&plain(value)) } else { cut(&plain(value)) };
+            line(&format!("{} {text}", paint(Tone::Faint, &format!("{column:16}"))))?;
+        }
+        line("")?;
+        self.print_attempts()
+    }
+
+    fn print_advice(&self) -> std::io::Result<()> {
+        let said = plain(&self.job["error_message"]);
+        let once = |name: &str, text: &str| match text {
+            "" => Ok(()),
+            text => line(&format!("{} {}", paint(Tone::Faint, &format!("{name:16}")), cut(text))),
+        };
+        once("what happened", &self.advice.happened)?;
+        once("what was said", &said)?;
+        for reason in &self.waits_for {
+            once("waits for", reason)?;
+        }
+        once("by itself", &self.advice.by_itself)?;
+        for (place, step) in self.advice.to_do.iter().enumerate() {
+            once(if place == 0 { "what to do" } else { " " }, step)?;
+        }
+        if let Some(lookup) = &self.lookup {
+            // To be pasted, so whole.
+            line(&format!("{} {lookup}", paint(Tone::Faint, "to look for it  ")))?;
+        }
+        Ok(())
+    }
+
+    fn print_attempts(&self) -> std::io::Result<()> {
+        if self.attempts.is_empty() {
+            return line("no attempts yet");
+        }
+        line(&paint(Tone::Strong, "Attempts, the oldest first"))?;
+        for attempt in &self.attempts {
+            print_attempt(attempt)?;
+        }
+        match self.attempts.iter().rev().find(|attempt| is_trouble(attempt)) {
+            Some(attempt) => line(&format!("\nfor Microsoft's support: {}", support(attempt))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn print_attempt(attempt: &Record) -> std::io::Result<()> {
+    let text = |column: &str| plain(&attempt[column]);
+    let answer = [text("http_status"), text("error_code")].join(" ");
+    let outcome = text("outcome");
+    let tone = match outcome.as_str() {
+        "sent" => Tone::Good,
+        "failed" => Tone::Bad,
+        _ => Tone::Waiting,
+    };
+    line(&format!(
+        "  {}  claim {}  {}  {} ms  {}",
+        text("started_at"),
+        text("claim"),
+        paint(tone, &outcome),
+        text("duration_ms"),
+        cut(answer.trim())
+    ))?;
+    let ids = ids(attempt);
+    for more in [ids, text("message")].iter().filter(|more| !more.is_empty()) {
+        line(&format!("    {}", cut(more)))?;
+    }
+    Ok(())
+}
+
+/// Microsoft asks for these.
+fn ids(attempt: &Record) -> String {
+    let named = [("request-id", "request_id"), ("client-request-id", "client_request_id")];
+    let named = named.iter().map(|(name, column)| (name, plain(&attempt[*column])));
+    let named = named.filter(|(_, id)| !id.is_empty()).map(|(name, id)| format!("{name} {id}"));
+    named.collect::<Vec<_>>().join("  ")
+}
+
+fn support(attempt: &Record) -> String {
+    cut(&format!("{}  at {}", ids(attempt), plain(&attempt["started_at"])))
+}
+
+/// An attempt support can do something with.
+fn is_trouble(attempt: &Record) -> bool {
+    attempt["outcome"] != "sent" && !ids(attempt).is_empty()
+}
+
+/// What keeps a waiting job of this mailbox from being sent.
+async fn waits_for(queue: &SqliteQueue, mailbox: &str) -> Result<Vec<String>, Failure> {
+    let now = Utc::now();
+    let (agent, row) = queue.standing(mailbox).await?;
+    let agent = Agent::new(AgentLock::holder(queue.path()), agent.as_ref());
+    let mut reasons = Vec::new();
+    if agent.holder.is_none() {
+        reasons.push("an agent: none is running (systemctl start event-sender)".into());
+    }
+    if let Some(gate) = agent.gate() {
+        reasons.push(format!(
+            "all sending, which is paused until {} at least: {}",
+            moment(&gate.until, now),
+            gate.words()
+        ));
+    }
+    match row.and_then(|row| Stop::of(&row, now)) {
+        Some(Stop::Held { since, reason }) => {
+            let since = moment(&since, now);
+            reasons.push(format!("its mailbox, held since {since}: {reason} (event-sender release {mailbox})"));
+        }
+        Some(Stop::Paused { until, kind, reason }) => {
+            reasons.push(format!("its mailbox, which rests until {}, {kind}: {reason}", moment(&until, now)));
+        }
+        None => {}
+    }
+    Ok(reasons)
+}
+
+fn cut(text: &str) -> String {
+    output::cut(text, LONGEST)
 }

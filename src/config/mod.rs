@@ -177,6 +177,8 @@ pub struct LocalSettings {
     pub defaults: DefaultSettings,
     /// Whether a job without mailbox may go to `/me`.
     pub own_mailbox: bool,
+    /// `graph.endpoint` and `graph.api_version` as written, for those who only show addresses.
+    pub graph: (String, String),
     /// The queue.
     pub queue: QueueSettings,
     /// Logs.

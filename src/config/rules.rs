@@ -33,7 +33,14 @@ pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option
 /// What commands need that never sign in.
 pub(super) fn local(source: &mut Source) -> LocalSettings {
     let own_mailbox = source.word("auth.mode", &MODES, Mode::ClientSecret) == Mode::Password;
-    LocalSettings { defaults: defaults(source), own_mailbox, queue: queue(source), log: log(source) }
+    let graph = ["graph.endpoint", "graph.api_version"].map(|key| source.text_or_default(key).trim().to_owned());
+    LocalSettings {
+        defaults: defaults(source),
+        own_mailbox,
+        graph: graph.into(),
+        queue: queue(source),
+        log: log(source),
+    }
 }
 
 fn auth(source: &mut Source, environment: &Environment, endpoint: &str) -> Option<AuthSettings> {

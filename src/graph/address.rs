@@ -2,6 +2,7 @@
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use super::wire::MARKER;
 use crate::job::EventDraft;
 
 /// Everything but what RFC 3986 leaves alone and `@`, which admins expect to see in a log of a proxy.
@@ -19,11 +20,24 @@ impl GraphBase {
 
     /// The calendar's events: where a job is posted to, and where its event is looked for.
     pub(super) fn events(&self, draft: &EventDraft) -> String {
-        let user = self.user(draft.mailbox.as_deref());
-        match &draft.calendar_id {
+        self.events_of(draft.mailbox.as_deref(), draft.calendar_id.as_deref())
+    }
+
+    fn events_of(&self, mailbox: Option<&str>, calendar: Option<&str>) -> String {
+        let user = self.user(mailbox);
+        match calendar {
             Some(calendar) => format!("{user}/calendars/{}/events", segment(calendar)),
             None => format!("{user}/events"),
         }
+    }
+
+    /// The events of a calendar that bear the marker of this transaction id. None stands for the default: the user that
+    /// signed in, the mailbox's own calendar.
+    pub fn marked(&self, mailbox: Option<&str>, calendar: Option<&str>, transaction_id: &str) -> String {
+        let value = transaction_id.replace('\'', "''");
+        let filter = format!("singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq '{value}')");
+        let events = self.events_of(mailbox, calendar);
+        format!("{events}?$select=id,createdDateTime&$filter={}", segment(&filter))
     }
 
     /// One event of the mailbox.

@@ -157,10 +157,8 @@ impl GraphClient {
     }
 
     async fn look_for(&self, request: &EventRequest, now: Now, may_leave: MayLeave<'_>) -> Result<LookUp, Call> {
-        let value = request.draft.transaction_id.replace('\'', "''");
-        let filter = format!("singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq '{value}')");
-        let url =
-            format!("{}?$select=id,createdDateTime&$filter={}", self.base.events(&request.draft), segment(&filter));
+        let draft = &request.draft;
+        let url = self.base.marked(draft.mailbox.as_deref(), draft.calendar_id.as_deref(), &draft.transaction_id);
         let (answer, seen) = self.get(&url, now, may_leave).await?;
         let dated = |event: &Value| {
             let id = event["id"].as_str().filter(|id| !id.is_empty())?;

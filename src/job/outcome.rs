@@ -37,6 +37,24 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// All kinds.
+    pub const ALL: [ErrorKind; 9] = [
+        ErrorKind::InvalidJob,
+        ErrorKind::Rejected,
+        ErrorKind::NotFound,
+        ErrorKind::Denied,
+        ErrorKind::Throttled,
+        ErrorKind::Unavailable,
+        ErrorKind::Auth,
+        ErrorKind::Exhausted,
+        ErrorKind::DuplicateTransaction,
+    ];
+
+    /// The stored word, back.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.as_str() == word)
+    }
+
     /// The stored word.
     pub fn as_str(self) -> &'static str {
         match self {

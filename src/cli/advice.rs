@@ -1,0 +1,346 @@
+//! What an operator is told about one job: what happened, what happens by itself, and what is to be done. What a code of
+//! Microsoft's means stands in `error_message` already (`graph::hints`, `auth::hints`); here is what follows from it.
+
+use chrono::{DateTime, Utc};
+
+use super::humane::moment;
+use super::list::plain;
+use crate::job::{ErrorKind, JobState, parse_utc};
+use crate::queue::Record;
+
+/// Advice about a job in its state.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Advice {
+    pub happened: String,
+    pub by_itself: String,
+    /// Sentences, with the commands in them.
+    pub to_do: Vec<String>,
+}
+
+/// The part of a job that advice hangs on.
+#[derive(Clone, Debug)]
+pub(super) struct Case {
+    id: i64,
+    state: JobState,
+    kind: Option<ErrorKind>,
+    /// In lower case.
+    code: String,
+    status: i64,
+    in_doubt: bool,
+    /// A request may have left, so that the content is fixed.
+    left: bool,
+    /// As written in the row, or the default.
+    mailbox: String,
+    next_attempt_at: String,
+    give_up_at: String,
+}
+
+impl Case {
+    /// Of a row of `jobs`; none if it is in no state at all. `mailbox` is whose the job is.
+    pub(super) fn of(job: &Record, mailbox: &str) -> Option<Self> {
+        let text = |column: &str| job.get(column).map(plain).unwrap_or_default();
+        Some(Self {
+            id: job.get("id")?.as_i64()?,
+            state: JobState::parse(&text("state"))?,
+            kind: ErrorKind::parse(&text("error_kind")),
+            code: text("error_code").to_lowercase(),
+            status: job.get("http_status").and_then(serde_json::Value::as_i64).unwrap_or_default(),
+            in_doubt: text("in_doubt") == "1",
+            left: !text("first_sent_at").is_empty(),
+            mailbox: mailbox.to_owned(),
+            next_attempt_at: text("next_attempt_at"),
+            give_up_at: text("give_up_at"),
+        })
+    }
+
+    /// The advice at this time.
+    pub(super) fn advice(&self, now: DateTime<Utc>) -> Advice {
+        Advice { happened: self.happened(), by_itself: self.by_itself(now), to_do: self.to_do() }
+    }
+
+    fn happened(&self) -> String {
+        let Some(kind) = self.kind else { return self.without_trouble().into() };
+        let event = if self.in_doubt { " Its event may exist all the same." } else { "" };
+        format!("{}{event}", self.trouble(kind))
+    }
+
+    fn without_trouble(&self) -> &'static str {
+        match (self.state, self.in_doubt) {
+            (JobState::Pending, false) => "It waits for its turn; nothing has gone wrong so far.",
+            (JobState::Pending, true) => {
+                "The agent ended while it had this job in hand: a request may have left, and its event may exist."
+            }
+            (JobState::Claimed, _) => "The agent has it in hand: a request is under way, or is the next to be made.",
+            (JobState::Sent, _) => "The event exists.",
+            (JobState::Cancelled, _) => "It was called off.",
+            (JobState::Failed, _) => "It failed, and nobody wrote down why.",
+        }
+    }
+
+    fn trouble(&self, kind: ErrorKind) -> String {
+        match kind {
+            ErrorKind::InvalidJob if self.code == "invalid_row" => {
+                "Another program wrote values into the agent's columns that cannot be, so the agent cannot take the row."
+                    .into()
+            }
+            ErrorKind::InvalidJob => match (self.column(), self.left) {
+                (Some(column), false) => format!("The row makes no event: {column} is at fault. Nothing was sent."),
+                (Some(column), true) => format!("The row makes no event any more: {column} is at fault."),
+                (None, _) => "The row makes no event.".into(),
+            },
+            ErrorKind::Rejected => "Exchange refuses this event for good.".into(),
+            ErrorKind::NotFound if self.no_mailbox() => "There is no such mailbox.".into(),
+            ErrorKind::NotFound if self.is("mailboxnotenabledforrestapi mailboxnotsupportedforrestapi extensionerror") => {
+                "The mailbox is not in Exchange Online, or has no licence.".into()
+            }
+            ErrorKind::NotFound => "The mailbox has no such calendar.".into(),
+            ErrorKind::Denied if self.is("erroraccountsuspend") => "The mailbox is suspended and may not send.".into(),
+            ErrorKind::Denied if self.is("me_without_user") => {
+                "The row names no mailbox, and an application signed in without a user has none of its own.".into()
+            }
+            ErrorKind::Denied => "The application may not write to this mailbox.".into(),
+            ErrorKind::Throttled => "Microsoft limits the requests: there were too many of them.".into(),
+            ErrorKind::Unavailable => self.unavailable().into(),
+            ErrorKind::Auth => "The sign-in was refused, so there was no token to send it with.".into(),
+            ErrorKind::Exhausted if self.is("event_not_found") => {
+                "No answer came to its requests, and no event of it is found in the calendar: given up.".into()
+            }
+            ErrorKind::Exhausted => "It was given up: its attempts or its time are used up.".into(),
+            ErrorKind::DuplicateTransaction => {
+                "Exchange says that its transaction id belongs to another event.".into()
+            }
+        }
+    }
+
+    fn unavailable(&self) -> &'static str {
+        match self.code.as_str() {
+            "timeout" | "connection_lost" => "A request left, and no whole answer came back.",
+            "interrupted" => "The agent was stopped before the answer came.",
+            "no_connection" => "There was no connection to Graph; nothing was sent.",
+            _ if self.full() => "The mailbox is full.",
+            "resourcelocked" | "notallowed" => "The mailbox is locked.",
+            _ if self.status == 423 => "The mailbox is locked.",
+            code if code.starts_with("http_") => {
+                "Something else than Graph answered: a proxy, a portal, a wrong address."
+            }
+            _ if self.status == 503 => "The mailbox was away for a moment.",
+            _ if self.status == 409 => "Exchange was busy with the same calendar.",
+            _ => "Microsoft had trouble of its own.",
+        }
+    }
+
+    fn by_itself(&self, now: DateTime<Utc>) -> String {
+        match self.state {
+            JobState::Pending => self.pending(now),
+            JobState::Claimed => {
+                "Its end is written into this row; if the agent dies meanwhile, the next start of the agent \
+                                  looks for the event before it sends again."
+                    .into()
+            }
+            JobState::Sent | JobState::Failed | JobState::Cancelled => "Nothing more.".into(),
+        }
+    }
+
+    fn pending(&self, now: DateTime<Utc>) -> String {
+        let later = parse_utc(&self.next_attempt_at).is_some_and(|next| next > now);
+        let mut said = match (self.kind, later) {
+            (None, true) => format!("It is sent at {}.", moment(&self.next_attempt_at, now)),
+            (Some(_), true) => format!("It is tried again at {}.", moment(&self.next_attempt_at, now)),
+            (_, false) => "It is due, and taken as soon as its mailbox is free.".into(),
+        };
+        if self.in_doubt {
+            said += " First its event is looked for; only if there is none is the same request sent again.";
+        }
+        match self.kind {
+            Some(ErrorKind::Throttled) => said += " Waiting for this costs no attempt.",
+            Some(ErrorKind::Denied) => said += " The mailbox is looked at every 30 minutes, which costs no attempt.",
+            Some(ErrorKind::Auth) => said += " Sending goes on by itself as soon as a token is given.",
+            _ => {}
+        }
+        if !self.give_up_at.is_empty() {
+            said += &format!(" It is given up at {}.", moment(&self.give_up_at, now));
+        }
+        said
+    }
+
+    fn to_do(&self) -> Vec<String> {
+        let mut to_do = match self.state {
+            JobState::Failed => self.failed(),
+            JobState::Pending => self.cure().into_iter().collect(),
+            JobState::Cancelled => vec![format!("To send it after all: event-sender retry {}", self.id)],
+            JobState::Claimed | JobState::Sent => Vec::new(),
+        };
+        if self.in_doubt && matches!(self.state, JobState::Failed | JobState::Cancelled) {
+            to_do.insert(0, format!("Look into the calendar of {} first: the event may be there.", self.mailbox()));
+        }
+        if to_do.is_empty() {
+            to_do.push("Nothing.".into());
+        }
+        to_do
+    }
+
+    /// What a person must mend before another attempt has a chance.
+    fn cure(&self) -> Option<String> {
+        let check = format!("event-sender check --mailbox {} tells whether it works", self.mailbox());
+        Some(match self.kind? {
+            ErrorKind::Denied if self.is("me_without_user") => "Set defaults.mailbox in agent.toml.".into(),
+            ErrorKind::Denied if self.is("erroraccountsuspend") => {
+                format!("Unblock the mailbox in the admin centre; {check}.")
+            }
+            ErrorKind::Denied => format!(
+                "Let the application write to it: consent, RBAC scope or access policy (docs/azure-setup.md), which take up to \
+                 2 hours to hold; {check}."
+            ),
+            ErrorKind::NotFound if self.no_mailbox() => format!("If the mailbox is to exist, make it; {check}."),
+            ErrorKind::NotFound => {
+                format!("Give the mailbox a licence, which takes up to 15 minutes to hold; {check}.")
+            }
+            ErrorKind::Unavailable if self.full() => format!("Make room in the mailbox; {check}."),
+            ErrorKind::Unavailable if self.is("resourcelocked notallowed") || self.status == 423 => {
+                format!("Check licence and subscription of the mailbox; {check}.")
+            }
+            ErrorKind::Unavailable if self.code.starts_with("http_") || self.is("no_connection") => {
+                "Check graph.endpoint, network and proxies: event-sender check says where it ends.".into()
+            }
+            ErrorKind::Auth => {
+                "Mend the [auth] settings or the secret: event-sender check says what is refused.".into()
+            }
+            _ => return None,
+        })
+    }
+
+    fn failed(&self) -> Vec<String> {
+        let retry = format!("event-sender retry {}", self.id);
+        let looks = if self.in_doubt { ", which looks for the event before it sends anything" } else { "" };
+        let anew = "its content can no longer be changed, a request may have left: insert a corrected job (event-sender enqueue)";
+        let Some(kind) = self.kind else { return vec![format!("Try it again: {retry}{looks}.")] };
+        match kind {
+            ErrorKind::InvalidJob if !self.left && !self.in_doubt => vec![match self.column() {
+                Some(column) => format!(
+                    "Correct it and try again: UPDATE jobs SET {column} = … WHERE id = {}, then {retry}.",
+                    self.id
+                ),
+                None => format!("Correct the row, then {retry}; or insert a new job."),
+            }],
+            ErrorKind::InvalidJob => vec![format!("If the event is not there, {anew}.")],
+            ErrorKind::Rejected => vec![
+                format!("Correct what is said: {anew}."),
+                format!("If the fault was not in the event: {retry}{looks}."),
+            ],
+            ErrorKind::NotFound if self.no_mailbox() => {
+                vec![format!("A wrong address: {anew}."), format!("If the mailbox exists by now: {retry}{looks}.")]
+            }
+            ErrorKind::NotFound => vec![
+                format!("A wrong mailbox or calendar_id: {anew}."),
+                format!("If it was mended (calendar shared, licence given): {retry}{looks}."),
+            ],
+            ErrorKind::DuplicateTransaction => {
+                vec![format!(
+                    "Look into the calendar of {}; if the event is not there, insert a new job.",
+                    self.mailbox()
+                )]
+            }
+            ErrorKind::Denied
+            | ErrorKind::Throttled
+            | ErrorKind::Unavailable
+            | ErrorKind::Auth
+            | ErrorKind::Exhausted => {
+                let cure = self.cure().into_iter();
+                cure.chain([format!("When the cause is gone: {retry}{looks}.")]).collect()
+            }
+        }
+    }
+
+    /// The column a row is invalid for.
+    fn column(&self) -> Option<&str> {
+        self.code.strip_prefix("invalid_").filter(|column| *column != "row")
+    }
+
+    fn no_mailbox(&self) -> bool {
+        self.is("errorinvaliduser resourcenotfound request_resourcenotfound")
+    }
+
+    fn full(&self) -> bool {
+        self.is("errorquotaexceeded quotalimitreached") || self.status == 507
+    }
+
+    /// Whether the code is one of these.
+    fn is(&self, codes: &str) -> bool {
+        codes.split(' ').any(|code| code == self.code)
+    }
+
+    fn mailbox(&self) -> &str {
+        if self.mailbox.is_empty() { "MAILBOX" } else { &self.mailbox }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
+    use super::*;
+
+    fn advice(state: JobState, kind: Option<ErrorKind>, code: &str, in_doubt: bool) -> Advice {
+        let job = json!({
+            "id": 23, "state": state.as_str(), "error_kind": kind.map(ErrorKind::as_str), "error_code": code,
+            "in_doubt": i64::from(in_doubt), "first_sent_at": in_doubt.then_some("2026-12-01T11:00:00.000Z"),
+            "next_attempt_at": "2026-12-01T12:05:00.000Z", "give_up_at": null, "http_status": null,
+        });
+        let now = parse_utc("2026-12-01T12:00:00Z").unwrap();
+        Case::of(job.as_object().unwrap(), "ann@contoso.com").unwrap().advice(now)
+    }
+
+    #[test]
+    fn every_kind_in_every_state_is_told_in_whole_sentences() {
+        for state in JobState::ALL {
+            for kind in ErrorKind::ALL.into_iter().map(Some).chain([None]) {
+                for in_doubt in [false, true] {
+                    let advice = advice(state, kind, "", in_doubt);
+                    let said = [&advice.happened, &advice.by_itself].into_iter().chain(&advice.to_do);
+                    for sentence in said {
+                        let whole = sentence.ends_with('.') || sentence.ends_with(" 23");
+                        assert!(whole && !sentence.contains("  "), "{state:?} {kind:?}: {sentence}");
+                    }
+                    assert!(!advice.to_do.is_empty());
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_failed_job_always_has_a_way_on_and_a_doubtful_one_is_looked_for_first() {
+        for kind in ErrorKind::ALL {
+            let plain = advice(JobState::Failed, Some(kind), "", false);
+            let way = plain.to_do.iter().any(|step| step.contains("retry 23") || step.contains("insert a"));
+            assert!(way, "{kind:?}: {plain:?}");
+            let doubtful = advice(JobState::Failed, Some(kind), "", true);
+            assert!(doubtful.happened.contains("may exist"), "{doubtful:?}");
+            assert!(doubtful.to_do[0].contains("calendar of ann@contoso.com"), "{doubtful:?}");
+        }
+    }
+
+    #[test]
+    fn codes_change_what_is_to_be_done() {
+        let failed = |kind, code| advice(JobState::Failed, Some(kind), code, false).to_do.join(" ");
+        assert!(failed(ErrorKind::InvalidJob, "invalid_start_time").contains("SET start_time = …"));
+        assert!(
+            failed(ErrorKind::NotFound, "ErrorInvalidUser").contains("wrong address"),
+            "{}",
+            failed(ErrorKind::NotFound, "ErrorInvalidUser")
+        );
+        assert!(failed(ErrorKind::NotFound, "ErrorItemNotFound").contains("calendar_id"));
+        let pending = |kind, code| advice(JobState::Pending, Some(kind), code, false).to_do.join(" ");
+        assert!(pending(ErrorKind::Denied, "ErrorAccessDenied").contains("check --mailbox ann@contoso.com"));
+        assert!(pending(ErrorKind::Denied, "ErrorAccountSuspend").contains("Unblock"));
+        assert!(pending(ErrorKind::Unavailable, "quotaLimitReached").contains("Make room"));
+        assert!(pending(ErrorKind::Unavailable, "http_404").contains("graph.endpoint"));
+        assert_eq!(pending(ErrorKind::Throttled, "TooManyRequests"), "Nothing.");
+    }
+
+    #[test]
+    fn a_waiting_job_says_when_it_is_tried_and_that_it_is_looked_for_first() {
+        let said = advice(JobState::Pending, Some(ErrorKind::Unavailable), "timeout", true).by_itself;
+        assert!(said.contains("12:05:00 UTC (in 5 min)") && said.contains("First its event is looked for"), "{said}");
+    }
+}
