@@ -27,6 +27,11 @@ pub(super) fn counted(number: i64, one: &str, more: &str) -> String {
     format!("{} {}", count(number), if number == 1 { one } else { more })
 }
 
+/// What a list of mailboxes leaves out.
+pub(super) fn more_mailboxes(number: i64) -> String {
+    format!("and {} more {}", count(number), if number == 1 { "mailbox" } else { "mailboxes" })
+}
+
 /// A length of time in its two largest units: `45 s`, `3 min`, `2 h 10 min`, `5 d 3 h`.
 pub(super) fn span(span: TimeDelta) -> String {
     let seconds = span.num_seconds().max(0);

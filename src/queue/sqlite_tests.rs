@@ -391,6 +391,9 @@ async fn the_list_shows_the_newest_jobs_oldest_first_by_every_filter() {
             ("in_doubt", "1"),
         ],
         &[("state", "'sent'"), ("finished_at", "'x'"), ("event_id", "'AAMk'")],
+        &[("error_kind", "'throttled'")],
+        &[("state", "'claimed'"), ("claimed_at", "'x'")],
+        &[("state", "'cancelled'"), ("finished_at", "'x'")],
     ] {
         add(db, columns).await;
     }
@@ -399,15 +402,19 @@ async fn the_list_shows_the_newest_jobs_oldest_first_by_every_filter() {
         records.iter().map(|record| record["id"].as_i64().unwrap()).collect()
     };
     let all = ListFilter { limit: 10, ..ListFilter::default() };
-    assert_eq!(list(all.clone()).await, [1, 2, 3, 4]);
-    assert_eq!(list(ListFilter { limit: 2, ..all.clone() }).await, [3, 4]);
-    assert_eq!(list(ListFilter { state: Some(JobState::Failed), ..all.clone() }).await, [2, 3]);
+    assert_eq!(list(all.clone()).await, [1, 2, 3, 4, 5, 6, 7]);
+    assert_eq!(list(ListFilter { limit: 2, ..all.clone() }).await, [6, 7]);
+    for (state, ids) in JobState::ALL.into_iter().zip([&[1, 5][..], &[6], &[4], &[2, 3], &[7]]) {
+        assert_eq!(list(ListFilter { state: Some(state), ..all.clone() }).await, ids, "{state:?}");
+    }
+    let throttled = ListFilter { state: Some(JobState::Pending), error_kind: Some("throttled".into()), ..all.clone() };
+    assert_eq!(list(throttled).await, [5]);
     assert_eq!(list(ListFilter { mailbox: Some("Ann@Contoso.COM".into()), ..all.clone() }).await, [1, 2]);
     assert_eq!(list(ListFilter { error_kind: Some("auth".into()), ..all.clone() }).await, [3]);
     let one = ListFilter { mailbox: Some("ann@contoso.com".into()), state: Some(JobState::Failed), ..all.clone() };
     assert_eq!(list(one).await, [2]);
     assert_eq!(list(ListFilter { in_doubt: true, ..all.clone() }).await, [3]);
-    assert_eq!(list(ListFilter { state: Some(JobState::Cancelled), ..all }).await, [0; 0]);
+    assert_eq!(list(ListFilter { in_doubt: true, state: Some(JobState::Sent), ..all }).await, [0; 0]);
 }
 
 #[tokio::test]

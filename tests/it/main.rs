@@ -39,6 +39,7 @@ mod secrecy;
 mod segments;
 mod sending;
 mod sign_in;
+mod status;
 mod systemd;
 mod table;
 mod throttle_honesty;

@@ -76,3 +76,7 @@ impl Glance {
         if mailbox.is_empty() { &self.unnamed } else { mailbox }
     }
 }
+
+#[cfg(test)]
+#[path = "../status_tests.rs"]
+mod tests;

@@ -13,7 +13,7 @@ use ratatui::widgets::{Paragraph, Row, Sparkline, Table};
 use super::Glance;
 use super::health::Health;
 use super::text::{AGES, agent, mark, number, stop_row, trouble_row};
-use crate::cli::humane::{clock, count, counted};
+use crate::cli::humane::{clock, count, more_mailboxes};
 use crate::cli::output::{self, Tone, short};
 use crate::queue::{Ended, Waiting};
 
@@ -291,7 +291,7 @@ fn draw_mailboxes(frame: &mut Frame<'_>, area: Rect, view: &View, glance: &Glanc
     .areas(area);
     frame.render_widget(table, table_area);
     if left_out > 0 {
-        let text = format!("and {} more", counted(left_out, "mailbox", "mailboxes"));
+        let text = more_mailboxes(left_out);
         frame.render_widget(Paragraph::new(text).style(view.style(Tone::Faint)), more);
     }
 }

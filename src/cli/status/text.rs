@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::Glance;
 use super::health::{Health, of};
-use crate::cli::humane::{self, clock, count, moment, span};
+use crate::cli::humane::{self, clock, count, moment, more_mailboxes, span};
 use crate::cli::list::plain;
 use crate::cli::output::{self, Tone, line, paint, short};
 use crate::cli::standing::Stop;
@@ -120,7 +120,7 @@ fn waiting(glance: &Glance) -> std::io::Result<()> {
         row(one, short(glance.name(&one.mailbox), width), mark(glance, &one.mailbox))
     });
     output::numbers(&header, std::iter::once(total).chain(rows).collect(), 1..header.len() - 1)?;
-    more(waiting.more, "mailboxes (--mailboxes N)")
+    more(waiting.more, "--mailboxes N")
 }
 
 fn row(waiting: &Waiting, name: String, mark: String) -> Vec<String> {
@@ -174,7 +174,7 @@ fn stops(title: &str, rows: &[Record], glance: &Glance) -> std::io::Result<()> {
     line("")?;
     let shown = rows.iter().take(STOPS).filter_map(|row| stop_row(row, glance)).collect();
     output::table(&[title, "since or until", "kind", "reason"], shown)?;
-    more(i64::try_from(rows.len().saturating_sub(STOPS)).unwrap_or(i64::MAX), "mailboxes (--json has all)")
+    more(i64::try_from(rows.len().saturating_sub(STOPS)).unwrap_or(i64::MAX), "--json has all")
 }
 
 /// Mailbox, time, kind, reason.
@@ -188,11 +188,11 @@ pub(super) fn stop_row(row: &Record, glance: &Glance) -> Option<Vec<String>> {
     })
 }
 
-fn more(number: i64, what: &str) -> std::io::Result<()> {
+fn more(number: i64, how: &str) -> std::io::Result<()> {
     if number <= 0 {
         return Ok(());
     }
-    line(&paint(Tone::Faint, &format!("and {} more {what}", count(number))))
+    line(&paint(Tone::Faint, &format!("{} ({how})", more_mailboxes(number))))
 }
 
 fn steps(health: &Health) -> std::io::Result<()> {

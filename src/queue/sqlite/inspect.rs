@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteRow;
-use sqlx::{Column, Decode, Row, Sqlite, TypeInfo, ValueRef};
+use sqlx::{AssertSqlSafe, Column, Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use super::{SqliteQueue, row};
 use crate::job::{JobId, JobInput, JobState};
@@ -26,12 +26,39 @@ pub struct ListFilter {
     pub limit: u32,
 }
 
-const LISTED: &str = "SELECT id, state, mailbox, start_time, end_time, substr(subject, 1, 200) AS subject, attempts,
-        in_doubt, next_attempt_at, event_id, error_kind, http_status, error_code, error_message, created_at, finished_at
-    FROM jobs
-    WHERE (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR lower(mailbox) = lower(?2)) AND (?3 IS NULL OR error_kind = ?3)
-        AND (?5 = 0 OR in_doubt = 1)
-    ORDER BY id DESC LIMIT ?4";
+/// Of the newest jobs that fit. Where an index knows them they are found there, and no other row is read: `from` is that
+/// index with its condition, which stands for what is not bound then.
+fn listed(from: &str) -> AssertSqlSafe<String> {
+    AssertSqlSafe(format!(
+        "SELECT id, state, mailbox, start_time, end_time, substr(subject, 1, 200) AS subject, attempts, in_doubt,
+            next_attempt_at, event_id, error_kind, http_status, error_code, error_message, created_at, finished_at
+        FROM jobs
+        WHERE id IN (
+            SELECT id FROM jobs {from}
+                AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR lower(mailbox) = lower(?2))
+                AND (?3 IS NULL OR error_kind = ?3)
+            ORDER BY id DESC LIMIT ?4)
+        ORDER BY id DESC"
+    ))
+}
+
+impl ListFilter {
+    /// Where the jobs are found, and the state that is still to be looked at.
+    fn source(&self) -> (&'static str, Option<JobState>) {
+        match (self.in_doubt, self.state) {
+            (true, state) => ("INDEXED BY jobs_in_doubt WHERE in_doubt = 1", state),
+            (_, Some(JobState::Pending)) if self.error_kind.is_some() => {
+                ("INDEXED BY jobs_troubled WHERE state = 'pending' AND error_kind IS NOT NULL", None)
+            }
+            (_, Some(JobState::Pending)) => ("INDEXED BY jobs_waiting WHERE state = 'pending'", None),
+            (_, Some(JobState::Claimed)) => ("INDEXED BY jobs_claimed WHERE state = 'claimed'", None),
+            (_, Some(JobState::Failed)) => ("INDEXED BY jobs_failed WHERE state = 'failed'", None),
+            (_, Some(JobState::Cancelled)) => ("INDEXED BY jobs_cancelled WHERE state = 'cancelled'", None),
+            // From the newest row backwards.
+            (_, state @ (Some(JobState::Sent) | None)) => ("NOT INDEXED WHERE true", state),
+        }
+    }
+}
 
 impl SqliteQueue {
     /// The newest jobs that fit, the oldest of them first. Bodies and attendees are left out.
@@ -39,12 +66,12 @@ impl SqliteQueue {
     /// # Errors
     /// The database cannot be read.
     pub async fn list(&self, filter: &ListFilter) -> sqlx::Result<Vec<Record>> {
-        let rows = sqlx::query(LISTED)
-            .bind(filter.state.map(JobState::as_str))
+        let (from, state) = filter.source();
+        let rows = sqlx::query(listed(from))
+            .bind(state.map(JobState::as_str))
             .bind(&filter.mailbox)
             .bind(&filter.error_kind)
             .bind(filter.limit)
-            .bind(filter.in_doubt)
             .fetch_all(&self.pool)
             .await?;
         rows.iter().rev().map(record).collect()

@@ -209,9 +209,12 @@ async fn by_minute(db: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Resul
     sqlx::query_scalar(BY_MINUTE).bind(times.to_string()).fetch_all(db).await
 }
 
+/// Kind, code, jobs, the oldest and the newest of them.
+type Met = (String, Option<Vec<u8>>, i64, i64, i64);
+
 /// What pending jobs met most often, and how many met anything at all.
 async fn troubles(db: &mut SqliteConnection) -> sqlx::Result<(Vec<Record>, i64)> {
-    let groups: Vec<(String, Option<Vec<u8>>, i64, i64, i64)> = sqlx::query_as(TROUBLES).fetch_all(&mut *db).await?;
+    let groups: Vec<Met> = sqlx::query_as(TROUBLES).fetch_all(&mut *db).await?;
     let troubled = groups.iter().map(|(_, _, jobs, _, _)| jobs).sum();
     let mut troubles = Vec::new();
     for (kind, code, jobs, oldest, newest) in groups.into_iter().take(TOLD) {

@@ -1,0 +1,191 @@
+//! What is said of how things stand, and that the screen shows it in every size.
+#![allow(clippy::unwrap_used)]
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use serde_json::json;
+
+use super::health::Health;
+use super::screen::{View, draw};
+use super::*;
+use crate::cli::output::Tone;
+use crate::job::{JobState, parse_utc};
+use crate::queue::{Ended, Record, Waiting, WaitingReport};
+
+const NOW: &str = "2026-12-01T12:00:00Z";
+
+fn record(value: serde_json::Value) -> Record {
+    value.as_object().unwrap().clone()
+}
+
+fn waiting(mailbox: &str, jobs: i64, later: i64) -> Waiting {
+    let mut by_age = [0; crate::queue::AGE_COUNT];
+    by_age[1] = jobs - later;
+    Waiting { mailbox: mailbox.into(), jobs, later, by_age }
+}
+
+/// So many jobs wait, and the agent runs.
+fn glance(jobs: i64, later: i64) -> Glance {
+    let oldest = (jobs > later).then(|| "2026-12-01T11:57:00.000Z".to_owned());
+    let report = StatusReport {
+        counts: JobState::ALL.map(|state| (state, if state == JobState::Pending { jobs } else { 0 })).into(),
+        waiting: WaitingReport {
+            total: waiting("", jobs, later),
+            mailboxes: vec![waiting("ann@contoso.com", jobs, later)],
+            ..WaitingReport::default()
+        },
+        oldest_pending: oldest.clone(),
+        oldest_due: oldest,
+        last_minute: Ended { sent: 25, failed: 0 },
+        by_minute: vec![5; 60],
+        ..StatusReport::default()
+    };
+    let agent = Agent { holder: Some("4711".into()), word: None };
+    Glance { report, agent, path: "queue.db".into(), unnamed: "(none named)".into(), now: parse_utc(NOW).unwrap() }
+}
+
+fn word(gate: serde_json::Value) -> Record {
+    let mut row = record(json!({ "version": "1.0", "started_at": "2026-12-01T11:00:00.000Z", "settings_at": "x" }));
+    row.extend(record(gate));
+    row
+}
+
+fn expired() -> serde_json::Value {
+    json!({ "gate_since": "2026-12-01T11:55:00.000Z", "gate_until": "2026-12-01T12:01:00.000Z", "gate_kind": "auth",
+        "gate_code": "AADSTS7000222", "gate_hint": "The client secret has expired: create a new one." })
+}
+
+fn commands(health: &Health) -> String {
+    health.steps.iter().map(|(command, _)| command.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn good_health_is_said_in_one_sentence() {
+    let health = Health::of(&glance(12, 0));
+    assert_eq!(
+        health.headline,
+        "All is well: sending goes on, 25 in the last minute; 12 jobs wait, the oldest for 3 min"
+    );
+    assert_eq!((health.tone, health.remarks.len(), health.steps.len()), (Tone::Good, 0, 0));
+    assert_eq!(Health::of(&glance(0, 0)).headline, "All is well: nothing is waiting");
+    let mut later = glance(1, 1);
+    later.report.waiting.next_due = Some("2026-12-02T08:00:00.000Z".into());
+    assert_eq!(
+        Health::of(&later).headline,
+        "All is well: 1 job waits for a later time, the next at 2026-12-02 08:00:00 UTC"
+    );
+}
+
+#[test]
+fn a_closed_gate_says_why_and_until_when_but_not_that_of_an_agent_that_is_gone() {
+    let mut glance = glance(12, 0);
+    glance.agent = Agent::new(Some("4711".into()), Some(&word(expired())));
+    let health = Health::of(&glance);
+    assert_eq!(health.tone, Tone::Bad);
+    assert_eq!(health.headline, "NOTHING IS SENT: The client secret has expired: create a new one (AADSTS7000222)");
+    assert!(health.remarks[0].contains("tried again at 12:01:00 UTC (in 1 min)"), "{health:?}");
+    assert!(commands(&health).contains("event-sender check"));
+    assert_eq!(json::of(&glance)["gate"]["code"], "AADSTS7000222");
+
+    glance.agent.holder = None;
+    let health = Health::of(&glance);
+    assert!(health.headline.starts_with("NOTHING IS SENT: no agent is running; 12 jobs wait"), "{health:?}");
+    assert!(health.remarks[0].contains("when the last one ended"), "{health:?}");
+    assert_eq!(json::of(&glance)["gate"], serde_json::Value::Null);
+}
+
+#[test]
+fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
+    let mut paused = glance(12, 0);
+    paused.report.paused = vec![
+        record(json!({ "mailbox": "bob@contoso.com", "error_kind": "throttled", "paused_until": NOW })),
+        record(json!({ "mailbox": "eve@contoso.com", "error_kind": "denied", "paused_until": NOW })),
+    ];
+    let mut held = glance(12, 0);
+    held.report.held = vec![record(json!({ "mailbox": "carl@contoso.com", "held_at": NOW }))];
+    let mut failed = glance(12, 0);
+    failed.report.counts[3].1 = 2;
+    failed.report.last_hour.failed = 2;
+    let mut refused = glance(12, 0);
+    refused.agent = Agent::new(Some("1".into()), Some(&word(json!({ "settings_refused": "delivery.max_attempts" }))));
+    let mut stuck = glance(12, 0);
+    stuck.report.last_minute.sent = 0;
+    for (glance, remark, command) in [
+        (paused, "1 mailbox takes nothing now", "event-sender check --mailbox eve@contoso.com"),
+        (held, "1 mailbox is held by an operator", "event-sender release carl@contoso.com"),
+        (failed, "2 jobs failed in the last hour", "event-sender list --state failed"),
+        (refused, "delivery.max_attempts", "event-sender check --offline"),
+        (stuck, "nothing was sent in the last minute", ""),
+    ] {
+        let health = Health::of(&glance);
+        assert_eq!(health.tone, Tone::Waiting, "{health:?}");
+        assert!(health.headline.starts_with("Needs a look: "), "{health:?}");
+        let said = format!("{}\n{}", health.headline, health.remarks.join("\n"));
+        assert!(said.contains(remark) && commands(&health).contains(command), "{health:?}");
+    }
+}
+
+#[test]
+fn a_job_in_doubt_alone_is_no_alarm() {
+    let mut glance = glance(12, 0);
+    glance.report.in_doubt = 1;
+    let health = Health::of(&glance);
+    assert_eq!((health.tone, health.remarks.len()), (Tone::Good, 1));
+    assert!(commands(&health).contains("list --in-doubt"));
+}
+
+fn screen(view: &View, width: u16, height: u16) -> Vec<String> {
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| draw(frame, view)).unwrap();
+    let buffer = terminal.backend().buffer().clone();
+    let line = |y| (0..width).map(|x| buffer[(x, y)].symbol()).collect::<String>().trim_end().to_owned();
+    (0..height).map(line).collect()
+}
+
+#[test]
+fn the_screen_has_room_for_what_matters_in_eighty_by_twenty_four() {
+    let mut glance = glance(1_234_567, 0);
+    glance.agent = Agent::new(Some("4711".into()), Some(&word(expired())));
+    glance.report.waiting.mailboxes = (0..50).map(|n| waiting(&format!("user{n}@contoso.com"), 1000 - n, 0)).collect();
+    glance.report.waiting.more = 100;
+    glance.report.held = vec![record(json!({ "mailbox": "user1@contoso.com", "held_at": NOW, "held_reason": "move" }))];
+    glance.report.troubles = vec![record(json!({ "error_kind": "denied", "error_code": "ErrorAccessDenied",
+        "jobs": 3, "oldest": "2026-12-01T11:00:00.000Z", "error_message": "no" }))];
+    let mut view = View::new(Duration::from_secs(2));
+    view.take(Ok(glance), Duration::from_millis(12));
+    let shown = screen(&view, 80, 24);
+    let all = shown.join("\n");
+    for part in ["NOTHING IS SENT", "AADSTS7000222", "1,234,567", "user0@contoso.com", "ErrorAccessDenied", "q quit"] {
+        assert!(all.contains(part), "'{part}' in\n{all}");
+    }
+    let held = shown.iter().find(|line| line.starts_with("user1@")).unwrap();
+    assert!(held.ends_with("held"), "{held}");
+    let more: Vec<_> = shown.iter().filter(|line| line.contains("more mailboxes")).collect();
+    assert_eq!(more.len(), 1, "{all}");
+    let rows = shown.iter().filter(|line| line.starts_with("user")).count() as i64;
+    assert_eq!(*more[0], format!("and {} more mailboxes", 150 - rows));
+    assert!(rows >= 3, "{all}");
+
+    let wide = screen(&view, 140, 40).join("\n");
+    assert!(wide.contains("held since 12:00:00 UTC"), "{wide}");
+    view.sort();
+    assert!(screen(&view, 80, 24).join("\n").contains("the oldest first"));
+}
+
+#[test]
+fn the_screen_bears_every_size_and_says_that_the_queue_is_away() {
+    let mut view = View::new(Duration::from_secs(2));
+    assert!(screen(&view, 80, 24).join("\n").contains("looking"));
+    for glance in [glance(0, 0), glance(5, 2)] {
+        view.take(Ok(glance), Duration::ZERO);
+        for (width, height) in [(1, 1), (5, 3), (20, 8), (79, 23), (300, 100)] {
+            screen(&view, width, height);
+        }
+    }
+    view.take(Err("queue.db was deleted".into()), Duration::ZERO);
+    let shown = screen(&view, 80, 24).join("\n");
+    assert!(
+        shown.contains("THE QUEUE CANNOT BE READ: queue.db was deleted") && shown.contains("All is well"),
+        "{shown}"
+    );
+}
