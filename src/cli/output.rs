@@ -24,6 +24,38 @@ pub(super) fn line(text: &str) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Writes prose behind a head that takes `indent` columns: on a terminal broken between words, under each other; for a
+/// program on one line.
+pub(super) fn prose(head: &str, indent: usize, text: &str, tone: Option<Tone>) -> std::io::Result<()> {
+    let room = width().map_or(usize::MAX, |width| width.saturating_sub(indent).max(20));
+    for (place, words) in wrap(text, room).into_iter().enumerate() {
+        let words = tone.map_or(words.clone(), |tone| paint(tone, &words));
+        if place == 0 {
+            line(&format!("{head}{words}"))?;
+        } else {
+            line(&format!("{:indent$}{words}", ""))?;
+        }
+    }
+    Ok(())
+}
+
+/// Text in lines of at most so many characters, broken between words; a word that is longer has a line of its own.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let fits = |line: &String| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width;
+        match lines.last_mut().filter(|line| fits(line)) {
+            Some(line) if line.is_empty() => line.push_str(word),
+            Some(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            None => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 /// Writes bytes as they are, and a line break.
 pub(super) fn bytes(bytes: &[u8]) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
@@ -54,6 +86,11 @@ pub(super) fn width() -> Option<usize> {
     Some(usize::from(width.0))
 }
 
+/// Blanks behind each column of a table of numbers, of which there are many.
+pub(super) fn between() -> u16 {
+    if width().is_some_and(|width| width < 100) { 1 } else { 2 }
+}
+
 fn table_text(header: &[&str], rows: Vec<Vec<String>>, right: Range<usize>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -63,10 +100,15 @@ fn table_text(header: &[&str], rows: Vec<Vec<String>>, right: Range<usize>) -> S
     }
     table.set_header(header.iter().map(|name| name.to_uppercase()));
     table.add_rows(rows);
-    for column in right {
+    for column in right.clone() {
         if let Some(column) = table.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
+    }
+    if !right.is_empty() {
+        table.column_iter_mut().for_each(|column| {
+            column.set_padding((0, between()));
+        });
     }
     table.lines().map(|line| line.trim_end().to_owned()).collect::<Vec<_>>().join("\n")
 }
@@ -157,4 +199,17 @@ pub(super) fn short(text: &str, width: usize) -> String {
 /// As [`short`] for a terminal, where one cares to read only so much. A program gets all of it.
 pub(super) fn cut(text: &str, width: usize) -> String {
     short(text, if std::io::stdout().is_terminal() { width } else { usize::MAX })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prose_is_broken_between_words_and_nothing_is_lost() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a-very-long-word b", 5), ["a-very-long-word", "b"]);
+        assert_eq!(wrap("one two", usize::MAX), ["one two"]);
+        assert_eq!(wrap("", 5), [""]);
+    }
 }

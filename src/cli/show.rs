@@ -127,7 +127,7 @@ impl Shown {
         let said = plain(&self.job["error_message"]);
         let once = |name: &str, text: &str| match text {
             "" => Ok(()),
-            text => line(&format!("{} {}", paint(Tone::Faint, &format!("{name:16}")), cut(text))),
+            text => output::prose(&paint(Tone::Faint, &format!("{name:16} ")), 17, &cut(text), None),
         };
         once("what happened", &self.advice.happened)?;
         once("what was said", &said)?;
@@ -154,7 +154,7 @@ impl Shown {
             print_attempt(attempt)?;
         }
         match self.attempts.iter().rev().find(|attempt| is_trouble(attempt)) {
-            Some(attempt) => line(&format!("\nfor Microsoft's support: {}", support(attempt))),
+            Some(attempt) => output::prose("\n", 0, &format!("for Microsoft's support: {}", support(attempt)), None),
             None => Ok(()),
         }
     }
@@ -177,23 +177,24 @@ fn print_attempt(attempt: &Record) -> std::io::Result<()> {
         text("duration_ms"),
         cut(answer.trim())
     ))?;
-    let ids = ids(attempt);
-    for more in [ids, text("message")].iter().filter(|more| !more.is_empty()) {
-        line(&format!("    {}", cut(more)))?;
+    for id in ids(attempt) {
+        line(&format!("    {}", cut(&id)))?;
     }
-    Ok(())
+    match text("message").as_str() {
+        "" => Ok(()),
+        message => output::prose("    ", 4, &cut(message), None),
+    }
 }
 
 /// Microsoft asks for these.
-fn ids(attempt: &Record) -> String {
+fn ids(attempt: &Record) -> Vec<String> {
     let named = [("request-id", "request_id"), ("client-request-id", "client_request_id")];
     let named = named.iter().map(|(name, column)| (name, plain(&attempt[*column])));
-    let named = named.filter(|(_, id)| !id.is_empty()).map(|(name, id)| format!("{name} {id}"));
-    named.collect::<Vec<_>>().join("  ")
+    named.filter(|(_, id)| !id.is_empty()).map(|(name, id)| format!("{name} {id}")).collect()
 }
 
 fn support(attempt: &Record) -> String {
-    cut(&format!("{}  at {}", ids(attempt), plain(&attempt["started_at"])))
+    cut(&format!("{}, at {}", ids(attempt).join(", "), plain(&attempt["started_at"])))
 }
 
 /// An attempt support can do something with.
@@ -211,11 +212,7 @@ async fn waits_for(queue: &SqliteQueue, mailbox: &str) -> Result<Vec<String>, Fa
         reasons.push("an agent: none is running (systemctl start event-sender)".into());
     }
     if let Some(gate) = agent.gate() {
-        reasons.push(format!(
-            "all sending, which is paused until {} at least: {}",
-            moment(&gate.until, now),
-            gate.words()
-        ));
+        reasons.push(format!("all sending, which is paused and {}: {}", gate.again(now), gate.words()));
     }
     match row.and_then(|row| Stop::of(&row, now)) {
         Some(Stop::Held { since, reason }) => {

@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::humane::moment;
 use super::list::plain;
 use crate::job::parse_utc;
 use crate::queue::Record;
@@ -96,6 +97,14 @@ impl Gate {
         match self.hint.trim_end_matches('.') {
             "" => format!("{} ({code})", self.kind),
             hint => format!("{hint} ({code})"),
+        }
+    }
+
+    /// When it is tried again.
+    pub(super) fn again(&self, now: DateTime<Utc>) -> String {
+        match parse_utc(&self.until) {
+            Some(until) if until > now => format!("tried again at {}", moment(&self.until, now)),
+            _ => "being tried again now".into(),
         }
     }
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Glance;
-use crate::cli::humane::{age, clock, count, counted, jobs, moment, span};
+use crate::cli::humane::{age, clock, count, counted, jobs, moment};
 use crate::cli::list::plain;
 use crate::cli::output::Tone;
 use crate::cli::standing::{Agent, Gate};
@@ -60,10 +60,7 @@ impl Health {
     fn gate(&mut self, report: &StatusReport, gate: &Gate, now: DateTime<Utc>) {
         self.tone = Tone::Bad;
         self.headline = format!("NOTHING IS SENT: {}", gate.words());
-        let again = match parse_utc(&gate.until) {
-            Some(until) if until > now => format!("tried again at {} (in {})", clock(until, now), span(until - now)),
-            _ => "being tried again now".into(),
-        };
+        let again = gate.again(now);
         let mended = if gate.kind == "throttled" { "" } else { ", once that is mended" };
         self.remarks.push(format!("since {}, {again}; it goes on by itself{mended}", moment(&gate.since, now)));
         self.remarks.push(waiting(report, now));

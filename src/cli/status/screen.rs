@@ -193,20 +193,9 @@ fn verdict(view: &View, width: u16, remarks: usize) -> Vec<Line<'static>> {
 }
 
 /// Words on as many lines as they need.
-fn wrapped(text: &str, width: usize, style: Style) -> Vec<Line<'static>> {
-    let text = short(text, 4 * width);
-    let mut lines = vec![String::new()];
-    for word in text.split_whitespace() {
-        let full = lines.last().is_some_and(|line| line.chars().count() + word.chars().count() >= width);
-        match lines.last_mut() {
-            Some(line) if !full || line.is_empty() => line.push_str(if line.is_empty() { "" } else { " " }),
-            _ => lines.push(String::new()),
-        }
-        if let Some(line) = lines.last_mut() {
-            line.push_str(word);
-        }
-    }
-    lines.into_iter().map(|line| Line::from(Span::styled(line, style))).collect()
+fn wrapped(text: &str, width: usize, style: Style) -> impl Iterator<Item = Line<'static>> {
+    let lines = output::wrap(&short(text, 4 * width), width);
+    lines.into_iter().map(move |line| Line::from(Span::styled(line, style)))
 }
 
 fn draw_figures(frame: &mut Frame<'_>, area: Rect, view: &View, glance: &Glance) {

@@ -18,9 +18,9 @@ const STOPS: usize = 20;
 
 pub(super) fn print(glance: &Glance) -> std::io::Result<()> {
     let health = Health::of(glance);
-    line(&paint(health.tone, &health.headline))?;
+    output::prose("", 0, &short(&health.headline, 1000), Some(health.tone))?;
     for remark in &health.remarks {
-        line(&format!("  {}", short(remark, 1000)))?;
+        output::prose("  ", 2, &short(remark, 1000), None)?;
     }
     line("")?;
     figures(glance)?;
@@ -37,15 +37,22 @@ fn figures(glance: &Glance) -> std::io::Result<()> {
     fact("agent", &agent(glance))?;
     fact("sending", &sending(glance))?;
     for (state, count) in &report.counts {
-        let number = format!("{:11}", humane::count(*count));
-        let number = if *state == JobState::Failed && *count > 0 { paint(Tone::Bad, &number) } else { number };
-        fact(state.as_str(), format!("{number} {}", paint(Tone::Faint, &remark(report, *state, *now))).trim_end())?;
+        let number = humane::count(*count);
+        let tone = if *state == JobState::Failed && *count > 0 { Some(Tone::Bad) } else { None };
+        let head = format!("{:15} {}", state.as_str(), tone.map_or(number.clone(), |tone| paint(tone, &number)));
+        match remark(report, *state, *now) {
+            remark if remark.is_empty() => line(&head)?,
+            remark => {
+                let gap = 11usize.saturating_sub(number.len());
+                output::prose(&format!("{head}{:gap$} ", ""), 28, &remark, Some(Tone::Faint))?;
+            }
+        }
     }
     fact("in doubt", &count(report.in_doubt))
 }
 
 fn fact(name: &str, text: &str) -> std::io::Result<()> {
-    line(&format!("{name:15} {text}"))
+    output::prose(&format!("{name:15} "), 16, text, None)
 }
 
 pub(super) fn agent(glance: &Glance) -> String {
@@ -113,13 +120,18 @@ fn waiting(glance: &Glance) -> std::io::Result<()> {
     let mut header = vec!["waiting for", "all", "later"];
     header.extend(AGES);
     header.push("");
-    let total = row(&waiting.total, "all mailboxes".into(), String::new());
-    let rows = waiting.mailboxes.iter().map(|one| {
-        // What the numbers leave of a narrow terminal.
-        let width = output::width().map_or(usize::MAX, |width| width.saturating_sub(66).clamp(12, 60));
-        row(one, short(glance.name(&one.mailbox), width), mark(glance, &one.mailbox))
-    });
-    output::numbers(&header, std::iter::once(total).chain(rows).collect(), 1..header.len() - 1)?;
+    let mut rows = vec![row(&waiting.total, "all mailboxes".into(), String::new())];
+    rows.extend(
+        waiting.mailboxes.iter().map(|one| row(one, glance.name(&one.mailbox).into(), mark(glance, &one.mailbox))),
+    );
+    if let Some(width) = output::width() {
+        // What the numbers leave of the terminal.
+        let longest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
+        let others: usize = (1..header.len()).map(|column| longest(column).max(header[column].len())).sum();
+        let room = width.saturating_sub(others + header.len() * usize::from(output::between())).max(12);
+        rows.iter_mut().for_each(|row| row[0] = short(&row[0], room));
+    }
+    output::numbers(&header, rows, 1..header.len() - 1)?;
     more(waiting.more, "--mailboxes N")
 }
 
@@ -163,7 +175,7 @@ pub(super) fn trouble_row(trouble: &Record, now: DateTime<Utc>) -> Vec<String> {
         trouble["jobs"].as_i64().map_or_else(String::new, count),
         short(&text("error_code"), 40),
         humane::age(&text("oldest"), now).unwrap_or_default(),
-        output::cut(&text("error_message"), 160),
+        words(&text("error_message")),
     ]
 }
 
@@ -182,10 +194,15 @@ pub(super) fn stop_row(row: &Record, glance: &Glance) -> Option<Vec<String>> {
     let name = glance.name(row["mailbox"].as_str().unwrap_or_default()).to_owned();
     Some(match Stop::of(row, glance.now)? {
         Stop::Held { since, reason } => {
-            vec![name, moment(&since, glance.now), "held".into(), output::cut(&reason, 160)]
+            vec![name, moment(&since, glance.now), "held".into(), words(&reason)]
         }
-        Stop::Paused { until, kind, reason } => vec![name, moment(&until, glance.now), kind, output::cut(&reason, 160)],
+        Stop::Paused { until, kind, reason } => vec![name, moment(&until, glance.now), kind, words(&reason)],
     })
+}
+
+/// What was said, in a table: on a terminal not more than four lines of it.
+fn words(text: &str) -> String {
+    output::cut(text, output::width().unwrap_or(160).clamp(80, 160))
 }
 
 fn more(number: i64, how: &str) -> std::io::Result<()> {
@@ -203,7 +220,7 @@ fn steps(health: &Health) -> std::io::Result<()> {
     line(&paint(Tone::Strong, "What to do"))?;
     let width = health.steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
     for (command, what) in &health.steps {
-        line(&format!("  {command:width$}  {}", paint(Tone::Faint, what)))?;
+        output::prose(&format!("  {command:width$}  "), width + 4, what, Some(Tone::Faint))?;
     }
     Ok(())
 }
