@@ -179,6 +179,8 @@ pub struct LocalSettings {
     pub own_mailbox: bool,
     /// `graph.endpoint` and `graph.api_version` as written, for those who only show addresses.
     pub graph: (String, String),
+    /// Whose mailbox the rows are for that name none: `defaults.mailbox`, else the user's who signs in.
+    pub unnamed: Option<String>,
     /// The queue.
     pub queue: QueueSettings,
     /// Logs.

@@ -34,13 +34,11 @@ pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option
 pub(super) fn local(source: &mut Source) -> LocalSettings {
     let own_mailbox = source.word("auth.mode", &MODES, Mode::ClientSecret) == Mode::Password;
     let graph = ["graph.endpoint", "graph.api_version"].map(|key| source.text_or_default(key).trim().to_owned());
-    LocalSettings {
-        defaults: defaults(source),
-        own_mailbox,
-        graph: graph.into(),
-        queue: queue(source),
-        log: log(source),
-    }
+    let defaults = defaults(source);
+    let user = if own_mailbox { source.text("auth.username") } else { None };
+    let unnamed = defaults.mailbox.clone().or(user);
+    let (queue, log) = (queue(source), log(source));
+    LocalSettings { defaults, own_mailbox, unnamed, graph: graph.into(), queue, log }
 }
 
 fn auth(source: &mut Source, environment: &Environment, endpoint: &str) -> Option<AuthSettings> {

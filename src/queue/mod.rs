@@ -17,8 +17,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 pub use lock::{AgentLock, LockError};
 pub use sqlite::{
-    AGE_COUNT, AGE_LIMITS, AgentWord, Ended, Health, InsertError, Integrity, ListFilter, NewJob, OpenError, Record,
-    Rest, Shut, SqliteQueue, StatusReport, Waiting, WaitingMailbox, WaitingReport,
+    AGE_COUNT, AGE_LIMITS, AgentWord, Changed, Chosen, Ended, Health, Hold, InsertError, Insertion, Integrity,
+    ListFilter, NewJob, OpenError, PURGE_BATCH, Purgeable, REPAIR_BATCH, Record, Rest, Selection, Shut, SqliteQueue,
+    StatusReport, Waiting, WaitingMailbox, WaitingReport, rest_after,
 };
 pub use watch::{ChangeNotice, WatchError, network_file_system, watch};
 
@@ -72,6 +73,8 @@ pub struct Claimed {
     pub broken: Vec<JobId>,
     /// There is more to take than was taken in one go.
     pub more: bool,
+    /// The mailboxes on hold: nothing was taken of them. The same set as the last time if nothing was held or released since.
+    pub held: Arc<HashSet<LaneKey>>,
 }
 
 /// What a dead agent left.
@@ -249,9 +252,12 @@ pub trait Queue: Send + Sync + 'static {
     /// The pauses that are not over at `now`.
     fn pauses(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Vec<Pause>, QueueError>> + Send;
 
-    /// Claims due jobs. Costs by the number of mailboxes with pending jobs, not by the number of jobs. Takes no
+    /// Claims due jobs, none of a mailbox on hold. Costs by the number of mailboxes with pending jobs, not by the number of jobs. Takes no
     /// write lock when there is nothing to take.
     fn claim(&self, request: &ClaimRequest) -> impl Future<Output = Result<Claimed, QueueError>> + Send;
+
+    /// The mailboxes on hold, as a claim tells them, for who cannot claim now. Costs next to nothing.
+    fn held(&self) -> impl Future<Output = Result<Arc<HashSet<LaneKey>>, QueueError>> + Send;
 
     /// Records the ends of claims, all in one transaction, each fenced by its claim.
     fn settle<S: Borrow<Settlement> + Sync>(

@@ -4,8 +4,12 @@
 
 #[path = "claim_tests.rs"]
 mod claim_tests;
+#[path = "holds_tests.rs"]
+mod holds_tests;
 #[path = "recover_tests.rs"]
 mod recover_tests;
+#[path = "repair_tests.rs"]
+mod repair_tests;
 #[path = "schema_tests.rs"]
 mod schema_tests;
 #[path = "settle_tests.rs"]

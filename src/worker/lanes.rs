@@ -4,6 +4,7 @@
 //! of time.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
@@ -57,7 +58,7 @@ pub(super) enum Turn {
     Begin,
     /// There will be.
     Wait,
-    /// The mailbox rests or is in trouble: nobody knows when.
+    /// The mailbox rests, is in trouble or on hold: nobody knows when.
     GiveBack,
 }
 
@@ -69,12 +70,21 @@ pub(super) struct Lanes {
     /// Slots all lanes in trouble may use together.
     troubled_limit: usize,
     lanes: HashMap<LaneKey, Lane>,
+    /// On hold, as the queue told last.
+    held: Arc<HashSet<LaneKey>>,
+}
+
+/// Mailboxes that were put on hold, and those that were released.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct HoldsChanged {
+    pub held: Vec<LaneKey>,
+    pub released: Vec<LaneKey>,
 }
 
 impl Lanes {
     /// `limit`: requests at once to one mailbox; `all`: to all of them.
     pub(super) fn new(limit: usize, all: usize) -> Self {
-        Self { limit, troubled_limit: (all / 2).max(1), lanes: HashMap::new() }
+        Self { limit, troubled_limit: (all / 2).max(1), lanes: HashMap::new(), held: Arc::default() }
     }
 
     /// Other limits from now on. A lane that was narrowed grows up to them as before; what is under way is not cut off.
@@ -99,6 +109,25 @@ impl Lanes {
         let lane = self.lane(key);
         lane.slots = 1;
         lane.strikes = lane.strikes.max(1);
+    }
+
+    /// These mailboxes are on hold: nothing begins there, whatever else is known of them. Tells what is new.
+    pub(super) fn put_on_hold(&mut self, held: &Arc<HashSet<LaneKey>>) -> HoldsChanged {
+        if Arc::ptr_eq(&self.held, held) {
+            return HoldsChanged::default();
+        }
+        let before = std::mem::replace(&mut self.held, held.clone());
+        let without = |of: &HashSet<LaneKey>, other: &HashSet<LaneKey>| {
+            let mut lanes: Vec<LaneKey> = of.difference(other).cloned().collect();
+            lanes.sort();
+            lanes
+        };
+        HoldsChanged { held: without(held, &before), released: without(&before, held) }
+    }
+
+    /// Something is on hold.
+    pub(super) fn any_on_hold(&self) -> bool {
+        !self.held.is_empty()
     }
 
     /// Places for jobs of a lane that nothing is known of: its slots, and as many again for jobs claimed ahead, so that no
@@ -140,6 +169,9 @@ impl Lanes {
 
     /// What to do with a job that waits.
     pub(super) fn turn(&self, key: &LaneKey) -> Turn {
+        if !self.held.is_empty() && self.held.contains(key) {
+            return Turn::GiveBack;
+        }
         match self.lanes.get(key) {
             Some(lane) if lane.paused_until.is_some() => Turn::GiveBack,
             Some(lane) if lane.in_flight >= lane.slots && lane.strikes > 0 => Turn::GiveBack,

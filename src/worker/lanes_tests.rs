@@ -168,3 +168,22 @@ fn mailboxes_in_trouble_get_at_most_half_of_all_slots_together() {
     assert_eq!((troubled.len(), slots), (4, 2));
     assert!(!troubled.contains(&LaneKey::of("healthy")));
 }
+
+#[test]
+fn nothing_begins_at_a_mailbox_on_hold_whatever_else_is_known_of_it() {
+    let (mut lanes, ann, bob) = (Lanes::new(4, 64), LaneKey::of("ann"), LaneKey::of("bob"));
+    let held = Arc::new(HashSet::from([ann.clone()]));
+    let changed = lanes.put_on_hold(&held);
+    assert_eq!(changed, HoldsChanged { held: vec![ann.clone()], released: vec![] });
+    assert_eq!((lanes.turn(&ann), lanes.turn(&bob)), (Turn::GiveBack, Turn::Begin));
+    assert_eq!(lanes.put_on_hold(&held), HoldsChanged::default(), "said once");
+    // A pause begins and ends under the hold.
+    lanes.begin(&ann);
+    rest(&mut lanes, &ann, 5, false);
+    lanes.end(&ann, false);
+    assert_eq!(lanes.resume(in_secs(5)), vec![ann.clone()]);
+    assert_eq!(lanes.turn(&ann), Turn::GiveBack);
+    let changed = lanes.put_on_hold(&Arc::new(HashSet::from([bob.clone()])));
+    assert_eq!(changed, HoldsChanged { held: vec![bob.clone()], released: vec![ann.clone()] });
+    assert_eq!((lanes.turn(&ann), lanes.turn(&bob)), (Turn::Begin, Turn::GiveBack));
+}

@@ -1,19 +1,24 @@
 //! Looks at the queue: when there is a reason for one, what may be claimed, and what came of it. One claim at a time, beside
 //! the loop. It has three answers: something was claimed, nothing is due, or the queue could not be asked.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::attempt::now;
+use super::lanes::HoldsChanged;
 use super::{Worker, report};
 use crate::graph::Now;
-use crate::queue::{ClaimRequest, Claimed, Queue, QueueError};
+use crate::queue::{ClaimRequest, Claimed, LaneKey, Queue, QueueError};
 
 /// Results waiting to be written, as a multiple of what may be in flight, at which nothing new is claimed.
 const UNSETTLED_FACTOR: usize = 4;
 /// Between two looks whether the queue's files are still in place, where no claim has looked.
 const PRESENT_EVERY: Duration = Duration::from_millis(100);
+/// Between two looks which mailboxes are on hold, where jobs are at hand and no claim has looked.
+const HOLDS_EVERY: Duration = Duration::from_millis(100);
 /// Looks in a row that found as much as was asked for, after which changes need not be told any more: there will be a next
 /// look anyway.
 const BUSY: u32 = 4;
@@ -32,13 +37,15 @@ pub(super) struct Look {
     next_due: Option<Instant>,
     /// The queue could not be asked; not before this again.
     not_before: Option<Instant>,
-    /// How much the one under way asks for.
+    /// How much the one under way asks for; nothing where it only looks for holds.
     asked: usize,
     /// Looks in a row that found as much as they asked for.
     busy: u32,
     /// The last one found nothing.
     nothing: bool,
     present_at: Instant,
+    /// When it must be asked again which mailboxes are on hold.
+    holds_at: Instant,
 }
 
 impl Look {
@@ -54,6 +61,7 @@ impl Look {
             busy: 0,
             nothing: false,
             present_at: now,
+            holds_at: now,
         }
     }
 
@@ -124,12 +132,21 @@ impl<Q: Queue> Worker<Q> {
         self.look.wanted = false;
         self.look.next_due = None;
         self.look.not_before = None;
+        let queue = self.queue.clone();
         if let Some(request) = self.request(now) {
             self.look.asked = request.limit;
-            let queue = self.queue.clone();
             self.look.under_way_since = now.steady;
             self.look.under_way = Some(Box::pin(async move { queue.claim(&request).await }));
+        } else if now.steady >= self.look.holds_at && !self.ready.is_empty() && !self.settler.in_trouble() {
+            // Nothing can be claimed, but what is at hand may be of a mailbox that was put on hold a moment ago.
+            let held = async move { Ok(Claimed { held: queue.held().await?, ..Claimed::default() }) };
+            self.look.asked = 0;
+            self.look.under_way_since = now.steady;
+            self.look.under_way = Some(Box::pin(held));
+        } else {
+            return Ok(());
         }
+        self.look.holds_at = now.steady + HOLDS_EVERY;
         Ok(())
     }
 
@@ -169,6 +186,11 @@ impl<Q: Queue> Worker<Q> {
             }
         };
         report::queue_readable(&mut self.queue_trouble);
+        self.put_on_hold(&claimed.held, now);
+        if self.look.asked == 0 {
+            // Nothing else was looked at.
+            return;
+        }
         claimed.broken.iter().for_each(|id| report::broken_row(*id));
         self.look.next_due = claimed.next_due.map(|due| now.steady_at(due));
         self.look.nothing = claimed.jobs.is_empty() && claimed.broken.is_empty();
@@ -180,6 +202,19 @@ impl<Q: Queue> Worker<Q> {
         }
         self.give_back(None, now);
         self.mind_the_notice(all);
+    }
+
+    /// What is at hand of a mailbox on hold goes back; requests under way finish.
+    fn put_on_hold(&mut self, held: &Arc<HashSet<LaneKey>>, now: Now) {
+        let changed = self.lanes.put_on_hold(held);
+        if changed == HoldsChanged::default() {
+            return;
+        }
+        self.context.resting.put_on_hold(held);
+        self.said_held = false;
+        changed.held.iter().for_each(report::mailbox_held);
+        changed.released.iter().for_each(report::mailbox_released);
+        self.give_back(None, now);
     }
 
     /// Who finds more than enough at every look needs no notice, and the agent's own writes would give it one each.

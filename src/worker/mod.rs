@@ -134,6 +134,8 @@ pub struct Worker<Q> {
     notes: Notes,
     changes: Option<mpsc::UnboundedReceiver<Change>>,
     retention: watch::Sender<Duration>,
+    /// It was said that only mailboxes on hold are left.
+    said_held: bool,
 }
 
 impl<Q: Queue> Worker<Q> {
@@ -179,6 +181,7 @@ impl<Q: Queue> Worker<Q> {
             mended_at: None,
             notes: Notes::begin(begin.wall),
             changes: None,
+            said_held: false,
         }
     }
 
@@ -372,12 +375,19 @@ impl<Q: Queue> Worker<Q> {
         }
     }
 
-    async fn is_empty(&self) -> bool {
-        self.in_flight == 0
-            && self.ready.is_empty()
-            && self.look.found_nothing()
-            && self.settler.waiting() == 0
-            && matches!(self.queue.outstanding().await, Ok(0))
+    async fn is_empty(&mut self) -> bool {
+        let idle =
+            self.in_flight == 0 && self.ready.is_empty() && self.look.found_nothing() && self.settler.waiting() == 0;
+        if !idle {
+            return false;
+        }
+        let Ok(jobs) = self.queue.outstanding().await else { return false };
+        let waits = [self.look.next_due(), self.lanes.next_resume(), self.gate.reopens()];
+        if jobs > 0 && self.lanes.any_on_hold() && waits.iter().all(Option::is_none) && !self.said_held {
+            self.said_held = true;
+            report::only_held_left(jobs);
+        }
+        jobs == 0
     }
 
     /// Jobs not yet posted go back, posted ones finish; what is not done near the end of the grace is cut off. The

@@ -43,7 +43,7 @@ impl Ready {
         Some(waiting)
     }
 
-    /// Takes back those whose mailbox rests or has no slot in its trouble, and those that `also` names.
+    /// Takes back those whose mailbox rests, is on hold or has no slot in its trouble, and those that `also` names.
     pub(super) fn give_back(&mut self, lanes: &mut Lanes, also: impl Fn(&LaneKey) -> bool) -> Vec<Waiting> {
         let goes = |lanes: &Lanes, lane: &LaneKey| also(lane) || lanes.turn(lane) == Turn::GiveBack;
         if !self.0.iter().any(|waiting| goes(lanes, &waiting.lane)) {

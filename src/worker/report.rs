@@ -109,6 +109,19 @@ pub(super) fn mailbox_resumed(lane: &LaneKey) {
     info!(mailbox = lane.as_str(), "mailbox resumed");
 }
 
+pub(super) fn mailbox_held(lane: &LaneKey) {
+    info!(mailbox = lane.as_str(), "mailbox held");
+}
+
+pub(super) fn mailbox_released(lane: &LaneKey) {
+    info!(mailbox = lane.as_str(), "mailbox released");
+}
+
+/// Who waits for the queue to be empty may wait for ever.
+pub(super) fn only_held_left(jobs: u64) {
+    warn!(jobs, "only mailboxes on hold have jobs left, waiting for their release");
+}
+
 pub(super) fn clock_set(by: TimeDelta) {
     warn!(seconds = by.num_seconds(), "the system clock was set, waits keep their length");
 }

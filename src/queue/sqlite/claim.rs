@@ -13,7 +13,7 @@ use sqlx::{Connection, Encode, Row, Sqlite, Type};
 
 use super::super::{ClaimRequest, Claimed, LaneKey};
 use super::courtesy::{Courtesy, locked_at};
-use super::frontier::{Frontier, Head, first, heads_of, lane, place};
+use super::frontier::{Frontier, Head, first, heads_of, held, lane, place};
 use super::may_pass;
 use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
 use super::settle::refused_by_schema;
@@ -73,7 +73,7 @@ WHERE id IN (",
 }
 
 /// What is due at ?1 of the lanes in ?2, a JSON array with lane, free slots and [`Head::place`] of each, and no more than ?3
-/// in all: the lane's number, id and size of each job. The jobs come in the order they wait in, whatever their lanes: the
+/// in all: the lane's number, id and size of each job; and the mailboxes on hold at that moment. The jobs come in the order they wait in, whatever their lanes: the
 /// first of each lane wait in a queue by that order, and the one that is taken makes room for the next of its lane, found
 /// in the index. So rows that were inserted together are claimed together, and SQLite finds them on the same pages.
 macro_rules! pick {
@@ -94,7 +94,9 @@ macro_rules! pick {
         ORDER BY 5)
     SELECT json_group_array(json_array(lane, id, (SELECT ",
             octets!(),
-            " FROM jobs WHERE id = due.id)))
+            " FROM jobs WHERE id = due.id))), ",
+            held!(),
+            "
     FROM (SELECT lane, CAST(substr(place, 25) AS INTEGER) AS id FROM pick WHERE place IS NOT NULL LIMIT ?3 + 0) AS due"
         )
     };
@@ -207,9 +209,10 @@ pub(super) async fn claim(
     // Within a lane the order is that of due time and id.
     jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
     let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
-    let waiting = frontier.heads().filter(|head| head.due > now && free(request, &head.lane) > 0);
+    let may_go = |head: &&Head| free(request, &head.lane) > 0 && !frontier.is_held(&head.lane);
+    let waiting = frontier.heads().filter(|head| head.due > now).filter(may_go);
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).min();
-    Ok(Claimed { jobs, next_due, broken, more })
+    Ok(Claimed { jobs, next_due, broken, more, held: frontier.held().clone() })
 }
 
 /// Takes what is due as far as the frontier knows, and puts the frontier right.
@@ -227,7 +230,7 @@ async fn take_due(
     }
     let default = request.unnamed.as_deref();
     courtesy.keep_distance().await;
-    let (version, due) = pick(connection, &wanted, request, now).await?;
+    let (version, due) = pick(connection, frontier, &wanted, request, now).await?;
     frontier.compare(version);
     courtesy.compare(version, Instant::now());
     let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
@@ -272,6 +275,9 @@ fn wanted(frontier: &Frontier, request: &ClaimRequest, now: &str) -> Vec<Wanted>
         if wanted.len() >= request.limit {
             break;
         }
+        if frontier.is_held(&head.lane) {
+            continue;
+        }
         let mut slots = free(request, &head.lane).min(request.limit);
         if troubled.contains(&head.lane) {
             slots = slots.min(for_troubled);
@@ -288,9 +294,11 @@ fn wanted(frontier: &Frontier, request: &ClaimRequest, now: &str) -> Vec<Wanted>
 #[derive(Deserialize)]
 struct Picked(usize, i64, Option<i64>);
 
-/// `PRAGMA data_version`, and the jobs to be taken, without a lock: what has changed until they are is left alone then.
+/// `PRAGMA data_version`, and the jobs to be taken, without a lock: what has changed until they are is left alone then. A
+/// mailbox may have been put on hold since the heads were seen: nothing is taken of it.
 async fn pick(
     connection: &mut SqliteConnection,
+    frontier: &mut Frontier,
     wanted: &[Wanted],
     request: &ClaimRequest,
     now: &str,
@@ -306,15 +314,17 @@ async fn pick(
         .bind(limit(request.limit))
         .fetch_all(&mut *connection)
         .await?;
-    let [version, picked] = rows.as_slice() else { return Err(sqlx::Error::RowNotFound) };
+    let [version, row] = rows.as_slice() else { return Err(sqlx::Error::RowNotFound) };
     let picked: Vec<Picked> =
-        serde_json::from_slice(picked.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        serde_json::from_slice(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    frontier.hold(row.try_get(1)?)?;
     let mut picked: Vec<(&LaneKey, i64, i64)> = picked
         .into_iter()
         .filter_map(|Picked(lane, id, bytes)| Some((&together.get(lane)?.head.lane, id, bytes?)))
+        .filter(|(lane, ..)| !frontier.is_held(lane))
         .collect();
     for Wanted { head, slots, shares } in wanted {
-        if !shares && head.name().is_some() {
+        if (!shares && head.name().is_some()) || frontier.is_held(&head.lane) {
             continue;
         }
         let left = slots.saturating_sub(picked.iter().filter(|(lane, ..)| **lane == head.lane).count());

@@ -1,10 +1,12 @@
 //! The heads of the lanes: which mailboxes have pending jobs, and when the first job of each is due. Walking over all
 //! lanes costs by their number, so what was seen is kept until somebody else has written into the queue, and put right
-//! lane by lane by the agent's own doings.
+//! lane by lane by the agent's own doings. Beside them the mailboxes on hold, which every look at the queue tells anew.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::LaneKey;
@@ -39,7 +41,18 @@ macro_rules! first {
 }
 pub(super) use first;
 
-/// Every lane with pending jobs. Jumps from lane to lane in the index.
+/// The mailboxes on hold. Read from the index, which has no others: where nothing is held it costs nothing to speak of, so
+/// that it goes along with statements that are made anyway.
+macro_rules! held {
+    () => {
+        "(SELECT json_group_array(mailbox) FROM mailboxes WHERE held_at IS NOT NULL)"
+    };
+}
+pub(super) use held;
+
+const HELD: &str = concat!("SELECT ", held!());
+
+/// Every lane with pending jobs, and the mailboxes on hold. Jumps from lane to lane in the index.
 const HEADS: &str = concat!(
     "WITH RECURSIVE l(k) AS (
         SELECT (SELECT ",
@@ -58,7 +71,9 @@ const HEADS: &str = concat!(
         FROM l WHERE l.k IS NOT NULL)
     SELECT json_group_array(json_array(l.k, json(",
     first!(),
-    "))) FROM l WHERE l.k IS NOT NULL"
+    "))), ",
+    held!(),
+    " FROM l WHERE l.k IS NOT NULL"
 );
 
 /// The lanes of a JSON array.
@@ -113,6 +128,14 @@ pub(super) struct Frontier {
     connection: u64,
     /// Whose lane the jobs without mailbox are in.
     default_mailbox: Option<String>,
+    held: Held,
+}
+
+/// The mailboxes on hold: as they were told last, and as lanes.
+#[derive(Debug, Default)]
+struct Held {
+    told: Vec<u8>,
+    lanes: Arc<HashSet<LaneKey>>,
 }
 
 #[derive(Debug)]
@@ -142,6 +165,33 @@ impl Frontier {
     /// The lanes, the one waiting longest first.
     pub(super) fn heads(&self) -> impl Iterator<Item = &Head> {
         self.heads.values()
+    }
+
+    /// The mailboxes on hold. The same set as long as nothing is held or released.
+    pub(super) fn held(&self) -> &Arc<HashSet<LaneKey>> {
+        &self.held.lanes
+    }
+
+    /// Nothing is to be taken from this lane until it is released.
+    pub(super) fn is_held(&self, lane: &LaneKey) -> bool {
+        !self.held.lanes.is_empty() && self.held.lanes.contains(lane)
+    }
+
+    /// These mailboxes are on hold: the answer of `held!`.
+    pub(super) fn hold(&mut self, told: &[u8]) -> sqlx::Result<()> {
+        if self.held.told == told {
+            return Ok(());
+        }
+        let held: Vec<Text> = serde_json::from_slice(told).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let lanes = held.iter().map(|Text(raw)| lane_key(raw, None)).collect();
+        self.held = Held { told: told.to_owned(), lanes: Arc::new(lanes) };
+        Ok(())
+    }
+
+    /// Looks which mailboxes are on hold, and at nothing else.
+    pub(super) async fn look_for_holds(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        let told: Vec<u8> = sqlx::query_scalar(HELD).fetch_one(connection).await?;
+        self.hold(&told)
     }
 
     /// Looks at all lanes if somebody else was seen to write, unless that was done a moment ago.
@@ -220,9 +270,10 @@ impl Frontier {
         let at = Instant::now();
         // Asked before: what is written in between is seen twice rather than never.
         let version = data_version(connection).await?;
-        let heads: Vec<u8> = sqlx::query_scalar(HEADS).fetch_one(connection).await?;
+        let row = sqlx::query(HEADS).fetch_one(connection).await?;
         self.heads.clear();
-        self.add(&heads, default_mailbox)?;
+        self.add(row.try_get(0)?, default_mailbox)?;
+        self.hold(row.try_get(1)?)?;
         self.seen = Some(Seen { version, at: Instant::now(), took: at.elapsed(), old: false });
         Ok(())
     }

@@ -1,5 +1,5 @@
 //! The SQLite queue: the only folder with SQL. `open` makes or checks the database, `claim` and `settle` are the
-//! agent's verbs, `produce` inserts, `inspect` and `status` read for people.
+//! agent's verbs, `produce` inserts, `inspect` and `status` read for people, `repair` and `holds` are the operator's verbs.
 
 mod agent;
 mod ages;
@@ -7,17 +7,20 @@ mod claim;
 mod courtesy;
 mod frontier;
 mod health;
+mod holds;
 mod inspect;
 mod open;
 mod presence;
 mod produce;
 mod recover;
+mod repair;
 mod restored;
 mod row;
 mod settle;
 mod status;
 
 use std::borrow::Borrow;
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -29,9 +32,11 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use ages::{AGE_COUNT, AGE_LIMITS, Waiting, WaitingReport};
 pub use health::{AgentWord, Health, Integrity, Rest, Shut, WaitingMailbox};
+pub use holds::Hold;
 pub use inspect::{ListFilter, Record};
 pub use open::OpenError;
-pub use produce::{InsertError, NewJob};
+pub use produce::{InsertError, Insertion, NewJob};
+pub use repair::{Changed, Chosen, PURGE_BATCH, Purgeable, REPAIR_BATCH, Selection, rest_after};
 pub use status::{Ended, StatusReport};
 
 use self::courtesy::Courtesy;
@@ -131,6 +136,13 @@ impl Queue for SqliteQueue {
         let mut courtesy = self.courtesy().await;
         let done = claim::claim(&mut connection, &mut frontier, &mut courtesy, request).await;
         self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn held(&self) -> Result<Arc<HashSet<LaneKey>>, QueueError> {
+        let mut connection = self.connection().await?;
+        let mut frontier = self.frontier.lock().await;
+        let done = frontier.look_for_holds(&mut connection).await.map(|()| frontier.held().clone());
+        self.handed_back(connection, done).map_err(read)
     }
 
     async fn settle<S: Borrow<Settlement> + Sync>(&self, batch: &[S]) -> Result<Vec<Settled>, QueueError> {

@@ -1,8 +1,9 @@
 //! Inserting jobs, as any other producer would: the same columns, the same rules of the schema.
 
-use sqlx::error::DatabaseError;
+use sqlx::{Sqlite, Transaction};
 
 use super::SqliteQueue;
+use super::settle::refused_by_schema;
 use crate::job::{Cell, JobInput};
 
 /// The columns of one new job; none takes the column's default.
@@ -68,44 +69,81 @@ const INSERT: &str = "INSERT INTO jobs (subject, body, start_time, end_time, loc
         body_type, time_zone, extra, dedup_key, not_before)
     VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, '[]'), ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
 
+/// Jobs going into the queue, in one transaction: nobody else writes meanwhile. Dropped, nothing was inserted.
+pub struct Insertion<'q> {
+    queue: &'q SqliteQueue,
+    tx: Transaction<'q, Sqlite>,
+    given: usize,
+}
+
 impl SqliteQueue {
     /// Inserts all jobs or none, and gives their ids in the same order.
     ///
     /// # Errors
     /// The first job the schema refuses, or trouble with the database.
     pub async fn insert(&self, jobs: &[NewJob]) -> Result<Vec<i64>, InsertError> {
-        let mut tx = self.pool.begin_with("BEGIN IMMEDIATE").await?;
+        let mut insertion = self.insertion().await?;
         let mut ids = Vec::with_capacity(jobs.len());
-        for (index, job) in jobs.iter().enumerate() {
-            let columns = [
-                &job.subject,
-                &job.body,
-                &job.start_time,
-                &job.end_time,
-                &job.location,
-                &job.attendees,
-                &job.mailbox,
-                &job.calendar_id,
-                &job.body_type,
-                &job.time_zone,
-                &job.extra,
-                &job.dedup_key,
-                &job.not_before,
-            ];
-            let query = columns.into_iter().fold(sqlx::query(INSERT), |query, column| query.bind(column));
-            match query.execute(&mut *tx).await {
-                Ok(done) => ids.push(done.last_insert_rowid()),
-                Err(sqlx::Error::Database(error)) => return Err(refused(index, job, error.as_ref())),
-                Err(error) => return Err(error.into()),
-            }
+        for job in jobs {
+            ids.push(insertion.add(job).await?);
         }
-        tx.commit().await?;
-        self.frontier.lock().await.forget();
+        insertion.commit().await?;
         Ok(ids)
+    }
+
+    /// Begins to insert.
+    ///
+    /// # Errors
+    /// Somebody else writes for longer than is waited for, or trouble with the database.
+    pub async fn insertion(&self) -> Result<Insertion<'_>, InsertError> {
+        Ok(Insertion { queue: self, tx: self.pool.begin_with("BEGIN IMMEDIATE").await?, given: 0 })
     }
 }
 
-fn refused(index: usize, job: &NewJob, error: &dyn DatabaseError) -> InsertError {
+impl Insertion<'_> {
+    /// One more, and its id. One that is refused leaves those before it as they are.
+    ///
+    /// # Errors
+    /// The schema refuses the job, or trouble with the database.
+    pub async fn add(&mut self, job: &NewJob) -> Result<i64, InsertError> {
+        let columns = [
+            &job.subject,
+            &job.body,
+            &job.start_time,
+            &job.end_time,
+            &job.location,
+            &job.attendees,
+            &job.mailbox,
+            &job.calendar_id,
+            &job.body_type,
+            &job.time_zone,
+            &job.extra,
+            &job.dedup_key,
+            &job.not_before,
+        ];
+        let index = self.given;
+        self.given += 1;
+        let query = columns.into_iter().fold(sqlx::query(INSERT), |query, column| query.bind(column));
+        match query.execute(&mut *self.tx).await {
+            Ok(done) => Ok(done.last_insert_rowid()),
+            Err(error) if refused_by_schema(&error) => Err(refused(index, job, error)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// They are in, for good.
+    ///
+    /// # Errors
+    /// Trouble with the database; nothing was inserted.
+    pub async fn commit(self) -> Result<(), InsertError> {
+        self.tx.commit().await?;
+        self.queue.frontier.lock().await.forget();
+        Ok(())
+    }
+}
+
+fn refused(index: usize, job: &NewJob, error: sqlx::Error) -> InsertError {
+    let sqlx::Error::Database(error) = error else { return error.into() };
     let reason = if error.is_unique_violation() {
         let key = job.dedup_key.as_deref().unwrap_or_default();
         format!("dedup_key: '{key}' is taken; a job with this key is in the queue already")

@@ -20,15 +20,24 @@ const NEWEST_STAMP: &str = "SELECT max(
     coalesce((SELECT started_at FROM attempts ORDER BY id DESC LIMIT 1), ''),
     coalesce((SELECT max(updated_at) FROM mailboxes), ''))";
 
-/// The clock was set back: ?1 is the time now, ?2 how far as SQLite's modifier. A wait the agent imposed is not made
-/// longer, and what was due stays due; what the producer wished (not_before, in every form the schema's triggers know) is
-/// a time of day and stays.
-const MOVE_WAITS: &str = "UPDATE jobs SET next_attempt_at = max(?1,
-        coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, ?2), ''),
-        (SELECT coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', t),
+/// When the producer wishes the job to be sent, in every form the schema's triggers know; the empty text, which is before
+/// every time, where nothing is wished.
+macro_rules! wished {
+    () => {
+        "coalesce((SELECT coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', t),
                          strftime('%Y-%m-%dT%H:%M:%fZ', substr(t, 1, length(t) - 2) || ':' || substr(t, -2)), '')
-         FROM (SELECT replace(trim(not_before, char(9, 10, 11, 12, 13, 32)), 't', 'T') AS t)))
-    WHERE state = 'pending' AND next_attempt_at > ?1";
+         FROM (SELECT replace(trim(not_before, char(9, 10, 11, 12, 13, 32)), 't', 'T') AS t)), '')"
+    };
+}
+pub(super) use wished;
+
+/// The clock was set back: ?1 is the time now, ?2 how far as SQLite's modifier. A wait the agent imposed is not made
+/// longer, and what was due stays due; what the producer wished is a time of day and stays.
+const MOVE_WAITS: &str = concat!(
+    "UPDATE jobs SET next_attempt_at = max(?1, coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, ?2), ''), ",
+    wished!(),
+    ") WHERE state = 'pending' AND next_attempt_at > ?1"
+);
 
 /// The same for the pauses a dead agent left, told by when they were written.
 const MOVE_PAUSES: &str = "UPDATE mailboxes

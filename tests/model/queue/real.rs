@@ -112,8 +112,23 @@ impl Real {
                      WHERE id = {id} AND state IN ('failed', 'cancelled')"
                 ))
             }
+            Step::Hold { mailbox, on } => self.hold(mailbox, *on, now),
             Step::Mischief { id, what } => self.mischief(*id, *what, expected),
         }
+    }
+
+    /// By a command beside the agent.
+    fn hold(&self, mailbox: &str, on: bool, now: DateTime<Utc>) -> Effect {
+        let lane = LaneKey::of(mailbox);
+        self.runtime.block_on(async {
+            let operator = SqliteQueue::open_existing(self.queue.path()).await.unwrap();
+            let changed = match on {
+                true => operator.hold_mailbox(&lane, None, now).await.map(|()| true),
+                false => operator.release_mailbox(&lane).await,
+            };
+            operator.close().await;
+            Effect::Rows(u64::from(changed.unwrap()))
+        })
     }
 
     fn mischief(&mut self, id: i64, what: Mischief, expected: &Expected) -> Effect {

@@ -3,7 +3,7 @@
 //! Times are milliseconds from the agent's first moment, whose clock shows whole seconds. No two rows get the same due
 //! time unless a verb must give it to them, so that whose turn it is has one answer.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use event_sender::job::JobState;
 
@@ -95,6 +95,8 @@ pub struct Rows {
     pub last_id: i64,
     /// Every claim ever made. Those that are over are remembered by agents that come too late.
     pub tickets: Vec<Ticket>,
+    /// Mailboxes on hold, in lower case.
+    pub held: BTreeSet<String>,
 }
 
 impl Rows {
@@ -154,7 +156,9 @@ impl Rows {
     pub fn claim(&mut self, wish: &Wish) -> (Vec<Taken>, Option<i64>) {
         let now = self.now;
         let lane_of = |line: &str| if line.is_empty() { TEAM.to_lowercase() } else { line.to_owned() };
-        let due = self.heads().into_iter().filter(|((due, _), line)| *due <= now && wish.slots(&lane_of(line)) > 0);
+        let held = &self.held;
+        let slots = |lane: &str| if held.contains(lane) { 0 } else { wish.slots(lane) };
+        let due = self.heads().into_iter().filter(|((due, _), line)| *due <= now && slots(&lane_of(line)) > 0);
         let lines: Vec<String> = due.take(wish.limit).map(|(_, line)| line).collect();
         // A second line of the same mailbox gets what the first leaves.
         let mut lanes: HashMap<String, usize> = HashMap::new();
@@ -172,7 +176,7 @@ impl Rows {
             for (id, row) in turn {
                 let lane = lane_of(&row.line());
                 let used = taken.iter().filter(|(_, (of, ..))| *of == lane).count();
-                if used >= wish.slots(&lane) || taken.len() >= wish.limit {
+                if used >= slots(&lane) || taken.len() >= wish.limit {
                     continue;
                 }
                 row.state = JobState::Claimed;
@@ -187,7 +191,7 @@ impl Rows {
             }
         }
         taken.sort_by_key(|(due, (_, ticket, ..))| (*due, ticket.id));
-        let waiting = self.heads().into_iter().filter(|((due, _), line)| *due > now && wish.slots(&lane_of(line)) > 0);
+        let waiting = self.heads().into_iter().filter(|((due, _), line)| *due > now && slots(&lane_of(line)) > 0);
         (taken.into_iter().map(|(_, taken)| taken).collect(), waiting.map(|((due, _), _)| due).min())
     }
 

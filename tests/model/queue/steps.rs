@@ -37,6 +37,11 @@ pub enum Step {
     Retry {
         id: i64,
     },
+    /// The operator puts a mailbox on hold, or releases it.
+    Hold {
+        mailbox: &'static str,
+        on: bool,
+    },
     Mischief {
         id: i64,
         what: Mischief,
@@ -76,6 +81,9 @@ const MISCHIEF: [Mischief; 12] = [
     Mischief::Release,
 ];
 
+/// The lanes of the rows.
+const MAILBOXES: [&str; 3] = ["ann@contoso.com", "bob@contoso.com", TEAM];
+
 /// What should come of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Effect {
@@ -113,6 +121,7 @@ impl ReferenceStateMachine for Steps {
             2 => clock,
             5 => wish().prop_map(Step::Claim),
             1 => Just(Step::Recover),
+            2 => (select(&MAILBOXES[..]), any::<bool>()).prop_map(|(mailbox, on)| Step::Hold { mailbox, on }),
             1 => (-1..10_000i64, prop_oneof![1 => 1usize..5, 2 => Just(100)]).prop_map(|(age, limit)| Step::Purge { age, limit }),
         ];
         if rows.jobs.is_empty() {
@@ -167,6 +176,11 @@ impl ReferenceStateMachine for Steps {
             Step::Purge { age, limit } => Effect::Rows(rows.purge(rows.now - age, *limit)),
             Step::Cancel { id } => on_row(&mut rows, *id, cancel),
             Step::Retry { id } => on_row(&mut rows, *id, retry),
+            Step::Hold { mailbox, on: true } => {
+                rows.held.insert(mailbox.to_lowercase());
+                Effect::Rows(1)
+            }
+            Step::Hold { mailbox, on: false } => Effect::Rows(u64::from(rows.held.remove(&mailbox.to_lowercase()))),
             Step::Mischief { id, what: Mischief::Delete } => delete(&mut rows, *id),
             Step::Mischief { id, what } => on_row(&mut rows, *id, |row, later, _| wrong(row, later, *what)),
         };
@@ -183,7 +197,7 @@ fn produce() -> impl Strategy<Value = Step> {
 }
 
 fn wish() -> impl Strategy<Value = Wish> {
-    let free = (select(&["ann@contoso.com", "bob@contoso.com", TEAM][..]), 0usize..3);
+    let free = (select(&MAILBOXES[..]), 0usize..3);
     let limit = prop_oneof![1 => 0usize..4, 3 => Just(100)];
     let per_lane = prop_oneof![1 => 1usize..4, 1 => Just(100)];
     (limit, per_lane, prop::option::weighted(0.4, free)).prop_map(|(limit, per_lane, free)| Wish {

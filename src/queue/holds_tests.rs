@@ -1,0 +1,150 @@
+//! Mailboxes on hold: what a claim takes of them (nothing), and what a hold leaves of a pause (all of it).
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+
+use super::super::Hold;
+use super::*;
+
+/// A job of `mailbox` due `due` milliseconds from now.
+async fn waiting(db: &mut SqliteConnection, mailbox: &str, due: i64) -> i64 {
+    let mailbox = if mailbox.is_empty() { "NULL".to_owned() } else { format!("'{mailbox}'") };
+    add(db, &[("mailbox", &mailbox), ("next_attempt_at", &format!("'{}'", format_utc(in_ms(due))))]).await
+}
+
+/// Another program, such as an operator's command.
+async fn operator(bed: &Bed) -> SqliteQueue {
+    SqliteQueue::open_existing(bed.queue.path()).await.unwrap()
+}
+
+async fn hold(operator: &SqliteQueue, mailbox: &str) {
+    operator.hold_mailbox(&LaneKey::of(mailbox), None, now()).await.unwrap();
+}
+
+async fn release(operator: &SqliteQueue, mailbox: &str) -> bool {
+    operator.release_mailbox(&LaneKey::of(mailbox)).await.unwrap()
+}
+
+fn ids(claimed: &Claimed) -> Vec<i64> {
+    claimed.jobs.iter().map(|(_, job)| job.id.0).collect()
+}
+
+async fn mailboxes(bed: &Bed) -> Vec<Record> {
+    bed.queue.status("").await.unwrap().paused
+}
+
+#[tokio::test]
+async fn nothing_is_taken_of_a_mailbox_on_hold_nor_is_it_named_as_due_until_it_is_released() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for (mailbox, due) in [("Ann@contoso.com", -9), ("bob@contoso.com", -5), (" ann@contoso.com", 1000), ("cy", 5000)] {
+        waiting(db, mailbox, due).await;
+    }
+    let operator = operator(&bed).await;
+    hold(&operator, "ann@contoso.com").await;
+    let claimed = bed.queue.claim(&request()).await.unwrap();
+    assert_eq!((ids(&claimed), claimed.next_due), (vec![2], Some(in_ms(5000))));
+    assert_eq!(*claimed.held, HashSet::from([LaneKey::of("ann@contoso.com")]));
+    assert!(release(&operator, "ANN@contoso.com").await);
+    let claimed = bed.queue.claim(&request()).await.unwrap();
+    assert_eq!((ids(&claimed), claimed.next_due), (vec![1], Some(in_ms(1000))));
+    assert!(claimed.held.is_empty());
+}
+
+#[tokio::test]
+async fn a_hold_counts_from_the_next_claim_on_also_where_the_heads_are_known() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for mailbox in ["ann", "bob", "ann", "bob"] {
+        waiting(db, mailbox, -5).await;
+    }
+    let one_each = ClaimRequest { per_lane: 1, ..request() };
+    assert_eq!(ids(&bed.queue.claim(&one_each).await.unwrap()), [1, 2]);
+    hold(&operator(&bed).await, "ann").await;
+    let claimed = bed.queue.claim(&one_each).await.unwrap();
+    assert_eq!((ids(&claimed), claimed.held.len()), (vec![4], 1));
+}
+
+#[tokio::test]
+async fn rows_without_a_mailbox_are_held_with_the_mailbox_they_go_to() {
+    let bed = Bed::new().await;
+    waiting(&mut bed.stranger().await, "", -5).await;
+    waiting(&mut bed.stranger().await, "team@contoso.com", -5).await;
+    let operator = operator(&bed).await;
+    hold(&operator, "team@contoso.com").await;
+    assert!(bed.queue.claim(&request()).await.unwrap().jobs.is_empty());
+    let elsewhere = ClaimRequest { unnamed: Some("other@contoso.com".into()), ..request() };
+    assert_eq!(ids(&operator.claim(&elsewhere).await.unwrap()), [1]);
+}
+
+#[tokio::test]
+async fn a_mailbox_whose_name_no_json_can_hold_stands_in_no_ones_way() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    run(
+        db,
+        "INSERT INTO mailboxes (mailbox, paused_until, reason, held_at) VALUES (CAST(x'ff61' AS TEXT), '', '', 'now')",
+    )
+    .await;
+    add(db, &[("mailbox", "CAST(x'ff61' AS TEXT)")]).await;
+    waiting(db, "ann", -5).await;
+    assert_eq!(ids(&bed.queue.claim(&request()).await.unwrap()), [2]);
+}
+
+#[tokio::test]
+async fn the_holds_are_told_without_a_claim_and_the_same_set_again_as_long_as_nothing_changes() {
+    let bed = Bed::new().await;
+    waiting(&mut bed.stranger().await, "ann", -5).await;
+    let operator = operator(&bed).await;
+    hold(&operator, "ann").await;
+    let held = bed.queue.held().await.unwrap();
+    assert_eq!(*held, HashSet::from([LaneKey::of("ann")]));
+    waiting(&mut bed.stranger().await, "bob", -5).await;
+    assert!(Arc::ptr_eq(&held, &bed.queue.claim(&request()).await.unwrap().held));
+    assert!(Arc::ptr_eq(&held, &bed.queue.held().await.unwrap()));
+    hold(&operator, "bob").await;
+    assert_eq!(bed.queue.held().await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+async fn a_hold_and_a_pause_do_not_know_of_each_other() {
+    let bed = Bed::new().await;
+    let operator = operator(&bed).await;
+    // Paused, held, released: the pause is as it was.
+    run(&mut bed.stranger().await, "INSERT INTO mailboxes (mailbox, paused_until, reason, strikes) VALUES ('ann', '2100-01-01T00:10:00.000Z', 'busy', 3)").await;
+    let before = mailboxes(&bed).await;
+    hold(&operator, "ann").await;
+    assert_eq!(bed.queue.pauses(now()).await.unwrap()[0].strikes, 3);
+    assert!(release(&operator, "ann").await);
+    assert_eq!(mailboxes(&bed).await, before);
+    // Held, paused while held, released: so it is, too.
+    hold(&operator, "bob").await;
+    assert!(bed.queue.pauses(now()).await.unwrap().iter().all(|pause| pause.lane != LaneKey::of("bob")));
+    run(
+        &mut bed.stranger().await,
+        "UPDATE mailboxes SET paused_until = '2100-01-01T00:20:00.000Z' WHERE mailbox = 'bob'; DELETE FROM mailboxes WHERE mailbox = 'ann'",
+    )
+    .await;
+    assert!(release(&operator, "bob").await);
+    assert_eq!(mailboxes(&bed).await[0]["paused_until"], "2100-01-01T00:20:00.000Z");
+    // Only held: nothing is left of it.
+    run(&mut bed.stranger().await, "DELETE FROM mailboxes").await;
+    hold(&operator, "cy").await;
+    assert!(release(&operator, "cy").await);
+    assert!(mailboxes(&bed).await.is_empty());
+    assert!(!release(&operator, "cy").await);
+}
+
+#[tokio::test]
+async fn a_mailbox_held_twice_is_held_since_the_first_time_and_for_the_last_reason() {
+    let bed = Bed::new().await;
+    let ann = LaneKey::of("ann");
+    for (reason, at) in [(Some("moved"), 0), (None, 1000), (Some("still moved"), 2000)] {
+        bed.queue.hold_mailbox(&ann, reason, in_ms(at)).await.unwrap();
+    }
+    let hold = Hold { mailbox: "ann".into(), since: format_utc(now()), reason: Some("still moved".into()) };
+    assert_eq!(bed.queue.holds().await.unwrap(), [hold]);
+    release(&bed.queue, "ann").await;
+    bed.queue.hold_mailbox(&ann, None, now()).await.unwrap();
+    assert_eq!(bed.queue.holds().await.unwrap()[0].reason, None);
+}
