@@ -3,19 +3,25 @@
 
 mod advice;
 mod after_restore;
+mod cancel;
 mod check;
 mod columns;
 mod completions;
 mod demo;
 mod enqueue;
+mod hold;
 mod humane;
 mod list;
 mod man;
 mod man_settings;
 mod narrator;
 mod output;
+mod progress;
+mod purge;
 mod reference;
 mod reload;
+mod repair;
+mod retry;
 mod run;
 mod sandbox;
 mod settings;
@@ -23,6 +29,8 @@ mod show;
 mod standing;
 mod start;
 mod status;
+mod when;
+mod which;
 mod wiring;
 
 use std::path::PathBuf;
@@ -64,6 +72,16 @@ enum Command {
     Status(status::Options),
     /// After a backup was put back: have every waiting job looked up before it is sent
     AfterRestore(after_restore::Options),
+    /// Put jobs back to be sent that failed or were cancelled, or try waiting ones now
+    Retry(retry::Options),
+    /// Call jobs off that wait or have failed
+    Cancel(cancel::Options),
+    /// Send nothing to a mailbox until it is released
+    Hold(hold::HoldOptions),
+    /// Send to a mailbox on hold again
+    Release(hold::ReleaseOptions),
+    /// Delete jobs that ended a while ago
+    Purge(purge::Options),
     /// Print the annotated settings file
     Settings,
     /// Print what makes a shell complete these commands
@@ -152,6 +170,11 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Show(options) => show::run(options, local(file)?).await,
         Command::Status(options) => status::run(options, local(file)?).await,
         Command::AfterRestore(options) => after_restore::run(options, local(file)?).await,
+        Command::Retry(options) => retry::run(options, local(file)?).await,
+        Command::Cancel(options) => cancel::run(options, local(file)?).await,
+        Command::Hold(options) => hold::hold(options, local(file)?).await,
+        Command::Release(options) => hold::release(options, local(file)?).await,
+        Command::Purge(options) => purge::run(options, local(file)?).await,
         Command::Settings => settings::run(),
         Command::Completions(options) => completions::run(&options),
         Command::Reference(options) => reference::run(&options),

@@ -1,0 +1,66 @@
+//! `cancel`: jobs that wait or have failed are called off. A job that is being sent, or of which an event may exist, is
+//! not: calling it off would not take the event back.
+
+use chrono::Utc;
+use clap::ArgGroup;
+
+use super::repair::{Judgement, Manner, Plan, Verb};
+use super::which::{self, Which};
+use super::{Failure, existing_queue};
+use crate::config::LocalSettings;
+use crate::exit::Exit;
+use crate::job::JobState;
+use crate::queue::Chosen;
+
+const VERB: Verb = Verb { now: "cancel", done: "cancelled" };
+const STATES: [JobState; 2] = [JobState::Pending, JobState::Failed];
+
+#[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("which").required(true).multiple(true).args(which::ONE_OF),
+    after_help = "The agent takes jobs a little ahead, and what it has taken is sent. To be sure that nothing more is sent to a mailbox, \
+        hold it first, cancel, then release it.\n\n\
+        'event-sender retry' puts a cancelled job back.\n\n\
+        Exit code 1: a job named by its id was not cancelled, or none of those that match was."
+)]
+pub(super) struct Options {
+    #[command(flatten)]
+    which: Which,
+    /// Jobs in this state
+    #[arg(long, value_name = "STATE", value_parser = which::states(&STATES), default_value = "pending", conflicts_with = "ids")]
+    state: JobState,
+    /// Also jobs in doubt: you have looked into the calendar
+    #[arg(long)]
+    even_if_in_doubt: bool,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
+    let queue = existing_queue(&settings).await?;
+    let (which, even_if_in_doubt) = (&options.which, options.even_if_in_doubt);
+    // Who means the waiting jobs should know of those that wait no longer.
+    let states: &[JobState] = match options.state {
+        JobState::Pending => &[JobState::Pending, JobState::Claimed],
+        _ => &[JobState::Failed],
+    };
+    let (chosen, missing) = which.find(&queue, &settings, states, false).await.map_err(Failure::failed)?;
+    let plan = Plan::new(&chosen, missing, |job| judge(job, even_if_in_doubt));
+    let now = Utc::now();
+    let how = (VERB, options.manner, which.is_by_id());
+    plan.carry_out(&queue, how, async |batch| queue.cancel(batch, even_if_in_doubt, now).await).await
+}
+
+fn judge(job: &Chosen, even_if_in_doubt: bool) -> Judgement {
+    match job.state {
+        JobState::Pending | JobState::Failed if job.in_doubt && !even_if_in_doubt => Judgement::Refuse(
+            "an event may exist that no answer has confirmed: look into the calendar ('event-sender show ID' says when and \
+             where), then say --even-if-in-doubt"
+                .into(),
+        ),
+        JobState::Pending | JobState::Failed => Judgement::Change,
+        JobState::Claimed => Judgement::Refuse("is being sent: to stop what is behind it, hold its mailbox first".into()),
+        JobState::Sent => Judgement::Refuse("is sent, its event exists: delete the event in the calendar".into()),
+        JobState::Cancelled => Judgement::Already("is cancelled already".into()),
+    }
+}

@@ -1,0 +1,156 @@
+//! `hold` and `release`: nothing is sent to a mailbox on hold until it is released; its jobs wait. A hold is a word of the
+//! operator in the queue, beside the pauses the agent makes, and survives restarts as they do.
+
+use chrono::Utc;
+use serde_json::{Value, json};
+
+use super::repair::Manner;
+use super::which::lanes;
+use super::{Failure, existing_queue, output};
+use crate::config::LocalSettings;
+use crate::exit::Exit;
+use crate::queue::{Hold, LaneKey, SqliteQueue};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "A running agent notices at once: requests under way finish, nothing new is begun. Jobs that name no mailbox go to \
+    defaults.mailbox and wait with it. Mailboxes are told apart as the jobs write them, without case."
+)]
+pub(super) struct HoldOptions {
+    /// Mailboxes, as the jobs name them
+    #[arg(required_unless_present = "list", value_parser = mailbox)]
+    mailbox: Vec<LaneKey>,
+    /// Why, for whoever looks later
+    #[arg(long, value_name = "TEXT")]
+    reason: Option<String>,
+    /// Only list what is on hold
+    #[arg(long, conflicts_with_all = ["mailbox", "reason", "dry_run"])]
+    list: bool,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+#[derive(Debug, clap::Args)]
+#[command(after_help = "A pause of the agent's own (throttling, a missing permission) goes on until its end.\n\n\
+    Exit code 1: a mailbox named here was not on hold.")]
+pub(super) struct ReleaseOptions {
+    /// Mailboxes
+    #[arg(required_unless_present = "all", value_parser = mailbox)]
+    mailbox: Vec<LaneKey>,
+    /// Everything that is on hold
+    #[arg(long, conflicts_with = "mailbox")]
+    all: bool,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Result<Exit, Failure> {
+    let queue = existing_queue(&settings).await?;
+    let holds = queue.holds().await.map_err(Failure::failed)?;
+    if options.list {
+        list(&queue, &settings, &holds, options.manner.json).await?;
+        return Ok(Exit::Done);
+    }
+    let mut told = Vec::new();
+    for lane in &options.mailbox {
+        let before = holds.iter().find(|hold| LaneKey::of(&hold.mailbox) == *lane);
+        if !options.manner.dry_run {
+            queue.hold_mailbox(lane, options.reason.as_deref(), Utc::now()).await.map_err(Failure::failed)?;
+        }
+        let waiting = waiting(&queue, &settings, lane).await?;
+        if options.manner.json {
+            told.push(json!({ "mailbox": lane.as_str(), "waiting": waiting, "since": before.map(|hold| &hold.since) }));
+            continue;
+        }
+        let verb = if options.manner.dry_run { "would hold" } else { "held" };
+        match before {
+            Some(hold) => {
+                output::line(&format!("{} is on hold since {}: {}", hold.mailbox, hold.since, wait(waiting)))?
+            }
+            None => output::line(&format!("{verb} {}: {}", lane.as_str(), wait(waiting)))?,
+        }
+        if waiting == 0 {
+            eprintln!(
+                "no job waits for {}; if that is a surprise, see how the jobs write it: 'event-sender list'",
+                lane.as_str()
+            );
+        }
+    }
+    if options.manner.json {
+        output::json(&json!({ "dry_run": options.manner.dry_run, "held": told }))?;
+    }
+    Ok(Exit::Done)
+}
+
+pub(super) async fn release(options: ReleaseOptions, settings: LocalSettings) -> Result<Exit, Failure> {
+    let queue = existing_queue(&settings).await?;
+    let holds = queue.holds().await.map_err(Failure::failed)?;
+    let held: Vec<LaneKey> = holds.iter().map(|hold| LaneKey::of(&hold.mailbox)).collect();
+    let wanted = if options.all { held.clone() } else { options.mailbox };
+    let (mut told, mut skipped) = (Vec::new(), Vec::new());
+    for lane in &wanted {
+        let name = lane.as_str();
+        // Asked before: a running agent begins to send at once.
+        let waiting = waiting(&queue, &settings, lane).await?;
+        let released = match options.manner.dry_run {
+            true => held.contains(lane),
+            false => queue.release_mailbox(lane).await.map_err(Failure::failed)?,
+        };
+        if !released {
+            skipped.push(json!({ "mailbox": name, "reason": "is not on hold" }));
+            eprintln!("{name} is not on hold");
+            continue;
+        }
+        told.push(json!({ "mailbox": name, "waiting": waiting }));
+        if !options.manner.json {
+            let verb = if options.manner.dry_run { "would release" } else { "released" };
+            output::line(&format!("{verb} {name}: {}", wait(waiting)))?;
+        }
+    }
+    if wanted.is_empty() && !options.manner.json {
+        eprintln!("no mailbox is on hold");
+    }
+    let failed = !skipped.is_empty();
+    if options.manner.json {
+        output::json(&json!({ "dry_run": options.manner.dry_run, "released": told, "skipped": skipped }))?;
+    }
+    Ok(if failed { Exit::Failed } else { Exit::Done })
+}
+
+async fn list(queue: &SqliteQueue, settings: &LocalSettings, holds: &[Hold], as_json: bool) -> Result<(), Failure> {
+    let mut rows = Vec::new();
+    for hold in holds {
+        let waiting = waiting(queue, settings, &LaneKey::of(&hold.mailbox)).await?;
+        rows.push((hold, waiting));
+    }
+    if as_json {
+        let row = |(hold, waiting): &(&Hold, u64)| json!({ "mailbox": hold.mailbox, "held_at": hold.since, "reason": hold.reason, "waiting": waiting });
+        output::json(&Value::Array(rows.iter().map(row).collect()))?;
+    } else if rows.is_empty() {
+        eprintln!("no mailbox is on hold");
+    } else {
+        let row = |(hold, waiting): &(&Hold, u64)| {
+            let reason = output::short(hold.reason.as_deref().unwrap_or_default(), 90);
+            vec![output::short(&hold.mailbox, 60), output::short(&hold.since, 30), waiting.to_string(), reason]
+        };
+        output::table(&["mailbox on hold", "since", "jobs waiting", "reason"], rows.iter().map(row).collect())?;
+    }
+    Ok(())
+}
+
+async fn waiting(queue: &SqliteQueue, settings: &LocalSettings, lane: &LaneKey) -> Result<u64, Failure> {
+    queue.waiting_for(&lanes(lane.as_str(), settings)).await.map_err(Failure::failed)
+}
+
+fn wait(count: u64) -> String {
+    match count {
+        0 => "no job waits".to_owned(),
+        1 => "1 job waits".to_owned(),
+        _ => format!("{count} jobs wait"),
+    }
+}
+
+fn mailbox(text: &str) -> Result<LaneKey, &'static str> {
+    let lane = LaneKey::of(text);
+    if lane.as_str().is_empty() { Err("is empty; name the mailbox as the jobs do") } else { Ok(lane) }
+}

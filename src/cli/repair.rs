@@ -1,0 +1,188 @@
+//! What the operator's writes have in common: judge each job, change those that may be changed, a batch at a time, and
+//! say what was done to how many and what was not, and why.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::{Failure, list, output, progress};
+use crate::exit::Exit;
+use crate::job::JobId;
+use crate::queue::{Changed, Chosen, QueueError, REPAIR_BATCH, SqliteQueue, rest_after};
+
+/// Jobs named before the rest is only counted.
+const SHOWN: usize = 20;
+
+#[derive(Clone, Copy, Debug, clap::Args)]
+pub(super) struct Manner {
+    /// Only say what would be done
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Say it as JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What may become of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Judgement {
+    /// It may be changed.
+    Change,
+    /// It is as it should be.
+    Already(String),
+    /// It must not be changed.
+    Refuse(String),
+}
+
+/// The words of a command: `retry`, and what it did, `retried`.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Verb {
+    pub now: &'static str,
+    pub done: &'static str,
+}
+
+/// What is done, and what is left alone.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    jobs: Vec<JobId>,
+    skipped: Vec<(i64, String)>,
+    /// Something that was asked for is not done.
+    refused: bool,
+    /// What the operator should know besides.
+    pub notes: Vec<String>,
+}
+
+impl Plan {
+    pub(super) fn new(chosen: &[Chosen], missing: Vec<i64>, judge: impl Fn(&Chosen) -> Judgement) -> Self {
+        let mut plan = Self { refused: !missing.is_empty(), ..Self::default() };
+        plan.skipped = missing.into_iter().map(|id| (id, "there is no such job".to_owned())).collect();
+        for job in chosen {
+            match judge(job) {
+                Judgement::Change => plan.jobs.push(job.id),
+                Judgement::Already(reason) => plan.skipped.push((job.id.0, reason)),
+                Judgement::Refuse(reason) => plan.refuse(job.id, reason),
+            }
+        }
+        plan
+    }
+
+    /// The jobs to change.
+    pub(super) fn jobs(&self) -> &[JobId] {
+        &self.jobs
+    }
+
+    fn refuse(&mut self, id: JobId, reason: String) {
+        self.refused = true;
+        self.skipped.push((id.0, reason));
+    }
+
+    /// Changes the jobs, or only says which, and says what came of it. `by_id`: each of them was named, so that none
+    /// may be left alone without the command failing.
+    pub(super) async fn carry_out(
+        mut self,
+        queue: &SqliteQueue,
+        (verb, manner, by_id): (Verb, Manner, bool),
+        change: impl AsyncFn(&[JobId]) -> Result<Changed, QueueError>,
+    ) -> Result<Exit, Failure> {
+        let mut done = Vec::new();
+        let mut trouble = None;
+        if manner.dry_run {
+            done.clone_from(&self.jobs);
+        } else {
+            trouble = self.change(&mut done, change).await;
+        }
+        if manner.json {
+            self.print_json(verb, manner, &done)?;
+        } else {
+            self.print(queue, (verb, manner), &done).await?;
+        }
+        if let Some(error) = trouble {
+            return Err(Failure::failed(format!("{error}\nrun the command again for the rest")));
+        }
+        let failed = self.refused && (by_id || done.is_empty());
+        Ok(if failed { Exit::Failed } else { Exit::Done })
+    }
+
+    /// A batch at a time. Between two of them the agent and the producers have their turn.
+    async fn change(
+        &mut self,
+        done: &mut Vec<JobId>,
+        change: impl AsyncFn(&[JobId]) -> Result<Changed, QueueError>,
+    ) -> Option<QueueError> {
+        let jobs = std::mem::take(&mut self.jobs);
+        let bar = (jobs.len() > REPAIR_BATCH).then(|| progress::of(jobs.len() as u64, "jobs"));
+        for batch in jobs.chunks(REPAIR_BATCH) {
+            let begin = Instant::now();
+            let changed = match change(batch).await {
+                Ok(changed) => changed,
+                Err(error) => return Some(error),
+            };
+            for id in batch.iter().filter(|id| changed.done.binary_search(id).is_err()) {
+                let refused = changed.refused.iter().find(|(refused, _)| refused == id);
+                let reason = refused.map_or("has moved on meanwhile", |(_, reason)| reason);
+                self.refuse(*id, reason.to_owned());
+            }
+            done.extend(changed.done);
+            if let Some(bar) = &bar {
+                bar.inc(batch.len() as u64);
+                tokio::time::sleep(rest_after(begin.elapsed())).await;
+            }
+        }
+        if let Some(bar) = bar {
+            bar.finish_and_clear();
+        }
+        None
+    }
+
+    fn print_json(&self, verb: Verb, manner: Manner, done: &[JobId]) -> std::io::Result<()> {
+        let skipped: Value = self.skipped.iter().map(|(id, reason)| json!({ "id": id, "reason": reason })).collect();
+        let ids: Vec<i64> = done.iter().map(|id| id.0).collect();
+        output::json(&json!({
+            "dry_run": manner.dry_run, verb.done: done.len(), "ids": ids, "skipped": skipped, "notes": self.notes,
+        }))
+    }
+
+    async fn print(&self, queue: &SqliteQueue, (verb, manner): (Verb, Manner), done: &[JobId]) -> Result<(), Failure> {
+        if done.is_empty() && self.skipped.is_empty() {
+            eprintln!("no job matches");
+            return Ok(());
+        }
+        if manner.dry_run {
+            output::line(&format!("would {} {}", verb.now, jobs(done.len())))?;
+            let shown = &done[..done.len().min(SHOWN)];
+            if !shown.is_empty() {
+                list::table(&queue.listed(shown).await?)?;
+            }
+            if done.len() > SHOWN {
+                output::line(&format!("and {} more", done.len() - SHOWN))?;
+            }
+        } else {
+            let named =
+                if done.is_empty() { String::new() } else { format!(": {}", named(done.iter().map(|id| id.0))) };
+            output::line(&format!("{} {}{named}", verb.done, jobs(done.len())))?;
+        }
+        let mut reasons: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
+        for (id, reason) in &self.skipped {
+            reasons.entry(reason).or_default().push(*id);
+        }
+        for (reason, ids) in reasons {
+            let subject = if ids.len() == 1 { "job" } else { "jobs" };
+            eprintln!("not {}, {subject} {}: {reason}", verb.done, named(ids.into_iter()));
+        }
+        self.notes.iter().for_each(|note| eprintln!("{note}"));
+        Ok(())
+    }
+}
+
+/// `1 job`, `3 jobs`.
+pub(super) fn jobs(count: usize) -> String {
+    if count == 1 { "1 job".into() } else { format!("{count} jobs") }
+}
+
+fn named(ids: impl ExactSizeIterator<Item = i64>) -> String {
+    let more = ids.len().saturating_sub(SHOWN);
+    let named: Vec<String> = ids.take(SHOWN).map(|id| id.to_string()).collect();
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    named.join(", ") + &more
+}

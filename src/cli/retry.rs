@@ -1,0 +1,121 @@
+//! `retry`: jobs that failed or were cancelled go back to be sent, and those that wait for another try have it now.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use clap::ArgGroup;
+
+use super::repair::{Judgement, Manner, Plan, Verb};
+use super::which::{self, Which, lane_of};
+use super::{Failure, existing_queue, wiring};
+use crate::config::LocalSettings;
+use crate::exit::Exit;
+use crate::job::{ErrorKind, EventDraft, JobId, JobState, REPEAT_WAIT, format_utc};
+use crate::queue::{Chosen, LaneKey, Queue, SqliteQueue};
+
+const VERB: Verb = Verb { now: "retry", done: "retried" };
+const STATES: [JobState; 3] = [JobState::Failed, JobState::Cancelled, JobState::Pending];
+
+#[derive(Debug, clap::Args)]
+#[command(
+    group = ArgGroup::new("which").required(true).multiple(true).args(which::ONE_OF).arg("configuration"),
+    after_help = "A job keeps its transaction id, so it becomes no second event. One in doubt is looked up before it is sent. \
+        It starts with all its attempts, and waits for its not_before and for its mailbox, as ever.\n\n\
+        Jobs that failed as invalid_job would fail again: they are left alone unless named by id or --error-kind invalid_job.\n\n\
+        Exit code 1: a job named by its id was not retried, or none of those that match was."
+)]
+pub(super) struct Options {
+    #[command(flatten)]
+    which: Which,
+    /// Jobs that failed for what is mended outside of them: sign-in, permission, a mailbox or calendar that is not there
+    /// (auth, denied, not_found, and exhausted while waiting for those)
+    #[arg(long, conflicts_with_all = ["ids", "error_kind", "all"])]
+    configuration: bool,
+    /// Jobs in this state; pending ones are tried at once instead of after their wait
+    #[arg(long, value_name = "STATE", value_parser = which::states(&STATES), default_value = "failed", conflicts_with = "ids", hide_default_value = false)]
+    state: JobState,
+    #[command(flatten)]
+    manner: Manner,
+}
+
+pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
+    let queue = existing_queue(&settings).await?;
+    let now = Utc::now();
+    let which = &options.which;
+    let (chosen, missing) =
+        which.find(&queue, &settings, &[options.state], options.configuration).await.map_err(Failure::failed)?;
+    let invalid_too = which.is_by_id() || which.error_kind.contains(&ErrorKind::InvalidJob);
+    let mut plan = Plan::new(&chosen, missing, |job| judge(job, invalid_too, now));
+    let mut notes = waits(&queue, &settings, &chosen, &plan, now).await?;
+    if which.is_by_id() {
+        notes.extend(still_invalid(&queue, &settings, &chosen).await?);
+    }
+    plan.notes = notes;
+    let how = (VERB, options.manner, which.is_by_id());
+    plan.carry_out(&queue, how, async |batch| queue.retry(batch, now).await).await
+}
+
+fn judge(job: &Chosen, invalid_too: bool, now: DateTime<Utc>) -> Judgement {
+    match job.state {
+        JobState::Failed if !invalid_too && job.error_kind.as_deref() == Some(ErrorKind::InvalidJob.as_str()) => {
+            Judgement::Refuse(
+                "failed as invalid_job and would fail again: correct the row, or insert a new one, then retry it by its id".into(),
+            )
+        }
+        JobState::Failed | JobState::Cancelled => Judgement::Change,
+        JobState::Pending => {
+            let earliest = format_utc(if job.in_doubt { now + REPEAT_WAIT } else { now });
+            if job.due > earliest && job.due > job.wished {
+                Judgement::Change
+            } else if job.wished > earliest {
+                Judgement::Already(format!("waits for its not_before, {}", job.wished))
+            } else {
+                Judgement::Already("waits for its turn already".into())
+            }
+        }
+        JobState::Claimed => Judgement::Refuse("is being sent".into()),
+        JobState::Sent => Judgement::Refuse("is sent, its event exists: insert a new job for another event".into()),
+    }
+}
+
+/// What keeps the jobs waiting all the same: their mailbox is on hold, or rests.
+async fn waits(
+    queue: &SqliteQueue,
+    settings: &LocalSettings,
+    chosen: &[Chosen],
+    plan: &Plan,
+    now: DateTime<Utc>,
+) -> Result<Vec<String>, Failure> {
+    let held = queue.holds().await.map_err(Failure::failed)?;
+    let pauses = queue.pauses(now).await.map_err(Failure::failed)?;
+    let mut counts: BTreeMap<LaneKey, usize> = BTreeMap::new();
+    for job in chosen.iter().filter(|job| plan.jobs().binary_search(&job.id).is_ok()) {
+        *counts.entry(lane_of(job, settings)).or_default() += 1;
+    }
+    let note = |(lane, count): (LaneKey, usize)| {
+        let (name, wait) = (lane.as_str(), if count == 1 { "job waits" } else { "jobs wait" });
+        if held.iter().any(|hold| LaneKey::of(&hold.mailbox) == lane) {
+            return Some(format!("{name} is on hold: {count} {wait} for its release"));
+        }
+        let pause = pauses.iter().find(|pause| pause.lane == lane)?;
+        Some(format!("{name} rests until {}: {count} {wait} for that", format_utc(pause.until)))
+    };
+    Ok(counts.into_iter().filter_map(note).collect())
+}
+
+/// Named by the operator, who may have corrected them: those that are no event even so.
+async fn still_invalid(
+    queue: &SqliteQueue,
+    settings: &LocalSettings,
+    chosen: &[Chosen],
+) -> Result<Vec<String>, Failure> {
+    let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
+    let mut notes = Vec::new();
+    for JobId(id) in chosen.iter().filter(|job| job.state == JobState::Failed).map(|job| job.id) {
+        let Some(input) = queue.input(JobId(id)).await? else { continue };
+        if let Err(fault) = EventDraft::from_input(&input.with_defaults(&defaults), defaults.own_mailbox) {
+            notes.push(format!("job {id} will fail again: {fault}"));
+        }
+    }
+    Ok(notes)
+}
