@@ -191,3 +191,82 @@ async fn enqueue_works_beside_a_running_agent_and_makes_a_missing_queue() {
     assert_eq!(bed.command(&with(&[])).await.expect(0).stdout, "1\n");
     assert!(queue.exists());
 }
+
+const GOOD: &str = r#"{"start_time":"2026-12-01 09:00","end_time":"2026-12-01 10:00"}"#;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn each_file_goes_in_or_not_by_itself_and_a_bad_one_keeps_no_other_out() {
+    let bed = Bed::new().await;
+    std::fs::write(bed.home().join("a.ndjson"), format!("{GOOD}\n{GOOD}\n")).unwrap();
+    std::fs::write(bed.home().join("b.ndjson"), format!("{GOOD}\n[]\n")).unwrap();
+    let twice = GOOD.replace('}', r#","dedup_key":"one"}"#);
+    std::fs::write(bed.home().join("c.ndjson"), format!("{GOOD}\n{twice}\n{twice}\n")).unwrap();
+    let ran = bed.command(&["enqueue", "a.ndjson", "b.ndjson", "c.ndjson", "no.csv", "a.ndjson"]).await.expect(1);
+    assert_eq!(ran.stdout.lines().count(), 4, "{ran:?}");
+    for part in [
+        "a.ndjson: inserted 2 jobs",
+        "b.ndjson, line 2: is not a JSON object",
+        "nothing was inserted from b.ndjson",
+        "c.ndjson, line 3: dedup_key: 'one' is taken",
+        "nothing was inserted from c.ndjson",
+        "nothing was inserted from no.csv",
+    ] {
+        assert!(ran.stderr.contains(part), "{part} in {ran:?}");
+    }
+    assert_eq!(bed.jobs().await.len(), 4);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn skip_invalid_inserts_the_rest_and_names_every_line_left_out() {
+    let bed = Bed::new().await;
+    bed.insert(row().with("dedup_key", "taken")).await;
+    let mut lines = vec![GOOD.to_owned(); 1200];
+    for bad in [0, 30, 600] {
+        lines[bad] = "{}".into();
+    }
+    lines[700] = GOOD.replace('}', r#","dedup_key":"taken"}"#);
+    let ran = bed.command_reading(&lines.join("\n"), &["enqueue", "--skip-invalid", "-"]).await.expect(0);
+    assert_eq!(ran.stdout.lines().count(), 1196);
+    assert!(ran.stderr.ends_with("inserted 1196, skipped 4\n"), "{}", ran.stderr);
+    for part in
+        ["stdin, line 1: ", "stdin, line 31: ", "stdin, line 601: ", "stdin, line 701: dedup_key: 'taken' is taken"]
+    {
+        assert!(ran.stderr.contains(part), "{part} in {}", ran.stderr);
+    }
+    assert_eq!(bed.jobs().await.len(), 1197);
+
+    let csv = "subject,start_time,end_time\na,2026-12-01 09:00\nb,2026-12-01 09:00,2026-12-01 10:00\n";
+    let ran = bed.command_reading(csv, &["enqueue", "--skip-invalid", "--format", "csv", "-"]).await.expect(0);
+    assert!(ran.stderr.contains("line 2: has 2 fields, the header has 3"), "{ran:?}");
+    let nothing = bed.command_reading("{}", &["enqueue", "--skip-invalid", "-"]).await.expect(1);
+    assert!(nothing.stdout.is_empty() && nothing.stderr.ends_with("inserted 0, skipped 1\n"), "{nothing:?}");
+    // What cannot be read to its end is a failure, though what came before is in.
+    let cut = format!("{csv}c,2026-12-01 09:00,2026-12-01 10:00\n\"{}", "x".repeat(17 * 1024 * 1024));
+    let ran = bed.command_reading(&cut, &["enqueue", "--skip-invalid", "--format", "csv", "-"]).await.expect(1);
+    assert!(ran.stderr.contains("longer than 16 MB") && ran.stderr.ends_with("inserted 2, skipped 1\n"), "{ran:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_dry_run_judges_and_inserts_nothing() {
+    let bed = Bed::new().await;
+    let (good, bad) = (format!("{GOOD}\n{GOOD}\n"), format!("{GOOD}\n[]\n"));
+    let dry = async |text: &str, options: &[&str], code| {
+        bed.command_reading(text, &[&["enqueue", "--dry-run"], options, &["-"]].concat()).await.expect(code)
+    };
+    assert_eq!(dry(&good, &[], 0).await.stdout, "would insert 2 jobs\n");
+    let refused = dry(&bad, &[], 1).await;
+    assert!(refused.stdout == "would insert 0 jobs\n" && refused.stderr.contains("line 2"), "{refused:?}");
+    assert_eq!(dry(&bad, &["--skip-invalid"], 0).await.stdout, "would insert 1 job, skip 1\n");
+    assert_eq!(bed.command(&with(&["--dry-run"])).await.expect(0).stdout, "would insert 1 job\n");
+    assert!(bed.jobs().await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_named_pipe_is_read_like_a_file() {
+    let bed = Bed::new().await;
+    let pipe = bed.home().join("pipe.ndjson");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    let written = std::thread::spawn(move || std::fs::write(pipe, format!("{GOOD}\n{GOOD}\n")).unwrap());
+    assert_eq!(bed.command(&["enqueue", "pipe.ndjson"]).await.expect(0).stdout, "1\n2\n");
+    written.join().unwrap();
+}

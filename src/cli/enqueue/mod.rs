@@ -1,0 +1,119 @@
+//! `enqueue`: one job from flags, or many from files. By default a file goes in whole or not at all; with
+//! `--skip-invalid` whatever can go in does.
+
+mod files;
+mod flags;
+mod whole;
+mod with_gaps;
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+
+use self::files::{Candidate, Given};
+use self::flags::Columns;
+use super::repair::jobs;
+use super::{Failure, output, wiring};
+use crate::config::LocalSettings;
+use crate::exit::Exit;
+use crate::graph::encode;
+use crate::job::{Defaults, EventDraft};
+use crate::queue::{InsertError, NewJob, SqliteQueue};
+
+#[derive(Debug, clap::Args)]
+#[command(
+    group = clap::ArgGroup::new("source").required(true).args(["files", "start"]),
+    after_help = "NDJSON is one object per line, CSV has a header line; keys and headers are the columns of the queue. The ids of the jobs are \
+        printed in the order of their lines.\n\n\
+        Every file is judged before the first one is inserted. Each goes in whole, in one transaction, or not at all; one that does \
+        not go in does not keep the others out. Exit code 1: a file, or the job, was not inserted. Other writers wait for that \
+        transaction, some five seconds for 100,000 jobs: split larger files, or use --skip-invalid.\n\n\
+        With --skip-invalid, jobs go in as they are read, 500 in a transaction, and each line left out is named with the reason on \
+        stderr, also one whose dedup_key is taken. Exit code 1: no job was inserted, or a file could not be read to its end."
+)]
+pub(super) struct Options {
+    /// NDJSON or CSV files; - is stdin
+    files: Vec<PathBuf>,
+    /// Format of the files [default: by their names; NDJSON for stdin]
+    #[arg(long, value_enum, requires = "files")]
+    format: Option<Format>,
+    /// Insert what is in order and leave the rest of the lines out
+    #[arg(long, requires = "files")]
+    skip_invalid: bool,
+    /// Only judge; nothing is inserted, and which dedup_keys are taken is not looked at
+    #[arg(long)]
+    dry_run: bool,
+    /// Start, like "2026-12-01 09:00" or 2026-12-01T09:00:00+01:00
+    #[arg(long, value_name = "TIME", requires = "end", conflicts_with = "files")]
+    start: Option<String>,
+    /// End
+    #[arg(long, value_name = "TIME", requires = "start")]
+    end: Option<String>,
+    #[command(flatten)]
+    columns: Columns,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// One JSON object per line
+    Ndjson,
+    /// With a header line
+    Csv,
+}
+
+pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
+    let judge = Judge(wiring::defaults(&settings.defaults, settings.own_mailbox));
+    let path = &settings.queue.path;
+    if let (Some(start), Some(end)) = (options.start, options.end) {
+        let job = judge.job(options.columns.job(start, end)).map_err(|fault| nothing("the job", &fault))?;
+        return one(job, path, options.dry_run).await;
+    }
+    let given = Given::all(&options.files, options.format)?;
+    match (options.skip_invalid, options.dry_run) {
+        (true, dry_run) => with_gaps::insert(given, &judge, (!dry_run).then_some(path)).await,
+        (false, dry_run) => whole::insert(given, &judge, (!dry_run).then_some(path)).await,
+    }
+}
+
+async fn one(job: NewJob, path: &std::path::Path, dry_run: bool) -> Result<Exit, Failure> {
+    if dry_run {
+        output::line(&format!("would insert {}", jobs(1)))?;
+        return Ok(Exit::Done);
+    }
+    let queue = SqliteQueue::open_to_insert(path).await?;
+    let ids = queue.insert(&[job]).await.map_err(|error| match error {
+        InsertError::Refused { reason, .. } => nothing("the job", &reason),
+        error => Failure::failed(error),
+    })?;
+    print_ids(&ids)?;
+    Ok(Exit::Done)
+}
+
+/// Whether a job can become an event, as the agent would see it.
+struct Judge(Defaults);
+
+impl Judge {
+    fn job(&self, job: NewJob) -> Result<NewJob, String> {
+        let Self(defaults) = self;
+        let draft = EventDraft::from_input(&job.input().with_defaults(defaults), defaults.own_mailbox);
+        draft.and_then(|draft| encode(&draft)).map_err(|invalid| invalid.to_string())?;
+        Ok(job)
+    }
+
+    /// A job of a file, or its place and its fault.
+    fn candidate(&self, candidate: Candidate) -> Result<NewJob, String> {
+        candidate.job.and_then(|job| self.job(job)).map_err(|fault| format!("{}: {fault}", candidate.from))
+    }
+}
+
+fn nothing(from: &str, fault: &str) -> Failure {
+    Failure::failed(format!("{from}: {fault}\nnothing was inserted"))
+}
+
+fn print_ids(ids: &[i64]) -> std::io::Result<()> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    output::line(&ids.join("\n"))
+}
