@@ -30,7 +30,8 @@ fn ids(claimed: &Claimed) -> Vec<i64> {
 }
 
 async fn mailboxes(bed: &Bed) -> Vec<Record> {
-    bed.queue.status("").await.unwrap().paused
+    let rows = sqlx::query("SELECT * FROM mailboxes ORDER BY mailbox").fetch_all(&bed.queue.pool).await.unwrap();
+    rows.iter().map(|row| inspect::record(row).unwrap()).collect()
 }
 
 #[tokio::test]

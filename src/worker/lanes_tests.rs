@@ -181,7 +181,7 @@ fn nothing_begins_at_a_mailbox_on_hold_whatever_else_is_known_of_it() {
     lanes.begin(&ann);
     rest(&mut lanes, &ann, 5, false);
     lanes.end(&ann, false);
-    assert_eq!(lanes.resume(in_secs(5)), vec![ann.clone()]);
+    assert_eq!(lanes.resume(in_secs(5)), [(ann.clone(), true)]);
     assert_eq!(lanes.turn(&ann), Turn::GiveBack);
     let changed = lanes.put_on_hold(&Arc::new(HashSet::from([bob.clone()])));
     assert_eq!(changed, HoldsChanged { held: vec![bob.clone()], released: vec![ann.clone()] });
