@@ -1,6 +1,7 @@
 //! The token every request takes: one request per lifetime however many jobs wait, one refresher at a time, renewed
 //! early while the old token still serves, and never the same refused request twice in a row.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,7 @@ const LONGEST_TRANSIENT_WAIT: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 struct Held {
     token: Arc<Secret>,
+    asked: Instant,
     /// Serves until here.
     expires: Instant,
     /// Renewed from here on, or after a failed early renewal, when that may be tried again.
@@ -47,9 +49,35 @@ struct State {
     claims: Option<String>,
 }
 
+/// How it stands with the token, for whoever watches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TokenStanding {
+    /// Time since the token in use was asked for; none if there is none that serves.
+    pub age: Option<Duration>,
+    /// Time it still serves.
+    pub serves_for: Option<Duration>,
+    /// The last request for a token was refused so.
+    pub refusal: Option<TokenRefusal>,
+    /// Requests that brought a token, …
+    pub granted: u64,
+    /// … that were refused, …
+    pub refused: u64,
+    /// … and that got no answer.
+    pub unreachable: u64,
+}
+
+/// Token requests by what came of them.
+#[derive(Default)]
+struct Requests {
+    granted: AtomicU64,
+    refused: AtomicU64,
+    unreachable: AtomicU64,
+}
+
 /// Shared by everything that sends.
 pub struct TokenCache {
     endpoint: TokenEndpoint,
+    requests: Requests,
     state: Mutex<State>,
     refresher: AsyncMutex<()>,
 }
@@ -57,7 +85,7 @@ pub struct TokenCache {
 impl TokenCache {
     /// An empty cache.
     pub fn new(endpoint: TokenEndpoint) -> Self {
-        Self { endpoint, state: Mutex::default(), refresher: AsyncMutex::new(()) }
+        Self { endpoint, requests: Requests::default(), state: Mutex::default(), refresher: AsyncMutex::new(()) }
     }
 
     /// A token that serves at `now`.
@@ -111,6 +139,21 @@ impl TokenCache {
         true
     }
 
+    /// How it stands with the token at `now`. Asks nobody.
+    pub fn standing(&self, now: Instant) -> TokenStanding {
+        let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let state = self.state();
+        let held = state.held.as_ref().filter(|held| now < held.expires);
+        TokenStanding {
+            age: held.map(|held| now.saturating_duration_since(held.asked)),
+            serves_for: held.map(|held| held.expires - now),
+            refusal: state.blocked.as_ref().map(|blocked| blocked.refusal.clone()),
+            granted: count(&self.requests.granted),
+            refused: count(&self.requests.refused),
+            unreachable: count(&self.requests.unreachable),
+        }
+    }
+
     /// What is known without a request: a token that serves, or a refusal still to be waited out.
     fn known(&self, now: Instant) -> Option<Result<Arc<Secret>, TokenRefusal>> {
         let state = self.state();
@@ -125,6 +168,12 @@ impl TokenCache {
     async fn renew(&self, now: Instant) -> Result<Arc<Secret>, TokenRefusal> {
         let claims = self.state().claims.clone();
         let answer = self.endpoint.ask(claims.as_deref()).await;
+        let count = match &answer {
+            Ok(_) => &self.requests.granted,
+            Err(refusal) if refusal.unreachable => &self.requests.unreachable,
+            Err(_) => &self.requests.refused,
+        };
+        count.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state();
         match answer {
             Ok(fresh) => {
@@ -169,7 +218,7 @@ impl Held {
         let renew = renew.max(lifetime / 10);
         // The last moments are not used: a request must not arrive with a token that dies on the way.
         let reserve = Duration::from_secs(30).min(lifetime / 10);
-        Self { token: Arc::new(fresh.access_token), expires: asked + (lifetime - reserve), renew: asked + renew }
+        Self { token: Arc::new(fresh.access_token), asked, expires: asked + (lifetime - reserve), renew: asked + renew }
     }
 }
 

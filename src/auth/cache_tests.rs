@@ -161,3 +161,23 @@ async fn other_credentials_end_the_wait_after_a_refusal() {
     cache.get(now).await.unwrap_err();
     assert_eq!(count(), 2);
 }
+
+#[tokio::test]
+async fn whoever_watches_learns_how_old_the_token_is_and_that_a_new_one_was_refused() {
+    let (cache, asked) = endpoint(200, granted).await;
+    let now = Instant::now();
+    assert_eq!(cache.standing(now), TokenStanding::default());
+    cache.get(now).await.unwrap();
+    let standing = cache.standing(now + secs(60));
+    assert_eq!((standing.age, standing.serves_for), (Some(secs(60)), Some(secs(3600 - 30 - 60))));
+    assert_eq!((standing.granted, standing.refused, standing.refusal), (1, 0, None));
+    let expired = cache.standing(now + secs(3600));
+    assert_eq!((expired.age, expired.serves_for, expired.granted), (None, None, 1));
+    assert_eq!(asked.load(Ordering::SeqCst), 1, "watching asks nobody");
+
+    let (cache, _) = endpoint(401, |_| r#"{"error":"invalid_client","error_codes":[7000222]}"#.into()).await;
+    cache.get(now).await.unwrap_err();
+    let standing = cache.standing(now);
+    assert_eq!((standing.age, standing.granted, standing.refused), (None, 0, 1));
+    assert_eq!(standing.refusal.unwrap().code, "AADSTS7000222");
+}

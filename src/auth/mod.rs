@@ -8,7 +8,7 @@ mod entra;
 mod hints;
 mod renewal;
 
-pub use cache::TokenCache;
+pub use cache::{TokenCache, TokenStanding};
 pub use claims::TokenClaims;
 pub use credentials::{Credentials, SignIn};
 pub use entra::{TokenEndpoint, TokenRefusal};

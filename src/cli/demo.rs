@@ -18,7 +18,7 @@ use crate::queue::{ListFilter, NewJob, Record, SqliteQueue};
 use crate::sandbox::{Fault, Sandbox, SandboxOptions};
 use crate::shutdown::{self, Hangup};
 use crate::telemetry;
-use crate::worker::Counters;
+use crate::worker::Measures;
 
 const BUSY: &str = "bob@contoso.com";
 const LOST: &str = "Contract signing";
@@ -74,7 +74,7 @@ fn heading(text: &str) -> std::io::Result<()> {
 
 async fn send(settings: &Settings, stop: CancellationToken) -> Result<(), Failure> {
     let worker = wiring::worker(settings, true, None);
-    run::daemon(settings, worker, Arc::new(Counters::default()), stop, |_| {}).await.map(|_| ())
+    run::daemon(settings, worker, Arc::new(Measures::default()), stop, |_| {}).await.map(|_| ())
 }
 
 /// The table, and both sides counted against each other.

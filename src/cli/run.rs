@@ -21,7 +21,7 @@ use crate::graph::GraphClient;
 use crate::queue::{ChangeNotice, Queue, SqliteQueue, watch};
 use crate::shutdown::{self, Hangup};
 use crate::telemetry::{self, Form, Threshold};
-use crate::worker::{Change, Counters, Drained, Notes, Worker, WorkerSettings};
+use crate::worker::{Change, Drained, Measures, Notes, Worker, WorkerSettings};
 
 /// Time to close the queue in good order after the drain.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
@@ -47,13 +47,13 @@ pub(super) async fn run(options: Options, settings: Settings, file: Option<PathB
     let hangups = if at_a_terminal { None } else { shutdown::hangups()? };
     let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
     let worker = wiring::worker(&settings, options.until_empty, heartbeat);
-    let counters = Arc::new(Counters::default());
+    let measures = Arc::new(Measures::default());
     let announced = announce_stopping(stop.clone());
-    let ended = daemon(&settings, worker, counters, stop, |running| {
+    let ended = daemon(&settings, worker, measures, stop, |running| {
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("sending")]);
         if let Some(bar) = bar.clone().filter(|bar| !bar.is_hidden()) {
-            tokio::spawn(show_progress(bar, running.queue.clone(), running.counters.clone()));
+            tokio::spawn(show_progress(bar, running.queue.clone(), running.measures.clone()));
         }
         if let Some(hangups) = hangups {
             tokio::spawn(Reload::new(file, settings.clone(), threshold, running).follow(hangups));
@@ -70,7 +70,7 @@ pub(super) async fn run(options: Options, settings: Settings, file: Option<PathB
 /// What there is to hold on to while the daemon runs.
 pub(super) struct Running {
     pub queue: Arc<SqliteQueue>,
-    pub counters: Arc<Counters>,
+    pub measures: Arc<Measures>,
     pub graph: Arc<GraphClient>,
     pub tokens: Arc<TokenCache>,
     pub notes: Notes,
@@ -82,7 +82,7 @@ pub(super) struct Running {
 pub(super) async fn daemon(
     settings: &Settings,
     worker: WorkerSettings,
-    counters: Arc<Counters>,
+    measures: Arc<Measures>,
     stop: CancellationToken,
     ready: impl FnOnce(Running),
 ) -> Result<Drained, Failure> {
@@ -101,10 +101,10 @@ pub(super) async fn daemon(
         tracing::warn!("password sign-in is a legacy mode, multi-factor authentication breaks it");
     }
     let (changes, following) = mpsc::unbounded_channel();
-    let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), notice, worker, counters.clone())
+    let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), notice, worker, measures.clone())
         .wary_of(&recovered.lanes)
         .following(following);
-    ready(Running { queue: queue.clone(), counters, graph, tokens, notes: worker.notes(), changes });
+    ready(Running { queue: queue.clone(), measures, graph, tokens, notes: worker.notes(), changes });
     let drained = worker.run(stop).await.map_err(Failure::failed)?;
     // Results are written or given up by now; a producer's long write must not hold up the end of the process.
     let _ = tokio::time::timeout(CLOSE_WITHIN, queue.close()).await;
@@ -160,10 +160,10 @@ fn progress_bar() -> ProgressBar {
     bar
 }
 
-async fn show_progress(bar: ProgressBar, queue: Arc<SqliteQueue>, counters: Arc<Counters>) {
+async fn show_progress(bar: ProgressBar, queue: Arc<SqliteQueue>, measures: Arc<Measures>) {
     loop {
         if let Ok(outstanding) = queue.outstanding().await {
-            let ended = counters.ended();
+            let ended = measures.ended();
             bar.set_length(ended + outstanding);
             bar.set_position(ended);
         }

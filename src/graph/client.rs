@@ -62,6 +62,11 @@ impl Call {
         self.outcome.is_unclear() && self.retry_after.is_none()
     }
 
+    /// A request was made, whatever came of it.
+    pub fn was_made(&self) -> bool {
+        self.answer.client_request_id.is_some()
+    }
+
     /// No call: nothing was sent.
     pub fn not_made() -> Self {
         Self { outcome: Outcome::NotStarted, answer: Answer::default(), retry_after: None }

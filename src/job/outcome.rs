@@ -37,7 +37,7 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
-    /// All kinds.
+    /// All kinds, in the order of their declaration.
     pub const ALL: [ErrorKind; 9] = [
         ErrorKind::InvalidJob,
         ErrorKind::Rejected,

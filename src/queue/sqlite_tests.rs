@@ -2,6 +2,8 @@
 //! A foreign program is played by a second connection with nobody's settings but SQLite's and sqlx's own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "census_tests.rs"]
+mod census_tests;
 #[path = "claim_tests.rs"]
 mod claim_tests;
 #[path = "holds_tests.rs"]

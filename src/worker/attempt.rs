@@ -7,6 +7,7 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
+use super::Measures;
 use super::clock::set_between;
 use super::resting::Resting;
 use crate::auth::TokenCache;
@@ -29,6 +30,7 @@ pub(super) struct Context {
     pub cut: CancellationToken,
     /// Mailboxes that were just told to rest.
     pub resting: Arc<Resting>,
+    pub measures: Arc<Measures>,
 }
 
 /// A claimed job about to be tried.
@@ -100,9 +102,10 @@ impl Attempt {
             return call;
         }
         let may_leave = || !self.is_resting();
-        tokio::select! {
+        let began = now();
+        let call = tokio::select! {
             biased;
-            call = self.context.graph.create(request, now(), &may_leave) => call,
+            call = self.context.graph.create(request, began, &may_leave) => call,
             () = self.context.cut.cancelled() => Call {
                 outcome: Outcome::Interrupted,
                 answer: Answer {
@@ -112,7 +115,11 @@ impl Attempt {
                 },
                 retry_after: None,
             },
+        };
+        if call.was_made() {
+            self.context.measures.creates.observe(began.steady.elapsed());
         }
+        call
     }
 
     /// Whether the next request may leave: the agent is not stopping, there is a token, the mailbox is not at rest.

@@ -35,8 +35,10 @@ impl<Q: Queue> Worker<Q> {
             stop: self.context.stop.clone(),
             cut: self.context.cut.clone(),
             resting: self.context.resting.clone(),
+            measures: self.measures.clone(),
         });
         self.retention.send_if_modified(|keep| std::mem::replace(keep, settings.retention) != settings.retention);
+        self.measures.max_in_flight.set(settings.max_in_flight);
         self.progress.longest_attempt = settings.longest_attempt;
         let (until_empty, heartbeat) = (self.settings.until_empty, self.settings.heartbeat);
         self.settings = WorkerSettings { until_empty, heartbeat, ..settings };

@@ -82,10 +82,15 @@ impl Attempt {
 
     async fn look_up(&self, request: &EventRequest, named: Option<&EventId>) -> LookUp {
         let may_leave = || !self.is_resting();
-        tokio::select! {
-            found = self.context.graph.look_up(request, named, now(), &may_leave) => found,
+        let began = now();
+        let found = tokio::select! {
+            found = self.context.graph.look_up(request, named, began, &may_leave) => found,
             () = self.context.cut.cancelled() => LookUp::Failed(Box::new(Call::not_made())),
+        };
+        if !matches!(&found, LookUp::Failed(call) if !call.was_made()) {
+            self.context.measures.lookups.observe(began.steady.elapsed());
         }
+        found
     }
 
     fn found(&self, event_id: EventId, answer: Answer) -> (Call, Decision) {

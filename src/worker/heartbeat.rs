@@ -10,6 +10,7 @@ impl<Q: Queue> Worker<Q> {
     /// Tells the watchdog of life, as long as there is any beyond the loop's own.
     pub(super) fn beat(&mut self) {
         let now = Instant::now();
+        self.measures.turned(now, self.ready.len(), self.settler.waiting());
         let under_way = UnderWay {
             claim: self.look.claiming_since(),
             write: self.settler.writing_since(),

@@ -18,6 +18,7 @@ impl<Q: Queue> Worker<Q> {
             Passage::Closed { hold, wait, again } => {
                 let until = after(now.wall, *wait);
                 self.notes.gate_shut(hold, now.wall, until);
+                self.measures.shut(hold, now.wall, until);
                 if !again {
                     self.gate_still.tell(now.steady);
                     report::sending_paused(hold, until);
@@ -27,6 +28,7 @@ impl<Q: Queue> Worker<Q> {
             }
             Passage::Reopened => {
                 self.notes.gate_open();
+                self.measures.reopened();
                 report::sending_resumed();
             }
             Passage::Unchanged => {}

@@ -247,6 +247,11 @@ impl Lanes {
         (pause, tell)
     }
 
+    /// How many mailboxes rest.
+    pub(super) fn paused(&self) -> usize {
+        self.lanes.values().filter(|lane| lane.paused_until.is_some()).count()
+    }
+
     /// When the first rest ends.
     pub(super) fn next_resume(&self) -> Option<Instant> {
         self.lanes.values().filter_map(|lane| lane.paused_until).min()

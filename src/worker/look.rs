@@ -181,16 +181,19 @@ impl<Q: Queue> Worker<Q> {
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => {
-                report::queue_unreadable(&mut self.queue_trouble, &mut self.queue_still, &error);
+                self.queue_fails(&error, now);
                 return self.ask_again_later(now);
             }
         };
-        report::queue_readable(&mut self.queue_trouble);
+        self.queue_works();
         self.put_on_hold(&claimed.held, now);
         if self.look.asked == 0 {
             // Nothing else was looked at.
             return;
         }
+        self.measures.claims.add(1);
+        self.measures.claimed.add(claimed.jobs.len());
+        self.measures.failed.add(claimed.broken.len());
         claimed.broken.iter().for_each(|id| report::broken_row(*id));
         self.look.next_due = claimed.next_due.map(|due| now.steady_at(due));
         self.look.nothing = claimed.jobs.is_empty() && claimed.broken.is_empty();
@@ -244,7 +247,7 @@ impl<Q: Queue> Worker<Q> {
         match self.queue.clock_set(now.wall, by, &self.lanes.rests(now)).await {
             Ok(()) => self.clock_debt = None,
             Err(error) => {
-                report::queue_unreadable(&mut self.queue_trouble, &mut self.queue_still, &error);
+                self.queue_fails(&error, now);
                 self.ask_again_later(now);
             }
         }

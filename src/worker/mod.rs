@@ -10,9 +10,11 @@ mod clock;
 mod doubt;
 mod gate;
 mod heartbeat;
+mod histogram;
 mod hold;
 mod lanes;
 mod look;
+mod measures;
 mod notes;
 mod progress;
 mod ready;
@@ -24,7 +26,6 @@ mod sparse;
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
@@ -37,6 +38,9 @@ use crate::graph::{GraphClient, Now};
 use crate::job::{Defaults, Outcome};
 use crate::policy::RetryPolicy;
 use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError};
+
+pub use histogram::{Distribution, Histogram};
+pub use measures::{Count, Ending, Measures, Shut, Trouble};
 
 use attempt::{Attempt, Context, Finished, given_back, now};
 use clock::Clock;
@@ -82,22 +86,6 @@ pub struct WorkerSettings {
     pub heartbeat: Option<(Duration, fn())>,
 }
 
-/// What has become of jobs since the start. Read by a progress bar.
-#[derive(Debug, Default)]
-pub struct Counters {
-    /// Jobs sent.
-    pub sent: AtomicU64,
-    /// Jobs failed for good.
-    pub failed: AtomicU64,
-}
-
-impl Counters {
-    /// Jobs that reached an end.
-    pub fn ended(&self) -> u64 {
-        self.sent.load(Ordering::Relaxed) + self.failed.load(Ordering::Relaxed)
-    }
-}
-
 /// How the loop ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Drained {
@@ -114,6 +102,7 @@ pub struct Worker<Q> {
     queue: Arc<Q>,
     notice: ChangeNotice,
     settings: WorkerSettings,
+    measures: Arc<Measures>,
     lanes: Lanes,
     gate: Gate,
     look: Look,
@@ -146,8 +135,9 @@ impl<Q: Queue> Worker<Q> {
         tokens: Arc<TokenCache>,
         notice: ChangeNotice,
         settings: WorkerSettings,
-        counters: Arc<Counters>,
+        measures: Arc<Measures>,
     ) -> Self {
+        measures.max_in_flight.set(settings.max_in_flight);
         let context = Context {
             graph,
             tokens,
@@ -156,6 +146,7 @@ impl<Q: Queue> Worker<Q> {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             resting: Arc::default(),
+            measures: measures.clone(),
         };
         let begin = now();
         Self {
@@ -164,12 +155,13 @@ impl<Q: Queue> Worker<Q> {
             gate: Gate::default(),
             look: Look::new(begin.steady),
             ready: Ready::default(),
-            settler: Settler::start(queue.clone(), counters),
+            settler: Settler::start(queue.clone(), measures.clone()),
             progress: Progress::new(begin.steady, settings.longest_attempt),
             retention: watch::Sender::new(settings.retention),
             queue,
             notice,
             settings,
+            measures,
             finished: mpsc::unbounded_channel(),
             in_flight: 0,
             queue_trouble: 0,
@@ -246,10 +238,11 @@ impl<Q: Queue> Worker<Q> {
             let now = now();
             match self.queue.pauses(now.wall).await {
                 Ok(pauses) => {
-                    report::queue_readable(&mut self.queue_trouble);
-                    return pauses.iter().for_each(|pause| self.lanes.remember(pause, now));
+                    self.queue_works();
+                    pauses.iter().for_each(|pause| self.lanes.remember(pause, now));
+                    return self.measures.paused_mailboxes.set(self.lanes.paused());
                 }
-                Err(error) => report::queue_unreadable(&mut self.queue_trouble, &mut self.queue_still, &error),
+                Err(error) => self.queue_fails(&error, now),
             }
             self.beat();
             tokio::select! {
@@ -257,6 +250,18 @@ impl<Q: Queue> Worker<Q> {
                 () = tokio::time::sleep(self.queue_wait()) => {}
             }
         }
+    }
+
+    fn queue_fails(&mut self, error: &QueueError, now: Now) {
+        self.measures.queue_fails(error, now.wall);
+        report::queue_unreadable(&mut self.queue_trouble, &mut self.queue_still, error);
+    }
+
+    fn queue_works(&mut self) {
+        if self.queue_trouble > 0 {
+            self.measures.queue_works();
+        }
+        report::queue_readable(&mut self.queue_trouble);
     }
 
     fn queue_wait(&self) -> Duration {
@@ -278,6 +283,8 @@ impl<Q: Queue> Worker<Q> {
             self.progress.moved(began.steady);
         }
         self.in_flight += 1;
+        self.measures.in_flight.set(self.in_flight);
+        self.measures.began(job.due, began.wall);
         let strikes = self.lanes.begin(&lane);
         let attempt = Attempt { job, lane, strikes, claimed, began, context: self.context.clone() };
         let finished = self.finished.0.clone();
@@ -338,6 +345,7 @@ impl<Q: Queue> Worker<Q> {
         let now = now();
         self.in_flight -= 1;
         self.progress.moved(now.steady);
+        self.measures.in_flight.set(self.in_flight);
         if self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_))) {
             report::mailbox_resumed(&finished.lane);
         }
@@ -356,6 +364,7 @@ impl<Q: Queue> Worker<Q> {
                 Tell::Nothing => {}
             }
             finished.settlement.pause = Some(pause);
+            self.measures.paused_mailboxes.set(self.lanes.paused());
         }
         let passage = self.gate.observe(&finished.lane, &finished.outcome, rest_for, now.steady);
         self.tell_of(&passage, now);
@@ -371,6 +380,7 @@ impl<Q: Queue> Worker<Q> {
             if tell {
                 report::mailbox_resumed(&lane);
             }
+            self.measures.paused_mailboxes.set(self.lanes.paused());
             self.look.want();
         }
     }

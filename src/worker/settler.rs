@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use chrono::Utc;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::attempt::Finished;
 use super::sparse::Sparse;
-use super::{Counters, report};
-use crate::queue::{Queue, QueueError, Settled, Settlement, Verdict};
+use super::{Measures, report};
+use crate::queue::{Queue, QueueError, Settled};
 
 /// Most settlements of one transaction.
 const BATCH: usize = 256;
@@ -54,10 +55,10 @@ impl Shared {
 
 impl Settler {
     /// Starts the task that writes.
-    pub(super) fn start<Q: Queue>(queue: Arc<Q>, counters: Arc<Counters>) -> Self {
+    pub(super) fn start<Q: Queue>(queue: Arc<Q>, measures: Arc<Measures>) -> Self {
         let (input, output) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
-        let task = tokio::spawn(write_all(queue, output, shared.clone(), counters));
+        let task = tokio::spawn(write_all(queue, output, shared.clone(), measures));
         Self { input, shared, task }
     }
 
@@ -116,16 +117,16 @@ async fn write_all<Q: Queue>(
     queue: Arc<Q>,
     mut output: mpsc::UnboundedReceiver<Finished>,
     shared: Arc<Shared>,
-    counters: Arc<Counters>,
+    measures: Arc<Measures>,
 ) {
     let mut batch = Vec::with_capacity(BATCH);
     while output.recv_many(&mut batch, BATCH).await > 0 {
         let written = batch.len();
         let given_back = batch.iter().filter(|finished| finished.is_given_back()).count();
-        match write(queue.as_ref(), &batch, &shared).await {
+        match write(queue.as_ref(), &batch, &shared, &measures).await {
             Some(settled) => {
                 for (finished, settled) in batch.drain(..).zip(settled) {
-                    count(&counters, &finished.settlement, settled);
+                    measures.ended_as(&finished.settlement, settled);
                     report::attempt(&finished, settled);
                 }
             }
@@ -138,22 +139,27 @@ async fn write_all<Q: Queue>(
 }
 
 /// Until it is written. None: there is no queue any more to write it to.
-async fn write<Q: Queue>(queue: &Q, batch: &[Finished], shared: &Shared) -> Option<Vec<Settled>> {
+async fn write<Q: Queue>(queue: &Q, batch: &[Finished], shared: &Shared, measures: &Measures) -> Option<Vec<Settled>> {
     let mut wait = FIRST_WAIT;
     let mut still = Sparse::default();
     loop {
-        *shared.writing() = Some(std::time::Instant::now());
+        let begin = Instant::now();
+        *shared.writing() = Some(begin.into_std());
         let done = queue.settle(batch).await;
         *shared.writing() = None;
         match done {
             Ok(settled) => {
+                measures.settles.observe(begin.elapsed());
+                measures.settled.add(batch.len());
                 if shared.trouble.swap(false, Ordering::SeqCst) {
+                    measures.settling_works();
                     report::recording_works();
                 }
                 return Some(settled);
             }
             Err(QueueError::Gone { .. }) => return None,
             Err(error) => {
+                measures.settling_fails(&error, Utc::now());
                 let now = std::time::Instant::now();
                 if !shared.trouble.swap(true, Ordering::SeqCst) {
                     report::recording_fails(&error, batch.len());
@@ -166,12 +172,4 @@ async fn write<Q: Queue>(queue: &Q, batch: &[Finished], shared: &Shared) -> Opti
             }
         }
     }
-}
-
-fn count(counters: &Counters, settlement: &Settlement, settled: Settled) {
-    match (settled, &settlement.verdict) {
-        (Settled::Recorded, Verdict::Sent(_)) => counters.sent.fetch_add(1, Ordering::Relaxed),
-        (Settled::Recorded, Verdict::Failed) => counters.failed.fetch_add(1, Ordering::Relaxed),
-        _ => 0,
-    };
 }

@@ -1,8 +1,10 @@
 //! The SQLite queue: the only folder with SQL. `open` makes or checks the database, `claim` and `settle` are the
-//! agent's verbs, `produce` inserts, `inspect` and `status` read for people, `repair` and `holds` are the operator's verbs.
+//! agent's verbs, `produce` inserts, `inspect` and `status` read for people, `repair` and `holds` are the operator's verbs,
+//! `census` counts for the monitor.
 
 mod agent;
 mod ages;
+mod census;
 mod claim;
 mod courtesy;
 mod frontier;
@@ -31,6 +33,7 @@ use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
 pub use ages::{AGE_COUNT, AGE_LIMITS, Waiting, WaitingReport};
+pub use census::{Census, Room};
 pub use health::{AgentWord, Health, Integrity, Rest, Shut, WaitingMailbox};
 pub use holds::Hold;
 pub use inspect::{ListFilter, Record};

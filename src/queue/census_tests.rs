@@ -1,0 +1,129 @@
+//! Counting for the monitor: what is counted, that no row is read for it, and that nobody is held up.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::super::census::{CANCELLED, CLAIMED, FAILED, FINISHED, HELD, IN_DOUBT, PENDING, TROUBLED};
+use super::*;
+
+const DONE: &str = "'2026-12-01T00:00:00.000Z'";
+
+/// A row in some state, with these columns beside its times.
+async fn insert(db: &mut SqliteConnection, columns: &[(&str, &str)]) {
+    let names: String = columns.iter().map(|(name, _)| format!(", {name}")).collect();
+    let values: String = columns.iter().map(|(_, value)| format!(", {value}")).collect();
+    run(db, &format!("INSERT INTO jobs (start_time, end_time{names}) VALUES ('2026-12-01', '2026-12-02'{values})"))
+        .await;
+}
+
+#[tokio::test]
+async fn an_empty_queue_counts_as_nothing() {
+    let bed = Bed::new().await;
+    let census = bed.queue.census(now(), None).await.unwrap();
+    let (room, took) = (census.room.clone(), census.took);
+    assert_eq!(census, Census { room, took, ..Census::default() });
+}
+
+#[tokio::test]
+async fn every_job_is_counted_in_its_state_and_with_its_trouble() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let finished = ("finished_at", DONE);
+    insert(db, &[]).await;
+    insert(db, &[("not_before", "'2200-01-01'")]).await;
+    insert(db, &[("error_kind", "'throttled'")]).await;
+    insert(db, &[("error_kind", "'unavailable'"), ("in_doubt", "1")]).await;
+    insert(db, &[("state", "'claimed'"), ("claimed_at", DONE), ("claims", "1")]).await;
+    for _ in 0..3 {
+        insert(db, &[("state", "'sent'"), ("event_id", "'AAMk'"), finished]).await;
+    }
+    insert(db, &[("state", "'failed'"), ("error_kind", "'denied'"), finished]).await;
+    insert(db, &[("state", "'failed'"), ("error_kind", "'exhausted'"), ("in_doubt", "1"), finished]).await;
+    insert(db, &[("state", "'failed'"), finished]).await;
+    insert(db, &[("state", "'cancelled'"), finished]).await;
+    let census = bed.queue.census(now(), None).await.unwrap();
+    assert_eq!((census.pending, census.due, census.claimed), (4, 3, 1));
+    assert_eq!((census.sent, census.failed, census.cancelled, census.in_doubt), (3, 3, 1, 2));
+    let kinds =
+        |kinds: &[(&str, u64)]| kinds.iter().map(|(kind, jobs)| ((*kind).to_owned(), *jobs)).collect::<Vec<_>>();
+    assert_eq!(census.failed_by_kind, kinds(&[("", 1), ("denied", 1), ("exhausted", 1)]));
+    assert_eq!(census.waiting_by_kind, kinds(&[("throttled", 1), ("unavailable", 1)]));
+    assert!(census.room.database.unwrap() > 0 && census.room.log.unwrap() > 0, "{:?}", census.room);
+    assert!(census.room.free.unwrap() <= census.room.size.unwrap(), "{:?}", census.room);
+}
+
+#[tokio::test]
+async fn the_first_job_that_is_due_is_told_apart_by_whether_its_mailbox_may_be_sent_to() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let due = |census: Census| [census.due_since, census.due_since_paused, census.due_since_held];
+    for (mailbox, due) in [
+        ("'Ann@contoso.com'", "'2026-12-01T00:00:03.000Z'"),
+        ("'ann@contoso.com'", "'2026-12-01T00:00:02.000Z'"),
+        ("'bob@contoso.com'", "'2026-12-01T00:00:01.000Z'"),
+        ("'eve@contoso.com'", "'2300-01-01T00:00:00.000Z'"),
+        ("NULL", "'2026-12-01T00:00:00.500Z'"),
+    ] {
+        insert(db, &[("mailbox", mailbox), ("next_attempt_at", due)]).await;
+    }
+    let at = |ms: i64| Some("2026-12-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::milliseconds(ms));
+    let census = async || bed.queue.census(now(), Some(" Team@Contoso.com")).await.unwrap();
+    assert_eq!(due(census().await), [at(500), None, None]);
+    // A pause that is over is none.
+    run(
+        db,
+        "INSERT INTO mailboxes (mailbox, paused_until, reason, held_at) VALUES
+         ('ann@contoso.com', '2026-12-01T00:00:00.000Z', 'over', NULL),
+         ('bob@contoso.com', '2100-01-01T00:00:01.000Z', 'throttled', NULL),
+         ('team@contoso.com', '2026-12-01T00:00:00.000Z', '', '2026-12-01T00:00:00.000Z')",
+    )
+    .await;
+    let counted = census().await;
+    assert_eq!(counted.held_mailboxes, 1);
+    assert_eq!((counted.pending, counted.due), (5, 4));
+    assert_eq!(due(counted), [at(2000), at(1000), at(500)]);
+    run(db, "UPDATE jobs SET next_attempt_at = '2300-01-01T00:00:00.000Z'").await;
+    assert_eq!(due(census().await), [None, None, None], "nothing is due");
+}
+
+#[tokio::test]
+async fn the_census_reads_no_row() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for query in [PENDING, CLAIMED, FINISHED, FAILED, CANCELLED, IN_DOUBT, TROUBLED, HELD] {
+        let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {query}")));
+        let plan: Vec<String> = plan.fetch_all(&mut *db).await.unwrap().iter().map(|row| row.get("detail")).collect();
+        let reads = plan.iter().filter(|step| step.contains(" jobs") || step.contains("mailboxes USING"));
+        assert!(reads.clone().count() > 0, "{query}: {plan:?}");
+        assert!(reads.clone().all(|step| step.contains("USING COVERING INDEX")), "{query}: {plan:?}");
+        assert!(!plan.iter().any(|step| step.contains("TEMP B-TREE")), "nothing is sorted: {query}: {plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn counting_beside_a_writer_waits_for_nobody_and_leaves_nothing_open() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    insert(db, &[]).await;
+    run(db, "BEGIN IMMEDIATE").await;
+    insert(db, &[]).await;
+    let counted = tokio::time::timeout(Duration::from_secs(30), bed.queue.census(now(), None)).await.unwrap().unwrap();
+    assert_eq!(counted.pending, 1, "as it was before the writer began");
+    run(db, "COMMIT").await;
+    assert_eq!(bed.queue.census(now(), None).await.unwrap().pending, 2);
+    let log = bed.queue.path().with_extension("db-wal");
+    sqlx::Connection::close(std::mem::replace(db, connect(bed.queue.path()).await)).await.unwrap();
+    sqlx::Connection::close(std::mem::replace(db, connect(":memory:".as_ref()).await)).await.unwrap();
+    bed.queue.close().await;
+    assert!(!log.exists(), "whoever closes the queue last takes the log along");
+}
+
+#[tokio::test]
+async fn a_queue_that_was_taken_away_is_not_counted() {
+    let bed = Bed::new().await;
+    std::fs::rename(bed.queue.path(), bed.queue.path().with_extension("moved")).unwrap();
+    let error = bed.queue.census(now(), None).await.unwrap_err();
+    assert!(matches!(error, QueueError::Gone { .. }), "{error}");
+}
