@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`cli`] | the commands; the only place where settings become objects |
 //! | [`worker`] | the loop: wake, claim, attempt, settle |
+//! | [`monitor`] | `/metrics`, `/healthz` and `/readyz`: reads what the others measure |
 //! | [`queue`] | what is asked of a queue, and SQLite's answer |
 //! | [`graph`] | the calendar calls of Microsoft Graph |
 //! | [`auth`] | sign-in and the token every request takes |
@@ -17,10 +18,11 @@
 //! | [`retry_after`], [`backoff`] | how long to wait: what a server asks for, and the agent's own rule |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials |
 //!
-//! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `policy` and
+//! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `monitor` imports
+//! `worker queue auth job`; `policy` and
 //! `queue` import `job`; `graph` imports `job auth secret`; `auth` and `config` import `secret`. `retry_after` and
 //! `backoff` are for all of these; they, `job`, `secret`, `exit`, `shutdown`, `telemetry` and `sandbox` import nothing of
-//! ours. `queue` and `graph` never see each other. Only `worker` and `cli` ask the clock; everything else is told the
+//! ours. `queue` and `graph` never see each other. Only `worker`, `monitor` and `cli` ask the clock; everything else is told the
 //! time.
 
 pub mod auth;
@@ -30,6 +32,7 @@ pub mod config;
 pub mod exit;
 pub mod graph;
 pub mod job;
+pub mod monitor;
 pub mod policy;
 pub mod queue;
 pub mod retry_after;

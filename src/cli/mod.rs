@@ -14,6 +14,7 @@ mod humane;
 mod list;
 mod man;
 mod man_settings;
+mod monitoring;
 mod narrator;
 mod output;
 mod progress;

@@ -14,6 +14,7 @@ use super::{Failure, wiring};
 use crate::auth::TokenCache;
 use crate::config::{Difference, Environment, Settings};
 use crate::graph::GraphClient;
+use crate::monitor::Monitor;
 use crate::telemetry::Threshold;
 use crate::worker::{Change, Notes};
 
@@ -25,16 +26,23 @@ pub(super) struct Reload {
     tokens: Arc<TokenCache>,
     threshold: Threshold,
     notes: Notes,
+    monitor: Option<Arc<Monitor>>,
     changes: mpsc::UnboundedSender<Change>,
 }
 
 impl Reload {
     /// `file` is what `--config` says, `settings` what was read from it at the start.
-    pub(super) fn new(file: Option<PathBuf>, settings: Settings, threshold: Threshold, running: Running) -> Self {
+    pub(super) fn new(
+        file: Option<PathBuf>,
+        settings: Settings,
+        threshold: Threshold,
+        running: Running,
+        monitor: Option<Arc<Monitor>>,
+    ) -> Self {
         let Running { graph, tokens, notes, changes, .. } = running;
         // The file that was found at the start, not one that has come before it in the search since.
         let file = settings.file.clone().or(file);
-        Self { file, settings, graph, tokens, threshold, notes, changes }
+        Self { file, settings, graph, tokens, threshold, notes, monitor, changes }
     }
 
     /// For as long as the process lives.
@@ -67,12 +75,16 @@ impl Reload {
                 tracing::error!(problem = failure.text, "settings refused, the old ones hold");
             })?;
             (self.tokens, self.graph) = (tokens, graph);
+            if let Some(monitor) = &self.monitor {
+                monitor.signs_in_with(self.tokens.clone());
+            }
         }
         differences.iter().for_each(tell);
         let known = |file: &PathBuf| self.settings.exposed.contains(file);
         new.exposed.iter().filter(|file| !known(file)).for_each(|file| warn_of_exposed(file));
         // What holds until the next start is what the next reading is compared with.
         new.queue.path.clone_from(&self.settings.queue.path);
+        new.monitor.listen = self.settings.monitor.listen;
         new.log.format = self.settings.log.format;
         self.threshold.set(new.log.level);
         self.settings = new;

@@ -13,7 +13,7 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::reload::Reload;
-use super::{Failure, start, wiring};
+use super::{Failure, monitoring, start, wiring};
 use crate::auth::TokenCache;
 use crate::config::{AuthMode, EXPOSED_CURE, LogFormat, LogSettings, Settings};
 use crate::exit::Exit;
@@ -46,17 +46,21 @@ pub(super) async fn run(options: Options, settings: Settings, file: Option<PathB
     let stop = shutdown::on_signals(if at_a_terminal { Hangup::Stops } else { Hangup::IsForOthers })?;
     let hangups = if at_a_terminal { None } else { shutdown::hangups()? };
     let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
-    let worker = wiring::worker(&settings, options.until_empty, heartbeat);
+    let mut worker = wiring::worker(&settings, options.until_empty, heartbeat);
     let measures = Arc::new(Measures::default());
+    let monitor = monitoring::start(&settings, &mut worker, &measures, &stop);
     let announced = announce_stopping(stop.clone());
     let ended = daemon(&settings, worker, measures, stop, |running| {
+        if let Some(monitor) = &monitor {
+            monitor.started(running.queue.clone(), running.tokens.clone());
+        }
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("sending")]);
         if let Some(bar) = bar.clone().filter(|bar| !bar.is_hidden()) {
             tokio::spawn(show_progress(bar, running.queue.clone(), running.measures.clone()));
         }
         if let Some(hangups) = hangups {
-            tokio::spawn(Reload::new(file, settings.clone(), threshold, running).follow(hangups));
+            tokio::spawn(Reload::new(file, settings.clone(), threshold, running, monitor).follow(hangups));
         }
     })
     .await;

@@ -20,7 +20,7 @@ pub struct Difference {
 }
 
 /// The keys a running agent cannot follow: what it has open, and how its log looks.
-const AT_THE_START: [&str; 2] = ["queue.path", "log.format"];
+const AT_THE_START: [&str; 3] = ["queue.path", "monitor.listen", "log.format"];
 
 /// What stands for a secret.
 const SECRET: &str = "(secret)";
@@ -50,7 +50,7 @@ impl Settings {
 
     fn values(&self) -> Vec<(&'static str, Value<'_>)> {
         let (auth, graph, defaults) = (&self.auth, &self.graph, &self.defaults);
-        let (queue, delivery, log) = (&self.queue, &self.delivery, &self.log);
+        let (queue, delivery, monitor, log) = (&self.queue, &self.delivery, &self.monitor, &self.log);
         let (mode, username, password, client_secret) = match &auth.mode {
             AuthMode::ClientSecret { client_secret } => ("client_secret", None, None, Some(client_secret)),
             AuthMode::Password { username, password, client_secret } => {
@@ -86,6 +86,7 @@ impl Settings {
             ("delivery.longest_retry", duration(delivery.longest_retry)),
             ("delivery.give_up_after", duration(delivery.give_up_after)),
             ("delivery.shutdown_grace", duration(delivery.shutdown_grace)),
+            ("monitor.listen", text(monitor.listen.map(|address| address.to_string()).unwrap_or_default())),
             ("log.format", text(format(log.format))),
             ("log.level", text(log.level.as_str().to_ascii_lowercase())),
         ]

@@ -8,6 +8,7 @@ mod rules;
 mod secrets;
 mod source;
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -127,6 +128,13 @@ pub struct DeliverySettings {
     pub shutdown_grace: Duration,
 }
 
+/// `[monitor]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MonitorSettings {
+    /// Where metrics and health are answered; none: nowhere.
+    pub listen: Option<SocketAddr>,
+}
+
 /// `[log]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
@@ -160,6 +168,8 @@ pub struct Settings {
     pub queue: QueueSettings,
     /// Delivery.
     pub delivery: DeliverySettings,
+    /// Metrics and health.
+    pub monitor: MonitorSettings,
     /// Logs.
     pub log: LogSettings,
     /// The file they were read from, if there was one.

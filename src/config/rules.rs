@@ -1,5 +1,6 @@
 //! The rules: from raw values to [`Settings`], with every contradiction noted.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use tracing::Level;
@@ -9,7 +10,7 @@ use super::secrets::Found;
 use super::source::Source;
 use super::{
     AuthMode, AuthSettings, DefaultSettings, DeliverySettings, Environment, GraphSettings, LocalSettings, LogFormat,
-    LogSettings, QueueSettings, SecretFiles, Settings, secrets,
+    LogSettings, MonitorSettings, QueueSettings, SecretFiles, Settings, secrets,
 };
 
 const MODES: [(&str, Mode); 2] = [("client_secret", Mode::ClientSecret), ("password", Mode::Password)];
@@ -25,9 +26,10 @@ pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option
     let graph = graph(source);
     let auth = auth(source, environment, &graph.endpoint);
     let (defaults, queue, delivery, log) = (defaults(source), queue(source), delivery(source), log(source));
+    let monitor = MonitorSettings { listen: listen(source) };
     let (file, exposed) = (source.file().map(Into::into), source.exposed().to_vec());
     let named = source.files_read().to_vec();
-    Some(Settings { auth: auth?, graph, defaults, queue, delivery, log, file, exposed, named })
+    Some(Settings { auth: auth?, graph, defaults, queue, delivery, monitor, log, file, exposed, named })
 }
 
 /// What commands need that never sign in.
@@ -245,6 +247,25 @@ fn delivery(source: &mut Source) -> DeliverySettings {
         );
     }
     delivery
+}
+
+/// A port alone is one of this machine only: more must be asked for in words.
+fn listen(source: &mut Source) -> Option<SocketAddr> {
+    let key = "monitor.listen";
+    let written = source.text_or_number(key)?;
+    let text = written.trim();
+    if let Ok(port) = text.parse() {
+        return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    }
+    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
+    let address = text.parse().ok();
+    if address.is_none() {
+        source.problem(
+            key,
+            format!("is \"{written}\"; it must be an address and a port, like \"127.0.0.1:9185\" or \"[::1]:9185\", or a port alone for this machine only"),
+        );
+    }
+    address
 }
 
 fn log(source: &mut Source) -> LogSettings {

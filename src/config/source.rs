@@ -136,6 +136,14 @@ impl Source {
         }
     }
 
+    /// Text, or a whole number as text: what both can be written as.
+    pub(super) fn text_or_number(&mut self, key: &str) -> Option<String> {
+        match self.value(key)?.kind {
+            ValueKind::I64(number) => Some(number.to_string()),
+            _ => self.text(key),
+        }
+    }
+
     /// Text with the default of the table.
     pub(super) fn text_or_default(&mut self, key: &str) -> String {
         self.text(key).unwrap_or_else(|| default(key).trim_matches('"').to_owned())

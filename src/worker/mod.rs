@@ -138,6 +138,7 @@ impl<Q: Queue> Worker<Q> {
         measures: Arc<Measures>,
     ) -> Self {
         measures.max_in_flight.set(settings.max_in_flight);
+        measures.turned(Instant::now(), 0, 0);
         let context = Context {
             graph,
             tokens,

@@ -67,6 +67,7 @@ pub struct Room {
 }
 
 /// What the index of pending jobs tells, lane by lane, in one go. `?1` is now, `?2` the mailbox of rows that name none.
+/// Without the LIMIT, SQLite would merge the innermost SELECT with the one around it, and then read a row of each lane.
 pub(super) const PENDING: &str = concat!(
     "SELECT coalesce(sum(jobs), 0) AS jobs, coalesce(sum(due), 0) AS due,
         min(CASE WHEN standing = 0 THEN first END) AS open,
@@ -74,12 +75,14 @@ pub(super) const PENDING: &str = concat!(
         min(CASE WHEN standing = 2 THEN first END) AS held
     FROM (SELECT l.jobs, l.due, l.first,
             CASE WHEN m.held_at IS NOT NULL THEN 2 WHEN m.paused_until > ?1 THEN 1 ELSE 0 END AS standing
-        FROM (SELECT ",
+        FROM (SELECT lane, count(*) AS jobs, sum(at <= ?1) AS due, min(at) AS first
+            FROM (SELECT ",
     lane!(),
-    " AS lane, count(*) AS jobs, sum(next_attempt_at <= ?1) AS due, min(next_attempt_at) AS first
-            FROM jobs WHERE state = 'pending' GROUP BY ",
+    " AS lane, next_attempt_at AS at FROM jobs WHERE state = 'pending' ORDER BY ",
     lane!(),
-    ") AS l LEFT JOIN mailboxes AS m ON m.mailbox = CASE l.lane WHEN '' THEN ?2 ELSE l.lane END)"
+    ", next_attempt_at LIMIT -1)
+            GROUP BY lane) AS l
+        LEFT JOIN mailboxes AS m ON m.mailbox = CASE l.lane WHEN '' THEN ?2 ELSE l.lane END)"
 );
 pub(super) const CLAIMED: &str = "SELECT count(*) FROM jobs WHERE state = 'claimed'";
 pub(super) const FINISHED: &str = "SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL";
@@ -90,7 +93,7 @@ pub(super) const IN_DOUBT: &str = "SELECT count(*) FROM jobs WHERE in_doubt = 1"
 pub(super) const TROUBLED: &str =
     "SELECT error_kind, count(*) FROM jobs WHERE state = 'pending' AND error_kind IS NOT NULL
     GROUP BY error_kind";
-pub(super) const HELD: &str = "SELECT count(*) FROM mailboxes WHERE held_at IS NOT NULL";
+const HELD: &str = "SELECT count(*) FROM mailboxes WHERE held_at IS NOT NULL";
 
 #[derive(FromRow)]
 struct Pending {
