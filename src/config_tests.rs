@@ -375,3 +375,29 @@ fn commands_that_do_not_sign_in_need_no_sign_in_settings() {
     let file = bed.file("agent.toml", "[queue]\npth = \"x\"\n");
     assert!(LocalSettings::load(Some(file), &Environment::default()).is_err());
 }
+
+#[test]
+fn the_monitor_is_off_unless_it_is_told_where_to_listen_and_a_port_alone_is_one_of_this_machine() {
+    assert_eq!(Bed::new().load(GOOD).unwrap().monitor.listen, None);
+    let listen = |value: &str| {
+        let settings = Bed::new().load(&format!("{GOOD}\n[monitor]\nlisten = {value}\n")).unwrap();
+        settings.monitor.listen.map(|address| address.to_string())
+    };
+    for (written, read) in [
+        ("9185", "127.0.0.1:9185"),
+        ("\"9185\"", "127.0.0.1:9185"),
+        ("\"127.0.0.1:9185\"", "127.0.0.1:9185"),
+        ("\" localhost:9185 \"", "127.0.0.1:9185"),
+        ("\"[::1]:9185\"", "[::1]:9185"),
+        ("\"0.0.0.0:9185\"", "0.0.0.0:9185"),
+    ] {
+        assert_eq!(listen(written).as_deref(), Some(read), "{written}");
+    }
+    assert_eq!(listen("\"\""), None);
+    for wrong in ["\":9185\"", "\"127.0.0.1\"", "70000", "\"monitor.contoso.com:9185\"", "-1", "true"] {
+        let said = problem(&format!("{GOOD}\n[monitor]\nlisten = {wrong}\n"));
+        assert!(said.starts_with("monitor.listen: is "), "{said}");
+    }
+    let environment = Bed::new().env("EVENT_SENDER__MONITOR__LISTEN", "9186");
+    assert_eq!(environment.load(GOOD).unwrap().monitor.listen.unwrap().to_string(), "127.0.0.1:9186");
+}

@@ -362,6 +362,12 @@ impl Bed {
         query.fetch_all(&mut *producer).await.unwrap()
     }
 
+    /// Rows of the history, of all jobs.
+    pub async fn recorded_attempts(&self) -> i64 {
+        let mut producer = self.producer.lock().await;
+        sqlx::query_scalar("SELECT count(*) FROM attempts").fetch_one(&mut *producer).await.unwrap()
+    }
+
     pub async fn pauses(&self) -> Vec<PauseRow> {
         let mut producer = self.producer.lock().await;
         sqlx::query_as("SELECT * FROM mailboxes ORDER BY mailbox").fetch_all(&mut *producer).await.unwrap()

@@ -11,6 +11,7 @@ mod process;
 mod producer;
 mod recorder;
 mod sandbox_process;
+mod scrape;
 mod shim;
 
 mod clock;
@@ -27,6 +28,8 @@ mod kill_points;
 mod kills;
 mod lost_queue;
 mod memory;
+mod monitoring;
+mod monitoring_docs;
 mod network;
 mod packaging;
 mod permissions;
