@@ -30,12 +30,17 @@ complete -c event-sender -n "__fish_event_sender_needs_command" -s V -l version 
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "run" -d 'Run the daemon'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "demo" -d 'Show the main job with nothing to set up: sandbox, temporary queue, sample jobs'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "sandbox" -d 'Serve a fake Entra and Graph on this machine'
-complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "check" -d 'Check settings, database, sign-in and mailbox'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "check" -d 'Look for what is wrong: settings, files, database, network, sign-in, mailboxes'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "enqueue" -d 'Insert jobs, from flags or from NDJSON or CSV files'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "list" -d 'List jobs'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "show" -d 'Show one job with its history'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "status" -d 'Show the queue at a glance'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "after-restore" -d 'After a backup was put back: have every waiting job looked up before it is sent'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "retry" -d 'Put jobs back to be sent that failed or were cancelled, or try waiting ones now'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "cancel" -d 'Call jobs off that wait or have failed'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "hold" -d 'Send nothing to a mailbox until it is released'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "release" -d 'Send to a mailbox on hold again'
+complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "purge" -d 'Delete jobs that ended a while ago'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "settings" -d 'Print the annotated settings file'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "completions" -d 'Print what makes a shell complete these commands'
 complete -c event-sender -n "__fish_event_sender_needs_command" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
@@ -52,6 +57,8 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -s h 
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l mailbox -d 'Check this mailbox too; may be given several times' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l offline -d 'Skip what needs the network'
+complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l all-mailboxes -d 'Check every mailbox that jobs wait for, not only the ten with the most'
+complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l json -d 'As JSON'
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l format -d 'Format of the files [default: by their names; NDJSON for stdin]' -r -f -a "ndjson\t'One JSON object per line'
 csv\t'With a header line'"
@@ -71,37 +78,107 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l ex
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l dedup-key -d 'Key of your own; a second job with it is refused' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l not-before -d 'Not to be sent before this UTC time' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l skip-invalid -d 'Insert what is in order and leave the rest of the lines out'
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l dry-run -d 'Only judge; nothing is inserted, and which dedup_keys are taken is not looked at'
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l state -d 'Only jobs in this state: pending, claimed, sent, failed or cancelled' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l mailbox -d 'Only jobs of this mailbox' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l error-kind -d 'Only jobs whose last failure is of this kind, such as throttled or invalid_job' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l limit -d 'At most this many, the newest' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l in-doubt -d 'Only jobs in doubt: an event may exist that no answer has confirmed'
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l json -d 'As a JSON array'
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l request -d 'Print the exact body of the create request instead'
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l json -d 'As JSON'
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l mailboxes -d 'Name at most this many mailboxes, those with the most waiting jobs [default: 20; with --watch what fits]' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l watch -d 'As a live screen, looked at again after so many seconds' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l json -d 'As JSON'
 complete -c event-sender -n "__fish_event_sender_using_subcommand status" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand after-restore" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand after-restore" -l dry-run -d 'Say how many jobs it would be, and change nothing'
 complete -c event-sender -n "__fish_event_sender_using_subcommand after-restore" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l error-kind -d 'Jobs whose last failure is of this kind; several with commas' -r -f -a "invalid_job\t''
+rejected\t''
+not_found\t''
+denied\t''
+throttled\t''
+unavailable\t''
+auth\t''
+exhausted\t''
+duplicate_transaction\t''"
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l mailbox -d 'Jobs of this mailbox' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l since -d 'Jobs that ended since then (waiting ones: were inserted since then): an age like 2h, or a UTC time' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l limit -d 'At most this many, the first inserted' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l state -d 'Jobs in this state; pending ones are tried at once instead of after their wait' -r -f -a "failed\t''
+cancelled\t''
+pending\t''"
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l all -d 'All jobs in the state'
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l configuration -d 'Jobs that failed for what is mended outside of them: sign-in, permission, a mailbox or calendar that is not there (auth, denied, not_found, and exhausted while waiting for those)'
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l dry-run -d 'Only say what would be done'
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l json -d 'Say it as JSON'
+complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l error-kind -d 'Jobs whose last failure is of this kind; several with commas' -r -f -a "invalid_job\t''
+rejected\t''
+not_found\t''
+denied\t''
+throttled\t''
+unavailable\t''
+auth\t''
+exhausted\t''
+duplicate_transaction\t''"
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l mailbox -d 'Jobs of this mailbox' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l since -d 'Jobs that ended since then (waiting ones: were inserted since then): an age like 2h, or a UTC time' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l limit -d 'At most this many, the first inserted' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l state -d 'Jobs in this state' -r -f -a "pending\t''
+failed\t''"
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l all -d 'All jobs in the state'
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l even-if-in-doubt -d 'Also jobs in doubt: you have looked into the calendar'
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l dry-run -d 'Only say what would be done'
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l json -d 'Say it as JSON'
+complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand hold" -l reason -d 'Why, for whoever looks later' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand hold" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand hold" -l list -d 'Only list what is on hold'
+complete -c event-sender -n "__fish_event_sender_using_subcommand hold" -l dry-run -d 'Only say what would be done'
+complete -c event-sender -n "__fish_event_sender_using_subcommand hold" -l json -d 'Say it as JSON'
+complete -c event-sender -n "__fish_event_sender_using_subcommand hold" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand release" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand release" -l all -d 'Everything that is on hold'
+complete -c event-sender -n "__fish_event_sender_using_subcommand release" -l dry-run -d 'Only say what would be done'
+complete -c event-sender -n "__fish_event_sender_using_subcommand release" -l json -d 'Say it as JSON'
+complete -c event-sender -n "__fish_event_sender_using_subcommand release" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand purge" -l older-than -d 'Jobs that ended longer ago, like 30d, or before that UTC time' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand purge" -l state -d 'Only jobs in this state; several with commas [default: all that have ended]' -r -f -a "sent\t''
+failed\t''
+cancelled\t''"
+complete -c event-sender -n "__fish_event_sender_using_subcommand purge" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand purge" -l dry-run -d 'Only say what would be done'
+complete -c event-sender -n "__fish_event_sender_using_subcommand purge" -l json -d 'Say it as JSON'
+complete -c event-sender -n "__fish_event_sender_using_subcommand purge" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand settings" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand settings" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand completions" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand completions" -s h -l help -d 'Print help'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "run" -d 'Run the daemon'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "demo" -d 'Show the main job with nothing to set up: sandbox, temporary queue, sample jobs'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "sandbox" -d 'Serve a fake Entra and Graph on this machine'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "check" -d 'Check settings, database, sign-in and mailbox'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "enqueue" -d 'Insert jobs, from flags or from NDJSON or CSV files'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "list" -d 'List jobs'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "show" -d 'Show one job with its history'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "status" -d 'Show the queue at a glance'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "after-restore" -d 'After a backup was put back: have every waiting job looked up before it is sent'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "settings" -d 'Print the annotated settings file'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "completions" -d 'Print what makes a shell complete these commands'
-complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore settings completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "run" -d 'Run the daemon'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "demo" -d 'Show the main job with nothing to set up: sandbox, temporary queue, sample jobs'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "sandbox" -d 'Serve a fake Entra and Graph on this machine'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "check" -d 'Look for what is wrong: settings, files, database, network, sign-in, mailboxes'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "enqueue" -d 'Insert jobs, from flags or from NDJSON or CSV files'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "list" -d 'List jobs'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "show" -d 'Show one job with its history'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "status" -d 'Show the queue at a glance'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "after-restore" -d 'After a backup was put back: have every waiting job looked up before it is sent'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "retry" -d 'Put jobs back to be sent that failed or were cancelled, or try waiting ones now'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "cancel" -d 'Call jobs off that wait or have failed'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "hold" -d 'Send nothing to a mailbox until it is released'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "release" -d 'Send to a mailbox on hold again'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "purge" -d 'Delete jobs that ended a while ago'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "settings" -d 'Print the annotated settings file'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "completions" -d 'Print what makes a shell complete these commands'
+complete -c event-sender -n "__fish_event_sender_using_subcommand help; and not __fish_seen_subcommand_from run demo sandbox check enqueue list show status after-restore retry cancel hold release purge settings completions help" -f -a "help" -d 'Print this message or the help of the given subcommand(s)'
