@@ -64,3 +64,7 @@ impl Monitor {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "monitor_tests.rs"]
+mod tests;

@@ -245,6 +245,7 @@ async fn scrapes_beside_sending_see_numbers_grow_and_lose_no_job() {
         let scrape = monitor.scrape().await;
         let sent = scrape.value("event_sender_jobs_finished_total", &[("state", "sent")]);
         assert!(sent >= before, "{sent} after {before}");
+        assert_eq!(scrape.sum("event_sender_jobs"), 300.0, "each is counted once, wherever it is on its way");
         before = sent;
         busiest = busiest.max(scrape.value("event_sender_in_flight", &[]));
     }

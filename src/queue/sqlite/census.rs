@@ -129,9 +129,16 @@ impl SqliteQueue {
     }
 }
 
-/// Each statement sees the queue as it is then: together they may be a moment apart, but none keeps SQLite's log from
-/// beginning anew for longer than itself.
+/// In one transaction, so that no job is counted twice on its way from one state to the next. While it lasts SQLite's log
+/// cannot begin anew: it grows by what is written meanwhile, and is cut back after.
 async fn count(db: &mut SqliteConnection, now: DateTime<Utc>, unnamed: Option<&str>) -> sqlx::Result<Census> {
+    let mut transaction = db.begin().await?;
+    let census = count_in(&mut transaction, now, unnamed).await?;
+    transaction.rollback().await?;
+    Ok(census)
+}
+
+async fn count_in(db: &mut SqliteConnection, now: DateTime<Utc>, unnamed: Option<&str>) -> sqlx::Result<Census> {
     let pending: Pending = sqlx::query_as(PENDING)
         .bind(format_utc(now))
         .bind(unnamed.map(|mailbox| mailbox.trim().to_ascii_lowercase()))
