@@ -139,6 +139,11 @@ impl TokenCache {
         true
     }
 
+    /// Whether the last request for a token was refused, and the next one still waits.
+    pub fn is_refused(&self) -> bool {
+        self.state().blocked.is_some()
+    }
+
     /// How it stands with the token at `now`. Asks nobody.
     pub fn standing(&self, now: Instant) -> TokenStanding {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);

@@ -70,7 +70,9 @@ impl Reload {
             }
         };
         let differences = self.settings.differences(&new);
-        if differences.iter().any(|difference| is_of_the_way(difference.key)) {
+        // A sign-in that was refused is tried again at once: whoever reloads may have mended something at Microsoft's end.
+        let other_way = differences.iter().any(|difference| is_of_the_way(difference.key)) || self.tokens.is_refused();
+        if other_way {
             let (tokens, graph) = way(&new).inspect_err(|failure| {
                 tracing::error!(problem = failure.text, "settings refused, the old ones hold");
             })?;

@@ -22,7 +22,7 @@ fn tokens() -> Arc<TokenCache> {
         resource: "r".into(),
         credentials: Credentials::ClientSecret(Secret::new("s".into())),
     };
-    Arc::new(TokenCache::new(TokenEndpoint::new(reqwest::Client::new(), sign_in)))
+    Arc::new(TokenCache::new(TokenEndpoint::new(reqwest::Client::new(), sign_in, None)))
 }
 
 fn readiness(monitor: &Monitor, now: Instant) -> serde_json::Value {

@@ -68,7 +68,7 @@ impl Health {
             return;
         }
         self.step("event-sender check", "sign-in, network and mailboxes, one by one");
-        self.step("systemctl restart event-sender", "after you have mended it: tries at once");
+        self.step("systemctl reload event-sender", "tries at once (restart, for a secret in the credstore)");
     }
 
     fn open(&mut self, report: &StatusReport, now: DateTime<Utc>) {
