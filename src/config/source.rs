@@ -299,6 +299,10 @@ fn find(file: Option<PathBuf>, environment: &Environment) -> Result<Option<PathB
         });
     }
     for usual in ["agent.toml", "/etc/event-sender/agent.toml"].map(PathBuf::from) {
+        // `sudo -u event-sender` in root's home: nothing in there is meant for that user.
+        if usual.is_relative() && !may_enter(Path::new(".")) {
+            continue;
+        }
         match std::fs::metadata(&usual) {
             Ok(file) if file.is_file() => return Ok(Some(usual)),
             // Not to be passed over in silence: without it a command would work on another queue.
@@ -311,6 +315,10 @@ fn find(file: Option<PathBuf>, environment: &Environment) -> Result<Option<PathB
         }
     }
     Ok(None)
+}
+
+fn may_enter(directory: &Path) -> bool {
+    rustix::fs::access(directory, rustix::fs::Access::EXEC_OK).is_ok()
 }
 
 /// Where the parser stopped and why, without the lines it quotes: a secret may stand in them.
