@@ -401,3 +401,15 @@ fn the_monitor_is_off_unless_it_is_told_where_to_listen_and_a_port_alone_is_one_
     let environment = Bed::new().env("EVENT_SENDER__MONITOR__LISTEN", "9186");
     assert_eq!(environment.load(GOOD).unwrap().monitor.listen.unwrap().to_string(), "127.0.0.1:9186");
 }
+
+#[test]
+fn a_secret_in_the_key_beside_its_own_is_not_shown() {
+    let auth = "[auth]\ntenant_id = \"t.example\"\nclient_id = \"c\"\n";
+    for wrong in [
+        "client_secret_file = \"abC8Q~Zebra.Zebra_Zebra-Zebra1234567890a\"",
+        "mode = \"Zebra~1\"\nclient_secret = \"x\"",
+    ] {
+        let problems = Bed::new().problems(&format!("{auth}{wrong}"));
+        assert!(!problems.is_empty() && !problems.join(" ").contains("Zebra"), "{problems:?}");
+    }
+}

@@ -18,6 +18,8 @@ const MARGIN: Duration = Duration::from_secs(300);
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
 /// Longest wait after refusals in a row.
 const LONGEST_REFUSED_WAIT: Duration = Duration::from_secs(15 * 60);
+/// A request that was refused is not repeated sooner than that, whoever asks for it.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// First and longest wait after trouble that passes by itself.
 const TRANSIENT_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_TRANSIENT_WAIT: Duration = Duration::from_secs(60);
@@ -37,6 +39,7 @@ struct Held {
 #[derive(Clone)]
 struct Blocked {
     refusal: TokenRefusal,
+    since: Instant,
     until: Instant,
 }
 
@@ -74,9 +77,22 @@ struct Requests {
     unreachable: AtomicU64,
 }
 
+impl State {
+    /// The next request is another one than that which was refused.
+    fn unblock(&mut self, now: Instant) {
+        if self.blocked.take().is_some()
+            && let Some(held) = &mut self.held
+        {
+            held.renew = now;
+        }
+        self.refusals = 0;
+    }
+}
+
 /// Shared by everything that sends.
 pub struct TokenCache {
-    endpoint: TokenEndpoint,
+    /// Another one after a change of settings.
+    endpoint: Mutex<Arc<TokenEndpoint>>,
     requests: Requests,
     state: Mutex<State>,
     refresher: AsyncMutex<()>,
@@ -85,6 +101,7 @@ pub struct TokenCache {
 impl TokenCache {
     /// An empty cache.
     pub fn new(endpoint: TokenEndpoint) -> Self {
+        let endpoint = Mutex::new(Arc::new(endpoint));
         Self { endpoint, requests: Requests::default(), state: Mutex::default(), refresher: AsyncMutex::new(()) }
     }
 
@@ -127,21 +144,41 @@ impl TokenCache {
     /// Whether the credentials are others by now than those that were refused. Then the next `get` asks at once: the wait
     /// was for the request that was refused, and this is another one.
     pub fn refused_is_mended(&self, now: Instant) -> bool {
-        if self.state().blocked.is_none() || !self.endpoint.renew() {
+        if self.state().blocked.is_none() || !self.endpoint().renew() {
             return false;
         }
-        let mut state = self.state();
-        state.blocked = None;
-        state.refusals = 0;
-        if let Some(held) = &mut state.held {
-            held.renew = now;
-        }
+        self.state().unblock(now);
         true
     }
 
-    /// Whether the last request for a token was refused, and the next one still waits.
-    pub fn is_refused(&self) -> bool {
-        self.state().blocked.is_some()
+    /// Asks in another way from now on. The token in use goes on serving if it is for the same application, tenant and
+    /// resource; what was refused was another request.
+    pub fn sign_in_with(&self, endpoint: TokenEndpoint, keeps_token: bool, now: Instant) {
+        *self.endpoint.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(endpoint);
+        let mut state = self.state();
+        state.unblock(now);
+        if !keeps_token {
+            *state = State::default();
+        }
+    }
+
+    /// Something may have been mended at Microsoft's end: the next `get` asks at once, if a person had to mend something,
+    /// no server named a wait, and the last request was not made a moment ago. Tells whether it will.
+    pub fn try_again(&self, now: Instant) -> bool {
+        let mut state = self.state();
+        let may = state.blocked.as_ref().is_some_and(|blocked| {
+            matches!(blocked.refusal.patience, Patience::Refused)
+                && blocked.refusal.retry_after.is_none()
+                && now.saturating_duration_since(blocked.since) >= AGAIN_AFTER
+        });
+        if may {
+            state.blocked = None;
+        }
+        may
+    }
+
+    fn endpoint(&self) -> Arc<TokenEndpoint> {
+        self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How it stands with the token at `now`. Asks nobody.
@@ -170,15 +207,22 @@ impl TokenCache {
     }
 
     /// Must be called by the one refresher.
-    async fn renew(&self, now: Instant) -> Result<Arc<Secret>, TokenRefusal> {
-        let claims = self.state().claims.clone();
-        let answer = self.endpoint.ask(claims.as_deref()).await;
-        let count = match &answer {
-            Ok(_) => &self.requests.granted,
-            Err(refusal) if refusal.unreachable => &self.requests.unreachable,
-            Err(_) => &self.requests.refused,
+    async fn renew(&self, mut now: Instant) -> Result<Arc<Secret>, TokenRefusal> {
+        let answer = loop {
+            let (endpoint, claims) = (self.endpoint(), self.state().claims.clone());
+            let answer = endpoint.ask(claims.as_deref()).await;
+            let count = match &answer {
+                Ok(_) => &self.requests.granted,
+                Err(refusal) if refusal.unreachable => &self.requests.unreachable,
+                Err(_) => &self.requests.refused,
+            };
+            count.fetch_add(1, Ordering::Relaxed);
+            if Arc::ptr_eq(&endpoint, &self.endpoint()) {
+                break answer;
+            }
+            // The sign-in was changed meanwhile: this answer says nothing of the new one.
+            now = Instant::now();
         };
-        count.fetch_add(1, Ordering::Relaxed);
         let mut state = self.state();
         match answer {
             Ok(fresh) => {
@@ -199,7 +243,7 @@ impl TokenCache {
                 if let Some(held) = &mut state.held {
                     held.renew = until;
                 }
-                state.blocked = Some(Blocked { refusal: refusal.clone(), until });
+                state.blocked = Some(Blocked { refusal: refusal.clone(), since: until - wait, until });
                 Err(TokenRefusal { retry_after: Some(wait), ..refusal })
             }
         }

@@ -137,15 +137,16 @@ async fn a_rejected_token_is_dropped_once_however_many_requests_met_the_rejectio
 
 #[tokio::test]
 async fn other_credentials_end_the_wait_after_a_refusal() {
-    let (mut cache, asked) = endpoint(401, |_| r#"{"error":"invalid_client","error_codes":[7000222]}"#.into()).await;
+    let (cache, asked) = endpoint(401, |_| r#"{"error":"invalid_client","error_codes":[7000222]}"#.into()).await;
     let kept = Arc::new(Mutex::new("end".to_owned()));
     let file = kept.clone();
-    let sign_in = cache.endpoint.sign_in();
+    let sign_in = cache.endpoint().sign_in();
     let reread = move || match file.lock().unwrap().as_str() {
         "" => Err("is empty".to_owned()),
         text => Ok(Credentials::ClientSecret(Secret::new(text.into()))),
     };
-    cache.endpoint = TokenEndpoint::new(reqwest::Client::new(), sign_in, Some(Box::new(reread)));
+    let endpoint = TokenEndpoint::new(reqwest::Client::new(), sign_in, Some(Box::new(reread)));
+    cache.sign_in_with(endpoint, true, Instant::now());
     let now = Instant::now();
     let count = || asked.load(Ordering::SeqCst);
     assert!(!cache.refused_is_mended(now), "nothing was refused yet");
@@ -180,4 +181,39 @@ async fn whoever_watches_learns_how_old_the_token_is_and_that_a_new_one_was_refu
     let standing = cache.standing(now);
     assert_eq!((standing.age, standing.granted, standing.refused), (None, 0, 1));
     assert_eq!(standing.refusal.unwrap().code, "AADSTS7000222");
+}
+
+fn same_way(cache: &TokenCache) -> TokenEndpoint {
+    TokenEndpoint::new(reqwest::Client::new(), cache.endpoint().sign_in(), None)
+}
+
+#[tokio::test]
+async fn another_sign_in_keeps_a_token_that_serves_unless_it_is_for_somebody_else() {
+    let (cache, asked) = endpoint(200, granted).await;
+    let now = Instant::now();
+    let token = cache.get(now).await.unwrap();
+    cache.sign_in_with(same_way(&cache), true, now);
+    assert_eq!(cache.get(now).await.unwrap(), token);
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    cache.sign_in_with(same_way(&cache), false, now);
+    cache.get(now).await.unwrap();
+    assert_eq!(cache.standing(now).granted, 2, "the count goes on");
+}
+
+#[tokio::test]
+async fn a_refused_request_is_made_again_on_demand_but_not_at_once_and_not_against_a_wait() {
+    let (cache, asked) = endpoint(401, |_| r#"{"error":"invalid_client","error_codes":[7000222]}"#.into()).await;
+    let now = Instant::now();
+    assert!(!cache.try_again(now), "nothing was refused");
+    cache.get(now).await.unwrap_err();
+    assert!(!cache.try_again(now), "a moment ago");
+    let later = Instant::now() + AGAIN_AFTER;
+    assert!(cache.try_again(later));
+    cache.get(later).await.unwrap_err();
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+
+    // Locked after too many wrong passwords: only time helps.
+    let (cache, _) = endpoint(401, |_| r#"{"error":"invalid_grant","error_codes":[50053]}"#.into()).await;
+    cache.get(now).await.unwrap_err();
+    assert!(!cache.try_again(Instant::now() + AGAIN_AFTER));
 }

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::Utc;
 use sd_notify::NotifyState;
@@ -12,7 +13,7 @@ use tokio::sync::mpsc;
 use super::run::{Running, warn_of_exposed};
 use super::{Failure, wiring};
 use crate::auth::TokenCache;
-use crate::config::{Difference, Environment, Settings};
+use crate::config::{AuthMode, Difference, Environment, Settings};
 use crate::graph::GraphClient;
 use crate::monitor::Monitor;
 use crate::telemetry::Threshold;
@@ -53,34 +54,49 @@ impl Reload {
                 let _ = sd_notify::notify(&[NotifyState::Reloading, begin]);
             }
             if let Err(failure) = self.read_again() {
-                self.notes.settings_refused(failure.text);
+                self.notes.settings_refused(failure);
             }
             let _ = sd_notify::notify(&[NotifyState::Ready]);
         }
     }
 
-    fn read_again(&mut self) -> Result<(), Failure> {
+    /// Takes over where requests go and how they sign in. Tells whether what could not be sent may be tried at once.
+    fn take_the_way(&mut self, new: &Settings, differences: &[Difference]) -> Result<bool, Failure> {
+        let differs = |is: fn(&str) -> bool| differences.iter().any(|difference| is(difference.key));
+        let sign_in = differs(|key| key.starts_with("auth.") || CONNECTION.contains(&key));
+        let graph = differs(|key| key.starts_with("graph."));
+        // Both are made before either is used.
+        let endpoint = sign_in.then(|| wiring::token_endpoint(new)).transpose()?;
+        let client = graph.then(|| wiring::graph(new, self.tokens.clone())).transpose()?;
+        if let Some(endpoint) = endpoint {
+            let keeps_token = !differs(|key| key.starts_with("auth.") && !CREDENTIALS.contains(&key));
+            self.tokens.sign_in_with(endpoint, keeps_token, Instant::now());
+        }
+        if let Some(client) = client {
+            self.graph = client;
+        }
+        // Whoever reloads may have mended something at Microsoft's end. A wrong password sent again may lock the account.
+        let mended = matches!(new.auth.mode, AuthMode::ClientSecret { .. }) && self.tokens.try_again(Instant::now());
+        Ok(sign_in || graph || mended)
+    }
+
+    /// The error names what is at fault, and nothing of its value: everybody in the queue's group may read it.
+    fn read_again(&mut self) -> Result<(), String> {
         let mut new = match Settings::load(self.file.clone(), &Environment::of_process()) {
             Ok(new) => new,
             Err(error) => {
                 for problem in &error.problems {
                     tracing::error!(key = problem.key, problem = problem.what, "settings refused, the old ones hold");
                 }
-                return Err(error.into());
+                let keys: Vec<&str> = error.problems.iter().map(|problem| problem.key.as_str()).collect();
+                return Err(format!("{}: the log says what is wrong with it", keys.join(", ")));
             }
         };
         let differences = self.settings.differences(&new);
-        // A sign-in that was refused is tried again at once: whoever reloads may have mended something at Microsoft's end.
-        let other_way = differences.iter().any(|difference| is_of_the_way(difference.key)) || self.tokens.is_refused();
-        if other_way {
-            let (tokens, graph) = way(&new).inspect_err(|failure| {
-                tracing::error!(problem = failure.text, "settings refused, the old ones hold");
-            })?;
-            (self.tokens, self.graph) = (tokens, graph);
-            if let Some(monitor) = &self.monitor {
-                monitor.signs_in_with(self.tokens.clone());
-            }
-        }
+        let try_again = self.take_the_way(&new, &differences).map_err(|failure| {
+            tracing::error!(problem = failure.text, "settings refused, the old ones hold");
+            failure.text
+        })?;
         differences.iter().for_each(tell);
         let known = |file: &PathBuf| self.settings.exposed.contains(file);
         new.exposed.iter().filter(|file| !known(file)).for_each(|file| warn_of_exposed(file));
@@ -91,24 +107,21 @@ impl Reload {
         self.threshold.set(new.log.level);
         self.settings = new;
         let settings = wiring::worker(&self.settings, false, None);
+        if let Some(monitor) = &self.monitor {
+            monitor.goes_by(settings.unnamed.clone());
+        }
         // A worker that has ended needs none.
-        let _ = self.changes.send(Change { settings, graph: self.graph.clone(), tokens: self.tokens.clone() });
+        let _ = self.changes.send(Change { settings, graph: self.graph.clone(), try_again });
         self.notes.settings_taken(Utc::now());
         tracing::info!(changed = differences.len(), "settings read again");
         Ok(())
     }
 }
 
-/// Whether it says where requests go, or with what right: then connections and token are new ones.
-fn is_of_the_way(key: &str) -> bool {
-    key.starts_with("auth.") || key.starts_with("graph.")
-}
-
-fn way(settings: &Settings) -> Result<(Arc<TokenCache>, Arc<GraphClient>), Failure> {
-    let tokens = wiring::tokens(settings)?;
-    let graph = wiring::graph(settings, tokens.clone())?;
-    Ok((tokens, graph))
-}
+/// Keys that say how a token is asked for, beside those of `[auth]`, …
+const CONNECTION: [&str; 2] = ["graph.ca_file", "graph.connect_timeout"];
+/// … and those of `[auth]` that do not change for whom it is.
+const CREDENTIALS: [&str; 4] = ["auth.client_secret", "auth.client_secret_file", "auth.password", "auth.password_file"];
 
 fn tell(difference: &Difference) {
     let Difference { key, from, to, at_once } = difference;

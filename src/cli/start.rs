@@ -1,5 +1,6 @@
 //! The agent's start on its queue: lock, schema, and what a dead agent left. Patient with trouble that may pass.
 
+use std::future::Future;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,7 +29,7 @@ pub(super) async fn usable_queue(
     let mut tries = 0;
     let mut lock = None;
     loop {
-        let error = match open_queue(path, &mut lock).await {
+        let error = match patiently(open_queue(path, &mut lock)).await {
             Ok((queue, recovered)) => {
                 if tries > 0 {
                     tracing::info!("queue can be used again");
@@ -41,13 +42,31 @@ pub(super) async fn usable_queue(
         if tries == 0 {
             tracing::error!(%error, "queue cannot be used, trying again");
         }
-        // Without systemd there is nobody who would lose patience.
-        let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(START_MAY_TAKE.as_micros() as u32)]);
+        ask_for_patience();
         tokio::select! {
             () = stop.cancelled() => return Ok(None),
             () = tokio::time::sleep(doubled(FIRST_WAIT, tries, LONGEST_WAIT)) => tries += 1,
         }
     }
+}
+
+/// A large queue of an older version takes its time to be brought up to date, and systemd gives a start 90 seconds.
+async fn patiently<T>(opening: impl Future<Output = T>) -> T {
+    let mut opening = std::pin::pin!(opening);
+    loop {
+        tokio::select! {
+            done = &mut opening => return done,
+            () = tokio::time::sleep(START_MAY_TAKE / 2) => {
+                tracing::info!("queue is still being opened and brought up to date");
+                ask_for_patience();
+            }
+        }
+    }
+}
+
+fn ask_for_patience() {
+    // Without systemd there is nobody who would lose patience.
+    let _ = sd_notify::notify(&[NotifyState::ExtendTimeoutUsec(START_MAY_TAKE.as_micros() as u32)]);
 }
 
 /// Why a start did not succeed.

@@ -14,6 +14,10 @@ use crate::secret::Secret;
 use crate::worker::WorkerSettings;
 
 pub(super) fn tokens(settings: &Settings) -> Result<Arc<TokenCache>, Failure> {
+    Ok(Arc::new(TokenCache::new(token_endpoint(settings)?)))
+}
+
+pub(super) fn token_endpoint(settings: &Settings) -> Result<TokenEndpoint, Failure> {
     let auth = &settings.auth;
     let sign_in = SignIn {
         instance: auth.instance.clone(),
@@ -23,7 +27,7 @@ pub(super) fn tokens(settings: &Settings) -> Result<Arc<TokenCache>, Failure> {
         credentials: credentials(&auth.mode),
     };
     let http = http_client(&network(&settings.graph), &auth.instance).map_err(Failure::failed)?;
-    Ok(Arc::new(TokenCache::new(TokenEndpoint::new(http, sign_in, reread(auth)))))
+    Ok(TokenEndpoint::new(http, sign_in, reread(auth)))
 }
 
 fn credentials(mode: &AuthMode) -> Credentials {

@@ -30,7 +30,7 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
                 Some(Found { secret, file: Some(path.into()) })
             }
             Err(what) => {
-                source.problem(&file_key, format!("names {path}, which {what}"));
+                source.problem(&file_key, format!("names {}, which {what}", shown(&path)));
                 None
             }
         };
@@ -44,6 +44,13 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
             None
         }
     }
+}
+
+/// A path, unless it looks like a secret that was written into the key beside its own.
+fn shown(path: &str) -> &str {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let a_name = path.contains('/') || Path::new(path).exists() || (path.len() < 16 && path.chars().all(plain));
+    if a_name { path } else { "a file (not shown, in case it is the secret itself)" }
 }
 
 /// The secret in a file: its content without the line break editors and `echo` leave at the end.

@@ -209,7 +209,9 @@ impl Source {
             Some((_, value)) => *value,
             None => {
                 let list: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
-                self.problem(key, format!("is \"{text}\"; it must be one of {}", list.join(", ")));
+                // Next to the secrets' keys a secret may stand by mistake.
+                let found = if key.starts_with("auth.") { "is another word".into() } else { format!("is \"{text}\"") };
+                self.problem(key, format!("{found}; it must be one of {}", list.join(", ")));
                 fallback
             }
         }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use chrono::Utc;
 use tokio::sync::watch;
 
+use super::Unnamed;
 use crate::queue::{Census, SqliteQueue};
 
 /// Between two counts there is at least this long …
@@ -33,7 +34,7 @@ pub(super) struct Counts {
 
 struct Shared {
     queue: Arc<SqliteQueue>,
-    unnamed: Option<String>,
+    unnamed: Unnamed,
     latest: watch::Sender<Option<Counted>>,
     counting: AtomicBool,
     failures: AtomicU64,
@@ -42,7 +43,7 @@ struct Shared {
 }
 
 impl Counts {
-    pub(super) fn new(queue: Arc<SqliteQueue>, unnamed: Option<String>) -> Self {
+    pub(super) fn new(queue: Arc<SqliteQueue>, unnamed: Unnamed) -> Self {
         let (sender, latest) = watch::channel(None);
         let shared = Shared {
             queue,
@@ -90,7 +91,7 @@ impl Counts {
         }
         let shared = self.shared.clone();
         tokio::spawn(async move {
-            match shared.queue.census(Utc::now(), shared.unnamed.as_deref()).await {
+            match shared.queue.census(Utc::now(), shared.unnamed.get().as_deref()).await {
                 Ok(census) => {
                     let counted = Counted { census: Arc::new(census), at: Instant::now() };
                     shared.counting.store(false, Ordering::SeqCst);

@@ -70,7 +70,7 @@ impl Monitor {
         if let Some(trouble) = measures.queue_trouble() {
             reasons.push(Reason::trouble("queue cannot be used", trouble));
         }
-        let token = standing.tokens().standing(now);
+        let token = standing.tokens.standing(now);
         match (measures.gate(), token.refusal) {
             (Some(shut), _) => reasons.push(Reason::shut(shut)),
             (None, Some(refusal)) if token.age.is_none() => reasons.push(Reason {

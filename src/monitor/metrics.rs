@@ -35,7 +35,7 @@ impl Monitor {
         of_worker(&mut page, &self.measures);
         of_gate(&mut page, &self.measures);
         if let Some(standing) = self.standing.get() {
-            of_token(&mut page, &standing.tokens().standing(now));
+            of_token(&mut page, &standing.tokens.standing(now));
             page.counter(
                 "queue_count_failures_total",
                 "Times the jobs could not be counted.",

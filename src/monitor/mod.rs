@@ -25,8 +25,7 @@ pub use server::serve;
 pub struct Monitor {
     measures: Arc<Measures>,
     started_at: DateTime<Utc>,
-    /// Whose mailbox the rows are for that name none.
-    unnamed: Option<String>,
+    unnamed: Unnamed,
     stop: CancellationToken,
     standing: OnceLock<Standing>,
 }
@@ -34,34 +33,41 @@ pub struct Monitor {
 /// What stands once the agent has started.
 struct Standing {
     counts: Counts,
-    /// Others after a reload with another sign-in.
-    tokens: Mutex<Arc<TokenCache>>,
-}
-
-impl Standing {
-    fn tokens(&self) -> Arc<TokenCache> {
-        self.tokens.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
+    tokens: Arc<TokenCache>,
 }
 
 impl Monitor {
     /// A monitor of a worker that feeds `measures` and ends with `stop`.
     pub fn new(measures: Arc<Measures>, unnamed: Option<String>, stop: CancellationToken) -> Arc<Self> {
-        Arc::new(Self { measures, started_at: Utc::now(), unnamed, stop, standing: OnceLock::new() })
+        let known = Unnamed::default();
+        known.set(unnamed);
+        Arc::new(Self { measures, started_at: Utc::now(), unnamed: known, stop, standing: OnceLock::new() })
     }
 
     /// The agent has started on this queue, with these tokens.
     pub fn started(&self, queue: Arc<SqliteQueue>, tokens: Arc<TokenCache>) {
         // An agent starts once.
         let counts = Counts::new(queue, self.unnamed.clone());
-        let _ = self.standing.set(Standing { counts, tokens: Mutex::new(tokens) });
+        let _ = self.standing.set(Standing { counts, tokens });
     }
 
-    /// The agent takes its tokens from here from now on.
-    pub fn signs_in_with(&self, tokens: Arc<TokenCache>) {
-        if let Some(standing) = self.standing.get() {
-            *standing.tokens.lock().unwrap_or_else(PoisonError::into_inner) = tokens;
-        }
+    /// Whose mailbox the rows are for from now on that name none.
+    pub fn goes_by(&self, unnamed: Option<String>) {
+        self.unnamed.set(unnamed);
+    }
+}
+
+/// Whose mailbox the rows are for that name none; another one after a change of settings.
+#[derive(Clone, Default)]
+struct Unnamed(Arc<Mutex<Option<String>>>);
+
+impl Unnamed {
+    fn get(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn set(&self, mailbox: Option<String>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = mailbox;
     }
 }
 

@@ -52,7 +52,7 @@ async fn a_loop_that_stands_still_is_neither_alive_nor_ready() {
 #[tokio::test]
 async fn whoever_asks_often_gets_the_same_count() {
     let (_dir, queue) = queue().await;
-    let counts = Counts::new(queue, None);
+    let counts = Counts::new(queue, Unnamed::default());
     let (first, second) = tokio::join!(counts.latest(), counts.latest());
     let third = counts.latest().await.unwrap();
     assert_eq!((first.unwrap().at, second.unwrap().at), (third.at, third.at));
@@ -62,7 +62,7 @@ async fn whoever_asks_often_gets_the_same_count() {
 async fn a_queue_that_cannot_be_counted_is_tried_again_later_and_keeps_nobody_waiting() {
     let (dir, queue) = queue().await;
     std::fs::remove_file(dir.path().join("queue.db")).unwrap();
-    let counts = Counts::new(queue, None);
+    let counts = Counts::new(queue, Unnamed::default());
     let begin = Instant::now();
     assert!(counts.latest().await.is_none());
     assert!(counts.latest().await.is_none());

@@ -7,7 +7,6 @@ use tokio::sync::mpsc;
 
 use super::attempt::{Context, now};
 use super::{Worker, WorkerSettings};
-use crate::auth::TokenCache;
 use crate::graph::GraphClient;
 use crate::queue::Queue;
 
@@ -17,19 +16,18 @@ pub struct Change {
     pub settings: WorkerSettings,
     /// The same client as before, if neither sign-in nor address have changed.
     pub graph: Arc<GraphClient>,
-    /// Its tokens.
-    pub tokens: Arc<TokenCache>,
+    /// What keeps everything from being sent may be mended: one request finds out at once.
+    pub try_again: bool,
 }
 
 impl<Q: Queue> Worker<Q> {
     /// Goes by other settings from now on. Attempts under way end as they began.
     pub(super) fn apply(&mut self, change: Change) {
-        let Change { settings, graph, tokens } = change;
-        let other_way = !Arc::ptr_eq(&graph, &self.context.graph);
+        let Change { settings, graph, try_again } = change;
         self.lanes.set_limits(settings.per_mailbox, settings.max_in_flight);
         self.context = Arc::new(Context {
             graph,
-            tokens,
+            tokens: self.context.tokens.clone(),
             policy: settings.policy.clone(),
             own_mailbox: settings.defaults.own_mailbox,
             stop: self.context.stop.clone(),
@@ -39,10 +37,11 @@ impl<Q: Queue> Worker<Q> {
         });
         self.retention.send_if_modified(|keep| std::mem::replace(keep, settings.retention) != settings.retention);
         self.measures.max_in_flight.set(settings.max_in_flight);
-        self.progress.longest_attempt = settings.longest_attempt;
+        // Attempts under way go by the old one.
+        self.progress.longest_attempt = self.progress.longest_attempt.max(settings.longest_attempt);
         let (until_empty, heartbeat) = (self.settings.until_empty, self.settings.heartbeat);
         self.settings = WorkerSettings { until_empty, heartbeat, ..settings };
-        if other_way && self.gate.waits_for_a_cure() {
+        if try_again && self.gate.waits_for_a_cure() {
             self.gate.try_now(now().steady);
         }
         self.look.want();

@@ -32,6 +32,8 @@ pub(super) enum Passage {
     Unchanged,
     /// It is shut for that long. `again`: it had opened for one request, which met the same trouble.
     Closed { hold: Hold, wait: Duration, again: bool },
+    /// It was shut already, and stays so for that long from now.
+    Extended { hold: Hold, wait: Duration },
     /// It is open.
     Reopened,
 }
@@ -136,9 +138,18 @@ impl Gate {
     fn close(&mut self, hold: Hold, now: Instant) -> Passage {
         let again = match &mut self.state {
             // Others under way met the same. Only a longer wait named by a server is news, and not for the log.
-            State::Shut { until, .. } => {
-                *until = hold.wait.map_or(*until, |wait| later(now, wait).max(*until));
-                return Passage::Unchanged;
+            State::Shut { until, kind, .. } => {
+                if hold.kind == ErrorKind::Throttled {
+                    // What is mended elsewhere does not end this wait.
+                    *kind = ErrorKind::Throttled;
+                }
+                return match hold.wait {
+                    Some(wait) if later(now, wait) > *until => {
+                        *until = later(now, wait);
+                        Passage::Extended { hold, wait }
+                    }
+                    _ => Passage::Unchanged,
+                };
             }
             State::Probing { code } => *code == hold.code,
             State::Open => false,

@@ -117,3 +117,18 @@ fn a_mailboxs_own_limits_never_shut_it() {
         assert_eq!(passage, Passage::Unchanged);
     }
 }
+
+#[test]
+fn a_longer_wait_met_while_it_is_shut_is_told_and_what_throttles_is_waited_out_whatever_is_mended() {
+    let mut gate = Gate::default();
+    observe(&mut gate, &held(Some(10)), 0);
+    assert!(gate.waits_for_a_cure());
+    assert_eq!(observe(&mut gate, &held(Some(5)), 1), Passage::Unchanged, "sooner than it opens anyway");
+    assert!(matches!(observe(&mut gate, &held(Some(20)), 1), Passage::Extended { .. }));
+    assert_eq!(gate.reopens(), Some(at(21)));
+    // Requests that were under way meet the application's limit.
+    throttled(&mut gate, "ann", 2, 60);
+    assert!(matches!(throttled(&mut gate, "bob", 2, 90), Passage::Extended { .. }));
+    assert!(!gate.waits_for_a_cure());
+    assert_eq!(gate.reopens(), Some(at(90)));
+}

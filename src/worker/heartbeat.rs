@@ -10,7 +10,6 @@ impl<Q: Queue> Worker<Q> {
     /// Tells the watchdog of life, as long as there is any beyond the loop's own.
     pub(super) fn beat(&mut self) {
         let now = Instant::now();
-        self.measures.turned(now, self.ready.len(), self.settler.waiting());
         let under_way = UnderWay {
             claim: self.look.claiming_since(),
             write: self.settler.writing_since(),
@@ -26,6 +25,8 @@ impl<Q: Queue> Worker<Q> {
             Pace::Good { again: true } => report::moving(),
             Pace::Good { again: false } => {}
         }
+        // Who is stuck is no more alive for the monitor than for the watchdog.
+        self.measures.turned(now, self.ready.len(), self.settler.waiting());
         let Some((interval, beat)) = self.settings.heartbeat else { return };
         if self.last_beat.is_none_or(|last| last.elapsed() >= interval / 2) {
             beat();

@@ -26,6 +26,11 @@ impl<Q: Queue> Worker<Q> {
                     report::sending_still_paused(hold, until, tries);
                 }
             }
+            Passage::Extended { hold, wait } => {
+                let until = after(now.wall, *wait);
+                self.notes.gate_shut(hold, now.wall, until);
+                self.measures.shut(hold, now.wall, until);
+            }
             Passage::Reopened => {
                 self.notes.gate_open();
                 self.measures.reopened();

@@ -64,7 +64,7 @@ async fn a_file_with_a_fault_is_refused_and_the_old_settings_hold() {
         bed.wait("each fault in the log", async || told()).await["problem"].to_string()
     };
     assert!(refused("delivery.max_in_flite").await.contains("max_in_flight"));
-    assert!(refused("auth.mode").await.contains("magic"));
+    assert!(refused("auth.mode").await.contains("client_secret"));
     let why = "SELECT settings_refused IS NOT NULL FROM agent";
     bed.wait("the queue says so, too", async || bed.is_so(why).await.then_some(())).await;
     let id = bed.insert(row()).await;
