@@ -1,6 +1,6 @@
 //! Settings and secrets that change while the agent runs: HUP, a file with a fault, a secret renewed in its file.
 
-use event_sender::sandbox::{self, OptionsChange};
+use event_sender::sandbox::{self, Fault, OptionsChange};
 use serde_json::Value;
 
 use crate::bed::{Bed, chmod, row, row_for};
@@ -139,5 +139,25 @@ async fn retention_that_is_switched_on_deletes_and_says_so_once() {
     let told = bed.until_said(&agent, "finished jobs deleted").await;
     assert_eq!(told["jobs"], 3);
     assert_eq!(bed.count("sent").await, 0);
+    agent.stop().await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_reload_keeps_the_token_that_serves() {
+    let mut bed = Bed::new().await;
+    let agent = bed.run();
+    let id = bed.insert(row()).await;
+    bed.until(id, "sent").await;
+    // From now on no new token could be had.
+    bed.sandbox().script(Fault::token_refused(7000222, "invalid_client").times(0));
+    for (key, value) in [("graph.request_timeout", "50s"), ("graph.connect_timeout", "9s"), ("log.level", "debug")] {
+        bed.set(key, value);
+        bed.write_settings();
+        agent.signal("HUP");
+        bed.wait(key, async || changed(&agent, key, "setting changed")).await;
+        let id = bed.insert(row()).await;
+        bed.until(id, "sent").await;
+    }
+    assert_eq!(bed.sandbox().counters().token_requests, 1);
     agent.stop().await.expect(0);
 }
