@@ -19,7 +19,7 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
     let queue = existing_queue(&settings).await?;
     if options.dry_run {
         let jobs = queue.trusted().await?.len();
-        output::line(&format!("would mark {} to be looked up before they are sent", counted(jobs as u64)))?;
+        output::line(&format!("would mark {}", counted(jobs as u64)))?;
         return Ok(Exit::Done);
     }
     // Held to the end: an agent that starts meanwhile would send what is not marked yet.
@@ -32,10 +32,13 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
     let jobs = queue.trusted().await?;
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
     let marked = queue.distrust(&jobs, &defaults, Utc::now()).await?;
-    output::line(&format!("marked {} to be looked up before they are sent; start the agent now", counted(marked)))?;
+    output::line(&format!("marked {}; start the agent now", counted(marked)))?;
     Ok(Exit::Done)
 }
 
 fn counted(jobs: u64) -> String {
-    if jobs == 1 { "1 waiting job".to_owned() } else { format!("{jobs} waiting jobs") }
+    match jobs {
+        1 => "1 waiting job to be looked up before it is sent".to_owned(),
+        jobs => format!("{jobs} waiting jobs to be looked up before they are sent"),
+    }
 }
