@@ -63,15 +63,22 @@ async fn purge(
     deleted: &mut u64,
 ) -> Result<(), QueueError> {
     let bar = progress::of(expected, "jobs");
-    loop {
-        let begin = Instant::now();
-        let batch = queue.purge_batch(before, states).await?;
-        *deleted += batch;
-        bar.inc(batch);
-        if batch < u64::from(PURGE_BATCH) {
-            bar.finish_and_clear();
-            return Ok(());
+    for state in states {
+        loop {
+            let (round, already) = (queue.to_purge(before, *state).await?, *deleted);
+            for batch in round.chunks(PURGE_BATCH) {
+                let begin = Instant::now();
+                let gone = queue.purge_batch(batch, before).await?;
+                *deleted += gone;
+                bar.inc(gone);
+                tokio::time::sleep(rest_after(begin.elapsed())).await;
+            }
+            // None, or none of them any more.
+            if *deleted == already {
+                break;
+            }
         }
-        tokio::time::sleep(rest_after(begin.elapsed())).await;
     }
+    bar.finish_and_clear();
+    Ok(())
 }

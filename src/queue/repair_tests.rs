@@ -1,7 +1,7 @@
 //! The operator's writes: which jobs are meant, what becomes of them, and what the schema says to it.
 #![allow(clippy::unwrap_used)]
 
-use super::super::{Changed, Purgeable, Selection, repair};
+use super::super::{Changed, PURGE_BATCH, Purgeable, Selection, repair};
 use super::*;
 use crate::job::ErrorKind;
 
@@ -92,16 +92,32 @@ async fn no_statement_reads_the_whole_table() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     for statement in repair::plans() {
-        let plan: Vec<String> = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
-            .fetch_all(&mut *db)
-            .await
-            .unwrap()
-            .iter()
-            .map(|row| sqlx::Row::get(row, "detail"))
-            .collect();
+        let plan = plan(db, &statement).await;
         let walks = |line: &&String| line.starts_with("SCAN jobs") && !line.contains("USING");
         assert_eq!(plan.iter().find(walks), None, "{statement}: {plan:#?}");
     }
+}
+
+#[tokio::test]
+async fn jobs_to_delete_are_found_by_the_index_of_their_state_and_deleted_by_their_ids() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for (state, statement) in repair::purge_plans() {
+        let index = match state {
+            JobState::Failed => "USING INDEX jobs_failed",
+            JobState::Cancelled => "USING INDEX jobs_cancelled",
+            _ => "USING INDEX jobs_finished",
+        };
+        let plan = plan(db, &statement).await;
+        assert!(plan.iter().any(|line| line.contains(index)), "{statement}: {plan:#?}");
+    }
+    let plan = plan(db, repair::PURGE).await;
+    assert!(plan[0].starts_with("SEARCH jobs USING INTEGER PRIMARY KEY"), "{plan:#?}");
+}
+
+async fn plan(db: &mut SqliteConnection, statement: &str) -> Vec<String> {
+    let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"))).fetch_all(db).await.unwrap();
+    plan.iter().map(|row| sqlx::Row::get(row, "detail")).collect()
 }
 
 // Retry
@@ -248,9 +264,15 @@ async fn a_purge_takes_what_is_old_in_batches_and_keeps_what_is_in_doubt() {
     let waiting = add(db, &[]).await;
     let (before, states) = (now() - TimeDelta::hours(6), [JobState::Failed]);
     assert_eq!(bed.queue.purgeable(before, &states).await.unwrap(), Purgeable { jobs: 150, in_doubt: 1 });
-    for deleted in [100, 50, 0] {
-        assert_eq!(bed.queue.purge_batch(before, &states).await.unwrap(), deleted);
+    let found = bed.queue.to_purge(before, JobState::Failed).await.unwrap();
+    assert_eq!(found, (1..=150).map(JobId).collect::<Vec<_>>());
+    // Chosen, and before it is deleted put back by somebody.
+    retry(&bed, &[1]).await;
+    for (batch, deleted) in found.chunks(PURGE_BATCH).zip([99, 50]) {
+        assert_eq!(bed.queue.purge_batch(batch, before).await.unwrap(), deleted);
     }
+    assert_eq!(bed.queue.to_purge(before, JobState::Failed).await.unwrap(), []);
+    assert_eq!(bed.queue.purge_batch(&[JobId(151), JobId(young), JobId(waiting)], before).await.unwrap(), 0);
     let left: Vec<i64> = bed
         .queue
         .list(&super::super::ListFilter { limit: 10, ..Default::default() })
@@ -259,7 +281,7 @@ async fn a_purge_takes_what_is_old_in_batches_and_keeps_what_is_in_doubt() {
         .iter()
         .map(|job| job["id"].as_i64().unwrap())
         .collect();
-    assert_eq!(left, [151, young, sent, waiting]);
-    let all = [JobState::Sent, JobState::Failed, JobState::Cancelled];
-    assert_eq!(bed.queue.purge_batch(before, &all).await.unwrap(), 1);
+    assert_eq!(left, [1, 151, young, sent, waiting]);
+    assert_eq!(bed.queue.to_purge(before, JobState::Sent).await.unwrap(), [JobId(sent)]);
+    assert_eq!(bed.queue.purge_batch(&[JobId(sent)], before).await.unwrap(), 1);
 }

@@ -20,7 +20,9 @@ use crate::job::{ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
 /// Jobs changed in one transaction: some ten milliseconds of the write lock.
 pub const REPAIR_BATCH: usize = 200;
 /// Jobs deleted in one, with their history.
-pub const PURGE_BATCH: u32 = 100;
+pub const PURGE_BATCH: usize = 100;
+/// Ids of jobs to delete that are looked up at a time.
+const PURGE_ROUND: u32 = 10_000;
 
 /// Which jobs are meant; what is empty does not narrow.
 #[derive(Clone, Debug, Default)]
@@ -113,20 +115,10 @@ const RETRY: &str = concat!(
 const CANCEL: &str = "UPDATE jobs SET state = 'cancelled', finished_at = ?2
     WHERE id IN (SELECT value FROM json_each(?1)) AND state IN ('pending', 'failed') AND (in_doubt = 0 OR ?3) RETURNING id";
 
-/// Of the states in ?2, ended before ?1.
-macro_rules! ended {
-    () => {
-        "finished_at IS NOT NULL AND finished_at < ?1 AND state IN (SELECT value FROM json_each(?2))"
-    };
-}
-
-const PURGEABLE: &str = concat!("SELECT in_doubt, count(*) FROM jobs WHERE ", ended!(), " GROUP BY in_doubt");
-
-const PURGE: &str = concat!(
-    "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE ",
-    ended!(),
-    " AND in_doubt = 0 ORDER BY finished_at LIMIT ?3 + 0)"
-);
+/// The jobs in ?2, a JSON array of ids, as far as they still are what was chosen: a retry or a doubt may have come between.
+pub(super) const PURGE: &str =
+    "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2)) AND +finished_at < ?1 AND in_doubt = 0
+    AND state IN ('sent', 'failed', 'cancelled')";
 
 const BY_ID: &str =
     "SELECT id, state, mailbox, start_time, end_time, substr(subject, 1, 200) AS subject, attempts, in_doubt,
@@ -206,20 +198,35 @@ impl SqliteQueue {
     /// # Errors
     /// The database cannot be read.
     pub async fn purgeable(&self, before: DateTime<Utc>, states: &[JobState]) -> Result<Purgeable, QueueError> {
-        let query = sqlx::query_as(PURGEABLE).bind(format_utc(before)).bind(words(states));
-        let rows: Vec<(bool, i64)> = query.fetch_all(&self.pool).await.map_err(read)?;
-        let count = |doubt: bool| rows.iter().filter(|row| row.0 == doubt).map(|row| row.1.unsigned_abs()).sum();
-        Ok(Purgeable { jobs: count(false), in_doubt: count(true) })
+        let mut found = Purgeable::default();
+        for statement in states.iter().filter_map(|state| ended(*state)).map(|ended| purgeable(&ended)) {
+            let query = sqlx::query_as(AssertSqlSafe(statement)).bind(format_utc(before));
+            let rows: Vec<(bool, i64)> = query.fetch_all(&self.pool).await.map_err(read)?;
+            for (in_doubt, count) in rows {
+                *(if in_doubt { &mut found.in_doubt } else { &mut found.jobs }) += count.unsigned_abs();
+            }
+        }
+        Ok(found)
     }
 
-    /// Deletes a batch of them, the oldest first, and tells how many. None: there are no more.
+    /// Some of them, the oldest first; none if there are no more. Read without the write lock, which the many jobs of
+    /// other states that are as old would make a long one.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn to_purge(&self, before: DateTime<Utc>, state: JobState) -> Result<Vec<JobId>, QueueError> {
+        let Some(statement) = ended(state).map(|ended| to_purge(&ended)) else { return Ok(Vec::new()) };
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(format_utc(before)).bind(PURGE_ROUND);
+        ids_of(&query.fetch_all(&self.pool).await.map_err(read)?).map_err(read)
+    }
+
+    /// Deletes those of these jobs that ended before then and are not in doubt, and tells how many.
     ///
     /// # Errors
     /// The database cannot be written; nothing of the batch was done.
-    pub async fn purge_batch(&self, before: DateTime<Utc>, states: &[JobState]) -> Result<u64, QueueError> {
+    pub async fn purge_batch(&self, ids: &[JobId], before: DateTime<Utc>) -> Result<u64, QueueError> {
         let mut connection = self.connection().await?;
-        let query = sqlx::query(PURGE).bind(format_utc(before)).bind(words(states)).bind(PURGE_BATCH);
-        let done = query.execute(&mut *connection).await;
+        let done = sqlx::query(PURGE).bind(format_utc(before)).bind(as_json(ids)).execute(&mut *connection).await;
         Ok(self.handed_back(connection, done).map_err(written)?.rows_affected())
     }
 
@@ -241,7 +248,7 @@ impl SqliteQueue {
 pub(super) fn plans() -> Vec<String> {
     let of = |state, selection: Selection| select(&selection, state);
     let (kinds, lanes) = (vec![ErrorKind::Denied], vec![LaneKey::of("ann")]);
-    vec![
+    let mut plans = vec![
         of(JobState::Failed, Selection { error_kinds: kinds, ..Selection::default() }),
         of(JobState::Failed, Selection { settings_at_fault: true, ..Selection::default() }),
         of(JobState::Pending, Selection { lanes, ..Selection::default() }),
@@ -249,9 +256,17 @@ pub(super) fn plans() -> Vec<String> {
         CHOSEN_BY_ID.into(),
         RETRY.into(),
         CANCEL.into(),
-        PURGEABLE.into(),
         PURGE.into(),
-    ]
+    ];
+    plans.extend(purge_plans().into_iter().map(|(_, statement)| statement));
+    plans
+}
+
+/// Those that look for jobs to delete, by the state they look for.
+#[cfg(test)]
+pub(super) fn purge_plans() -> Vec<(JobState, String)> {
+    let of = |state| ended(state).map(|ended| [(state, purgeable(&ended)), (state, to_purge(&ended))]);
+    JobState::ALL.into_iter().filter_map(of).flatten().collect()
 }
 
 /// How long to leave the write lock alone after a batch that took so long: others have three quarters of the time.
@@ -307,6 +322,29 @@ fn select(selection: &Selection, state: JobState) -> String {
     sql
 }
 
+/// Jobs of this state that ended before ?1, by an index of their own; of sent ones, which are the most, by that of all.
+/// The planner must not choose: among few failed jobs and very many sent ones as old it cannot know. None: the state is no end.
+fn ended(state: JobState) -> Option<String> {
+    let index = match state {
+        JobState::Sent => "jobs_finished",
+        JobState::Failed => "jobs_failed",
+        JobState::Cancelled => "jobs_cancelled",
+        JobState::Pending | JobState::Claimed => return None,
+    };
+    let word = state.as_str();
+    Some(format!(
+        "FROM jobs INDEXED BY {index} WHERE state = '{word}' AND finished_at IS NOT NULL AND finished_at < ?1"
+    ))
+}
+
+fn purgeable(ended: &str) -> String {
+    format!("SELECT in_doubt, count(*) {ended} GROUP BY in_doubt")
+}
+
+fn to_purge(ended: &str) -> String {
+    format!("SELECT id {ended} AND in_doubt = 0 ORDER BY finished_at LIMIT ?2 + 0")
+}
+
 /// None of a row whose agent's columns hold what no agent writes.
 fn as_chosen(row: &SqliteRow) -> Option<Chosen> {
     Some(Chosen {
@@ -326,10 +364,6 @@ fn ids_of(rows: &[SqliteRow]) -> sqlx::Result<Vec<JobId>> {
 
 fn as_json(ids: &[JobId]) -> String {
     json(&ids.iter().map(|id| id.0).collect::<Vec<_>>())
-}
-
-fn words(states: &[JobState]) -> String {
-    json(&states.iter().map(|state| state.as_str()).collect::<Vec<_>>())
 }
 
 /// Text and numbers: JSON can hold them.
