@@ -25,6 +25,8 @@ const LONGEST_ROW: u64 = 16 * 1024 * 1024;
 /// A file of so many bytes is read in no time: no progress bar.
 const SMALL: u64 = 1024 * 1024;
 
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
 /// A file to read jobs from.
 pub(super) struct Given {
     pub name: String,
@@ -223,10 +225,12 @@ fn next_line(reader: &mut impl BufRead, number: &mut u64) -> Result<Option<Line>
         if read as u64 == LONGEST_LINE {
             return Err(format!(", line {number}: longer than 32 MB; one line is one job"));
         }
+        // Windows PowerShell puts it in front of what it writes as UTF-8.
+        let line = if *number == 1 { line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&line) } else { &line };
         if line.iter().all(u8::is_ascii_whitespace) {
             continue;
         }
-        let job = match serde_json::from_slice::<Value>(&line) {
+        let job = match serde_json::from_slice::<Value>(line) {
             Ok(Value::Object(object)) => columns::from_object(object),
             Ok(_) => Err("is not a JSON object; write {\"subject\": …, \"start_time\": …, \"end_time\": …}".into()),
             Err(error) => Err(format!("is not JSON: {error}")),
@@ -270,8 +274,19 @@ fn next_row<R: Read>(
 /// The header, without the mark some programs put in front of it.
 fn checked(header: &StringRecord) -> Result<StringRecord, String> {
     let header: StringRecord = header.iter().map(|column| column.trim_start_matches('\u{feff}')).collect();
-    match header.iter().find(|column| !columns::COLUMNS.contains(column)) {
-        Some(unknown) => Err(format!(": {}", columns::unknown(unknown))),
+    if let Some(unknown) = header.iter().find(|column| !columns::COLUMNS.contains(column)) {
+        let separator = match unknown {
+            _ if header.len() > 1 => "",
+            one if one.contains(';') => "; columns are separated by commas, not by semicolons",
+            one if one.contains('\t') => "; columns are separated by commas, not by tabs",
+            _ => "",
+        };
+        return Err(format!(": {}{separator}", columns::unknown(unknown)));
+    }
+    let twice =
+        header.iter().enumerate().find(|(place, column)| header.iter().take(*place).any(|other| other == *column));
+    match twice {
+        Some((_, column)) => Err(format!(": column '{column}' is there twice in the header; leave one of them out")),
         None => Ok(header),
     }
 }

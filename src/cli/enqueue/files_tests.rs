@@ -75,3 +75,27 @@ fn blank_lines_of_an_ndjson_file_are_counted_and_passed_over() {
     let expected = [("f, line 1", true), ("f, line 4", false), ("f, line 5", true)];
     assert_eq!(lines(b"{}\n \n\r\n[]\n{}", Format::Ndjson), expected.map(|(from, job)| (from.to_owned(), job)));
 }
+
+#[test]
+fn a_byte_order_mark_is_no_part_of_the_first_line() {
+    let expected = [("f, line 1", true), ("f, line 2", false)].map(|(from, job)| (from.to_owned(), job));
+    assert_eq!(lines("\u{feff}{}\r\n\u{feff}{}\r\n".as_bytes(), Format::Ndjson), expected);
+    assert_eq!(lines("\u{feff}\r\n{}".as_bytes(), Format::Ndjson), [("f, line 2".to_owned(), true)]);
+    assert_eq!(lines("\u{feff}subject\na\n".as_bytes(), Format::Csv), [("f, line 2".to_owned(), true)]);
+}
+
+#[test]
+fn a_header_is_refused_with_what_is_wrong_with_it() {
+    for (header, said) in [
+        ("subject,body,subject", "column 'subject' is there twice"),
+        ("subject;start_time;end_time", "not by semicolons"),
+        ("subject\tstart_time", "not by tabs"),
+        ("subject,colour", "'colour' is no column"),
+    ] {
+        let file = format!("{header}\na,b,c\n");
+        let fault = Candidates::new(Format::Csv, "f", file.as_bytes()).next().unwrap().err().unwrap();
+        assert!(fault.contains(said), "{fault}");
+    }
+    let fault = Candidates::new(Format::Csv, "f", &b"subject,a;b\nx,y\n"[..]).next().unwrap().err().unwrap();
+    assert!(!fault.contains("separated"), "{fault}");
+}
