@@ -270,3 +270,36 @@ async fn a_named_pipe_is_read_like_a_file() {
     assert_eq!(bed.command(&["enqueue", "pipe.ndjson"]).await.expect(0).stdout, "1\n2\n");
     written.join().unwrap();
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn who_cannot_be_told_the_ids_is_told_what_went_in_and_nothing_further_does() {
+    let bed = Bed::new().await;
+    for file in ["p1.ndjson", "p2.ndjson"] {
+        std::fs::write(bed.home().join(file), format!("{GOOD}\n{GOOD}\n{GOOD}\n")).unwrap();
+    }
+    let full = |arguments: &[&str]| {
+        bed.run_by(|command| {
+            let mut shell = std::process::Command::new("sh");
+            shell.args(["-c", "exec \"$0\" \"$@\" > /dev/full"]).arg(command.get_program());
+            shell.args(command.get_args().take_while(|argument| *argument != "run")).args(arguments);
+            shell.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?))));
+            if let Some(directory) = command.get_current_dir() {
+                shell.current_dir(directory);
+            }
+            shell
+        })
+    };
+    let ran = full(&["enqueue", "p1.ndjson", "p2.ndjson"]).end().await.expect(1);
+    let said = "p1.ndjson: inserted 3 jobs, ids 1 to 3; their ids could not be printed: ";
+    assert!(ran.stderr.contains(said) && ran.stderr.contains("p2.ndjson: not inserted"), "{ran:?}");
+    assert_eq!(bed.jobs().await.len(), 3);
+    let ran = full(&["enqueue", "--skip-invalid", "p1.ndjson", "p2.ndjson"]).end().await.expect(1);
+    for part in
+        ["p1.ndjson: inserted 3 jobs, ids 4 to 6", "p2.ndjson: not inserted", "up to p1.ndjson, line 3; the ids"]
+    {
+        assert!(ran.stderr.contains(part), "{part} in {ran:?}");
+    }
+    assert_eq!(bed.jobs().await.len(), 6);
+    let ran = full(&with(&[])).end().await.expect(1);
+    assert!(ran.stderr.contains("the job: inserted 1 job, id 7; its id could not be printed"), "{ran:?}");
+}

@@ -85,7 +85,8 @@ async fn one(job: NewJob, path: &std::path::Path, dry_run: bool) -> Result<Exit,
         InsertError::Refused { reason, .. } => nothing("the job", &reason),
         error => Failure::failed(error),
     })?;
-    print_ids(&ids)?;
+    // Whoever is not told that it is in inserts it again.
+    print_ids(&ids).map_err(|error| Failure::failed(format!("the job: {}", unprinted(&ids, &error))))?;
     Ok(Exit::Done)
 }
 
@@ -108,6 +109,25 @@ impl Judge {
 
 fn nothing(from: &str, fault: &str) -> Failure {
     Failure::failed(format!("{from}: {fault}\nnothing was inserted"))
+}
+
+/// What went in from a file or the flags: how many, and which.
+fn inserted(count: usize, first_and_last: Option<(i64, i64)>) -> String {
+    match first_and_last {
+        None => "inserted 0 jobs".into(),
+        Some((first, last)) if first == last => format!("inserted 1 job, id {first}"),
+        Some((first, last)) => format!("inserted {}, ids {first} to {last}", jobs(count)),
+    }
+}
+
+fn ends(ids: &[i64]) -> Option<(i64, i64)> {
+    Some((*ids.first()?, *ids.last()?))
+}
+
+/// The jobs are in, and nobody could be told their ids.
+fn unprinted(ids: &[i64], error: &std::io::Error) -> String {
+    let whose = if ids.len() == 1 { "its id" } else { "their ids" };
+    format!("{}; {whose} could not be printed: {error}", inserted(ids.len(), ends(ids)))
 }
 
 fn print_ids(ids: &[i64]) -> std::io::Result<()> {

@@ -7,7 +7,7 @@ use indicatif::ProgressBar;
 
 use super::super::{Failure, output, progress};
 use super::files::{Again, Given};
-use super::{Judge, jobs, print_ids};
+use super::{Judge, ends, inserted, jobs, print_ids, unprinted};
 use crate::exit::Exit;
 use crate::queue::{InsertError, SqliteQueue};
 
@@ -19,7 +19,7 @@ const FEW: u64 = 2000;
 /// Inserts what is in order into the queue there; without one, only judges.
 pub(super) async fn insert(given: Vec<Given>, judge: &Judge, queue: Option<&PathBuf>) -> Result<Exit, Failure> {
     let mut good = Vec::new();
-    let mut told = Told { good: Vec::new(), bad: false, only_judged: queue.is_none() };
+    let mut told = Told { good: Vec::new(), bad: false, deaf: false, only_judged: queue.is_none() };
     for given in &given {
         match given.again().map_err(Faults::from).and_then(|file| Ok((judged(&file, judge)?, file))) {
             Ok((count, file)) => good.push((file, count)),
@@ -34,10 +34,19 @@ pub(super) async fn insert(given: Vec<Given>, judge: &Judge, queue: Option<&Path
         Some(path) if !good.is_empty() => {
             let queue = SqliteQueue::open_to_insert(path).await?;
             for (file, count) in &good {
+                if told.deaf {
+                    told.good.push(format!("{}: not inserted", file.name()));
+                    continue;
+                }
                 match one(file, *count, &queue).await {
                     Ok(ids) => {
-                        print_ids(&ids)?;
-                        told.good.push(format!("{}: inserted {}", file.name(), jobs(ids.len())));
+                        let printed = print_ids(&ids);
+                        told.deaf = printed.is_err();
+                        let text = match printed {
+                            Ok(()) => inserted(ids.len(), ends(&ids)),
+                            Err(error) => unprinted(&ids, &error),
+                        };
+                        told.good.push(format!("{}: {text}", file.name()));
                     }
                     Err(fault) => told.bad(file.name(), &fault.into()),
                 }
@@ -71,6 +80,8 @@ impl From<String> for Faults {
 struct Told {
     good: Vec<String>,
     bad: bool,
+    /// Nobody reads the ids any more: nothing further goes in.
+    deaf: bool,
     only_judged: bool,
 }
 
@@ -88,7 +99,7 @@ impl Told {
 
     /// Where one file went in and another did not, each is named: only the other is to be given again.
     fn end(self) -> Result<Exit, Failure> {
-        if !self.bad {
+        if !self.bad && !self.deaf {
             return Ok(Exit::Done);
         }
         self.good.iter().for_each(|line| eprintln!("{line}"));

@@ -9,7 +9,7 @@ use indicatif::ProgressBar;
 
 use super::super::{Failure, output};
 use super::files::{Candidates, Given};
-use super::{Judge, jobs, print_ids};
+use super::{Judge, inserted, jobs, print_ids};
 use crate::exit::Exit;
 use crate::queue::{InsertError, NewJob, SqliteQueue, rest_after};
 
@@ -17,14 +17,15 @@ use crate::queue::{InsertError, NewJob, SqliteQueue, rest_after};
 const BATCH: usize = 500;
 
 /// Inserts what is in order into the queue there; without one, only judges.
-pub(super) async fn insert(given: Vec<Given>, judge: &Judge, queue: Option<&PathBuf>) -> Result<Exit, Failure> {
+pub(super) async fn insert(all: Vec<Given>, judge: &Judge, queue: Option<&PathBuf>) -> Result<Exit, Failure> {
     let queue = match queue {
         Some(path) => Some(SqliteQueue::open_to_insert(path).await?),
         None => None,
     };
-    let mut gaps = Gaps { queue, inserted: 0, skipped: 0, bar: ProgressBar::hidden() };
+    let mut gaps =
+        Gaps { queue, inserted: 0, skipped: 0, bar: ProgressBar::hidden(), of_file: (0, None), told: Vec::new() };
     let mut broken = false;
-    for given in &given {
+    for (place, given) in all.iter().enumerate() {
         let (candidates, bar) = match given.once() {
             Ok(opened) => opened,
             Err(fault) => {
@@ -34,9 +35,16 @@ pub(super) async fn insert(given: Vec<Given>, judge: &Judge, queue: Option<&Path
             }
         };
         gaps.bar = bar;
+        gaps.of_file = (0, None);
         let read = gaps.all(candidates, judge).await;
         gaps.bar.finish_and_clear();
-        broken |= !read.inspect_err(|_| gaps.sum_up())?;
+        let (count, ids) = gaps.of_file;
+        gaps.told.push(format!("{}: {}", given.name, inserted(count, ids)));
+        broken |= !read.inspect_err(|_| {
+            gaps.told.iter().for_each(|line| eprintln!("{line}"));
+            all.iter().skip(place + 1).for_each(|given| eprintln!("{}: not inserted", given.name));
+            gaps.sum_up();
+        })?;
     }
     if gaps.queue.is_none() {
         output::line(&format!("would insert {}, skip {}", jobs(gaps.inserted), gaps.skipped))?;
@@ -51,6 +59,10 @@ struct Gaps {
     queue: Option<SqliteQueue>,
     inserted: usize,
     skipped: usize,
+    /// From the file being read: how many, the first id and the last.
+    of_file: (usize, Option<(i64, i64)>),
+    /// What went in from each file, for whoever must know because it ended early.
+    told: Vec<String>,
     bar: ProgressBar,
 }
 
@@ -101,8 +113,15 @@ impl Gaps {
         insertion.commit().await.map_err(Failure::failed)?;
         self.inserted += ids.len();
         refused.iter().for_each(|fault| self.skip(fault));
-        self.bar.suspend(|| print_ids(&ids))?;
-        Ok(())
+        if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
+            let (count, range) = self.of_file;
+            self.of_file = (count + ids.len(), Some((range.map_or(*first, |(first, _)| first), *last)));
+        }
+        // Whoever is not told what is in inserts it again.
+        self.bar.suspend(|| print_ids(&ids)).map_err(|error| {
+            let up_to = batch.last().map(|(from, _)| from.as_str()).unwrap_or_default();
+            Failure::failed(format!("inserted up to {up_to}; the ids could not be printed: {error}"))
+        })
     }
 
     fn skip(&mut self, fault: &str) {
