@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::findings::Finding;
 use super::viewer::user;
 use crate::cli::output::short;
-use crate::job::format_utc;
+use crate::job::{ErrorKind, format_utc};
 use crate::queue::{AgentWord, Health, Shut};
 
 const CHECK: &str = "agent";
@@ -50,7 +50,7 @@ fn told(word: &AgentWord, now: DateTime<Utc>) -> Vec<Finding> {
     }
     if let Some(why) = &word.settings_refused {
         let text =
-            format!("it goes on with its earlier settings, because the present ones were refused: {}", short(why, 300));
+            format!("it goes on with its earlier settings, because the present ones were refused: {}", sentence(why));
         findings.push(Finding::warn(CHECK, text).cure("mend them, then 'systemctl reload event-sender'"));
     }
     findings.extend(word.shut.as_ref().map(|shut| sends_nothing(shut, now)));
@@ -59,12 +59,26 @@ fn told(word: &AgentWord, now: DateTime<Utc>) -> Vec<Finding> {
 
 fn sends_nothing(shut: &Shut, now: DateTime<Utc>) -> Finding {
     let code = shut.code.as_ref().map(|code| format!(", {}", short(code, 60))).unwrap_or_default();
-    let hint = shut.hint.as_ref().map(|hint| format!(": {}", short(hint, 300))).unwrap_or_default();
-    let cure = match shut.until.filter(|until| *until > now) {
+    let hint = shut.hint.as_ref().map(|hint| format!(": {}", sentence(hint))).unwrap_or_default();
+    let cure = match shut.until.filter(|until| *until > now).map(format_utc) {
+        Some(until) if shut.kind == ErrorKind::Throttled.as_str() => {
+            format!("it goes on by itself, not before {until}")
+        }
+        Some(until) if shut.kind == ErrorKind::Auth.as_str() => {
+            format!(
+                "it looks again at {until}, and as soon as a secret in a file is renewed; after a change of settings \
+                 'systemctl reload event-sender', of a secret in the credstore 'systemctl restart event-sender'"
+            )
+        }
         Some(until) => {
-            format!("it looks again at {}; after a change of settings or secret restart it", format_utc(until))
+            format!("it looks again at {until}; after a change of settings 'systemctl reload event-sender'")
         }
         None => "it is looking again now".to_owned(),
     };
     Finding::warn(CHECK, format!("it sends nothing at all ({}{code}){hint}", shut.kind)).cure(cure)
+}
+
+/// Words a cure comes behind.
+fn sentence(words: &str) -> String {
+    short(words.trim_end().trim_end_matches('.'), 300)
 }

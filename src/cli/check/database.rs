@@ -28,7 +28,8 @@ pub(super) struct Database {
     pub(super) findings: Vec<Finding>,
     /// The open queue, if it is one.
     pub(super) queue: Option<SqliteQueue>,
-    /// What that agent says of itself; none if none is running.
+    /// What the agent that ran last says of itself. What it was told to leave alone until a time is left alone until then,
+    /// also when it has been stopped meanwhile.
     pub(super) word: Option<AgentWord>,
 }
 
@@ -62,7 +63,7 @@ impl Database {
             Ok(health) => {
                 self.findings.extend(sound(&health, begin.elapsed()).into_iter().map(|finding| about(path, finding)));
                 self.findings.extend(agent::findings(agent, &health, Utc::now()));
-                self.word = health.agent.filter(|_| agent.is_some());
+                self.word = health.agent;
                 self.queue = Some(queue);
             }
             Err(error) => {

@@ -32,7 +32,7 @@ pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering,
         return none(Finding::not_checked(CHECK, "what answers in the sign-in's place gets no secret"));
     }
     if let Some(until) = better_left_alone(agent) {
-        let why = format!("the agent was told that more tries make it worse, and waits until {until}");
+        let why = format!("the agent was told that more tries make it worse, so nobody should try before {until}");
         return none(Finding::not_checked(CHECK, &why));
     }
     match tokens.get(Instant::now()).await {
@@ -48,7 +48,7 @@ pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering,
     }
 }
 
-/// Until when the running agent leaves the sign-in alone because of a lock or limit that grows with every try.
+/// Until when the agent, running or stopped meanwhile, leaves the sign-in alone because of a lock or limit that grows with every try.
 fn better_left_alone(agent: Option<&AgentWord>) -> Option<String> {
     let shut = agent?.shut.as_ref()?;
     let number = shut.code.as_ref()?.strip_prefix("AADSTS")?.parse().ok()?;

@@ -99,11 +99,12 @@ async fn what_the_running_agent_says_of_itself_is_told_with_what_to_do() {
     let ran = bed.command(&["check", "--offline"]).await.expect(0);
     says(&ran, "WARN", "agent", &["earlier settings", "delivery.max_attempts: is 0"]);
     let gate = format!(
-        "'{VERSION}', '2026-11-25T08:00:00.000Z', '2099-01-01T00:00:00.000Z', 'auth', 'AADSTS7000222', 'The client secret has expired'"
+        "'{VERSION}', '2026-11-25T08:00:00.000Z', '2099-01-01T00:00:00.000Z', 'auth', 'AADSTS7000222', 'The client secret has expired.'"
     );
     word(&bed, "version, gate_since, gate_until, gate_kind, gate_code, gate_hint", &gate).await;
     let ran = bed.command(&["check"]).await.expect(0);
     says(&ran, "WARN", "agent", &["sends nothing at all", "AADSTS7000222", "expired", "2099"]);
+    says(&ran, "WARN", "agent", &["has expired; it looks again at 2099", "systemctl reload event-sender"]);
     says(&ran, "PASS", "token", &["gave application"]);
 }
 
@@ -126,8 +127,28 @@ async fn who_was_told_to_stop_asking_is_not_asked_by_the_doctor_either() {
     word(&bed, columns, &shut("throttled", "TooManyRequests", "2099-01-01")).await;
     let ran = bed.command(&["check"]).await.expect(0);
     says(&ran, "WARN", "mailbox", &["not checked", "limits the whole application"]);
+    says(&ran, "WARN", "agent", &["goes on by itself, not before 2099"]);
+    assert!(!ran.stdout.contains("systemctl"), "there is nothing to change: {ran:?}");
     assert!(bed.sandbox().requests().iter().all(|request| request.mailbox.is_none()));
     // Over.
     word(&bed, columns, &shut("throttled", "TooManyRequests", "2026-11-25")).await;
     says(&bed.command(&["check"]).await.expect(0), "PASS", "mailbox", &["can be read"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_a_stopped_agent_was_told_to_leave_alone_is_left_alone_until_its_time() {
+    let bed = Bed::new().await;
+    let columns = "version, gate_since, gate_until, gate_kind, gate_code";
+    let shut = |kind: &str, code: &str| {
+        format!("'{VERSION}', '2026-11-25T08:00:00.000Z', '2099-01-01T00:00:00.000Z', '{kind}', '{code}'")
+    };
+    word(&bed, columns, &shut("auth", "AADSTS50053")).await;
+    let before = bed.sandbox().counters().token_requests;
+    let ran = bed.command(&["check"]).await.expect(0);
+    says(&ran, "WARN", "token", &["not checked", "more tries make it worse"]);
+    assert_eq!(bed.sandbox().counters().token_requests, before);
+    word(&bed, columns, &shut("throttled", "TooManyRequests")).await;
+    let ran = bed.command(&["check"]).await.expect(0);
+    says(&ran, "WARN", "mailbox", &["not checked", "limits the whole application"]);
+    assert!(bed.sandbox().requests().iter().all(|request| request.mailbox.is_none()));
 }
