@@ -65,7 +65,9 @@ pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Resul
         let verb = if options.manner.dry_run { "would hold" } else { "held" };
         match before {
             Some(hold) => {
-                output::line(&format!("{} is on hold since {}: {}", hold.mailbox, hold.since, wait(waiting)))?
+                let replaced = replaced(hold, options.reason.as_deref(), options.manner.dry_run);
+                let text = format!("{} is on hold since {}{replaced}: {}", hold.mailbox, hold.since, wait(waiting));
+                output::line(&output::short(&text, usize::MAX))?;
             }
             None => output::line(&format!("{verb} {}: {}", lane.as_str(), wait(waiting)))?,
         }
@@ -140,6 +142,20 @@ async fn list(queue: &SqliteQueue, settings: &LocalSettings, holds: &[Hold], as_
 
 async fn waiting(queue: &SqliteQueue, settings: &LocalSettings, lane: &LaneKey) -> Result<u64, Failure> {
     queue.waiting_for(&lanes(lane.as_str(), settings)).await.map_err(Failure::failed)
+}
+
+/// What a new reason does to the one that stands there. A hold keeps its time.
+fn replaced(hold: &Hold, reason: Option<&str>, dry_run: bool) -> String {
+    match (reason, hold.reason.as_deref()) {
+        (None, _) => String::new(),
+        (Some(new), Some(old)) if new == old => String::new(),
+        (Some(_), Some(old)) if dry_run => {
+            format!(", its reason would be replaced (it is \"{}\")", output::short(old, 90))
+        }
+        (Some(_), Some(old)) => format!(", its reason is replaced (it was \"{}\")", output::short(old, 90)),
+        (Some(_), None) if dry_run => ", a reason would be added".into(),
+        (Some(_), None) => ", a reason is added".into(),
+    }
 }
 
 fn wait(count: u64) -> String {
