@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::humane::moment;
 use super::list::plain;
+use super::shell;
 use crate::job::{ErrorKind, JobState, parse_utc};
 use crate::queue::Record;
 
@@ -181,7 +182,7 @@ impl Case {
 
     /// What a person must mend before another attempt has a chance.
     fn cure(&self) -> Option<String> {
-        let check = format!("event-sender check --mailbox {} tells whether it works", self.mailbox());
+        let check = format!("event-sender check --mailbox {} tells whether it works", shell::word(self.mailbox()));
         Some(match self.kind? {
             ErrorKind::Denied if self.is("me_without_user") => "Set defaults.mailbox in agent.toml.".into(),
             ErrorKind::Denied if self.is("erroraccountsuspend") => {

@@ -62,12 +62,12 @@ fn row(job: &Record) -> Vec<String> {
     let doubt = if job["in_doubt"] == 1 { " in doubt" } else { "" };
     let end = match (&job["event_id"], &job["error_message"]) {
         (Value::String(id), _) => output::event_id(id),
-        (_, Value::String(reason)) => format!("{}: {}", plain(&job["error_kind"]), short(reason, 90)),
+        (_, Value::String(reason)) => format!("{}: {}", text("error_kind", 30), short(reason, 90)),
         _ => String::new(),
     };
     vec![
         text("id", 20),
-        format!("{}{doubt}", output::state(&plain(&job["state"]))),
+        format!("{}{doubt}", output::state(&text("state", 20))),
         text("mailbox", 30),
         text("start_time", 25),
         text("subject", 30),

@@ -26,6 +26,7 @@ mod retry;
 mod run;
 mod sandbox;
 mod settings;
+mod shell;
 mod show;
 mod standing;
 mod start;

@@ -25,10 +25,10 @@ pub(super) fn line(text: &str) -> std::io::Result<()> {
 }
 
 /// Writes prose behind a head that takes `indent` columns: on a terminal broken between words, under each other; for a
-/// program on one line.
+/// program on one line. Nothing in it steers a terminal, whoever wrote it.
 pub(super) fn prose(head: &str, indent: usize, text: &str, tone: Option<Tone>) -> std::io::Result<()> {
     let room = width().map_or(usize::MAX, |width| width.saturating_sub(indent).max(20));
-    for (place, words) in wrap(text, room).into_iter().enumerate() {
+    for (place, words) in wrap(&short(text, usize::MAX), room).into_iter().enumerate() {
         let words = tone.map_or(words.clone(), |tone| paint(tone, &words));
         if place == 0 {
             line(&format!("{head}{words}"))?;

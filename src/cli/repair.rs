@@ -170,7 +170,7 @@ impl Plan {
             let subject = if ids.len() == 1 { "job" } else { "jobs" };
             eprintln!("not {}, {subject} {}: {reason}", verb.done, named(ids.into_iter()));
         }
-        self.notes.iter().for_each(|note| eprintln!("{note}"));
+        self.notes.iter().for_each(|note| eprintln!("{}", output::short(note, usize::MAX)));
         Ok(())
     }
 }

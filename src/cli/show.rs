@@ -7,9 +7,9 @@ use serde_json::{Value, json};
 use super::advice::{Advice, Case};
 use super::humane::moment;
 use super::list::plain;
-use super::output::{self, Tone, line, paint};
+use super::output::{self, Tone, line, paint, short};
 use super::standing::{Agent, Stop};
-use super::{Failure, existing_queue, wiring};
+use super::{Failure, existing_queue, shell, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::graph::{GraphBase, encode};
@@ -110,13 +110,13 @@ impl Shown {
     }
 
     fn print(&self) -> std::io::Result<()> {
-        let (id, state) = (plain(&self.job["id"]), plain(&self.job["state"]));
+        let (id, state) = (plain(&self.job["id"]), cut(&plain(&self.job["state"])));
         let doubt = if self.lookup.is_some() { ", in doubt" } else { "" };
         line(&format!("{} is {}{doubt}", paint(Tone::Strong, &format!("job {id}")), output::state(&state)))?;
         self.print_advice()?;
         line("")?;
         for (column, value) in self.job.iter().filter(|(_, value)| !value.is_null()) {
-            let text = if column == "state" { output::state(&plain(value)) } else { cut(&plain(value)) };
+            let text = if column == "state" { output::state(&cut(&plain(value))) } else { cut(&plain(value)) };
             line(&format!("{} {text}", paint(Tone::Faint, &format!("{column:16}"))))?;
         }
         line("")?;
@@ -140,7 +140,7 @@ impl Shown {
         }
         if let Some(lookup) = &self.lookup {
             // To be pasted, so whole.
-            line(&format!("{} {lookup}", paint(Tone::Faint, "to look for it  ")))?;
+            line(&format!("{} {}", paint(Tone::Faint, "to look for it  "), short(lookup, usize::MAX)))?;
         }
         Ok(())
     }
@@ -161,7 +161,7 @@ impl Shown {
 }
 
 fn print_attempt(attempt: &Record) -> std::io::Result<()> {
-    let text = |column: &str| plain(&attempt[column]);
+    let text = |column: &str| short(&plain(&attempt[column]), usize::MAX);
     let answer = [text("http_status"), text("error_code")].join(" ");
     let outcome = text("outcome");
     let tone = match outcome.as_str() {
@@ -217,7 +217,8 @@ async fn waits_for(queue: &SqliteQueue, mailbox: &str) -> Result<Vec<String>, Fa
     match row.and_then(|row| Stop::of(&row, now)) {
         Some(Stop::Held { since, reason }) => {
             let since = moment(&since, now);
-            reasons.push(format!("its mailbox, held since {since}: {reason} (event-sender release {mailbox})"));
+            let release = shell::last(mailbox);
+            reasons.push(format!("its mailbox, held since {since}: {reason} (event-sender release {release})"));
         }
         Some(Stop::Paused { until, kind, reason }) => {
             reasons.push(format!("its mailbox, which rests until {}, {kind}: {reason}", moment(&until, now)));

@@ -8,6 +8,7 @@ use crate::auth::{Patience, advice};
 use crate::cli::humane::{age, clock, count, counted, jobs, moment};
 use crate::cli::list::plain;
 use crate::cli::output::Tone;
+use crate::cli::shell;
 use crate::cli::standing::{Agent, Gate};
 use crate::job::{JobState, parse_utc};
 use crate::queue::StatusReport;
@@ -110,13 +111,16 @@ impl Health {
                 if other == 1 { "takes nothing now, see why below" } else { "take nothing now, see why below" };
             self.attention(format!("{} {cannot}", mailboxes(other)));
             if let Some(row) = report.paused.iter().rev().find(|row| kind(row) != "throttled") {
-                self.step(format!("event-sender check --mailbox {}", plain(&row["mailbox"])), "whether it is mended");
+                self.step(
+                    format!("event-sender check --mailbox {}", shell::word(&plain(&row["mailbox"]))),
+                    "whether it is mended",
+                );
             }
         }
         if let Some(row) = report.held.first() {
             let held = if report.held.len() == 1 { "is held" } else { "are held" };
             self.attention(format!("{} {held} by an operator", mailboxes(report.held.len())));
-            self.step(format!("event-sender release {}", plain(&row["mailbox"])), "lets it go on");
+            self.step(format!("event-sender release {}", shell::last(&plain(&row["mailbox"]))), "lets it go on");
         }
     }
 

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::output::{self, short};
 use super::standing::Agent;
-use super::{Failure, existing_queue, output};
+use super::{Failure, existing_queue};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::queue::{AgentLock, SqliteQueue, StatusReport};
@@ -71,9 +72,9 @@ impl Glance {
         Ok(Self { report, agent, path: queue.path().to_owned(), unnamed: unnamed.into(), now })
     }
 
-    /// A mailbox's name for people.
-    fn name<'a>(&'a self, mailbox: &'a str) -> &'a str {
-        if mailbox.is_empty() { &self.unnamed } else { mailbox }
+    /// A mailbox's name for people, without what would steer a terminal: a producer wrote it.
+    fn name(&self, mailbox: &str) -> String {
+        short(if mailbox.is_empty() { &self.unnamed } else { mailbox }, usize::MAX)
     }
 }
 

@@ -246,8 +246,7 @@ fn draw_mailboxes(frame: &mut Frame<'_>, area: Rect, view: &View, glance: &Glanc
     let fits = usize::from(area.height).saturating_sub(3).min(ordered.len());
     let left_out = waiting.more + i64::try_from(ordered.len() - fits).unwrap_or(i64::MAX);
     let mut lines = vec![cells(&waiting.total, "all mailboxes".into(), String::new())];
-    let marked =
-        |one: &&Waiting| cells(one, glance.name(&one.mailbox).to_owned(), remark(glance, &one.mailbox, area.width));
+    let marked = |one: &&Waiting| cells(one, glance.name(&one.mailbox), remark(glance, &one.mailbox, area.width));
     lines.extend(ordered.iter().take(fits).map(marked));
     let mut heads = vec!["waiting for", "all", "later"];
     heads.extend(AGES);

@@ -121,9 +121,7 @@ fn waiting(glance: &Glance) -> std::io::Result<()> {
     header.extend(AGES);
     header.push("");
     let mut rows = vec![row(&waiting.total, "all mailboxes".into(), String::new())];
-    rows.extend(
-        waiting.mailboxes.iter().map(|one| row(one, glance.name(&one.mailbox).into(), mark(glance, &one.mailbox))),
-    );
+    rows.extend(waiting.mailboxes.iter().map(|one| row(one, glance.name(&one.mailbox), mark(glance, &one.mailbox))));
     if let Some(width) = output::width() {
         // What the numbers leave of the terminal.
         let longest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -169,7 +167,7 @@ fn troubles(report: &StatusReport, now: DateTime<Utc>) -> std::io::Result<()> {
 
 /// Kind, jobs, code, age of the oldest, words.
 pub(super) fn trouble_row(trouble: &Record, now: DateTime<Utc>) -> Vec<String> {
-    let text = |column: &str| plain(&trouble[column]);
+    let text = |column: &str| short(&plain(&trouble[column]), usize::MAX);
     vec![
         text("error_kind"),
         trouble["jobs"].as_i64().map_or_else(String::new, count),
@@ -191,12 +189,13 @@ fn stops(title: &str, rows: &[Record], glance: &Glance) -> std::io::Result<()> {
 
 /// Mailbox, time, kind, reason.
 pub(super) fn stop_row(row: &Record, glance: &Glance) -> Option<Vec<String>> {
-    let name = glance.name(row["mailbox"].as_str().unwrap_or_default()).to_owned();
+    let name = glance.name(row["mailbox"].as_str().unwrap_or_default());
+    let clean = |text: &str| short(text, usize::MAX);
     Some(match Stop::of(row, glance.now)? {
         Stop::Held { since, reason } => {
-            vec![name, moment(&since, glance.now), "held".into(), words(&reason)]
+            vec![name, clean(&moment(&since, glance.now)), "held".into(), words(&reason)]
         }
-        Stop::Paused { until, kind, reason } => vec![name, moment(&until, glance.now), kind, words(&reason)],
+        Stop::Paused { until, kind, reason } => vec![name, moment(&until, glance.now), clean(&kind), words(&reason)],
     })
 }
 
