@@ -4,6 +4,7 @@ use std::os::unix::fs::FileExt;
 
 use super::{lines, says};
 use crate::bed::{Bed, row};
+use crate::process::Process;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_schema_of_another_version_is_a_matter_of_updating() {
@@ -71,6 +72,14 @@ async fn jobs_that_are_due_and_nobody_to_send_them_get_a_warning() {
     says(&ran, "PASS", "agent", &[&format!("process {}", agent.pid()), "of user"]);
 }
 
+/// Starts an agent and waits until it has said its own word: what is put in its place after that stays.
+async fn outspoken(bed: &Bed) -> Process {
+    let agent = bed.run();
+    let said = "SELECT started_at <> '2026-11-25T08:00:00.000Z' FROM agent";
+    bed.wait("the agent's own word", async || bed.is_so(said).await.then_some(())).await;
+    agent
+}
+
 /// What the running agent is made to say of itself.
 async fn word(bed: &Bed, columns: &str, values: &str) {
     bed.sql("DELETE FROM agent").await;
@@ -90,8 +99,7 @@ async fn what_the_running_agent_says_of_itself_is_told_with_what_to_do() {
     let ran = bed.command(&["check", "--offline"]).await.expect(0);
     assert_eq!(lines(&ran, "agent").len(), 1, "the word of one that is gone does not count: {ran:?}");
 
-    let agent = bed.run();
-    bed.until_said(&agent, "agent started").await;
+    let agent = outspoken(&bed).await;
     word(&bed, "version", "'0.0.1'").await;
     let ran = bed.command(&["check", "--offline"]).await.expect(0);
     says(&ran, "WARN", "agent", &["version 0.0.1 is running", "restart"]);
@@ -111,8 +119,7 @@ async fn what_the_running_agent_says_of_itself_is_told_with_what_to_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_was_told_to_stop_asking_is_not_asked_by_the_doctor_either() {
     let bed = Bed::new().await;
-    let agent = bed.run();
-    bed.until_said(&agent, "agent started").await;
+    let agent = outspoken(&bed).await;
     let columns = "version, gate_since, gate_until, gate_kind, gate_code";
     let shut = |kind: &str, code: &str, until: &str| {
         format!("'{VERSION}', '2026-11-25T08:00:00.000Z', '{until}T00:00:00.000Z', '{kind}', '{code}'")
