@@ -99,7 +99,7 @@ async fn what_the_running_agent_says_of_itself_is_told_with_what_to_do() {
     let ran = bed.command(&["check", "--offline"]).await.expect(0);
     assert_eq!(lines(&ran, "agent").len(), 1, "the word of one that is gone does not count: {ran:?}");
 
-    let agent = outspoken(&bed).await;
+    let _agent = outspoken(&bed).await;
     word(&bed, "version", "'0.0.1'").await;
     let ran = bed.command(&["check", "--offline"]).await.expect(0);
     says(&ran, "WARN", "agent", &["version 0.0.1 is running", "restart"]);
@@ -119,7 +119,7 @@ async fn what_the_running_agent_says_of_itself_is_told_with_what_to_do() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn who_was_told_to_stop_asking_is_not_asked_by_the_doctor_either() {
     let bed = Bed::new().await;
-    let agent = outspoken(&bed).await;
+    let _agent = outspoken(&bed).await;
     let columns = "version, gate_since, gate_until, gate_kind, gate_code";
     let shut = |kind: &str, code: &str, until: &str| {
         format!("'{VERSION}', '2026-11-25T08:00:00.000Z', '{until}T00:00:00.000Z', '{kind}', '{code}'")
