@@ -118,3 +118,9 @@ pub fn advice(number: Option<u32>) -> Advice {
     };
     Advice { sentence, patience }
 }
+
+/// Whether more tries make it worse, of a refusal's code: an account that locks itself, an application that asks too often.
+pub fn only_time_helps(code: &str) -> bool {
+    let number = code.strip_prefix("AADSTS").and_then(|number| number.parse().ok());
+    number.is_some_and(|number| matches!(advice(Some(number)).patience, Patience::AtLeast(_)))
+}

@@ -12,5 +12,5 @@ pub use cache::{TokenCache, TokenStanding};
 pub use claims::TokenClaims;
 pub use credentials::{Credentials, SignIn};
 pub use entra::{TokenEndpoint, TokenRefusal};
-pub use hints::{Advice, Patience, advice};
+pub use hints::{Advice, Patience, advice, only_time_helps};
 pub use renewal::Reread;

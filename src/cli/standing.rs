@@ -1,5 +1,5 @@
 //! What stands between waiting jobs and Exchange: the agent with its gate, and mailboxes that rest or are held. Read from
-//! what the agent and the operator left in the queue, for `status` and `show`.
+//! what the agent and the operator left in the queue, for `status`, `show` and `check`.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -71,7 +71,7 @@ impl Agent {
 }
 
 impl Word {
-    fn of(row: &Record) -> Self {
+    pub(super) fn of(row: &Record) -> Self {
         let text = |column: &str| row.get(column).map(plain).unwrap_or_default();
         let some = |column: &str| Some(text(column)).filter(|text| !text.is_empty());
         Self {
@@ -102,10 +102,15 @@ impl Gate {
 
     /// When it is tried again.
     pub(super) fn again(&self, now: DateTime<Utc>) -> String {
-        match parse_utc(&self.until) {
-            Some(until) if until > now => format!("tried again at {}", moment(&self.until, now)),
-            _ => "being tried again now".into(),
+        match self.still(now) {
+            Some(_) => format!("tried again at {}", moment(&self.until, now)),
+            None => "being tried again now".into(),
         }
+    }
+
+    /// Until when nothing is asked, while that is to come.
+    pub(super) fn still(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        parse_utc(&self.until).filter(|until| *until > now)
     }
 
     pub(super) fn as_json(&self) -> Value {

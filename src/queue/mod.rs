@@ -17,9 +17,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 pub use lock::{AgentLock, LockError};
 pub use sqlite::{
-    AGE_COUNT, AGE_LIMITS, AgentWord, Census, Changed, Chosen, Ended, Health, Hold, InsertError, Insertion, Integrity,
-    ListFilter, NewJob, OpenError, PURGE_BATCH, Purgeable, REPAIR_BATCH, Record, Rest, Room, Selection, Shut,
-    SqliteQueue, StatusReport, Waiting, WaitingMailbox, WaitingReport, rest_after,
+    AGE_COUNT, AGE_LIMITS, Census, Changed, Chosen, Ended, Health, Hold, InsertError, Insertion, Integrity, ListFilter,
+    NewJob, OpenError, PURGE_BATCH, Purgeable, REPAIR_BATCH, Record, Rest, Room, Selection, SqliteQueue, StatusReport,
+    Waiting, WaitingMailbox, WaitingReport, rest_after,
 };
 pub use watch::{ChangeNotice, WatchError, network_file_system, watch};
 

@@ -5,31 +5,32 @@ use chrono::{DateTime, Utc};
 use super::findings::Finding;
 use super::viewer::user;
 use crate::cli::output::short;
+use crate::cli::standing::{Gate, Word};
 use crate::job::{ErrorKind, format_utc};
-use crate::queue::{AgentWord, Health, Shut};
 
 const CHECK: &str = "agent";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// `pid` as the holder of the lock wrote it; the lock itself is the kernel's, and dies with its process.
-pub(super) fn findings(pid: Option<&str>, health: &Health, now: DateTime<Utc>) -> Vec<Finding> {
+/// `due`: jobs are.
+pub(super) fn findings(pid: Option<&str>, word: Option<&Word>, due: bool, now: DateTime<Utc>) -> Vec<Finding> {
     let Some(pid) = pid else {
         let none = "none is running on this queue";
-        return vec![match health.due {
+        return vec![match due {
             true => Finding::warn(CHECK, format!("{none}, and jobs are due"))
                 .cure("start it: 'systemctl start event-sender'"),
             false => Finding::pass(CHECK, none),
         }];
     };
-    let mut findings = vec![Finding::pass(CHECK, running(pid, health.agent.as_ref()))];
+    let mut findings = vec![Finding::pass(CHECK, running(pid, word))];
     // An agent that has not written its row yet, or cannot, says nothing.
-    if let Some(word) = &health.agent {
+    if let Some(word) = word {
         findings.extend(told(word, now));
     }
     findings
 }
 
-fn running(pid: &str, word: Option<&AgentWord>) -> String {
+fn running(pid: &str, word: Option<&Word>) -> String {
     use std::os::unix::fs::MetadataExt;
     let who = match std::fs::metadata(format!("/proc/{pid}")) {
         Ok(process) => format!(" of user {}", user(process.uid())),
@@ -40,7 +41,7 @@ fn running(pid: &str, word: Option<&AgentWord>) -> String {
     format!("running as process {pid}{who}{since}")
 }
 
-fn told(word: &AgentWord, now: DateTime<Utc>) -> Vec<Finding> {
+fn told(word: &Word, now: DateTime<Utc>) -> Vec<Finding> {
     let mut findings = Vec::new();
     if word.version != VERSION {
         let text = format!("version {} is running, and this is {VERSION}", word.version);
@@ -53,18 +54,18 @@ fn told(word: &AgentWord, now: DateTime<Utc>) -> Vec<Finding> {
             format!("it goes on with its earlier settings, because the present ones were refused: {}", sentence(why));
         findings.push(Finding::warn(CHECK, text).cure("mend them, then 'systemctl reload event-sender'"));
     }
-    findings.extend(word.shut.as_ref().map(|shut| sends_nothing(shut, now)));
+    findings.extend(word.gate.as_ref().map(|gate| sends_nothing(gate, now)));
     findings
 }
 
-fn sends_nothing(shut: &Shut, now: DateTime<Utc>) -> Finding {
-    let code = shut.code.as_ref().map(|code| format!(", {}", short(code, 60))).unwrap_or_default();
-    let hint = shut.hint.as_ref().map(|hint| format!(": {}", sentence(hint))).unwrap_or_default();
-    let cure = match shut.until.filter(|until| *until > now).map(format_utc) {
-        Some(until) if shut.kind == ErrorKind::Throttled.as_str() => {
+fn sends_nothing(gate: &Gate, now: DateTime<Utc>) -> Finding {
+    let said = |before: &str, text: String| if text.is_empty() { text } else { format!("{before}{text}") };
+    let (code, hint) = (said(", ", short(&gate.code, 60)), said(": ", sentence(&gate.hint)));
+    let cure = match gate.still(now).map(format_utc) {
+        Some(until) if gate.kind == ErrorKind::Throttled.as_str() => {
             format!("it goes on by itself, not before {until}")
         }
-        Some(until) if shut.kind == ErrorKind::Auth.as_str() => {
+        Some(until) if gate.kind == ErrorKind::Auth.as_str() => {
             format!(
                 "it looks again at {until}, and as soon as a secret in a file is renewed; after a change of settings \
                  'systemctl reload event-sender', of a secret in the credstore 'systemctl restart event-sender'"
@@ -75,7 +76,7 @@ fn sends_nothing(shut: &Shut, now: DateTime<Utc>) -> Finding {
         }
         None => "it is looking again now".to_owned(),
     };
-    Finding::warn(CHECK, format!("it sends nothing at all ({}{code}){hint}", shut.kind)).cure(cure)
+    Finding::warn(CHECK, format!("it sends nothing at all ({}{code}){hint}", gate.kind)).cure(cure)
 }
 
 /// Words a cure comes behind.

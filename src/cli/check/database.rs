@@ -8,7 +8,8 @@ use rustix::fs::{StatVfs, statvfs};
 
 use super::agent;
 use super::findings::Finding;
-use crate::queue::{AgentWord, Health, Integrity, OpenError, SqliteQueue, network_file_system};
+use crate::cli::standing::Word;
+use crate::queue::{Health, Integrity, OpenError, SqliteQueue, network_file_system};
 
 const CHECK: &str = "database";
 /// Longest time for looking into every page. Long enough for some hundred megabytes.
@@ -30,7 +31,7 @@ pub(super) struct Database {
     pub(super) queue: Option<SqliteQueue>,
     /// What the agent that ran last says of itself. What it was told to leave alone until a time is left alone until then,
     /// also when it has been stopped meanwhile.
-    pub(super) word: Option<AgentWord>,
+    pub(super) word: Option<Word>,
 }
 
 impl Database {
@@ -62,8 +63,8 @@ impl Database {
         match queue.health(Utc::now(), LOOK_WITHIN).await {
             Ok(health) => {
                 self.findings.extend(sound(&health, begin.elapsed()).into_iter().map(|finding| about(path, finding)));
-                self.findings.extend(agent::findings(agent, &health, Utc::now()));
-                self.word = health.agent;
+                self.word = health.agent.as_ref().map(Word::of);
+                self.findings.extend(agent::findings(agent, self.word.as_ref(), health.due, Utc::now()));
                 self.queue = Some(queue);
             }
             Err(error) => {

@@ -143,9 +143,9 @@ async fn rests(database: &Database) -> HashMap<LaneKey, Rest> {
 
 /// Until when Microsoft has the whole application wait.
 fn throttled_as_a_whole(database: &Database) -> Option<String> {
-    let shut = database.word.as_ref()?.shut.as_ref()?;
-    let until = shut.until.filter(|until| *until > Utc::now())?;
-    (shut.kind == ErrorKind::Throttled.as_str()).then(|| format_utc(until))
+    let gate = database.word.as_ref()?.gate.as_ref()?;
+    let until = gate.still(Utc::now())?;
+    (gate.kind == ErrorKind::Throttled.as_str()).then(|| format_utc(until))
 }
 
 fn about(wanted: &Wanted, finding: Finding) -> Finding {

@@ -7,11 +7,11 @@ use chrono::Utc;
 
 use super::findings::Finding;
 use super::network::Answering;
-use crate::auth::{Patience, TokenCache, TokenClaims, advice};
+use crate::auth::{TokenCache, TokenClaims, only_time_helps};
+use crate::cli::standing::Word;
 use crate::cli::wiring;
 use crate::config::{AuthSettings, Settings};
 use crate::job::format_utc;
-use crate::queue::AgentWord;
 use crate::secret::Secret;
 
 const CHECK: &str = "token";
@@ -26,7 +26,7 @@ pub(super) struct Token {
 }
 
 /// Signs in as the agent does, unless that would do harm.
-pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering, agent: Option<&AgentWord>) -> Token {
+pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering, agent: Option<&Word>) -> Token {
     let none = |finding| Token { findings: vec![finding], secret: None };
     if at == Answering::Stranger {
         return none(Finding::not_checked(CHECK, "what answers in the sign-in's place gets no secret"));
@@ -49,11 +49,10 @@ pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering,
 }
 
 /// Until when the agent, running or stopped meanwhile, leaves the sign-in alone because of a lock or limit that grows with every try.
-fn better_left_alone(agent: Option<&AgentWord>) -> Option<String> {
-    let shut = agent?.shut.as_ref()?;
-    let number = shut.code.as_ref()?.strip_prefix("AADSTS")?.parse().ok()?;
-    let until = shut.until.filter(|until| *until > Utc::now())?;
-    matches!(advice(Some(number)).patience, Patience::AtLeast(_)).then(|| format_utc(until))
+fn better_left_alone(agent: Option<&Word>) -> Option<String> {
+    let gate = agent?.gate.as_ref()?;
+    let until = gate.still(Utc::now())?;
+    only_time_helps(&gate.code).then(|| format_utc(until))
 }
 
 /// What the token says it permits, and whether it is the one that was asked for. `readable`: whether a mailbox could be

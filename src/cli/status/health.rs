@@ -4,7 +4,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Glance;
-use crate::auth::{Patience, advice};
+use crate::auth::only_time_helps;
 use crate::cli::humane::{age, clock, count, counted, jobs, moment};
 use crate::cli::list::plain;
 use crate::cli::output::Tone;
@@ -70,7 +70,7 @@ impl Health {
             return;
         }
         self.step("event-sender check", "sign-in, network and mailboxes, one by one");
-        if !gets_worse(&gate.code) {
+        if !only_time_helps(&gate.code) {
             self.step("systemctl reload event-sender", "tries at once (restart, for a secret in the credstore)");
         }
     }
@@ -171,12 +171,6 @@ pub(super) fn of(report: &StatusReport, state: JobState) -> i64 {
 }
 
 /// What waits, and for how long.
-/// More tries make it worse: an account that locks itself, an application that asks too often.
-fn gets_worse(code: &str) -> bool {
-    let number = code.strip_prefix("AADSTS").and_then(|number| number.parse().ok());
-    number.is_some_and(|number| matches!(advice(Some(number)).patience, Patience::AtLeast(_)))
-}
-
 fn waiting(report: &StatusReport, now: DateTime<Utc>) -> String {
     let total = &report.waiting.total;
     let oldest = report.oldest_due.as_deref().and_then(|oldest| age(oldest, now));

@@ -1,8 +1,9 @@
-//! The row in which the agent says how it is.
+//! The row in which the agent says how it is: written by the agent, read by whoever looks at the queue.
 
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::AgentNote;
+use super::inspect::{Record, record};
 use crate::job::format_utc;
 
 const WRITE: &str = "INSERT OR REPLACE INTO agent
@@ -24,4 +25,10 @@ pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -
         .execute(connection)
         .await
         .map(|_| ())
+}
+
+/// As it stands, if an agent ever wrote it.
+pub(super) async fn read(connection: &mut SqliteConnection) -> sqlx::Result<Option<Record>> {
+    let row = sqlx::query("SELECT * FROM agent WHERE id = 1").fetch_optional(connection).await?;
+    row.as_ref().map(record).transpose()
 }

@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 use sqlx::Row;
-use sqlx::sqlite::SqliteRow;
 
+use super::agent;
 use super::frontier::lane;
+use super::inspect::Record;
 use super::open::{connect, newest, options};
 use super::{SqliteQueue, primary_code};
 use crate::job::{format_utc, parse_utc};
@@ -27,7 +28,7 @@ pub struct Health {
     /// Whether what is in it fits together.
     pub integrity: Integrity,
     /// What the agent that ran last says of itself.
-    pub agent: Option<AgentWord>,
+    pub agent: Option<Record>,
     /// A job is due.
     pub due: bool,
 }
@@ -41,32 +42,6 @@ pub enum Integrity {
     Unfinished,
     /// What does not fit, in SQLite's words.
     Broken(String),
-}
-
-/// The one row of the table `agent`. It may be an agent of long ago; whether one runs tells the lock.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentWord {
-    /// Its version.
-    pub version: String,
-    /// When it started.
-    pub started_at: String,
-    /// Why it goes on with older settings than those on disk.
-    pub settings_refused: Option<String>,
-    /// Why nothing at all is sent, if that is so.
-    pub shut: Option<Shut>,
-}
-
-/// The agent's gate, while it is shut.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shut {
-    /// `auth`, `unavailable`, `throttled`, …
-    pub kind: String,
-    /// `AADSTS7000222`, `no_connection`, …
-    pub code: Option<String>,
-    /// What it means and what to do.
-    pub hint: Option<String>,
-    /// Nothing is asked before then.
-    pub until: Option<DateTime<Utc>>,
 }
 
 /// Jobs that wait for one mailbox.
@@ -121,8 +96,7 @@ impl SqliteQueue {
             // Nothing it says can be relied on.
             return Ok(Health { journal_mode, integrity, agent: None, due: false });
         }
-        let word = sqlx::query("SELECT * FROM agent WHERE id = 1").fetch_optional(&self.pool).await?;
-        let agent = word.as_ref().map(word_of).transpose()?;
+        let agent = agent::read(&mut *self.pool.acquire().await?).await?;
         let due =
             sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'pending' AND next_attempt_at <= ?1)")
                 .bind(format_utc(now))
@@ -206,24 +180,4 @@ impl SqliteQueue {
     pub fn newest_schema() -> i64 {
         newest()
     }
-}
-
-fn word_of(row: &SqliteRow) -> sqlx::Result<AgentWord> {
-    let kind: Option<String> = row.try_get("gate_kind")?;
-    let until: Option<String> = row.try_get("gate_until")?;
-    let shut = match kind {
-        None => None,
-        Some(kind) => Some(Shut {
-            kind,
-            code: row.try_get("gate_code")?,
-            hint: row.try_get("gate_hint")?,
-            until: until.as_deref().and_then(parse_utc),
-        }),
-    };
-    Ok(AgentWord {
-        version: row.try_get("version")?,
-        started_at: row.try_get("started_at")?,
-        settings_refused: row.try_get("settings_refused")?,
-        shut,
-    })
 }

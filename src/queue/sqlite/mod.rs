@@ -34,7 +34,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 pub use ages::{AGE_COUNT, AGE_LIMITS, Waiting, WaitingReport};
 pub use census::{Census, Room};
-pub use health::{AgentWord, Health, Integrity, Rest, Shut, WaitingMailbox};
+pub use health::{Health, Integrity, Rest, WaitingMailbox};
 pub use holds::Hold;
 pub use inspect::{ListFilter, Record};
 pub use open::OpenError;

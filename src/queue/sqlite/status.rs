@@ -7,6 +7,7 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use super::SqliteQueue;
+use super::agent;
 use super::ages::{WaitingReport, waiting};
 use super::inspect::{Record, record};
 use crate::job::{JobState, format_utc};
@@ -82,7 +83,6 @@ const TROUBLE: &str = "SELECT ?1 AS error_kind, ?2 AS error_code, ?3 AS jobs,
 
 const PAUSED: &str = "SELECT * FROM mailboxes WHERE paused_until > ?1 ORDER BY paused_until, mailbox";
 const HELD: &str = "SELECT * FROM mailboxes WHERE held_at IS NOT NULL ORDER BY mailbox";
-const AGENT: &str = "SELECT * FROM agent WHERE id = 1";
 const CREATED: &str = "SELECT created_at FROM jobs WHERE id = ?1";
 
 const MINUTES: i64 = 60;
@@ -112,13 +112,14 @@ impl SqliteQueue {
     /// # Errors
     /// The database cannot be read.
     pub async fn standing(&self, mailbox: &str) -> sqlx::Result<(Option<Record>, Option<Record>)> {
-        let agent = sqlx::query(AGENT).fetch_optional(&self.pool).await?;
+        let mut connection = self.pool.acquire().await?;
+        let agent = agent::read(&mut connection).await?;
         let lane = super::LaneKey::of(mailbox);
         let row = sqlx::query("SELECT * FROM mailboxes WHERE mailbox = ?1")
             .bind(lane.as_str())
-            .fetch_optional(&self.pool)
+            .fetch_optional(&mut *connection)
             .await?;
-        Ok((agent.as_ref().map(record).transpose()?, row.as_ref().map(record).transpose()?))
+        Ok((agent, row.as_ref().map(record).transpose()?))
     }
 }
 
@@ -139,7 +140,7 @@ async fn glance(
     let (troubles, troubled) = troubles(db).await?;
     let paused = sqlx::query(PAUSED).bind(format_utc(now)).fetch_all(&mut *db).await?;
     let held = sqlx::query(HELD).fetch_all(&mut *db).await?;
-    let agent = sqlx::query(AGENT).fetch_optional(&mut *db).await?;
+    let agent = agent::read(db).await?;
     Ok(StatusReport {
         counts: JobState::ALL
             .map(|state| {
@@ -164,7 +165,7 @@ async fn glance(
         troubled,
         paused: paused.iter().map(record).collect::<sqlx::Result<_>>()?,
         held: held.iter().map(record).collect::<sqlx::Result<_>>()?,
-        agent: agent.as_ref().map(record).transpose()?,
+        agent,
         waiting,
     })
 }
