@@ -12,7 +12,8 @@ pub(super) fn of_bytes(count: u64, what: &str) -> ProgressBar {
     styled(count, &format!("{{bar:40}} {{bytes}}/{{total_bytes}} {what}  {{elapsed}}"))
 }
 
-fn styled(count: u64, template: &str) -> ProgressBar {
+/// Of so many, in a form of its own.
+pub(super) fn styled(count: u64, template: &str) -> ProgressBar {
     let bar = ProgressBar::new(count);
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -13,7 +13,7 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::reload::Reload;
-use super::{Failure, monitoring, start, wiring};
+use super::{Failure, monitoring, progress, start, wiring};
 use crate::auth::TokenCache;
 use crate::config::{AuthMode, EXPOSED_CURE, LogFormat, LogSettings, Settings};
 use crate::exit::Exit;
@@ -157,11 +157,7 @@ impl std::io::Write for BesideBar {
 
 /// On stderr, and only if that is a terminal; indicatif sees to it.
 fn progress_bar() -> ProgressBar {
-    let bar = ProgressBar::new(0);
-    if let Ok(style) = ProgressStyle::with_template("{bar:40} {pos}/{len} jobs  {per_sec}  {elapsed}") {
-        bar.set_style(style);
-    }
-    bar
+    progress::styled(0, "{bar:40} {pos}/{len} jobs  {per_sec}  {elapsed}")
 }
 
 async fn show_progress(bar: ProgressBar, queue: Arc<SqliteQueue>, measures: Arc<Measures>) {

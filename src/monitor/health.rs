@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::Monitor;
 use crate::job::{ErrorKind, format_utc};
-use crate::worker::{Shut, Trouble};
+use crate::queue::GateNote;
+use crate::worker::Trouble;
 
 /// The loop turns at least every twenty seconds (`cli/monitoring.rs`); after this long it is stuck.
 const STUCK: Duration = Duration::from_secs(60);
@@ -94,7 +95,7 @@ impl Reason {
         Self { since: Some(format_utc(since)), ..Self::new(what, why) }
     }
 
-    fn shut(Shut { kind, code, hint, since, until }: Shut) -> Self {
+    fn shut(GateNote { since, until, kind, code, hint }: GateNote) -> Self {
         Self {
             error_kind: Some(kind.as_str()),
             error_code: Some(code),

@@ -14,7 +14,7 @@ use crate::queue::Queue;
 pub struct Change {
     /// Limits, waits, defaults. `until_empty` and `heartbeat` stay as they were.
     pub settings: WorkerSettings,
-    /// The same client as before, if neither sign-in nor address have changed.
+    /// The same client as before, if nothing of `[graph]` has changed.
     pub graph: Arc<GraphClient>,
     /// What keeps everything from being sent may be mended: one request finds out at once.
     pub try_again: bool,

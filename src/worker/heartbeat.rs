@@ -28,7 +28,7 @@ impl<Q: Queue> Worker<Q> {
         // Who is stuck is no more alive for the monitor than for the watchdog.
         self.measures.turned(now, self.ready.len(), self.settler.waiting());
         let Some((interval, beat)) = self.settings.heartbeat else { return };
-        if self.last_beat.is_none_or(|last| last.elapsed() >= interval / 2) {
+        if self.last_beat.is_none_or(|last| now.saturating_duration_since(last) >= interval / 2) {
             beat();
             self.last_beat = Some(now);
         }

@@ -14,11 +14,12 @@ pub(super) const MENDED_EVERY: Duration = Duration::from_secs(1);
 impl<Q: Queue> Worker<Q> {
     /// The log, and the agent's own row in the queue.
     pub(super) fn tell_of(&mut self, passage: &Passage, now: Now) {
+        if let Passage::Closed { hold, wait, .. } | Passage::Extended { hold, wait } = passage {
+            self.notes.gate_shut(self.measures.shut(hold, now.wall, after(now.wall, *wait)));
+        }
         match passage {
             Passage::Closed { hold, wait, again } => {
                 let until = after(now.wall, *wait);
-                self.notes.gate_shut(hold, now.wall, until);
-                self.measures.shut(hold, now.wall, until);
                 if !again {
                     self.gate_still.tell(now.steady);
                     report::sending_paused(hold, until);
@@ -26,17 +27,13 @@ impl<Q: Queue> Worker<Q> {
                     report::sending_still_paused(hold, until, tries);
                 }
             }
-            Passage::Extended { hold, wait } => {
-                let until = after(now.wall, *wait);
-                self.notes.gate_shut(hold, now.wall, until);
-                self.measures.shut(hold, now.wall, until);
-            }
             Passage::Reopened => {
                 self.notes.gate_open();
                 self.measures.reopened();
                 report::sending_resumed();
             }
-            Passage::Unchanged => {}
+            // No news for the log.
+            Passage::Extended { .. } | Passage::Unchanged => {}
         }
     }
 

@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 
 use super::histogram::Histogram;
 use crate::job::{ErrorKind, Hold};
-use crate::queue::{QueueError, Settled, Settlement, Verdict};
+use crate::queue::{GateNote, QueueError, Settled, Settlement, Verdict};
 
 const KINDS: usize = ErrorKind::ALL.len();
 
@@ -68,21 +68,6 @@ impl Ending {
     }
 }
 
-/// Why nothing at all is sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Shut {
-    /// Kind of the trouble.
-    pub kind: ErrorKind,
-    /// `AADSTS7000222`, `no_connection`, …
-    pub code: String,
-    /// What it means and what to do. Safe to show.
-    pub hint: String,
-    /// Since when.
-    pub since: DateTime<Utc>,
-    /// Until when at least.
-    pub until: DateTime<Utc>,
-}
-
 /// Trouble with the queue that has not passed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
@@ -133,7 +118,7 @@ pub struct Measures {
     pub settled: Count,
     /// Such transactions that failed and were repeated.
     pub settle_failures: Count,
-    gate: Mutex<Option<Shut>>,
+    gate: Mutex<Option<GateNote>>,
     queue_trouble: Mutex<Option<Trouble>>,
     settle_trouble: Mutex<Option<Trouble>>,
     start: Start,
@@ -163,7 +148,7 @@ impl Measures {
     }
 
     /// Why nothing at all is sent, if that is so.
-    pub fn gate(&self) -> Option<Shut> {
+    pub fn gate(&self) -> Option<GateNote> {
         locked(&self.gate).clone()
     }
 
@@ -217,11 +202,12 @@ impl Measures {
         }
     }
 
-    /// All sending pauses.
-    pub(super) fn shut(&self, hold: &Hold, now: DateTime<Utc>, until: DateTime<Utc>) {
+    /// All sending pauses. Tells how that stands, since its beginning.
+    pub(super) fn shut(&self, hold: &Hold, now: DateTime<Utc>, until: DateTime<Utc>) -> GateNote {
         let mut gate = locked(&self.gate);
         let since = gate.as_ref().map_or(now, |shut| shut.since);
-        *gate = Some(Shut { kind: hold.kind, code: hold.code.clone(), hint: hold.hint.clone(), since, until });
+        let (kind, code, hint) = (hold.kind, hold.code.clone(), hold.hint.clone());
+        gate.insert(GateNote { since, until, kind, code, hint }).clone()
     }
 
     /// It goes on.

@@ -40,7 +40,7 @@ use crate::policy::RetryPolicy;
 use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError};
 
 pub use histogram::{Distribution, Histogram};
-pub use measures::{Count, Ending, Measures, Shut, Trouble};
+pub use measures::{Count, Ending, Measures, Trouble};
 
 use attempt::{Attempt, Context, Finished, given_back, now};
 use clock::Clock;

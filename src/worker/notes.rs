@@ -8,7 +8,6 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::job::Hold;
 use crate::queue::{AgentNote, GateNote, Queue};
 
 /// Between two tries where the queue cannot be written.
@@ -43,13 +42,9 @@ impl Notes {
         self.0.send_modify(|note| note.settings_refused = Some(why));
     }
 
-    /// The gate is shut until then, at least.
-    pub(super) fn gate_shut(&self, hold: &Hold, now: DateTime<Utc>, until: DateTime<Utc>) {
-        self.0.send_modify(|note| {
-            let since = note.gate.as_ref().map_or(now, |gate| gate.since);
-            let (kind, code, hint) = (hold.kind, hold.code.clone(), hold.hint.clone());
-            note.gate = Some(GateNote { since, until, kind, code, hint });
-        });
+    /// The gate is shut.
+    pub(super) fn gate_shut(&self, gate: GateNote) {
+        self.0.send_modify(|note| note.gate = Some(gate));
     }
 
     pub(super) fn gate_open(&self) {
