@@ -27,6 +27,7 @@
 
 pub mod auth;
 pub mod backoff;
+pub mod certificate;
 pub mod cli;
 pub mod config;
 pub mod exit;

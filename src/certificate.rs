@@ -1,0 +1,230 @@
+//! A certificate with its private key, out of PEM texts: what an application signs in with instead of a secret. Says in
+//! plain words what is wrong with either. Opens no files and signs nothing.
+
+use aws_lc_rs::digest;
+use aws_lc_rs::rsa::KeyPair;
+use aws_lc_rs::signature::KeyPair as _;
+use chrono::{DateTime, Utc};
+use pem::Pem;
+use pkcs8::pkcs5::Error::{NoPbes1CryptSupport, UnsupportedAlgorithm};
+use pkcs8::{EncryptedPrivateKeyInfoRef, ObjectIdentifier, PrivateKeyInfoRef};
+use x509_parser::parse_x509_certificate;
+use zeroize::Zeroizing;
+
+use crate::secret::Secret;
+
+/// rsaEncryption, the one kind of key Entra takes.
+const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// How many certificates of a file are looked at. Chains have three or four.
+const MOST_CERTIFICATES: usize = 20;
+
+/// A certificate, its chain and its key, which belong together.
+#[derive(Clone)]
+pub struct Certificate {
+    key: Zeroizing<Vec<u8>>,
+    chain: Vec<Vec<u8>>,
+    subject: String,
+    begins: DateTime<Utc>,
+    ends: DateTime<Utc>,
+}
+
+/// Which of the texts a [`Fault`] is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Part {
+    /// The certificate.
+    Certificate,
+    /// The private key.
+    Key,
+    /// The passphrase of the key.
+    Passphrase,
+}
+
+/// What is wrong, and the cure, to be read after the name of the part. Nothing of a key or a passphrase is in it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// Where.
+    pub part: Part,
+    /// What.
+    pub what: String,
+}
+
+fn fault<T>(part: Part, what: impl Into<String>) -> Result<T, Fault> {
+    Err(Fault { part, what: what.into() })
+}
+
+impl Certificate {
+    /// Reads the first certificate in `certificate` that belongs to the first private key in `key` (RSA of at least 2048
+    /// bits, PKCS#8 with or without a passphrase, or PKCS#1). The other certificates are taken as its chain. Both may be
+    /// the same text.
+    ///
+    /// # Errors
+    /// What is wrong with which. That a certificate has expired is none: who signs in with it is told so by the other side,
+    /// and goes on when it has been renewed.
+    pub fn from_pem(certificate: &Secret, key: &Secret, passphrase: Option<&Secret>) -> Result<Self, Fault> {
+        let key = private_key(key, passphrase)?;
+        let public = public_key(&key)?;
+        let mut chain = certificates(certificate)?;
+        let Some(own) = chain.iter().position(|der| belongs(der, &public)) else {
+            let what = "holds no certificate of this private key; a renewed certificate needs the key it was made with";
+            return fault(Part::Certificate, what);
+        };
+        let own = chain.remove(own);
+        chain.insert(0, own);
+        let (subject, begins, ends) = told(&chain[0]).ok_or_else(|| unreadable(Part::Certificate))?;
+        Ok(Self { key, chain, subject, begins, ends })
+    }
+
+    /// The key as PKCS#1 DER.
+    pub fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The certificate and those of its chain that stood beside it, as DER.
+    pub fn chain(&self) -> &[Vec<u8>] {
+        &self.chain
+    }
+
+    /// SHA-256 of the certificate's DER.
+    pub fn thumbprint(&self) -> [u8; 32] {
+        let mut thumbprint = [0; 32];
+        thumbprint.copy_from_slice(digest::digest(&digest::SHA256, &self.chain[0]).as_ref());
+        thumbprint
+    }
+
+    /// Whose it is, as written in it: `CN=event-sender`.
+    pub fn subject(&self) -> &str {
+        &self.subject
+    }
+
+    /// Serves from here.
+    pub fn begins(&self) -> DateTime<Utc> {
+        self.begins
+    }
+
+    /// Serves until here.
+    pub fn ends(&self) -> DateTime<Utc> {
+        self.ends
+    }
+}
+
+impl PartialEq for Certificate {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key && self.chain == other.chain
+    }
+}
+
+impl Eq for Certificate {}
+
+impl std::fmt::Debug for Certificate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Certificate").field("subject", &self.subject).field("ends", &self.ends).finish_non_exhaustive()
+    }
+}
+
+fn unreadable(part: Part) -> Fault {
+    let what = match part {
+        Part::Certificate => "holds a certificate that cannot be read; export it again (docs/azure-setup.md)",
+        _ => "holds a private key that cannot be read; export it again (docs/azure-setup.md)",
+    };
+    Fault { part, what: what.into() }
+}
+
+/// The blocks of a PEM text, whatever stands around them.
+fn blocks(text: &Secret, part: Part) -> Result<Vec<Pem>, Fault> {
+    match pem::parse_many(text.expose()) {
+        Ok(blocks) if !blocks.is_empty() => Ok(blocks),
+        Ok(_) => fault(
+            part,
+            "is no PEM file (text with a line -----BEGIN …-----); convert it with openssl (docs/azure-setup.md)",
+        ),
+        Err(_) => fault(part, "is a damaged PEM file; copy or export it again"),
+    }
+}
+
+fn certificates(text: &Secret) -> Result<Vec<Vec<u8>>, Fault> {
+    let blocks = blocks(text, Part::Certificate)?;
+    let found = blocks.into_iter().filter(|block| block.tag() == "CERTIFICATE").take(MOST_CERTIFICATES);
+    let found: Vec<Vec<u8>> = found.map(Pem::into_contents).collect();
+    if found.is_empty() {
+        return fault(Part::Certificate, "holds no certificate (-----BEGIN CERTIFICATE-----)");
+    }
+    if found.iter().any(|der| told(der).is_none()) {
+        return Err(unreadable(Part::Certificate));
+    }
+    Ok(found)
+}
+
+fn belongs(der: &[u8], public: &[u8]) -> bool {
+    parse_x509_certificate(der).is_ok_and(|(_, parsed)| *parsed.public_key().subject_public_key.data == *public)
+}
+
+fn told(der: &[u8]) -> Option<(String, DateTime<Utc>, DateTime<Utc>)> {
+    let (_, parsed) = parse_x509_certificate(der).ok()?;
+    let validity = parsed.validity();
+    let time = |seconds: i64| DateTime::from_timestamp(seconds, 0);
+    let subject: String = parsed.subject().to_string().chars().filter(|c| !c.is_control()).take(200).collect();
+    Some((subject, time(validity.not_before.timestamp())?, time(validity.not_after.timestamp())?))
+}
+
+/// The key as PKCS#1 DER.
+fn private_key(text: &Secret, passphrase: Option<&Secret>) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let blocks = blocks(text, Part::Key)?;
+    let Some(block) = blocks.iter().find(|block| block.tag().ends_with("PRIVATE KEY")) else {
+        return fault(Part::Key, "holds no private key (-----BEGIN PRIVATE KEY-----)");
+    };
+    match block.tag() {
+        "RSA PRIVATE KEY" if block.headers().get("DEK-Info").is_some() => fault(
+            Part::Key,
+            "holds a key encrypted in the old way; convert it with 'openssl pkcs8 -topk8 -in OLD.pem -out NEW.pem'",
+        ),
+        "RSA PRIVATE KEY" => Ok(Zeroizing::new(block.contents().to_vec())),
+        "PRIVATE KEY" => of_pkcs8(block.contents()),
+        "ENCRYPTED PRIVATE KEY" => decrypted(block.contents(), passphrase),
+        _ => no_rsa(),
+    }
+}
+
+fn no_rsa<T>() -> Result<T, Fault> {
+    fault(Part::Key, "holds a key that is not RSA, and Entra takes RSA only; make an RSA key and a certificate of it")
+}
+
+fn decrypted(der: &[u8], passphrase: Option<&Secret>) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let Some(passphrase) = passphrase else {
+        return fault(Part::Passphrase, "is not set, and the private key is encrypted; set it, or decrypt the key");
+    };
+    let opened = EncryptedPrivateKeyInfoRef::try_from(der).map(|encrypted| encrypted.decrypt(passphrase.expose()));
+    match opened {
+        Ok(Ok(plain)) => of_pkcs8(plain.as_bytes()),
+        Err(_) | Ok(Err(pkcs8::Error::EncryptedPrivateKey(UnsupportedAlgorithm { .. } | NoPbes1CryptSupport))) => {
+            fault(
+                Part::Key,
+                "holds a key encrypted in a way that cannot be read here; convert it with 'openssl pkcs8 -topk8 -v2 aes256 -in OLD.pem -out NEW.pem'",
+            )
+        }
+        // A wrong passphrase may also leave something behind that looks decrypted.
+        Ok(Err(_)) => fault(Part::Passphrase, "does not open the private key; correct it, or export the key again"),
+    }
+}
+
+fn of_pkcs8(der: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
+    let info = PrivateKeyInfoRef::try_from(der).map_err(|_| unreadable(Part::Key))?;
+    if info.algorithm.oid != RSA {
+        return no_rsa();
+    }
+    Ok(Zeroizing::new(info.private_key.as_bytes().to_vec()))
+}
+
+/// The public key of a private one, as certificates hold it.
+fn public_key(key: &[u8]) -> Result<Vec<u8>, Fault> {
+    match KeyPair::from_der(key) {
+        Ok(pair) => Ok(pair.public_key().as_ref().to_vec()),
+        Err(rejected) if rejected.to_string() == "TooSmall" => {
+            fault(Part::Key, "holds a key of less than 2048 bits; Entra takes 2048 and more")
+        }
+        Err(_) => Err(unreadable(Part::Key)),
+    }
+}
+
+#[cfg(test)]
+#[path = "certificate_tests.rs"]
+mod tests;
