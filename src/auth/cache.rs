@@ -7,13 +7,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::entra::Fresh;
-use super::{Patience, TokenEndpoint, TokenRefusal};
+use super::answer::Fresh;
+use super::{CredentialEnd, Patience, TokenEndpoint, TokenRefusal};
 use crate::backoff::doubled;
 use crate::secret::Secret;
 
 /// A token with less than this left is as good as expired (MSAL's rule, graph-facts 5.3).
 const MARGIN: Duration = Duration::from_secs(300);
+/// A token that lives this long is renewed at half its life (MSAL's rule, graph-facts 5.3).
+const LONG: Duration = Duration::from_secs(2 * 3600);
 /// Shortest wait after a refusal a person must mend; MSAL blocks the same request for as long.
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
 /// Longest wait after refusals in a row.
@@ -181,6 +183,11 @@ impl TokenCache {
         self.endpoint.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// When the credentials in use end, as far as that can be known.
+    pub fn credential_end(&self) -> Option<CredentialEnd> {
+        self.endpoint().credential_end()
+    }
+
     /// How it stands with the token at `now`. Asks nobody.
     pub fn standing(&self, now: Instant) -> TokenStanding {
         let count = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -261,8 +268,8 @@ impl Held {
         let lifetime = fresh.expires_in;
         // Half of a short lifetime is all that may be kept in reserve.
         let margin = MARGIN.min(lifetime / 2);
-        let renew =
-            fresh.refresh_in.filter(|early| *early < lifetime).unwrap_or(lifetime - margin).min(lifetime - margin);
+        let usual = if lifetime >= LONG { lifetime / 2 } else { lifetime - margin };
+        let renew = fresh.refresh_in.filter(|early| *early < lifetime).unwrap_or(usual).min(lifetime - margin);
         // A server that says "renew at once" is not asked for every job.
         let renew = renew.max(lifetime / 10);
         // The last moments are not used: a request must not arrive with a token that dies on the way.

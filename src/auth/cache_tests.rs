@@ -7,7 +7,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
 use super::*;
-use crate::auth::{Credentials, SignIn};
+use chrono::Utc;
+
+use crate::auth::{Credentials, SignIn, Version};
 
 /// Answers every request with `status` and the body `answer` makes of the request's number; counts them.
 async fn endpoint(status: u16, answer: fn(usize) -> String) -> (TokenCache, Arc<AtomicUsize>) {
@@ -36,9 +38,11 @@ async fn endpoint(status: u16, answer: fn(usize) -> String) -> (TokenCache, Arc<
         tenant: "t".into(),
         client_id: "c".into(),
         resource: "r".into(),
+        version: Version::V2,
         credentials: Credentials::ClientSecret(Secret::new("end".into())),
+        secret_expires: None,
     };
-    (TokenCache::new(TokenEndpoint::new(reqwest::Client::new(), sign_in, None)), asked)
+    (TokenCache::new(TokenEndpoint::entra(reqwest::Client::new(), sign_in, None, Utc::now)), asked)
 }
 
 fn granted(n: usize) -> String {
@@ -140,12 +144,12 @@ async fn other_credentials_end_the_wait_after_a_refusal() {
     let (cache, asked) = endpoint(401, |_| r#"{"error":"invalid_client","error_codes":[7000222]}"#.into()).await;
     let kept = Arc::new(Mutex::new("end".to_owned()));
     let file = kept.clone();
-    let sign_in = cache.endpoint().sign_in();
+    let sign_in = cache.endpoint().sign_in().unwrap();
     let reread = move || match file.lock().unwrap().as_str() {
         "" => Err("is empty".to_owned()),
         text => Ok(Credentials::ClientSecret(Secret::new(text.into()))),
     };
-    let endpoint = TokenEndpoint::new(reqwest::Client::new(), sign_in, Some(Box::new(reread)));
+    let endpoint = TokenEndpoint::entra(reqwest::Client::new(), sign_in, Some(Box::new(reread)), Utc::now);
     cache.sign_in_with(endpoint, true, Instant::now());
     let now = Instant::now();
     let count = || asked.load(Ordering::SeqCst);
@@ -184,7 +188,7 @@ async fn whoever_watches_learns_how_old_the_token_is_and_that_a_new_one_was_refu
 }
 
 fn same_way(cache: &TokenCache) -> TokenEndpoint {
-    TokenEndpoint::new(reqwest::Client::new(), cache.endpoint().sign_in(), None)
+    TokenEndpoint::entra(reqwest::Client::new(), cache.endpoint().sign_in().unwrap(), None, Utc::now)
 }
 
 #[tokio::test]

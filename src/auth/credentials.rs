@@ -1,12 +1,31 @@
-//! What the agent signs in with: the form fields of each mode (graph-facts 5.1).
+//! What the agent signs in to Entra with: the form fields of each mode (graph-facts 5.1).
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use super::{Patience, TokenRefusal, assertion};
+use crate::certificate::Certificate;
 use crate::secret::Secret;
 
-/// One of the two modes of the connector.
+/// Says that an assertion is a JWT (RFC 7523).
+const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
+
+/// One of the modes that sign in to Entra itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credentials {
-    /// The application itself: client credentials.
+    /// The application itself, with a secret.
     ClientSecret(Secret),
+    /// The application itself, with a certificate.
+    Certificate {
+        /// Signs an assertion for each request.
+        certificate: Arc<Certificate>,
+        /// Sends the certificate along, so that Entra may trust its issuer instead of the one certificate.
+        send_chain: bool,
+    },
+    /// The application itself, with the token that another provider gave it.
+    Federated(Secret),
     /// A user's name and password (ROPC), with the secret of a confidential client or none for a public one.
     Password {
         /// User principal name.
@@ -18,6 +37,35 @@ pub enum Credentials {
     },
 }
 
+impl Credentials {
+    /// What an administrator calls the part of them that is renewed.
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::ClientSecret(_) | Self::Password { .. } => "secret",
+            Self::Certificate { .. } => "certificate",
+            Self::Federated(_) => "token file",
+        }
+    }
+}
+
+/// Which of Entra's token endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// `/oauth2/token`, which takes a resource.
+    V1,
+    /// `/oauth2/v2.0/token`, which takes a scope.
+    V2,
+}
+
+/// When credentials end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialEnd {
+    /// `certificate` or `client_secret`.
+    pub credential: &'static str,
+    /// They serve until here.
+    pub at: DateTime<Utc>,
+}
+
 /// Everything a token request says.
 #[derive(Clone, Debug)]
 pub struct SignIn {
@@ -27,70 +75,92 @@ pub struct SignIn {
     pub tenant: String,
     /// Application (client) id.
     pub client_id: String,
-    /// Resource whose `/.default` scope is asked for, without a slash at the end.
+    /// Resource the token is for, without a slash at the end.
     pub resource: String,
+    /// Which endpoint.
+    pub version: Version,
     /// How.
     pub credentials: Credentials,
+    /// When the client secret ends, as far as somebody wrote it down.
+    pub secret_expires: Option<DateTime<Utc>>,
 }
 
 impl SignIn {
-    /// The v2 endpoint of the tenant.
+    /// The token endpoint of the tenant.
     pub fn url(&self) -> String {
         let tenant = percent_encoding::utf8_percent_encode(&self.tenant, percent_encoding::NON_ALPHANUMERIC);
         // '-' and '.' are all that tenant ids and domains have besides letters and digits.
         let tenant = tenant.to_string().replace("%2D", "-").replace("%2E", ".");
-        format!("{}/{tenant}/oauth2/v2.0/token", self.instance)
+        let version = match self.version {
+            Version::V1 => "",
+            Version::V2 => "/v2.0",
+        };
+        format!("{}/{tenant}/oauth2{version}/token", self.instance)
     }
 
-    /// The fields of the form; `claims` answers a claims challenge.
-    pub fn form<'a>(&'a self, scope: &'a str, claims: Option<&'a str>) -> Vec<(&'static str, &'a str)> {
-        let mut form = vec![("client_id", self.client_id.as_str()), ("scope", scope)];
+    /// The fields of the form at `now`; `claims` answers a claims challenge.
+    ///
+    /// # Errors
+    /// No assertion can be signed with the key.
+    pub fn form<'a>(
+        &'a self,
+        claims: Option<&'a str>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<(&'static str, Cow<'a, str>)>, TokenRefusal> {
+        let mut form: Vec<(&'static str, Cow<'a, str>)> = vec![("client_id", self.client_id.as_str().into())];
+        form.push(match self.version {
+            Version::V1 => ("resource", self.resource.as_str().into()),
+            Version::V2 => ("scope", format!("{}/.default", self.resource).into()),
+        });
+        let grant =
+            if matches!(self.credentials, Credentials::Password { .. }) { "password" } else { "client_credentials" };
+        form.push(("grant_type", grant.into()));
         match &self.credentials {
-            Credentials::ClientSecret(secret) => {
-                form.push(("grant_type", "client_credentials"));
-                form.push(("client_secret", secret.expose()));
+            Credentials::ClientSecret(secret) => form.push(("client_secret", secret.expose().into())),
+            Credentials::Certificate { certificate, send_chain } => {
+                let signed = assertion::sign(certificate, &self.client_id, &self.url(), *send_chain, now);
+                let assertion = signed.map_err(|_| unsigned())?;
+                form.push(("client_assertion_type", JWT_BEARER.into()));
+                form.push(("client_assertion", assertion.expose().to_owned().into()));
+            }
+            Credentials::Federated(token) => {
+                form.push(("client_assertion_type", JWT_BEARER.into()));
+                form.push(("client_assertion", token.expose().into()));
             }
             Credentials::Password { username, password, client_secret } => {
-                form.push(("grant_type", "password"));
-                form.push(("username", username));
-                form.push(("password", password.expose()));
-                if let Some(secret) = client_secret {
-                    form.push(("client_secret", secret.expose()));
-                }
+                form.push(("username", username.as_str().into()));
+                form.push(("password", password.expose().into()));
+                form.extend(client_secret.as_ref().map(|secret| ("client_secret", secret.expose().into())));
             }
         }
-        form.extend(claims.map(|claims| ("claims", claims)));
-        form
+        form.extend(claims.map(|claims| ("claims", claims.into())));
+        Ok(form)
     }
 
-    /// The one scope a daemon may ask for.
-    pub fn scope(&self) -> String {
-        format!("{}/.default", self.resource)
+    /// When the credentials end, as far as that can be known.
+    pub fn credential_end(&self) -> Option<CredentialEnd> {
+        match &self.credentials {
+            Credentials::Certificate { certificate, .. } => {
+                Some(CredentialEnd { credential: "certificate", at: certificate.ends() })
+            }
+            Credentials::ClientSecret(_) | Credentials::Password { client_secret: Some(_), .. } => {
+                Some(CredentialEnd { credential: "client_secret", at: self.secret_expires? })
+            }
+            _ => None,
+        }
+    }
+}
+
+fn unsigned() -> TokenRefusal {
+    TokenRefusal {
+        code: "unsigned".into(),
+        sentence: "No assertion can be signed with the private key: make a new key and certificate.".into(),
+        patience: Patience::Refused,
+        retry_after: None,
+        unreachable: false,
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn debug_shows_neither_secret_nor_password() {
-        let secret = || Secret::new("s3cret-Zebra".into());
-        let password = |client_secret| Credentials::Password {
-            username: "agent@contoso.com".into(),
-            password: secret(),
-            client_secret,
-        };
-        for credentials in [Credentials::ClientSecret(secret()), password(None), password(Some(secret()))] {
-            let sign_in = SignIn {
-                instance: "https://login.microsoftonline.com".into(),
-                tenant: "t".into(),
-                client_id: "c".into(),
-                resource: "r".into(),
-                credentials,
-            };
-            let shown = format!("{sign_in:?} {sign_in:#?}");
-            assert!(!shown.contains("Zebra") && shown.contains("[redacted]"), "{shown}");
-        }
-    }
-}
+#[path = "credentials_tests.rs"]
+mod tests;

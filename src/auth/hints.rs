@@ -39,20 +39,28 @@ pub fn advice(number: Option<u32>) -> Advice {
             "The client secret has expired: create a new one under Certificates & secrets and put its Value into auth.client_secret.",
             Refused,
         ),
-        700_027 => ("The certificate does not match the one uploaded in Entra: upload the one in use.", Refused),
-        700_024 | 50_012 | 500_133 => {
-            ("The assertion is outside its valid time: check the clock of this computer.", Refused)
-        }
+        700_027 => (
+            "The certificate is not the one uploaded in Entra, or it has expired: upload the one of auth.certificate_file.",
+            Refused,
+        ),
+        700_021 | 700_023 | 50_027 => (
+            "The assertion is for another application or tenant: check auth.client_id, auth.tenant_id and auth.instance.",
+            Refused,
+        ),
+        700_024 | 50_012 | 500_133 => (
+            "The assertion is outside its valid time: check the clock of this computer, and that the token file is renewed.",
+            Refused,
+        ),
         700_016 | 700_011 => {
             ("The application is not known in this tenant: check auth.client_id and auth.tenant_id.", Refused)
         }
         7_000_229 => ("The application has no service principal in this tenant: grant admin consent there.", Refused),
         7_000_112 | 70_001 => ("The app registration is disabled: enable it in Entra.", Refused),
         90_002 | 50_059 | 90_019 => {
-            ("The tenant was not found: check auth.tenant_id, and auth.instance if this is a national cloud.", Refused)
+            ("The tenant was not found: check auth.tenant_id, and graph.cloud if this is a national cloud.", Refused)
         }
         900_382 | 900_432 | 90_038 => (
-            "The tenant belongs to another cloud: set auth.instance and graph.endpoint of your national cloud.",
+            "The tenant belongs to another cloud: set graph.cloud to it, and leave auth.instance and graph.endpoint out.",
             Refused,
         ),
         500_011 | 50_001 | 650_057 => {
@@ -62,14 +70,17 @@ pub fn advice(number: Option<u32>) -> Advice {
             "The scope is not valid: auth.resource must be the Graph address, such as https://graph.microsoft.com.",
             Refused,
         ),
-        901_002 => ("The token endpoint and the request are of different versions: check auth.instance.", Refused),
+        901_002 => (
+            "The token endpoint and the request are of different versions: leave auth.token_version and auth.resource out.",
+            Refused,
+        ),
         900_144 | 90_014 | 9_002_313 | 90_023 => {
             ("The token request is incomplete: check the [auth] settings.", Refused)
         }
         65_001 | 90_094 | 90_008 | 650_056 => {
             ("Consent is missing: an administrator must grant admin consent for Calendars.ReadWrite.", Refused)
         }
-        7_000_216 => ("The token request has no client secret: set auth.client_secret.", Refused),
+        7_000_216 => ("The token request has no proof: set auth.client_secret, or another auth.mode.", Refused),
         7_000_218 => (
             "The application is confidential: set auth.client_secret, or allow public client flows in the app registration.",
             Refused,
@@ -84,7 +95,19 @@ pub fn advice(number: Option<u32>) -> Advice {
         53_003 | 530_032 | 530_034 | 530_035 | 50_131 => {
             ("A policy blocks this sign-in: ask the Entra administrator to look at Conditional Access.", Refused)
         }
-        700_213 => ("The federated credential does not match: check its issuer, subject and audience.", Refused),
+        700_211 => ("No federated credential of the application has the token's issuer: compare its Issuer.", Refused),
+        700_212 => (
+            "No federated credential of the application has the token's audience: it is usually api://AzureADTokenExchange.",
+            Refused,
+        ),
+        700_213 | 70_021 => (
+            "No federated credential of the application matches the token: compare its subject, issuer and audience.",
+            Refused,
+        ),
+        50_013 => (
+            "The token of the other provider has no valid signature: compare the federated credential's Issuer.",
+            Refused,
+        ),
         50_126 | 50_056 => (
             "The user name or password is wrong: correct auth.username and auth.password before the account is locked.",
             Refused,
@@ -97,7 +120,7 @@ pub fn advice(number: Option<u32>) -> Advice {
         50_055 | 50_144 => ("The password has expired: set a new one and put it into auth.password.", Refused),
         50_057 => ("The user account is disabled: enable it, or use another.", Refused),
         50_076 | 50_079 | 50_072 | 50_074 | 50_158 | 53_000 | 53_001 | 50_097 => (
-            "Multi-factor authentication or a managed device is required: mode \"password\" cannot do that, use auth.mode = \"client_secret\".",
+            "Multi-factor authentication or a managed device is required: mode \"password\" cannot do that, use auth.mode = \"certificate\".",
             Refused,
         ),
         50_173 | 70_008 | 700_082 | 70_043 | 50_132 | 50_133 => {

@@ -34,7 +34,8 @@ impl Renewal {
             Ok(credentials) => credentials,
             Err(error) => {
                 if !self.unreadable.swap(true, Ordering::Relaxed) {
-                    tracing::warn!(error, "secret cannot be read again, the last one known is used");
+                    let credential = self.current().credentials.name();
+                    tracing::warn!(credential, error, "secret cannot be read again, the last one known is used");
                 }
                 return false;
             }
@@ -45,7 +46,20 @@ impl Renewal {
             return false;
         }
         sign_in.credentials = credentials;
-        tracing::info!("secret has changed, the new one is used from now on");
+        tell(&sign_in.credentials);
         true
+    }
+}
+
+fn tell(credentials: &Credentials) {
+    match credentials {
+        Credentials::Certificate { certificate, .. } => tracing::info!(
+            subject = certificate.subject(),
+            expires = %certificate.ends().format("%Y-%m-%d"),
+            "certificate has changed, the new one is used from now on"
+        ),
+        // Its provider writes a new one several times a day.
+        Credentials::Federated(_) => tracing::debug!("token file has changed, the new token is used from now on"),
+        _ => tracing::info!("secret has changed, the new one is used from now on"),
     }
 }

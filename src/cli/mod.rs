@@ -28,6 +28,7 @@ mod sandbox;
 mod settings;
 mod shell;
 mod show;
+mod sign_in;
 mod standing;
 mod start;
 mod status;

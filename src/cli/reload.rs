@@ -11,7 +11,7 @@ use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
 use super::run::{Running, warn_of_exposed};
-use super::{Failure, wiring};
+use super::{Failure, sign_in, wiring};
 use crate::auth::TokenCache;
 use crate::config::{AuthMode, Difference, Environment, Settings};
 use crate::graph::GraphClient;
@@ -63,10 +63,10 @@ impl Reload {
     /// Takes over where requests go and how they sign in. Tells whether what could not be sent may be tried at once.
     fn take_the_way(&mut self, new: &Settings, differences: &[Difference]) -> Result<bool, Failure> {
         let differs = |is: fn(&str) -> bool| differences.iter().any(|difference| is(difference.key));
-        let sign_in = differs(|key| key.starts_with("auth.") || CONNECTION.contains(&key));
+        let signs_in = differs(|key| key.starts_with("auth.") || CONNECTION.contains(&key));
         let graph = differs(|key| key.starts_with("graph."));
         // Both are made before either is used.
-        let endpoint = sign_in.then(|| wiring::token_endpoint(new)).transpose()?;
+        let endpoint = signs_in.then(|| sign_in::token_endpoint(new)).transpose()?;
         let client = graph.then(|| wiring::graph(new, self.tokens.clone())).transpose()?;
         if let Some(endpoint) = endpoint {
             let keeps_token = !differs(|key| key.starts_with("auth.") && !CREDENTIALS.contains(&key));
@@ -76,8 +76,9 @@ impl Reload {
             self.graph = client;
         }
         // Whoever reloads may have mended something at Microsoft's end. A wrong password sent again may lock the account.
-        let mended = matches!(new.auth.mode, AuthMode::ClientSecret { .. }) && self.tokens.try_again(Instant::now());
-        Ok(sign_in || graph || mended)
+        let harmless = !matches!(new.auth.mode, AuthMode::Password { .. });
+        let mended = harmless && self.tokens.try_again(Instant::now());
+        Ok(signs_in || graph || mended)
     }
 
     /// The error names what is at fault, and nothing of its value: everybody in the queue's group may read it.
@@ -121,7 +122,20 @@ impl Reload {
 /// Keys that say how a token is asked for, beside those of `[auth]`, …
 const CONNECTION: [&str; 2] = ["graph.ca_file", "graph.connect_timeout"];
 /// … and those of `[auth]` that do not change for whom it is.
-const CREDENTIALS: [&str; 4] = ["auth.client_secret", "auth.client_secret_file", "auth.password", "auth.password_file"];
+const CREDENTIALS: [&str; 12] = [
+    "auth.client_secret",
+    "auth.client_secret_file",
+    "auth.secret_expires",
+    "auth.certificate_file",
+    "auth.private_key_file",
+    "auth.private_key_passphrase",
+    "auth.private_key_passphrase_file",
+    "auth.send_certificate_chain",
+    "auth.arc_tokens_dir",
+    "auth.federated_token_file",
+    "auth.password",
+    "auth.password_file",
+];
 
 fn tell(difference: &Difference) {
     let Difference { key, from, to, at_once } = difference;

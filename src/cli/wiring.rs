@@ -1,66 +1,18 @@
 //! From settings to objects, for every command that signs in.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Failure;
-use crate::auth::{Credentials, Reread, SignIn, TokenCache, TokenEndpoint};
-use crate::config::{AuthMode, AuthSettings, DefaultSettings, GraphSettings, SecretFiles, Settings, read_secret};
-use crate::graph::{GraphClient, NetworkSettings, http_client};
+use super::{Failure, sign_in};
+use crate::auth::TokenCache;
+use crate::config::{AuthMode, DefaultSettings, GraphSettings, Settings};
+use crate::graph::{GraphClient, NetworkSettings};
 use crate::job::{BodyType, Defaults};
 use crate::policy::RetryPolicy;
-use crate::secret::Secret;
 use crate::worker::WorkerSettings;
 
 pub(super) fn tokens(settings: &Settings) -> Result<Arc<TokenCache>, Failure> {
-    Ok(Arc::new(TokenCache::new(token_endpoint(settings)?)))
-}
-
-pub(super) fn token_endpoint(settings: &Settings) -> Result<TokenEndpoint, Failure> {
-    let auth = &settings.auth;
-    let sign_in = SignIn {
-        instance: auth.instance.clone(),
-        tenant: auth.tenant_id.clone(),
-        client_id: auth.client_id.clone(),
-        resource: auth.resource.clone(),
-        credentials: credentials(&auth.mode),
-    };
-    let http = http_client(&network(&settings.graph), &auth.instance).map_err(Failure::failed)?;
-    Ok(TokenEndpoint::new(http, sign_in, reread(auth)))
-}
-
-fn credentials(mode: &AuthMode) -> Credentials {
-    match mode.clone() {
-        AuthMode::ClientSecret { client_secret } => Credentials::ClientSecret(client_secret),
-        AuthMode::Password { username, password, client_secret } => {
-            Credentials::Password { username, password, client_secret }
-        }
-    }
-}
-
-/// Reads secrets that are files anew; there is nothing to read where none is.
-fn reread(auth: &AuthSettings) -> Option<Reread> {
-    let (mode, files) = (auth.mode.clone(), auth.files.clone());
-    (files != SecretFiles::default()).then(|| Box::new(move || read_again(&mode, &files)) as Reread)
-}
-
-fn read_again(mode: &AuthMode, files: &SecretFiles) -> Result<Credentials, String> {
-    let read = |file: &PathBuf| read_secret(file).map_err(|what| format!("{} {what}", file.display()));
-    let newer = |secret: &mut Secret, file: &Option<PathBuf>| {
-        file.as_ref().map_or(Ok(()), |file| read(file).map(|newer| *secret = newer))
-    };
-    let mut mode = mode.clone();
-    match &mut mode {
-        AuthMode::ClientSecret { client_secret } => newer(client_secret, &files.client_secret)?,
-        AuthMode::Password { password, client_secret, .. } => {
-            newer(password, &files.password)?;
-            if let Some(client_secret) = client_secret {
-                newer(client_secret, &files.client_secret)?;
-            }
-        }
-    }
-    Ok(credentials(&mode))
+    Ok(Arc::new(TokenCache::new(sign_in::token_endpoint(settings)?)))
 }
 
 pub(super) fn graph(settings: &Settings, tokens: Arc<TokenCache>) -> Result<Arc<GraphClient>, Failure> {
@@ -108,12 +60,17 @@ fn longest_attempt(graph: &GraphSettings) -> Duration {
 fn user(settings: &Settings) -> Option<String> {
     match &settings.auth.mode {
         AuthMode::Password { username, .. } => Some(username.clone()),
-        AuthMode::ClientSecret { .. } => None,
+        _ => None,
     }
 }
 
 pub(super) fn own_mailbox(settings: &Settings) -> bool {
     matches!(settings.auth.mode, AuthMode::Password { .. })
+}
+
+/// Whether the machine signs in, not an application in Entra.
+pub(super) fn own_identity(settings: &Settings) -> bool {
+    matches!(settings.auth.mode, AuthMode::ManagedIdentity { .. })
 }
 
 pub(super) fn defaults(settings: &DefaultSettings, own_mailbox: bool) -> Defaults {

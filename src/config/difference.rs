@@ -3,7 +3,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{AuthMode, LogFormat, Settings};
+use super::{AuthMode, Identity, IdentityHost, LogFormat, Settings, TokenVersion};
+use crate::certificate::Certificate;
 use crate::secret::Secret;
 
 /// A key whose value is another one now.
@@ -51,23 +52,30 @@ impl Settings {
     fn values(&self) -> Vec<(&'static str, Value<'_>)> {
         let (auth, graph, defaults) = (&self.auth, &self.graph, &self.defaults);
         let (queue, delivery, monitor, log) = (&self.queue, &self.delivery, &self.monitor, &self.log);
-        let (mode, username, password, client_secret) = match &auth.mode {
-            AuthMode::ClientSecret { client_secret } => ("client_secret", None, None, Some(client_secret)),
-            AuthMode::Password { username, password, client_secret } => {
-                ("password", Some(username), Some(password), client_secret.as_ref())
-            }
-        };
+        let shown = Shown::of(&auth.mode);
         vec![
-            ("auth.mode", text(mode)),
+            ("auth.mode", text(shown.mode)),
             ("auth.instance", text(&auth.instance)),
-            ("auth.tenant_id", text(&auth.tenant_id)),
-            ("auth.client_id", text(&auth.client_id)),
+            ("auth.tenant_id", text(auth.tenant_id.as_deref().unwrap_or_default())),
+            ("auth.client_id", text(auth.client_id.as_deref().unwrap_or_default())),
             ("auth.resource", text(&auth.resource)),
-            ("auth.client_secret", Value::Secret(client_secret)),
+            ("auth.token_version", text(version(auth.token_version))),
+            ("auth.client_secret", Value::Secret(shown.client_secret)),
             ("auth.client_secret_file", path(auth.files.client_secret.as_deref())),
-            ("auth.username", text(username.map_or("", String::as_str))),
-            ("auth.password", Value::Secret(password)),
+            ("auth.secret_expires", text(auth.secret_expires.map(|at| at.to_rfc3339()).unwrap_or_default())),
+            ("auth.certificate_file", certificate(shown.certificate, auth.files.certificate.as_deref())),
+            ("auth.private_key_file", path(auth.files.private_key.as_deref())),
+            ("auth.private_key_passphrase", Value::Secret(shown.passphrase)),
+            ("auth.private_key_passphrase_file", path(auth.files.passphrase.as_deref())),
+            ("auth.send_certificate_chain", text(shown.send_chain)),
+            ("auth.identity_object_id", text(shown.object_id)),
+            ("auth.identity_resource_id", text(shown.resource_id)),
+            ("auth.arc_tokens_dir", path(shown.tokens_dir)),
+            ("auth.federated_token_file", path(auth.files.federated_token.as_deref())),
+            ("auth.username", text(shown.username)),
+            ("auth.password", Value::Secret(shown.password)),
             ("auth.password_file", path(auth.files.password.as_deref())),
+            ("graph.cloud", text(graph.cloud)),
             ("graph.endpoint", text(&graph.endpoint)),
             ("graph.api_version", text(&graph.api_version)),
             ("graph.connect_timeout", duration(graph.connect_timeout)),
@@ -93,6 +101,59 @@ impl Settings {
     }
 }
 
+/// What the modes have beside each other, of the one in use.
+#[derive(Default)]
+struct Shown<'s> {
+    mode: &'static str,
+    username: &'s str,
+    password: Option<&'s Secret>,
+    client_secret: Option<&'s Secret>,
+    certificate: Option<&'s Certificate>,
+    passphrase: Option<&'s Secret>,
+    send_chain: bool,
+    object_id: &'s str,
+    resource_id: &'s str,
+    tokens_dir: Option<&'s Path>,
+}
+
+impl<'s> Shown<'s> {
+    fn of(mode: &'s AuthMode) -> Self {
+        let none = Self::default();
+        match mode {
+            AuthMode::ClientSecret { client_secret } => {
+                Self { mode: "client_secret", client_secret: Some(client_secret), ..none }
+            }
+            AuthMode::Certificate { certificate, passphrase, send_chain } => Self {
+                mode: "certificate",
+                certificate: Some(certificate),
+                passphrase: passphrase.as_ref(),
+                send_chain: *send_chain,
+                ..none
+            },
+            AuthMode::ManagedIdentity { host, identity } => {
+                let tokens_dir = match host {
+                    IdentityHost::Arc { tokens_dir, .. } => Some(tokens_dir.as_path()),
+                    _ => None,
+                };
+                let none = Self { mode: "managed_identity", tokens_dir, ..none };
+                match identity {
+                    Identity::ObjectId(object_id) => Self { object_id, ..none },
+                    Identity::ResourceId(resource_id) => Self { resource_id, ..none },
+                    Identity::System | Identity::ClientId(_) => none,
+                }
+            }
+            AuthMode::Federated { .. } => Self { mode: "federated", ..none },
+            AuthMode::Password { username, password, client_secret } => Self {
+                mode: "password",
+                username,
+                password: Some(password),
+                client_secret: client_secret.as_ref(),
+                ..none
+            },
+        }
+    }
+}
+
 enum Value<'s> {
     Plain(String),
     Secret(Option<&'s Secret>),
@@ -114,6 +175,20 @@ fn text(value: impl ToString) -> Value<'static> {
 
 fn path(path: Option<&Path>) -> Value<'static> {
     text(path.map(|path| path.display().to_string()).unwrap_or_default())
+}
+
+/// Another certificate in the same file is another value: its thumbprint tells.
+fn certificate(certificate: Option<&Certificate>, file: Option<&Path>) -> Value<'static> {
+    let Some((certificate, file)) = certificate.zip(file) else { return text("") };
+    let thumbprint: String = certificate.thumbprint().iter().map(|byte| format!("{byte:02X}")).collect();
+    text(format!("{} (SHA-256 {thumbprint})", file.display()))
+}
+
+fn version(version: TokenVersion) -> &'static str {
+    match version {
+        TokenVersion::V1 => "v1",
+        TokenVersion::V2 => "v2",
+    }
 }
 
 fn duration(value: Duration) -> Value<'static> {

@@ -1,17 +1,29 @@
 //! Every key with its default: the table the reader, the "did you mean" and the test of `agent.toml` share.
 
 /// A key and its default as written in TOML; none has no default.
-pub const KEYS: [(&str, Option<&str>); 31] = [
+pub const KEYS: [(&str, Option<&str>); 43] = [
     ("auth.mode", Some("\"client_secret\"")),
     ("auth.instance", Some("\"https://login.microsoftonline.com\"")),
     ("auth.tenant_id", None),
     ("auth.client_id", None),
     ("auth.resource", None),
+    ("auth.token_version", Some("\"v2\"")),
     ("auth.client_secret", None),
     ("auth.client_secret_file", None),
+    ("auth.secret_expires", None),
+    ("auth.certificate_file", None),
+    ("auth.private_key_file", None),
+    ("auth.private_key_passphrase", None),
+    ("auth.private_key_passphrase_file", None),
+    ("auth.send_certificate_chain", Some("false")),
+    ("auth.identity_object_id", None),
+    ("auth.identity_resource_id", None),
+    ("auth.arc_tokens_dir", Some("\"/var/opt/azcmagent/tokens\"")),
+    ("auth.federated_token_file", None),
     ("auth.username", None),
     ("auth.password", None),
     ("auth.password_file", None),
+    ("graph.cloud", Some("\"global\"")),
     ("graph.endpoint", Some("\"https://graph.microsoft.com\"")),
     ("graph.api_version", Some("\"v1.0\"")),
     ("graph.connect_timeout", Some("\"10s\"")),

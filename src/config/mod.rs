@@ -1,22 +1,29 @@
 //! Settings: plain data from `agent.toml` and the environment. Every problem is found and told at once, each with
 //! the key, the rule and the cure. Makes no objects and opens nothing but the files it is told to read.
 
+mod cloud;
 mod difference;
 mod keys;
+mod managed_identity;
 mod problems;
 mod rules;
 mod secrets;
+mod sign_in;
 mod source;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use chrono::{DateTime, Utc};
 
 pub use difference::Difference;
 pub use keys::KEYS;
 pub use problems::{ConfigError, Problem};
 pub use secrets::read as read_secret;
 
+use crate::certificate::Certificate;
 use crate::secret::Secret;
 use source::Source;
 
@@ -35,6 +42,27 @@ pub enum AuthMode {
         /// `auth.client_secret`.
         client_secret: Secret,
     },
+    /// `certificate`.
+    Certificate {
+        /// `auth.certificate_file` and `auth.private_key_file`.
+        certificate: Arc<Certificate>,
+        /// `auth.private_key_passphrase`.
+        passphrase: Option<Secret>,
+        /// `auth.send_certificate_chain`.
+        send_chain: bool,
+    },
+    /// `managed_identity`.
+    ManagedIdentity {
+        /// Who gives its tokens.
+        host: IdentityHost,
+        /// Which of the machine's identities.
+        identity: Identity,
+    },
+    /// `federated`.
+    Federated {
+        /// What was in `auth.federated_token_file`.
+        token: Secret,
+    },
     /// `password`.
     Password {
         /// `auth.username`.
@@ -46,19 +74,69 @@ pub enum AuthMode {
     },
 }
 
+/// What gives out the tokens of managed identities on this machine; addresses are of the machine itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum IdentityHost {
+    /// The instance metadata service of an Azure VM.
+    VirtualMachine {
+        /// Up to and without the `?`.
+        endpoint: String,
+    },
+    /// App Service, Functions, Container Apps.
+    AppService {
+        /// `IDENTITY_ENDPOINT`.
+        endpoint: String,
+        /// `IDENTITY_HEADER`.
+        header: Secret,
+    },
+    /// A machine elsewhere that Azure Arc looks after.
+    Arc {
+        /// `IDENTITY_ENDPOINT`, or the agent's usual one.
+        endpoint: String,
+        /// `auth.arc_tokens_dir`.
+        tokens_dir: PathBuf,
+    },
+}
+
+/// Which managed identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// The machine's own.
+    System,
+    /// User-assigned, by `auth.client_id`.
+    ClientId(String),
+    /// User-assigned, by `auth.identity_object_id`.
+    ObjectId(String),
+    /// User-assigned, by `auth.identity_resource_id`.
+    ResourceId(String),
+}
+
+/// `auth.token_version`: which of Entra's token endpoints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenVersion {
+    /// `/oauth2/token`, which takes a resource.
+    V1,
+    /// `/oauth2/v2.0/token`, which takes a scope.
+    V2,
+}
+
 /// `[auth]`.
 #[derive(Clone, Debug)]
 pub struct AuthSettings {
     /// Mode with its credentials.
     pub mode: AuthMode,
-    /// Base URL, tenant and placeholders removed, no slash at the end.
+    /// Base URL, tenant and placeholders removed, no slash at the end. A managed identity does not use it.
     pub instance: String,
-    /// Tenant.
-    pub tenant_id: String,
-    /// Application.
-    pub client_id: String,
+    /// Tenant; a managed identity needs none.
+    pub tenant_id: Option<String>,
+    /// Application; of a managed identity only if it is user-assigned and named so.
+    pub client_id: Option<String>,
     /// Resource, no slash at the end.
     pub resource: String,
+    /// Which token endpoint.
+    pub token_version: TokenVersion,
+    /// When the client secret ends, as far as somebody wrote it down.
+    pub secret_expires: Option<DateTime<Utc>>,
     /// Where its secrets were read from.
     pub files: SecretFiles,
 }
@@ -70,11 +148,21 @@ pub struct SecretFiles {
     pub client_secret: Option<PathBuf>,
     /// Of `auth.password`.
     pub password: Option<PathBuf>,
+    /// Of the certificate, …
+    pub certificate: Option<PathBuf>,
+    /// … its private key, which may be the same file, …
+    pub private_key: Option<PathBuf>,
+    /// … and the key's passphrase.
+    pub passphrase: Option<PathBuf>,
+    /// Of the other provider's token.
+    pub federated_token: Option<PathBuf>,
 }
 
 /// `[graph]`.
 #[derive(Clone, Debug)]
 pub struct GraphSettings {
+    /// The word of `graph.cloud`.
+    pub cloud: &'static str,
     /// Base URL, no slash at the end.
     pub endpoint: String,
     /// `v1.0` or `beta`.

@@ -46,6 +46,26 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
     }
 }
 
+/// A file that is no setting's text but its own, and the key to blame for it.
+pub(super) struct PassedIn {
+    pub key: &'static str,
+    pub file: PathBuf,
+}
+
+/// The file that `key` names, else the systemd credential of that name.
+pub(super) fn find_file(
+    source: &mut Source,
+    environment: &Environment,
+    key: &'static str,
+    credential: &str,
+) -> Option<PassedIn> {
+    if let Some(path) = source.text(key) {
+        return Some(PassedIn { key, file: path.into() });
+    }
+    let file = Path::new(environment.get("CREDENTIALS_DIRECTORY")?).join(credential);
+    file.exists().then_some(PassedIn { key, file })
+}
+
 /// A path, unless it looks like a secret that was written into the key beside its own.
 fn shown(path: &str) -> &str {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
@@ -62,7 +82,10 @@ pub fn read(path: &Path) -> Result<Secret, String> {
     if size > MAX_BYTES {
         return Err("is too large to be a secret".into());
     }
-    let mut text = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {error}"))?;
+    let mut text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        std::io::ErrorKind::InvalidData => "is no text file; a certificate or key must be in PEM form".to_owned(),
+        _ => format!("cannot be read: {error}"),
+    })?;
     let end = text.trim_end_matches(['\n', '\r']).len();
     text.truncate(end);
     if text.is_empty() { Err("is empty".into()) } else { Ok(Secret::new(text)) }

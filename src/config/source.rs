@@ -6,6 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use config::{Config, File, FileFormat, Value, ValueKind};
 
 use super::keys::{KEYS, is_known, nearest};
@@ -13,7 +14,7 @@ use super::{ConfigError, Environment, Problem};
 
 const PREFIX: &str = "EVENT_SENDER__";
 /// The keys whose values are secrets.
-const SECRETS: [&str; 2] = ["auth.client_secret", "auth.password"];
+const SECRETS: [&str; 3] = ["auth.client_secret", "auth.password", "auth.private_key_passphrase"];
 /// Readable by everybody on this machine.
 const OTHERS_READ: u32 = 0o004;
 /// No duration of the settings makes sense beyond a year, and sums of times must stay inside the calendar.
@@ -123,6 +124,11 @@ impl Source {
         self.from_environment.contains(key)
     }
 
+    /// Whether file or environment say something of `key`.
+    pub(super) fn is_set(&self, key: &str) -> bool {
+        self.value(key).is_some_and(|value| !matches!(value.kind, ValueKind::String(text) if text.trim().is_empty()))
+    }
+
     /// Text; empty text is none.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         let value = self.value(key)?;
@@ -157,6 +163,34 @@ impl Source {
             self.problem(key, format!("is not set; {cure}"));
         }
         text.map(|text| text.trim().to_owned())
+    }
+
+    /// Yes or no.
+    pub(super) fn flag(&mut self, key: &str) -> bool {
+        let fallback = default(key) == "true";
+        let Some(value) = self.value(key) else { return fallback };
+        let flag = match &value.kind {
+            ValueKind::Boolean(flag) => Some(*flag),
+            ValueKind::String(text) if self.is_from_environment(key) => text.trim().parse().ok(),
+            _ => None,
+        };
+        flag.unwrap_or_else(|| {
+            self.problem(key, "is neither true nor false");
+            fallback
+        })
+    }
+
+    /// A day, which ends at midnight UTC, or a time.
+    pub(super) fn day_or_time(&mut self, key: &str) -> Option<DateTime<Utc>> {
+        let text = self.text(key)?;
+        let text = text.trim();
+        let day =
+            || Some(NaiveDate::parse_from_str(text, "%Y-%m-%d").ok()?.succ_opt()?.and_time(NaiveTime::MIN).and_utc());
+        let time = DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()).or_else(day);
+        if time.is_none() {
+            self.problem(key, "is neither a day nor a time, like \"2027-06-30\" or \"2027-06-30T12:00:00Z\"");
+        }
+        time
     }
 
     /// A whole number within bounds.
@@ -218,8 +252,7 @@ impl Source {
     }
 
     fn holds_a_secret(&self) -> bool {
-        let filled = |value: Value| !matches!(value.kind, ValueKind::String(text) if text.trim().is_empty());
-        SECRETS.iter().any(|key| self.value(key).is_some_and(filled))
+        SECRETS.iter().any(|key| self.is_set(key))
     }
 
     fn value(&self, key: &str) -> Option<Value> {

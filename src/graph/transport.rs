@@ -58,21 +58,33 @@ pub struct NetworkSettings {
 /// # Errors
 /// The extra certificates cannot be read.
 pub fn http_client(settings: &NetworkSettings, url: &str) -> Result<reqwest::Client, reqwest::Error> {
-    let mut builder = reqwest::Client::builder()
+    if url.starts_with("http://") {
+        // Plain HTTP is only allowed to loopback (config/rules.rs), where a proxy has no business.
+        return local_client(settings);
+    }
+    client(settings)?.build()
+}
+
+/// The same for a service of this machine itself: it is never asked through a proxy.
+///
+/// # Errors
+/// As [`http_client`].
+pub fn local_client(settings: &NetworkSettings) -> Result<reqwest::Client, reqwest::Error> {
+    client(settings)?.no_proxy().build()
+}
+
+fn client(settings: &NetworkSettings) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+    let builder = reqwest::Client::builder()
         .user_agent(concat!("event-sender/", env!("CARGO_PKG_VERSION")))
         .http1_only()
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.request_timeout);
-    if url.starts_with("http://") {
-        // Plain HTTP is only allowed to loopback (config/rules.rs), where a proxy has no business.
-        builder = builder.no_proxy();
+    match &settings.extra_ca {
+        Some(pem) => Ok(builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?)),
+        None => Ok(builder),
     }
-    if let Some(pem) = &settings.extra_ca {
-        builder = builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?);
-    }
-    builder.build()
 }
 
 /// Asked right before each request leaves: the mailbox may have been told to rest while its token was awaited.

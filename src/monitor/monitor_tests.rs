@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::auth::{Credentials, SignIn, TokenEndpoint};
+use crate::auth::{Credentials, SignIn, TokenEndpoint, Version};
 use crate::secret::Secret;
 
 async fn queue() -> (tempfile::TempDir, Arc<SqliteQueue>) {
@@ -20,9 +20,11 @@ fn tokens() -> Arc<TokenCache> {
         tenant: "t".into(),
         client_id: "c".into(),
         resource: "r".into(),
+        version: Version::V2,
         credentials: Credentials::ClientSecret(Secret::new("s".into())),
+        secret_expires: None,
     };
-    Arc::new(TokenCache::new(TokenEndpoint::new(reqwest::Client::new(), sign_in, None)))
+    Arc::new(TokenCache::new(TokenEndpoint::entra(reqwest::Client::new(), sign_in, None, Utc::now)))
 }
 
 fn readiness(monitor: &Monitor, now: Instant) -> serde_json::Value {

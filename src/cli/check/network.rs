@@ -36,13 +36,14 @@ pub(super) struct Network {
 
 pub(super) async fn look(settings: &Settings) -> Network {
     let (auth, graph) = (&settings.auth, &settings.graph);
-    let sign_in = Host {
+    // A machine with an identity of its own is its own sign-in.
+    let sign_in = auth.tenant_id.as_ref().filter(|_| !wiring::own_identity(settings)).map(|tenant| Host {
         name: "sign-in",
         key: "auth.instance",
         // Public, and it names the tenant: what an application would read to find the token endpoint.
-        url: format!("{}/{}/v2.0/.well-known/openid-configuration", auth.instance, auth.tenant_id),
+        url: format!("{}/{tenant}/v2.0/.well-known/openid-configuration", auth.instance),
         knows: |answer| answer["token_endpoint"].is_string() || answer["error"].is_string(),
-    };
+    });
     let graph = Host {
         name: "Graph",
         key: "graph.endpoint",
@@ -50,9 +51,17 @@ pub(super) async fn look(settings: &Settings) -> Network {
         url: format!("{}/{}/me/calendar", graph.endpoint, graph.api_version),
         knows: |answer| answer["error"]["code"].is_string(),
     };
-    let (sign_in, graph) = tokio::join!(sign_in.look(settings), graph.look(settings));
-    let (findings, clocks) = [sign_in.1, graph.1].into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
-    Network { findings, clocks: clocks.into_iter().flatten().collect(), sign_in: sign_in.0, graph: graph.0 }
+    let sign_in = async {
+        match &sign_in {
+            Some(sign_in) => Some(sign_in.look(settings).await),
+            None => None,
+        }
+    };
+    let (sign_in, graph) = tokio::join!(sign_in, graph.look(settings));
+    let answering = sign_in.as_ref().map_or(Answering::Microsoft, |(answering, _)| *answering);
+    let found = sign_in.into_iter().map(|(_, found)| found).chain([graph.1]);
+    let (findings, clocks) = found.unzip::<_, _, Vec<_>, Vec<_>>();
+    Network { findings, clocks: clocks.into_iter().flatten().collect(), sign_in: answering, graph: graph.0 }
 }
 
 struct Host {

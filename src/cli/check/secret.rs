@@ -24,13 +24,14 @@ pub(super) async fn finding(settings: &Settings, graph: &GraphClient, at: Answer
         AuthMode::ClientSecret { client_secret } => client_secret,
         AuthMode::Password { client_secret: Some(secret), .. } => secret,
         // A public client has none.
-        AuthMode::Password { client_secret: None, .. } => return None,
+        _ => return None,
     };
     if at != Answering::Microsoft {
         return Some(Finding::not_checked(CHECK, "Graph cannot be reached"));
     }
     let now = Now { wall: Utc::now(), steady: Instant::now() };
-    Some(match graph.client_secrets(&settings.auth.client_id, now).await {
+    let application = settings.auth.client_id.as_deref()?;
+    Some(match graph.client_secrets(application, now).await {
         Ok(listed) => judge(&listed, secret, now.wall),
         Err(call) => untold(&call.outcome, &call.answer),
     })

@@ -25,7 +25,7 @@ pub(super) fn accepted(settings: &Settings) -> Vec<Finding> {
     );
     if let AuthMode::Password { .. } = settings.auth.mode {
         let text = "auth.mode \"password\" is a legacy mode that multi-factor authentication breaks";
-        findings.push(Finding::warn(CHECK, text).cure("prefer \"client_secret\""));
+        findings.push(Finding::warn(CHECK, text).cure("prefer \"certificate\", or \"managed_identity\" in Azure"));
     }
     findings
 }

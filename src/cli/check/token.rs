@@ -37,8 +37,12 @@ pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering,
     }
     match tokens.get(Instant::now()).await {
         Ok(secret) => {
-            let AuthSettings { tenant_id, client_id, .. } = &settings.auth;
-            let text = format!("tenant {tenant_id} gave application {client_id} a token");
+            let text = match (&settings.auth.tenant_id, &settings.auth.client_id) {
+                (Some(tenant), Some(client)) if !wiring::own_identity(settings) => {
+                    format!("tenant {tenant} gave application {client} a token")
+                }
+                _ => "this machine's managed identity got a token".to_owned(),
+            };
             Token { findings: vec![Finding::pass(CHECK, text)], secret: Some(secret) }
         }
         Err(refusal) => {
@@ -107,14 +111,14 @@ fn mismatches(auth: &AuthSettings, claims: &TokenClaims) -> Vec<Finding> {
         findings.push(warn("aud", text, "leave auth.resource out, or give it the address of graph.endpoint"));
     }
     // A tenant may be named by a domain, which the token does not repeat.
-    if let Some(tenant) = &claims.tenant
-        && uuid::Uuid::try_parse(&auth.tenant_id).is_ok()
-        && !alike(tenant, &auth.tenant_id)
+    if let Some((tenant, asked)) = claims.tenant.as_ref().zip(auth.tenant_id.as_deref())
+        && uuid::Uuid::try_parse(asked).is_ok()
+        && !alike(tenant, asked)
     {
         findings.push(warn("tid", format!("it was issued in tenant {tenant}"), "compare auth.tenant_id"));
     }
-    if let Some(application) = &claims.application
-        && !alike(application, &auth.client_id)
+    if let Some((application, asked)) = claims.application.as_ref().zip(auth.client_id.as_deref())
+        && !alike(application, asked)
     {
         findings.push(warn("appid", format!("it was issued to application {application}"), "compare auth.client_id"));
     }

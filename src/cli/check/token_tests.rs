@@ -29,14 +29,16 @@ fn a_token_of_another_tenant_application_or_resource_is_noticed() {
     let auth = AuthSettings {
         mode: crate::config::AuthMode::ClientSecret { client_secret: Secret::new("s".into()) },
         instance: String::new(),
-        tenant_id: "5a6d0c3e-7b1f-4e02-9c55-3f0e8a1b2c4d".into(),
-        client_id: "a".into(),
+        tenant_id: Some("5a6d0c3e-7b1f-4e02-9c55-3f0e8a1b2c4d".into()),
+        client_id: Some("a".into()),
+        token_version: crate::config::TokenVersion::V2,
+        secret_expires: None,
         resource: "https://graph.microsoft.com".into(),
         files: crate::config::SecretFiles::default(),
     };
     let claims = TokenClaims {
         audience: Some("https://graph.microsoft.com/".into()),
-        tenant: Some(auth.tenant_id.to_uppercase()),
+        tenant: auth.tenant_id.as_ref().map(|tenant| tenant.to_uppercase()),
         application: Some("A".into()),
         permissions: Vec::new(),
         expires: Some(i64::MAX),
@@ -50,6 +52,6 @@ fn a_token_of_another_tenant_application_or_resource_is_noticed() {
     assert_eq!(count(&auth, TokenClaims { tenant: Some("other".into()), ..claims.clone() }), 1);
     assert_eq!(count(&auth, TokenClaims { application: Some("b".into()), ..claims.clone() }), 1);
     assert_eq!(count(&auth, TokenClaims { expires: Some(0), ..claims.clone() }), 1);
-    let by_domain = AuthSettings { tenant_id: "contoso.com".into(), ..auth };
+    let by_domain = AuthSettings { tenant_id: Some("contoso.com".into()), ..auth };
     assert_eq!(count(&by_domain, TokenClaims { tenant: Some("other".into()), ..claims }), 0);
 }

@@ -1,0 +1,199 @@
+//! Tokens without any secret of ours: the machine the agent runs on is asked for one of its managed identity
+//! (graph-facts 5.6). Its services differ in address, header and selectors; Azure Arc wants proof that the caller may read a
+//! file first.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use chrono::{DateTime, Utc};
+use reqwest::RequestBuilder;
+use zeroize::Zeroizing;
+
+use super::answer::{Answer, Fresh, REQUEST_TIMEOUT};
+use super::{Patience, TokenRefusal};
+use crate::secret::Secret;
+
+/// Largest challenge file of Azure Arc that is read.
+const MAX_CHALLENGE_BYTES: u64 = 4096;
+
+/// What gives out tokens on this machine. Addresses are up to and without the `?`.
+#[derive(Clone, Debug)]
+pub enum IdentityHost {
+    /// The instance metadata service of an Azure VM.
+    VirtualMachine {
+        /// Its address.
+        endpoint: String,
+    },
+    /// App Service, Functions, Container Apps.
+    AppService {
+        /// Its address.
+        endpoint: String,
+        /// What `X-IDENTITY-HEADER` must be.
+        header: Secret,
+    },
+    /// Azure Arc's agent.
+    Arc {
+        /// Its address.
+        endpoint: String,
+        /// The only directory whose files it may ask for.
+        tokens_dir: PathBuf,
+    },
+}
+
+/// Which of the machine's identities.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Identity {
+    /// Its own, system-assigned one.
+    System,
+    /// A user-assigned one by its client id.
+    ClientId(String),
+    /// A user-assigned one by its object (principal) id.
+    ObjectId(String),
+    /// A user-assigned one by its Azure resource id.
+    ResourceId(String),
+}
+
+/// Everything a request to the machine says.
+#[derive(Clone, Debug)]
+pub struct ManagedIdentity {
+    /// Whom to ask.
+    pub host: IdentityHost,
+    /// For which identity.
+    pub identity: Identity,
+    /// Resource the token is for, without a slash at the end.
+    pub resource: String,
+}
+
+impl ManagedIdentity {
+    /// Asks once; of Azure Arc that is two requests.
+    pub(super) async fn ask(&self, http: &reqwest::Client, now: DateTime<Utc>) -> Result<Fresh, TokenRefusal> {
+        let request = self.request(http);
+        let mut answer = self.answer(request).await?;
+        if let IdentityHost::Arc { tokens_dir, .. } = &self.host
+            && answer.status == 401
+        {
+            let proof = proof(answer.challenge.as_deref().unwrap_or_default(), tokens_dir)?;
+            let mut basic = reqwest::header::HeaderValue::from_str(&format!("Basic {}", proof.expose()))
+                .map_err(|_| refused("arc_challenge", UNREADABLE))?;
+            basic.set_sensitive(true);
+            answer = self.answer(self.request(http).header("authorization", basic)).await?;
+        }
+        answer.token(now).map_err(|refusal| self.explained(answer.status, refusal))
+    }
+
+    fn request(&self, http: &reqwest::Client) -> RequestBuilder {
+        let (endpoint, version, resource_id) = match &self.host {
+            IdentityHost::VirtualMachine { endpoint } => (endpoint, "2018-02-01", "msi_res_id"),
+            IdentityHost::AppService { endpoint, .. } => (endpoint, "2019-08-01", "mi_res_id"),
+            IdentityHost::Arc { endpoint, .. } => (endpoint, "2020-06-01", "msi_res_id"),
+        };
+        let mut query = vec![("api-version", version), ("resource", self.resource.as_str())];
+        query.extend(match &self.identity {
+            Identity::System => None,
+            Identity::ClientId(id) => Some(("client_id", id.as_str())),
+            Identity::ObjectId(id) => Some(("object_id", id.as_str())),
+            Identity::ResourceId(id) => Some((resource_id, id.as_str())),
+        });
+        let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
+        let request = http.get(format!("{endpoint}?{query}")).timeout(REQUEST_TIMEOUT);
+        match &self.host {
+            IdentityHost::AppService { header, .. } => request.header("x-identity-header", header.expose()),
+            // Without it the services answer nobody: what a web page could make a browser send has no such header.
+            IdentityHost::VirtualMachine { .. } | IdentityHost::Arc { .. } => request.header("metadata", "true"),
+        }
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<Answer, TokenRefusal> {
+        let sent = request.send().await.map_err(|error| self.unreachable(&error))?;
+        Answer::read(sent).await.map_err(|error| self.unreachable(&error))
+    }
+
+    fn unreachable(&self, error: &reqwest::Error) -> TokenRefusal {
+        let what = if error.is_timeout() { "does not answer in time" } else { "does not answer" };
+        let hint = match &self.host {
+            IdentityHost::VirtualMachine { .. } => {
+                "is this an Azure VM, with a managed identity and no firewall before 169.254.169.254? Elsewhere auth.mode must be another."
+            }
+            IdentityHost::AppService { .. } => "it is at IDENTITY_ENDPOINT, which App Service sets.",
+            IdentityHost::Arc { .. } => "look at Azure Arc's agent ('azcmagent show').",
+        };
+        TokenRefusal {
+            code: "no_connection".into(),
+            sentence: format!("The managed identity service of this machine {what}: {hint}"),
+            patience: Patience::Transient,
+            retry_after: None,
+            unreachable: true,
+        }
+    }
+
+    /// IMDS asks to be tried again after 404, 410, 429 and 5xx, and not after other 4xx (graph-facts 5.6).
+    fn explained(&self, status: u16, refusal: TokenRefusal) -> TokenRefusal {
+        if refusal.code.starts_with("AADSTS") {
+            return refusal;
+        }
+        let (sentence, patience) = match status {
+            200 => (
+                "The managed identity service of this machine gives an answer that cannot be read: what listens there?",
+                Patience::Refused,
+            ),
+            404 | 410 | 429 | 500.. => {
+                ("The managed identity service of this machine is busy or not ready: waiting.", Patience::Transient)
+            }
+            401 | 403 => (
+                "The managed identity service of this machine refuses the caller: look at its environment, and on Azure Arc at the group himds.",
+                Patience::Refused,
+            ),
+            _ if self.identity == Identity::System => (
+                "This machine has no managed identity of its own: switch the system-assigned identity on, or name a user-assigned one with auth.client_id.",
+                Patience::Refused,
+            ),
+            _ => (
+                "This machine has no such managed identity: assign it to the machine, or correct auth.client_id, auth.identity_object_id or auth.identity_resource_id.",
+                Patience::Refused,
+            ),
+        };
+        TokenRefusal { sentence: sentence.into(), patience, ..refusal }
+    }
+}
+
+fn refused(code: &str, sentence: &str) -> TokenRefusal {
+    TokenRefusal {
+        code: code.into(),
+        sentence: sentence.into(),
+        patience: Patience::Refused,
+        retry_after: None,
+        unreachable: false,
+    }
+}
+
+const STRAY: &str = "Azure Arc's agent asks for a file that is none of auth.arc_tokens_dir: it is not read. Is what listens at its address really the agent?";
+const UNREADABLE: &str = "The challenge file of Azure Arc's agent cannot be read: make the user of this service a member of the group himds, and restart it.";
+
+/// What is in the file that the challenge names. Whoever answers in the agent's place must not get another file's content:
+/// only a small `.key` file right in the agent's own directory is read.
+fn proof(challenge: &str, tokens_dir: &Path) -> Result<Secret, TokenRefusal> {
+    let stray = || refused("arc_challenge", STRAY);
+    let named = challenge.strip_prefix("Basic realm=").map(|path| Path::new(path.trim().trim_matches('"')));
+    let path = named.filter(|path| !path.as_os_str().is_empty()).ok_or_else(stray)?;
+    let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
+    if !plain || path.parent() != Some(tokens_dir) || path.extension().is_none_or(|end| end != "key") {
+        return Err(stray());
+    }
+    let unreadable = |_| refused("arc_challenge", UNREADABLE);
+    // A link would lead out of the directory.
+    if !std::fs::symlink_metadata(path).map_err(unreadable)?.is_file() {
+        return Err(stray());
+    }
+    let mut content = Zeroizing::new(String::new());
+    let file = File::open(path).map_err(unreadable)?;
+    file.take(MAX_CHALLENGE_BYTES + 1).read_to_string(&mut content).map_err(unreadable)?;
+    if content.len() as u64 > MAX_CHALLENGE_BYTES {
+        return Err(stray());
+    }
+    Ok(Secret::new(content.trim().to_owned()))
+}
+
+#[cfg(test)]
+#[path = "managed_identity_tests.rs"]
+mod tests;

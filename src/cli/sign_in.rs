@@ -1,0 +1,135 @@
+//! From `[auth]` to what asks for tokens, and to what reads the credentials anew from their files.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use chrono::Utc;
+
+use super::{Failure, wiring};
+use crate::auth::{Credentials, Identity, IdentityHost, ManagedIdentity, Reread, SignIn, TokenEndpoint, Version};
+use crate::certificate::{Certificate, Part};
+use crate::config::{self, AuthMode, SecretFiles, Settings, TokenVersion, read_secret};
+use crate::graph::{http_client, local_client};
+use crate::secret::Secret;
+
+pub(super) fn token_endpoint(settings: &Settings) -> Result<TokenEndpoint, Failure> {
+    let auth = &settings.auth;
+    let network = wiring::network(&settings.graph);
+    let mut passphrase = None;
+    let credentials = match auth.mode.clone() {
+        AuthMode::ManagedIdentity { host, identity } => {
+            let identity = managed_identity(host, identity, auth.resource.clone());
+            let http = local_client(&network).map_err(Failure::failed)?;
+            return Ok(TokenEndpoint::managed_identity(http, identity, Utc::now));
+        }
+        AuthMode::ClientSecret { client_secret } => Credentials::ClientSecret(client_secret),
+        AuthMode::Certificate { certificate, passphrase: opens, send_chain } => {
+            passphrase = opens;
+            Credentials::Certificate { certificate, send_chain }
+        }
+        AuthMode::Federated { token } => Credentials::Federated(token),
+        AuthMode::Password { username, password, client_secret } => {
+            Credentials::Password { username, password, client_secret }
+        }
+    };
+    let sign_in = SignIn {
+        instance: auth.instance.clone(),
+        tenant: auth.tenant_id.clone().unwrap_or_default(),
+        client_id: auth.client_id.clone().unwrap_or_default(),
+        resource: auth.resource.clone(),
+        version: match auth.token_version {
+            TokenVersion::V1 => Version::V1,
+            TokenVersion::V2 => Version::V2,
+        },
+        credentials: credentials.clone(),
+        secret_expires: auth.secret_expires,
+    };
+    let http = http_client(&network, &auth.instance).map_err(Failure::failed)?;
+    Ok(TokenEndpoint::entra(http, sign_in, reread(credentials, auth.files.clone(), passphrase), Utc::now))
+}
+
+fn managed_identity(host: config::IdentityHost, identity: config::Identity, resource: String) -> ManagedIdentity {
+    let host = match host {
+        config::IdentityHost::VirtualMachine { endpoint } => IdentityHost::VirtualMachine { endpoint },
+        config::IdentityHost::AppService { endpoint, header } => IdentityHost::AppService { endpoint, header },
+        config::IdentityHost::Arc { endpoint, tokens_dir } => IdentityHost::Arc { endpoint, tokens_dir },
+    };
+    let identity = match identity {
+        config::Identity::System => Identity::System,
+        config::Identity::ClientId(id) => Identity::ClientId(id),
+        config::Identity::ObjectId(id) => Identity::ObjectId(id),
+        config::Identity::ResourceId(id) => Identity::ResourceId(id),
+    };
+    ManagedIdentity { host, identity, resource }
+}
+
+/// Reads credentials that are files anew; there is nothing to read where none is.
+fn reread(known: Credentials, files: SecretFiles, passphrase: Option<Secret>) -> Option<Reread> {
+    if files == SecretFiles::default() {
+        return None;
+    }
+    let pair = Pair::default();
+    Some(Box::new(move || {
+        let mut credentials = known.clone();
+        match &mut credentials {
+            Credentials::ClientSecret(secret) => newer(secret, &files.client_secret)?,
+            Credentials::Certificate { certificate, .. } => *certificate = pair.read(&files, passphrase.as_ref())?,
+            Credentials::Federated(token) => newer(token, &files.federated_token)?,
+            Credentials::Password { password, client_secret, .. } => {
+                newer(password, &files.password)?;
+                if let Some(client_secret) = client_secret {
+                    newer(client_secret, &files.client_secret)?;
+                }
+            }
+        }
+        Ok(credentials)
+    }))
+}
+
+fn newer(secret: &mut Secret, file: &Option<PathBuf>) -> Result<(), String> {
+    if let Some(file) = file {
+        *secret = read(file)?;
+    }
+    Ok(())
+}
+
+fn read(file: &Path) -> Result<Secret, String> {
+    read_secret(file).map_err(|what| format!("{} {what}", file.display()))
+}
+
+/// The files of a certificate as they were read last. To open a key with a passphrase takes long on purpose, and while a
+/// sign-in is refused the files are looked at every second.
+#[derive(Default)]
+struct Pair(Mutex<Option<(Texts, Arc<Certificate>)>>);
+
+#[derive(PartialEq)]
+struct Texts {
+    certificate: Secret,
+    key: Secret,
+    passphrase: Option<Secret>,
+}
+
+impl Pair {
+    fn read(&self, files: &SecretFiles, passphrase: Option<&Secret>) -> Result<Arc<Certificate>, String> {
+        let (Some(own), Some(key)) = (&files.certificate, &files.private_key) else {
+            return Err("there is no file of the certificate".into());
+        };
+        let texts = Texts {
+            certificate: read(own)?,
+            key: read(key)?,
+            passphrase: files.passphrase.as_ref().map_or(Ok(passphrase.cloned()), |file| read(file).map(Some))?,
+        };
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, certificate)) = last.as_ref().filter(|(read, _)| *read == texts) {
+            return Ok(certificate.clone());
+        }
+        let read = Certificate::from_pem(&texts.certificate, &texts.key, texts.passphrase.as_ref());
+        let certificate = Arc::new(read.map_err(|fault| match fault.part {
+            Part::Certificate => format!("{} {}", own.display(), fault.what),
+            Part::Key => format!("{} {}", key.display(), fault.what),
+            Part::Passphrase => format!("auth.private_key_passphrase {}", fault.what),
+        })?);
+        *last = Some((texts, certificate.clone()));
+        Ok(certificate)
+    }
+}
