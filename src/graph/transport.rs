@@ -137,7 +137,8 @@ impl Transport {
     ) -> Result<Answered, Call> {
         let first = self.exchange_once(&build, limit, now, may_leave).await?;
         let reply = &first.reply;
-        let challenged = reply.codes.iter().any(|code| code.eq_ignore_ascii_case("insufficient_claims"));
+        let named = reply.codes.iter().any(|code| code.eq_ignore_ascii_case("insufficient_claims"));
+        let challenged = named || reply.claims.is_some();
         if reply.status != 401 && !(reply.status == 403 && challenged) {
             return Ok(first);
         }
