@@ -15,8 +15,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::faults::{Action, Fault};
+use super::federation::FederatedToken;
 use super::journal::RequestKind;
-use super::knobs::OptionsChange;
+use super::knobs::{OptionsChange, check_certificates};
 use super::world::World;
 
 /// Routes below `/sandbox`.
@@ -26,6 +27,8 @@ pub(super) fn router() -> Router<Arc<World>> {
         .route("/events", get(events))
         .route("/requests", get(requests))
         .route("/counters", get(counters))
+        .route("/assertions", get(assertions))
+        .route("/federated-token", post(federated_token))
         .route("/faults", post(add_faults).delete(clear_faults))
         .route("/options", post(options))
         .route("/expire-tokens", post(expire_tokens))
@@ -66,6 +69,22 @@ async fn counters(State(world): State<Arc<World>>) -> Response {
     answer(&world.counters())
 }
 
+async fn assertions(State(world): State<Arc<World>>) -> Response {
+    answer(&world.presented.all())
+}
+
+/// Text, as it stands in a file; without a body the token is as the configured credential wants it.
+async fn federated_token(State(world): State<Arc<World>>, body: Bytes) -> Response {
+    let wanted = match body.trim_ascii().is_empty() {
+        true => Ok(FederatedToken::default()),
+        false => parse::<Value>(&body).and_then(|value| field_by_field::<FederatedToken>(&value)),
+    };
+    match wanted {
+        Err(error) => bad(&error),
+        Ok(wanted) => ([(CONTENT_TYPE, "text/plain")], world.federated_token(&wanted)).into_response(),
+    }
+}
+
 async fn add_faults(State(world): State<Arc<World>>, body: Bytes) -> Response {
     let faults = match parse::<Value>(&body) {
         Ok(Value::Array(faults)) => faults,
@@ -89,7 +108,7 @@ async fn clear_faults(State(world): State<Arc<World>>) -> Response {
 }
 
 async fn options(State(world): State<Arc<World>>, body: Bytes) -> Response {
-    match parse::<Value>(&body).and_then(|value| field_by_field::<OptionsChange>(&value)) {
+    match parse::<Value>(&body).and_then(|value| change(&value)) {
         Err(error) => bad(&error),
         Ok(change) => {
             world.turn(change);
@@ -120,6 +139,13 @@ fn fault(value: &Value) -> Result<Fault, String> {
         }
         _ => Ok(fault),
     }
+}
+
+fn change(value: &Value) -> Result<OptionsChange, String> {
+    let change: OptionsChange = field_by_field(value)?;
+    let certificates = change.certificates.as_deref().unwrap_or_default();
+    check_certificates(certificates).map_err(|fault| format!("certificates: {fault}"))?;
+    Ok(change)
 }
 
 /// Reads a value; an error is put down to the field whose removal changes it, as deep as that leads.

@@ -1,41 +1,69 @@
-//! Entra's v2 token endpoint and the document that describes it: client credentials with a secret, and user name with password (ROPC). Every refusal an
-//! operator can cause occurs by itself, in the order Entra checks: request, tenant, application, scope, secret, user.
+//! Entra's token endpoints, v2 and v1, and the documents that describe them: client credentials, and user name with
+//! password (ROPC). Every refusal an operator can cause occurs by itself, in the order Entra checks: request, tenant,
+//! application, scope or resource, the application's proof, user.
 
 use std::collections::HashMap;
 
-use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL, HOST};
+use axum::http::request::Parts;
+use axum::http::uri::Authority;
 use axum::http::{HeaderMap, StatusCode};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use chrono::Utc;
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use url::form_urlencoded;
 
 use super::aadsts::TokenRefusal;
+use super::client_proof::ClientProof;
+use super::federation::Provider;
 use super::knobs::Knobs;
 use super::reply::{Ids, Reply};
 use super::retry_after::RetryAfter;
-use super::scope::check_scope;
-use super::token_rate::{AskedTooOften, TOO_OFTEN_WAIT};
+use super::scope::{check_resource, check_scope};
+use super::token_rate::TOO_OFTEN_WAIT;
 use super::token_text::token_text;
-use super::tokens::{Caller, Tokens};
-use super::{CLIENT_ID, EXPIRED_SECRET, NO_CONSENT_CLIENT_ID, PUBLIC_CLIENT_ID, TENANT_DOMAIN, TENANT_ID, USERNAME};
+use super::tokens::Caller;
+use super::world::World;
+use super::{CLIENT_ID, NO_CONSENT_CLIENT_ID, PUBLIC_CLIENT_ID, TENANT_DOMAIN, TENANT_ID, USERNAME};
+
+/// The generations of the token endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Version {
+    /// Takes `resource`, answers numbers as text.
+    V1,
+    /// Takes `scope`.
+    V2,
+}
+
+impl Version {
+    /// The addresses of the second generation say so.
+    fn of(path: &str) -> Self {
+        if path.contains("/v2.0/") { Self::V2 } else { Self::V1 }
+    }
+}
 
 /// A token request, taken apart.
 #[derive(Debug)]
 pub(super) struct TokenRequest {
+    version: Version,
     tenant: String,
+    /// The address it was sent to, without the scheme.
+    endpoint: String,
     form: HashMap<String, String>,
 }
 
 impl TokenRequest {
-    pub(super) fn read(tenant: &str, headers: &HeaderMap, body: &[u8]) -> Self {
+    pub(super) fn read(tenant: &str, parts: &Parts, body: &[u8]) -> Self {
         let mut form: HashMap<String, String> = form_urlencoded::parse(body).into_owned().collect();
-        if let Some((id, secret)) = basic_credentials(headers) {
+        if let Some((id, secret)) = basic_credentials(&parts.headers) {
             form.entry("client_id".into()).or_insert(id);
             form.entry("client_secret".into()).or_insert(secret);
         }
-        Self { tenant: tenant.to_lowercase(), form }
+        let endpoint = format!("{}{}", host(parts), parts.uri.path());
+        let version = Version::of(parts.uri.path());
+        Self { version, tenant: tenant.to_lowercase(), endpoint, form }
     }
 
     /// The claims a client passes on after a challenge.
@@ -43,17 +71,23 @@ impl TokenRequest {
         self.field("claims")
     }
 
+    /// What stands in a secret's place.
+    pub(super) fn assertion(&self) -> Option<&str> {
+        self.field("client_assertion")
+    }
+
     /// A token, or why there is none.
-    pub(super) fn answer(&self, tokens: &Tokens, knobs: &Knobs, rate: &AskedTooOften, ids: &Ids) -> Reply {
-        if rate.is_over(knobs.token_requests_per_minute) {
+    pub(super) fn answer(&self, world: &World, ids: &Ids) -> Reply {
+        let knobs = world.knobs();
+        if world.token_rate.is_over(knobs.token_requests_per_minute) {
             return self.too_often(ids);
         }
-        match self.caller(knobs) {
+        match self.caller(&knobs, &world.provider) {
             Ok(caller) => {
                 let client_id = self.field("client_id").unwrap_or_default().to_lowercase();
-                let token = token_text(&caller, &client_id, self.audience(), knobs);
-                tokens.issue(&token, caller, &knobs.roles, knobs.token_lifetime);
-                self.granted(token, knobs)
+                let token = token_text(&caller, &client_id, self.audience(), &knobs);
+                world.tokens.issue(&token, caller, &knobs.roles, knobs.token_lifetime);
+                self.granted(token, &knobs)
             }
             Err(refusal) => refusal.reply(ids),
         }
@@ -61,12 +95,15 @@ impl TokenRequest {
 
     /// The resource as it was asked for; a bare permission is one of Graph's.
     fn audience(&self) -> &str {
+        if self.version == Version::V1 {
+            return self.field("resource").unwrap_or_default();
+        }
         let scopes = self.field("scope").unwrap_or_default().split_whitespace();
         let resource = scopes.filter_map(|scope| Some(scope.rsplit_once('/')?.0)).next();
         resource.unwrap_or("https://graph.microsoft.com")
     }
 
-    fn caller(&self, knobs: &Knobs) -> Result<Caller, TokenRefusal> {
+    fn caller(&self, knobs: &Knobs, provider: &Provider) -> Result<Caller, TokenRefusal> {
         let grant = self.needed("grant_type")?;
         let ropc = match grant {
             "client_credentials" => false,
@@ -74,15 +111,14 @@ impl TokenRequest {
             other => return Err(unsupported_grant(other)),
         };
         check_tenant(&self.tenant, ropc)?;
-        if self.field("resource").is_some() {
+        if self.version == Version::V2 && self.field("resource").is_some() {
             let message = "The 'resource' request parameter isn't supported.";
             return Err(TokenRefusal::bad("invalid_request", 901_002, message));
         }
         let client_id = self.needed("client_id")?.to_lowercase();
         check_client(&client_id)?;
-        let scope = self.field("scope").ok_or_else(|| TokenRefusal::missing("scope"))?;
-        check_scope(scope, ropc)?;
-        self.check_secret(&client_id, ropc, knobs)?;
+        self.check_target(ropc)?;
+        self.proof(&client_id, ropc).check(knobs, provider)?;
         if client_id == NO_CONSENT_CLIENT_ID {
             let message =
                 format!("The user or administrator has not consented to use the application with ID '{client_id}'.");
@@ -91,39 +127,21 @@ impl TokenRequest {
         if ropc { self.user(knobs) } else { Ok(Caller::App) }
     }
 
-    fn check_secret(&self, client_id: &str, ropc: bool, knobs: &Knobs) -> Result<(), TokenRefusal> {
-        if self.field("client_assertion").is_some() {
-            return Err(TokenRefusal::client(
-                700_027,
-                "The certificate with identifier used to sign the client assertion is not registered on application.",
-            ));
+    fn check_target(&self, ropc: bool) -> Result<(), TokenRefusal> {
+        match self.version {
+            Version::V1 => check_resource(self.needed("resource")?),
+            Version::V2 => check_scope(self.field("scope").ok_or_else(|| TokenRefusal::missing("scope"))?, ropc),
         }
-        let secret = self.field("client_secret");
-        match (client_id == PUBLIC_CLIENT_ID, secret) {
-            (true, Some(_)) => Err(TokenRefusal::client(
-                700_025,
-                "Client is public so neither 'client_assertion' nor 'client_secret' should be presented.",
-            )),
-            (true, None) if ropc => Ok(()),
-            (_, None) if ropc => Err(TokenRefusal::client(
-                7_000_218,
-                "The request body must contain the following parameter: 'client_assertion' or 'client_secret'.",
-            )),
-            (_, None) => Err(TokenRefusal::client(
-                7_000_216,
-                "'client_assertion', 'client_secret' or 'request' is required for the 'client_credentials' grant type.",
-            )),
-            (_, Some(secret)) if secret == knobs.client_secret => Ok(()),
-            (_, Some(EXPIRED_SECRET)) => Err(TokenRefusal::client(
-                7_000_222,
-                format!("The provided client secret keys for app '{client_id}' are expired."),
-            )),
-            (_, Some(_)) => Err(TokenRefusal::client(
-                7_000_215,
-                format!(
-                    "Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '{client_id}'."
-                ),
-            )),
+    }
+
+    fn proof<'a>(&'a self, client_id: &'a str, ropc: bool) -> ClientProof<'a> {
+        ClientProof {
+            client_id,
+            ropc,
+            secret: self.field("client_secret"),
+            assertion: self.assertion(),
+            assertion_type: self.field("client_assertion_type"),
+            endpoint: &self.endpoint,
         }
     }
 
@@ -148,10 +166,8 @@ impl TokenRequest {
     }
 
     fn granted(&self, token: String, knobs: &Knobs) -> Reply {
-        let seconds = |seconds: u64| match knobs.expires_in_as_text {
-            true => json!(seconds.to_string()),
-            false => json!(seconds),
-        };
+        let is_text = knobs.expires_in_as_text || self.version == Version::V1;
+        let seconds = |seconds: u64| if is_text { json!(seconds.to_string()) } else { json!(seconds) };
         let lifetime = knobs.token_lifetime.as_secs();
         let mut body =
             json!({"token_type": "Bearer", "expires_in": seconds(lifetime), "ext_expires_in": seconds(lifetime)});
@@ -159,8 +175,18 @@ impl TokenRequest {
             if let Some(refresh_in) = knobs.refresh_in_s {
                 body.insert("refresh_in".into(), seconds(refresh_in));
             }
+            if self.version == Version::V1 {
+                let now = u64::try_from(Utc::now().timestamp()).unwrap_or_default();
+                body.insert("expires_on".into(), seconds(now.saturating_add(lifetime)));
+                body.insert("not_before".into(), seconds(now));
+                body.insert("resource".into(), json!(self.audience()));
+            }
             if self.field("grant_type") == Some("password") {
-                body.insert("scope".into(), json!("https://graph.microsoft.com/Calendars.ReadWrite"));
+                let scope = match self.version {
+                    Version::V1 => "Calendars.ReadWrite",
+                    Version::V2 => "https://graph.microsoft.com/Calendars.ReadWrite",
+                };
+                body.insert("scope".into(), json!(scope));
             }
             body.insert("access_token".into(), Value::String(token));
         }
@@ -189,18 +215,28 @@ impl TokenRequest {
 }
 
 /// What the public discovery document of a tenant says of its endpoints, or that there is no such tenant.
-pub(super) fn discovery(tenant: &str, host: &str, ids: &Ids) -> Reply {
+pub(super) fn discovery(tenant: &str, parts: &Parts, ids: &Ids) -> Reply {
     if let Err(refusal) = check_tenant(&tenant.to_lowercase(), true) {
         return refusal.reply(ids);
     }
-    let base = format!("http://{host}/{tenant}");
+    let base = format!("http://{}/{tenant}", host(parts));
+    let (endpoint, issuer) = match Version::of(parts.uri.path()) {
+        Version::V1 => ("oauth2/token", format!("https://sts.windows.net/{TENANT_ID}/")),
+        Version::V2 => ("oauth2/v2.0/token", format!("https://login.microsoftonline.com/{TENANT_ID}/v2.0")),
+    };
     let document = json!({
-        "token_endpoint": format!("{base}/oauth2/v2.0/token"),
+        "token_endpoint": format!("{base}/{endpoint}"),
         "token_endpoint_auth_methods_supported": ["client_secret_post", "private_key_jwt", "client_secret_basic"],
-        "issuer": format!("https://login.microsoftonline.com/{TENANT_ID}/v2.0"),
+        "issuer": issuer,
         "tenant_region_scope": "EU",
     });
     Reply::json(StatusCode::OK, document)
+}
+
+/// The host the client asked for; HTTP/2 has it in the address instead of a header.
+fn host(parts: &Parts) -> &str {
+    let header = parts.headers.get(HOST).and_then(|host| host.to_str().ok());
+    header.or_else(|| parts.uri.authority().map(Authority::as_str)).unwrap_or_default()
 }
 
 fn check_tenant(tenant: &str, ropc: bool) -> Result<(), TokenRefusal> {

@@ -4,15 +4,8 @@
 
 use serde_json::json;
 
-use super::super::testbed::{Bed, client_credentials, ropc};
+use super::super::testbed::{Bed, client_credentials, ropc, with};
 use super::super::{PASSWORD, *};
-
-/// The usual form with one field replaced, added or (None) left out.
-fn with<'a>(form: Vec<(&'a str, &'a str)>, name: &'a str, value: Option<&'a str>) -> Vec<(&'a str, &'a str)> {
-    let mut form: Vec<_> = form.into_iter().filter(|(known, _)| *known != name).collect();
-    form.extend(value.map(|value| (name, value)));
-    form
-}
 
 async fn refused(bed: &Bed, tenant: &str, form: &[(&str, &str)]) -> (u16, String, u64) {
     let got = bed.ask_token(tenant, form).await.unwrap();
@@ -32,7 +25,7 @@ async fn wrong_client_credentials_are_refused_with_their_number() {
         ("client_secret", Some("wrong"), 401, "invalid_client", 7_000_215),
         ("client_secret", Some(EXPIRED_SECRET), 401, "invalid_client", 7_000_222),
         ("client_secret", None, 401, "invalid_client", 7_000_216),
-        ("client_assertion", Some("a.b.c"), 401, "invalid_client", 700_027),
+        ("client_assertion", Some("a.b.c"), 400, "invalid_request", 90_023),
         ("client_id", Some("00000000-0000-0000-0000-000000000001"), 400, "unauthorized_client", 700_016),
         ("client_id", Some(PUBLIC_CLIENT_ID), 401, "invalid_client", 700_025),
         ("client_id", Some(NO_CONSENT_CLIENT_ID), 400, "invalid_grant", 65_001),
@@ -157,4 +150,62 @@ async fn a_scripted_refusal_and_passed_on_claims_are_journaled() {
     let record = bed.sandbox.requests().pop().unwrap();
     assert_eq!((record.claims.as_deref(), record.fault.as_deref()), (Some("{}"), Some("token_refused")));
     assert_eq!(record.retry_after_ms, Some(7000));
+}
+
+fn v1(form: Vec<(&'static str, &'static str)>) -> Vec<(&'static str, &'static str)> {
+    with(with(form, "scope", None), "resource", Some("https://graph.microsoft.com"))
+}
+
+#[tokio::test]
+async fn the_v1_endpoint_takes_a_resource_and_writes_numbers_as_text() {
+    let mut bed = Bed::new().await;
+    for resource in ["https://graph.microsoft.com/", "00000003-0000-0000-c000-000000000000", &bed.sandbox.url()] {
+        let form = with(v1(client_credentials()), "resource", Some(resource));
+        let got = bed.ask_token_v1(TENANT_ID, &form).await.unwrap();
+        assert_eq!((got.status, &got.body["resource"]), (200, &json!(resource)), "{}", got.text);
+    }
+    let form = with(v1(client_credentials()), "scope", Some("whatever stands here"));
+    let got = bed.ask_token_v1(TENANT_ID, &form).await.unwrap();
+    assert_eq!((&got.body["expires_in"], &got.body["ext_expires_in"]), (&json!("3600"), &json!("3600")));
+    let number = |name: &str| got.body[name].as_str().unwrap().parse::<i64>().unwrap();
+    assert_eq!(number("expires_on") - number("not_before"), 3600);
+    bed.token = got.body["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(bed.get("/v1.0/users/calendar@contoso.com/calendar").await.unwrap().status, 200);
+}
+
+#[tokio::test]
+async fn the_v1_endpoint_refuses_what_is_no_resource() {
+    let bed = Bed::new().await;
+    for (resource, error, number) in [
+        (None, "invalid_request", 900_144),
+        (Some(""), "invalid_request", 900_144),
+        (Some("https://graph.example"), "invalid_resource", 500_011),
+        (Some("https://graph.microsoft.com/.default"), "invalid_resource", 500_011),
+    ] {
+        let got = bed.ask_token_v1(TENANT_ID, &with(v1(client_credentials()), "resource", resource)).await.unwrap();
+        assert_eq!((got.status, &got.body["error"]), (400, &json!(error)), "{resource:?}");
+        assert_eq!(got.body["error_codes"], json!([number]), "{resource:?}");
+    }
+    let got = bed.ask_token_v1(TENANT_ID, &with(v1(client_credentials()), "client_secret", Some("x"))).await.unwrap();
+    assert_eq!(got.body["error_codes"], json!([7_000_215]));
+}
+
+#[tokio::test]
+async fn the_v1_endpoint_signs_users_in_too() {
+    let bed = Bed::new().await.signed_in().await;
+    let got = bed.ask_token_v1("contoso.com", &v1(ropc(PUBLIC_CLIENT_ID, USERNAME, PASSWORD))).await.unwrap();
+    assert_eq!((got.status, &got.body["scope"]), (200, &json!("Calendars.ReadWrite")));
+    let got = bed.ask_token_v1(TENANT_ID, &v1(ropc(PUBLIC_CLIENT_ID, USERNAME, "wrong"))).await.unwrap();
+    assert_eq!(got.body["error_codes"], json!([50_126]));
+}
+
+#[tokio::test]
+async fn each_generation_has_a_document_that_names_its_endpoint() {
+    let bed = Bed::new().await;
+    let url = bed.sandbox.url();
+    for (place, endpoint) in [("v2.0/", "oauth2/v2.0/token"), ("", "oauth2/token")] {
+        let got = bed.get(&format!("/{TENANT_ID}/{place}.well-known/openid-configuration")).await.unwrap();
+        assert_eq!(got.body["token_endpoint"], json!(format!("{url}/{TENANT_ID}/{endpoint}")));
+    }
+    assert_eq!(bed.get("/nobody/.well-known/openid-configuration").await.unwrap().status, 400);
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
+use super::certificate::Certificate;
+use super::federation::FederatedCredential;
 use super::{CLIENT_SECRET, PASSWORD, SandboxOptions};
 
 /// A wide spread must not make a request take for ever.
@@ -28,6 +30,8 @@ pub(super) struct Knobs {
     pub(super) roles: Vec<String>,
     pub(super) opaque_tokens: bool,
     pub(super) secret_expires_in_days: i64,
+    pub(super) certificates: Vec<Certificate>,
+    pub(super) federated: FederatedCredential,
 }
 
 impl Knobs {
@@ -49,6 +53,8 @@ impl Knobs {
             roles: vec!["Calendars.ReadWrite".to_owned()],
             opaque_tokens: false,
             secret_expires_in_days: 180,
+            certificates: readable(&options.certificates),
+            federated: options.federated.clone(),
         }
     }
 
@@ -67,6 +73,8 @@ impl Knobs {
         set(&mut self.roles, change.roles);
         set(&mut self.opaque_tokens, change.opaque_tokens);
         set(&mut self.secret_expires_in_days, change.secret_expires_in_days);
+        set(&mut self.certificates, change.certificates.as_deref().map(readable));
+        set(&mut self.federated, change.federated);
         // Zero turns these two off again.
         set(&mut self.refresh_in_s, change.refresh_in_s.map(|s| (s > 0).then_some(s)));
         let per_minute = change.token_requests_per_minute;
@@ -87,6 +95,15 @@ impl Knobs {
         let seconds = self.latency.as_secs_f64() * (self.latency_sigma * normal).exp();
         Duration::try_from_secs_f64(seconds).map_or(LONGEST_LATENCY, |latency| latency.min(LONGEST_LATENCY))
     }
+}
+
+/// Refuses a text that holds no certificate.
+pub(super) fn check_certificates(texts: &[String]) -> Result<(), String> {
+    texts.iter().try_for_each(|text| Certificate::from_pem(text).map(drop))
+}
+
+fn readable(texts: &[String]) -> Vec<Certificate> {
+    texts.iter().filter_map(|text| Certificate::from_pem(text).ok()).collect()
 }
 
 fn set<T>(knob: &mut T, value: Option<T>) {
@@ -132,6 +149,11 @@ pub struct OptionsChange {
     pub opaque_tokens: Option<bool>,
     /// When the application says its secret expires, counted from the time it is asked; below zero: it has.
     pub secret_expires_in_days: Option<i64>,
+    /// The certificates registered for the application, PEM; the list replaces the one before. Of each text the first
+    /// certificate counts; a text without one is an error over HTTP and registers nothing in [`super::Sandbox::configure`].
+    pub certificates: Option<Vec<String>>,
+    /// The federated credential configured for the application.
+    pub federated: Option<FederatedCredential>,
 }
 
 #[cfg(test)]

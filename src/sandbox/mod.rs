@@ -6,12 +6,15 @@
 //! the client's structs repeats the client's mistakes. It holds everything in memory and forgets it at the end.
 //!
 //! ```text
-//! server ─ route, visit (journal, lanes) ─ entra (tokens)           stage (faults) ─ connection
-//!                                        ─ calendar (event, store)  control (/sandbox/…)
+//! server ─ route, visit (journal, lanes) ─ entra (client_proof, tokens)  stage (faults) ─ connection
+//!                                        ─ calendar (event, store)       control (/sandbox/…)
 //! ```
 
 mod aadsts;
+mod assertion;
 mod calendar;
+mod certificate;
+mod client_proof;
 mod connection;
 mod control;
 mod directory;
@@ -19,12 +22,15 @@ mod entra;
 mod event;
 mod event_id;
 mod faults;
+mod federation;
 mod guarded;
 mod journal;
+mod jwt;
 mod knobs;
 mod lanes;
 mod mailbox;
 mod marker;
+mod presented;
 mod refusal;
 mod reply;
 mod resource;
@@ -58,8 +64,10 @@ use knobs::Knobs;
 use world::World;
 
 pub use faults::{Action, AnswerBody, Fault, FaultOn};
+pub use federation::{FederatedCredential, FederatedToken};
 pub use journal::{CAPACITY as JOURNAL_CAPACITY, Counters, RequestKind, RequestRecord};
 pub use knobs::OptionsChange;
+pub use presented::{ASSERTIONS_KEPT, PresentedAssertion};
 pub use store::StoredEvent;
 
 /// The tenant; [`TENANT_DOMAIN`] names it too.
@@ -96,6 +104,10 @@ pub struct SandboxOptions {
     pub lookup: bool,
     /// The documented limits of a mailbox are enforced.
     pub limits: bool,
+    /// The certificates registered for the application, PEM; of each text the first certificate counts.
+    pub certificates: Vec<String>,
+    /// The federated credential configured for the application.
+    pub federated: FederatedCredential,
 }
 
 impl Default for SandboxOptions {
@@ -107,6 +119,8 @@ impl Default for SandboxOptions {
             deduplicate: true,
             lookup: true,
             limits: true,
+            certificates: Vec::new(),
+            federated: FederatedCredential::default(),
         }
     }
 }
@@ -125,12 +139,14 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// The address is not a loopback address, or cannot be listened on.
+    /// The address is not a loopback address, or cannot be listened on; a certificate is none.
     pub async fn start(options: SandboxOptions) -> io::Result<Sandbox> {
         if !options.listen.ip().is_loopback() {
             let message = format!("the sandbox listens on loopback addresses only, {} is none", options.listen);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
+        knobs::check_certificates(&options.certificates)
+            .map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, format!("certificate: {fault}")))?;
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let world = Arc::new(World::new(Knobs::new(&options)));
@@ -211,6 +227,16 @@ impl Sandbox {
         self.world.journal.records(|_| true)
     }
 
+    /// The last [`ASSERTIONS_KEPT`] assertions presented, in the order they came.
+    pub fn assertions(&self) -> Vec<PresentedAssertion> {
+        self.world.presented.all()
+    }
+
+    /// A token of the other identity provider, as `auth.federated_token_file` holds it.
+    pub fn federated_token(&self, wanted: &FederatedToken) -> String {
+        self.world.federated_token(wanted)
+    }
+
     /// Totals since the start or the last reset.
     pub fn counters(&self) -> Counters {
         self.world.counters()
@@ -235,6 +261,8 @@ impl Drop for Sandbox {
     }
 }
 
+#[cfg(test)]
+mod signer;
 #[cfg(test)]
 mod testbed;
 #[cfg(test)]

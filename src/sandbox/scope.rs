@@ -1,4 +1,5 @@
-//! The scope of a token request: its form, and whether the resource it names is Graph.
+//! What a token is asked for: the scope of the v2 endpoint and the resource of the v1 endpoint, their form, and whether
+//! they name Graph.
 
 use url::{Host, Url};
 
@@ -33,12 +34,17 @@ pub(super) fn check_scope(scope: &str, ropc: bool) -> Result<(), TokenRefusal> {
     let unknown = resources.map(|(resource, _)| resource).find(|resource| !is_graph(resource));
     match unknown {
         None => Ok(()),
-        Some(resource) => Err(TokenRefusal::bad(
-            "invalid_resource",
-            500_011,
-            format!("The resource principal named {resource} was not found in the tenant named Contoso."),
-        )),
+        Some(resource) => check_resource(resource),
     }
+}
+
+/// Refuses what is not Graph.
+pub(super) fn check_resource(resource: &str) -> Result<(), TokenRefusal> {
+    if is_graph(resource) {
+        return Ok(());
+    }
+    let message = format!("The resource principal named {resource} was not found in the tenant named Contoso.");
+    Err(TokenRefusal::bad("invalid_resource", 500_011, message))
 }
 
 fn bad_scope(scope: &str) -> TokenRefusal {
@@ -48,13 +54,17 @@ fn bad_scope(scope: &str) -> TokenRefusal {
     TokenRefusal::bad("invalid_scope", 70_011, message)
 }
 
-/// Graph in any cloud, its application id, or a server on this machine: the sandbox itself or something before it.
+/// Graph in any cloud with or without a slash behind it, its application id, or a server on this machine: the sandbox
+/// itself or something before it.
 fn is_graph(resource: &str) -> bool {
     let resource = resource.trim_end_matches('/');
     if resource.eq_ignore_ascii_case(GRAPH_APP_ID) {
         return true;
     }
     let Ok(url) = Url::parse(resource) else { return false };
+    if url.path() != "/" {
+        return false;
+    }
     match url.host() {
         Some(Host::Domain("localhost")) => true,
         Some(Host::Domain(name)) => GRAPH_HOSTS.contains(&name) && url.scheme() == "https",

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::{AUTHORIZATION, HOST};
+use axum::http::header::AUTHORIZATION;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
@@ -47,7 +47,9 @@ const MAX_DISCARDED: usize = 64 << 20;
 pub(super) fn router(world: Arc<World>) -> Router {
     Router::new()
         .route("/{tenant}/oauth2/v2.0/token", post(token))
+        .route("/{tenant}/oauth2/token", post(token))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(describe))
+        .route("/{tenant}/.well-known/openid-configuration", get(describe))
         .nest("/sandbox", control::router())
         .fallback(graph)
         .with_state(world)
@@ -63,8 +65,8 @@ async fn token(
     let mut visit = Visit::begin(&world, RequestKind::Token, &parts, None);
     let reply = match read(body).await {
         Ok(body) => {
-            let request = TokenRequest::read(&tenant, &parts.headers, &body);
-            answer_token(&world, &request, &mut visit).await
+            let request = TokenRequest::read(&tenant, &parts, &body);
+            answer_token(&world, &request, parts.uri.path(), &mut visit).await
         }
         Err(refused) => refused.reply(&visit),
     };
@@ -72,11 +74,18 @@ async fn token(
     reply.into_response(&ids, &line)
 }
 
-async fn answer_token(world: &World, request: &TokenRequest, visit: &mut Visit) -> Reply {
+async fn answer_token(world: &World, request: &TokenRequest, path: &str, visit: &mut Visit) -> Reply {
     visit.notes.claims = request.claims().map(str::to_owned);
+    let presented = request.assertion().map(|assertion| world.presented.open(assertion, path));
     let action = world.script.take(visit.kind, None, None);
     let ids = visit.ids.clone();
-    let usual = || request.answer(&world.tokens, &world.knobs(), &world.token_rate, &ids);
+    let usual = || {
+        let reply = request.answer(world, &ids);
+        if let Some(number) = presented {
+            world.presented.close(number, reply.error_code.as_deref().unwrap_or("granted"));
+        }
+        reply
+    };
     let Some(action) = action else { return usual() };
     visit.notes.fault = Some(action.word());
     let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer: None };
@@ -92,8 +101,7 @@ async fn describe(
 ) -> Response {
     let (parts, _) = request.into_parts();
     let visit = Visit::begin(&world, RequestKind::Other, &parts, None);
-    let host = parts.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
-    let reply = discovery(&tenant, host, &visit.ids);
+    let reply = discovery(&tenant, &parts, &visit.ids);
     let ids = visit.end(&reply);
     reply.into_response(&ids, &line)
 }

@@ -68,6 +68,12 @@ impl Bed {
         read(self.client.post(url).form(form)).await
     }
 
+    /// The v1 endpoint's answer.
+    pub(super) async fn ask_token_v1(&self, tenant: &str, form: &[(&str, &str)]) -> reqwest::Result<Got> {
+        let url = format!("{}/{tenant}/oauth2/token", self.sandbox.url());
+        read(self.client.post(url).form(form)).await
+    }
+
     pub(super) fn post(&self, path: &str, event: &Value) -> RequestBuilder {
         let request = self.client.post(format!("{}{path}", self.sandbox.url())).bearer_auth(&self.token);
         request.header("content-type", "application/json").body(event.to_string())
@@ -127,6 +133,23 @@ pub(super) fn ropc<'a>(client_id: &'a str, username: &'a str, password: &'a str)
         form.push(("client_secret", CLIENT_SECRET));
     }
     form
+}
+
+/// The form with one field replaced, added or (None) left out.
+pub(super) fn with<'a>(
+    form: Vec<(&'a str, &'a str)>,
+    name: &'a str,
+    value: Option<&'a str>,
+) -> Vec<(&'a str, &'a str)> {
+    let mut form: Vec<_> = form.into_iter().filter(|(known, _)| *known != name).collect();
+    form.extend(value.map(|value| (name, value)));
+    form
+}
+
+/// The form with an assertion in the secret's place.
+pub(super) fn asserted<'a>(form: Vec<(&'a str, &'a str)>, assertion: &'a str) -> Vec<(&'a str, &'a str)> {
+    let form = with(with(form, "client_secret", None), "client_assertion", Some(assertion));
+    with(form, "client_assertion_type", Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer"))
 }
 
 /// A meeting with this subject, and a `transactionId` when one is given.

@@ -1,11 +1,16 @@
-//! Everything the sandbox knows, shared by all requests: knobs, tokens, mailboxes, lanes, the script and the journal.
+//! Everything the sandbox knows, shared by all requests: knobs, tokens, mailboxes, lanes, the script, the journal
+//! and the identity provider beside Entra.
 
 use std::sync::Arc;
 
+use chrono::Utc;
+
+use super::federation::{FederatedToken, Provider};
 use super::guarded::Guarded;
 use super::journal::{Counters, Journal};
 use super::knobs::{Knobs, OptionsChange};
 use super::lanes::Lanes;
+use super::presented::Presented;
 use super::script::Script;
 use super::store::Store;
 use super::token_rate::AskedTooOften;
@@ -16,6 +21,8 @@ use super::tokens::Tokens;
 pub(super) struct World {
     pub(super) tokens: Tokens,
     pub(super) token_rate: AskedTooOften,
+    pub(super) provider: Provider,
+    pub(super) presented: Presented,
     pub(super) store: Store,
     pub(super) lanes: Lanes,
     pub(super) script: Script,
@@ -29,6 +36,8 @@ impl World {
         Self {
             tokens: Tokens::default(),
             token_rate: AskedTooOften::default(),
+            provider: Provider::default(),
+            presented: Presented::default(),
             store: Store::new(),
             lanes: Lanes::new(),
             script: Script::default(),
@@ -45,6 +54,11 @@ impl World {
     pub(super) fn turn(&self, change: OptionsChange) {
         let mut knobs = self.knobs.lock();
         *knobs = Arc::new(Knobs::clone(&knobs).changed(change));
+    }
+
+    /// What the other identity provider gives to a workload now.
+    pub(super) fn federated_token(&self, wanted: &FederatedToken) -> String {
+        self.provider.issue(wanted, &self.knobs().federated, Utc::now())
     }
 
     pub(super) fn counters(&self) -> Counters {
@@ -64,6 +78,7 @@ impl World {
         self.store.clear();
         self.lanes.reset();
         self.token_rate.reset();
+        self.presented.reset();
         self.journal.reset();
     }
 }
