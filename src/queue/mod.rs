@@ -66,7 +66,7 @@ pub struct ClaimRequest {
 pub struct Claimed {
     /// The jobs, in order of due time and id within a mailbox.
     pub jobs: Vec<(LaneKey, Job)>,
-    /// When the next job of a lane that had free slots becomes due, if one will.
+    /// When the next job of a lane that had free slots becomes due, if one will, or when the queue wishes to be asked again.
     pub next_due: Option<DateTime<Utc>>,
     /// Jobs that failed, because the schema's own rules refuse their claim: somebody else wrote nonsense into the agent's
     /// columns.
@@ -230,7 +230,7 @@ impl QueueError {
 pub trait Queue: Send + Sync + 'static {
     /// Puts every row left `claimed` by a dead agent back to `pending`, in doubt, and tells which. The caller must
     /// hold the queue's lock: then nobody alive can have claimed them. Times that lie in the future because the clock
-    /// was set back since they were written are moved along.
+    /// was set back since they were written are moved along, as by [`Queue::clock_set`].
     fn recover(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Recovered, QueueError>> + Send;
 
     /// Whether the storage is still the one that was opened; cheap enough to be asked at every turn.
@@ -242,6 +242,10 @@ pub trait Queue: Send + Sync + 'static {
     /// The wall clock was set to `now` from a time `by` earlier (negative: later). Moves the times the agent wrote
     /// along: nothing waits longer than it was to, nothing is given up earlier, and what was due stays due. What a
     /// producer wished (`not_before`) is a time of day and stays. `rests` is when the pauses known end from now on.
+    ///
+    /// After the clock was set back, the claims to come look for jobs that came later with the old clock's times: never
+    /// claimed, stamped (`created_at`) ahead of now, and due later than now and later than wished. Such a job is due when its
+    /// producer wishes, at the earliest now. That ends when stamps of the old clock lie ahead no more, or after an hour.
     fn clock_set(
         &self,
         now: DateTime<Utc>,
@@ -253,7 +257,7 @@ pub trait Queue: Send + Sync + 'static {
     fn pauses(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Vec<Pause>, QueueError>> + Send;
 
     /// Claims due jobs, none of a mailbox on hold. Costs by the number of mailboxes with pending jobs, not by the number of jobs. Takes no
-    /// write lock when there is nothing to take.
+    /// write lock when there is nothing to take. The looks that [`Queue::clock_set`] speaks of take at most a twentieth of the time.
     fn claim(&self, request: &ClaimRequest) -> impl Future<Output = Result<Claimed, QueueError>> + Send;
 
     /// The mailboxes on hold, as a claim tells them, for who cannot claim now. Costs next to nothing.

@@ -1,5 +1,7 @@
 //! What the next start and a clock that was set do to the queue's times.
 
+use std::time::Duration;
+
 use super::settle_tests::{end, sent, settle};
 use super::*;
 
@@ -71,7 +73,7 @@ async fn due_after(columns: &[(&str, &str)], change: impl AsyncFnOnce(&Bed)) -> 
     let bed = Bed::new().await;
     let id = add(&mut bed.stranger().await, columns).await;
     change(&bed).await;
-    bed.row(id).await["next_attempt_at"].as_str().unwrap().to_owned()
+    bed.due(id).await
 }
 
 const HOURS_5: TimeDelta = TimeDelta::hours(5);
@@ -144,6 +146,143 @@ async fn a_start_by_a_steady_clock_changes_no_time() {
     let before = bed.row(id).await;
     bed.queue.recover(now()).await.unwrap();
     assert_eq!(bed.row(id).await, before);
+}
+
+/// A row as a program inserts it whose clock shows this.
+async fn add_stamped(db: &mut SqliteConnection, at: &str, columns: &[(&str, &str)]) -> i64 {
+    let quoted = format!("'{at}'");
+    let stamps = [("created_at", quoted.as_str()), ("next_attempt_at", quoted.as_str())];
+    let others = stamps.into_iter().filter(|(name, _)| columns.iter().all(|(column, _)| column != name));
+    add(db, &columns.iter().copied().chain(others).collect::<Vec<_>>()).await
+}
+
+const OLD_CLOCK: &str = "2100-01-01T05:00:00.000Z";
+const NOW: &str = "2100-01-01T00:00:00.000Z";
+
+#[tokio::test]
+async fn a_row_stamped_by_the_old_clock_that_comes_after_the_clock_was_set_back_waits_for_its_producers_wish_only() {
+    for (columns, due) in [
+        (&[][..], NOW),
+        (&[("created_at", "'2100-01-01 05:00:00'")], NOW),
+        (&[("created_at", "'2100-01-01T07:00:00.123456+02:00'")], NOW),
+        (&[("not_before", "'2099-12-31T20:00:00Z'")], NOW),
+        (&[("not_before", "'whenever'")], NOW),
+        (&[("not_before", "'2100-01-01T03:00:00.0004Z'")], "2100-01-01T03:00:00.000Z"),
+        (&[("not_before", "' 2100-01-01t04:00:00+0100'")], "2100-01-01T03:00:00.000Z"),
+        (&[("not_before", "'2100-01-01T09:00:00Z'")], "2100-01-01T09:00:00.000Z"),
+        // Waits of the agent's, and times that say nothing of the clock.
+        (&[("claims", "1")], OLD_CLOCK),
+        (&[("in_doubt", "1")], OLD_CLOCK),
+        (&[("created_at", "'2100-01-01T00:00:05.000Z'")], OLD_CLOCK),
+        (&[("created_at", "'yesterday'")], OLD_CLOCK),
+        (&[("created_at", "'2500000'")], OLD_CLOCK),
+        (&[("created_at", "'2100-01-01T99:00:00Z'")], OLD_CLOCK),
+        (&[("created_at", "x'ff'")], OLD_CLOCK),
+        (&[("created_at", "CAST(x'32313030ff' AS TEXT)")], OLD_CLOCK),
+    ] {
+        let bed = Bed::new().await;
+        bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
+        let id = add_stamped(&mut bed.stranger().await, OLD_CLOCK, columns).await;
+        let claimed = bed.claim().await.len();
+        assert_eq!((bed.due(id).await.as_str(), claimed), (due, usize::from(due == NOW)), "{columns:?}");
+    }
+}
+
+#[tokio::test]
+async fn strays_are_looked_for_now_and_then_until_the_old_clocks_stamps_lie_ahead_no_more() {
+    for (set_back_by, until) in [(30_000, 30_000), (5 * 3_600_000, 3_600_000)] {
+        let bed = Bed::new().await;
+        let db = &mut bed.stranger().await;
+        let next_look = async |at: i64| {
+            let claimed = bed.queue.claim(&ClaimRequest { now: in_ms(at), ..request() }).await.unwrap();
+            claimed.next_due.map(|due| (due - now()).num_milliseconds())
+        };
+        assert_eq!(next_look(0).await, None, "the clock was never set back");
+        bed.queue.clock_set(now(), TimeDelta::milliseconds(-set_back_by), &[]).await.unwrap();
+        // A second, or longer where a look takes long.
+        let next = next_look(0).await.unwrap();
+        assert!(next >= 1000, "{next}");
+        let id = add_stamped(db, OLD_CLOCK, &[]).await;
+        assert_eq!((next_look(next - 1).await, bed.due(id).await.as_str()), (Some(next), OLD_CLOCK));
+        assert!(next_look(next).await.unwrap() >= next + 1000);
+        assert_eq!(bed.due(id).await, format_utc(in_ms(next)));
+        assert_eq!(next_look(until - 500).await, Some(until));
+        let last = add_stamped(db, OLD_CLOCK, &[]).await;
+        next_look(until).await;
+        assert_eq!(bed.due(last).await, format_utc(in_ms(until)));
+        assert_eq!(next_look(until + 1).await, None);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_set_again_looks_for_the_strays_of_before_too() {
+    for by in [TimeDelta::hours(1), TimeDelta::seconds(-10), TimeDelta::seconds(-2)] {
+        let bed = Bed::new().await;
+        bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
+        let db = &mut bed.stranger().await;
+        let then = now() + by;
+        let before = add_stamped(db, "2100-01-01T09:00:00.000Z", &[]).await;
+        bed.queue.clock_set(then, by, &[]).await.unwrap();
+        let after = add_stamped(db, "2100-01-01T09:00:00.000Z", &[]).await;
+        bed.queue.claim(&ClaimRequest { now: then, ..request() }).await.unwrap();
+        assert_eq!([bed.due(before).await, bed.due(after).await], [format_utc(then), format_utc(then)], "{by}");
+    }
+}
+
+#[tokio::test]
+async fn strays_beyond_number_come_forward_some_at_a_claim() {
+    let bed = Bed::new().await;
+    bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
+    let db = &mut bed.stranger().await;
+    run(db, "BEGIN").await;
+    for _ in 0..=2 * REPAIR_BATCH {
+        add_stamped(db, OLD_CLOCK, &[]).await;
+    }
+    run(db, "COMMIT").await;
+    for (jobs, more) in [(REPAIR_BATCH, true), (REPAIR_BATCH, true), (1, false)] {
+        let claimed = bed.queue.claim(&request()).await.unwrap();
+        assert_eq!((claimed.jobs.len(), claimed.next_due.unwrap() == now()), (jobs, more));
+    }
+}
+
+#[tokio::test]
+async fn looking_for_strays_takes_no_lock_and_goes_by_the_index() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for statement in strays::STATEMENTS {
+        let plan = super::repair_tests::plan(db, statement).await;
+        let of_jobs: Vec<&String> = plan.iter().filter(|line| line.contains("SEARCH jobs")).collect();
+        let by_index = [
+            "SEARCH jobs USING INDEX jobs_waiting (<expr>>?)",
+            "SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at>?)",
+        ];
+        let by_id = ["SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"];
+        assert!(of_jobs == by_index || of_jobs == by_id, "{plan:#?}");
+    }
+    bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
+    add_stamped(db, OLD_CLOCK, &[("not_before", "'2100-01-01T09:00:00Z'")]).await;
+    run(db, "BEGIN IMMEDIATE").await;
+    tokio::time::timeout(Duration::from_secs(2), bed.queue.claim(&request())).await.expect("it waited").unwrap();
+}
+
+/// The row inserted last tells nothing of the clock, or does not even hold a time.
+#[tokio::test]
+async fn a_start_finds_strays_that_right_rows_have_followed() {
+    for last in [format!("'{NOW}'"), "x'ff'".into(), "'yesterday'".into()] {
+        let bed = Bed::new().await;
+        let db = &mut bed.stranger().await;
+        let stray = add_stamped(db, OLD_CLOCK, &[]).await;
+        let wished = add_stamped(db, OLD_CLOCK, &[("not_before", "'2100-01-01T03:00:00Z'")]).await;
+        let backoff = add_stamped(db, OLD_CLOCK, &[("claims", "1")]).await;
+        add_stamped(db, NOW, &[("created_at", &last)]).await;
+        bed.queue.recover(now()).await.unwrap();
+        let due = [bed.due(stray).await, bed.due(wished).await, bed.due(backoff).await];
+        assert_eq!(due, [NOW, "2100-01-01T03:00:00.000Z", OLD_CLOCK], "{last}");
+        // And those that are still to come.
+        let late = add_stamped(db, OLD_CLOCK, &[]).await;
+        bed.claim().await;
+        assert_eq!(bed.due(late).await, NOW, "{last}");
+    }
 }
 
 #[tokio::test]

@@ -115,7 +115,7 @@ async fn jobs_to_delete_are_found_by_the_index_of_their_state_and_deleted_by_the
     assert!(plan[0].starts_with("SEARCH jobs USING INTEGER PRIMARY KEY"), "{plan:#?}");
 }
 
-async fn plan(db: &mut SqliteConnection, statement: &str) -> Vec<String> {
+pub(super) async fn plan(db: &mut SqliteConnection, statement: &str) -> Vec<String> {
     let plan = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"))).fetch_all(db).await.unwrap();
     plan.iter().map(|row| sqlx::Row::get(row, "detail")).collect()
 }

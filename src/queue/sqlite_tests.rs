@@ -67,6 +67,10 @@ impl Bed {
         self.queue.show(JobId(id)).await.unwrap().unwrap().0
     }
 
+    async fn due(&self, id: i64) -> String {
+        self.row(id).await["next_attempt_at"].as_str().unwrap().to_owned()
+    }
+
     async fn attempts(&self, id: i64) -> Vec<Record> {
         self.queue.show(JobId(id)).await.unwrap().unwrap().1
     }

@@ -170,6 +170,57 @@ async fn new_rows_are_sent_whatever_the_clock_is_set_to() {
     side_by_side(STEPS.map(new_rows_are_sent_after_a_step_of)).await;
 }
 
+/// The transaction of a program that inserted before the clock was set goes on until the agent has seen that.
+async fn a_transaction_that_lasts_over_a_step_of(hours: i64) {
+    let mut bed = Bed::new().await;
+    let clock = ClockDial::before(&mut bed);
+    let agent = bed.run();
+    bed.until_said(&agent, "agent started").await;
+    bed.sql("BEGIN IMMEDIATE").await;
+    bed.insert(row_for(HEALTHY)).await;
+    clock.is_off_by_hours(hours);
+    bed.until_said(&agent, "the system clock was set, waits keep their length").await;
+    bed.sql("COMMIT").await;
+    assert_all_sent_in_time(&bed, Instant::now(), hours).await;
+    agent.stop().await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_that_began_before_the_clock_was_set_delays_no_row() {
+    side_by_side(STEPS.map(a_transaction_that_lasts_over_a_step_of)).await;
+}
+
+/// The program has looked at the clock before, and inserts when the agent has moved all waits along already.
+async fn a_row_stamped_before_comes_after_a_step_of(hours: i64) {
+    let mut bed = Bed::new().await;
+    let clock = ClockDial::before(&mut bed);
+    let agent = bed.run();
+    bed.until_said(&agent, "agent started").await;
+    // Waits for an hour whatever the clock shows: told by its due time, all waits were moved.
+    let in_an_hour = time_in(TimeDelta::hours(1));
+    let waiting = bed.insert(row_for(BROKEN).with("claims", "1").with("next_attempt_at", &in_an_hour)).await;
+    let stamped = row_stamped(0);
+    let (ahead, past) = (time_in(TimeDelta::hours(1)), time_in(TimeDelta::hours(hours - 1)));
+    clock.is_off_by_hours(hours);
+    bed.wait("the waits are moved", async || (bed.job(waiting).await.next_attempt_at != in_an_hour).then_some(()))
+        .await;
+    let rows = [stamped.clone(), stamped.clone().with("not_before", &past), row_for(HEALTHY)];
+    for id in bed.insert_all(rows).await {
+        bed.until(id, "sent").await;
+    }
+    let later = bed.insert(stamped.with("not_before", &ahead)).await;
+    let next = bed.insert(row_for(HEALTHY)).await;
+    bed.until(next, "sent").await;
+    let later = bed.job(later).await;
+    assert_eq!((later.state.as_str(), &later.next_attempt_at), ("pending", &ahead));
+    agent.stop().await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_with_the_old_clocks_times_is_sent_whenever_it_comes() {
+    side_by_side([-5, -100].map(a_row_stamped_before_comes_after_a_step_of)).await;
+}
+
 /// `not_before` is a time of day: the clock as it is set decides.
 async fn not_before_holds_after_a_step_of(hours: i64) {
     let mut bed = Bed::new().await;

@@ -17,6 +17,7 @@ use super::frontier::{Frontier, Head, first, heads_of, held, lane, place};
 use super::may_pass;
 use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
 use super::settle::refused_by_schema;
+use super::strays::Strays;
 use crate::job::{JobId, format_utc, parse_utc};
 
 /// Rows beyond this are not handed over together with others, as one text.
@@ -195,8 +196,12 @@ pub(super) async fn claim(
     connection: &mut SqliteConnection,
     frontier: &mut Frontier,
     courtesy: &mut Courtesy,
+    strays: &mut Strays,
     request: &ClaimRequest,
 ) -> sqlx::Result<Claimed> {
+    if strays.look(connection, courtesy, request.now).await? {
+        frontier.forget();
+    }
     let now = format_utc(request.now);
     let default = request.unnamed.as_deref();
     frontier.prepare(connection, default).await?;
@@ -211,7 +216,7 @@ pub(super) async fn claim(
     let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
     let may_go = |head: &&Head| free(request, &head.lane) > 0 && !frontier.is_held(&head.lane);
     let waiting = frontier.heads().filter(|head| head.due > now).filter(may_go);
-    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).min();
+    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).min();
     Ok(Claimed { jobs, next_due, broken, more, held: frontier.held().clone() })
 }
 

@@ -52,24 +52,35 @@ pub(super) use held;
 
 const HELD: &str = concat!("SELECT ", held!());
 
-/// Every lane with pending jobs, and the mailboxes on hold. Jumps from lane to lane in the index.
-const HEADS: &str = concat!(
-    "WITH RECURSIVE l(k) AS (
+/// Every lane with pending jobs, as `l.k`, and a NULL at the end. Jumps from lane to lane in the index.
+macro_rules! lanes {
+    () => {
+        concat!(
+            "l(k) AS (
         SELECT (SELECT ",
-    lane!(),
-    " FROM jobs WHERE state = 'pending' ORDER BY ",
-    lane!(),
-    " LIMIT 1)
+            lane!(),
+            " FROM jobs WHERE state = 'pending' ORDER BY ",
+            lane!(),
+            " LIMIT 1)
         UNION ALL
         SELECT (SELECT ",
-    lane!(),
-    " FROM jobs WHERE state = 'pending' AND ",
-    lane!(),
-    " > l.k ORDER BY ",
-    lane!(),
-    " LIMIT 1)
-        FROM l WHERE l.k IS NOT NULL)
-    SELECT json_group_array(json_array(l.k, json(",
+            lane!(),
+            " FROM jobs WHERE state = 'pending' AND ",
+            lane!(),
+            " > l.k ORDER BY ",
+            lane!(),
+            " LIMIT 1)
+        FROM l WHERE l.k IS NOT NULL)"
+        )
+    };
+}
+pub(super) use lanes;
+
+/// The first job of each of them, and the mailboxes on hold.
+const HEADS: &str = concat!(
+    "WITH RECURSIVE ",
+    lanes!(),
+    " SELECT json_group_array(json_array(l.k, json(",
     first!(),
     "))), ",
     held!(),

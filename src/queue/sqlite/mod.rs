@@ -20,6 +20,7 @@ mod restored;
 mod row;
 mod settle;
 mod status;
+mod strays;
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -46,6 +47,7 @@ use self::courtesy::Courtesy;
 use self::frontier::Frontier;
 use self::presence::Presence;
 use self::settle::Together;
+use self::strays::Strays;
 use super::{
     AgentLock, AgentNote, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Recovered, Settled, Settlement,
     Verdict,
@@ -57,9 +59,10 @@ pub struct SqliteQueue {
     pool: SqlitePool,
     path: PathBuf,
     presence: Arc<Presence>,
-    /// These two are taken only by who holds the one connection.
+    /// These three are taken only by who holds the one connection.
     frontier: Arc<Mutex<Frontier>>,
     courtesy: Arc<Mutex<Courtesy>>,
+    strays: Arc<Mutex<Strays>>,
     together: Arc<Together>,
 }
 
@@ -107,7 +110,7 @@ impl SqliteQueue {
 impl Queue for SqliteQueue {
     async fn recover(&self, now: DateTime<Utc>) -> Result<Recovered, QueueError> {
         let mut connection = self.connection().await?;
-        let done = recover::recover(&mut connection, now).await;
+        let done = recover::recover(&mut connection, &mut *self.strays.lock().await, now).await;
         self.frontier.lock().await.forget();
         self.handed_back(connection, done).map_err(written)
     }
@@ -123,7 +126,7 @@ impl Queue for SqliteQueue {
         rests: &[(LaneKey, DateTime<Utc>)],
     ) -> Result<(), QueueError> {
         let mut connection = self.connection().await?;
-        let done = recover::clock_set(&mut connection, now, by, rests).await;
+        let done = recover::clock_set(&mut connection, &mut *self.strays.lock().await, now, by, rests).await;
         self.frontier.lock().await.forget();
         self.handed_back(connection, done).map_err(written)
     }
@@ -137,7 +140,8 @@ impl Queue for SqliteQueue {
         let mut frontier = self.frontier.lock().await;
         frontier.through(self.presence.connections());
         let mut courtesy = self.courtesy().await;
-        let done = claim::claim(&mut connection, &mut frontier, &mut courtesy, request).await;
+        let mut strays = self.strays.lock().await;
+        let done = claim::claim(&mut connection, &mut frontier, &mut courtesy, &mut strays, request).await;
         self.handed_back(connection, done).map_err(written)
     }
 

@@ -241,6 +241,7 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
         presence,
         frontier: Arc::default(),
         courtesy: Arc::default(),
+        strays: Arc::default(),
         together,
     })
 }

@@ -8,17 +8,23 @@ use sqlx::sqlite::SqliteConnection;
 use super::super::{LaneKey, Recovered};
 use super::frontier::{lane, lane_key};
 use super::settle::rounded_up;
+use super::strays::{self, DRIFT, Strays, ahead_of, stamp, stray};
 use crate::job::{REPEAT_WAIT, format_utc, parse_utc};
 
-/// Two programs' idea of now on one machine differs by less.
-const DRIFT: TimeDelta = TimeDelta::seconds(5);
-
 /// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the
-/// last attempt made, the last mailbox paused.
-const NEWEST_STAMP: &str = "SELECT max(
-    coalesce((SELECT created_at FROM jobs ORDER BY id DESC LIMIT 1), ''),
-    coalesce((SELECT started_at FROM attempts ORDER BY id DESC LIMIT 1), ''),
-    coalesce((SELECT max(updated_at) FROM mailboxes), ''))";
+/// last attempt made, the last mailbox paused. Nothing of those that are no time.
+const NEWEST_STAMP: &str = concat!(
+    "SELECT max(
+    coalesce((SELECT ",
+    stamp!("created_at"),
+    " FROM jobs ORDER BY id DESC LIMIT 1), ''),
+    coalesce((SELECT ",
+    stamp!("started_at"),
+    " FROM attempts ORDER BY id DESC LIMIT 1), ''),
+    coalesce((SELECT max(",
+    stamp!("updated_at"),
+    ") FROM mailboxes), ''))"
+);
 
 /// When the producer wishes the job to be sent, in every form the schema's triggers know; the empty text, which is before
 /// every time, where nothing is wished.
@@ -31,12 +37,16 @@ macro_rules! wished {
 }
 pub(super) use wished;
 
-/// The clock was set back: ?1 is the time now, ?2 how far as SQLite's modifier. A wait the agent imposed is not made
-/// longer, and what was due stays due; what the producer wished is a time of day and stays.
+/// The clock was set back: ?1 is the time now, ?2 how far as SQLite's modifier, ?3 [`ahead_of`] now. A wait the agent imposed is
+/// not made longer, what was due stays due, and what is only stamped by the old clock is due; what the producer wished is a
+/// time of day and stays.
 const MOVE_WAITS: &str = concat!(
-    "UPDATE jobs SET next_attempt_at = max(?1, coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, ?2), ''), ",
+    "UPDATE jobs SET next_attempt_at = max(?1, iif(",
+    stray!("?3"),
+    ", '', coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, ?2), '')), ",
     wished!(),
-    ") WHERE state = 'pending' AND next_attempt_at > ?1"
+    ") WHERE state = 'pending' AND next_attempt_at > ?1 AND next_attempt_at > ",
+    wished!()
 );
 
 /// The same for the pauses a dead agent left, told by when they were written.
@@ -64,9 +74,16 @@ const PUT_BACK: &str = concat!(
     " AS BLOB)"
 );
 
-pub(super) async fn recover(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<Recovered> {
+pub(super) async fn recover(
+    connection: &mut SqliteConnection,
+    strays: &mut Strays,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Recovered> {
+    let any_stray = strays::any(connection, now).await?;
     let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    if let Some(ahead) = newest_stamp(&mut tx).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT) {
+    let ahead = newest_stamp(&mut tx).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT);
+    // Strays alone tell that the clock was set back, but not how far: by whom has been at work since.
+    if let Some(ahead) = ahead.or(any_stray.then(TimeDelta::zero)) {
         set_back(&mut tx, now, -ahead).await?;
         sqlx::query(MOVE_PAUSES).bind(format_utc(now)).bind(modifier(-ahead)).execute(&mut *tx).await?;
     }
@@ -75,7 +92,13 @@ pub(super) async fn recover(connection: &mut SqliteConnection, now: DateTime<Utc
         .bind(format_utc(now))
         .fetch_all(&mut *tx)
         .await?;
+    let last = strays::last(&mut tx).await?;
     tx.commit().await?;
+    match ahead {
+        Some(ahead) => strays.clock_set(now, -ahead, last),
+        None if any_stray => strays.clock_was_set(now, last),
+        None => {}
+    }
     Ok(Recovered { jobs: lanes.len() as u64, lanes: lanes.iter().map(|raw| lane_key(raw, None)).collect() })
 }
 
@@ -86,6 +109,7 @@ async fn newest_stamp(connection: &mut SqliteConnection) -> sqlx::Result<Option<
 
 pub(super) async fn clock_set(
     connection: &mut SqliteConnection,
+    strays: &mut Strays,
     now: DateTime<Utc>,
     by: TimeDelta,
     rests: &[(LaneKey, DateTime<Utc>)],
@@ -102,11 +126,14 @@ pub(super) async fn clock_set(
         let (until, now) = (format_utc(rounded_up(*until)), format_utc(now));
         sqlx::query(SET_PAUSE).bind(lane.as_str()).bind(until).bind(now).execute(&mut *tx).await?;
     }
-    tx.commit().await
+    let last = strays::last(&mut tx).await?;
+    tx.commit().await?;
+    strays.clock_set(now, by, last);
+    Ok(())
 }
 
 async fn set_back(connection: &mut SqliteConnection, now: DateTime<Utc>, by: TimeDelta) -> sqlx::Result<()> {
-    sqlx::query(MOVE_WAITS).bind(format_utc(now)).bind(modifier(by)).execute(connection).await?;
+    sqlx::query(MOVE_WAITS).bind(format_utc(now)).bind(modifier(by)).bind(ahead_of(now)).execute(connection).await?;
     Ok(())
 }
 

@@ -275,7 +275,7 @@ pub fn rest_after(batch: Duration) -> Duration {
 }
 
 /// All at once; where one row is refused, one by one, so that no row somebody broke stands in the way of the others.
-async fn change<'q>(
+pub(super) async fn change<'q>(
     connection: &mut SqliteConnection,
     ids: &[JobId],
     statement: &'static str,
