@@ -37,9 +37,9 @@ macro_rules! wished {
 }
 pub(super) use wished;
 
-/// The clock was set back: ?1 is the time now, ?2 how far as SQLite's modifier, ?3 [`ahead_of`] now. A wait the agent imposed is
-/// not made longer, what was due stays due, and what is only stamped by the old clock is due; what the producer wished is a
-/// time of day and stays.
+/// The clock was set back: ?1 is the time now, ?2 how far as SQLite's modifier, ?3 [`ahead_of`] now. A wait the agent
+/// imposed is not made longer, what was due stays due, and what is only stamped by the old clock is due; what the producer
+/// wished is a time of day and stays.
 const MOVE_WAITS: &str = concat!(
     "UPDATE jobs SET next_attempt_at = max(?1, iif(",
     stray!("?3"),

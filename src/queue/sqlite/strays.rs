@@ -1,9 +1,9 @@
-//! Rows with the times of a clock that has been set back since: inserted after the agent had moved the queue's times along,
-//! by a program that had looked at the clock before. Nobody ever claimed them, so no wait of theirs is the agent's, and
-//! the old clock's is none either: they are due now, or when their producer wishes.
+//! Rows with the times of a clock that has been set back since: inserted after the agent had moved the queue's times
+//! along, by a program that had looked at the clock before. Nobody ever claimed them, so no wait of theirs is the
+//! agent's, and the old clock's is none either: they are due now, or when their producer wishes.
 //!
-//! Looked for without a lock, among the rows that have come since, for as long as stamps of the old clock lie ahead. Where
-//! the clock was never set back, nothing is looked for.
+//! Looked for without a lock, among the rows that have come since, for as long as stamps of the old clock lie ahead.
+//! Where the clock was never set back, only a start looks, and only among the newest rows.
 
 use std::time::{Duration, Instant};
 
@@ -22,7 +22,8 @@ pub(super) const DRIFT: TimeDelta = TimeDelta::seconds(5);
 const LONGEST: TimeDelta = TimeDelta::hours(1);
 /// Between two looks, …
 const EVERY: Duration = Duration::from_secs(1);
-/// … or so many times as long as one takes: passing over a million jobs that are to be sent later takes a tenth of a second.
+/// … or so many times as long as one takes: to pass over a million jobs that are to be sent later takes a tenth of a
+/// second.
 const SHARE: u32 = 20;
 /// A start looks at so many of the newest rows.
 const RECENT: i64 = 10_000;
@@ -41,7 +42,7 @@ macro_rules! stamp {
 }
 pub(super) use stamp;
 
-/// Of a pending job: nobody has claimed it, and it was stamped later than that, which is ahead of now by more than a drift.
+/// Of a pending job: nobody has claimed it, and it was stamped later than [`ahead_of`] now.
 macro_rules! stray {
     ($ahead:literal) => {
         concat!("(claims = 0 AND in_doubt = 0 AND coalesce(", stamp!("created_at"), ", '') > ", $ahead, ")")
@@ -49,8 +50,8 @@ macro_rules! stray {
 }
 pub(super) use stray;
 
-/// Those that wait for more than now, ?1, and their producer's wish; ?2 as above. Only jobs inserted after ?3, which the index
-/// tells, are looked at themselves. The plus keeps SQLite from looking for them by their ids.
+/// Those that wait for more than now, ?1, and their producer's wish; ?2 is [`ahead_of`] now. Only jobs inserted after ?3,
+/// which the index tells, are looked at themselves. The plus keeps SQLite from looking for them by their ids.
 const FIND: &str = concat!(
     "WITH RECURSIVE ",
     lanes!(),
@@ -64,7 +65,7 @@ const FIND: &str = concat!(
     " LIMIT ?4 + 0"
 );
 
-/// The jobs in ?1, a JSON array of ids, as far as they still are what was found, at ?2; ?3 as ?2 above.
+/// The jobs in ?1, a JSON array of ids, as far as they still are what was found; ?2 is now, ?3 [`ahead_of`] it.
 const BRING_FORWARD: &str = concat!(
     "UPDATE jobs SET next_attempt_at = max(?2, ",
     wished!(),
@@ -89,7 +90,7 @@ struct Watch {
 }
 
 impl Strays {
-    /// The clock was set to `now` from a time `by` earlier (negative: later), and all jobs up to `last` were moved along.
+    /// The clock was set to `now` from a time `by` earlier (negative: later); all jobs up to `last` were moved along.
     pub(super) fn clock_set(&mut self, now: DateTime<Utc>, by: TimeDelta, last: i64) {
         let before = self.0.take();
         if before.is_none() && by >= -DRIFT {
