@@ -1,5 +1,5 @@
-//! A certificate registered for the application, as far as Entra looks at it: how it is named in an assertion, when it is
-//! valid, and the key inside. Who issued it does not matter; Entra does not ask either.
+//! A certificate registered for the application, as far as Entra looks at it: how it is named in an assertion, when it
+//! is valid, and the key inside. Who issued it does not matter; Entra does not ask either.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, SHA256, digest};
 use aws_lc_rs::signature::{

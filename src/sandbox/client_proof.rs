@@ -1,5 +1,5 @@
-//! How an application proves who it is: a secret, an assertion signed with its certificate, or another provider's token;
-//! a public application by nothing at all.
+//! How an application proves who it is: a secret, an assertion signed with its certificate, or another provider's
+//! token; a public application by nothing at all.
 
 use chrono::Utc;
 

@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::faults::{Action, Fault};
 use super::federation::FederatedToken;
 use super::journal::RequestKind;
-use super::knobs::{OptionsChange, check_certificates};
+use super::knobs::{OptionsChange, check_certificates, check_claims};
 use super::world::World;
 
 /// Routes below `/sandbox`.
@@ -145,6 +145,8 @@ fn change(value: &Value) -> Result<OptionsChange, String> {
     let change: OptionsChange = field_by_field(value)?;
     let certificates = change.certificates.as_deref().unwrap_or_default();
     check_certificates(certificates).map_err(|fault| format!("certificates: {fault}"))?;
+    let claims = change.claims_challenge.as_deref().unwrap_or_default();
+    check_claims(claims).map_err(|fault| format!("claims_challenge: {fault}"))?;
     Ok(change)
 }
 

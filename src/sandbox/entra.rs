@@ -18,7 +18,7 @@ use url::form_urlencoded;
 use super::aadsts::TokenRefusal;
 use super::client_proof::ClientProof;
 use super::federation::Provider;
-use super::knobs::Knobs;
+use super::knobs::{Knobs, check_claims};
 use super::reply::{Ids, Reply};
 use super::retry_after::RetryAfter;
 use super::scope::{check_resource, check_scope};
@@ -87,6 +87,9 @@ impl TokenRequest {
                 let client_id = self.field("client_id").unwrap_or_default().to_lowercase();
                 let token = token_text(&caller, &client_id, self.audience(), &knobs);
                 world.tokens.issue(&token, caller, &knobs.roles, knobs.token_lifetime);
+                if let Some(claims) = self.claims() {
+                    world.tokens.note_claims(&token, claims);
+                }
                 self.granted(token, &knobs)
             }
             Err(refusal) => refusal.reply(ids),
@@ -118,6 +121,7 @@ impl TokenRequest {
         let client_id = self.needed("client_id")?.to_lowercase();
         check_client(&client_id)?;
         self.check_target(ropc)?;
+        self.check_claims()?;
         self.proof(&client_id, ropc).check(knobs, provider)?;
         if client_id == NO_CONSENT_CLIENT_ID {
             let message =
@@ -132,6 +136,15 @@ impl TokenRequest {
             Version::V1 => check_resource(self.needed("resource")?),
             Version::V2 => check_scope(self.field("scope").ok_or_else(|| TokenRefusal::missing("scope"))?, ropc),
         }
+    }
+
+    /// A client that passes a challenge on without decoding it is told so.
+    fn check_claims(&self) -> Result<(), TokenRefusal> {
+        let claims = self.claims().unwrap_or_default();
+        check_claims(claims).map_err(|_| {
+            let message = "Invalid STS request. The value of the request parameter 'claims' is not valid JSON.";
+            TokenRefusal::bad("invalid_request", 90_023, message)
+        })
     }
 
     fn proof<'a>(&'a self, client_id: &'a str, ropc: bool) -> ClientProof<'a> {

@@ -1,8 +1,10 @@
 //! What can be turned while the sandbox runs: plain data, replaced as a whole, read once per request.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use super::certificate::Certificate;
 use super::federation::FederatedCredential;
@@ -32,6 +34,9 @@ pub(super) struct Knobs {
     pub(super) secret_expires_in_days: i64,
     pub(super) certificates: Vec<Certificate>,
     pub(super) federated: FederatedCredential,
+    pub(super) system_identity: bool,
+    pub(super) arc_tokens_dir: Option<PathBuf>,
+    pub(super) claims_challenge: Option<String>,
 }
 
 impl Knobs {
@@ -55,6 +60,9 @@ impl Knobs {
             secret_expires_in_days: 180,
             certificates: readable(&options.certificates),
             federated: options.federated.clone(),
+            system_identity: options.system_identity,
+            arc_tokens_dir: options.arc_tokens_dir.clone(),
+            claims_challenge: options.claims_challenge.clone().filter(|claims| !claims.is_empty()),
         }
     }
 
@@ -75,6 +83,8 @@ impl Knobs {
         set(&mut self.secret_expires_in_days, change.secret_expires_in_days);
         set(&mut self.certificates, change.certificates.as_deref().map(readable));
         set(&mut self.federated, change.federated);
+        set(&mut self.system_identity, change.system_identity);
+        set(&mut self.claims_challenge, change.claims_challenge.map(|claims| (!claims.is_empty()).then_some(claims)));
         // Zero turns these two off again.
         set(&mut self.refresh_in_s, change.refresh_in_s.map(|s| (s > 0).then_some(s)));
         let per_minute = change.token_requests_per_minute;
@@ -100,6 +110,14 @@ impl Knobs {
 /// Refuses a text that holds no certificate.
 pub(super) fn check_certificates(texts: &[String]) -> Result<(), String> {
     texts.iter().try_for_each(|text| Certificate::from_pem(text).map(drop))
+}
+
+/// Refuses claims that are no JSON object; an empty text stands for none.
+pub(super) fn check_claims(text: &str) -> Result<(), String> {
+    if text.is_empty() || serde_json::from_str::<Map<String, Value>>(text).is_ok() {
+        return Ok(());
+    }
+    Err(format!("{text:?} is no JSON object"))
 }
 
 fn readable(texts: &[String]) -> Vec<Certificate> {
@@ -150,10 +168,15 @@ pub struct OptionsChange {
     /// When the application says its secret expires, counted from the time it is asked; below zero: it has.
     pub secret_expires_in_days: Option<i64>,
     /// The certificates registered for the application, PEM; the list replaces the one before. Of each text the first
-    /// certificate counts; a text without one is an error over HTTP and registers nothing in [`super::Sandbox::configure`].
+    /// certificate counts; one without any is an error over HTTP and registers nothing in
+    /// [`super::Sandbox::configure`].
     pub certificates: Option<Vec<String>>,
     /// The federated credential configured for the application.
     pub federated: Option<FederatedCredential>,
+    /// The host has a system-assigned identity.
+    pub system_identity: Option<bool>,
+    /// Claims, a JSON object: Graph refuses tokens that were not issued with exactly these; an empty text ends that.
+    pub claims_challenge: Option<String>,
 }
 
 #[cfg(test)]

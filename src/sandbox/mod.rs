@@ -7,10 +7,12 @@
 //!
 //! ```text
 //! server ─ route, visit (journal, lanes) ─ entra (client_proof, tokens)  stage (faults) ─ connection
-//!                                        ─ calendar (event, store)       control (/sandbox/…)
+//!                                        ─ managed_identity (arc)        control (/sandbox/…)
+//!                                        ─ calendar (event, store)
 //! ```
 
 mod aadsts;
+mod arc;
 mod assertion;
 mod calendar;
 mod certificate;
@@ -29,6 +31,7 @@ mod jwt;
 mod knobs;
 mod lanes;
 mod mailbox;
+mod managed_identity;
 mod marker;
 mod presented;
 mod refusal;
@@ -52,6 +55,7 @@ mod world;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -88,6 +92,17 @@ pub const EXPIRED_SECRET: &str = "expired-secret";
 pub const USERNAME: &str = "agent@contoso.com";
 /// The user's password at the start.
 pub const PASSWORD: &str = "sandbox-password";
+/// What a program on App Service finds in `$IDENTITY_HEADER`.
+pub const IDENTITY_HEADER: &str = "sandbox-identity-header";
+/// The client id of the host's one user-assigned identity.
+pub const IDENTITY_CLIENT_ID: &str = "4d5e6f70-8192-4a34-8566-778899aabbcc";
+/// Its object id.
+pub const IDENTITY_OBJECT_ID: &str = "5e6f7081-92a3-4b45-9677-8899aabbccdd";
+/// Its Azure resource id.
+pub const IDENTITY_RESOURCE_ID: &str = "/subscriptions/6f708192-a3b4-4c56-a788-99aabbccddee/resourceGroups/calendar/\
+    providers/Microsoft.ManagedIdentity/userAssignedIdentities/event-sender";
+/// The client id of the host's system-assigned identity.
+pub const SYSTEM_IDENTITY_CLIENT_ID: &str = "708192a3-b4c5-4d67-b899-aabbccddeeff";
 
 /// How a sandbox starts.
 #[derive(Clone, Debug)]
@@ -108,6 +123,12 @@ pub struct SandboxOptions {
     pub certificates: Vec<String>,
     /// The federated credential configured for the application.
     pub federated: FederatedCredential,
+    /// The host has a system-assigned identity.
+    pub system_identity: bool,
+    /// Where Azure Arc writes its challenge files; without a place there is no Arc here.
+    pub arc_tokens_dir: Option<PathBuf>,
+    /// Claims that Graph wants a token to have been issued with, a JSON object.
+    pub claims_challenge: Option<String>,
 }
 
 impl Default for SandboxOptions {
@@ -121,6 +142,9 @@ impl Default for SandboxOptions {
             limits: true,
             certificates: Vec::new(),
             federated: FederatedCredential::default(),
+            system_identity: true,
+            arc_tokens_dir: None,
+            claims_challenge: None,
         }
     }
 }
@@ -139,14 +163,18 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// The address is not a loopback address, or cannot be listened on; a certificate is none.
-    pub async fn start(options: SandboxOptions) -> io::Result<Sandbox> {
+    /// The address is not a loopback address, or cannot be listened on; a certificate is none; the claims are
+    /// no JSON object; the directory of Arc is no path.
+    pub async fn start(mut options: SandboxOptions) -> io::Result<Sandbox> {
         if !options.listen.ip().is_loopback() {
             let message = format!("the sandbox listens on loopback addresses only, {} is none", options.listen);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        knobs::check_certificates(&options.certificates)
-            .map_err(|fault| io::Error::new(io::ErrorKind::InvalidInput, format!("certificate: {fault}")))?;
+        let wrong = |what: &str, fault: String| io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: {fault}"));
+        knobs::check_certificates(&options.certificates).map_err(|fault| wrong("certificate", fault))?;
+        let challenge = options.claims_challenge.as_deref().unwrap_or_default();
+        knobs::check_claims(challenge).map_err(|fault| wrong("claims_challenge", fault))?;
+        options.arc_tokens_dir = options.arc_tokens_dir.map(std::path::absolute).transpose()?;
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
         let world = Arc::new(World::new(Knobs::new(&options)));

@@ -1,5 +1,5 @@
-//! The last assertions presented, whole: a test takes them apart to see what a client claims. The journal holds no tokens;
-//! these are of no worth outside this sandbox.
+//! The last assertions presented, whole: a test takes them apart to see what a client claims. The journal holds no
+//! tokens; these are of no worth outside this sandbox.
 
 use std::collections::VecDeque;
 

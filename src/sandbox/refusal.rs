@@ -2,13 +2,15 @@
 
 use axum::http::StatusCode;
 use axum::http::header::WWW_AUTHENTICATE;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
 use super::reply::{Ids, Reply};
 
 /// What Graph puts before every challenge; the id is Graph's own application id.
-pub(super) const BEARER: &str = "Bearer realm=\"\", \
+const BEARER: &str = "Bearer realm=\"\", \
     authorization_uri=\"https://login.microsoftonline.com/common/oauth2/authorize\", \
     client_id=\"00000003-0000-0000-c000-000000000000\"";
 
@@ -79,4 +81,12 @@ impl Refusal {
         error.insert("innerError".into(), inner);
         json!({ "error": error })
     }
+}
+
+/// The token was revoked or a policy wants more of it: 401 with the claims a new token must be asked for with.
+pub(super) fn insufficient_claims(claims: &str, ids: &Ids) -> Reply {
+    let challenge = format!("{BEARER}, error=\"insufficient_claims\", claims=\"{}\"", STANDARD.encode(claims));
+    let message = "Continuous access evaluation resulted in challenge with result: InteractionRequired";
+    let refusal = Refusal::unauthorized(message);
+    Reply::json(refusal.status, refusal.body(ids)).error_code(&refusal.code).header(WWW_AUTHENTICATE, &challenge)
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use super::testbed::{Bed, MAILBOX, client_credentials, meeting, read};
+use super::testbed::{Bed, MAILBOX, client_credentials, meeting, read, with};
 use super::*;
 
 /// Posts a meeting over a bare connection and reads whatever comes until the connection ends.
@@ -256,6 +256,40 @@ async fn a_claims_challenge_carries_claims_and_revokes_the_token() {
     let claims = base64::engine::general_purpose::STANDARD.decode(claims).unwrap();
     assert!(serde_json::from_slice::<Value>(&claims).unwrap()["access_token"]["nbf"].is_object());
     assert_eq!(bed.create(MAILBOX, &meeting("Review", None)).await.unwrap().status, 401);
+}
+
+#[tokio::test]
+async fn graph_wants_the_claims_it_is_told_to_want() {
+    use base64::Engine;
+    let mut bed = Bed::new().await;
+    let wanted = r#"{"access_token":{"nbf":{"essential":true,"value":"1604106651"}}}"#;
+    bed.control("options", &json!({"claims_challenge": wanted})).await;
+    let got = bed.create(MAILBOX, &meeting("Review", None)).await.unwrap();
+    assert_eq!((got.status, got.code()), (401, "InvalidAuthenticationToken"));
+    let challenge = got.headers["www-authenticate"].to_str().unwrap();
+    assert!(challenge.starts_with("Bearer realm=\"\", authorization_uri=\"https://login.microsoftonline.com/"));
+    let encoded = base64::engine::general_purpose::STANDARD.encode(wanted);
+    assert!(challenge.ends_with(&format!("error=\"insufficient_claims\", claims=\"{encoded}\"")), "{challenge}");
+    let path = format!("/v1.0/applications(appId='{CLIENT_ID}')");
+    assert_eq!(bed.get(&path).await.unwrap().status, 401);
+
+    let others = bed.ask_token(TENANT_ID, &with(client_credentials(), "claims", Some("{}"))).await.unwrap();
+    bed.token = others.body["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(bed.create(MAILBOX, &meeting("Review", None)).await.unwrap().status, 401, "issued with other claims");
+    let undecoded = bed.ask_token(TENANT_ID, &with(client_credentials(), "claims", Some(&encoded))).await.unwrap();
+    assert_eq!((undecoded.status, &undecoded.body["error_codes"]), (400, &json!([90_023])));
+    let form = with(client_credentials(), "claims", Some(wanted));
+    bed.token = bed.ask_token(TENANT_ID, &form).await.unwrap().body["access_token"].as_str().unwrap().to_owned();
+    assert_eq!(bed.create(MAILBOX, &meeting("Review", None)).await.unwrap().status, 201);
+
+    bed.token = bed.new_token().await;
+    assert_eq!(bed.create(MAILBOX, &meeting("Review", None)).await.unwrap().status, 401);
+    bed.control("options", &json!({"claims_challenge": ""})).await;
+    assert_eq!(bed.create(MAILBOX, &meeting("Review", None)).await.unwrap().status, 201);
+    let wrong = bed.control("options", &json!({"claims_challenge": "[]"})).await;
+    assert!(wrong.body["error"].as_str().unwrap().starts_with("claims_challenge: "), "{}", wrong.text);
+    let options = SandboxOptions { claims_challenge: Some("x".into()), ..SandboxOptions::default() };
+    assert!(Sandbox::start(options).await.unwrap_err().to_string().starts_with("claims_challenge: "));
 }
 
 #[tokio::test]

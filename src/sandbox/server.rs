@@ -29,7 +29,8 @@ use super::faults::Action;
 use super::journal::RequestKind;
 use super::knobs::Knobs;
 use super::lanes::CONCURRENCY_LIMIT;
-use super::refusal::Refusal;
+use super::managed_identity::{Host, IdentityRequest};
+use super::refusal::{Refusal, insufficient_claims};
 use super::reply::{Ids, Reply};
 use super::retry_after::RetryAfter;
 use super::route::{Call, Owner};
@@ -45,7 +46,10 @@ const MAX_DISCARDED: usize = 64 << 20;
 
 /// All routes.
 pub(super) fn router(world: Arc<World>) -> Router {
-    Router::new()
+    let hosts = Host::ALL.iter().fold(Router::new(), |router, host| {
+        router.route(host.path(), get(move |world, line, request| identity(*host, world, line, request)))
+    });
+    hosts
         .route("/{tenant}/oauth2/v2.0/token", post(token))
         .route("/{tenant}/oauth2/token", post(token))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(describe))
@@ -92,6 +96,29 @@ async fn answer_token(world: &World, request: &TokenRequest, path: &str, visit: 
     scene.play(&action, usual).await
 }
 
+/// A token of the host's own identity.
+async fn identity(
+    host: Host,
+    State(world): State<Arc<World>>,
+    ConnectInfo(line): ConnectInfo<Line>,
+    request: Request,
+) -> Response {
+    let (parts, _) = request.into_parts();
+    let mut visit = Visit::begin(&world, RequestKind::Token, &parts, None);
+    let request = IdentityRequest::read(host, &parts);
+    let ids = visit.ids.clone();
+    let usual = || request.answer(&world, &ids);
+    let reply = match world.script.take(visit.kind, None, None) {
+        None => usual(),
+        Some(action) => {
+            visit.notes.fault = Some(action.word());
+            Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer: None }.play(&action, usual).await
+        }
+    };
+    let ids = visit.end(&reply);
+    reply.into_response(&ids, &line)
+}
+
 /// No sign-in: whoever is there may ask where the token endpoint is.
 async fn describe(
     State(world): State<Arc<World>>,
@@ -129,7 +156,10 @@ async fn application(world: Arc<World>, client_id: &str, parts: &Parts, line: &L
     let mut visit = Visit::begin(&world, RequestKind::Other, parts, None);
     let bearer = bearer(&parts.headers);
     let (standing, knobs, ids) = (world.tokens.standing(bearer), world.knobs(), visit.ids.clone());
-    let usual = || directory::answer(client_id, bearer, &standing, &world.tokens, &knobs, &ids);
+    let usual = || match unmet_claims(&world, &knobs, bearer, &ids) {
+        Some(reply) => reply,
+        None => directory::answer(client_id, bearer, &standing, &world.tokens, &knobs, &ids),
+    };
     let reply = match world.script.take(visit.kind, None, None) {
         None => usual(),
         Some(action) => {
@@ -152,6 +182,9 @@ async fn judge(
     let knobs = world.knobs();
     if let Err(refusal) = check_caller(call, &standing) {
         return refusal.reply(&visit.ids);
+    }
+    if let Some(reply) = unmet_claims(world, &knobs, bearer(&parts.headers), &visit.ids) {
+        return reply;
     }
     if let Some(reply) = over_limit(world, &knobs, visit) {
         return reply;
@@ -227,6 +260,13 @@ fn check_caller(call: &Call, standing: &Standing) -> Result<(), Refusal> {
         }
         (Standing::Valid(_), _) => Ok(()),
     }
+}
+
+/// A valid token that was not issued with the claims Graph wants is answered with them.
+fn unmet_claims(world: &World, knobs: &Knobs, bearer: Option<&str>, ids: &Ids) -> Option<Reply> {
+    let (claims, token) = (knobs.claims_challenge.as_deref()?, bearer?);
+    let is_valid = matches!(world.tokens.standing(bearer), Standing::Valid(_));
+    (is_valid && !world.tokens.meets(token, claims)).then(|| insufficient_claims(claims, ids))
 }
 
 /// The limit on requests in flight is not a matter of time, so it comes without Retry-After.

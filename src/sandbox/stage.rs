@@ -4,9 +4,7 @@
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use axum::http::header::{LOCATION, WWW_AUTHENTICATE};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use axum::http::header::LOCATION;
 use chrono::Utc;
 use serde_json::Value;
 
@@ -14,7 +12,7 @@ use super::aadsts::TokenRefusal;
 use super::connection::Cut;
 use super::faults::{Action, AnswerBody};
 use super::journal::RequestKind;
-use super::refusal::{BEARER, Refusal};
+use super::refusal::{Refusal, insufficient_claims};
 use super::reply::{Content, Ids, Reply};
 use super::retry_after::RetryAfter;
 use super::tokens::Tokens;
@@ -118,12 +116,7 @@ impl Scene<'_> {
         }
         let claims =
             format!("{{\"access_token\":{{\"nbf\":{{\"essential\":true,\"value\":\"{}\"}}}}}}", Utc::now().timestamp());
-        let challenge = format!("{BEARER}, error=\"insufficient_claims\", claims=\"{}\"", STANDARD.encode(claims));
-        let message = "Continuous access evaluation resulted in challenge with result: InteractionRequired";
-        let refusal = Refusal::unauthorized(message);
-        Reply::json(refusal.status, refusal.body(self.ids))
-            .error_code(&refusal.code)
-            .header(WWW_AUTHENTICATE, &challenge)
+        insufficient_claims(&claims, self.ids)
     }
 
     fn token_refused(&self, action: &Action) -> Reply {

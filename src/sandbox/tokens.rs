@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 /// Beyond this many tokens the expired ones are forgotten before a new one is added.
 const PRUNE_ABOVE: usize = 10_000;
 
@@ -33,6 +35,7 @@ pub(super) struct Tokens(RwLock<HashMap<String, Issued>>);
 struct Issued {
     caller: Caller,
     permissions: Vec<String>,
+    claims: Option<String>,
     until: Instant,
 }
 
@@ -47,7 +50,26 @@ impl Tokens {
         if tokens.len() >= PRUNE_ABOVE {
             tokens.retain(|_, issued| issued.until > now);
         }
-        tokens.insert(token.to_owned(), Issued { caller, permissions: permissions.to_vec(), until });
+        let permissions = permissions.to_vec();
+        tokens.insert(token.to_owned(), Issued { caller, permissions, claims: None, until });
+    }
+
+    /// Notes the claims the client passed on when it asked for this token.
+    pub(super) fn note_claims(&self, token: &str, claims: &str) {
+        if let Some(issued) = self.write().get_mut(token) {
+            issued.claims = Some(claims.to_owned());
+        }
+    }
+
+    /// Whether the token was issued with these claims, however their JSON is written.
+    pub(super) fn meets(&self, token: &str, claims: &str) -> bool {
+        let tokens = self.read();
+        let passed = tokens.get(token).and_then(|issued| issued.claims.as_deref());
+        let same = |passed: &str| match (parsed(passed), parsed(claims)) {
+            (Some(passed), Some(wanted)) => passed == wanted,
+            _ => passed == claims,
+        };
+        passed.is_some_and(same)
     }
 
     /// Whether the token has this permission.
@@ -89,6 +111,10 @@ impl Tokens {
     }
 }
 
+fn parsed(claims: &str) -> Option<Value> {
+    serde_json::from_str(claims).ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -118,5 +144,15 @@ mod tests {
         assert_eq!(tokens.standing(Some("two")), Standing::Valid(Caller::App));
         tokens.expire_all();
         assert_eq!(tokens.standing(Some("two")), Standing::Expired);
+    }
+
+    #[test]
+    fn a_token_meets_the_claims_it_was_issued_with() {
+        let tokens = Tokens::default();
+        tokens.issue("one", Caller::App, &[], HOUR);
+        assert!(!tokens.meets("one", "{}") && !tokens.meets("made-up", "{}"));
+        tokens.note_claims("one", r#"{"a": 1, "b": 2}"#);
+        assert!(tokens.meets("one", r#"{"b":2,"a":1}"#));
+        assert!(!tokens.meets("one", r#"{"a":1}"#) && !tokens.meets("one", "text"));
     }
 }

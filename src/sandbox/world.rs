@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 
+use super::arc::Challenges;
 use super::federation::{FederatedToken, Provider};
 use super::guarded::Guarded;
 use super::journal::{Counters, Journal};
@@ -23,6 +24,7 @@ pub(super) struct World {
     pub(super) token_rate: AskedTooOften,
     pub(super) provider: Provider,
     pub(super) presented: Presented,
+    pub(super) challenges: Challenges,
     pub(super) store: Store,
     pub(super) lanes: Lanes,
     pub(super) script: Script,
@@ -38,6 +40,7 @@ impl World {
             token_rate: AskedTooOften::default(),
             provider: Provider::default(),
             presented: Presented::default(),
+            challenges: Challenges::default(),
             store: Store::new(),
             lanes: Lanes::new(),
             script: Script::default(),
@@ -79,6 +82,7 @@ impl World {
         self.lanes.reset();
         self.token_rate.reset();
         self.presented.reset();
+        self.challenges.reset();
         self.journal.reset();
     }
 }
