@@ -52,7 +52,7 @@ pub struct TokenRefusal {
 pub(super) struct Answer {
     pub status: u16,
     pub challenge: Option<String>,
-    retry_after: Option<Duration>,
+    pub retry_after: Option<Duration>,
     /// None if it was too large to be read.
     body: Option<Vec<u8>>,
 }

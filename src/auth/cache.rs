@@ -139,7 +139,9 @@ impl TokenCache {
         let mut state = self.state();
         if state.held.as_ref().is_some_and(|held| *held.token == *rejected) {
             if claims.is_some() {
-                tracing::info!("token does not satisfy a policy, a new one is asked for with the claims of its challenge");
+                tracing::info!(
+                    "token does not satisfy a policy, a new one is asked for with the claims of its challenge"
+                );
             }
             state.held = None;
             state.claims = claims;

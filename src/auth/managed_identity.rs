@@ -5,6 +5,7 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
+use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::RequestBuilder;
@@ -79,7 +80,7 @@ impl ManagedIdentity {
             basic.set_sensitive(true);
             answer = self.answer(self.request(http).header("authorization", basic)).await?;
         }
-        answer.token(now).map_err(|refusal| self.explained(answer.status, refusal))
+        answer.token(now).map_err(|refusal| self.explained(answer.status, answer.retry_after, refusal))
     }
 
     fn request(&self, http: &reqwest::Client) -> RequestBuilder {
@@ -128,7 +129,8 @@ impl ManagedIdentity {
     }
 
     /// IMDS asks to be tried again after 404, 410, 429 and 5xx, and not after other 4xx (graph-facts 5.6).
-    fn explained(&self, status: u16, refusal: TokenRefusal) -> TokenRefusal {
+    /// Its wait is the server's own, or none.
+    fn explained(&self, status: u16, retry_after: Option<Duration>, refusal: TokenRefusal) -> TokenRefusal {
         if refusal.code.starts_with("AADSTS") {
             return refusal;
         }
@@ -153,7 +155,7 @@ impl ManagedIdentity {
                 Patience::Refused,
             ),
         };
-        TokenRefusal { sentence: sentence.into(), patience, ..refusal }
+        TokenRefusal { sentence: sentence.into(), patience, retry_after, ..refusal }
     }
 }
 

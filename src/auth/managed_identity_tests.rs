@@ -49,7 +49,8 @@ fn only_a_small_key_file_right_in_the_agents_directory_is_read() {
 /// IMDS: 404, 410, 429 and 5xx pass by themselves, other 4xx do not (graph-facts 5.6).
 #[test]
 fn what_passes_by_itself_is_told_from_what_somebody_must_mend() {
-    let refusal = || refused("invalid_request", "");
+    let wait = Some(Duration::from_secs(60));
+    let refusal = || TokenRefusal { retry_after: wait, ..refused("invalid_request", "") };
     for (status, patience, word) in [
         (404, Patience::Transient, "not ready"),
         (410, Patience::Transient, "not ready"),
@@ -61,14 +62,15 @@ fn what_passes_by_itself_is_told_from_what_somebody_must_mend() {
         (403, Patience::Refused, "refuses the caller"),
         (200, Patience::Refused, "cannot be read"),
     ] {
-        let explained = identity(Identity::System).explained(status, refusal());
+        let explained = identity(Identity::System).explained(status, None, refusal());
+        assert_eq!(explained.retry_after, None, "nobody asked for a wait");
         assert_eq!(explained.patience, patience, "{status}");
         assert!(explained.sentence.contains(word), "{status}: {explained}");
     }
-    let named = identity(Identity::ClientId("c".into())).explained(400, refusal());
+    let named = identity(Identity::ClientId("c".into())).explained(400, None, refusal());
     assert!(named.sentence.contains("no such managed identity"), "{named}");
     let entra = TokenRefusal { code: "AADSTS500011".into(), ..refusal() };
-    assert_eq!(identity(Identity::System).explained(400, entra.clone()), entra);
+    assert_eq!(identity(Identity::System).explained(400, None, entra.clone()), entra);
 }
 
 #[test]

@@ -1,17 +1,10 @@
-//! Signing in: both modes, where secrets come from, and what happens when Entra says no.
+//! A secret or a password: where they come from, and what happens when Entra says no.
 
 use event_sender::sandbox::{self, Fault, OptionsChange, RequestKind, SandboxOptions};
 use std::time::Duration;
 
-use crate::bed::{Bed, row, row_for, side_by_side};
-
-async fn sends(bed: &Bed) -> String {
-    let _agent = bed.run();
-    let id = bed.insert(row()).await;
-    bed.until(id, "sent").await;
-    bed.assert_one_event_each().await;
-    bed.creates(None)[0].path.clone()
-}
+use super::{refused, sends};
+use crate::bed::{Bed, row, side_by_side};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_application_with_a_secret_writes_to_the_mailbox_of_the_job() {
@@ -185,30 +178,13 @@ async fn short_lived_tokens_told_as_text_are_renewed_in_time_and_no_job_suffers(
     assert!(lifetime <= 1, "the text was read: {lifetime}");
 }
 
-/// Checks that a refused sign-in leaves the row unspent, says why once, and is not repeated at once.
-async fn refused(as_user: bool, key: &'static str, value: &'static str, code: &'static str) {
+async fn refused_with(as_user: bool, key: &'static str, value: &'static str, code: &'static str) {
     let mut bed = Bed::new().await;
     if as_user {
         bed.sign_in_as_user();
     }
     bed.set(key, value);
-    let agent = bed.run();
-    let id = bed.insert(row_for("ann@contoso.com")).await;
-    let line = bed.until_said(&agent, "sending paused").await;
-    assert_eq!((line["error_code"].as_str(), line["error_kind"].as_str()), (Some(code), Some("auth")), "{line}");
-    assert!(line["hint"].as_str().is_some_and(|hint| hint.len() > 20), "{line}");
-    assert!(line["retry_at"].is_string(), "{line}");
-    let job = bed.until_back(id, "auth").await;
-    assert_eq!((job.attempts, job.error_code.as_deref(), job.in_doubt), (0, Some(code), 0));
-    // More work does not make the agent ask again within the block.
-    bed.insert_all((0..5).map(|n| row_for(&format!("user{n}@contoso.com")))).await;
-    tokio::time::sleep(Duration::from_millis(300)).await;
-    let counters = bed.sandbox().counters();
-    assert_eq!((counters.token_requests, counters.create_requests), (1, 0), "{code}");
-    assert_eq!(agent.said("sending paused").len(), 1, "{code}");
-    assert!(bed.attempts(id).await.is_empty(), "nothing was tried");
-    assert_eq!(bed.count("pending").await, 6);
-    assert_eq!(agent.stop().await.code, Some(0), "{code}");
+    refused(&bed, code).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -222,7 +198,7 @@ async fn every_refusal_of_an_application_pauses_sending_with_its_code_and_a_hint
         ("auth.tenant_id", "elsewhere.example", "AADSTS90002"),
         ("auth.resource", "https://nothing.example", "AADSTS500011"),
     ];
-    side_by_side(cases.map(|(key, value, code)| refused(false, key, value, code))).await;
+    side_by_side(cases.map(|(key, value, code)| refused_with(false, key, value, code))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -237,7 +213,7 @@ async fn every_refusal_of_a_user_pauses_sending_with_its_code_and_a_hint() {
         ("auth.username", "policy@contoso.com", "AADSTS53003"),
         ("auth.client_id", sandbox::CLIENT_ID, "AADSTS7000218"),
     ];
-    side_by_side(cases.map(|(key, value, code)| refused(true, key, value, code))).await;
+    side_by_side(cases.map(|(key, value, code)| refused_with(true, key, value, code))).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
