@@ -52,6 +52,8 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand demo" -s h -l 
 complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l listen -d 'Address to listen on; this machine only' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l latency -d 'Time every calendar request takes' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l token-lifetime -d 'Lifetime of the tokens it issues' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l certificate -d 'Certificate (PEM) registered for the application, for mode certificate; may be given several times' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l arc-tokens-dir -d 'Directory for the challenge files of Azure Arc, for mode managed_identity' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l mailbox -d 'Check this mailbox too; may be given several times' -r

@@ -1,12 +1,16 @@
-//! The directory, as far as an application may look at itself: when its secrets expire. That takes a permission which
+//! The directory, as far as an application may look at itself: when its secrets and certificates expire. That takes a permission which
 //! sending does not need, so most are refused.
 
 use axum::http::{Method, StatusCode};
-use chrono::{SecondsFormat, TimeDelta, Utc};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
+use uuid::Uuid;
 
 use super::CLIENT_ID;
+use super::certificate::Certificate;
 use super::knobs::Knobs;
 use super::refusal::Refusal;
 use super::reply::{Ids, Reply};
@@ -53,14 +57,21 @@ pub(super) fn answer(
 }
 
 fn application(knobs: &Knobs) -> Value {
-    let at = |days: i64| {
-        let time = Utc::now() + TimeDelta::try_days(days.clamp(-36_500, 36_500)).unwrap_or_default();
-        time.to_rfc3339_opts(SecondsFormat::Secs, true)
+    let at_time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
+    let at = |days: i64| at_time(Utc::now() + TimeDelta::try_days(days.clamp(-36_500, 36_500)).unwrap_or_default());
+    let key = |certificate: &Certificate| {
+        json!({
+            "customKeyIdentifier": STANDARD.encode(&certificate.sha1), "displayName": certificate.subject,
+            "key": null, "keyId": Uuid::from_slice(&certificate.sha256[..16]).unwrap_or_default().to_string(),
+            "type": "AsymmetricX509Cert", "usage": "Verify",
+            "startDateTime": at_time(certificate.not_before), "endDateTime": at_time(certificate.not_after),
+        })
     };
+    let keys: Vec<Value> = knobs.certificates.iter().map(key).collect();
     let hint: String = knobs.client_secret.chars().take(3).collect();
     json!({
         "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#applications(passwordCredentials,keyCredentials)/$entity",
-        "keyCredentials": [],
+        "keyCredentials": keys,
         "passwordCredentials": [
             {
                 "customKeyIdentifier": null, "displayName": "the one before", "hint": "old",
@@ -82,6 +93,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use serde_json::json;
 
+    use super::super::signer::Signer;
     use super::super::testbed::Bed;
     use super::*;
 
@@ -96,6 +108,14 @@ mod tests {
         bed.token = bed.new_token().await;
         let got = bed.get(&path).await.unwrap();
         assert_eq!((got.status, &got.body["passwordCredentials"][1]["hint"]), (200, &json!("san")));
+        assert_eq!(got.body["keyCredentials"], json!([]));
+        let signer = Signer::expired();
+        bed.control("options", &json!({"certificates": [signer.certificate_pem()]})).await;
+        let got = bed.get(&path).await.unwrap();
+        let key = &got.body["keyCredentials"][0];
+        assert_eq!((&key["displayName"], &key["usage"]), (&json!("CN=event-sender"), &json!("Verify")));
+        let end = DateTime::parse_from_rfc3339(key["endDateTime"].as_str().unwrap()).unwrap();
+        assert!(end < Utc::now() && end > Utc::now() - TimeDelta::days(3), "{end}");
         let other = bed.get("/v1.0/applications(appId='00000000-0000-0000-0000-000000000001')").await.unwrap();
         assert_eq!((other.status, other.code()), (404, "Request_ResourceNotFound"));
         bed.token = "made-up".into();

@@ -188,6 +188,15 @@ impl Sandbox {
         Ok(Sandbox { address, world, shutdown, server: Some(server) })
     }
 
+    /// Whether this PEM text holds a certificate that can be registered.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it.
+    pub fn check_certificate(pem: &str) -> Result<(), String> {
+        knobs::check_certificates(&[pem.to_owned()])
+    }
+
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
