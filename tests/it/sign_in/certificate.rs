@@ -99,6 +99,27 @@ async fn certificate_and_key_as_systemd_passes_them() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn neither_key_nor_assertion_is_written_anywhere() {
+    let pair = Pair::of_openssl("certificate", "encrypted");
+    let mut bed = bed_with(&pair).await;
+    bed.set("auth.private_key_passphrase", "opensesame");
+    bed.set("log.level", "trace");
+    sends(&bed).await;
+    bed.command(&["check"]).await.expect(0);
+    bed.command(&["status", "--json"]).await.expect(0);
+    bed.set("auth.private_key_passphrase", "Open-Sesame");
+    bed.command(&["check"]).await.expect(78);
+    let written = bed.all_output();
+    let assertions = bed.sandbox().assertions();
+    let signatures = assertions.iter().map(|one| one.assertion.rsplit('.').next().unwrap());
+    let key = Pair::of_openssl("certificate", "pkcs8").key + &pair.key;
+    let lines = key.lines().filter(|line| line.len() == 64);
+    for hidden in signatures.chain(lines).chain(["opensesame", "Open-Sesame"]) {
+        assert!(!written.contains(hidden), "{hidden}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn each_refusal_is_told_with_its_cure() {
     let pair = Pair::usual();
     let mut bed = bed_with(&pair).await;
