@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use tokio::sync::Mutex as AsyncMutex;
+use tokio::sync::{Mutex as AsyncMutex, watch};
 
 use super::answer::Fresh;
 use super::{CredentialEnd, Patience, TokenEndpoint, TokenRefusal};
@@ -52,6 +52,8 @@ struct State {
     refusals: u32,
     /// Claims of a challenge, to be answered by the next request.
     claims: Option<String>,
+    /// The credentials are others than those that were refused, and whoever waits for that has not been told yet.
+    mended: bool,
 }
 
 /// How it stands with the token, for whoever watches.
@@ -98,13 +100,20 @@ pub struct TokenCache {
     requests: Requests,
     state: Mutex<State>,
     refresher: AsyncMutex<()>,
+    /// When the credentials in use end, for who waits for a change of it.
+    end: watch::Sender<Option<CredentialEnd>>,
 }
 
 impl TokenCache {
     /// An empty cache.
     pub fn new(endpoint: TokenEndpoint) -> Self {
-        let endpoint = Mutex::new(Arc::new(endpoint));
-        Self { endpoint, requests: Requests::default(), state: Mutex::default(), refresher: AsyncMutex::new(()) }
+        Self {
+            end: watch::Sender::new(endpoint.credential_end()),
+            endpoint: Mutex::new(Arc::new(endpoint)),
+            requests: Requests::default(),
+            state: Mutex::default(),
+            refresher: AsyncMutex::new(()),
+        }
     }
 
     /// A token that serves at `now`.
@@ -151,11 +160,21 @@ impl TokenCache {
     /// Whether the credentials are others by now than those that were refused. Then the next `get` asks at once: the wait
     /// was for the request that was refused, and this is another one.
     pub fn refused_is_mended(&self, now: Instant) -> bool {
-        if self.state().blocked.is_none() || !self.endpoint().renew() {
-            return false;
+        if self.state().blocked.is_some() {
+            self.read_credentials(now);
         }
-        self.state().unblock(now);
-        true
+        std::mem::take(&mut self.state().mended)
+    }
+
+    /// Reads the credentials anew, as a request for a token would: an agent that has nothing to send makes none, and is
+    /// to know all the same what it would sign in with.
+    pub fn read_credentials(&self, now: Instant) {
+        if self.endpoint().renew() {
+            let mut state = self.state();
+            state.mended |= state.blocked.is_some();
+            state.unblock(now);
+        }
+        self.tell_end();
     }
 
     /// Asks in another way from now on. The token in use goes on serving if it is for the same application, tenant and
@@ -167,6 +186,8 @@ impl TokenCache {
         if !keeps_token {
             *state = State::default();
         }
+        drop(state);
+        self.tell_end();
     }
 
     /// Something may have been mended at Microsoft's end: the next `get` asks at once, if a person had to mend something,
@@ -191,6 +212,16 @@ impl TokenCache {
     /// When the credentials in use end, as far as that can be known.
     pub fn credential_end(&self) -> Option<CredentialEnd> {
         self.endpoint().credential_end()
+    }
+
+    /// The same, for who waits until it is another one.
+    pub fn watch_credential_end(&self) -> watch::Receiver<Option<CredentialEnd>> {
+        self.end.subscribe()
+    }
+
+    fn tell_end(&self) {
+        let end = self.credential_end();
+        self.end.send_if_modified(|known| std::mem::replace(known, end) != end);
     }
 
     /// How it stands with the token at `now`. Asks nobody.
@@ -223,6 +254,8 @@ impl TokenCache {
         let answer = loop {
             let (endpoint, claims) = (self.endpoint(), self.state().claims.clone());
             let answer = endpoint.ask(claims.as_deref()).await;
+            // The request was made with the credentials as they are in their files by now.
+            self.tell_end();
             let count = match &answer {
                 Ok(_) => &self.requests.granted,
                 Err(refusal) if refusal.unreachable => &self.requests.unreachable,
@@ -249,6 +282,7 @@ impl TokenCache {
                 Ok(token)
             }
             Err(refusal) => {
+                state.mended = false;
                 state.refusals = state.refusals.saturating_add(1);
                 let wait = wait(&refusal, state.refusals);
                 let until = now + now.elapsed() + wait;

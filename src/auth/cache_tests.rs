@@ -165,6 +165,36 @@ async fn other_credentials_end_the_wait_after_a_refusal() {
     assert!(!cache.refused_is_mended(now), "told once");
     cache.get(now).await.unwrap_err();
     assert_eq!(count(), 2);
+    // Found by another who looked, it is told to who waits for it all the same.
+    "a third end".clone_into(&mut kept.lock().unwrap());
+    cache.read_credentials(now);
+    assert!(cache.refused_is_mended(now));
+    "a fourth end".clone_into(&mut kept.lock().unwrap());
+    cache.read_credentials(now);
+    cache.get(now).await.unwrap_err();
+    assert!(!cache.refused_is_mended(now), "it was refused, too, meanwhile");
+    assert_eq!(count(), 3);
+}
+
+#[tokio::test]
+async fn the_end_of_the_credentials_is_told_when_it_becomes_another_one_and_only_then() {
+    let (cache, _) = endpoint(200, granted).await;
+    let sign_in = cache.endpoint().sign_in().unwrap();
+    let mut end = cache.watch_credential_end();
+    let ends_at = |at| {
+        let sign_in = SignIn { secret_expires: at, ..sign_in.clone() };
+        TokenEndpoint::entra(reqwest::Client::new(), sign_in, None, Utc::now)
+    };
+    let at = Some(Utc::now());
+    cache.sign_in_with(ends_at(at), true, Instant::now());
+    assert!(end.has_changed().unwrap());
+    assert_eq!(end.borrow_and_update().map(|end| end.at), at);
+    cache.sign_in_with(ends_at(at), true, Instant::now());
+    cache.read_credentials(Instant::now());
+    cache.get(Instant::now()).await.unwrap();
+    assert!(!end.has_changed().unwrap());
+    cache.sign_in_with(ends_at(None), true, Instant::now());
+    assert_eq!(*end.borrow_and_update(), None);
 }
 
 #[tokio::test]

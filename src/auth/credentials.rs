@@ -62,8 +62,10 @@ pub enum Version {
 pub struct CredentialEnd {
     /// `certificate` or `client_secret`.
     pub credential: &'static str,
-    /// They serve until here.
+    /// They serve until here, …
     pub at: DateTime<Utc>,
+    /// … and from here on, as far as that is known.
+    pub begins: Option<DateTime<Utc>>,
 }
 
 /// Everything a token request says.
@@ -140,11 +142,13 @@ impl SignIn {
     /// When the credentials end, as far as that can be known.
     pub fn credential_end(&self) -> Option<CredentialEnd> {
         match &self.credentials {
-            Credentials::Certificate { certificate, .. } => {
-                Some(CredentialEnd { credential: "certificate", at: certificate.ends() })
-            }
+            Credentials::Certificate { certificate, .. } => Some(CredentialEnd {
+                credential: "certificate",
+                at: certificate.ends(),
+                begins: Some(certificate.begins()),
+            }),
             Credentials::ClientSecret(_) | Credentials::Password { client_secret: Some(_), .. } => {
-                Some(CredentialEnd { credential: "client_secret", at: self.secret_expires? })
+                Some(CredentialEnd { credential: "client_secret", at: self.secret_expires?, begins: None })
             }
             _ => None,
         }

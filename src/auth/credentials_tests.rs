@@ -75,9 +75,9 @@ fn each_version_has_its_own_address() {
 #[test]
 fn the_end_of_a_certificate_is_known_and_that_of_a_secret_if_it_was_written_down() {
     let certificate = certificate();
-    let at = certificate.ends();
+    let (at, begins) = (certificate.ends(), Some(certificate.begins()));
     let signed = sign_in(Credentials::Certificate { certificate, send_chain: false }, Version::V2);
-    assert_eq!(signed.credential_end(), Some(CredentialEnd { credential: "certificate", at }));
+    assert_eq!(signed.credential_end(), Some(CredentialEnd { credential: "certificate", at, begins }));
     for (credentials, credential) in [
         (Credentials::ClientSecret(secret()), Some("client_secret")),
         (password(Some(secret())), Some("client_secret")),
