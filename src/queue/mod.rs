@@ -167,6 +167,17 @@ pub struct AgentNote {
     pub settings_refused: Option<String>,
     /// Why nothing is sent at all.
     pub gate: Option<GateNote>,
+    /// When what it signs in with ends, as far as it knows.
+    pub credential: Option<CredentialNote>,
+}
+
+/// What the agent signs in with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CredentialNote {
+    /// `certificate` or `client_secret`.
+    pub name: &'static str,
+    /// Its end.
+    pub expires: DateTime<Utc>,
 }
 
 /// All sending waits.

@@ -623,7 +623,7 @@ async fn a_pause_needs_the_mailbox_in_lower_case_a_time_and_a_reason() {
 }
 
 #[tokio::test]
-async fn a_hold_needs_no_pause_and_a_shut_gate_says_why() {
+async fn a_hold_needs_no_pause_and_what_the_agent_notes_is_whole() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     run(db, "INSERT INTO mailboxes (mailbox, paused_until, reason, held_at) VALUES ('ann@contoso.com', '', '', '2026-12-01')")
@@ -632,6 +632,8 @@ async fn a_hold_needs_no_pause_and_a_shut_gate_says_why() {
     refusal(db, "INSERT INTO agent (id, version, started_at, settings_at) VALUES (2, '1', 'x', 'x')").await;
     refusal(db, "UPDATE agent SET gate_since = 'x'").await;
     run(db, "UPDATE agent SET gate_since = 'x', gate_until = 'y', gate_kind = 'auth'").await;
+    refusal(db, "UPDATE agent SET credential = 'certificate'").await;
+    run(db, "UPDATE agent SET credential = 'certificate', credential_expires = 'x'").await;
 }
 
 /// What people ask at a glance, of a queue whose rows have bodies.
@@ -663,6 +665,7 @@ async fn the_schema_asks_nothing_that_sqlite_3_26_does_not_know() {
         include_str!("../../migrations/0001_queue.sql"),
         include_str!("../../migrations/0002_stricter_rules.sql"),
         include_str!("../../migrations/0003_operations.sql"),
+        include_str!("../../migrations/0004_credential.sql"),
     );
     let statements: String = schema.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     let statements = statements.to_lowercase();

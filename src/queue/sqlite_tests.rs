@@ -250,6 +250,38 @@ async fn a_queue_of_a_newer_program_is_refused_naming_both_schemas() {
     }
 }
 
+/// The statements by which the runbook takes the schema one step back.
+fn step_back(from: i64) -> String {
+    let runbook = include_str!("../../docs/operations.md");
+    let (_, rest) = runbook.split_once(&format!("rom schema {from} to ")).unwrap();
+    let (_, rest) = rest.split_once("<<'SQL'\n").unwrap();
+    rest.split_once("    SQL\n").unwrap().0.to_owned()
+}
+
+#[tokio::test]
+async fn an_older_queue_as_the_runbook_makes_it_is_brought_up_to_date_with_what_is_in_it() {
+    let bed = Bed::new().await;
+    bed.queue.insert(&[job("kept")]).await.unwrap();
+    bed.queue.close().await;
+    let path = bed.queue.path();
+    let agent = "INSERT OR REPLACE INTO agent (id, version, started_at, settings_at) VALUES (1, '9.9', 'x', 'x')";
+    for newest in (3..=open::newest()).rev() {
+        for step in (newest..=open::newest()).rev() {
+            sqlx::raw_sql(sqlx::AssertSqlSafe(step_back(step))).execute(&mut bed.stranger().await).await.unwrap();
+        }
+        if newest > 3 {
+            run(&mut bed.stranger().await, agent).await;
+        }
+        let older = SqliteQueue::open_existing(path).await.err().unwrap();
+        assert!(matches!(older, OpenError::Older { found, .. } if found == newest - 1), "{older:?}");
+        let queue = SqliteQueue::open(path).await.unwrap();
+        assert_eq!(queue.outstanding().await.unwrap(), 1);
+        let known: i64 = one(&mut bed.stranger().await, "SELECT count(*) FROM agent WHERE credential IS NULL").await;
+        assert_eq!(known, i64::from(newest > 3));
+        queue.close().await;
+    }
+}
+
 #[tokio::test]
 async fn who_only_looks_makes_no_queue() {
     let dir = tempfile::tempdir().unwrap();

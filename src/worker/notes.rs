@@ -1,5 +1,5 @@
-//! What the agent says of itself in the queue, for programs beside it (`status`, `check`): its version, its settings, and
-//! why nothing is sent if that is so. Written beside the loop; only the newest word counts.
+//! What the agent says of itself in the queue, for programs beside it (`status`, `check`): its version, its settings,
+//! why nothing is sent if that is so, and when what it signs in with ends. Written beside the loop; only the newest word counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,7 +8,8 @@ use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use crate::queue::{AgentNote, GateNote, Queue};
+use crate::auth::CredentialEnd;
+use crate::queue::{AgentNote, CredentialNote, GateNote, Queue};
 
 /// Between two tries where the queue cannot be written.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -26,6 +27,7 @@ impl Notes {
             settings_at: now,
             settings_refused: None,
             gate: None,
+            credential: None,
         })))
     }
 
@@ -40,6 +42,12 @@ impl Notes {
     /// They could not be used, and the old ones hold.
     pub fn settings_refused(&self, why: String) {
         self.0.send_modify(|note| note.settings_refused = Some(why));
+    }
+
+    /// What it signs in with serves until then.
+    pub fn signs_in_until(&self, end: Option<CredentialEnd>) {
+        let credential = end.map(|end| CredentialNote { name: end.credential, expires: end.at });
+        self.0.send_if_modified(|note| std::mem::replace(&mut note.credential, credential) != credential);
     }
 
     /// The gate is shut.

@@ -7,8 +7,9 @@ use super::inspect::{Record, record};
 use crate::job::format_utc;
 
 const WRITE: &str = "INSERT OR REPLACE INTO agent
-        (id, version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint)
-    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        (id, version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint,
+        credential, credential_expires)
+    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
 
 pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -> sqlx::Result<()> {
     let gate = note.gate.as_ref();
@@ -22,6 +23,8 @@ pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -
         .bind(gate.map(|gate| gate.kind.as_str()))
         .bind(gate.map(|gate| &gate.code))
         .bind(gate.map(|gate| &gate.hint))
+        .bind(note.credential.map(|credential| credential.name))
+        .bind(note.credential.map(|credential| format_utc(credential.expires)))
         .execute(connection)
         .await
         .map(|_| ())
