@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use super::Monitor;
 use super::counts::Counted;
 use super::families::{Labels, Page};
-use crate::auth::TokenStanding;
+use crate::auth::{CredentialEnd, TokenStanding};
 use crate::job::{ErrorKind, JobState};
 use crate::queue::{Census, Room};
 use crate::worker::{Ending, Measures};
@@ -36,6 +36,7 @@ impl Monitor {
         of_gate(&mut page, &self.measures);
         if let Some(standing) = self.standing.get() {
             of_token(&mut page, &standing.tokens.standing(now));
+            of_credential(&mut page, standing.tokens.credential_end());
             page.counter(
                 "queue_count_failures_total",
                 "Times the jobs could not be counted.",
@@ -167,6 +168,16 @@ fn of_token(page: &mut Page, token: &TokenStanding) {
             (&[("result", "refused")], token.refused),
             (&[("result", "unreachable")], token.unreachable),
         ],
+    );
+}
+
+fn of_credential(page: &mut Page, end: Option<CredentialEnd>) {
+    let end = end.map(|end| ([("credential", end.credential)], end.at.timestamp() as f64));
+    page.gauges(
+        "credential_expires_timestamp_seconds",
+        "When the certificate or client secret in use ends, as Unix time; missing where that is not known. Of a client \
+         secret it is auth.secret_expires.",
+        end.iter().map(|(labels, at)| (labels as Labels<'_>, *at)),
     );
 }
 

@@ -23,6 +23,7 @@ fn file(name: &str) -> String {
 async fn scrape() -> Scrape {
     let mut bed = Bed::new().await;
     bed.set("monitor.listen", "127.0.0.1:0");
+    bed.set("auth.secret_expires", "2999-01-01");
     bed.sandbox().script(Fault::lost_reply());
     let agent = bed.run();
     let monitor = Monitor::of(&bed, &agent).await;
