@@ -9,6 +9,7 @@ mod columns;
 mod completions;
 mod demo;
 mod enqueue;
+mod expiry;
 mod hold;
 mod humane;
 mod list;

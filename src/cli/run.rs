@@ -13,7 +13,7 @@ use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::reload::Reload;
-use super::{Failure, monitoring, progress, start, wiring};
+use super::{Failure, expiry, monitoring, progress, start, wiring};
 use crate::auth::TokenCache;
 use crate::config::{AuthMode, EXPOSED_CURE, LogFormat, LogSettings, Settings};
 use crate::exit::Exit;
@@ -54,6 +54,7 @@ pub(super) async fn run(options: Options, settings: Settings, file: Option<PathB
         if let Some(monitor) = &monitor {
             monitor.started(running.queue.clone(), running.tokens.clone());
         }
+        tokio::spawn(expiry::Watch::begin(running.tokens.clone(), running.notes.clone()).follow());
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("sending")]);
         if let Some(bar) = bar.clone().filter(|bar| !bar.is_hidden()) {

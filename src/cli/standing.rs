@@ -4,6 +4,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
+use super::expiry::{self, Nearness};
 use super::humane::moment;
 use super::list::plain;
 use crate::job::parse_utc;
@@ -26,6 +27,15 @@ pub(super) struct Word {
     pub settings_at: String,
     pub settings_refused: Option<String>,
     pub gate: Option<Gate>,
+    pub credential: Option<Credential>,
+}
+
+/// What the agent signs in with, and when that ends.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Credential {
+    /// `certificate` or `client_secret`.
+    pub name: String,
+    pub expires: String,
 }
 
 /// Why nothing at all is sent.
@@ -57,6 +67,12 @@ impl Agent {
         self.holder.as_ref().and(self.word.as_ref()?.gate.as_ref())
     }
 
+    /// What the agent that ran last said it signs in with, if that ends; for programs.
+    pub(super) fn credential_as_json(&self) -> Value {
+        let credential = self.word.as_ref().and_then(|word| word.credential.as_ref());
+        credential.map_or(Value::Null, |known| json!({ "name": known.name, "expires": known.expires }))
+    }
+
     /// For programs; null if none has ever said anything of itself.
     pub(super) fn as_json(&self) -> Value {
         let Some(word) = &self.word else { return Value::Null };
@@ -86,7 +102,25 @@ impl Word {
                 code: text("gate_code"),
                 hint: text("gate_hint"),
             }),
+            credential: some("credential").map(|name| Credential { name, expires: text("credential_expires") }),
         }
+    }
+}
+
+impl Credential {
+    /// That it ends soon or has ended, and what to do; none while the end is far off, or is none that can be read.
+    pub(super) fn warning(&self, now: DateTime<Utc>) -> Option<String> {
+        let end = parse_utc(&self.expires)?;
+        let nearness = Nearness::of(end, now);
+        let words = || {
+            format!(
+                "the {} {}: {}",
+                expiry::name(&self.name),
+                expiry::sentence(end, now),
+                expiry::cure(&self.name, nearness)
+            )
+        };
+        (nearness > Nearness::Far).then(words)
     }
 }
 

@@ -126,6 +126,40 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
 }
 
 #[test]
+fn a_credential_is_a_remark_once_its_end_is_near_and_a_program_is_always_told() {
+    let with_end = |name: &str, expires: &str| {
+        let mut glance = glance(12, 0);
+        let row = word(json!({ "credential": name, "credential_expires": expires }));
+        glance.agent = Agent::new(Some("4711".into()), Some(&row));
+        glance
+    };
+    for (name, expires, remark) in [
+        ("client_secret", "2026-12-12T12:00:00.000Z", Some("the client secret expires on 2026-12-12, in 11 days: ")),
+        ("certificate", "2026-12-31T12:00:00.000Z", Some("the certificate expires on 2026-12-31, in 30 days: ")),
+        ("certificate", "2026-11-30T12:00:00.000Z", Some("the certificate expired on 2026-11-30: ")),
+        ("certificate", "2026-12-31T12:00:01.000Z", None),
+        ("certificate", "whenever", None),
+    ] {
+        let glance = with_end(name, expires);
+        let health = Health::of(&glance);
+        assert_eq!(json::of(&glance)["credential"], json!({ "name": name, "expires": expires }));
+        assert_eq!(health.tone, if remark.is_some() { Tone::Waiting } else { Tone::Good }, "{health:?}");
+        match remark {
+            Some(remark) => assert!(health.remarks[0].starts_with(remark) && health.remarks.len() == 1, "{health:?}"),
+            None => assert!(health.remarks.is_empty(), "{health:?}"),
+        }
+    }
+    let mut gone = with_end("certificate", "2026-12-02T12:00:00.000Z");
+    let mut view = View::new(Duration::from_secs(2));
+    view.take(Ok(with_end("certificate", "2026-12-02T12:00:00.000Z")), Duration::ZERO);
+    assert!(screen(&view, 80, 24).join("\n").contains("the certificate expires on 2026-12-02, in 1 day"));
+    gone.agent.holder = None;
+    assert!(Health::of(&gone).remarks.is_empty(), "who starts next may find a renewed one");
+    assert_eq!(json::of(&gone)["credential"]["name"], "certificate");
+    assert_eq!(json::of(&glance(1, 0))["credential"], serde_json::Value::Null);
+}
+
+#[test]
 fn a_job_in_doubt_alone_is_no_alarm() {
     let mut glance = glance(12, 0);
     glance.report.in_doubt = 1;

@@ -21,6 +21,7 @@ mod daemon;
 mod disk_trouble;
 mod doctor;
 mod enqueue;
+mod expiry;
 mod fault_matrix;
 mod faults;
 mod hold;

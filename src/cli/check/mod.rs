@@ -1,5 +1,5 @@
-//! `check`: the doctor. Settings, permissions, database, agent, network, clock, token, secret, mailboxes; a PASS, WARN or
-//! FAIL line for each thing looked at, with what it means and what to do. Changes nothing, anywhere.
+//! `check`: the doctor. Settings, permissions, database, agent, network, clock, token, secret or certificate, mailboxes; a
+//! PASS, WARN or FAIL line for each thing looked at, with what it means and what to do. Changes nothing, anywhere.
 //!
 //! One file per area, each from what it is given to findings; here only their order, and what one needs of another.
 
@@ -16,6 +16,8 @@ mod token;
 mod viewer;
 
 use std::path::PathBuf;
+
+use chrono::Utc;
 
 use self::database::Database;
 use self::findings::{Finding, Report};
@@ -65,6 +67,7 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
     report.add(database.findings.iter().cloned())?;
     if options.offline {
         report.add([Finding::warn("network", "skipped (--offline): sign-in and mailboxes were not checked")])?;
+        report.add(secret::of_settings(&settings, Utc::now()))?;
     } else {
         remote(&mut report, &settings, &database, &options).await?;
     }
@@ -86,16 +89,13 @@ async fn remote(
     let token = token::get(settings, &tokens, network.sign_in, database.word.as_ref()).await;
     if token.secret.is_none() {
         report.add(token.findings)?;
-        report.add(["secret", "mailbox"].map(|check| Finding::not_checked(check, "there is no token")))?;
-        return Ok(());
+        return without_token(report, settings, "there is no token");
     }
     if network.graph == Answering::Stranger {
-        let why = "what answers in Graph's place gets no token";
         report.add(token.findings)?;
-        report.add(["secret", "mailbox"].map(|check| Finding::not_checked(check, why)))?;
-        return Ok(());
+        return without_token(report, settings, "what answers in Graph's place gets no token");
     }
-    let secret = secret::finding(settings, &graph, network.graph).await;
+    let secret = secret::findings(settings, &graph, network.graph).await;
     // Looked at before the token is judged: what it permits shows in the end by what the mailboxes say.
     let wanted = mailboxes::wanted(settings, database, options).await;
     let mailboxes = mailboxes::look(&graph, wanted, database, network.graph).await;
@@ -103,5 +103,12 @@ async fn remote(
     report.add(token::permissions(settings, token.secret.as_deref(), mailboxes.readable))?;
     report.add(secret)?;
     report.add(mailboxes.findings)?;
+    Ok(())
+}
+
+/// What is left to say where Graph gets no token.
+fn without_token(report: &mut Report, settings: &Settings, why: &str) -> Result<(), Failure> {
+    report.add(secret::unasked(settings, why, Utc::now()))?;
+    report.add([Finding::not_checked("mailbox", why)])?;
     Ok(())
 }

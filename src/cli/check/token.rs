@@ -10,7 +10,7 @@ use super::network::Answering;
 use crate::auth::{TokenCache, TokenClaims, only_time_helps};
 use crate::cli::standing::Word;
 use crate::cli::wiring;
-use crate::config::{AuthSettings, Settings};
+use crate::config::{AuthMode, AuthSettings, Settings};
 use crate::job::format_utc;
 use crate::secret::Secret;
 
@@ -66,12 +66,48 @@ pub(super) fn permissions(settings: &Settings, token: Option<&Secret>, readable:
         let text = "what it permits cannot be told: it shows nothing of itself";
         return vec![Finding::warn(CHECK, text).cure("what the mailboxes say is what counts")];
     };
-    let mut findings = vec![permission(wiring::own_mailbox(settings), &claims.permissions, readable)];
+    let mut findings = vec![permission(Holder::of(&settings.auth.mode), &claims.permissions, readable)];
     findings.extend(mismatches(&settings.auth, &claims));
     findings
 }
 
-fn permission(user: bool, given: &[String], readable: bool) -> Finding {
+/// Whose the permission is, which says how it is granted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Holder {
+    Application,
+    ManagedIdentity,
+    User,
+}
+
+impl Holder {
+    fn of(mode: &AuthMode) -> Self {
+        match mode {
+            AuthMode::Password { .. } => Self::User,
+            AuthMode::ManagedIdentity { .. } => Self::ManagedIdentity,
+            AuthMode::ClientSecret { .. } | AuthMode::Certificate { .. } | AuthMode::Federated { .. } => {
+                Self::Application
+            }
+        }
+    }
+
+    /// What an administrator must do.
+    fn cure(self) -> String {
+        match self {
+            Self::User => format!(
+                "an administrator must grant consent for {NEEDED} (the delegated permission, docs/azure-setup.md section 4.2)"
+            ),
+            Self::Application => format!(
+                "an administrator must grant consent for {NEEDED} (the application permission, docs/azure-setup.md section 3.1)"
+            ),
+            Self::ManagedIdentity => {
+                format!("an administrator must assign {NEEDED} to the identity (docs/azure-setup.md section 13.2)")
+            }
+        }
+    }
+}
+
+fn permission(holder: Holder, given: &[String], readable: bool) -> Finding {
+    let user = holder == Holder::User;
     let has = |name: &str| given.iter().any(|one| one.eq_ignore_ascii_case(name));
     let named = |finding: Finding| finding.about(if user { "scp" } else { "roles" });
     if has(NEEDED) || (user && has("Calendars.ReadWrite.Shared")) {
@@ -79,12 +115,6 @@ fn permission(user: bool, given: &[String], readable: bool) -> Finding {
     }
     let list = if given.is_empty() { "nothing".to_owned() } else { given.join(", ") };
     let text = format!("it does not permit {NEEDED}, only {list}");
-    let section = if user {
-        "the delegated permission, docs/azure-setup.md section 4.2"
-    } else {
-        "the application permission, docs/azure-setup.md section 3.1"
-    };
-    let cure = format!("an administrator must grant consent for {NEEDED} ({section})");
     // With this one, that a mailbox can be read says nothing of writing.
     let reads_only = ["Calendars.Read", "Calendars.ReadBasic", "Calendars.ReadBasic.All"].into_iter().any(has);
     if !user && !reads_only && readable {
@@ -92,7 +122,7 @@ fn permission(user: bool, given: &[String], readable: bool) -> Finding {
         let cure = "in order if it is meant so (RBAC for Applications, docs/azure-setup.md section 6)";
         return named(Finding::warn(CHECK, text).cure(cure));
     }
-    named(Finding::fail(CHECK, text).cure(cure))
+    named(Finding::fail(CHECK, text).cure(holder.cure()))
 }
 
 /// Where token and settings do not say the same.

@@ -5,7 +5,7 @@ use super::*;
 
 fn grade(user: bool, given: &[&str], readable: bool) -> Grade {
     let given: Vec<String> = given.iter().map(|one| (*one).to_owned()).collect();
-    permission(user, &given, readable).grade
+    permission(if user { Holder::User } else { Holder::Application }, &given, readable).grade
 }
 
 #[test]
@@ -18,6 +18,15 @@ fn the_permission_is_there_or_missing_or_granted_by_exchange() {
     assert_eq!(grade(true, &["Calendars.ReadWrite.Shared"], false), Grade::Pass);
     assert_eq!(grade(true, &["Calendars.Read"], true), Grade::Fail);
     assert_eq!(grade(true, &[], true), Grade::Fail, "a user has what was consented to, nothing else");
+}
+
+#[test]
+fn what_grants_the_permission_depends_on_who_is_to_have_it() {
+    for (holder, section) in
+        [(Holder::Application, "section 3.1"), (Holder::User, "section 4.2"), (Holder::ManagedIdentity, "section 13.2")]
+    {
+        assert!(holder.cure().contains(section), "{holder:?}");
+    }
 }
 
 fn count(auth: &AuthSettings, claims: TokenClaims) -> usize {

@@ -37,6 +37,7 @@ impl Health {
             _ => health.open(report, *now),
         }
         health.settings(agent);
+        health.credential(agent, *now);
         health.mailboxes(report);
         health.ends(report);
         health.lead();
@@ -95,6 +96,15 @@ impl Health {
         if let Some(refused) = &word.settings_refused {
             self.attention(format!("changed settings were refused, the agent goes on with the old ones: {refused}"));
             self.step("event-sender check --offline", "all that is wrong with the settings");
+        }
+    }
+
+    /// Of the agent that runs: one that starts may find a renewed one.
+    fn credential(&mut self, agent: &Agent, now: DateTime<Utc>) {
+        let word = agent.word.as_ref().filter(|_| agent.holder.is_some());
+        let credential = word.and_then(|word| word.credential.as_ref());
+        if let Some(warning) = credential.and_then(|credential| credential.warning(now)) {
+            self.attention(warning);
         }
     }
 

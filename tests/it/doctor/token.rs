@@ -1,5 +1,6 @@
 //! The token, and the secret it was given for.
 
+use chrono::{TimeDelta, Utc};
 use event_sender::sandbox::{self, Fault, FaultOn, OptionsChange};
 
 use super::{lines, says};
@@ -58,6 +59,30 @@ async fn the_secrets_end_is_told_where_graph_tells_it() {
     bed.sandbox().script(Fault::answer(503, "ServiceUnavailable").on(FaultOn::Any).after(1));
     let ran = bed.command(&["check"]).await.expect(0);
     says(&ran, "WARN", "secret", &["not checked"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_date_in_the_settings_is_compared_with_graphs() {
+    let mut bed = Bed::new().await;
+    roles(&bed, &["Calendars.ReadWrite", "Application.Read.All"]);
+    let change = OptionsChange { secret_expires_in_days: Some(180), ..OptionsChange::default() };
+    bed.sandbox().configure(change);
+    let day = |days| (Utc::now() + TimeDelta::days(days)).format("%Y-%m-%d").to_string();
+    let advice = format!("set auth.secret_expires = \"{}\"", day(180));
+    says(&bed.command(&["check"]).await.expect(0), "PASS", "secret", &["in 179 days", &advice]);
+    bed.set("auth.secret_expires", &day(180));
+    let ran = bed.command(&["check"]).await.expect(0);
+    says(&ran, "PASS", "secret", &["in 179 days"]);
+    assert_eq!(lines(&ran, "secret").len(), 1, "{ran:?}");
+    bed.set("auth.secret_expires", &day(90));
+    let ran = bed.command(&["check"]).await.expect(0);
+    says(&ran, "PASS", "secret", &["in 179 days"]);
+    says(
+        &ran,
+        "WARN",
+        "secret",
+        &["auth.secret_expires", &day(90), &format!("correct it: auth.secret_expires = \"{}\"", day(180))],
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
