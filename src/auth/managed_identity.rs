@@ -142,10 +142,7 @@ impl ManagedIdentity {
             404 | 410 | 429 | 500.. => {
                 ("The managed identity service of this machine is busy or not ready: waiting.", Patience::Transient)
             }
-            401 | 403 => (
-                "The managed identity service of this machine refuses the caller: look at its environment, and on Azure Arc at the group himds.",
-                Patience::Refused,
-            ),
+            401 | 403 => (self.unwelcome(), Patience::Refused),
             _ if self.identity == Identity::System => (
                 "This machine has no managed identity of its own: switch the system-assigned identity on, or name a user-assigned one with auth.client_id.",
                 Patience::Refused,
@@ -156,6 +153,20 @@ impl ManagedIdentity {
             ),
         };
         TokenRefusal { sentence: sentence.into(), patience, retry_after, ..refusal }
+    }
+
+    fn unwelcome(&self) -> &'static str {
+        match &self.host {
+            IdentityHost::VirtualMachine { .. } => {
+                "What answers in the place of the managed identity service refuses the caller: is this an Azure VM? Elsewhere auth.mode must be another."
+            }
+            IdentityHost::AppService { .. } => {
+                "The managed identity service refuses the caller: IDENTITY_HEADER must be the one App Service sets for this process."
+            }
+            IdentityHost::Arc { .. } => {
+                "Azure Arc's agent refuses the proof: make the user of this service a member of the group himds, and restart it."
+            }
+        }
     }
 }
 

@@ -58,8 +58,8 @@ fn what_passes_by_itself_is_told_from_what_somebody_must_mend() {
         (500, Patience::Transient, "busy"),
         (503, Patience::Transient, "busy"),
         (400, Patience::Refused, "no managed identity of its own"),
-        (401, Patience::Refused, "refuses the caller"),
-        (403, Patience::Refused, "refuses the caller"),
+        (401, Patience::Refused, "is this an Azure VM"),
+        (403, Patience::Refused, "is this an Azure VM"),
         (200, Patience::Refused, "cannot be read"),
     ] {
         let explained = identity(Identity::System).explained(status, None, refusal());

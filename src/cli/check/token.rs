@@ -41,7 +41,13 @@ pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering,
                 (Some(tenant), Some(client)) if !wiring::own_identity(settings) => {
                     format!("tenant {tenant} gave application {client} a token")
                 }
-                _ => "this machine's managed identity got a token".to_owned(),
+                // Which of them it is shows nowhere else.
+                _ => match TokenClaims::read(&secret).and_then(|claims| claims.application) {
+                    Some(application) => {
+                        format!("this machine's managed identity, application {application}, got a token")
+                    }
+                    None => "this machine's managed identity got a token".to_owned(),
+                },
             };
             Token { findings: vec![Finding::pass(CHECK, text)], secret: Some(secret) }
         }

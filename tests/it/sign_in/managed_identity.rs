@@ -51,7 +51,8 @@ async fn the_machines_own_identity_sends_on_every_host() {
         let bed = bed_on(host).await;
         assert_eq!(sends(&bed).await, "/v1.0/users/calendar@contoso.com/events", "{host:?}");
         let ran = bed.command(&["check"]).await.expect(0);
-        assert!(ran.stdout.contains("this machine's managed identity got a token"), "{}", ran.stdout);
+        let who = format!("managed identity, application {}, got a token", sandbox::SYSTEM_IDENTITY_CLIENT_ID);
+        assert!(ran.stdout.contains(&who), "{}", ran.stdout);
     }
 }
 
