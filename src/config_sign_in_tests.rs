@@ -83,7 +83,10 @@ fn a_certificate_that_is_no_text_is_told_to_be_converted() {
     let der = bed.dir.path().join("certificate.cer");
     std::fs::write(&der, [0x30, 0x82, 0x03, 0xff]).unwrap();
     let problem = one_problem(&bed, &mode("certificate", &format!("certificate_file = {der:?}")));
-    assert!(problem.contains("is no text file; a certificate or key must be in PEM form"), "{problem}");
+    assert!(
+        problem.contains("is no text file; a certificate or key must be in PEM form (docs/azure-setup.md"),
+        "{problem}"
+    );
 }
 
 #[test]
@@ -105,6 +108,8 @@ fn a_key_of_another_mode_is_a_contradiction() {
         ("client_secret = \"s\"\ncertificate_file = \"x\"", "auth.certificate_file"),
         ("client_secret = \"s\"\nfederated_token_file = \"x\"", "auth.federated_token_file"),
         ("client_secret = \"s\"\nidentity_object_id = \"x\"", "auth.identity_object_id"),
+        ("client_secret = \"s\"\nsend_certificate_chain = true", "auth.send_certificate_chain"),
+        ("client_secret = \"s\"\narc_tokens_dir = \"/x\"", "auth.arc_tokens_dir"),
     ] {
         let problem = one_problem(&Bed::new(), &auth(mode_lines));
         let cure = format!("{key}: is set, but auth.mode is \"client_secret\"; remove it, or set auth.mode = ");

@@ -43,7 +43,8 @@ pub fn advice(number: Option<u32>) -> Advice {
             "The certificate is not the one uploaded in Entra, or it has expired: upload the one of auth.certificate_file.",
             Refused,
         ),
-        700_021 | 700_023 | 50_027 => (
+        50_027 => ("The assertion is no valid JWT: look at what is in auth.federated_token_file.", Refused),
+        700_021 | 700_023 => (
             "The assertion is for another application or tenant: check auth.client_id, auth.tenant_id and auth.instance.",
             Refused,
         ),
@@ -97,7 +98,7 @@ pub fn advice(number: Option<u32>) -> Advice {
         }
         700_211 => ("No federated credential of the application has the token's issuer: compare its Issuer.", Refused),
         700_212 => (
-            "No federated credential of the application has the token's audience: it is usually api://AzureADTokenExchange.",
+            "No federated credential of the application has the token's audience: compare its Audience with the token's aud.",
             Refused,
         ),
         700_213 | 70_021 => (

@@ -139,9 +139,7 @@ impl ManagedIdentity {
                 "The managed identity service of this machine gives an answer that cannot be read: what listens there?",
                 Patience::Refused,
             ),
-            404 | 410 | 429 | 500.. => {
-                ("The managed identity service of this machine is busy or not ready: waiting.", Patience::Transient)
-            }
+            404 | 410 | 429 | 500.. => (self.not_ready(), Patience::Transient),
             401 | 403 => (self.unwelcome(), Patience::Refused),
             _ if self.identity == Identity::System => (
                 "This machine has no managed identity of its own: switch the system-assigned identity on, or name a user-assigned one with auth.client_id.",
@@ -153,6 +151,16 @@ impl ManagedIdentity {
             ),
         };
         TokenRefusal { sentence: sentence.into(), patience, retry_after, ..refusal }
+    }
+
+    fn not_ready(&self) -> &'static str {
+        match &self.host {
+            // Other clouds have something at the same address.
+            IdentityHost::VirtualMachine { .. } => {
+                "The managed identity service of this machine is busy or not ready: waiting. If it stays so: is this an Azure VM?"
+            }
+            _ => "The managed identity service of this machine is busy or not ready: waiting.",
+        }
     }
 
     fn unwelcome(&self) -> &'static str {

@@ -35,7 +35,7 @@ impl Renewal {
             Err(error) => {
                 if !self.unreadable.swap(true, Ordering::Relaxed) {
                     let credential = self.current().credentials.name();
-                    tracing::warn!(credential, error, "secret cannot be read again, the last one known is used");
+                    tracing::warn!(credential, error, "credentials cannot be read again, the last ones known are used");
                 }
                 return false;
             }

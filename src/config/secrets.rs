@@ -83,7 +83,10 @@ pub fn read(path: &Path) -> Result<Secret, String> {
         return Err("is too large to be a secret".into());
     }
     let mut text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => "is no text file; a certificate or key must be in PEM form".to_owned(),
+        std::io::ErrorKind::InvalidData => {
+            "is no text file; a certificate or key must be in PEM form (docs/azure-setup.md, section 12, converts it)"
+                .to_owned()
+        }
         _ => format!("cannot be read: {error}"),
     })?;
     let end = text.trim_end_matches(['\n', '\r']).len();

@@ -29,7 +29,7 @@ const MODES: [(&str, Mode); 5] = [
 ];
 
 /// The keys that only some modes have a use for. In others they are a contradiction: somebody believes in them.
-const USED_BY: [(&str, &[Mode]); 13] = [
+const USED_BY: [(&str, &[Mode]); 15] = [
     ("auth.client_secret", &[ClientSecret, Password]),
     ("auth.client_secret_file", &[ClientSecret, Password]),
     ("auth.secret_expires", &[ClientSecret, Password]),
@@ -37,8 +37,10 @@ const USED_BY: [(&str, &[Mode]); 13] = [
     ("auth.private_key_file", &[Mode::Certificate]),
     ("auth.private_key_passphrase", &[Mode::Certificate]),
     ("auth.private_key_passphrase_file", &[Mode::Certificate]),
+    ("auth.send_certificate_chain", &[Mode::Certificate]),
     ("auth.identity_object_id", &[ManagedIdentity]),
     ("auth.identity_resource_id", &[ManagedIdentity]),
+    ("auth.arc_tokens_dir", &[ManagedIdentity]),
     ("auth.federated_token_file", &[Federated]),
     ("auth.username", &[Password]),
     ("auth.password", &[Password]),
@@ -94,7 +96,7 @@ pub(super) fn is_users_own(source: &mut Source) -> bool {
 fn refuse_what_has_no_use(source: &mut Source, mode: Mode) {
     let name = |mode: Mode| MODES.iter().find(|(_, one)| *one == mode).map_or("", |(word, _)| *word);
     for (key, modes) in USED_BY {
-        if !modes.contains(&mode) && source.is_set(key) {
+        if !modes.contains(&mode) && source.is_changed(key) {
             let instead = modes.first().map_or("", |one| name(*one));
             let what =
                 format!("is set, but auth.mode is \"{}\"; remove it, or set auth.mode = \"{instead}\"", name(mode));

@@ -129,6 +129,12 @@ impl Source {
         self.value(key).is_some_and(|value| !matches!(value.kind, ValueKind::String(text) if text.trim().is_empty()))
     }
 
+    /// Whether they say something else of it than holds anyway.
+    pub(super) fn is_changed(&self, key: &str) -> bool {
+        let value = self.values.get_string(key).unwrap_or_default();
+        self.is_set(key) && value.trim() != default(key).trim_matches('"')
+    }
+
     /// Text; empty text is none.
     pub(super) fn text(&mut self, key: &str) -> Option<String> {
         let value = self.value(key)?;

@@ -53,7 +53,7 @@ async fn each_refusal_is_told_with_its_cure() {
     let usual = FederatedToken::default;
     for (token, code, word) in [
         (FederatedToken { issuer: other(), ..usual() }, "AADSTS700211", "Issuer"),
-        (FederatedToken { audience: other(), ..usual() }, "AADSTS700212", "api://AzureADTokenExchange"),
+        (FederatedToken { audience: other(), ..usual() }, "AADSTS700212", "compare its Audience"),
         (FederatedToken { subject: other(), ..usual() }, "AADSTS700213", "subject"),
         (FederatedToken { lifetime_s: Some(-900), ..usual() }, "AADSTS700024", "token file is renewed"),
     ] {

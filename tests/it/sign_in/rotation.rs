@@ -62,7 +62,7 @@ async fn a_certificate_is_replaced_under_load_by_one_of_another_key_and_back() {
     let requests = bed.sandbox().assertions().len() + 2;
     send_until(&bed, || bed.sandbox().assertions().len() >= requests).await;
     assert_nobody_noticed(&bed, &agent).await;
-    let warned = agent.said("secret cannot be read again, the last one known is used");
+    let warned = agent.said("credentials cannot be read again, the last ones known are used");
     assert_eq!(warned.len(), 2, "once for each pair that did not belong together: {warned:?}");
     assert!(warned[0]["error"].as_str().unwrap().contains("holds no certificate of this private key"), "{warned:?}");
     assert_eq!(warned[0]["credential"], "certificate");
