@@ -15,6 +15,8 @@ use crate::secret::Secret;
 
 /// rsaEncryption, the one kind of key Entra takes.
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// RSASSA-PSS: an RSA key that says what it may be used for.
+const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 /// How many certificates of a file are looked at. Chains have three or four.
 const MOST_CERTIFICATES: usize = 20;
 
@@ -35,6 +37,8 @@ pub enum Part {
     Certificate,
     /// The private key.
     Key,
+    /// Certificate and key, which do not belong together.
+    Pair,
     /// The passphrase of the key.
     Passphrase,
 }
@@ -53,8 +57,8 @@ fn fault<T>(part: Part, what: impl Into<String>) -> Result<T, Fault> {
 }
 
 impl Certificate {
-    /// Reads the first certificate in `certificate` that belongs to the first private key in `key` (RSA of at least 2048
-    /// bits, PKCS#8 with or without a passphrase, or PKCS#1). The other certificates are taken as its chain. Both may be
+    /// Reads the certificate in `certificate` that belongs to the first private key in `key` (RSA of at least 2048 bits,
+    /// PKCS#8 with or without a passphrase, or PKCS#1); of several the one that ends last. The other certificates are taken as its chain. Both may be
     /// the same text.
     ///
     /// # Errors
@@ -64,9 +68,14 @@ impl Certificate {
         let key = private_key(key, passphrase)?;
         let public = public_key(&key)?;
         let mut chain = certificates(certificate)?;
-        let Some(own) = chain.iter().position(|der| belongs(der, &public)) else {
-            let what = "holds no certificate of this private key; a renewed certificate needs the key it was made with";
-            return fault(Part::Certificate, what);
+        // Of several, as while one is renewed, the one that lasts.
+        let own = chain.iter().enumerate().filter(|(_, der)| belongs(der, &public));
+        let own = own.max_by_key(|(place, der)| (told(der).map(|(_, _, ends)| ends), std::cmp::Reverse(*place)));
+        let Some((own, _)) = own else {
+            return fault(
+                Part::Pair,
+                "no certificate there is of this key; a certificate needs the key it was made with",
+            );
         };
         let own = chain.remove(own);
         chain.insert(0, own);
@@ -169,17 +178,19 @@ fn told(der: &[u8]) -> Option<(String, DateTime<Utc>, DateTime<Utc>)> {
 /// The key as PKCS#1 DER.
 fn private_key(text: &Secret, passphrase: Option<&Secret>) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let blocks = blocks(text, Part::Key)?;
-    let Some(block) = blocks.iter().find(|block| block.tag().ends_with("PRIVATE KEY")) else {
+    let Some(block) = blocks.into_iter().find(|block| block.tag().ends_with("PRIVATE KEY")) else {
         return fault(Part::Key, "holds no private key (-----BEGIN PRIVATE KEY-----)");
     };
-    match block.tag() {
-        "RSA PRIVATE KEY" if block.headers().get("DEK-Info").is_some() => fault(
+    let (kind, old_way) = (block.tag().to_owned(), block.headers().get("DEK-Info").is_some());
+    let der = Zeroizing::new(block.into_contents());
+    match kind.as_str() {
+        "RSA PRIVATE KEY" if old_way => fault(
             Part::Key,
             "holds a key encrypted in the old way; convert it with 'openssl pkcs8 -topk8 -in OLD.pem -out NEW.pem'",
         ),
-        "RSA PRIVATE KEY" => Ok(Zeroizing::new(block.contents().to_vec())),
-        "PRIVATE KEY" => of_pkcs8(block.contents()),
-        "ENCRYPTED PRIVATE KEY" => decrypted(block.contents(), passphrase),
+        "RSA PRIVATE KEY" => Ok(der),
+        "PRIVATE KEY" => of_pkcs8(&der),
+        "ENCRYPTED PRIVATE KEY" => decrypted(&der, passphrase),
         _ => no_rsa(),
     }
 }
@@ -208,6 +219,12 @@ fn decrypted(der: &[u8], passphrase: Option<&Secret>) -> Result<Zeroizing<Vec<u8
 
 fn of_pkcs8(der: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
     let info = PrivateKeyInfoRef::try_from(der).map_err(|_| unreadable(Part::Key))?;
+    if info.algorithm.oid == RSA_PSS {
+        return fault(
+            Part::Key,
+            "holds a key for RSA-PSS alone; make a plain RSA key ('openssl genpkey -algorithm RSA')",
+        );
+    }
     if info.algorithm.oid != RSA {
         return no_rsa();
     }
@@ -218,10 +235,11 @@ fn of_pkcs8(der: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
 fn public_key(key: &[u8]) -> Result<Vec<u8>, Fault> {
     match KeyPair::from_der(key) {
         Ok(pair) => Ok(pair.public_key().as_ref().to_vec()),
-        Err(rejected) if rejected.to_string() == "TooSmall" => {
-            fault(Part::Key, "holds a key of less than 2048 bits; Entra takes 2048 and more")
-        }
-        Err(_) => Err(unreadable(Part::Key)),
+        Err(rejected) => match rejected.to_string().as_str() {
+            "TooSmall" => fault(Part::Key, "holds a key of less than 2048 bits; Entra takes 2048 and more"),
+            "TooLarge" => fault(Part::Key, "holds a key of more than 8192 bits; make one of 2048 to 4096"),
+            _ => Err(unreadable(Part::Key)),
+        },
     }
 }
 

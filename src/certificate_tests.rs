@@ -53,6 +53,14 @@ fn the_certificate_of_the_key_comes_first_and_the_others_are_its_chain() {
 }
 
 #[test]
+fn of_two_certificates_of_the_key_the_one_that_lasts_is_taken() {
+    let ends = |names: &[&str]| read(&joined(names), &text("pkcs8")).unwrap().ends();
+    let (first, second) = (ends(&["certificate"]), ends(&["renewed"]));
+    assert_eq!(ends(&["certificate", "renewed"]), first.max(second));
+    assert_eq!(ends(&["renewed", "certificate"]), first.max(second));
+}
+
+#[test]
 fn a_renewed_certificate_of_the_same_key_is_another_one() {
     let (old, new) = (read(&text("certificate"), &text("pkcs8")), read(&text("renewed"), &text("pkcs8")));
     assert_ne!(old, new);
@@ -61,10 +69,12 @@ fn a_renewed_certificate_of_the_same_key_is_another_one() {
 
 #[test]
 fn each_fault_names_its_file_and_its_cure() {
-    refused("other", "pkcs8", Part::Certificate, "holds no certificate of this private key");
+    refused("other", "pkcs8", Part::Pair, "no certificate there is of this key");
     refused("pkcs8", "pkcs8", Part::Certificate, "holds no certificate");
     refused("certificate", "certificate", Part::Key, "holds no private key");
     refused("certificate", "ec", Part::Key, "not RSA");
+    refused("certificate", "pss", Part::Key, "RSA-PSS alone");
+    refused("certificate", "huge", Part::Key, "more than 8192 bits");
     refused("certificate", "ec-sec1", Part::Key, "not RSA");
     refused("certificate", "small", Part::Key, "less than 2048 bits");
     refused("certificate", "old-encrypted", Part::Key, "openssl pkcs8 -topk8");

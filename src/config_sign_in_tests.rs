@@ -58,6 +58,7 @@ fn each_fault_of_a_certificate_names_the_key_to_mend() {
     let encrypted = pair("certificate", "encrypted");
     for (lines, start) in [
         (pair("other", "pkcs8"), "auth.certificate_file: names "),
+        (pair("certificate", "other-key"), "auth.certificate_file: names "),
         (pair("certificate", "ec"), "auth.private_key_file: names "),
         (encrypted.clone(), "auth.private_key_passphrase: is not set, and the private key is encrypted"),
         (format!("{encrypted}private_key_passphrase = \"x\""), "auth.private_key_passphrase: does not open"),
@@ -170,6 +171,9 @@ fn what_no_machine_itself_says_of_its_identity_is_refused() {
         ),
         (arc().env("IDENTITY_ENDPOINT", "http://10.0.0.1/x"), "", "IDENTITY_ENDPOINT: names no address"),
         (arc().env("IDENTITY_ENDPOINT", "file:///x"), "", "IDENTITY_ENDPOINT: names no address"),
+        (arc().env("IDENTITY_ENDPOINT", "http://localhost/x?a=b"), "", "IDENTITY_ENDPOINT: contains a ?"),
+        (arc().env("IDENTITY_ENDPOINT", "http://localhost/x#a"), "", "IDENTITY_ENDPOINT: contains a ?"),
+        (arc().env("IDENTITY_ENDPOINT", "http://u:p@localhost/x"), "", "IDENTITY_ENDPOINT: contains a ?"),
         (
             arc().env("IDENTITY_ENDPOINT", "http://localhost:1/x"),
             "client_id = \"c\"",
@@ -331,4 +335,71 @@ fn the_end_of_a_secret_is_a_day_or_a_time() {
         let problem = problem(&with(&format!("secret_expires = {text}")));
         assert!(problem.starts_with("auth.secret_expires: is neither a day nor a time"), "{problem}");
     }
+}
+
+/// The keys that name files of secrets are the ones a secret is pasted into by mistake.
+#[test]
+fn a_secret_that_stands_in_the_place_of_its_file_is_not_shown() {
+    let text =
+        |name: &str| std::fs::read_to_string(format!("{}/tests/pem/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let (pem, jwt) = (text("pkcs8"), "eyJhbGciOiJQUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl/c2lnbmF0dXJl".to_owned());
+    let bare: String = pem.lines().filter(|line| !line.starts_with("---")).collect();
+    for (mode_word, key) in [
+        ("certificate", "certificate_file"),
+        ("certificate", "private_key_file"),
+        ("certificate", "private_key_passphrase_file"),
+        ("federated", "federated_token_file"),
+        ("client_secret", "client_secret_file"),
+        ("password", "password_file"),
+    ] {
+        for pasted in [&pem, &jwt, &bare] {
+            let others = if key == "certificate_file" || mode_word != "certificate" {
+                String::new()
+            } else {
+                pair("certificate", "encrypted")
+                    .lines()
+                    .filter(|line| !line.starts_with(key))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            };
+            let problems = Bed::new().problems(&mode(mode_word, &format!("{others}\n{key} = {pasted:?}"))).join("\n");
+            assert!(problems.contains(&format!("auth.{key}: names a file (not shown")), "{key}: {problems}");
+            assert!(!problems.contains(&pasted[40..60]), "{key}: {problems}");
+        }
+    }
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+    let bed = Bed::new();
+    let pipe = bed.dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for (mode_word, key) in [
+        ("certificate", "certificate_file"),
+        ("federated", "federated_token_file"),
+        ("client_secret", "client_secret_file"),
+    ] {
+        let problem = one_problem(&bed, &mode(mode_word, &format!("{key} = {pipe:?}")));
+        assert!(problem.ends_with("which is no plain file"), "{problem}");
+    }
+}
+
+#[test]
+fn a_systemd_credential_is_nobodys_business_but_the_services() {
+    let bed = Bed::new();
+    let text =
+        |name: &str| std::fs::read_to_string(format!("{}/tests/pem/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    bed.file("certificate", &text("certificate"));
+    bed.file("private_key", &text("pkcs8"));
+    let directory = bed.dir.path().display().to_string();
+    let settings = bed.env("CREDENTIALS_DIRECTORY", &directory).load(&mode("certificate", "")).unwrap();
+    assert!(settings.named.is_empty() && settings.exposed.is_empty(), "{settings:?}");
+}
+
+#[test]
+fn a_machines_identity_does_not_judge_what_it_does_not_use() {
+    let leftover = "instance = \"https://login.microsoftonline.us/elsewhere\"\ntenant_id = \"contoso.com\"";
+    assert_eq!(host(Bed::new(), leftover).1, Identity::System);
+    let problem = one_problem(&Bed::new(), "[auth]\nmode = \"managed_identity\"\ntoken_version = \"v1\"");
+    assert!(problem.starts_with("auth.token_version: is set, but auth.mode is \"managed_identity\""), "{problem}");
 }

@@ -15,13 +15,14 @@
 //! | [`policy`] | what becomes of a job after what it met |
 //! | [`job`] | the domain |
 //! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
+//! | [`secret_file`] | small files that hold a secret |
 //! | [`certificate`] | a certificate and its key, out of PEM files |
 //! | [`retry_after`], [`backoff`] | how long to wait: what a server asks for, and the agent's own rule |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials |
 //!
 //! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `monitor` imports
 //! `worker queue auth job`; `policy` and `queue` import `job`; `graph` imports `job auth secret`; `auth` and `config` import
-//! `secret certificate`; `certificate` imports `secret`. `retry_after` and `backoff` are for all of these; they, `job`,
+//! `secret secret_file certificate`; those two import `secret`. `retry_after` and `backoff` are for all of these; they, `job`,
 //! `secret`, `exit`, `shutdown`, `telemetry` and `sandbox` import nothing of ours. `queue` and `graph` never see each other.
 //! Only `worker`, `monitor` and `cli` ask the clock; everything else is told the time.
 
@@ -39,6 +40,7 @@ pub mod queue;
 pub mod retry_after;
 pub mod sandbox;
 pub mod secret;
+pub mod secret_file;
 pub mod shutdown;
 pub mod telemetry;
 pub mod worker;

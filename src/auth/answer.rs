@@ -22,6 +22,9 @@ pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 /// A lifetime of more than a day is none Microsoft gives; the cap keeps sums of times inside the clock.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
+/// Where a moment is all that is told, a wrong clock of this machine makes it the past: the token is tried all the same, and
+/// not asked for anew with each job.
+const SHORTEST_BY_THE_CLOCK: Duration = Duration::from_secs(60);
 /// MSAL's cap on a Retry-After of the token endpoint.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
@@ -138,7 +141,8 @@ fn seconds(value: &Value) -> Option<Duration> {
 /// The time left until a moment given in seconds since 1970, which is all that App Service says.
 fn until(value: &Value, now: DateTime<Utc>) -> Option<Duration> {
     let left = number(value)? - now.timestamp() as f64;
-    Duration::try_from_secs_f64(left.max(0.0)).ok().map(|lifetime| lifetime.min(LONGEST_LIFETIME))
+    let lifetime = Duration::try_from_secs_f64(left.max(0.0)).ok()?;
+    Some(lifetime.clamp(SHORTEST_BY_THE_CLOCK, LONGEST_LIFETIME))
 }
 
 fn refusal(status: u16, body: &[u8], retry_after: Option<Duration>) -> TokenRefusal {

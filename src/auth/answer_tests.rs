@@ -29,7 +29,7 @@ fn lifetimes_are_read_as_numbers_as_text_and_when_missing() {
         (r#","expires_on":"1700000900""#, 900),
         (r#","expires_on":1700000900"#, 900),
         (r#","expires_on":"1700000900","expires_in":"60""#, 60),
-        (r#","expires_on":"1699999999""#, 0),
+        (r#","expires_on":"1699999999""#, 60),
         (r#","expires_on":"10/17/2026 1:00:00 PM +00:00""#, 3600),
         (r#","expires_on":"1e300""#, 3600),
     ] {

@@ -147,11 +147,6 @@ impl TokenCache {
     pub fn reject(&self, rejected: &Secret, claims: Option<String>) {
         let mut state = self.state();
         if state.held.as_ref().is_some_and(|held| *held.token == *rejected) {
-            if claims.is_some() {
-                tracing::info!(
-                    "token does not satisfy a policy, a new one is asked for with the claims of its challenge"
-                );
-            }
             state.held = None;
             state.claims = claims;
         }
@@ -282,6 +277,10 @@ impl TokenCache {
                 Ok(token)
             }
             Err(refusal) => {
+                // With the claims it is refused for good. Graph challenges again if it still means them.
+                if refusal.patience != Patience::Transient {
+                    state.claims = None;
+                }
                 state.mended = false;
                 state.refusals = state.refusals.saturating_add(1);
                 let wait = wait(&refusal, state.refusals);

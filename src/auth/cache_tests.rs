@@ -251,3 +251,17 @@ async fn a_refused_request_is_made_again_on_demand_but_not_at_once_and_not_again
     cache.get(now).await.unwrap_err();
     assert!(!cache.try_again(Instant::now() + AGAIN_AFTER));
 }
+
+/// What a policy asks for may be refused for good, and the policy may be withdrawn: neither must stop everything.
+#[tokio::test]
+async fn claims_that_are_refused_are_asked_for_once_and_those_that_met_trouble_again() {
+    let refused: fn(usize) -> String = |_| r#"{"error":"invalid_grant","error_codes":[53003]}"#.into();
+    let busy: fn(usize) -> String = |_| r#"{"error":"temporarily_unavailable","error_codes":[90033]}"#.into();
+    for (answer, kept) in [(refused, false), (busy, true)] {
+        let (cache, _) = endpoint(400, answer).await;
+        // The server here takes a request for whole when it ends so.
+        cache.state().claims = Some("end".into());
+        cache.get(Instant::now()).await.unwrap_err();
+        assert_eq!(cache.state().claims.is_some(), kept);
+    }
+}

@@ -64,6 +64,11 @@ impl TokenEndpoint {
         match &self.way {
             Way::Entra(renewal) => {
                 renewal.renew();
+                if claims.is_some() {
+                    tracing::info!(
+                        "token does not satisfy a policy, a new one is asked for with the claims of its challenge"
+                    );
+                }
                 entra::ask(&self.http, &renewal.current(), claims, (self.clock)()).await
             }
             Way::ManagedIdentity(identity) => identity.ask(&self.http, (self.clock)()).await,

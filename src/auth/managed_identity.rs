@@ -2,18 +2,19 @@
 //! (graph-facts 5.6). Its services differ in address, header and selectors; Azure Arc wants proof that the caller may read a
 //! file first.
 
-use std::fs::File;
-use std::io::Read;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use reqwest::RequestBuilder;
+use reqwest::header::HeaderValue;
 use zeroize::Zeroizing;
 
 use super::answer::{Answer, Fresh, REQUEST_TIMEOUT};
 use super::{Patience, TokenRefusal};
 use crate::secret::Secret;
+use crate::secret_file::{self, FileFault, Links};
 
 /// Largest challenge file of Azure Arc that is read.
 const MAX_CHALLENGE_BYTES: u64 = 4096;
@@ -75,9 +76,8 @@ impl ManagedIdentity {
             && answer.status == 401
         {
             let proof = proof(answer.challenge.as_deref().unwrap_or_default(), tokens_dir)?;
-            let mut basic = reqwest::header::HeaderValue::from_str(&format!("Basic {}", proof.expose()))
-                .map_err(|_| refused("arc_challenge", UNREADABLE))?;
-            basic.set_sensitive(true);
+            let basic = Zeroizing::new(format!("Basic {}", proof.expose()));
+            let basic = hidden(&basic).ok_or_else(|| refused("arc_challenge", STRAY))?;
             answer = self.answer(self.request(http).header("authorization", basic)).await?;
         }
         answer.token(now).map_err(|refusal| self.explained(answer.status, answer.retry_after, refusal))
@@ -99,7 +99,11 @@ impl ManagedIdentity {
         let query: String = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(query).finish();
         let request = http.get(format!("{endpoint}?{query}")).timeout(REQUEST_TIMEOUT);
         match &self.host {
-            IdentityHost::AppService { header, .. } => request.header("x-identity-header", header.expose()),
+            // The settings take no other value than one a header can hold.
+            IdentityHost::AppService { header, .. } => match hidden(header.expose()) {
+                Some(header) => request.header("x-identity-header", header),
+                None => request,
+            },
             // Without it the services answer nobody: what a web page could make a browser send has no such header.
             IdentityHost::VirtualMachine { .. } | IdentityHost::Arc { .. } => request.header("metadata", "true"),
         }
@@ -135,18 +139,18 @@ impl ManagedIdentity {
             return refusal;
         }
         let (sentence, patience) = match status {
-            200 => (
-                "The managed identity service of this machine gives an answer that cannot be read: what listens there?",
-                Patience::Refused,
-            ),
-            404 | 410 | 429 | 500.. => (self.not_ready(), Patience::Transient),
+            404 | 408 | 410 | 429 | 500.. => (self.not_ready(), Patience::Transient),
             401 | 403 => (self.unwelcome(), Patience::Refused),
-            _ if self.identity == Identity::System => (
+            400 if self.identity == Identity::System => (
                 "This machine has no managed identity of its own: switch the system-assigned identity on, or name a user-assigned one with auth.client_id.",
                 Patience::Refused,
             ),
-            _ => (
+            400 => (
                 "This machine has no such managed identity: assign it to the machine, or correct auth.client_id, auth.identity_object_id or auth.identity_resource_id.",
+                Patience::Refused,
+            ),
+            _ => (
+                "The managed identity service of this machine gives an answer that cannot be read: what listens there?",
                 Patience::Refused,
             ),
         };
@@ -188,7 +192,15 @@ fn refused(code: &str, sentence: &str) -> TokenRefusal {
     }
 }
 
+/// A header that no log of a library shows; none if no header can hold it.
+fn hidden(value: &str) -> Option<HeaderValue> {
+    let mut header = HeaderValue::from_str(value).ok()?;
+    header.set_sensitive(true);
+    Some(header)
+}
+
 const STRAY: &str = "Azure Arc's agent asks for a file that is none of auth.arc_tokens_dir: it is not read. Is what listens at its address really the agent?";
+const MISSING: &str = "The challenge file that Azure Arc's agent names is not there: is auth.arc_tokens_dir the directory of the agent that answers?";
 const UNREADABLE: &str = "The challenge file of Azure Arc's agent cannot be read: make the user of this service a member of the group himds, and restart it.";
 
 /// What is in the file that the challenge names. Whoever answers in the agent's place must not get another file's content:
@@ -201,18 +213,14 @@ fn proof(challenge: &str, tokens_dir: &Path) -> Result<Secret, TokenRefusal> {
     if !plain || path.parent() != Some(tokens_dir) || path.extension().is_none_or(|end| end != "key") {
         return Err(stray());
     }
-    let unreadable = |_| refused("arc_challenge", UNREADABLE);
-    // A link would lead out of the directory.
-    if !std::fs::symlink_metadata(path).map_err(unreadable)?.is_file() {
-        return Err(stray());
+    match secret_file::read(path, MAX_CHALLENGE_BYTES, Links::Refused) {
+        Ok(content) => Ok(Secret::new(content.expose().trim().to_owned())),
+        Err(FileFault::Unreadable(error)) if error.kind() == ErrorKind::NotFound => {
+            Err(refused("arc_challenge", MISSING))
+        }
+        Err(FileFault::Unreadable(_)) => Err(refused("arc_challenge", UNREADABLE)),
+        Err(_) => Err(stray()),
     }
-    let mut content = Zeroizing::new(String::new());
-    let file = File::open(path).map_err(unreadable)?;
-    file.take(MAX_CHALLENGE_BYTES + 1).read_to_string(&mut content).map_err(unreadable)?;
-    if content.len() as u64 > MAX_CHALLENGE_BYTES {
-        return Err(stray());
-    }
-    Ok(Secret::new(content.trim().to_owned()))
 }
 
 #[cfg(test)]

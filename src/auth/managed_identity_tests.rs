@@ -43,7 +43,7 @@ fn only_a_small_key_file_right_in_the_agents_directory_is_read() {
         let refusal = read(&stray).unwrap_err();
         assert_eq!((refusal.code.as_str(), refusal.sentence.as_str()), ("arc_challenge", STRAY), "{stray}");
     }
-    assert_eq!(read(&named("missing.key")).unwrap_err().sentence, UNREADABLE);
+    assert_eq!(read(&named("missing.key")).unwrap_err().sentence, MISSING);
 }
 
 /// IMDS: 404, 410, 429 and 5xx pass by themselves, other 4xx do not (graph-facts 5.6).
@@ -60,7 +60,10 @@ fn what_passes_by_itself_is_told_from_what_somebody_must_mend() {
         (400, Patience::Refused, "no managed identity of its own"),
         (401, Patience::Refused, "is this an Azure VM"),
         (403, Patience::Refused, "is this an Azure VM"),
+        (408, Patience::Transient, "not ready"),
         (200, Patience::Refused, "cannot be read"),
+        (302, Patience::Refused, "cannot be read"),
+        (418, Patience::Refused, "cannot be read"),
     ] {
         let explained = identity(Identity::System).explained(status, None, refusal());
         assert_eq!(explained.retry_after, None, "nobody asked for a wait");

@@ -7,7 +7,7 @@ use chrono::Utc;
 
 use super::{Failure, wiring};
 use crate::auth::{Credentials, Identity, IdentityHost, ManagedIdentity, Reread, SignIn, TokenEndpoint, Version};
-use crate::certificate::{Certificate, Part};
+use crate::certificate::{Certificate, Fault, Part};
 use crate::config::{self, AuthMode, SecretFiles, Settings, TokenVersion, read_secret};
 use crate::graph::{http_client, local_client};
 use crate::secret::Secret;
@@ -97,10 +97,13 @@ fn read(file: &Path) -> Result<Secret, String> {
     read_secret(file).map_err(|what| format!("{} {what}", file.display()))
 }
 
-/// The files of a certificate as they were read last. To open a key with a passphrase takes long on purpose, and while a
-/// sign-in is refused the files are looked at every second.
+/// What the files of a certificate held at the last look, and what came of it. To open a key with a passphrase takes long
+/// on purpose, and while a sign-in is refused the files are looked at every second.
 #[derive(Default)]
-struct Pair(Mutex<Option<(Texts, Arc<Certificate>)>>);
+struct Pair(Mutex<Option<(Texts, Read)>>);
+
+/// What came of a reading, or what is wrong with the files.
+type Read = Result<Arc<Certificate>, String>;
 
 #[derive(PartialEq)]
 struct Texts {
@@ -110,7 +113,7 @@ struct Texts {
 }
 
 impl Pair {
-    fn read(&self, files: &SecretFiles, passphrase: Option<&Secret>) -> Result<Arc<Certificate>, String> {
+    fn read(&self, files: &SecretFiles, passphrase: Option<&Secret>) -> Read {
         let (Some(own), Some(key)) = (&files.certificate, &files.private_key) else {
             return Err("there is no file of the certificate".into());
         };
@@ -120,16 +123,17 @@ impl Pair {
             passphrase: files.passphrase.as_ref().map_or(Ok(passphrase.cloned()), |file| read(file).map(Some))?,
         };
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, certificate)) = last.as_ref().filter(|(read, _)| *read == texts) {
-            return Ok(certificate.clone());
+        if let Some((_, known)) = last.as_ref().filter(|(read, _)| *read == texts) {
+            return known.clone();
         }
         let read = Certificate::from_pem(&texts.certificate, &texts.key, texts.passphrase.as_ref());
-        let certificate = Arc::new(read.map_err(|fault| match fault.part {
-            Part::Certificate => format!("{} {}", own.display(), fault.what),
-            Part::Key => format!("{} {}", key.display(), fault.what),
-            Part::Passphrase => format!("auth.private_key_passphrase {}", fault.what),
-        })?);
-        *last = Some((texts, certificate.clone()));
-        Ok(certificate)
+        let read = read.map(Arc::new).map_err(|Fault { part, what }| match part {
+            Part::Certificate => format!("{} {what}", own.display()),
+            Part::Key => format!("{} {what}", key.display()),
+            Part::Pair => format!("{} and {}: {what}", own.display(), key.display()),
+            Part::Passphrase => format!("auth.private_key_passphrase {what}"),
+        });
+        *last = Some((texts, read.clone()));
+        read
     }
 }

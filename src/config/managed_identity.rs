@@ -104,8 +104,15 @@ fn own_address(source: &mut Source, variable: &str, text: &str) -> Option<String
         Host::Ipv4(address) => own(address.into()),
         Host::Ipv6(address) => own(address.into()),
     });
+    let plain = |url: &Url| {
+        url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none()
+    };
     if !is_own {
         source.problem(variable, "names no address of this machine (localhost, 127.0.0.1 or 169.254.…); correct it");
+        return None;
+    }
+    if !url.as_ref().is_some_and(plain) {
+        source.problem(variable, "contains a ?, a # or a user name; give the plain address");
         return None;
     }
     url.map(|url| url.as_str().trim_end_matches('/').to_owned())

@@ -5,7 +5,11 @@ use std::path::{Path, PathBuf};
 use super::Environment;
 use super::source::Source;
 use crate::secret::Secret;
+use crate::secret_file::{self, Links};
 
+/// A base64 text has a slash every 64 letters or so, and looks like a path that far. Longer ones are shown only if they are
+/// there.
+const LONGEST_SHOWN: usize = 120;
 /// Largest file that is read as a secret.
 const MAX_BYTES: u64 = 64 * 1024;
 
@@ -47,9 +51,19 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
 }
 
 /// A file that is no setting's text but its own, and the key to blame for it.
+#[derive(Clone)]
 pub(super) struct PassedIn {
     pub key: &'static str,
     pub file: PathBuf,
+    /// The settings name it; else it is a systemd credential, which the service is given in its own way.
+    pub named: bool,
+}
+
+impl PassedIn {
+    /// As a problem tells it.
+    pub(super) fn shown(&self) -> String {
+        shown(&self.file.to_string_lossy()).to_owned()
+    }
 }
 
 /// The file that `key` names, else the systemd credential of that name.
@@ -60,17 +74,23 @@ pub(super) fn find_file(
     credential: &str,
 ) -> Option<PassedIn> {
     if let Some(path) = source.text(key) {
-        return Some(PassedIn { key, file: path.into() });
+        return Some(PassedIn { key, file: path.into(), named: true });
     }
     let file = Path::new(environment.get("CREDENTIALS_DIRECTORY")?).join(credential);
-    file.exists().then_some(PassedIn { key, file })
+    file.exists().then_some(PassedIn { key, file, named: false })
 }
 
-/// A path, unless it looks like a secret that was written into the key beside its own.
-fn shown(path: &str) -> &str {
+/// A path, unless it looks like a secret that was written into the key beside its own: a token, a key with or without its
+/// first line, a client secret.
+pub(super) fn shown(path: &str) -> &str {
+    let looks_secret = path.contains("-----") || path.starts_with("eyJ") || path.chars().any(char::is_control);
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
-    let a_name = path.contains('/') || Path::new(path).exists() || (path.len() < 16 && path.chars().all(plain));
-    if a_name { path } else { "a file (not shown, in case it is the secret itself)" }
+    let a_name = path.len() < LONGEST_SHOWN && (path.contains('/') || (path.len() < 16 && path.chars().all(plain)));
+    if Path::new(path).exists() || (a_name && !looks_secret) {
+        path
+    } else {
+        "a file (not shown, in case it is the secret itself)"
+    }
 }
 
 /// The secret in a file: its content without the line break editors and `echo` leave at the end.
@@ -78,18 +98,7 @@ fn shown(path: &str) -> &str {
 /// # Errors
 /// What is wrong with the file, to be read after its name.
 pub fn read(path: &Path) -> Result<Secret, String> {
-    let size = std::fs::metadata(path).map_err(|error| format!("cannot be read: {error}"))?.len();
-    if size > MAX_BYTES {
-        return Err("is too large to be a secret".into());
-    }
-    let mut text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::InvalidData => {
-            "is no text file; a certificate or key must be in PEM form (docs/azure-setup.md, section 12, converts it)"
-                .to_owned()
-        }
-        _ => format!("cannot be read: {error}"),
-    })?;
-    let end = text.trim_end_matches(['\n', '\r']).len();
-    text.truncate(end);
-    if text.is_empty() { Err("is empty".into()) } else { Ok(Secret::new(text)) }
+    let text = secret_file::read(path, MAX_BYTES, Links::Followed).map_err(|fault| fault.to_string())?;
+    let secret = text.expose().trim_end_matches(['\n', '\r']);
+    if secret.is_empty() { Err("is empty".into()) } else { Ok(Secret::new(secret.to_owned())) }
 }

@@ -6,7 +6,7 @@ use super::cloud::{self, Cloud};
 use super::secrets::{Found, PassedIn};
 use super::source::Source;
 use super::{AuthMode, AuthSettings, Environment, SecretFiles, TokenVersion, managed_identity, rules, secrets};
-use crate::certificate::{Certificate, Part};
+use crate::certificate::{Certificate, Fault, Part};
 use crate::secret::Secret;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,8 @@ const MODES: [(&str, Mode); 5] = [
 ];
 
 /// The keys that only some modes have a use for. In others they are a contradiction: somebody believes in them.
-const USED_BY: [(&str, &[Mode]); 15] = [
+const USED_BY: [(&str, &[Mode]); 16] = [
+    ("auth.token_version", &[ClientSecret, Mode::Certificate, Federated, Password]),
     ("auth.client_secret", &[ClientSecret, Password]),
     ("auth.client_secret_file", &[ClientSecret, Password]),
     ("auth.secret_expires", &[ClientSecret, Password]),
@@ -61,7 +62,11 @@ pub(super) fn settings(
     let client_id = reader.client(source);
     let (written, key) = reader.instance(source, cloud);
     let token_version = token_version(source, &written);
-    let instance = instance(source, key, &written, tenant_id.as_deref().unwrap_or_default());
+    let instance = match mode {
+        // Not used, and so not judged.
+        ManagedIdentity => written,
+        _ => instance(source, key, &written, tenant_id.as_deref().unwrap_or_default()),
+    };
     let resource = resource(source, endpoint);
     let signs_in = if mode == ManagedIdentity { None } else { Some((key, instance.as_str())) };
     let addresses = signs_in.into_iter().chain([("graph.endpoint", endpoint), ("auth.resource", &resource)]);
@@ -175,6 +180,12 @@ impl Reader<'_> {
         let username = source.required("auth.username", "mode \"password\" needs the user's sign-in name");
         let password = self.secret(source, "password", "mode \"password\"");
         let client_secret = secrets::find(source, self.environment, "client_secret");
+        if client_secret.is_none() && source.is_set("auth.secret_expires") {
+            source.problem(
+                "auth.secret_expires",
+                "is set, but there is no client secret; remove it, or set auth.client_secret",
+            );
+        }
         let password = password?;
         let (client_secret, client_secret_file) =
             client_secret.map_or((None, None), |found| (Some(found.secret), found.file));
@@ -207,10 +218,12 @@ impl Reader<'_> {
             source.problem("auth.certificate_file", cure);
             return None;
         };
-        let key = key.unwrap_or_else(|| PassedIn { key: "auth.certificate_file", file: own.file.clone() });
+        let key = key.unwrap_or_else(|| own.clone());
         let certificate = read_file(source, &own)?;
         let private = if key.file == own.file { certificate.clone() } else { read_file(source, &key)? };
-        source.note_if_exposed(&key.file);
+        if key.named {
+            source.note_if_exposed(&key.file);
+        }
         let secret = passphrase.as_ref().map(|found| &found.secret);
         let files = SecretFiles {
             certificate: Some(own.file.clone()),
@@ -224,16 +237,18 @@ impl Reader<'_> {
                 let certificate = Arc::new(certificate);
                 Some((AuthMode::Certificate { certificate, passphrase, send_chain }, files))
             }
-            Err(fault) => {
-                let (named, what) = match fault.part {
-                    Part::Certificate => (own, fault.what),
-                    Part::Key => (key, fault.what),
-                    Part::Passphrase => {
-                        source.problem("auth.private_key_passphrase", fault.what);
-                        return None;
+            Err(Fault { part, what }) => {
+                match part {
+                    Part::Certificate => source.problem(own.key, format!("names {}, which {what}", own.shown())),
+                    Part::Key => source.problem(key.key, format!("names {}, which {what}", key.shown())),
+                    Part::Pair => {
+                        source.problem(
+                            own.key,
+                            format!("names {}, and the key is in {}: {what}", own.shown(), key.shown()),
+                        );
                     }
-                };
-                source.problem(named.key, format!("names {}, which {what}", named.file.display()));
+                    Part::Passphrase => source.problem("auth.private_key_passphrase", what),
+                }
                 None
             }
         }
@@ -242,7 +257,7 @@ impl Reader<'_> {
     fn federated(&self, source: &mut Source) -> Option<(AuthMode, SecretFiles)> {
         let cure = "it is the file the other provider keeps its token in";
         let (file, key) = self.needed(source, "auth.federated_token_file", "AZURE_FEDERATED_TOKEN_FILE", cure)?;
-        let named = PassedIn { key, file: file.into() };
+        let named = PassedIn { key, file: file.into(), named: true };
         let token = read_file(source, &named)?;
         let files = SecretFiles { federated_token: Some(named.file), ..SecretFiles::default() };
         Some((AuthMode::Federated { token }, files))
@@ -252,11 +267,13 @@ impl Reader<'_> {
 fn read_file(source: &mut Source, named: &PassedIn) -> Option<Secret> {
     match secrets::read(&named.file) {
         Ok(text) => {
-            source.note_read(&named.file);
+            if named.named {
+                source.note_read(&named.file);
+            }
             Some(text)
         }
         Err(what) => {
-            source.problem(named.key, format!("names {}, which {what}", named.file.display()));
+            source.problem(named.key, format!("names {}, which {what}", named.shown()));
             None
         }
     }

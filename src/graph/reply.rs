@@ -103,6 +103,8 @@ fn claims(header: &str) -> Option<String> {
     let (encoded, _) = rest.split_once('"')?;
     let standard = encoded.replace('-', "+").replace('_', "/");
     let bytes = base64::engine::general_purpose::STANDARD_NO_PAD.decode(standard.trim_end_matches('=')).ok()?;
+    // They go into a token request; what is no claims request would be refused there.
+    serde_json::from_slice::<serde_json::Map<String, Value>>(&bytes).ok()?;
     String::from_utf8(bytes).ok()
 }
 
@@ -166,7 +168,10 @@ mod tests {
         let challenge = r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
         let reply = read(401, &[("www-authenticate", challenge)], "");
         assert_eq!(reply.claims.as_deref(), Some(r#"{"access_token":{}}"#));
-        assert_eq!(read(401, &[("www-authenticate", r#"Bearer claims="%%""#)], "").claims, None);
+        // "%%" is no base64, and "W10=" is a list.
+        for bad in [r#"Bearer claims="%%""#, r#"Bearer claims="W10=""#] {
+            assert_eq!(read(401, &[("www-authenticate", bad)], "").claims, None);
+        }
     }
 
     proptest::proptest! {

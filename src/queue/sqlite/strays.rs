@@ -23,7 +23,7 @@ const LONGEST: TimeDelta = TimeDelta::hours(1);
 /// Between two looks, …
 const EVERY: Duration = Duration::from_secs(1);
 /// … or so many times as long as one takes: to pass over a million jobs that are to be sent later takes a tenth of a
-/// second.
+/// second if they came before the clock was set, and seconds if they came after it.
 const SHARE: u32 = 20;
 /// A start looks at so many of the newest rows.
 const RECENT: i64 = 10_000;

@@ -101,6 +101,26 @@ async fn the_file_is_read_for_every_request() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
+    let options = SandboxOptions { token_lifetime: Duration::from_secs(1), ..SandboxOptions::default() };
+    let (bed, file) = bed_of(options, &FederatedToken::default()).await;
+    let agent = bed.run();
+    let first = bed.insert(row()).await;
+    bed.until(first, "sent").await;
+    std::fs::remove_file(&file).unwrap();
+    assert!(std::process::Command::new("mkfifo").arg(&file).status().unwrap().success());
+    let requests = bed.sandbox().counters().token_requests + 2;
+    while bed.sandbox().counters().token_requests < requests {
+        let id = bed.insert(row()).await;
+        assert_eq!(bed.until(id, "sent").await.attempts, 1);
+    }
+    let warned = agent.said("credentials cannot be read again, the last ones known are used");
+    assert_eq!(warned.len(), 1, "{warned:?}");
+    assert!(warned[0]["error"].as_str().unwrap().ends_with("is no plain file"), "{warned:?}");
+    agent.stop().await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn no_token_is_written_to_log_or_output() {
     let (mut bed, file) = bed_with(&FederatedToken::default()).await;
     bed.set("log.level", "trace");
