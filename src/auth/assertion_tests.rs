@@ -53,7 +53,7 @@ fn no_two_are_alike() {
 }
 
 #[test]
-fn the_signature_is_verified_by_another_hand() {
+fn the_signature_is_one_of_the_certificates_key() {
     let certificate = certificate(&["certificate", "pkcs8"]);
     let (_, _, signature, message) = signed(&certificate, false, Utc::now());
     let (_, parsed) = x509_parser::parse_x509_certificate(&certificate.chain()[0]).unwrap();

@@ -1,9 +1,13 @@
 //! With a certificate: every wrapping of the key, the assertion as it comes over the wire, and every refusal.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use event_sender::sandbox::{self, OptionsChange};
 use serde_json::{Value, json};
+use x509_parser::public_key::PublicKey;
 
 use super::pairs::{Pair, signs_in_with, uploaded};
 use super::{json_of, refused, sends};
@@ -57,6 +61,34 @@ async fn the_assertion_on_the_wire_is_the_documented_one() {
     let client = sandbox::CLIENT_ID;
     let expected = json!({ "aud": endpoint, "iss": client, "sub": client, "jti": jti, "nbf": from, "iat": from, "exp": from + 600 });
     assert_eq!(claims, expected);
+}
+
+/// Whether the signature of an assertion is one of this certificate's key, by arithmetic alone.
+fn is_signed_by(certificate: &str, assertion: &str) -> bool {
+    let der = pem::parse(certificate).unwrap().into_contents();
+    let (_, parsed) = x509_parser::parse_x509_certificate(&der).unwrap();
+    let PublicKey::RSA(key) = parsed.public_key().parsed().unwrap() else { panic!("an RSA key") };
+    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let (message, signature) = assertion.rsplit_once('.').unwrap();
+    let signature = hex(&URL_SAFE_NO_PAD.decode(signature).unwrap());
+    let asked = format!("{}\n{}\n{signature}\n{message}\n", hex(key.modulus), hex(key.exponent));
+    let script = format!("{}/tests/it/sign_in/pss.py", env!("CARGO_MANIFEST_DIR"));
+    let mut python = Command::new("python3").arg(script).stdin(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    python.stdin.take().unwrap().write_all(asked.as_bytes()).unwrap();
+    python.wait().unwrap().success()
+}
+
+/// Agent and sandbox stand on one library for the arithmetic of RSA. This stands on none.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_signature_is_good_by_arithmetic_alone() {
+    let pair = Pair::of_openssl("certificate", "pkcs8");
+    let bed = bed_with(&pair).await;
+    sends(&bed).await;
+    let assertion = bed.sandbox().assertions().remove(0).assertion;
+    assert!(is_signed_by(&pair.certificate, &assertion));
+    assert!(!is_signed_by(&Pair::of_openssl("other", "other-key").certificate, &assertion), "another key");
+    let (header, rest) = assertion.split_once('.').unwrap();
+    assert!(!is_signed_by(&pair.certificate, &format!("{header}A.{rest}")), "another message");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
