@@ -15,6 +15,7 @@
 //! | [`policy`] | what becomes of a job after what it met |
 //! | [`job`] | the domain |
 //! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
+//! | [`identity`] | which managed identity, and what gives out its tokens |
 //! | [`secret_file`] | small files that hold a secret |
 //! | [`certificate`] | a certificate and its key, out of PEM files |
 //! | [`retry_after`], [`backoff`] | how long to wait: what a server asks for, and the agent's own rule |
@@ -22,7 +23,7 @@
 //!
 //! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `monitor` imports
 //! `worker queue auth job`; `policy` and `queue` import `job`; `graph` imports `job auth secret`; `auth` and `config` import
-//! `secret secret_file certificate`; those two import `secret`. `retry_after` and `backoff` are for all of these; they, `job`,
+//! `secret secret_file certificate identity`; these import `secret`. `retry_after` and `backoff` are for all of these; they, `job`,
 //! `secret`, `exit`, `shutdown`, `telemetry` and `sandbox` import nothing of ours. `queue` and `graph` never see each other.
 //! Only `worker`, `monitor` and `cli` ask the clock; everything else is told the time.
 
@@ -33,6 +34,7 @@ pub mod cli;
 pub mod config;
 pub mod exit;
 pub mod graph;
+pub mod identity;
 pub mod job;
 pub mod monitor;
 pub mod policy;

@@ -3,7 +3,7 @@
 //! file first.
 
 use std::io::ErrorKind;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path};
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -13,48 +13,12 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Fresh, REQUEST_TIMEOUT};
 use super::{Patience, TokenRefusal};
+use crate::identity::{Identity, IdentityHost};
 use crate::secret::Secret;
 use crate::secret_file::{self, FileFault, Links};
 
 /// Largest challenge file of Azure Arc that is read.
 const MAX_CHALLENGE_BYTES: u64 = 4096;
-
-/// What gives out tokens on this machine. Addresses are up to and without the `?`.
-#[derive(Clone, Debug)]
-pub enum IdentityHost {
-    /// The instance metadata service of an Azure VM.
-    VirtualMachine {
-        /// Its address.
-        endpoint: String,
-    },
-    /// App Service, Functions, Container Apps.
-    AppService {
-        /// Its address.
-        endpoint: String,
-        /// What `X-IDENTITY-HEADER` must be.
-        header: Secret,
-    },
-    /// Azure Arc's agent.
-    Arc {
-        /// Its address.
-        endpoint: String,
-        /// The only directory whose files it may ask for.
-        tokens_dir: PathBuf,
-    },
-}
-
-/// Which of the machine's identities.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// Its own, system-assigned one.
-    System,
-    /// A user-assigned one by its client id.
-    ClientId(String),
-    /// A user-assigned one by its object (principal) id.
-    ObjectId(String),
-    /// A user-assigned one by its Azure resource id.
-    ResourceId(String),
-}
 
 /// Everything a request to the machine says.
 #[derive(Clone, Debug)]

@@ -18,5 +18,5 @@ pub use claims::TokenClaims;
 pub use credentials::{CredentialEnd, Credentials, SignIn, Version};
 pub use endpoint::{TokenEndpoint, WallClock};
 pub use hints::{Advice, Patience, advice, only_time_helps};
-pub use managed_identity::{Identity, IdentityHost, ManagedIdentity};
+pub use managed_identity::ManagedIdentity;
 pub use renewal::Reread;

@@ -6,9 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::Utc;
 
 use super::{Failure, wiring};
-use crate::auth::{Credentials, Identity, IdentityHost, ManagedIdentity, Reread, SignIn, TokenEndpoint, Version};
+use crate::auth::{Credentials, ManagedIdentity, Reread, SignIn, TokenEndpoint, Version};
 use crate::certificate::{Certificate, Fault, Part};
-use crate::config::{self, AuthMode, SecretFiles, Settings, TokenVersion, read_secret};
+use crate::config::{AuthMode, SecretFiles, Settings, TokenVersion, read_secret};
 use crate::graph::{http_client, local_client};
 use crate::secret::Secret;
 
@@ -18,7 +18,7 @@ pub(super) fn token_endpoint(settings: &Settings) -> Result<TokenEndpoint, Failu
     let mut passphrase = None;
     let credentials = match auth.mode.clone() {
         AuthMode::ManagedIdentity { host, identity } => {
-            let identity = managed_identity(host, identity, auth.resource.clone());
+            let identity = ManagedIdentity { host, identity, resource: auth.resource.clone() };
             let http = local_client(&network).map_err(Failure::failed)?;
             return Ok(TokenEndpoint::managed_identity(http, identity, Utc::now));
         }
@@ -46,21 +46,6 @@ pub(super) fn token_endpoint(settings: &Settings) -> Result<TokenEndpoint, Failu
     };
     let http = http_client(&network, &auth.instance).map_err(Failure::failed)?;
     Ok(TokenEndpoint::entra(http, sign_in, reread(credentials, auth.files.clone(), passphrase), Utc::now))
-}
-
-fn managed_identity(host: config::IdentityHost, identity: config::Identity, resource: String) -> ManagedIdentity {
-    let host = match host {
-        config::IdentityHost::VirtualMachine { endpoint } => IdentityHost::VirtualMachine { endpoint },
-        config::IdentityHost::AppService { endpoint, header } => IdentityHost::AppService { endpoint, header },
-        config::IdentityHost::Arc { endpoint, tokens_dir } => IdentityHost::Arc { endpoint, tokens_dir },
-    };
-    let identity = match identity {
-        config::Identity::System => Identity::System,
-        config::Identity::ClientId(id) => Identity::ClientId(id),
-        config::Identity::ObjectId(id) => Identity::ObjectId(id),
-        config::Identity::ResourceId(id) => Identity::ResourceId(id),
-    };
-    ManagedIdentity { host, identity, resource }
 }
 
 /// Reads credentials that are files anew; there is nothing to read where none is.

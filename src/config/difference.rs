@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{AuthMode, Identity, IdentityHost, LogFormat, Settings, TokenVersion};
+use super::{AuthMode, LogFormat, Settings, TokenVersion};
 use crate::certificate::Certificate;
+use crate::identity::{Identity, IdentityHost};
 use crate::secret::Secret;
 
 /// A key whose value is another one now.

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
 use super::source::Source;
-use super::{AuthMode, Environment, Identity, IdentityHost, SecretFiles};
+use super::{AuthMode, Environment, SecretFiles};
+use crate::identity::{Identity, IdentityHost};
 use crate::secret::Secret;
 
 /// The instance metadata service: the same address in every Azure VM, reachable from inside only.

@@ -24,6 +24,7 @@ pub use problems::{ConfigError, Problem};
 pub use secrets::read as read_secret;
 
 use crate::certificate::Certificate;
+use crate::identity::{Identity, IdentityHost};
 use crate::secret::Secret;
 use source::Source;
 
@@ -72,43 +73,6 @@ pub enum AuthMode {
         /// `auth.client_secret`, for confidential clients.
         client_secret: Option<Secret>,
     },
-}
-
-/// What gives out the tokens of managed identities on this machine; addresses are of the machine itself.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum IdentityHost {
-    /// The instance metadata service of an Azure VM.
-    VirtualMachine {
-        /// Up to and without the `?`.
-        endpoint: String,
-    },
-    /// App Service, Functions, Container Apps.
-    AppService {
-        /// `IDENTITY_ENDPOINT`.
-        endpoint: String,
-        /// `IDENTITY_HEADER`.
-        header: Secret,
-    },
-    /// A machine elsewhere that Azure Arc looks after.
-    Arc {
-        /// `IDENTITY_ENDPOINT`, or the agent's usual one.
-        endpoint: String,
-        /// `auth.arc_tokens_dir`.
-        tokens_dir: PathBuf,
-    },
-}
-
-/// Which managed identity.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Identity {
-    /// The machine's own.
-    System,
-    /// User-assigned, by `auth.client_id`.
-    ClientId(String),
-    /// User-assigned, by `auth.identity_object_id`.
-    ObjectId(String),
-    /// User-assigned, by `auth.identity_resource_id`.
-    ResourceId(String),
 }
 
 /// `auth.token_version`: which of Entra's token endpoints.
