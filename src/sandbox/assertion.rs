@@ -49,7 +49,7 @@ pub(super) fn check(jwt: &Jwt, expected: Expected, registered: &[Certificate]) -
         let what = "Client assertion failed signature validation.";
         return Err(key_refused(what, reason, &names, Some(certificate), expected.client_id));
     }
-    check_time(span, expected.now)
+    check_time(span.from, span.to, expected.now)
 }
 
 /// The thumbprints the header gives.
@@ -168,15 +168,11 @@ fn check_key(certificate: &Certificate, names: &Names, expected: Expected) -> Re
     Err(key_refused(what, reason, names, Some(certificate), expected.client_id))
 }
 
-fn check_time(span: Span, now: DateTime<Utc>) -> Result<(), TokenRefusal> {
-    if span.from <= now + SKEW && span.to >= now - SKEW {
+/// Also asked of another provider's token.
+pub(super) fn check_time(from: DateTime<Utc>, to: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), TokenRefusal> {
+    if from <= now + SKEW && to >= now - SKEW {
         return Ok(());
     }
-    Err(out_of_time(span.from, span.to, now))
-}
-
-/// Also Entra's word for another provider's token whose time is over.
-pub(super) fn out_of_time(from: DateTime<Utc>, to: DateTime<Utc>, now: DateTime<Utc>) -> TokenRefusal {
     let shown = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     let message = format!(
         "Client assertion is not within its valid time range. Current time: {}, assertion valid from {}, expiry time of assertion {}. {REVIEW}",
@@ -184,7 +180,7 @@ pub(super) fn out_of_time(from: DateTime<Utc>, to: DateTime<Utc>, now: DateTime<
         shown(from),
         shown(to)
     );
-    TokenRefusal::client(700_024, message)
+    Err(TokenRefusal::client(700_024, message))
 }
 
 /// Not a JWT at all, or not one Entra takes.

@@ -8,17 +8,15 @@ use aws_lc_rs::rsa::{KeyPair, KeySize};
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::aadsts::TokenRefusal;
-use super::assertion::{malformed, out_of_time};
+use super::assertion::{check_time, malformed};
 use super::jwt::Jwt;
 
-/// How far the clocks of provider and Entra may be apart.
-const SKEW: TimeDelta = TimeDelta::minutes(5);
 /// Lifetime of a token when none is asked for, seconds; that of a Kubernetes service account token.
 const LIFETIME_S: i64 = 3600;
 
@@ -139,10 +137,7 @@ pub(super) fn check(
         return Err(TokenRefusal::client(50_013, message));
     }
     let begin = time("nbf").unwrap_or(DateTime::UNIX_EPOCH);
-    if begin > now + SKEW || end < now - SKEW {
-        return Err(out_of_time(begin, end, now));
-    }
-    Ok(())
+    check_time(begin, end, now)
 }
 
 fn audiences<'a>(jwt: &'a Jwt) -> Vec<&'a str> {
