@@ -51,6 +51,30 @@ pub struct TokenRefusal {
     pub unreachable: bool,
 }
 
+impl TokenRefusal {
+    /// Somebody must change something before it is of use to ask again.
+    pub(super) fn to_be_mended(code: &str, sentence: impl Into<String>) -> Self {
+        Self {
+            code: code.into(),
+            sentence: sentence.into(),
+            patience: Patience::Refused,
+            retry_after: None,
+            unreachable: false,
+        }
+    }
+
+    /// No answer came.
+    pub(super) fn no_connection(sentence: String) -> Self {
+        Self {
+            code: "no_connection".into(),
+            sentence,
+            patience: Patience::Transient,
+            retry_after: None,
+            unreachable: true,
+        }
+    }
+}
+
 /// A whole answer, not yet understood.
 pub(super) struct Answer {
     pub status: u16,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, Utc};
 
-use super::{Patience, TokenRefusal, assertion};
+use super::{TokenRefusal, assertion};
 use crate::certificate::Certificate;
 use crate::secret::Secret;
 
@@ -156,13 +156,8 @@ impl SignIn {
 }
 
 fn unsigned() -> TokenRefusal {
-    TokenRefusal {
-        code: "unsigned".into(),
-        sentence: "No assertion can be signed with the private key: make a new key and certificate.".into(),
-        patience: Patience::Refused,
-        retry_after: None,
-        unreachable: false,
-    }
+    let sentence = "No assertion can be signed with the private key: make a new key and certificate.";
+    TokenRefusal::to_be_mended("unsigned", sentence)
 }
 
 #[cfg(test)]

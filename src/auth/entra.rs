@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::answer::{Answer, Fresh, REQUEST_TIMEOUT};
-use super::{Patience, SignIn, TokenRefusal};
+use super::{SignIn, TokenRefusal};
 
 /// Asks once.
 pub(super) async fn ask(
@@ -20,11 +20,6 @@ pub(super) async fn ask(
 
 fn unreachable(error: &reqwest::Error) -> TokenRefusal {
     let what = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
-    TokenRefusal {
-        code: "no_connection".into(),
-        sentence: format!("The sign-in service {what}: check network, DNS, proxy and auth.instance."),
-        patience: Patience::Transient,
-        retry_after: None,
-        unreachable: true,
-    }
+    let sentence = format!("The sign-in service {what}: check network, DNS, proxy and auth.instance.");
+    TokenRefusal::no_connection(sentence)
 }

@@ -41,7 +41,7 @@ impl ManagedIdentity {
         {
             let proof = proof(answer.challenge.as_deref().unwrap_or_default(), tokens_dir)?;
             let basic = Zeroizing::new(format!("Basic {}", proof.expose()));
-            let basic = hidden(&basic).ok_or_else(|| refused("arc_challenge", STRAY))?;
+            let basic = hidden(&basic).ok_or_else(|| TokenRefusal::to_be_mended("arc_challenge", STRAY))?;
             answer = self.answer(self.request(http).header("authorization", basic)).await?;
         }
         answer.token(now).map_err(|refusal| self.explained(answer.status, answer.retry_after, refusal))
@@ -87,13 +87,7 @@ impl ManagedIdentity {
             IdentityHost::AppService { .. } => "it is at IDENTITY_ENDPOINT, which App Service sets.",
             IdentityHost::Arc { .. } => "look at Azure Arc's agent ('azcmagent show').",
         };
-        TokenRefusal {
-            code: "no_connection".into(),
-            sentence: format!("The managed identity service of this machine {what}: {hint}"),
-            patience: Patience::Transient,
-            retry_after: None,
-            unreachable: true,
-        }
+        TokenRefusal::no_connection(format!("The managed identity service of this machine {what}: {hint}"))
     }
 
     /// IMDS asks to be tried again after 404, 410, 429 and 5xx, and not after other 4xx (graph-facts 5.6).
@@ -146,16 +140,6 @@ impl ManagedIdentity {
     }
 }
 
-fn refused(code: &str, sentence: &str) -> TokenRefusal {
-    TokenRefusal {
-        code: code.into(),
-        sentence: sentence.into(),
-        patience: Patience::Refused,
-        retry_after: None,
-        unreachable: false,
-    }
-}
-
 /// A header that no log of a library shows; none if no header can hold it.
 fn hidden(value: &str) -> Option<HeaderValue> {
     let mut header = HeaderValue::from_str(value).ok()?;
@@ -170,7 +154,7 @@ const UNREADABLE: &str = "The challenge file of Azure Arc's agent cannot be read
 /// What is in the file that the challenge names. Whoever answers in the agent's place must not get another file's content:
 /// only a small `.key` file right in the agent's own directory is read.
 fn proof(challenge: &str, tokens_dir: &Path) -> Result<Secret, TokenRefusal> {
-    let stray = || refused("arc_challenge", STRAY);
+    let stray = || TokenRefusal::to_be_mended("arc_challenge", STRAY);
     let named = challenge.strip_prefix("Basic realm=").map(|path| Path::new(path.trim().trim_matches('"')));
     let path = named.filter(|path| !path.as_os_str().is_empty()).ok_or_else(stray)?;
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
@@ -180,9 +164,9 @@ fn proof(challenge: &str, tokens_dir: &Path) -> Result<Secret, TokenRefusal> {
     match secret_file::read(path, MAX_CHALLENGE_BYTES, Links::Refused) {
         Ok(content) => Ok(Secret::new(content.expose().trim().to_owned())),
         Err(FileFault::Unreadable(error)) if error.kind() == ErrorKind::NotFound => {
-            Err(refused("arc_challenge", MISSING))
+            Err(TokenRefusal::to_be_mended("arc_challenge", MISSING))
         }
-        Err(FileFault::Unreadable(_)) => Err(refused("arc_challenge", UNREADABLE)),
+        Err(FileFault::Unreadable(_)) => Err(TokenRefusal::to_be_mended("arc_challenge", UNREADABLE)),
         Err(_) => Err(stray()),
     }
 }

@@ -50,7 +50,7 @@ fn only_a_small_key_file_right_in_the_agents_directory_is_read() {
 #[test]
 fn what_passes_by_itself_is_told_from_what_somebody_must_mend() {
     let wait = Some(Duration::from_secs(60));
-    let refusal = || TokenRefusal { retry_after: wait, ..refused("invalid_request", "") };
+    let refusal = || TokenRefusal { retry_after: wait, ..TokenRefusal::to_be_mended("invalid_request", "") };
     for (status, patience, word) in [
         (404, Patience::Transient, "not ready"),
         (410, Patience::Transient, "not ready"),
