@@ -245,4 +245,4 @@ fn public_key(key: &[u8]) -> Result<Vec<u8>, Fault> {
 
 #[cfg(test)]
 #[path = "certificate_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -4,12 +4,13 @@
 
 use super::*;
 
-fn text(name: &str) -> Secret {
+/// One of the throwaway files; for other tests too.
+pub(crate) fn text(name: &str) -> Secret {
     let path = format!("{}/tests/pem/{name}.pem", env!("CARGO_MANIFEST_DIR"));
     Secret::new(std::fs::read_to_string(path).unwrap())
 }
 
-fn joined(names: &[&str]) -> Secret {
+pub(crate) fn joined(names: &[&str]) -> Secret {
     Secret::new(names.iter().map(|name| text(name).expose().to_owned()).collect::<Vec<_>>().join("\nin between\n"))
 }
 

@@ -1,6 +1,7 @@
 //! The modes of `[auth]` and the clouds: what each needs, what it refuses, and what stands in for a key.
 
 use super::*;
+use crate::certificate::tests;
 
 const ENTRA: &str = "tenant_id = \"contoso.onmicrosoft.com\"\nclient_id = \"c1\"\n";
 
@@ -10,6 +11,11 @@ fn auth(lines: &str) -> String {
 
 fn mode(mode: &str, lines: &str) -> String {
     auth(&format!("mode = \"{mode}\"\n{lines}"))
+}
+
+/// One of the throwaway files.
+fn text(name: &str) -> String {
+    tests::text(name).expose().to_owned()
 }
 
 /// The lines of a certificate and key among the throwaway ones.
@@ -40,8 +46,6 @@ fn a_certificate_needs_its_files_and_is_read_with_them() {
 #[test]
 fn certificate_and_key_may_be_one_file_or_systemd_credentials() {
     let bed = Bed::new();
-    let text =
-        |name: &str| std::fs::read_to_string(format!("{}/tests/pem/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let both = bed.file("both.pem", &(text("certificate") + &text("pkcs1")));
     bed.load(&mode("certificate", &format!("certificate_file = {both:?}"))).unwrap();
     bed.file("certificate", &text("certificate"));
@@ -93,8 +97,6 @@ fn a_certificate_that_is_no_text_is_told_to_be_converted() {
 #[test]
 fn a_key_that_everybody_may_read_is_told() {
     let bed = Bed::new();
-    let text =
-        |name: &str| std::fs::read_to_string(format!("{}/tests/pem/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let (certificate, key) = (bed.file("c.pem", &text("certificate")), bed.file("k.pem", &text("pkcs8")));
     for file in [&certificate, &key] {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
@@ -340,8 +342,6 @@ fn the_end_of_a_secret_is_a_day_or_a_time() {
 /// The keys that name files of secrets are the ones a secret is pasted into by mistake.
 #[test]
 fn a_secret_that_stands_in_the_place_of_its_file_is_not_shown() {
-    let text =
-        |name: &str| std::fs::read_to_string(format!("{}/tests/pem/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap();
     let (pem, jwt) = (text("pkcs8"), "eyJhbGciOiJQUzI1NiJ9.eyJhdWQiOiJ4In0.c2lnbmF0dXJl/c2lnbmF0dXJl".to_owned());
     let bare: String = pem.lines().filter(|line| !line.starts_with("---")).collect();
     for (mode_word, key) in [
@@ -387,8 +387,6 @@ fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
 #[test]
 fn a_systemd_credential_is_nobodys_business_but_the_services() {
     let bed = Bed::new();
-    let text =
-        |name: &str| std::fs::read_to_string(format!("{}/tests/pem/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap();
     bed.file("certificate", &text("certificate"));
     bed.file("private_key", &text("pkcs8"));
     let directory = bed.dir.path().display().to_string();

@@ -4,11 +4,10 @@
 use serde_json::Value;
 
 use super::*;
+use crate::certificate::tests::joined;
 
 fn certificate(names: &[&str]) -> Certificate {
-    let pem =
-        |name: &&str| std::fs::read_to_string(format!("{}/tests/pem/{name}.pem", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let text = Secret::new(names.iter().map(pem).collect());
+    let text = joined(names);
     Certificate::from_pem(&text, &text, None).unwrap()
 }
 

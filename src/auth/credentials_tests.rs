@@ -2,17 +2,14 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
+use crate::certificate::tests::text;
 
 fn secret() -> Secret {
     Secret::new("s3cret-Zebra".into())
 }
 
 fn certificate() -> Arc<Certificate> {
-    let pem = |name: &str| {
-        let path = format!("{}/tests/pem/{name}.pem", env!("CARGO_MANIFEST_DIR"));
-        Secret::new(std::fs::read_to_string(path).unwrap())
-    };
-    Arc::new(Certificate::from_pem(&pem("certificate"), &pem("pkcs8"), None).unwrap())
+    Arc::new(Certificate::from_pem(&text("certificate"), &text("pkcs8"), None).unwrap())
 }
 
 fn password(client_secret: Option<Secret>) -> Credentials {
