@@ -16,17 +16,19 @@
 //! | [`job`] | the domain |
 //! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
 //! | [`identity`] | which managed identity, and what gives out its tokens |
+//! | [`accounts`] | users and groups of this machine |
 //! | [`secret_file`] | small files that hold a secret |
 //! | [`certificate`] | a certificate and its key, out of PEM files |
 //! | [`retry_after`], [`backoff`] | how long to wait: what a server asks for, and the agent's own rule |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials |
 //!
 //! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `monitor` imports
-//! `worker queue auth job`; `policy` and `queue` import `job`; `graph` imports `job auth secret`; `auth` and `config` import
-//! `secret secret_file certificate identity`; these import `secret`. `retry_after` and `backoff` are for all of these; they, `job`,
-//! `secret`, `exit`, `shutdown`, `telemetry` and `sandbox` import nothing of ours. `queue` and `graph` never see each other.
+//! `worker queue auth job`; `policy` imports `job`; `queue` imports `job accounts`; `graph` imports `job auth secret`; `auth` and `config` import
+//! `secret secret_file certificate identity`, and `config` `accounts`; these import `secret`. `retry_after` and `backoff` are for all of these; they, `job`,
+//! `accounts`, `secret`, `exit`, `shutdown`, `telemetry` and `sandbox` import nothing of ours. `queue` and `graph` never see each other.
 //! Only `worker`, `monitor` and `cli` ask the clock; everything else is told the time.
 
+pub mod accounts;
 pub mod auth;
 pub mod backoff;
 pub mod certificate;

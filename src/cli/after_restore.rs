@@ -23,11 +23,11 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         return Ok(Exit::Done);
     }
     // Held to the end: an agent that starts meanwhile would send what is not marked yet.
-    let _lock = AgentLock::acquire(queue.path()).map_err(|error| match error {
+    let _lock = AgentLock::acquire_for_a_moment(queue.path()).map_err(|error| match error {
         LockError::Held { .. } => {
             Failure::new(Exit::Unavailable, format!("{error}; stop it first, it may be sending these jobs already"))
         }
-        LockError::Io { .. } => Failure::failed(error),
+        LockError::Strange(_) | LockError::Io { .. } => Failure::failed(error),
     })?;
     let jobs = queue.trusted().await?;
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);

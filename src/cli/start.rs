@@ -88,7 +88,7 @@ async fn open_queue(path: &Path, lock: &mut Option<AgentLock>) -> Result<(Sqlite
         *lock = Some(AgentLock::acquire(path).map_err(|error| match error {
             LockError::Held { .. } => Start::Final(Failure::new(Exit::Unavailable, error.to_string())),
             LockError::Io { .. } if error.may_pass() => Start::MayPass(error.to_string()),
-            LockError::Io { .. } => Start::Final(Failure::failed(error)),
+            LockError::Strange(_) | LockError::Io { .. } => Start::Final(Failure::failed(error)),
         })?);
     }
     let queue = SqliteQueue::open(path).await.map_err(open_error)?;

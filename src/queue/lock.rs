@@ -1,11 +1,19 @@
 //! One agent per queue: a lock on a file beside the database, held by the kernel, so that it dies with the process
-//! whatever kills it. The file holds the owner's process id for the one who is refused.
+//! whatever kills it. Nothing is written into the file, and nothing in it is believed: it lies where producers write. Who
+//! holds it is asked of the kernel.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::{Read, Seek, Write};
+use std::fs::{File, OpenOptions, Permissions, TryLockError};
+use std::io::ErrorKind;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use nix::unistd::geteuid;
+use rustix::fs::{FlockOperation, fcntl_lock};
+
+use super::files::{self, Strange};
+use crate::accounts::user;
 
 /// `status` and `check` hold the lock for an instant to see whether anybody has it. That is no agent.
 const LOOKS: u32 = 5;
@@ -16,6 +24,8 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 pub struct AgentLock {
     file: File,
     path: PathBuf,
+    /// Made for a while only: taken away again at the end.
+    passing: bool,
 }
 
 /// Why the lock was not had.
@@ -27,6 +37,9 @@ pub enum LockError {
         /// Its process id, or `unknown`.
         holder: String,
     },
+    /// What lies there is nothing to lock.
+    #[error(transparent)]
+    Strange(#[from] Strange),
     /// The file cannot be made or locked.
     #[error("cannot lock {}: {source}", path.display())]
     Io {
@@ -51,27 +64,47 @@ pub(super) fn may_pass(error: &std::io::Error) -> bool {
 }
 
 impl AgentLock {
-    /// Takes the lock of the queue at `database`, an existing file.
+    /// Takes the lock of the queue at `database`, an existing file, for the agent.
     ///
     /// # Errors
-    /// Another process holds it, or the lock file cannot be made.
+    /// Another process holds it, or there is no file to lock and none can be made.
     pub fn acquire(database: &Path) -> Result<Self, LockError> {
-        let path = lock_path(database);
+        Self::take(database).map(|(lock, _)| lock)
+    }
+
+    /// The same for a command that keeps agents away for a moment, whoever runs it: a file it made is gone with it, so that
+    /// the agent's lock stays the agent's.
+    ///
+    /// # Errors
+    /// As for [`AgentLock::acquire`].
+    pub fn acquire_for_a_moment(database: &Path) -> Result<Self, LockError> {
+        Self::take(database).map(|(mut lock, made)| {
+            lock.passing = made;
+            lock
+        })
+    }
+
+    fn take(database: &Path) -> Result<(Self, bool), LockError> {
+        files::look(database)?;
+        let path = files::beside(database, ".lock");
         let io = |source| LockError::Io { path: path.clone(), source };
-        let mut file = open(&path).map_err(io)?;
         let mut looks = LOOKS;
         loop {
+            let (file, made) = open(&path).map_err(io)?;
             match file.try_lock() {
-                Ok(()) => break,
-                Err(TryLockError::WouldBlock) if looks > 0 => looks -= 1,
-                Err(TryLockError::WouldBlock) => return Err(LockError::Held { holder: read_holder(&mut file) }),
+                Ok(()) if is_named(&file, &path).unwrap_or(false) => {
+                    judge_owner(&file, database, &path)?;
+                    return Ok((Self { file, path, passing: false }, made));
+                }
+                Err(TryLockError::WouldBlock) if looks == 0 => {
+                    return Err(LockError::Held { holder: read_holder(&file) });
+                }
+                Ok(()) if looks == 0 => return Err(io(std::io::Error::other("it is replaced again and again"))),
+                Ok(()) | Err(TryLockError::WouldBlock) => looks -= 1,
                 Err(TryLockError::Error(source)) => return Err(io(source)),
             }
             std::thread::sleep(BETWEEN_LOOKS);
         }
-        // Only for the one who is refused; the lock holds without it, on a full disk too.
-        let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-        Ok(Self { file, path })
     }
 
     /// The lock's own file. Whoever removes it lets a second agent in.
@@ -84,40 +117,83 @@ impl AgentLock {
     /// # Errors
     /// One of the two cannot be looked at; with `NotFound` it was deleted.
     pub fn is_in_place(&self) -> std::io::Result<bool> {
-        let (held, named) = (self.file.metadata()?, std::fs::metadata(&self.path)?);
-        Ok((held.dev(), held.ino()) == (named.dev(), named.ino()))
+        is_named(&self.file, &self.path)
     }
 
     /// The process id of a running agent, without disturbing it.
     pub fn holder(database: &Path) -> Option<String> {
-        let mut file = File::open(lock_path(database)).ok()?;
+        let file = files::open(&files::beside(database, ".lock"), false).ok()?;
         match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Some(read_holder(&mut file)),
+            Err(TryLockError::WouldBlock) => Some(read_holder(&file)),
             _ => None,
         }
     }
 }
 
-/// Two names of one database must share one lock, so links are followed.
-fn lock_path(database: &Path) -> PathBuf {
-    let real = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
-    let mut name = real.into_os_string();
-    name.push(".lock");
-    name.into()
+impl Drop for AgentLock {
+    fn drop(&mut self) {
+        // While it is still held: who waits for it looks whether it is the one under its name.
+        if self.passing && self.is_in_place().unwrap_or(false) {
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
 }
 
-fn open(path: &Path) -> std::io::Result<File> {
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o660).open(path)?;
-    // The umask may have taken the group's rights; only the owner can give them back, and only then does it matter.
-    let _ = file.set_permissions(std::fs::Permissions::from_mode(0o660));
-    Ok(file)
+fn is_named(file: &File, path: &Path) -> std::io::Result<bool> {
+    let (held, named) = (file.metadata()?, std::fs::symlink_metadata(path)?);
+    Ok((held.dev(), held.ino()) == (named.dev(), named.ino()))
 }
 
-fn read_holder(file: &mut File) -> String {
-    let mut text = String::new();
-    let read = file.rewind().and_then(|()| file.take(20).read_to_string(&mut text));
-    let text = text.trim();
-    if read.is_ok() && !text.is_empty() { text.to_owned() } else { "unknown".to_owned() }
+/// The file, and whether it was made. One that is there is left as it is.
+fn open(path: &Path) -> std::io::Result<(File, bool)> {
+    match OpenOptions::new().read(true).write(true).create_new(true).mode(0o660).open(path) {
+        Ok(file) => {
+            // The umask may have taken the group's rights.
+            file.set_permissions(Permissions::from_mode(0o660))?;
+            Ok((file, true))
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok((files::open(path, true)?, false)),
+        Err(error) => Err(error),
+    }
+}
+
+/// The agent's lock belongs to root, to whom the queue or its directory belongs, or to who takes it.
+fn judge_owner(file: &File, database: &Path, path: &Path) -> Result<(), LockError> {
+    let io = |source| LockError::Io { path: path.to_owned(), source };
+    let owner = file.metadata().map_err(io)?.uid();
+    let of = |path: &Path| std::fs::symlink_metadata(path).ok().map(|seen| seen.uid());
+    let directory = database.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let directory = std::fs::metadata(directory).ok().map(|seen| seen.uid());
+    if [Some(0), Some(geteuid().as_raw()), of(database), directory].contains(&Some(owner)) {
+        return Ok(());
+    }
+    let what = format!("belongs to user {}, to whom neither the queue nor its directory belongs", user(owner));
+    Err(Strange { path: path.to_owned(), what, cure: files::of_others(path) }.into())
+}
+
+fn read_holder(file: &File) -> String {
+    holder_of(file).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// The process that has locked this file, as the kernel lists it. Not seen are those in another container.
+fn holder_of(file: &File) -> Option<String> {
+    let name = name_among_locks(file)?;
+    let locks = std::fs::read_to_string("/proc/locks").ok()?;
+    locks.lines().find_map(|line| {
+        // `1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF`; behind an arrow stands who waits for it.
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let is_it = words.get(1) == Some(&"FLOCK") && words.get(3) == Some(&"WRITE") && words.get(5) == Some(&name.as_str());
+        is_it.then(|| words[4].to_owned())
+    })
+}
+
+/// Device and number of the file, as the kernel writes them in its list: on some file systems another device than `stat`
+/// tells. Seen from a lock of another sort that nobody else minds.
+fn name_among_locks(file: &File) -> Option<String> {
+    fcntl_lock(file, FlockOperation::NonBlockingLockShared).ok()?;
+    let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
+    let line = about.lines().find(|line| line.starts_with("lock:") && line.contains("POSIX"))?;
+    line.split_whitespace().nth(6).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -125,11 +201,17 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    #[test]
-    fn the_second_one_is_refused_and_told_who_holds_it() {
+    fn queue() -> (tempfile::TempDir, PathBuf, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("queue.db");
         File::create(&database).unwrap();
+        let lock = dir.path().join("queue.db.lock");
+        (dir, database, lock)
+    }
+
+    #[test]
+    fn the_second_one_is_refused_and_told_who_holds_it() {
+        let (_dir, database, _) = queue();
         let first = AgentLock::acquire(&database).unwrap();
         let refused = AgentLock::acquire(&database).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
@@ -140,12 +222,34 @@ mod tests {
     }
 
     #[test]
-    fn two_names_of_one_database_share_the_lock() {
-        let dir = tempfile::tempdir().unwrap();
-        let (database, link) = (dir.path().join("queue.db"), dir.path().join("link.db"));
-        File::create(&database).unwrap();
+    fn a_link_to_the_database_is_no_second_queue() {
+        let (dir, database, _) = queue();
+        let link = dir.path().join("link.db");
         std::os::unix::fs::symlink(&database, &link).unwrap();
-        let _first = AgentLock::acquire(&database).unwrap();
-        assert!(matches!(AgentLock::acquire(&link), Err(LockError::Held { .. })));
+        let refused = AgentLock::acquire(&link).unwrap_err().to_string();
+        assert!(refused.contains("link.db is a link") && refused.contains("queue.path"), "{refused}");
+    }
+
+    #[test]
+    fn what_stands_in_the_file_is_neither_believed_nor_changed() {
+        let (_dir, database, path) = queue();
+        std::fs::write(&path, "1").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
+        let _lock = AgentLock::acquire(&database).unwrap();
+        assert_eq!(AgentLock::holder(&database), Some(std::process::id().to_string()));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "1");
+        assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn one_taken_for_a_moment_leaves_nothing_but_what_was_there() {
+        let (_dir, database, path) = queue();
+        let moment = AgentLock::acquire_for_a_moment(&database).unwrap();
+        assert!(matches!(AgentLock::acquire(&database), Err(LockError::Held { .. })));
+        drop(moment);
+        assert!(!path.exists());
+        drop(AgentLock::acquire(&database).unwrap());
+        drop(AgentLock::acquire_for_a_moment(&database).unwrap());
+        assert!(path.exists());
     }
 }

@@ -3,6 +3,7 @@
 //! A row is claimed, attempted and settled. Between claim and settlement it belongs to the agent that claimed it,
 //! and every settlement carries the claim's number: a late writer whose claim is over changes nothing.
 
+mod files;
 mod lock;
 mod sqlite;
 mod watch;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+pub use files::Strange;
 pub use lock::{AgentLock, LockError};
 pub use sqlite::{
     AGE_COUNT, AGE_LIMITS, Census, Changed, Chosen, Ended, Health, Hold, InsertError, Insertion, Integrity, ListFilter,

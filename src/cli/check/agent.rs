@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::findings::Finding;
-use super::viewer::user;
+use crate::accounts::user;
 use crate::cli::output::short;
 use crate::cli::standing::{Gate, Word};
 use crate::job::{ErrorKind, format_utc};
@@ -11,7 +11,7 @@ use crate::job::{ErrorKind, format_utc};
 const CHECK: &str = "agent";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// `pid` as the holder of the lock wrote it; the lock itself is the kernel's, and dies with its process.
+/// `pid` as the kernel names the holder of the lock, which dies with its process.
 /// `due`: jobs are.
 pub(super) fn findings(pid: Option<&str>, word: Option<&Word>, due: bool, now: DateTime<Utc>) -> Vec<Finding> {
     let Some(pid) = pid else {

@@ -9,7 +9,7 @@ use rustix::fs::{StatVfs, statvfs};
 use super::agent;
 use super::findings::Finding;
 use crate::cli::standing::Word;
-use crate::queue::{Health, Integrity, OpenError, SqliteQueue, network_file_system};
+use crate::queue::{Health, Integrity, OpenError, SqliteQueue, Strange, network_file_system};
 
 const CHECK: &str = "database";
 /// Longest time for looking into every page. Long enough for some hundred megabytes.
@@ -58,7 +58,7 @@ impl Database {
         let begin = Instant::now();
         let queue = match SqliteQueue::open_existing(path).await {
             Ok(queue) => queue,
-            Err(error) => return self.findings.push(about(path, refused(path, &error).await)),
+            Err(error) => return self.findings.push(refused(path, error)),
         };
         match queue.health(Utc::now(), LOOK_WITHIN).await {
             Ok(health) => {
@@ -95,16 +95,19 @@ fn visible(path: &Path) -> Result<(), Finding> {
 }
 
 /// Why it could not be opened.
-async fn refused(path: &Path, error: &OpenError) -> Finding {
-    match error {
+fn refused(path: &Path, error: OpenError) -> Finding {
+    let finding = match error {
         OpenError::Missing(_) => {
             let cure = "'event-sender run' and 'event-sender enqueue' make it, or check queue.path";
             Finding::warn(CHECK, "there is no queue here yet").cure(cure)
         }
-        OpenError::Older { found: 0, .. } => match SqliteQueue::is_foreign(path).await {
-            Ok(false) => Finding::warn(CHECK, "it is empty").cure("'event-sender run' makes a queue of it"),
-            _ => Finding::fail(CHECK, "it is a database, but of something else").cure("check queue.path"),
-        },
+        OpenError::Strange(Strange { path, what, cure }) => return about(&path, Finding::fail(CHECK, what).cure(cure)),
+        OpenError::Foreign(_) => {
+            Finding::fail(CHECK, "it is a database, but of something else").cure("check queue.path")
+        }
+        OpenError::Older { found: 0, .. } => {
+            Finding::warn(CHECK, "it is empty").cure("'event-sender run' makes a queue of it")
+        }
         OpenError::Older { found, known, .. } => {
             Finding::warn(CHECK, format!("its schema is older ({found}, this program's is {known})"))
                 .cure("'event-sender run' brings it up to date; until then no other command works on it")
@@ -115,7 +118,8 @@ async fn refused(path: &Path, error: &OpenError) -> Finding {
         }
         other => Finding::fail(CHECK, other.to_string())
             .cure("look at the permissions above, and whether it is a queue at all"),
-    }
+    };
+    about(path, finding)
 }
 
 /// What its content says.
@@ -127,7 +131,9 @@ fn sound(health: &Health, took: Duration) -> Vec<Finding> {
     };
     let mut findings = Vec::new();
     if let Integrity::Broken(fault) = &health.integrity {
-        let cure = "stop the agent, copy all of its files away, and restore a backup or use 'sqlite3 FILE .recover'";
+        // Not `.recover`: the sqlite3 of Debian and its kin is built without it.
+        let cure = "stop the agent, copy all of its files away, and put a backup back ('event-sender after-restore'); without one, \
+                    'sqlite3 -init /dev/null FILE .dump' writes out what can still be read";
         findings.push(Finding::fail(CHECK, format!("it is damaged ({})", first_line(fault))).cure(cure));
     } else {
         findings.push(Finding::pass(CHECK, format!("a queue, schema {schema}, {depth}")));

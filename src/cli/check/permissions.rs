@@ -8,7 +8,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use super::findings::{Finding, Grade};
-use super::viewer::{Viewer, Wish, group, has_others, owner_and_mode};
+use super::viewer::{Viewer, Wish, has_others};
+use crate::accounts::{group, owner_and_mode};
 use crate::config::Settings;
 
 const CHECK: &str = "permissions";

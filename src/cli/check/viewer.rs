@@ -8,6 +8,8 @@ use std::path::Path;
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
 
+use crate::accounts::user;
+
 /// What is wanted of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wish {
@@ -93,23 +95,8 @@ impl Viewer {
     }
 }
 
-/// The user's name, or its number.
-pub(super) fn user(uid: u32) -> String {
-    User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
-}
-
-/// The group's name, or its number.
-pub(super) fn group(gid: u32) -> String {
-    Group::from_gid(Gid::from_raw(gid)).ok().flatten().map_or_else(|| gid.to_string(), |group| group.name)
-}
-
 /// Whether others than this user were made members of the group.
 pub(super) fn has_others(gid: u32, uid: u32) -> bool {
     let own = user(uid);
     Group::from_gid(Gid::from_raw(gid)).ok().flatten().is_some_and(|group| group.mem.iter().any(|name| *name != own))
-}
-
-/// `root:root, mode 0644`, as `ls -l` would say it.
-pub(super) fn owner_and_mode(file: &Metadata) -> String {
-    format!("{}:{}, mode {:04o}", user(file.uid()), group(file.gid()), file.mode() & 0o7777)
 }

@@ -9,7 +9,7 @@ use sqlx::Row;
 use super::agent;
 use super::frontier::lane;
 use super::inspect::Record;
-use super::open::{connect, newest, options};
+use super::open::newest;
 use super::{SqliteQueue, primary_code};
 use crate::job::{format_utc, parse_utc};
 use crate::queue::LaneKey;
@@ -159,21 +159,6 @@ impl SqliteQueue {
                 })
             })
             .collect()
-    }
-
-    /// Whether a database that has never been a queue belongs to something else.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn is_foreign(path: &std::path::Path) -> Result<bool, sqlx::Error> {
-        let queue = connect(path, options(path)).await.map_err(|error| match error {
-            super::OpenError::Sqlite { source, .. } => source,
-            other => sqlx::Error::Configuration(other.to_string().into()),
-        })?;
-        let tables = "SELECT EXISTS (SELECT 1 FROM sqlite_master WHERE name NOT LIKE '\\_sqlx%' ESCAPE '\\')";
-        let foreign = sqlx::query_scalar(tables).fetch_one(&queue.pool).await;
-        queue.close().await;
-        foreign
     }
 
     /// The schema of this program.

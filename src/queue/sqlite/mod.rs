@@ -50,7 +50,7 @@ use self::settle::Together;
 use self::strays::Strays;
 use super::{
     AgentLock, AgentNote, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Recovered, Settled, Settlement,
-    Verdict,
+    Verdict, files,
 };
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
@@ -81,6 +81,10 @@ impl SqliteQueue {
     async fn connection(&self) -> Result<PoolConnection<Sqlite>, QueueError> {
         // Asked first, so that no new connection is made to a file that took its place.
         self.presence.check()?;
+        if self.pool.size() == 0 {
+            // What lies beside it is opened anew, too.
+            files::look(&self.path).map_err(|strange| written(sqlx::Error::Io(std::io::Error::other(strange))))?;
+        }
         self.pool.acquire().await.map_err(written)
     }
 

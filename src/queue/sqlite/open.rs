@@ -14,12 +14,16 @@ use sqlx::{ConnectOptions, SqlitePool};
 use super::presence::Presence;
 use super::settle::Together;
 use super::{BUSY, SqliteQueue, may_pass, primary_code};
+use crate::queue::files::{self, Strange};
 use crate::queue::{AgentLock, LockError};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a statement waits for another program's write before it is given up and tried again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// SQLite's number for a statement that does not fit the tables.
+const ERROR: i32 = 1;
 
 /// How long a new queue is looked at again, and how often, while another program makes it.
 const MADE_WITHIN: Duration = Duration::from_secs(2);
@@ -31,6 +35,12 @@ pub enum OpenError {
     /// There is none, and the caller does not make one.
     #[error("there is no queue at {}; 'event-sender run' and 'event-sender enqueue' make it, or check queue.path", .0.display())]
     Missing(PathBuf),
+    /// What lies there is no file of a queue, and was not opened.
+    #[error(transparent)]
+    Strange(#[from] Strange),
+    /// Another program's database.
+    #[error("{} is a database of another program, in which nothing was changed; name a file of the queue's own in queue.path", .0.display())]
+    Foreign(PathBuf),
     /// The file system refuses.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {
@@ -124,6 +134,7 @@ impl SqliteQueue {
             std::fs::set_permissions(directory, Permissions::from_mode(0o2770))
                 .map_err(io("open to the group", directory))?;
         }
+        files::look(path)?;
         match OpenOptions::new().write(true).create_new(true).mode(0o660).open(path) {
             Ok(file) => file.set_permissions(Permissions::from_mode(0o660)).map_err(io("open to the group", path)),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
@@ -151,6 +162,11 @@ impl SqliteQueue {
     }
 
     async fn prepare(path: &Path) -> Result<Self, OpenError> {
+        // To bring it into WAL mode would be to write into it already.
+        let looked_at = connect(path, options(path)).await?;
+        let ours = check_ours(&looked_at.pool, path).await;
+        looked_at.close().await;
+        ours?;
         let queue = connect(path, options(path).journal_mode(SqliteJournalMode::Wal)).await?;
         check_not_newer(&queue.pool, path).await?;
         let migrated = MIGRATIONS.run(&queue.pool).await;
@@ -169,9 +185,10 @@ impl SqliteQueue {
             Err(older @ OpenError::Older { found: 1.., .. }) => older,
             Err(_) => return Self::open(path).await,
         };
-        match AgentLock::acquire(path) {
+        match AgentLock::acquire_for_a_moment(path) {
             Ok(_lock) => Self::open(path).await,
             Err(LockError::Held { .. }) => Err(older),
+            Err(LockError::Strange(strange)) => Err(strange.into()),
             Err(LockError::Io { path, source }) => Err(OpenError::Io { action: "lock", path, source }),
         }
     }
@@ -181,11 +198,13 @@ impl SqliteQueue {
     /// # Errors
     /// There is no queue, or its schema is not this program's.
     pub async fn open_existing(path: &Path) -> Result<Self, OpenError> {
+        files::look(path)?;
         if !path.exists() {
             return Err(OpenError::Missing(path.to_owned()));
         }
         // A queue is in WAL mode since it was made; a file that is no queue is left as it is.
         let queue = connect(path, options(path)).await?;
+        check_ours(&queue.pool, path).await?;
         check_not_newer(&queue.pool, path).await?;
         let found = schema(&queue.pool, path).await?;
         if found < newest() {
@@ -197,7 +216,8 @@ impl SqliteQueue {
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
-        .filename(path)
+        // A name alone might begin with "file:", which SQLite takes for an address with settings of its own.
+        .filename(Path::new(".").join(path))
         // A recorded event must survive a power cut: every commit is synced.
         .synchronous(SqliteSynchronous::Full)
         .busy_timeout(BUSY_TIMEOUT)
@@ -212,6 +232,7 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
 }
 
 pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteQueue, OpenError> {
+    files::look(path)?;
     let presence = Arc::new(Presence::new(path));
     let connected = presence.clone();
     let pool = SqlitePoolOptions::new()
@@ -249,6 +270,37 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
 /// The newest migration this program has.
 pub(super) fn newest() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
+}
+
+/// Whether nothing is in it yet, or a queue, whatever others may have put beside that. The first migration tells a queue:
+/// who else keeps tables of these names has done so in other words.
+async fn check_ours(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+    let error = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let (is_blank, has_migrations): (bool, bool) = sqlx::query_as(
+        "SELECT (SELECT count(*) = 0 FROM sqlite_master WHERE tbl_name <> '_sqlx_migrations')
+            AND (SELECT application_id = 0 FROM pragma_application_id())
+            AND (SELECT user_version = 0 FROM pragma_user_version()),
+        EXISTS (SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = '_sqlx_migrations')",
+    )
+    .fetch_one(pool)
+    .await
+    .map_err(error)?;
+    let first = MIGRATIONS.iter().next().map(|first| (first.version, &first.checksum));
+    let mut migrations = 0;
+    if let Some((version, checksum)) = first.filter(|_| has_migrations) {
+        let known = "SELECT count(*), coalesce(sum(version = ?1 AND checksum = ?2), 0) FROM _sqlx_migrations";
+        let found = sqlx::query_as(known).bind(version).bind(checksum.as_ref()).fetch_one(pool).await;
+        let ours: i64;
+        (migrations, ours) = match found {
+            // Its columns are other ones.
+            Err(source) if primary_code(&source) == Some(ERROR) => (1, 0),
+            found => found.map_err(error)?,
+        };
+        if ours > 0 {
+            return Ok(());
+        }
+    }
+    if is_blank && migrations == 0 { Ok(()) } else { Err(OpenError::Foreign(path.to_owned())) }
 }
 
 async fn check_not_newer(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use super::super::{AgentLock, QueueError};
+use super::super::{AgentLock, QueueError, files};
 
 /// Device and number of a file.
 type Identity = (u64, u64);
@@ -27,17 +27,11 @@ pub(super) struct Presence {
 }
 
 impl Presence {
-    /// Of the database at `path`, not looked at yet. SQLite follows links, and keeps its log beside the real file.
+    /// Of the database at `path`, not looked at yet.
     pub(super) fn new(path: &Path) -> Self {
-        let real = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let beside = ["-wal", "-shm"].map(|suffix| {
-            let mut name = real.as_os_str().to_owned();
-            name.push(suffix);
-            PathBuf::from(name)
-        });
         Self {
             database: path.to_owned(),
-            beside,
+            beside: ["-wal", "-shm"].map(|suffix| files::beside(path, suffix)),
             known: Mutex::default(),
             lock: OnceLock::new(),
             connections: AtomicU64::new(0),
@@ -103,7 +97,7 @@ fn fate(same: &std::io::Result<bool>) -> Option<&'static str> {
 }
 
 fn identity(path: &Path) -> std::io::Result<Identity> {
-    let file = std::fs::metadata(path)?;
+    let file = std::fs::symlink_metadata(path)?;
     Ok((file.dev(), file.ino()))
 }
 
