@@ -102,7 +102,9 @@ fn a_key_that_everybody_may_read_is_told() {
         std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
     }
     let lines = format!("certificate_file = {certificate:?}\nprivate_key_file = {key:?}");
-    assert_eq!(bed.load(&mode("certificate", &lines)).unwrap().exposed, [key], "a certificate is public");
+    let exposed = bed.load(&mode("certificate", &lines)).unwrap().exposed;
+    let files: Vec<_> = exposed.iter().map(|one| (&one.file, &one.readers)).collect();
+    assert_eq!(files, [(&key, &Readers::Everybody)], "a certificate is public");
 }
 
 #[test]

@@ -38,7 +38,9 @@ mod which;
 mod wiring;
 
 use std::path::PathBuf;
+use std::time::SystemTime;
 
+use chrono::{DateTime, Utc};
 use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{ConfigError, Environment, LocalSettings, Settings};
@@ -144,6 +146,9 @@ const SOON: u32 = 4;
 /// Parses the process's arguments and runs the command. Wrong usage ends the process with 2 and an explanation.
 pub fn main() -> Exit {
     let cli = Cli::parse();
+    if let Err(failure) = clock_is_set() {
+        return report(failure);
+    }
     let mut builder = match cli.command {
         // Stands for a cloud: whoever measures with it wants all of the machine.
         Command::Sandbox(_) => tokio::runtime::Builder::new_multi_thread(),
@@ -162,10 +167,21 @@ pub fn main() -> Exit {
     result.unwrap_or_else(report)
 }
 
+/// No certificate is valid and no date of HTTP can be written before 1970, so nothing is begun then.
+fn clock_is_set() -> Result<(), Failure> {
+    let now = SystemTime::now();
+    if now >= SystemTime::UNIX_EPOCH {
+        return Ok(());
+    }
+    let said = DateTime::<Utc>::from(now).format("%Y-%m-%d %H:%M:%S");
+    let cure = "set it ('timedatectl set-time'), or have it set from the network ('timedatectl set-ntp true')";
+    Err(Failure::failed(format!("this machine's clock says {said} UTC, which is before 1970; {cure}")))
+}
+
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let file = cli.config;
     match cli.command {
-        Command::Run(options) => run::run(options, settings(file.clone())?, file).await,
+        Command::Run(options) => run::run(options, settings(file)?).await,
         Command::Demo => demo::run().await,
         Command::Sandbox(options) => sandbox::run(options).await,
         Command::Check(options) => check::run(options, file).await,

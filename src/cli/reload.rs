@@ -1,7 +1,6 @@
 //! HUP, as `systemctl reload` sends it: the settings are read again. What can be followed at once is; a file with a problem
 //! changes nothing; the log says what became other, never a secret.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,7 +20,6 @@ use crate::worker::{Change, Notes};
 
 /// What the daemon goes by, and whom to tell of other settings.
 pub(super) struct Reload {
-    file: Option<PathBuf>,
     settings: Settings,
     graph: Arc<GraphClient>,
     tokens: Arc<TokenCache>,
@@ -32,18 +30,15 @@ pub(super) struct Reload {
 }
 
 impl Reload {
-    /// `file` is what `--config` says, `settings` what was read from it at the start.
+    /// `settings` is what was read at the start.
     pub(super) fn new(
-        file: Option<PathBuf>,
         settings: Settings,
         threshold: Threshold,
         running: Running,
         monitor: Option<Arc<Monitor>>,
     ) -> Self {
         let Running { graph, tokens, notes, changes, .. } = running;
-        // The file that was found at the start, not one that has come before it in the search since.
-        let file = settings.file.clone().or(file);
-        Self { file, settings, graph, tokens, threshold, notes, monitor, changes }
+        Self { settings, graph, tokens, threshold, notes, monitor, changes }
     }
 
     /// For as long as the process lives.
@@ -83,7 +78,7 @@ impl Reload {
 
     /// The error names what is at fault, and nothing of its value: everybody in the queue's group may read it.
     fn read_again(&mut self) -> Result<(), String> {
-        let mut new = match Settings::load(self.file.clone(), &Environment::of_process()) {
+        let mut new = match self.settings.load_again(&Environment::of_process()) {
             Ok(new) => new,
             Err(error) => {
                 for problem in &error.problems {
@@ -99,8 +94,7 @@ impl Reload {
             failure.text
         })?;
         differences.iter().for_each(tell);
-        let known = |file: &PathBuf| self.settings.exposed.contains(file);
-        new.exposed.iter().filter(|file| !known(file)).for_each(|file| warn_of_exposed(file));
+        new.exposed.iter().filter(|one| !self.settings.exposed.contains(one)).for_each(warn_of_exposed);
         // What holds until the next start is what the next reading is compared with.
         new.queue.path.clone_from(&self.settings.queue.path);
         new.monitor.listen = self.settings.monitor.listen;

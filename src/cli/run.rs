@@ -1,7 +1,6 @@
 //! `run`: the daemon. The only place where it is put together: queue (see `start`), sign-in, Graph, worker, systemd.
 
 use std::io::{BufWriter, IsTerminal};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use super::reload::Reload;
 use super::{Failure, expiry, monitoring, progress, start, wiring};
 use crate::auth::TokenCache;
-use crate::config::{AuthMode, EXPOSED_CURE, LogFormat, LogSettings, Settings};
+use crate::config::{AuthMode, Exposed, LogFormat, LogSettings, Readers, Settings};
 use crate::exit::Exit;
 use crate::graph::GraphClient;
 use crate::queue::{ChangeNotice, Queue, SqliteQueue, watch};
@@ -35,12 +34,11 @@ pub(super) struct Options {
     until_empty: bool,
 }
 
-/// `file` is what `--config` says.
-pub(super) async fn run(options: Options, settings: Settings, file: Option<PathBuf>) -> Result<Exit, Failure> {
+pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Failure> {
     let bar = options.until_empty.then(progress_bar);
     // Dropped at the end, when the last line is out.
     let (_lines, threshold) = start_log(settings.log, bar.clone());
-    settings.exposed.iter().for_each(|file| warn_of_exposed(file));
+    settings.exposed.iter().for_each(warn_of_exposed);
     // Who sits at a terminal and closes it does not expect the program to go on.
     let at_a_terminal = std::io::stdin().is_terminal();
     let stop = shutdown::on_signals(if at_a_terminal { Hangup::Stops } else { Hangup::IsForOthers })?;
@@ -61,7 +59,7 @@ pub(super) async fn run(options: Options, settings: Settings, file: Option<PathB
             tokio::spawn(show_progress(bar, running.queue.clone(), running.measures.clone()));
         }
         if let Some(hangups) = hangups {
-            tokio::spawn(Reload::new(file, settings.clone(), threshold, running, monitor).follow(hangups));
+            tokio::spawn(Reload::new(settings.clone(), threshold, running, monitor).follow(hangups));
         }
     })
     .await;
@@ -140,8 +138,12 @@ fn start_log(settings: LogSettings, bar: Option<ProgressBar>) -> (Option<WorkerG
     (guard, threshold)
 }
 
-pub(super) fn warn_of_exposed(file: &std::path::Path) {
-    tracing::warn!(file = %file.display(), hint = EXPOSED_CURE, "secret is readable for everybody");
+pub(super) fn warn_of_exposed(exposed: &Exposed) {
+    let (file, hint) = (exposed.file.display(), exposed.hint());
+    match exposed.readers {
+        Readers::Everybody => tracing::warn!(%file, hint, "secret is readable for everybody"),
+        Readers::Producers(_) => tracing::warn!(%file, hint, "secret is readable for producers"),
+    }
 }
 
 struct BesideBar(ProgressBar);

@@ -3,6 +3,8 @@
 
 mod cloud;
 mod difference;
+mod exposure;
+mod found;
 mod keys;
 mod managed_identity;
 mod problems;
@@ -12,13 +14,14 @@ mod sign_in;
 mod source;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
 pub use difference::Difference;
+pub use exposure::{Exposed, Readers};
 pub use keys::KEYS;
 pub use problems::{ConfigError, Problem};
 pub use secrets::read as read_secret;
@@ -31,9 +34,29 @@ use source::Source;
 /// The annotated `agent.toml`, as installed.
 pub const TEMPLATE: &str = include_str!("../../agent.toml");
 
-/// What to do about a file of [`Settings::exposed`].
-pub const EXPOSED_CURE: &str =
-    "everybody on this machine can read the secret in it: take their right with 'chmod o= FILE', and change the secret";
+/// Where settings are read from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SettingsFile {
+    /// `--config` or `$EVENT_SENDER_CONFIG` says so.
+    Named(PathBuf),
+    /// It lay where one is looked for.
+    Found(PathBuf),
+}
+
+impl SettingsFile {
+    /// The file.
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Named(path) | Self::Found(path) => path,
+        }
+    }
+
+    fn into_path(self) -> PathBuf {
+        match self {
+            Self::Named(path) | Self::Found(path) => path,
+        }
+    }
+}
 
 /// How the agent signs in.
 #[derive(Clone, Debug)]
@@ -225,9 +248,9 @@ pub struct Settings {
     /// Logs.
     pub log: LogSettings,
     /// The file they were read from, if there was one.
-    pub file: Option<PathBuf>,
-    /// The files with a secret in them that everybody on this machine may read.
-    pub exposed: Vec<PathBuf>,
+    pub file: Option<SettingsFile>,
+    /// The files with a secret in them that others may read.
+    pub exposed: Vec<Exposed>,
     /// The files their keys name, of secrets and certificates. The agent reads them as it reads the settings.
     pub named: Vec<PathBuf>,
 }
@@ -277,6 +300,18 @@ impl Settings {
     /// # Errors
     /// All problems of file, environment and secrets together.
     pub fn load(file: Option<PathBuf>, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::read(file.map(SettingsFile::Named), environment)
+    }
+
+    /// Reads them again: the file of the first time, not one that has come before it in the search since.
+    ///
+    /// # Errors
+    /// As [`Settings::load`].
+    pub fn load_again(&self, environment: &Environment) -> Result<Self, ConfigError> {
+        Self::read(self.file.clone(), environment)
+    }
+
+    fn read(file: Option<SettingsFile>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut source = Source::open(file, environment)?;
         let settings = rules::settings(&mut source, environment);
         source.finish(settings)
@@ -289,7 +324,7 @@ impl LocalSettings {
     /// # Errors
     /// As [`Settings::load`].
     pub fn load(file: Option<PathBuf>, environment: &Environment) -> Result<Self, ConfigError> {
-        let mut source = Source::open(file, environment)?;
+        let mut source = Source::open(file.map(SettingsFile::Named), environment)?;
         let settings = rules::local(&mut source);
         source.finish(Some(settings))
     }

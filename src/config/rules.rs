@@ -20,7 +20,7 @@ pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option
     let auth = sign_in::settings(source, environment, cloud, &graph.endpoint);
     let (defaults, queue, delivery, log) = (defaults(source), queue(source), delivery(source), log(source));
     let monitor = MonitorSettings { listen: listen(source) };
-    let (file, exposed) = (source.file().map(Into::into), source.exposed().to_vec());
+    let (file, exposed) = (source.file().cloned(), source.exposed(&queue.path));
     let named = source.files_read().to_vec();
     Some(Settings { auth: auth?, graph, defaults, queue, delivery, monitor, log, file, exposed, named })
 }

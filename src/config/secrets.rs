@@ -29,7 +29,7 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
     if let Some(path) = source.text(&file_key) {
         return match read(Path::new(&path)) {
             Ok(secret) => {
-                source.note_if_exposed(Path::new(&path));
+                source.note_secret(Path::new(&path));
                 source.note_read(Path::new(&path));
                 Some(Found { secret, file: Some(path.into()) })
             }

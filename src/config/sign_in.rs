@@ -222,7 +222,7 @@ impl Reader<'_> {
         let certificate = read_file(source, &own)?;
         let private = if key.file == own.file { certificate.clone() } else { read_file(source, &key)? };
         if key.named {
-            source.note_if_exposed(&key.file);
+            source.note_secret(&key.file);
         }
         let secret = passphrase.as_ref().map(|found| &found.secret);
         let files = SecretFiles {

@@ -2,48 +2,48 @@
 //! does not fit becomes a problem instead of an end.
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDate, NaiveTime, Utc};
 use config::{Config, File, FileFormat, Value, ValueKind};
 
+use super::exposure::{self, Exposed};
+use super::found;
 use super::keys::{KEYS, is_known, nearest};
-use super::{ConfigError, Environment, Problem};
+use super::{ConfigError, Environment, Problem, SettingsFile};
 
 const PREFIX: &str = "EVENT_SENDER__";
 /// The keys whose values are secrets.
 const SECRETS: [&str; 3] = ["auth.client_secret", "auth.password", "auth.private_key_passphrase"];
-/// Readable by everybody on this machine.
-const OTHERS_READ: u32 = 0o004;
 /// No duration of the settings makes sense beyond a year, and sums of times must stay inside the calendar.
 const LONGEST: Duration = Duration::from_secs(366 * 24 * 3600);
 
 /// The layers, and the problems found so far.
 pub(super) struct Source {
-    file: Option<PathBuf>,
+    file: Option<SettingsFile>,
     values: Config,
     from_environment: BTreeSet<String>,
     problems: Vec<Problem>,
-    exposed: Vec<PathBuf>,
+    secret: Vec<PathBuf>,
     read: Vec<PathBuf>,
 }
 
 impl Source {
     /// Finds and reads the file, lays the environment over it, and notes every key nobody knows.
-    pub(super) fn open(file: Option<PathBuf>, environment: &Environment) -> Result<Self, ConfigError> {
-        let file = find(file, environment)?;
-        let fault = |what: String| ConfigError {
-            file: file.clone(),
-            problems: vec![Problem {
-                key: file.as_deref().map_or_else(String::new, |file| file.display().to_string()),
-                what,
-            }],
+    pub(super) fn open(file: Option<SettingsFile>, environment: &Environment) -> Result<Self, ConfigError> {
+        let file = match file {
+            Some(file) => Some(file),
+            None => find(environment)?,
         };
+        let fault = |what: String| refused(file.as_ref().map_or_else(|| Path::new(""), SettingsFile::path), what);
         let mut builder = Config::builder();
         if let Some(file) = &file {
-            let text = std::fs::read_to_string(file).map_err(|error| fault(format!("cannot be read: {error}")))?;
+            let text = match file {
+                SettingsFile::Named(path) => named(path),
+                SettingsFile::Found(path) => found::read(path),
+            }
+            .map_err(fault)?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
         let in_file = builder
@@ -54,13 +54,13 @@ impl Source {
             values: in_file,
             from_environment: BTreeSet::new(),
             problems: Vec::new(),
-            exposed: Vec::new(),
+            secret: Vec::new(),
             read: Vec::new(),
         };
         source.refuse_unknown_keys();
         // Before the environment comes over it: a secret that is overridden stands in the file all the same.
         if let Some(file) = source.file.clone().filter(|_| source.holds_a_secret()) {
-            source.note_if_exposed(&file);
+            source.note_secret(file.path());
         }
         source.lay_over(environment);
         Ok(source)
@@ -70,18 +70,18 @@ impl Source {
     pub(super) fn finish<T>(self, settings: Option<T>) -> Result<T, ConfigError> {
         match settings {
             Some(settings) if self.problems.is_empty() => Ok(settings),
-            _ => Err(ConfigError { file: self.file, problems: self.problems }),
+            _ => Err(ConfigError { file: self.file.map(SettingsFile::into_path), problems: self.problems }),
         }
     }
 
     /// The file that was read.
-    pub(super) fn file(&self) -> Option<&Path> {
-        self.file.as_deref()
+    pub(super) fn file(&self) -> Option<&SettingsFile> {
+        self.file.as_ref()
     }
 
-    /// The files with a secret in them that everybody on this machine may read.
-    pub(super) fn exposed(&self) -> &[PathBuf] {
-        &self.exposed
+    /// The files with a secret in them that others may read: everybody, or who may insert into this queue.
+    pub(super) fn exposed(&self, queue: &Path) -> Vec<Exposed> {
+        self.secret.iter().filter_map(|file| exposure::of(file, queue)).collect()
     }
 
     /// The files besides the settings themselves that were read.
@@ -94,13 +94,9 @@ impl Source {
         self.read.push(file.to_owned());
     }
 
-    /// Remembers a file that holds a secret, if others may read it. Only its own mode counts: that the directory keeps
-    /// others out is nothing a copy or a backup of the file takes along.
-    pub(super) fn note_if_exposed(&mut self, file: &Path) {
-        let mode = std::fs::metadata(file).map_or(0, |file| file.permissions().mode());
-        if mode & OTHERS_READ != 0 {
-            self.exposed.push(file.to_owned());
-        }
+    /// Remembers a file that holds a secret.
+    pub(super) fn note_secret(&mut self, file: &Path) {
+        self.secret.push(file.to_owned());
     }
 
     /// Notes a problem.
@@ -324,38 +320,43 @@ fn flatten(value: &Value, path: &str, into: &mut Vec<String>) {
     }
 }
 
-/// `--config`, `$EVENT_SENDER_CONFIG`, `./agent.toml`, `/etc/event-sender/agent.toml`; none if only the last two were
-/// looked for and neither is there.
-fn find(file: Option<PathBuf>, environment: &Environment) -> Result<Option<PathBuf>, ConfigError> {
-    let named =
-        file.or_else(|| environment.get("EVENT_SENDER_CONFIG").filter(|path| !path.is_empty()).map(PathBuf::from));
-    if let Some(named) = named {
-        if named.is_file() {
-            return Ok(Some(named));
-        }
-        let what = "there is no such file; correct --config or EVENT_SENDER_CONFIG".to_owned();
-        return Err(ConfigError {
-            problems: vec![Problem { key: named.display().to_string(), what }],
-            file: Some(named),
-        });
+/// `$EVENT_SENDER_CONFIG`, `./agent.toml`, `/etc/event-sender/agent.toml`; none if only the last two were looked for and
+/// neither is there.
+fn find(environment: &Environment) -> Result<Option<SettingsFile>, ConfigError> {
+    if let Some(named) = environment.get("EVENT_SENDER_CONFIG").filter(|path| !path.is_empty()) {
+        return Ok(Some(SettingsFile::Named(named.into())));
     }
     for usual in ["agent.toml", "/etc/event-sender/agent.toml"].map(PathBuf::from) {
         // `sudo -u event-sender` in root's home: nothing in there is meant for that user.
         if usual.is_relative() && !may_enter(Path::new(".")) {
             continue;
         }
-        match std::fs::metadata(&usual) {
-            Ok(file) if file.is_file() => return Ok(Some(usual)),
+        match std::fs::symlink_metadata(&usual) {
+            Ok(_) => return Ok(Some(SettingsFile::Found(usual))),
             // Not to be passed over in silence: without it a command would work on another queue.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
                 let what = "may not be read by you; become a member of the group event-sender, or name another file with --config";
-                let problem = Problem { key: usual.display().to_string(), what: what.to_owned() };
-                return Err(ConfigError { problems: vec![problem], file: Some(usual) });
+                return Err(refused(&usual, what.to_owned()));
             }
             _ => {}
         }
     }
     Ok(None)
+}
+
+fn refused(file: &Path, what: String) -> ConfigError {
+    ConfigError {
+        problems: vec![Problem { key: file.display().to_string(), what }],
+        file: Some(file.to_owned()).filter(|file| !file.as_os_str().is_empty()),
+    }
+}
+
+/// The text of a file that somebody named.
+fn named(file: &Path) -> Result<String, String> {
+    if !file.is_file() {
+        return Err("there is no such file; correct --config or EVENT_SENDER_CONFIG".to_owned());
+    }
+    std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))
 }
 
 fn may_enter(directory: &Path) -> bool {

@@ -182,7 +182,8 @@ fn holder_of(file: &File) -> Option<String> {
     locks.lines().find_map(|line| {
         // `1: FLOCK  ADVISORY  WRITE 4711 08:01:131 0 EOF`; behind an arrow stands who waits for it.
         let words: Vec<&str> = line.split_whitespace().collect();
-        let is_it = words.get(1) == Some(&"FLOCK") && words.get(3) == Some(&"WRITE") && words.get(5) == Some(&name.as_str());
+        let is_it =
+            words.get(1) == Some(&"FLOCK") && words.get(3) == Some(&"WRITE") && words.get(5) == Some(&name.as_str());
         is_it.then(|| words[4].to_owned())
     })
 }

@@ -293,17 +293,55 @@ async fn who_only_looks_makes_no_queue() {
 }
 
 #[tokio::test]
-async fn who_only_looks_leaves_a_database_that_is_no_queue_as_it_is() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("other.db");
-    let mut owner = SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.unwrap();
-    run(&mut owner, "PRAGMA journal_mode = DELETE; CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)").await;
-    owner.close().await.unwrap();
-    let before = std::fs::read(&path).unwrap();
-    let error = SqliteQueue::open_existing(&path).await.err().unwrap();
-    assert!(matches!(error, OpenError::Older { found: 0, .. }), "{error:?}");
-    assert!(error.to_string().contains("event-sender run"), "{error}");
-    assert!(std::fs::read(&path).unwrap() == before, "the file was changed");
+async fn another_programs_database_is_left_as_it_is_by_everybody() {
+    let migrations = "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
+        installed_on TIMESTAMP, success BOOLEAN NOT NULL, checksum BLOB NOT NULL, execution_time BIGINT NOT NULL);
+        INSERT INTO _sqlx_migrations VALUES (1, 'queue', NULL, 1, x'00', 1)";
+    for theirs in [
+        "CREATE TABLE theirs (x); INSERT INTO theirs VALUES (1)",
+        "CREATE TABLE jobs (id INTEGER PRIMARY KEY, state TEXT)",
+        "CREATE VIEW theirs AS SELECT 1",
+        "PRAGMA application_id = 252006673",
+        "PRAGMA user_version = 3",
+        "CREATE TABLE _sqlx_migrations (version INTEGER); INSERT INTO _sqlx_migrations VALUES (1)",
+        migrations,
+    ] {
+        for mode in ["DELETE", "WAL"] {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("other.db");
+            let mut owner =
+                SqliteConnectOptions::new().filename(&path).create_if_missing(true).connect().await.unwrap();
+            run(&mut owner, &format!("PRAGMA journal_mode = {mode}; {theirs}")).await;
+            owner.close().await.unwrap();
+            let before = std::fs::read(&path).unwrap();
+            for refused in [
+                SqliteQueue::open_existing(&path).await,
+                SqliteQueue::open(&path).await,
+                SqliteQueue::open_to_insert(&path).await,
+            ] {
+                let error = refused.err().unwrap();
+                assert!(matches!(error, OpenError::Foreign(_)), "{theirs}: {error:?}");
+                assert!(error.to_string().contains("other.db") && error.to_string().contains("queue.path"), "{error}");
+            }
+            assert!(std::fs::read(&path).unwrap() == before, "{mode} {theirs}: the file was changed");
+            assert_eq!(
+                std::fs::read_dir(dir.path()).unwrap().count(),
+                1,
+                "{mode} {theirs}: something was left beside it"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_producers_keep_beside_the_queue_makes_it_nobody_elses() {
+    let bed = Bed::new().await;
+    let theirs = "CREATE TABLE theirs (x); CREATE VIEW seen AS SELECT x FROM theirs; PRAGMA application_id = 7;
+        PRAGMA user_version = 7; CREATE TRIGGER told AFTER INSERT ON jobs BEGIN INSERT INTO theirs VALUES (new.id); END";
+    run(&mut bed.stranger().await, theirs).await;
+    for opened in [SqliteQueue::open(bed.queue.path()).await, SqliteQueue::open_existing(bed.queue.path()).await] {
+        opened.unwrap().close().await;
+    }
 }
 
 #[tokio::test]

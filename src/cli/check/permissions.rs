@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use super::findings::{Finding, Grade};
 use super::viewer::{Viewer, Wish, has_others};
 use crate::accounts::{group, owner_and_mode};
-use crate::config::Settings;
+use crate::config::{Settings, SettingsFile};
 
 const CHECK: &str = "permissions";
 const GROUP_WRITES: u32 = 0o020;
@@ -21,8 +21,8 @@ const OTHERS_ANY: u32 = 0o006;
 /// Of the settings, the files they name, and the queue. `agent` is the process id of the running agent.
 pub(super) fn of(settings: &Settings, agent: Option<&str>) -> Vec<Finding> {
     let ground = Ground::at(&settings.queue.path, agent);
-    let mut findings: Vec<Finding> =
-        settings.file.iter().chain(&settings.named).flat_map(|file| ground.reads(file)).collect();
+    let files = settings.file.iter().map(SettingsFile::path).chain(settings.named.iter().map(PathBuf::as_path));
+    let mut findings: Vec<Finding> = files.flat_map(|file| ground.reads(file)).collect();
     findings.extend(ground.queue());
     ground.summed_up(findings)
 }

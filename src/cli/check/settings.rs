@@ -1,7 +1,7 @@
 //! The settings: which were read, or what is wrong with them.
 
 use super::findings::Finding;
-use crate::config::{AuthMode, ConfigError, EXPOSED_CURE, Settings};
+use crate::config::{AuthMode, ConfigError, Settings};
 
 const CHECK: &str = "settings";
 
@@ -15,13 +15,14 @@ pub(super) fn problems(error: &ConfigError) -> Vec<Finding> {
 
 /// Where they came from, and what is better not done.
 pub(super) fn accepted(settings: &Settings) -> Vec<Finding> {
-    let from = settings.file.as_ref().map_or_else(|| "the environment".into(), |file| file.display().to_string());
+    let from =
+        settings.file.as_ref().map_or_else(|| "the environment".into(), |file| file.path().display().to_string());
     let mut findings = vec![Finding::pass(CHECK, format!("read from {from}"))];
     findings.extend(
         settings
             .exposed
             .iter()
-            .map(|file| Finding::warn(CHECK, EXPOSED_CURE).about(file.display().to_string()).split_at(": ")),
+            .map(|one| Finding::warn(CHECK, one.hint()).about(one.file.display().to_string()).split_at(": ")),
     );
     if let AuthMode::Password { .. } = settings.auth.mode {
         let text = "auth.mode \"password\" is a legacy mode that multi-factor authentication breaks";

@@ -26,6 +26,9 @@ async fn installed() -> (Bed, PathBuf) {
     event_sender::queue::SqliteQueue::open(&queue).await.unwrap().close().await;
     bed.set("queue.path", queue.to_str().unwrap());
     bed.write_settings();
+    // Whose it is, and who may write it, is what these tests change.
+    let config = bed.config_path();
+    bed.env("EVENT_SENDER_CONFIG", config.to_str().unwrap());
     if root() {
         for path in [&directory, &queue, &bed.config_path()] {
             give(path, AGENT, AGENT);
