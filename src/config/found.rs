@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::unistd::geteuid;
-use rustix::fs::OFlags;
+use rustix::fs::{OFlags, StatVfsMountFlags};
 
 use crate::accounts::other_writer;
 
@@ -64,11 +64,17 @@ fn judge(path: &Path, file: &File) -> Result<(), String> {
 }
 
 fn writer(path: &Path, seen: &Metadata) -> Option<String> {
+    let user = geteuid().as_raw();
+    // As Kubernetes mounts settings: open to everybody by their mode, and to nobody in fact.
+    let is_read_only = rustix::fs::statvfs(path).is_ok_and(|system| system.f_flag.contains(StatVfsMountFlags::RDONLY));
+    if is_read_only && [0, user].contains(&seen.uid()) {
+        return None;
+    }
     // With a list the group's bit is the most that anybody in it has.
     let listed = || {
         let has_list = rustix::fs::getxattr(path, ACCESS_LIST, &mut [0_u8; 0]).is_ok_and(|length| length > 0);
         (has_list && seen.mode() & GROUP_WRITES != 0)
             .then(|| "somebody in its list of access rights ('getfacl')".to_owned())
     };
-    other_writer(seen, geteuid().as_raw()).or_else(listed)
+    other_writer(seen, user).or_else(listed)
 }

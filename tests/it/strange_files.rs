@@ -193,15 +193,16 @@ async fn foreign_journal(bed: &Bed) -> Vec<u8> {
     for statement in [
         "CREATE TABLE theirs (x)",
         "WITH n(i) AS (VALUES (1) UNION ALL SELECT i + 1 FROM n WHERE i < 900) INSERT INTO theirs SELECT zeroblob(1000) FROM n",
-        "PRAGMA cache_size = 2",
         "BEGIN",
         "UPDATE theirs SET x = randomblob(1000)",
     ] {
         sqlx::query(AssertSqlSafe(statement.to_owned())).execute(&mut other).await.unwrap();
     }
-    let journal = std::fs::read(beside(&path, "-journal")).unwrap();
+    let mut journal = std::fs::read(beside(&path, "-journal")).unwrap();
     other.close().await.unwrap();
-    assert!(journal.len() > 8192 && journal[0] == 0xd9, "{}", journal.len());
+    assert!(journal.len() > 8192, "{}", journal.len());
+    // As when it has been synced: SQLite's mark, and a number of pages that is for the reader to count.
+    journal[..12].copy_from_slice(&[0xd9, 0xd5, 0x05, 0xf9, 0x20, 0xa1, 0x63, 0xd7, 0xff, 0xff, 0xff, 0xff]);
     journal
 }
 
@@ -224,7 +225,9 @@ async fn beside_a_running_agent_it_is_named_by_check_and_disturbs_no_sending() {
     let (bed, queue) = bed().await;
     let agent: Process = bed.run();
     bed.until_said(&agent, "event sent").await;
+    // One that has the queue open is not kept out.
     let mut producer = crate::bed::producer(&queue).await;
+    sqlx::query("SELECT count(*) FROM jobs").execute(&mut producer).await.unwrap();
     let path = beside(&queue, "-journal");
     std::fs::write(&path, foreign_journal(&bed).await).unwrap();
     let check = bed.bare_command(&["check", "--offline"]).await.expect(1);
