@@ -13,7 +13,7 @@ use nix::unistd::geteuid;
 use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::files::{self, Strange};
-use crate::accounts::user;
+use crate::accounts::{owner_and_mode, user};
 
 /// `status` and `check` hold the lock for an instant to see whether anybody has it. That is no agent.
 const LOOKS: u32 = 5;
@@ -90,7 +90,7 @@ impl AgentLock {
         let io = |source| LockError::Io { path: path.clone(), source };
         let mut looks = LOOKS;
         loop {
-            let (file, made) = open(&path).map_err(io)?;
+            let (file, made) = open(&path).map_err(|source| kept_out(&path, source))?;
             match file.try_lock() {
                 Ok(()) if is_named(&file, &path).unwrap_or(false) => {
                     judge_owner(&file, database, &path)?;
@@ -154,6 +154,18 @@ fn open(path: &Path) -> std::io::Result<(File, bool)> {
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok((files::open(path, true)?, false)),
         Err(error) => Err(error),
+    }
+}
+
+/// Whose the file is that may not be opened: a producer may have put one there that is its own alone.
+fn kept_out(path: &Path, source: std::io::Error) -> LockError {
+    match std::fs::symlink_metadata(path) {
+        Ok(seen) if source.kind() == ErrorKind::PermissionDenied => {
+            let what = format!("may not be locked by you ({})", owner_and_mode(&seen));
+            let cure = format!("with no agent running, look who made it, and take it away: 'rm {}'", path.display());
+            Strange { path: path.to_owned(), what, cure }.into()
+        }
+        _ => LockError::Io { path: path.to_owned(), source },
     }
 }
 

@@ -72,3 +72,34 @@ fn the_unit_runs_what_the_package_installs() {
     }
     assert!(text("systemd/debian/agent.toml").contains("\npath = \"/var/lib/event-sender/"));
 }
+
+/// Producers write to the queue's directory: what is typed as the agent's user reads nothing that they may have put there.
+#[test]
+fn documented_commands_of_the_agents_user_name_the_settings_and_read_no_start_up_file() {
+    let mut commands = 0;
+    let docs = std::fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().path());
+    for page in docs.filter(|path| path.extension().is_some_and(|end| end == "md")).chain([repository("README.md")]) {
+        let text = std::fs::read_to_string(&page).unwrap().replace("\\\n", " ");
+        for line in text.lines() {
+            for (program, wanted) in [("sqlite3", "-init /dev/null"), ("event-sender", "--config /etc/event-sender/")] {
+                if line.contains(&format!("sudo -u event-sender {program} ")) {
+                    assert!(line.contains(wanted), "{}: {line}", page.display());
+                    commands += 1;
+                }
+            }
+        }
+    }
+    assert!(commands > 10, "{commands}");
+}
+
+#[test]
+fn the_services_user_has_no_home_that_anybody_writes_to() {
+    for path in ["README.md", "systemd/debian/postinst"] {
+        let text = std::fs::read_to_string(repository(path)).unwrap();
+        let makes = text
+            .lines()
+            .filter(|line| line.contains("--home /nonexistent") || line.contains("--home-dir /nonexistent"));
+        assert!(makes.count() > 0, "{path}");
+        assert!(!text.contains("--home /var/lib") && !text.contains("--home-dir /var/lib"), "{path}");
+    }
+}
