@@ -8,6 +8,7 @@ use std::path::Path;
 
 use nix::unistd::geteuid;
 use rustix::fs::{OFlags, StatVfsMountFlags};
+use rustix::io::Errno;
 
 use crate::accounts::other_writer;
 
@@ -72,7 +73,8 @@ fn writer(path: &Path, seen: &Metadata) -> Option<String> {
     }
     // With a list the group's bit is the most that anybody in it has.
     let listed = || {
-        let has_list = rustix::fs::getxattr(path, ACCESS_LIST, &mut [0_u8; 0]).is_ok_and(|length| length > 0);
+        let list = rustix::fs::getxattr(path, ACCESS_LIST, &mut [0_u8; 1024]);
+        let has_list = matches!(list, Ok(_) | Err(Errno::RANGE));
         (has_list && seen.mode() & GROUP_WRITES != 0)
             .then(|| "somebody in its list of access rights ('getfacl')".to_owned())
     };

@@ -79,6 +79,33 @@ async fn so_do_those_of_a_stranger_and_of_a_group_with_others_in_it() {
     }
 }
 
+/// A list that lets the stranger read and write, as `setfacl -m u:61234:rw` makes it: version, then tag, rights, number.
+fn list_of_access_rights() -> Vec<u8> {
+    let mut list = 2_u32.to_le_bytes().to_vec();
+    for (tag, rights, number) in
+        [(1_u16, 6_u16, u32::MAX), (2, 6, STRANGER), (4, 4, u32::MAX), (0x10, 6, u32::MAX), (0x20, 0, u32::MAX)]
+    {
+        list.extend(tag.to_le_bytes());
+        list.extend(rights.to_le_bytes());
+        list.extend(number.to_le_bytes());
+    }
+    list
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn so_do_those_with_somebody_else_in_their_list_of_access_rights() {
+    let bed = Bed::new().await;
+    bed.write_settings();
+    let (file, list) = (bed.config_path(), list_of_access_rights());
+    let set = rustix::fs::setxattr(&file, "system.posix_acl_access", &list, rustix::fs::XattrFlags::empty());
+    if set.is_err() {
+        // This file system has none.
+        return;
+    }
+    is_refused(&bed, &["may be changed by"]).await;
+    is_taken(&bed, &file).await;
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_link_and_a_pipe_that_were_only_found_are_refused_at_once() {
     let bed = Bed::new().await;

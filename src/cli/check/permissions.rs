@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::findings::{Finding, Grade};
 use super::viewer::{Viewer, Wish, has_others};
-use crate::accounts::{group, owner_and_mode};
+use crate::accounts::{group, other_writer, owner_and_mode};
 use crate::config::{Settings, SettingsFile};
 
 const CHECK: &str = "permissions";
@@ -72,8 +72,9 @@ impl Ground {
             let cure = "give it to root and the group of that user: 'chown root:GROUP FILE' and 'chmod 0640 FILE'";
             return Some(about(Finding::fail(CHECK, text).cure(cure)));
         }
-        (seen.mode() & OTHERS_WRITE != 0)
-            .then(|| about(Finding::warn(CHECK, "everybody on this machine may change it").cure("'chmod o-w FILE'")))
+        let who = other_writer(&seen, self.viewer.uid())?;
+        let cure = "it says where the secret goes, or is one: 'chown root FILE' and 'chmod go-w FILE'";
+        Some(about(Finding::warn(CHECK, format!("{who} may change it")).cure(cure)))
     }
 
     fn queue(&self) -> Vec<Finding> {

@@ -74,6 +74,10 @@ impl Viewer {
         Self { uid, groups: groups.unwrap_or_default().into_iter().map(Gid::as_raw).collect(), why }
     }
 
+    pub(super) fn uid(&self) -> u32 {
+        self.uid
+    }
+
     /// By name where there is one.
     pub(super) fn name(&self) -> String {
         user(self.uid)

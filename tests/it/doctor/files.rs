@@ -118,6 +118,13 @@ async fn what_is_open_to_everybody_gets_a_warning() {
     says(&ran, "WARN", "permissions", &["agent.toml", "everybody", "may change it"]);
     chmod(&queue, 0o660);
     chmod(&bed.config_path(), 0o640);
+    if root() {
+        // To who inserts as well, by the group without a name.
+        chmod(&bed.config_path(), 0o660);
+        let ran = bed.bare_command(&["check", "--offline"]).await.expect(0);
+        says(&ran, "WARN", "permissions", &["agent.toml", "the group 61234 may change it", "chmod go-w"]);
+        chmod(&bed.config_path(), 0o640);
+    }
     chmod(queue.parent().unwrap(), 0o777);
     let ran = bed.bare_command(&["check", "--offline"]).await.expect(0);
     says(&ran, "WARN", "permissions", &["var: ", "everybody", "replace"]);
