@@ -13,6 +13,7 @@ mod expiry;
 mod hold;
 mod humane;
 mod list;
+mod log;
 mod man;
 mod man_settings;
 mod monitoring;

@@ -1,6 +1,6 @@
 //! `run`: the daemon. The only place where it is put together: queue (see `start`), sign-in, Graph, worker, systemd.
 
-use std::io::{BufWriter, IsTerminal};
+use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,24 +8,20 @@ use indicatif::ProgressBar;
 use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
-use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
+use super::log::Log;
 use super::reload::Reload;
 use super::{Failure, expiry, monitoring, progress, start, wiring};
 use crate::auth::TokenCache;
-use crate::config::{AuthMode, Exposed, LogFormat, LogSettings, Readers, Settings};
+use crate::config::{AuthMode, Exposed, Readers, Settings};
 use crate::exit::Exit;
 use crate::graph::GraphClient;
 use crate::queue::{ChangeNotice, Queue, SqliteQueue, watch};
 use crate::shutdown::{self, Hangup};
-use crate::telemetry::{self, Form, Threshold};
 use crate::worker::{Change, Drained, Measures, Notes, Worker, WorkerSettings};
 
 /// Time to close the queue in good order after the drain.
 const CLOSE_WITHIN: Duration = Duration::from_secs(1);
-/// Lines the log may be behind.
-const LINES_AHEAD: usize = 8192;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -37,7 +33,7 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Failure> {
     let bar = options.until_empty.then(progress_bar);
     // Dropped at the end, when the last line is out.
-    let (_lines, threshold) = start_log(settings.log, bar.clone());
+    let (log, threshold) = Log::start(settings.log, bar.clone());
     settings.exposed.iter().for_each(warn_of_exposed);
     // Who sits at a terminal and closes it does not expect the program to go on.
     let at_a_terminal = std::io::stdin().is_terminal();
@@ -46,6 +42,7 @@ pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Fa
     let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
     let mut worker = wiring::worker(&settings, options.until_empty, heartbeat);
     let measures = Arc::new(Measures::default());
+    log.watch(measures.clone());
     let monitor = monitoring::start(&settings, &mut worker, &measures, &stop);
     let announced = announce_stopping(stop.clone());
     let ended = daemon(&settings, worker, measures, stop, |running| {
@@ -115,46 +112,11 @@ pub(super) async fn daemon(
     Ok(drained)
 }
 
-/// The first value keeps the log's thread; with its end the lines still waiting are written.
-fn start_log(settings: LogSettings, bar: Option<ProgressBar>) -> (Option<WorkerGuard>, Threshold) {
-    let terminal = std::io::stdout().is_terminal();
-    let form = match settings.format {
-        LogFormat::Json => Form::Json,
-        LogFormat::Auto if !terminal => Form::Json,
-        LogFormat::Auto | LogFormat::Text => Form::Text { colour: terminal },
-    };
-    let (writer, guard) = match bar {
-        // Lines and the bar share a terminal: each line first takes the bar away.
-        Some(bar) if terminal => (BoxMakeWriter::new(move || BesideBar(bar.clone())), None),
-        _ => {
-            // Sending does not wait for whoever reads the log; only a reader far behind is waited for, as no line is
-            // dropped.
-            let lines = NonBlockingBuilder::default().lossy(false).buffered_lines_limit(LINES_AHEAD);
-            let (lines, guard) = lines.finish(BufWriter::new(std::io::stdout()));
-            (BoxMakeWriter::new(lines), Some(guard))
-        }
-    };
-    let threshold = telemetry::start(form, settings.level, writer);
-    (guard, threshold)
-}
-
 pub(super) fn warn_of_exposed(exposed: &Exposed) {
     let (file, hint) = (exposed.file.display(), exposed.hint());
     match exposed.readers {
         Readers::Everybody => tracing::warn!(%file, hint, "secret is readable for everybody"),
         Readers::Producers(_) => tracing::warn!(%file, hint, "secret is readable for producers"),
-    }
-}
-
-struct BesideBar(ProgressBar);
-
-impl std::io::Write for BesideBar {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.suspend(|| std::io::stdout().write(bytes))
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        std::io::stdout().flush()
     }
 }
 

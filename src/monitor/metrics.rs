@@ -113,6 +113,11 @@ fn of_worker(page: &mut Page, measures: &Measures) {
         "Results the queue did not take, because somebody else changed the row meanwhile: see the log.",
         measures.unrecorded.get(),
     );
+    page.counter(
+        "log_lines_dropped_total",
+        "Lines of the log that were dropped because whoever reads it did not take them in time.",
+        measures.log_lines_dropped.get(),
+    );
 }
 
 /// Those that are to be expected stand at zero from the beginning, so that the first one is an increase.

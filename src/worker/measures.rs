@@ -28,7 +28,7 @@ impl Count {
         self.0.fetch_add(more as u64, Ordering::Relaxed);
     }
 
-    pub(super) fn set(&self, value: usize) {
+    pub(crate) fn set(&self, value: usize) {
         self.0.store(value as u64, Ordering::Relaxed);
     }
 }
@@ -118,6 +118,8 @@ pub struct Measures {
     pub settled: Count,
     /// Such transactions that failed and were repeated.
     pub settle_failures: Count,
+    /// Lines of the log that nobody took in time.
+    pub log_lines_dropped: Count,
     gate: Mutex<Option<GateNote>>,
     queue_trouble: Mutex<Option<Trouble>>,
     settle_trouble: Mutex<Option<Trouble>>,

@@ -54,4 +54,5 @@ mod throttle_honesty;
 mod throttling;
 mod troubled;
 mod troubled_start;
+mod unread_log;
 mod watching;
