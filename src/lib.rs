@@ -30,6 +30,7 @@
 pub mod auth;
 pub mod backoff;
 pub mod certificate;
+pub mod characters;
 pub mod cli;
 pub mod config;
 pub mod exit;
