@@ -33,6 +33,7 @@ pub mod certificate;
 pub mod characters;
 pub mod cli;
 pub mod config;
+pub mod encoding;
 pub mod exit;
 pub mod graph;
 pub mod identity;
