@@ -25,6 +25,7 @@ mod expiry;
 mod fault_matrix;
 mod faults;
 mod hold;
+mod inputs;
 mod kill_points;
 mod kills;
 mod lost_queue;
