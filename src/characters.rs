@@ -1,8 +1,8 @@
 //! Characters that hide: those nobody sees, and those that look like another. A message that quotes what somebody wrote
 //! names them by code point, or the text it refuses looks like the form it recommends.
 
-/// How much of a text is quoted.
-const LONGEST_QUOTED: usize = 40;
+/// How many characters of a text are shown.
+const LONGEST_SHOWN: usize = 40;
 
 /// What an eye takes a character for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,28 +14,33 @@ enum Guise {
     Lost,
 }
 
-/// A text as it may be shown: what hides in it stands there as its code point, like `<U+200E>`.
+/// The beginning of a text as it may be shown: what hides in it stands there as its code point, like `<U+200E>`.
 pub fn shown(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
+    let beginning = beginning(text);
+    let mut shown = String::with_capacity(beginning.len());
     let mut from = 0;
-    for (at, c, _) in hidden(text) {
-        shown.push_str(text.get(from..at).unwrap_or_default());
+    for (at, c, _) in hidden(beginning) {
+        shown.push_str(beginning.get(from..at).unwrap_or_default());
         shown.push_str(&format!("<{}>", code_point(c)));
         from = at + c.len_utf8();
     }
-    shown.push_str(text.get(from..).unwrap_or_default());
+    shown.push_str(beginning.get(from..).unwrap_or_default());
+    if beginning.len() < text.len() {
+        shown.push('…');
+    }
     shown
 }
 
-/// The beginning of a text in quotes, and what hides in it: `'<U+200E>09:00' (contains U+200E, which …)`.
+/// The same in quotes, and what hides in it: `'<U+200E>09:00' (contains U+200E, which …)`.
 pub fn quoted(text: &str) -> String {
-    let end = text.char_indices().nth(LONGEST_QUOTED).map_or(text.len(), |(end, _)| end);
-    let beginning = text.get(..end).unwrap_or_default();
-    let quoted = format!("'{}{}'", shown(beginning), if end < text.len() { "…" } else { "" });
-    match fault(beginning) {
-        Some(fault) => format!("{quoted} ({fault})"),
-        None => quoted,
+    match fault(beginning(text)) {
+        Some(fault) => format!("'{}' ({fault})", shown(text)),
+        None => format!("'{}'", shown(text)),
     }
+}
+
+fn beginning(text: &str) -> &str {
+    text.char_indices().nth(LONGEST_SHOWN).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
 /// The first character that hides in a text, and the cure: `contains U+200E, which cannot be seen; take it out`.
@@ -43,9 +48,17 @@ pub fn fault(text: &str) -> Option<String> {
     hidden(text).first().map(|(_, c, guise)| format!("contains {}", named(*c, *guise)))
 }
 
-/// The same of the character that begins at this byte, without the verb.
-pub fn named_at(text: &str, at: usize) -> Option<String> {
-    hidden(text).into_iter().find(|(place, _, _)| *place == at).map(|(_, c, guise)| named(c, guise))
+/// What stands at this byte of a text: a word, or one character, by its code point if it hides. None at the end.
+pub fn standing_at(text: &str, at: usize) -> Option<String> {
+    let rest = text.get(at..)?;
+    let first = rest.chars().next()?;
+    let word = |c: char| c.is_alphanumeric() || c == '_';
+    let end = rest.find(|c| !word(c)).unwrap_or(rest.len()).max(first.len_utf8());
+    let standing = rest.get(..end)?;
+    Some(match hidden(beginning(standing)).first() {
+        Some((0, c, guise)) => named(*c, *guise),
+        _ => format!("'{}'", shown(standing)),
+    })
 }
 
 /// The first character beyond ASCII that cannot be seen or is taken for a blank. No key of the settings, secret or not, has

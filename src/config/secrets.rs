@@ -24,7 +24,7 @@ pub(super) struct Found {
 pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -> Option<Found> {
     let key = format!("auth.{name}");
     if let Some(text) = source.text(&key) {
-        return match typed(&text) {
+        return match typed(Secret::new(text).expose()) {
             Ok(secret) => Some(Found { secret, file: None }),
             Err(what) => {
                 source.problem(&key, what);

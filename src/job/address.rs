@@ -11,7 +11,7 @@ const CURE: &str = "write it like ann@contoso.com";
 const QUOTES: [char; 3] = ['\'', '"', '`'];
 
 /// Why this can be no mail address, and the cure; reads on after "an address that".
-pub(super) fn fault(address: &str) -> Option<String> {
+pub fn fault(address: &str) -> Option<String> {
     if address.is_empty() {
         return Some(format!("is empty; {CURE}"));
     }
@@ -38,8 +38,19 @@ pub(super) fn fault(address: &str) -> Option<String> {
     })
 }
 
-/// What stands around an address or hides in it. Of a user name or an id the same can be said.
-pub(super) fn disguise(text: &str) -> Option<String> {
+/// Why this can be neither an address nor a user name nor an id, and the cure. The latter two may hold signs that no address
+/// does; whether there is such a mailbox, Exchange says.
+pub fn mailbox_fault(text: &str) -> Option<String> {
+    let within = text.trim_matches(QUOTES);
+    let quoted = !within.is_empty() && within.len() + 2 == text.len();
+    match text.contains('@') || quoted {
+        true => disguise(text),
+        false => characters::fault(text).or_else(|| blank(text)),
+    }
+}
+
+/// What stands around an address or hides in it.
+fn disguise(text: &str) -> Option<String> {
     let bare = without_quoted_local(text);
     if let Some(hidden) = characters::fault(text) {
         return Some(hidden);
@@ -62,7 +73,11 @@ pub(super) fn disguise(text: &str) -> Option<String> {
     if bare.contains(['(', ')']) {
         return Some("has something in parentheses; write the address alone".to_owned());
     }
-    bare.contains(char::is_whitespace).then(|| "contains a blank; no address or id does".to_owned())
+    blank(bare)
+}
+
+fn blank(text: &str) -> Option<String> {
+    text.contains(char::is_whitespace).then(|| "contains a blank; no address or id does".to_owned())
 }
 
 /// `"ann lee"@contoso.com` is an address, and between its quotation marks nearly everything is legal.
@@ -217,9 +232,16 @@ mod tests {
     }
 
     #[test]
-    fn an_id_and_a_user_name_are_no_disguise() {
-        for text in ["7d9f6d5e-0000-4000-8000-000000000000", "ann@contoso.com", "ann@contoso", "o'brien@contoso.com"] {
-            assert_eq!(disguise(text), None, "{text}");
+    fn a_mailbox_may_be_an_id_or_a_user_name_but_not_in_disguise() {
+        let id = "7d9f6d5e-0000-4000-8000-000000000000";
+        for text in [id, "ann@contoso.com", "ann@contoso", "o'brien@contoso.com", "a;b", "''", "(x)", "a@b:80"] {
+            assert_eq!(mailbox_fault(text), None, "{text}");
+        }
+        let quoted = format!("'{id}'");
+        for text in
+            [quoted.as_str(), "smtp:ann@contoso.com", "<ann@contoso.com>", "\u{200b}a", "a b", "ann@contoso.com;"]
+        {
+            assert!(mailbox_fault(text).is_some(), "{text}");
         }
     }
 }

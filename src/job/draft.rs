@@ -171,7 +171,7 @@ fn mailbox(input: &JobInput, own_mailbox: bool) -> Result<Option<String>, Invali
         ));
     }
     // Blanks inside would also make one mailbox look like several to the limits it has.
-    if let Some(disguise) = mailbox.as_deref().and_then(address::disguise) {
+    if let Some(disguise) = mailbox.as_deref().and_then(address::mailbox_fault) {
         return Err(InvalidJob::new("mailbox", disguise));
     }
     if mailbox.as_ref().is_some_and(|mailbox| mailbox.chars().count() > 320) {

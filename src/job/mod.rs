@@ -3,7 +3,7 @@
 //! Everything here is plain data and pure functions. This module imports nothing else of the program but
 //! `characters` and knows neither SQL nor HTTP; the queue fills these types, `graph` sends them, `policy` decides over them.
 
-mod address;
+pub mod address;
 mod attendees;
 mod cell;
 mod draft;

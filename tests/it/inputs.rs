@@ -255,7 +255,7 @@ async fn json_over_several_lines_or_in_a_list_is_taken_and_its_faults_have_their
     assert_eq!(invited(&bed, "d.json", json!([job, job]).to_string()).await, [ann(), ann()]);
 
     let said = refused(&bed, "e.json", pretty.replace("\"busy\"", "busy")).await;
-    assert!(said.contains("e.json, line 1: is not JSON: expected value (line "), "{said}");
+    assert!(said.contains("e.json, line 1: is not JSON: expected value; there stands 'busy' (line "), "{said}");
     let said = refused(&bed, "f.json", job.to_string().replace("\"extra\"", "\u{a0}\"extra\"")).await;
     assert!(said.contains("there stands U+00A0, a blank"), "{said}");
     let said = refused(&bed, "g.json", format!("{job}\n{}", &pretty[..pretty.len() - 3])).await;
@@ -273,6 +273,9 @@ async fn a_file_that_is_no_text_in_utf_8_is_called_by_its_name() {
     let csv = "subject,start_time,end_time\r\nMüller,2026-12-01 09:00,2026-12-01 10:00\r\n";
     let utf16: Vec<u8> = format!("\u{feff}{csv}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     let latin1: Vec<u8> = csv.chars().map(|c| u8::try_from(u32::from(c)).unwrap()).collect();
+    std::fs::write(bed.home().join("jobs.xlsx"), b"PK\x03\x04\x14\0\x06\0").unwrap();
+    let ran = bed.command(&["enqueue", "jobs.xlsx"]).await.expect(2);
+    assert!(ran.stderr.contains("jobs.xlsx: is an Excel workbook"), "{ran:?}");
     for (name, bytes, part) in [
         ("a.csv", &utf16[..], "a.csv: is UTF-16; save it as UTF-8"),
         ("b.csv", &utf16[2..], "b.csv: is UTF-16"),

@@ -5,7 +5,6 @@ use std::io::Read;
 
 use super::bytes::{Bytes, Place};
 use super::delimiter;
-use crate::characters;
 use crate::encoding;
 use crate::job::json;
 use crate::queue::NewJob;
@@ -203,6 +202,6 @@ fn job(text: &[u8], place: Place) -> Result<NewJob, String> {
         Ok(serde_json::Value::Object(object)) => columns::from_object(object),
         Ok(_) => Err(format!("is not a JSON object; {FORM}")),
         Err(fault) if text.starts_with(['{', '[']) => Err(fault.to_string()),
-        Err(fault) => Err(format!("{fault}: {}; {FORM}", characters::quoted(text))),
+        Err(fault) => Err(format!("{fault}; {FORM}")),
     }
 }

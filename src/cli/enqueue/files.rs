@@ -39,6 +39,10 @@ impl Given {
         let stdin = file.as_os_str() == "-";
         let name = if stdin { "stdin".to_owned() } else { file.display().to_string() };
         let Some(format) = format.or_else(|| if stdin { Some(Format::Ndjson) } else { by_name(file) }) else {
+            // A workbook or an archive has another cure.
+            if let Some(what) = beginning(file).and_then(|beginning| encoding::foreign(&beginning)) {
+                return Err(Failure::new(Exit::Usage, format!("{name}: {what}")));
+            }
             let text =
                 format!("{name}: neither .ndjson, .jsonl, .json, .csv nor .tsv; say --format ndjson or --format csv");
             return Err(Failure::new(Exit::Usage, text));
@@ -135,6 +139,14 @@ impl Again<'_> {
 
 fn bar_of(bytes: u64) -> ProgressBar {
     if bytes > SMALL { progress::of_bytes(bytes, "read") } else { ProgressBar::hidden() }
+}
+
+fn beginning(file: &Path) -> Option<Vec<u8>> {
+    // A pipe would wait for its writer, and what is read of it is gone.
+    std::fs::metadata(file).ok().filter(std::fs::Metadata::is_file)?;
+    let mut beginning = Vec::new();
+    File::open(file).ok()?.take(encoding::ENOUGH as u64).read_to_end(&mut beginning).ok()?;
+    Some(beginning)
 }
 
 fn by_name(file: &Path) -> Option<Format> {

@@ -66,7 +66,8 @@ impl<R: Read> Table<R> {
                 true => format!("; a field with {} in it belongs in quotation marks", sign(self.delimiter)),
                 false => String::new(),
             };
-            return Err(format!("has {} fields, the header has {}{cure}", row.len(), self.header.len()));
+            let fields = if row.len() == 1 { "field" } else { "fields" };
+            return Err(format!("has {} {fields}, the header has {}{cure}", row.len(), self.header.len()));
         }
         let row = text(row)?;
         columns::from_fields(self.header.iter().zip(row.iter()))
