@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use crate::encoding;
 use crate::secret::Secret;
 
 /// Why a file gives no secret, to be read after its name. Nothing of its content is in it.
@@ -27,6 +28,9 @@ pub enum FileFault {
     /// Bytes that are no UTF-8.
     #[error("is no text file; a certificate or key must be in PEM form (docs/azure-setup.md, section 12, converts it)")]
     NoText,
+    /// Text in another encoding, an archive; what it is and the cure.
+    #[error("{0}")]
+    Foreign(String),
 }
 
 /// Whether the file itself may be a link; directories before it may always be.
@@ -64,6 +68,9 @@ pub fn read(path: &Path, most: u64, links: Links) -> Result<Secret, FileFault> {
     if bytes.len() as u64 > most {
         return Err(FileFault::TooLarge);
     }
+    if let Some(what) = encoding::foreign(bytes.get(..encoding::ENOUGH).unwrap_or(&bytes)) {
+        return Err(FileFault::Foreign(what));
+    }
     std::str::from_utf8(&bytes).map(|text| Secret::new(text.to_owned())).map_err(|_| FileFault::NoText)
 }
 
@@ -82,6 +89,7 @@ mod tests {
         std::fs::write(at("plain"), "secret\n").unwrap();
         symlink(at("plain"), at("link")).unwrap();
         std::fs::write(at("bytes"), [0x30, 0x82, 0xff]).unwrap();
+        std::fs::write(at("wide"), b"\xff\xfes\0e\0").unwrap();
         assert!(Command::new("mkfifo").arg(at("pipe")).status().unwrap().success());
         assert_eq!(read(&at("plain"), 7, Links::Refused).unwrap().expose(), "secret\n");
         assert_eq!(read(&at("link"), 7, Links::Followed).unwrap().expose(), "secret\n");
@@ -91,6 +99,7 @@ mod tests {
             (dir.path().to_owned(), Links::Followed, "is no plain file"),
             ("/dev/zero".into(), Links::Followed, "is no plain file"),
             (at("bytes"), Links::Followed, "is no text file"),
+            (at("wide"), Links::Followed, "is UTF-16; save it as UTF-8"),
             (at("missing"), Links::Followed, "cannot be read"),
         ] {
             let found = read(&path, 7, links).unwrap_err().to_string();

@@ -62,8 +62,8 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l offl
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l all-mailboxes -d 'Check every mailbox that jobs wait for, not only the ten with the most'
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l json -d 'As JSON'
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -s h -l help -d 'Print help'
-complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l format -d 'Format of the files [default: by their names; NDJSON for stdin]' -r -f -a "ndjson\t'One JSON object per line'
-csv\t'With a header line'"
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l format -d 'Format of the files [default: by their names; NDJSON for stdin]' -r -f -a "ndjson\t'JSON objects: one per line, one after another, or in one list'
+csv\t'With a header line; columns are separated by commas, semicolons, tabs or |'"
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l start -d 'Start, like "2026-12-01 09:00" or 2026-12-01T09:00:00+01:00' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l end -d 'End' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l subject -d 'Subject' -r

@@ -2,6 +2,8 @@
 
 use serde_json::{Map, Value};
 
+use crate::characters;
+use crate::job::attendees_json;
 use crate::queue::NewJob;
 
 /// The columns a producer may write.
@@ -29,7 +31,10 @@ pub(super) fn set(job: &mut NewJob, column: &str, text: String) -> Result<(), St
         "start_time" => &mut job.start_time,
         "end_time" => &mut job.end_time,
         "location" => &mut job.location,
-        "attendees" => &mut job.attendees,
+        "attendees" => {
+            job.attendees = Some(attendees_json(&text).map_err(|fault| fault.to_string())?);
+            return Ok(());
+        }
         "mailbox" => &mut job.mailbox,
         "calendar_id" => &mut job.calendar_id,
         "body_type" => &mut job.body_type,
@@ -43,9 +48,51 @@ pub(super) fn set(job: &mut NewJob, column: &str, text: String) -> Result<(), St
     Ok(())
 }
 
+/// What others call the columns.
+const ALIASES: [(&str, &str); 24] = [
+    ("start", "start_time"),
+    ("startdate", "start_time"),
+    ("startdatetime", "start_time"),
+    ("begin", "start_time"),
+    ("from", "start_time"),
+    ("end", "end_time"),
+    ("enddate", "end_time"),
+    ("enddatetime", "end_time"),
+    ("finish", "end_time"),
+    ("until", "end_time"),
+    ("title", "subject"),
+    ("summary", "subject"),
+    ("description", "body"),
+    ("content", "body"),
+    ("contenttype", "body_type"),
+    ("place", "location"),
+    ("room", "location"),
+    ("participants", "attendees"),
+    ("invitees", "attendees"),
+    ("guests", "attendees"),
+    ("tz", "time_zone"),
+    ("zone", "time_zone"),
+    ("calendar", "calendar_id"),
+    ("organizer", "mailbox"),
+];
+
 /// What is said of a name that is no column.
 pub(super) fn unknown(column: &str) -> String {
-    format!("'{column}' is no column; the columns are {}", COLUMNS.join(", "))
+    let meant = nearest(column).map(|column| format!("did you mean {column}? ")).unwrap_or_default();
+    let separator = if meant.is_empty() { "the" } else { "The" };
+    let column = characters::shown(column);
+    format!("'{column}' is no column; {meant}{separator} columns are {}", COLUMNS.join(", "))
+}
+
+/// The column that a name, written in any case and with any signs between its words, looks most like.
+fn nearest(name: &str) -> Option<&'static str> {
+    let plain = |name: &str| name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    let name = plain(name);
+    if let Some((_, column)) = ALIASES.iter().find(|(alias, _)| *alias == name) {
+        return Some(column);
+    }
+    let likely = COLUMNS.iter().map(|column| (strsim::jaro_winkler(&name, &plain(column)), *column));
+    likely.filter(|(likeness, _)| *likeness > 0.85).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, column)| column)
 }
 
 /// A job from a JSON object whose keys are columns. `attendees` and `extra` may be JSON or text that holds JSON.
@@ -68,7 +115,7 @@ pub(super) fn from_object(object: Map<String, Value>) -> Result<NewJob, String> 
 pub(super) fn from_fields<'a>(fields: impl Iterator<Item = (&'a str, &'a str)>) -> Result<NewJob, String> {
     let mut job = NewJob::default();
     for (column, text) in fields {
-        if text.is_empty() && COLUMNS.contains(&column) {
+        if text.is_empty() {
             continue;
         }
         set(&mut job, column, text.to_owned())?;
@@ -89,7 +136,7 @@ mod tests {
     fn every_column_can_be_set_and_nothing_else() {
         let mut job = NewJob::default();
         for column in COLUMNS {
-            set(&mut job, column, "x".into()).unwrap();
+            set(&mut job, column, "x@y.z".into()).unwrap();
         }
         assert!(set(&mut job, "state", "sent".into()).unwrap_err().contains("'state' is no column"));
     }
@@ -108,6 +155,34 @@ mod tests {
     fn wrong_types_and_unknown_columns_are_named() {
         assert!(object(r#"{"subject":5}"#).unwrap_err().starts_with("subject:"));
         assert!(object(r#"{"start_time":{}}"#).unwrap_err().starts_with("start_time:"));
-        assert!(object(r#"{"attendes":[]}"#).unwrap_err().contains("'attendes' is no column"));
+        assert!(object(r#"{"attendes":[]}"#).unwrap_err().contains("'attendes' is no column; did you mean attendees?"));
+    }
+
+    #[test]
+    fn a_name_that_is_no_column_brings_the_likely_one() {
+        for (name, column) in [
+            ("start", "start_time"),
+            ("Start Time", "start_time"),
+            ("start-time", "start_time"),
+            ("STARTTIME", "start_time"),
+            ("End Date", "end_time"),
+            ("Title", "subject"),
+            ("timezone", "time_zone"),
+            ("atendees", "attendees"),
+            ("Subject", "subject"),
+            ("dedupkey", "dedup_key"),
+        ] {
+            assert!(unknown(name).contains(&format!("did you mean {column}? The columns are")), "{}", unknown(name));
+        }
+        assert!(unknown("colour").contains("'colour' is no column; the columns are"));
+        assert!(unknown("start_time\u{200b}").contains("'start_time<U+200B>' is no column; did you mean start_time?"));
+    }
+
+    #[test]
+    fn attendees_may_be_a_list_of_people() {
+        let job = from_fields([("attendees", "Ann <ann@contoso.com>; b@c.d")].into_iter()).unwrap();
+        let expected = r#"[{"name":"Ann","address":"ann@contoso.com"},{"name":null,"address":"b@c.d"}]"#;
+        assert_eq!(job.attendees.as_deref(), Some(expected));
+        assert!(from_fields([("attendees", "Ann")].into_iter()).unwrap_err().starts_with("attendees: entry 1"));
     }
 }

@@ -8,7 +8,7 @@ use chrono::Utc;
 use super::{Failure, wiring};
 use crate::auth::{Credentials, ManagedIdentity, Reread, SignIn, TokenEndpoint, Version};
 use crate::certificate::{Certificate, Fault, Part};
-use crate::config::{AuthMode, SecretFiles, Settings, TokenVersion, read_secret};
+use crate::config::{AuthMode, SecretFiles, Settings, TokenVersion, read_secret, read_text};
 use crate::graph::{http_client, local_client};
 use crate::secret::Secret;
 
@@ -57,13 +57,13 @@ fn reread(known: Credentials, files: SecretFiles, passphrase: Option<Secret>) ->
     Some(Box::new(move || {
         let mut credentials = known.clone();
         match &mut credentials {
-            Credentials::ClientSecret(secret) => newer(secret, &files.client_secret)?,
+            Credentials::ClientSecret(secret) => newer(secret, &files.client_secret, read_secret)?,
             Credentials::Certificate { certificate, .. } => *certificate = pair.read(&files, passphrase.as_ref())?,
-            Credentials::Federated(token) => newer(token, &files.federated_token)?,
+            Credentials::Federated(token) => newer(token, &files.federated_token, read_text)?,
             Credentials::Password { password, client_secret, .. } => {
-                newer(password, &files.password)?;
+                newer(password, &files.password, read_secret)?;
                 if let Some(client_secret) = client_secret {
-                    newer(client_secret, &files.client_secret)?;
+                    newer(client_secret, &files.client_secret, read_secret)?;
                 }
             }
         }
@@ -71,15 +71,18 @@ fn reread(known: Credentials, files: SecretFiles, passphrase: Option<Secret>) ->
     }))
 }
 
-fn newer(secret: &mut Secret, file: &Option<PathBuf>) -> Result<(), String> {
+/// How what is in a file is read: as a secret somebody typed, or as it is.
+type Reader = fn(&Path) -> Result<Secret, String>;
+
+fn newer(secret: &mut Secret, file: &Option<PathBuf>, reader: Reader) -> Result<(), String> {
     if let Some(file) = file {
-        *secret = read(file)?;
+        *secret = read(file, reader)?;
     }
     Ok(())
 }
 
-fn read(file: &Path) -> Result<Secret, String> {
-    read_secret(file).map_err(|what| format!("{} {what}", file.display()))
+fn read(file: &Path, reader: Reader) -> Result<Secret, String> {
+    reader(file).map_err(|what| format!("{} {what}", file.display()))
 }
 
 /// What the files of a certificate held at the last look, and what came of it. To open a key with a passphrase takes long
@@ -103,9 +106,12 @@ impl Pair {
             return Err("there is no file of the certificate".into());
         };
         let texts = Texts {
-            certificate: read(own)?,
-            key: read(key)?,
-            passphrase: files.passphrase.as_ref().map_or(Ok(passphrase.cloned()), |file| read(file).map(Some))?,
+            certificate: read(own, read_text)?,
+            key: read(key, read_text)?,
+            passphrase: match &files.passphrase {
+                Some(file) => Some(read(file, read_secret)?),
+                None => passphrase.cloned(),
+            },
         };
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, known)) = last.as_ref().filter(|(read, _)| *read == texts) {

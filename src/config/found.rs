@@ -21,7 +21,7 @@ const CURE: &str = "if it is the one you mean, name it with --config";
 ///
 /// # Errors
 /// Why it cannot be read or does not count, and the cure; to be read after its name.
-pub(super) fn read(path: &Path) -> Result<String, String> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
     // Below /etc root decides, and a link is how Kubernetes puts settings there.
     let link = if path.is_absolute() { OFlags::empty() } else { OFlags::NOFOLLOW };
     let flags = (OFlags::NONBLOCK | OFlags::NOCTTY | link).bits() as i32;
@@ -34,9 +34,9 @@ pub(super) fn read(path: &Path) -> Result<String, String> {
         .open(path)
         .map_err(|error| format!("cannot be read: {error}"))?;
     judge(path, &file)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text).map_err(|error| format!("cannot be read: {error}"))?;
-    Ok(text)
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;
+    Ok(bytes)
 }
 
 fn judge(path: &Path, file: &File) -> Result<(), String> {

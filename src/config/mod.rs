@@ -24,7 +24,7 @@ pub use difference::Difference;
 pub use exposure::{Exposed, Readers};
 pub use keys::KEYS;
 pub use problems::{ConfigError, Problem};
-pub use secrets::read as read_secret;
+pub use secrets::{read_secret, read_text};
 
 use crate::certificate::Certificate;
 use crate::identity::{Identity, IdentityHost};

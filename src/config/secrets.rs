@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Environment;
 use super::source::Source;
+use crate::characters;
 use crate::secret::Secret;
 use crate::secret_file::{self, Links};
 
@@ -23,11 +24,17 @@ pub(super) struct Found {
 pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -> Option<Found> {
     let key = format!("auth.{name}");
     if let Some(text) = source.text(&key) {
-        return Some(Found { secret: Secret::new(text), file: None });
+        return match typed(Secret::new(text).expose()) {
+            Ok(secret) => Some(Found { secret, file: None }),
+            Err(what) => {
+                source.problem(&key, what);
+                None
+            }
+        };
     }
     let file_key = format!("{key}_file");
     if let Some(path) = source.text(&file_key) {
-        return match read(Path::new(&path)) {
+        return match read_secret(Path::new(&path)) {
             Ok(secret) => {
                 source.note_secret(Path::new(&path));
                 source.note_read(Path::new(&path));
@@ -41,7 +48,7 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
     }
     let directory = Path::new(environment.get("CREDENTIALS_DIRECTORY")?);
     let file = [name, key.as_str()].into_iter().map(|name| directory.join(name)).find(|file| file.exists())?;
-    match read(&file) {
+    match read_secret(&file) {
         Ok(secret) => Some(Found { secret, file: Some(file) }),
         Err(what) => {
             source.problem(&key, format!("is passed as a credential that {what}"));
@@ -93,12 +100,80 @@ pub(super) fn shown(path: &str) -> &str {
     }
 }
 
-/// The secret in a file: its content without the line break editors and `echo` leave at the end.
+/// The text of a file that is no secret somebody typed: a certificate, a key, another provider's token. Line breaks at its end
+/// are none of it.
 ///
 /// # Errors
 /// What is wrong with the file, to be read after its name.
-pub fn read(path: &Path) -> Result<Secret, String> {
-    let text = secret_file::read(path, MAX_BYTES, Links::Followed).map_err(|fault| fault.to_string())?;
-    let secret = text.expose().trim_end_matches(['\n', '\r']);
-    if secret.is_empty() { Err("is empty".into()) } else { Ok(Secret::new(secret.to_owned())) }
+pub fn read_text(path: &Path) -> Result<Secret, String> {
+    let text = whole(path)?;
+    let text = text.expose().trim_end_matches(['\n', '\r']);
+    if text.is_empty() { Err("is empty".into()) } else { Ok(Secret::new(text.to_owned())) }
+}
+
+/// The client secret, password or passphrase in a file.
+///
+/// # Errors
+/// What is wrong with the file or its text, to be read after its name.
+pub fn read_secret(path: &Path) -> Result<Secret, String> {
+    typed(whole(path)?.expose())
+}
+
+fn whole(path: &Path) -> Result<Secret, String> {
+    secret_file::read(path, MAX_BYTES, Links::Followed).map_err(|fault| fault.to_string())
+}
+
+/// A secret as somebody typed or copied it, without the line break that editors and `echo` leave at the end, wherever it comes
+/// from. What else came along in copying is told; nothing of the secret itself is.
+fn typed(text: &str) -> Result<Secret, String> {
+    let secret = text.strip_suffix('\n').unwrap_or(text);
+    let secret = secret.strip_suffix('\r').unwrap_or(secret);
+    let around = |c: char| secret.starts_with(c) && secret.ends_with(c) && secret.chars().nth(1).is_some();
+    let quoted = ['"', '\'', '`'].into_iter().any(around) || secret.starts_with('“') || secret.ends_with('”');
+    match secret {
+        "" => Err("is empty".to_owned()),
+        _ if secret.contains(['\n', '\r']) => Err("has more than one line; write the secret alone, in one".to_owned()),
+        _ if quoted => Err("stands in quotation marks that would be part of the secret; write it without".to_owned()),
+        _ if secret.starts_with([' ', '\t']) => Err("begins with a blank; take it out".to_owned()),
+        _ if secret.ends_with([' ', '\t']) => Err("ends in a blank; take it out".to_owned()),
+        _ => match characters::unseen(secret) {
+            Some(what) => Err(what),
+            None => Ok(Secret::new(secret.to_owned())),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_break_at_the_end_is_no_part_of_a_secret() {
+        for text in ["ab c~1", "ab c~1\n", "ab c~1\r\n", "ab c~1\r"] {
+            assert_eq!(typed(text).as_ref().map(Secret::expose), Ok("ab c~1"), "{text:?}");
+        }
+        assert_eq!(typed("o'brien\"").as_ref().map(Secret::expose), Ok("o'brien\""));
+    }
+
+    #[test]
+    fn what_came_along_in_copying_is_told_and_the_secret_is_not() {
+        for (text, part) in [
+            ("\n", "is empty"),
+            (" hunter2", "begins with a blank"),
+            ("hunter2 ", "ends in a blank"),
+            ("hunter2 \n", "ends in a blank"),
+            ("\thunter2", "begins with a blank"),
+            ("hunter2\n\n", "more than one line"),
+            ("hunter2\nx", "more than one line"),
+            ("\"hunter2\"", "in quotation marks"),
+            ("'hunter2'\n", "in quotation marks"),
+            ("“hunter2”", "in quotation marks"),
+            ("\u{feff}hunter2", "contains U+FEFF"),
+            ("hunter2\u{a0}", "contains U+00A0"),
+            ("hun\u{200b}ter2", "contains U+200B"),
+        ] {
+            let what = typed(text).err().unwrap_or_default();
+            assert!(what.contains(part) && !what.contains("hunter"), "{text:?}: {what}");
+        }
+    }
 }

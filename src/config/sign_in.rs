@@ -265,7 +265,7 @@ impl Reader<'_> {
 }
 
 fn read_file(source: &mut Source, named: &PassedIn) -> Option<Secret> {
-    match secrets::read(&named.file) {
+    match secrets::read_text(&named.file) {
         Ok(text) => {
             if named.named {
                 source.note_read(&named.file);

@@ -12,6 +12,7 @@ use super::exposure::{self, Exposed};
 use super::found;
 use super::keys::{KEYS, is_known, nearest};
 use super::{ConfigError, Environment, Problem, SettingsFile};
+use crate::{characters, encoding};
 
 const PREFIX: &str = "EVENT_SENDER__";
 /// The keys whose values are secrets.
@@ -38,17 +39,19 @@ impl Source {
         };
         let fault = |what: String| refused(file.as_ref().map_or_else(|| Path::new(""), SettingsFile::path), what);
         let mut builder = Config::builder();
+        let mut text = String::new();
         if let Some(file) = &file {
-            let text = match file {
+            let bytes = match file {
                 SettingsFile::Named(path) => named(path),
                 SettingsFile::Found(path) => found::read(path),
-            }
-            .map_err(fault)?;
+            };
+            text = bytes.and_then(text_of).map_err(fault)?;
             builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
-        let in_file = builder
-            .build_cloned()
-            .map_err(|error| fault(format!("is not valid TOML: {}", place(&error.to_string()))))?;
+        let in_file = builder.build_cloned().map_err(|error| {
+            let error = error.to_string();
+            fault(format!("is not valid TOML: {}{}", place(&error), hidden_in_line(&text, &error)))
+        })?;
         let mut source = Self {
             file,
             values: in_file,
@@ -136,7 +139,14 @@ impl Source {
         let value = self.value(key)?;
         match value.kind {
             ValueKind::String(text) if text.trim().is_empty() => None,
-            ValueKind::String(text) => Some(text),
+            ValueKind::String(text) => {
+                // A secret is judged where it is looked for, wherever it comes from.
+                if let Some(what) = characters::unseen(text.trim_ascii()).filter(|_| !SECRETS.contains(&key)) {
+                    self.problem(key, what);
+                    return None;
+                }
+                Some(text)
+            }
             other => {
                 self.problem(key, format!("is {}; it must be text in quotes", kind(&other)));
                 None
@@ -351,12 +361,12 @@ fn refused(file: &Path, what: String) -> ConfigError {
     }
 }
 
-/// The text of a file that somebody named.
-fn named(file: &Path) -> Result<String, String> {
+/// The content of a file that somebody named.
+fn named(file: &Path) -> Result<Vec<u8>, String> {
     if !file.is_file() {
         return Err("there is no such file; correct --config or EVENT_SENDER_CONFIG".to_owned());
     }
-    std::fs::read_to_string(file).map_err(|error| format!("cannot be read: {error}"))
+    std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))
 }
 
 fn may_enter(directory: &Path) -> bool {
@@ -368,6 +378,25 @@ fn place(error: &str) -> String {
     let quoted = |line: &&str| line.trim_start_matches(|c: char| c == ' ' || c.is_ascii_digit()).starts_with('|');
     let told: Vec<&str> = error.lines().filter(|line| !quoted(line)).map(str::trim).filter(|l| !l.is_empty()).collect();
     told.join(": ")
+}
+
+/// What hides in the line that the parser names.
+fn hidden_in_line(text: &str, error: &str) -> String {
+    let number = error.split("at line ").nth(1).and_then(|rest| rest.split(',').next()?.trim().parse::<usize>().ok());
+    let line = number.and_then(|number| text.lines().nth(number.checked_sub(1)?));
+    line.and_then(characters::fault).map(|what| format!("; the line {what}")).unwrap_or_default()
+}
+
+/// The text of the settings file.
+fn text_of(bytes: Vec<u8>) -> Result<String, String> {
+    if let Some(what) = encoding::foreign(bytes.get(..encoding::ENOUGH).unwrap_or(&bytes)) {
+        return Err(what);
+    }
+    String::from_utf8(bytes).map_err(|error| {
+        let line = error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default();
+        let line = line.iter().filter(|byte| **byte == b'\n').count() + 1;
+        format!("{} (line {line})", encoding::not_utf8(error.as_bytes(), error.utf8_error()))
+    })
 }
 
 fn default(key: &str) -> &'static str {

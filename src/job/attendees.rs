@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::InvalidJob;
+use super::{InvalidJob, address, json};
+use crate::characters;
 
 /// How somebody is invited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,10 +44,24 @@ pub struct Attendee {
 
 const COLUMN: &str = "attendees";
 
+/// Keys of an entry, and how the connector writes them.
+const KEYS: [(&str, &str); 4] = [("name", "Name"), ("address", "Address"), ("required", "Required"), ("type", "Type")];
+/// What others call them.
+const ALIASES: [(&str, &str); 8] = [
+    ("email", "address"),
+    ("mail", "address"),
+    ("emailaddress", "address"),
+    ("smtp", "address"),
+    ("displayname", "name"),
+    ("optional", "required"),
+    ("isrequired", "required"),
+    ("kind", "type"),
+];
+
 /// Reads the whole column; the first fault ends it.
 pub(super) fn parse(text: &str) -> Result<Vec<Attendee>, InvalidJob> {
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| InvalidJob::new(COLUMN, format!("is not JSON ({error}); write an array of objects")))?;
+    let value = json::parse(text)
+        .map_err(|fault| InvalidJob::new(COLUMN, format!("{fault}; the column holds an array of objects")))?;
     let Value::Array(items) = value else {
         return Err(InvalidJob::new(COLUMN, "is not a JSON array; write [{\"address\": …, \"required\": true}]"));
     };
@@ -64,57 +79,83 @@ fn attendee(index: usize, item: &Value) -> Result<Attendee, InvalidJob> {
     let Value::Object(fields) = item else {
         return Err(fault("is not an object; write {\"address\": …, \"required\": true}".into()));
     };
-    let address = match field(fields, "address", "Address") {
-        Some(Value::String(address)) => address.trim().to_owned(),
+    check_keys(fields).map_err(fault)?;
+    let address = match field(fields, "address") {
+        Some(Value::String(address)) => address.trim_ascii().to_owned(),
         None | Some(Value::Null) => return Err(fault("has no 'address'; every attendee needs one".into())),
         Some(_) => return Err(fault("has an 'address' that is not text".into())),
     };
-    if !plausible_address(&address) {
-        return Err(fault("has an 'address' that is not a mail address; write it like ann@contoso.com".into()));
+    if let Some(what) = address::fault(&address) {
+        return Err(fault(format!("has an 'address' that {what}")));
     }
-    let name = match field(fields, "name", "Name") {
+    let name = match field(fields, "name") {
         Some(Value::String(name)) => Some(name.clone()),
         None | Some(Value::Null) => None,
         Some(_) => return Err(fault("has a 'name' that is neither text nor null".into())),
     };
-    Ok(Attendee { address, name, kind: kind(fields).map_err(|what| fault(what.into()))? })
+    Ok(Attendee { address, name, kind: kind(fields).map_err(fault)? })
 }
 
-/// From `required`, `type`, or both where they do not contradict each other.
-fn kind(fields: &Map<String, Value>) -> Result<AttendeeType, &'static str> {
-    let required = match field(fields, "required", "Required") {
-        None | Some(Value::Null) => None,
-        Some(Value::Bool(required)) => Some(*required),
-        Some(_) => return Err("has a 'required' that is neither true nor false"),
-    };
-    let kind = match field(fields, "type", "Type") {
-        None | Some(Value::Null) => None,
-        Some(Value::String(word)) => Some(
-            AttendeeType::parse(word)
-                .ok_or("has an unknown 'type'; it is \"required\", \"optional\" or \"resource\"")?,
-        ),
-        Some(_) => return Err("has a 'type' that is not text"),
-    };
-    match (required, kind) {
-        (None, None) => Err("has neither 'required' nor 'type'; say \"required\": true or false"),
-        (Some(true), Some(AttendeeType::Optional)) | (Some(false), Some(AttendeeType::Required)) => {
-            Err("has a 'required' and a 'type' that contradict each other; give one of them")
-        }
-        (_, Some(kind)) => Ok(kind),
-        (Some(true), None) => Ok(AttendeeType::Required),
-        (Some(false), None) => Ok(AttendeeType::Optional),
+/// Nothing that is written is passed over.
+fn check_keys(fields: &Map<String, Value>) -> Result<(), String> {
+    let known = |key: &str| KEYS.iter().any(|(name, capital)| key == *name || key == *capital);
+    if let Some(unknown) = fields.keys().find(|key| !known(key)) {
+        let meant = match nearest(unknown) {
+            Some(name) => format!("did you mean '{name}'?"),
+            None => "an entry has 'address', 'name', 'required' and 'type'".to_owned(),
+        };
+        return Err(format!("has an unknown key {}; {meant}", characters::quoted(unknown)));
+    }
+    match KEYS.iter().find(|(name, capital)| fields.contains_key(*name) && fields.contains_key(*capital)) {
+        Some((name, capital)) => Err(format!("has both '{name}' and '{capital}'; leave one of them out")),
+        None => Ok(()),
     }
 }
 
-fn field<'a>(fields: &'a Map<String, Value>, name: &str, capital: &str) -> Option<&'a Value> {
-    fields.get(name).or_else(|| fields.get(capital))
+fn nearest(unknown: &str) -> Option<&'static str> {
+    let plain: String = unknown.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase();
+    if let Some((_, name)) = ALIASES.iter().find(|(alias, _)| *alias == plain) {
+        return Some(name);
+    }
+    let names = KEYS.iter().map(|(name, _)| (strsim::jaro_winkler(&plain, name), *name));
+    names.filter(|(likeness, _)| *likeness > 0.8).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
 }
 
-/// Enough to catch a name, a list or nothing where an address belongs; Exchange has the last word.
-fn plausible_address(address: &str) -> bool {
-    let clean = !address.chars().any(|c| c.is_whitespace() || c.is_control() || matches!(c, '<' | '>' | ',' | ';'));
-    let parts = address.rsplit_once('@').is_some_and(|(local, domain)| !local.is_empty() && !domain.is_empty());
-    clean && parts
+/// From `required`, `type`, or both where they do not contradict each other; from neither as Graph has it.
+fn kind(fields: &Map<String, Value>) -> Result<AttendeeType, String> {
+    let required = match field(fields, "required") {
+        None | Some(Value::Null) => None,
+        Some(Value::Bool(required)) => Some(*required),
+        // SQLite's JSON functions know no booleans.
+        Some(Value::Number(number)) if number.as_f64() == Some(0.0) => Some(false),
+        Some(Value::Number(number)) if number.as_f64() == Some(1.0) => Some(true),
+        Some(Value::String(_)) => {
+            return Err("has a 'required' that is text; write true or false without quotation marks".into());
+        }
+        Some(_) => return Err("has a 'required' that is neither true nor false, nor 1 or 0".into()),
+    };
+    let kind = match field(fields, "type") {
+        None | Some(Value::Null) => None,
+        Some(Value::String(word)) => Some(AttendeeType::parse(word).ok_or_else(|| {
+            let word = characters::quoted(word);
+            format!("has an unknown 'type', {word}; it is \"required\", \"optional\" or \"resource\"")
+        })?),
+        Some(_) => return Err("has a 'type' that is not text".into()),
+    };
+    match (required, kind) {
+        (Some(true), Some(AttendeeType::Optional)) | (Some(false), Some(AttendeeType::Required)) => {
+            Err("has a 'required' and a 'type' that contradict each other; give one of them".into())
+        }
+        (_, Some(kind)) => Ok(kind),
+        (Some(false), None) => Ok(AttendeeType::Optional),
+        (Some(true) | None, None) => Ok(AttendeeType::Required),
+    }
+}
+
+/// By its name, or as the connector writes it.
+fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
+    let (_, capital) = KEYS.iter().find(|(key, _)| *key == name)?;
+    fields.get(name).or_else(|| fields.get(*capital))
 }
 
 #[cfg(test)]
@@ -152,14 +193,38 @@ mod tests {
             (r#"[{"address":"a@b.c","required":true},{"required":true}]"#, "entry 2 has no 'address'"),
             (r#"[{"address":7,"required":true}]"#, "not text"),
             (r#"[{"address":"Ann","required":true}]"#, "not a mail address"),
-            (r#"[{"address":"a@b.c"}]"#, "neither 'required' nor 'type'"),
-            (r#"[{"address":"a@b.c","required":"yes"}]"#, "neither true nor false"),
-            (r#"[{"address":"a@b.c","type":"guest"}]"#, "unknown 'type'"),
+            (r#"[{"address":"a@b.c","required":"yes"}]"#, "without quotation marks"),
+            (r#"[{"address":"a@b.c","required":2}]"#, "neither true nor false"),
+            (r#"[{"address":"a@b.c","type":"guest"}]"#, "unknown 'type', 'guest'"),
+            (
+                r#"[{"address":"a@b.c"},{"address":"b@b.c","nmae":"B"}]"#,
+                "entry 2 has an unknown key 'nmae'; did you mean 'name'?",
+            ),
+            (r#"[{"address":"a@b.c","colour":1}]"#, "an unknown key 'colour'; an entry has 'address'"),
+            (r#"[{"emailAddress":{"address":"a@b.c"}}]"#, "did you mean 'address'?"),
+            (r#"[{"ADDRESS":"a@b.c"}]"#, "did you mean 'address'?"),
+            (r#"[{"address":"a@b.c","name":"A","Name":"B"}]"#, "both 'name' and 'Name'"),
+            (r#"[{"address":"a@b.c","address":"b@b.c"}]"#, "entry 1 has the key 'address' twice"),
+            (r#"[{"address":"mailto:a@b.c"}]"#, "entry 1 has an 'address' that begins with 'mailto:'"),
             (r#"[{"address":"a@b.c","type":"optional","required":true}]"#, "contradict"),
             (r#"[{"address":"a@b.c","required":true,"name":5}]"#, "neither text nor null"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.column == "attendees" && error.fault.contains(part), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn who_is_neither_required_nor_optional_is_required_and_numbers_stand_for_booleans() {
+        for (rest, kind) in [
+            ("", AttendeeType::Required),
+            (r#","required":null"#, AttendeeType::Required),
+            (r#","required":1"#, AttendeeType::Required),
+            (r#","required":0"#, AttendeeType::Optional),
+            (r#","Required":0"#, AttendeeType::Optional),
+        ] {
+            let attendees = parse(&format!(r#"[{{"address":"a@b.c"{rest}}}]"#)).unwrap();
+            assert_eq!(attendees.first().map(|attendee| attendee.kind), Some(kind), "{rest}");
         }
     }
 

@@ -6,7 +6,8 @@
 use chrono::{NaiveDateTime, Timelike};
 use serde_json::{Map, Value};
 
-use super::{Attendee, BodyType, InvalidJob, JobInput, Zone, attendees, times};
+use super::{Attendee, BodyType, InvalidJob, JobInput, Zone, address, attendees, json, times};
+use crate::characters;
 
 /// Most attendees of one event (graph-facts 3, documented).
 pub const MAX_ATTENDEES: usize = 500;
@@ -153,7 +154,11 @@ fn zone(name: Option<&str>) -> Result<Zone, InvalidJob> {
         Some(name) if name.len() > MAX_ZONE_BYTES => {
             Err(InvalidJob::new("time_zone", format!("is {} bytes long; no zone's name is", name.len())))
         }
-        name => Ok(Zone::named(name.unwrap_or("UTC"))),
+        name => match name.and_then(characters::fault) {
+            // Exchange has the last word on names, but none has such a character.
+            Some(hidden) => Err(InvalidJob::new("time_zone", hidden)),
+            None => Ok(Zone::named(name.unwrap_or("UTC"))),
+        },
     }
 }
 
@@ -166,8 +171,8 @@ fn mailbox(input: &JobInput, own_mailbox: bool) -> Result<Option<String>, Invali
         ));
     }
     // Blanks inside would also make one mailbox look like several to the limits it has.
-    if mailbox.as_ref().is_some_and(|mailbox| mailbox.contains(char::is_whitespace)) {
-        return Err(InvalidJob::new("mailbox", "contains a blank; no address or id does"));
+    if let Some(disguise) = mailbox.as_deref().and_then(address::mailbox_fault) {
+        return Err(InvalidJob::new("mailbox", disguise));
     }
     if mailbox.as_ref().is_some_and(|mailbox| mailbox.chars().count() > 320) {
         return Err(InvalidJob::new("mailbox", "is longer than 320 characters; no address is"));
@@ -183,24 +188,26 @@ fn segment(column: &'static str, text: Option<&str>) -> Result<Option<String>, I
             column,
             format!("is {} bytes long; no id or address is longer than {MAX_SEGMENT_BYTES}", text.len()),
         )),
-        Some(text) if text.chars().any(char::is_control) => {
-            Err(InvalidJob::new(column, "contains a control character such as a line break; remove it"))
-        }
-        other => Ok(other.map(str::to_owned)),
+        text => match text.and_then(characters::fault) {
+            Some(hidden) => Err(InvalidJob::new(column, hidden)),
+            None => Ok(text.map(str::to_owned)),
+        },
     }
 }
 
 fn body(input: &JobInput) -> Result<Option<Body>, InvalidJob> {
     let word = input.body_type.optional("body_type")?.unwrap_or("text");
-    let kind = BodyType::parse(word)
-        .ok_or_else(|| InvalidJob::new("body_type", "is neither 'text' nor 'html'; write one of them, or NULL"))?;
+    let kind = BodyType::parse(word).ok_or_else(|| {
+        let word = characters::quoted(word);
+        InvalidJob::new("body_type", format!("{word} is neither 'text' nor 'html'; write one of them, or NULL"))
+    })?;
     Ok(input.body.optional("body")?.map(|content| Body { content: content.to_owned(), kind }))
 }
 
 fn extra(text: Option<&str>) -> Result<Map<String, Value>, InvalidJob> {
     let Some(text) = text else { return Ok(Map::new()) };
-    let value: Value = serde_json::from_str(text)
-        .map_err(|error| InvalidJob::new("extra", format!("is not JSON ({error}); write one object")))?;
+    let value =
+        json::parse(text).map_err(|fault| InvalidJob::new("extra", format!("{fault}; the column holds one object")))?;
     let Value::Object(extra) = value else {
         return Err(InvalidJob::new("extra", "is not a JSON object; write {\"showAs\": \"busy\"} or NULL"));
     };
@@ -239,8 +246,9 @@ fn check_all_day(start: &EventTime, end: &EventTime) -> Result<(), InvalidJob> {
 /// The due time was made from it by the database; here only what is no time at all is found.
 fn check_not_before(input: &JobInput) -> Result<(), InvalidJob> {
     // The database does not see through white space beyond ASCII, and would have taken it for no time.
-    if input.not_before.optional("not_before")?.is_some_and(|text| !text.is_ascii()) {
-        return Err(InvalidJob::new("not_before", "is no time; write it like 2026-12-01T09:00:00Z"));
+    if let Some(text) = input.not_before.optional("not_before")?.filter(|text| !text.is_ascii()) {
+        let text = characters::quoted(text);
+        return Err(InvalidJob::new("not_before", format!("{text} is no time; write it like 2026-12-01T09:00:00Z")));
     }
     match input.not_before.optional_word("not_before")? {
         Some(text) => times::parse("not_before", text).map(|_| ()),

@@ -1,12 +1,15 @@
 //! The domain: a job of the queue, what its row may hold, the event it asks for, and what can become of it.
 //!
-//! Everything here is plain data and pure functions. This module imports nothing else of the program and knows
-//! neither SQL nor HTTP; the queue fills these types, `graph` sends them, `policy` decides over them.
+//! Everything here is plain data and pure functions. This module imports nothing else of the program but
+//! `characters` and knows neither SQL nor HTTP; the queue fills these types, `graph` sends them, `policy` decides over them.
 
+pub mod address;
 mod attendees;
 mod cell;
 mod draft;
+mod guests;
 mod input;
+pub mod json;
 mod outcome;
 mod state;
 mod times;
@@ -16,6 +19,7 @@ mod zone;
 pub use attendees::{Attendee, AttendeeType};
 pub use cell::Cell;
 pub use draft::{Body, EventDraft, EventTime, MAX_ATTENDEES, MAX_REQUEST_BYTES};
+pub use guests::{Guest, attendees_json, guests};
 pub use input::{BodyType, Defaults, JobInput};
 pub use outcome::{Answer, ErrorKind, EventId, Hold, Outcome, REPEAT_WAIT};
 pub use state::JobState;

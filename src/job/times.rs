@@ -6,6 +6,7 @@
 use chrono::{DateTime, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Utc};
 
 use super::{EventTime, InvalidJob, Zone};
+use crate::characters;
 
 /// A time as written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,8 +21,7 @@ const FORMS: &str = "write it like 2026-12-01T09:00:00, 2026-12-01 09:00, or wit
 
 /// Parses the text of `column`. Strict: digits where digits belong, a date that exists, a time of day that exists.
 pub(super) fn parse(column: &'static str, text: &str) -> Result<WrittenTime, InvalidJob> {
-    let shown = || text.chars().take(40).collect::<String>();
-    let fault = |what: &str| InvalidJob::new(column, format!("'{}' {what}; {FORMS}", shown()));
+    let fault = |what: &str| InvalidJob::new(column, format!("{} {what}; {FORMS}", characters::quoted(text)));
     let parts = split(text.trim()).ok_or_else(|| fault("is not a date and time"))?;
     let date = NaiveDate::from_ymd_opt(parts.year, parts.month, parts.day)
         .filter(|_| parts.year > 0)

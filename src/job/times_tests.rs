@@ -65,7 +65,11 @@ fn what_is_no_time_is_refused_with_the_column_and_the_value() {
     ] {
         let error = parse("start_time", text).unwrap_err();
         assert_eq!(error.column, "start_time");
-        assert!(error.fault.contains(text) && error.fault.contains("2026-12-01T09:00:00"), "{}", error.fault);
+        assert!(
+            error.fault.contains(&characters::shown(text)) && error.fault.contains("2026-12-01T09:00:00"),
+            "{}",
+            error.fault
+        );
     }
 }
 

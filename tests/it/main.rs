@@ -26,6 +26,7 @@ mod fault_matrix;
 mod faults;
 mod found_settings;
 mod hold;
+mod inputs;
 mod kill_points;
 mod kills;
 mod lost_queue;

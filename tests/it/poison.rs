@@ -35,7 +35,12 @@ async fn poison_rows_fail_naming_their_column_and_stop_no_other_row() {
             format!("(start_time, end_time, attendees) VALUES ({good}, '[{{\"name\":\"Ann\",\"required\":true}}]')"),
         ),
         ("attendees", format!("(start_time, end_time, attendees) VALUES ({good}, '[\"ann@contoso.com\"]')")),
-        ("attendees", format!("(start_time, end_time, attendees) VALUES ({good}, '[{{\"address\":\"a@b.c\"}}]')")),
+        (
+            "attendees",
+            format!(
+                "(start_time, end_time, attendees) VALUES ({good}, '[{{\"address\":\"a@b.c\",\"requird\":true}}]')"
+            ),
+        ),
         ("extra", format!("(start_time, end_time, extra) VALUES ({good}, '{{\"subject\":\"two\"}}')")),
         ("extra", format!("(start_time, end_time, extra) VALUES ({good}, '{{\"transactionId\":\"mine\"}}')")),
         ("start_time", format!("(start_time, end_time, extra) VALUES ({good}, '{{\"isAllDay\":true}}')")),

@@ -88,14 +88,132 @@ fn a_byte_order_mark_is_no_part_of_the_first_line() {
 fn a_header_is_refused_with_what_is_wrong_with_it() {
     for (header, said) in [
         ("subject,body,subject", "column 'subject' is there twice"),
-        ("subject;start_time;end_time", "not by semicolons"),
-        ("subject\tstart_time", "not by tabs"),
+        ("subject;start;end_time", "'start' is no column; did you mean start_time?"),
+        ("subject\tbody\tcolour", "'colour' is no column"),
+        ("subject;;", "column 2 of the header has no name"),
         ("subject,colour", "'colour' is no column"),
     ] {
         let file = format!("{header}\na,b,c\n");
         let fault = Candidates::new(Format::Csv, "f", file.as_bytes()).next().unwrap().err().unwrap();
         assert!(fault.contains(said), "{fault}");
     }
-    let fault = Candidates::new(Format::Csv, "f", &b"subject,a;b\nx,y\n"[..]).next().unwrap().err().unwrap();
-    assert!(!fault.contains("separated"), "{fault}");
+}
+
+/// What is said of each line that is no job, and of the file if it is no good itself.
+fn faults(bytes: &[u8], format: Format) -> Vec<String> {
+    let told = |candidate: Result<Candidate, String>| match candidate {
+        Ok(candidate) => candidate.job.err().map(|fault| format!("{}: {fault}", candidate.from)),
+        Err(fault) => Some(fault),
+    };
+    Candidates::new(format, "f", bytes).filter_map(told).collect()
+}
+
+#[test]
+fn quoting_that_is_not_right_is_refused_with_its_place_and_what_came_before_is_kept() {
+    for (rows, place, part) in [
+        ("a,b\nc,\"Room 1\nd,e\nf,g\n", "f, line 3, column 3: ", "never closed"),
+        ("a,\"The \"big\" one\"\n", "f, line 2, column 9: ", "begins in line 2, column 3"),
+        ("a,\"x\" \n", "f, line 2, column 6: ", "after the closing quotation mark"),
+        ("a,\"x \\\"y\\\" z\"\n", "f, line 2, column 8: ", "written twice"),
+        ("ü, \"Room, 1\"\n", "f, line 2, column 4: ", "a blank stands before the opening quotation mark"),
+        ("a,x\0\n", "f, line 2, column 4: ", "U+0000"),
+        ("a,\"x\r\ny\"z\n", "f, line 3, column 3: ", "begins in line 2, column 3"),
+    ] {
+        let file = format!("subject,location\n{rows}");
+        let told = faults(file.as_bytes(), Format::Csv);
+        assert!(matches!(&told[..], [one] if one.starts_with(place) && one.contains(part)), "{rows}: {told:?}");
+    }
+    let jobs = lines(b"subject,location\na,b\nc,d\n", Format::Csv).len();
+    let cut = Candidates::new(Format::Csv, "f", &b"subject,location\na,b\nc,d\ne,\"x\"y\n"[..]);
+    assert_eq!((jobs, cut.filter(Result::is_ok).count()), (2, 2));
+}
+
+#[test]
+fn quoting_that_is_right_is_read_as_it_is_meant() {
+    let file = "subject;location\n\"The \"\"big\"\" one\";Room 12\"\n\"a\nb\";\"\"\n  c ;\"\"\"\"\"\"\n";
+    let jobs = Candidates::new(Format::Csv, "f", file.as_bytes()).map(|line| line.unwrap().job.unwrap());
+    let fields: Vec<_> = jobs.map(|job| (job.subject.unwrap(), job.location)).collect();
+    let expected = [("The \"big\" one", Some("Room 12\"")), ("a\nb", None), ("  c ", Some("\"\""))];
+    assert_eq!(fields, expected.map(|(subject, location)| (subject.to_owned(), location.map(str::to_owned))));
+}
+
+#[test]
+fn lines_are_those_an_editor_shows() {
+    for end in ["\n", "\r\n", "\r"] {
+        let csv = ["\u{feff}subject,location", "", "a,\"x", "", "y\"", "b", "", "c", ""].join(end);
+        let expected = [("f, line 3", true), ("f, line 6", false), ("f, line 8", false)];
+        assert_eq!(lines(csv.as_bytes(), Format::Csv), expected.map(|(from, job)| (from.to_owned(), job)), "{end:?}");
+        let csv = ["sep=;", "", "subject;location", "a;b", "c"].join(end);
+        let expected = [("f, line 4", true), ("f, line 5", false)];
+        assert_eq!(lines(csv.as_bytes(), Format::Csv), expected.map(|(from, job)| (from.to_owned(), job)), "{end:?}");
+        let json = ["\u{feff}{}", "", "{", "  \"body\": null", "}", "5", "{}"].join(end);
+        let expected = [("f, line 1", true), ("f, line 3", true), ("f, line 6", false), ("f, line 7", true)];
+        assert_eq!(
+            lines(json.as_bytes(), Format::Ndjson),
+            expected.map(|(from, job)| (from.to_owned(), job)),
+            "{end:?}"
+        );
+        let json = ["[", "  {", "    \"body\": x", "  },", "  {}", "]"].join(end);
+        let told = faults(json.as_bytes(), Format::Ndjson);
+        let expected = "f, line 2: is not JSON: expected value; there stands 'x' (line 3, column 13)";
+        assert_eq!(told, [expected], "{end:?}");
+    }
+}
+
+#[test]
+fn objects_may_stand_in_a_list_or_run_over_lines() {
+    for (file, jobs) in [
+        ("[]", 0),
+        ("[{},{}]", 2),
+        ("[{}\n,{}\n]\n", 2),
+        ("[\n  {\n    \"extra\": {\n      \"categories\": [\"a]}\"]\n    }\n  },\n  {}\n]", 2),
+        ("{\"attendees\":[\n{\"address\":\"a@b.c\"},\n{\"address\":\"b@b.c\"}]}\n{}", 2),
+        ("{\n\"extra\":\n{\"a\":1}}\n{}{}", 3),
+    ] {
+        let told = lines(file.as_bytes(), Format::Ndjson);
+        assert!(told.len() == jobs && told.iter().all(|(_, job)| *job), "{file}: {told:?}");
+    }
+}
+
+#[test]
+fn an_object_that_is_cut_off_takes_no_other_along_in_silence() {
+    for (file, said) in [
+        ("{\"subject\":\"a\n{}\n{}", vec!["f, line 1: is not JSON: EOF while parsing a string"]),
+        ("{\"subject\":\"a\",\n{}\n{}", vec!["f, line 1: is not closed before the next object begins, in line 2"]),
+        ("{\"attendees\":[\n{}\n{}", vec!["f, line 1: is not closed before the next object begins, in line 3"]),
+        ("{}\n{\"subject\":\n\n", vec!["f, line 2: what begins here is never closed"]),
+        ("[\n{},\n", vec!["f, line 1: the list that begins here is never closed"]),
+        ("[{},\n]", vec!["f, line 2, column 1: the list ends in a comma"]),
+        ("[{} {}]", vec!["f, line 1: is not JSON: trailing characters", "f, line 1: the list"]),
+        ("[{}\n{}]", vec!["f, line 2: stands in the list without a comma"]),
+        ("[{}]\n{}", vec!["f, line 2: stands after the end of the list"]),
+        ("{},\n{}", vec!["f, line 1: is not JSON: trailing characters; there stands ',' (line 1, column 3)"]),
+        ("{}\nx]", vec!["f, line 2: is not JSON: expected value; there stands 'x' (line 2, column 1)"]),
+        ("{\"subject\":\"a\",\"subject\":\"b\"}", vec!["f, line 1: has the key 'subject' twice"]),
+        ("{\"extra\":{\"a\":1,\"a\":2}}", vec!["f, line 1: extra has the key 'a' twice"]),
+    ] {
+        let told = faults(file.as_bytes(), Format::Ndjson);
+        let as_said = told.len() == said.len() && told.iter().zip(&said).all(|(told, said)| told.starts_with(said));
+        assert!(as_said, "{file}: {told:?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_something_else_is_called_by_its_name() {
+    let utf16: Vec<u8> = "\u{feff}subject\tbody\r\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    for (bytes, format, said) in [
+        (&utf16[..], Format::Csv, "f: is UTF-16; save it as UTF-8"),
+        (&utf16[2..], Format::Csv, "f: is UTF-16"),
+        (&utf16[..], Format::Ndjson, "f: is UTF-16"),
+        (b"PK\x03\x04\x14", Format::Csv, "f: is an Excel workbook"),
+        (b"\x1f\x8b\x08", Format::Ndjson, "f: is compressed by gzip"),
+        (b"subject,body\na,M\xfcller\n", Format::Csv, "f, line 2: field 2 is not UTF-8 (byte 0xFC)"),
+        (b"subject,b\xfcdy\na,b\n", Format::Csv, "f, line 1: field 2 is not UTF-8"),
+        (b"{\"body\":\"M\xfc\"}", Format::Ndjson, "f, line 1: is not UTF-8 at byte 11 (0xFC)"),
+        (b"subject,body\na,b\n", Format::Ndjson, "f: is a CSV file by its first line"),
+        (b"{\"subject\":1}\n", Format::Csv, "f: is a JSON file by its first line"),
+    ] {
+        let told = faults(bytes, format);
+        assert!(matches!(&told[..], [one] if one.starts_with(said)), "{said}: {told:?}");
+    }
 }

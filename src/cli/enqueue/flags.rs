@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::job::{Guest, guests};
 use crate::queue::NewJob;
 
 #[derive(Debug, clap::Args)]
@@ -50,11 +51,17 @@ pub(super) struct Columns {
 
 impl Columns {
     /// The job they make.
-    pub(super) fn job(self, start: String, end: String) -> NewJob {
-        let people = [("required", self.attendee), ("optional", self.optional), ("resource", self.resource)];
-        let attendees: Vec<Value> =
-            people.iter().flat_map(|(kind, people)| people.iter().map(|person| attendee(person, kind))).collect();
-        NewJob {
+    ///
+    /// # Errors
+    /// Attendees of whom nobody can tell who is meant.
+    pub(super) fn job(self, start: String, end: String) -> Result<NewJob, String> {
+        let mut attendees = Vec::new();
+        for (kind, people) in [("required", self.attendee), ("optional", self.optional), ("resource", self.resource)] {
+            for people in people {
+                attendees.extend(listed(&people, kind)?);
+            }
+        }
+        Ok(NewJob {
             subject: self.subject,
             body: self.body,
             start_time: Some(start),
@@ -68,18 +75,18 @@ impl Columns {
             extra: self.extra,
             dedup_key: self.dedup_key,
             not_before: self.not_before,
-        }
+        })
     }
 }
 
-/// `ann@contoso.com` or `Ann <ann@contoso.com>`.
-fn attendee(person: &str, kind: &str) -> Value {
-    let named = person.trim().strip_suffix('>').and_then(|person| person.rsplit_once('<'));
-    match named {
-        Some((name, address)) => {
-            let name = name.trim().trim_matches('"');
-            json!({ "name": (!name.is_empty()).then_some(name), "address": address.trim(), "type": kind })
-        }
-        None => json!({ "address": person.trim(), "type": kind }),
+/// `ann@contoso.com`, `Ann <ann@contoso.com>`, or several of them.
+fn listed(people: &str, kind: &str) -> Result<Vec<Value>, String> {
+    let guests = guests(people).map_err(|fault| fault.to_string())?;
+    if guests.is_empty() {
+        return Err("attendees: one of the flags is empty; write ann@contoso.com or leave it out".to_owned());
     }
+    Ok(guests
+        .into_iter()
+        .map(|Guest { name, address }| json!({ "name": name, "address": address, "type": kind }))
+        .collect())
 }

@@ -1,8 +1,12 @@
 //! `enqueue`: one job from flags, or many from files. By default a file goes in whole or not at all; with
 //! `--skip-invalid` whatever can go in does.
 
+mod bytes;
+mod delimiter;
+mod documents;
 mod files;
 mod flags;
+mod table;
 mod whole;
 mod with_gaps;
 
@@ -23,8 +27,10 @@ use crate::queue::{InsertError, NewJob, SqliteQueue};
 #[derive(Debug, clap::Args)]
 #[command(
     group = clap::ArgGroup::new("source").required(true).args(["files", "start"]),
-    after_help = "NDJSON is one object per line, CSV has a header line; keys and headers are the columns of the queue. The ids of the jobs are \
-        printed in the order of their lines.\n\n\
+    after_help = "NDJSON is one object per line; an object over several lines and a list of objects are taken too. CSV has a header line, \
+        is quoted as RFC 4180 has it, and its columns are separated by commas, semicolons, tabs or |, whichever the header has. Keys and \
+        headers are the columns of the queue; attendees may be listed, like \"Ann <ann@contoso.com>; bob@contoso.com\". Files are in \
+        UTF-8. The ids of the jobs are printed in the order of their lines.\n\n\
         Every file is judged before the first one is inserted. Each goes in whole, in one transaction, or not at all; one that does \
         not go in does not keep the others out. Exit code 1: a file, or the job, was not inserted. Other writers wait for that \
         transaction, some five seconds for 100,000 jobs: split larger files, or use --skip-invalid.\n\n\
@@ -55,9 +61,9 @@ pub(super) struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// One JSON object per line
+    /// JSON objects: one per line, one after another, or in one list
     Ndjson,
-    /// With a header line
+    /// With a header line; columns are separated by commas, semicolons, tabs or |
     Csv,
 }
 
@@ -65,7 +71,8 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
     let judge = Judge(wiring::defaults(&settings.defaults, settings.own_mailbox));
     let path = &settings.queue.path;
     if let (Some(start), Some(end)) = (options.start, options.end) {
-        let job = judge.job(options.columns.job(start, end)).map_err(|fault| nothing("the job", &fault))?;
+        let job = options.columns.job(start, end).and_then(|job| judge.job(job));
+        let job = job.map_err(|fault| nothing("the job", &fault))?;
         return one(job, path, options.dry_run).await;
     }
     let given = Given::all(&options.files, options.format)?;
