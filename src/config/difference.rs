@@ -83,7 +83,7 @@ impl Settings {
             ("graph.request_timeout", duration(graph.request_timeout)),
             ("graph.ca_file", certificates(graph.extra_ca.as_deref())),
             ("defaults.mailbox", text(defaults.mailbox.as_deref().unwrap_or_default())),
-            ("defaults.time_zone", text(&defaults.time_zone)),
+            ("defaults.time_zone", text(defaults.time_zone.as_deref().unwrap_or_default())),
             ("defaults.body_type", text(&defaults.body_type)),
             ("queue.path", path(Some(&queue.path))),
             ("queue.poll_interval", duration(queue.poll_interval)),

@@ -167,8 +167,8 @@ pub struct GraphSettings {
 pub struct DefaultSettings {
     /// Mailbox of jobs that name none.
     pub mailbox: Option<String>,
-    /// Zone of wall times of jobs that name none.
-    pub time_zone: String,
+    /// Zone of jobs that name none; none is UTC, but for a series.
+    pub time_zone: Option<String>,
     /// `text` or `html`.
     pub body_type: String,
 }

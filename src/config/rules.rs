@@ -122,7 +122,7 @@ pub(super) fn address(source: &mut Source, key: &str, text: &str, path_allowed: 
 fn defaults(source: &mut Source) -> DefaultSettings {
     DefaultSettings {
         mailbox: source.text("defaults.mailbox").map(|mailbox| mailbox.trim().to_owned()),
-        time_zone: source.text_or_default("defaults.time_zone").trim().to_owned(),
+        time_zone: source.text("defaults.time_zone").map(|zone| zone.trim().to_owned()),
         body_type: source.word("defaults.body_type", &[("text", "text"), ("html", "html")], "text").to_owned(),
     }
 }

@@ -1,12 +1,14 @@
 //! From a row to an event proven well-formed: parsed once, here, before any network is touched.
 //!
 //! What is checked is what Graph documents or answers without naming the culprit (graph-facts 1.5, 1.6, 3): times,
-//! zones, the all-day rule, attendees, sizes. What only Exchange can know is left to Exchange.
+//! zones, dates of all-day events, attendees, sizes. What only Exchange can know is left to Exchange.
 
 use chrono::{NaiveDateTime, Timelike};
 use serde_json::{Map, Value};
 
-use super::{Attendee, BodyType, InvalidJob, JobInput, Zone, address, attendees, json, times};
+use super::span::{self, Kind};
+use super::times::{self, Written};
+use super::{Attendee, BodyType, InvalidJob, JobInput, Zone, address, attendees, json};
 use crate::characters;
 
 /// Most attendees of one event (graph-facts 3, documented).
@@ -62,10 +64,6 @@ impl EventTime {
         }
         Self { date_time, time_zone: zone.name.clone() }
     }
-
-    fn is_midnight(&self) -> bool {
-        self.date_time.ends_with("T00:00:00")
-    }
 }
 
 /// An event that Graph has no formal reason to refuse.
@@ -99,14 +97,11 @@ impl EventDraft {
     /// # Errors
     /// The first fault found, naming the column and the cure.
     pub fn from_input(input: &JobInput, own_mailbox: bool) -> Result<Self, InvalidJob> {
-        let zone = zone(input.time_zone.optional_word("time_zone")?)?;
         let start = times::parse("start_time", input.start_time.required("start_time")?)?;
         let end = times::parse("end_time", input.end_time.required("end_time")?)?;
-        let (start, end) = times::resolve(start, end, &zone)?;
         let extra = extra(input.extra.optional("extra")?)?;
-        if extra.get("isAllDay") == Some(&Value::Bool(true)) {
-            check_all_day(&start, &end)?;
-        }
+        let zone = zone(input.time_zone.optional_word("time_zone")?, recurs(&extra))?;
+        let (start, end) = span::resolve(kind(&extra)?, start, end, &zone)?;
         check_not_before(input)?;
         input.dedup_key.optional("dedup_key")?;
         Ok(Self {
@@ -149,16 +144,41 @@ impl EventDraft {
     }
 }
 
-fn zone(name: Option<&str>) -> Result<Zone, InvalidJob> {
+fn zone(name: Option<&str>, recurs: bool) -> Result<Zone, InvalidJob> {
     match name {
         Some(name) if name.len() > MAX_ZONE_BYTES => {
             Err(InvalidJob::new("time_zone", format!("is {} bytes long; no zone's name is", name.len())))
         }
-        name => match name.and_then(characters::fault) {
+        Some(name) => match characters::fault(name) {
             // Exchange has the last word on names, but none has such a character.
             Some(hidden) => Err(InvalidJob::new("time_zone", hidden)),
-            None => Ok(Zone::named(name.unwrap_or("UTC"))),
+            None => Ok(Zone::named(name)),
         },
+        // Weeks and months are counted by its clock: a series at seven on Saturdays may be one of Fridays in UTC.
+        None if recurs => Err(InvalidJob::new(
+            "time_zone",
+            "is NULL and defaults.time_zone is not set, but extra has a recurrence: a series follows the clock of one \
+             zone; name it in the row or in agent.toml",
+        )),
+        None => Ok(Zone::utc()),
+    }
+}
+
+/// Whether these properties make the event a series.
+pub(super) fn recurs(extra: &Map<String, Value>) -> bool {
+    extra.iter().any(|(key, value)| key.eq_ignore_ascii_case("recurrence") && !value.is_null())
+}
+
+fn kind(extra: &Map<String, Value>) -> Result<Kind, InvalidJob> {
+    let all_day = extra.iter().find(|(key, _)| key.eq_ignore_ascii_case("isAllDay")).map(|(_, value)| value);
+    match all_day {
+        Some(Value::Bool(true)) => Ok(Kind::AllDay),
+        None | Some(Value::Bool(false) | Value::Null) if recurs(extra) => Ok(Kind::Series),
+        None | Some(Value::Bool(false) | Value::Null) => Ok(Kind::Single),
+        Some(_) => Err(InvalidJob::new(
+            "extra",
+            "has an 'isAllDay' that is neither true nor false; write {\"isAllDay\": true}, in SQL json('true')",
+        )),
     }
 }
 
@@ -226,32 +246,19 @@ fn extra(text: Option<&str>) -> Result<Map<String, Value>, InvalidJob> {
     Ok(extra)
 }
 
-/// Graph's rule for `isAllDay`: midnight to midnight in one zone, the end being the day after the last one.
-fn check_all_day(start: &EventTime, end: &EventTime) -> Result<(), InvalidJob> {
-    let cure = "an all-day event (extra.isAllDay) runs from midnight to the midnight after its last day";
-    for (column, time) in [("start_time", start), ("end_time", end)] {
-        if !time.is_midnight() {
-            return Err(InvalidJob::new(column, format!("is not midnight in the zone {}; {cure}", time.time_zone)));
-        }
-    }
-    if start.time_zone != end.time_zone {
-        return Err(InvalidJob::new("end_time", format!("is in another zone than start_time; {cure}")));
-    }
-    if start.date_time == end.date_time {
-        return Err(InvalidJob::new("end_time", format!("is the same midnight as start_time; {cure}")));
-    }
-    Ok(())
-}
-
-/// The due time was made from it by the database; here only what is no time at all is found.
+/// The due time was made from it by the database, which has the same rules; what is no time is due at once, to be told
+/// here.
 fn check_not_before(input: &JobInput) -> Result<(), InvalidJob> {
+    let no_time = |what: &str| InvalidJob::new("not_before", format!("{what}; write it like 2026-12-01T09:00:00Z"));
     // The database does not see through white space beyond ASCII, and would have taken it for no time.
     if let Some(text) = input.not_before.optional("not_before")?.filter(|text| !text.is_ascii()) {
-        let text = characters::quoted(text);
-        return Err(InvalidJob::new("not_before", format!("{text} is no time; write it like 2026-12-01T09:00:00Z")));
+        return Err(no_time(&format!("{} is no time", characters::quoted(text))));
     }
     match input.not_before.optional_word("not_before")? {
-        Some(text) => times::parse("not_before", text).map(|_| ()),
+        Some(text) => match times::parse("not_before", text)? {
+            Written::Date(_) => Err(no_time("is a date without a time of day")),
+            Written::Wall(_) | Written::Instant { .. } => Ok(()),
+        },
         None => Ok(()),
     }
 }

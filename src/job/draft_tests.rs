@@ -20,7 +20,7 @@ fn defaults() -> Defaults {
     Defaults {
         mailbox: Some("default@contoso.com".into()),
         body_type: BodyType::Html,
-        time_zone: "Europe/Berlin".into(),
+        time_zone: Some("Europe/Berlin".into()),
         own_mailbox: false,
     }
 }
@@ -84,6 +84,45 @@ fn instants_without_a_zone_are_sent_in_utc_also_after_the_defaults_are_frozen() 
     assert_eq!(filled.clone().with_defaults(&defaults()), filled);
 }
 
+const WEEKLY: &str = r#"{"recurrence":{"pattern":{"type":"weekly","interval":1,"daysOfWeek":["saturday"]}}}"#;
+
+fn series(change: impl FnOnce(&mut JobInput), defaults: &Defaults) -> Result<EventDraft, InvalidJob> {
+    let filled = row(|input| {
+        input.start_time = "2027-03-06T06:00:00+08:00".into();
+        input.end_time = "2027-03-06T07:00:00+08:00".into();
+        input.extra = WEEKLY.into();
+        change(input);
+    });
+    EventDraft::from_input(&filled.with_defaults(defaults), false)
+}
+
+#[test]
+fn a_series_needs_a_zone_somebody_chose() {
+    let nobody = Defaults { time_zone: None, ..defaults() };
+    for extra in [WEEKLY, r#"{"Recurrence":{}}"#, r#"{"recurrence":{},"isAllDay":true}"#] {
+        for time in ["2027-03-06T00:00:00+08:00", "2027-03-06T00:00"] {
+            let change = |input: &mut JobInput| (input.start_time, input.extra) = (time.into(), extra.into());
+            let error = series(change, &nobody).unwrap_err();
+            assert!(error.column == "time_zone" && error.fault.contains("defaults.time_zone"), "{error}");
+        }
+    }
+    let in_row = series(|input| input.time_zone = "Asia/Singapore".into(), &nobody).unwrap();
+    let by_default = series(|_| {}, &Defaults { time_zone: Some("Asia/Singapore".into()), ..defaults() }).unwrap();
+    assert_eq!(in_row, by_default);
+    let time = |text: &str, zone: &str| EventTime { date_time: text.into(), time_zone: zone.into() };
+    assert_eq!(in_row.start, time("2027-03-06T06:00:00", "Asia/Singapore"));
+    // Who chooses UTC has chosen.
+    let chosen = Defaults { time_zone: Some("UTC".into()), ..defaults() };
+    assert_eq!(series(|_| {}, &chosen).unwrap().start, time("2027-03-05T22:00:00", "UTC"));
+}
+
+#[test]
+fn a_recurrence_of_null_is_none() {
+    let nobody = Defaults { time_zone: None, ..defaults() };
+    let draft = series(|input| input.extra = r#"{"recurrence":null}"#.into(), &nobody).unwrap();
+    assert_eq!((draft.start.date_time.as_str(), draft.start.time_zone.as_str()), ("2027-03-05T22:00:00", "UTC"));
+}
+
 #[test]
 fn cells_no_program_should_write_are_refused_by_name() {
     for (cell, part) in [(Cell::Blob, "BLOB"), (Cell::NotUtf8, "UTF-8"), (Cell::TooLarge(10_000_000), "10000000 bytes")]
@@ -141,16 +180,38 @@ fn an_all_day_event_runs_from_midnight_to_a_later_midnight() {
             false,
         )
     };
-    assert!(day("2026-12-01 00:00", "2026-12-02 00:00").is_ok());
-    assert!(day("2026-11-30T23:00:00Z", "2026-12-01T23:00:00Z").is_ok());
+    let sent = day("2026-12-01", "2026-12-03").unwrap();
+    assert_eq!(
+        (sent.start.date_time.as_str(), sent.end.date_time.as_str()),
+        ("2026-12-01T00:00:00", "2026-12-03T00:00:00")
+    );
+    assert_eq!((sent.start.time_zone.as_str(), sent.end.time_zone.as_str()), ("Europe/Berlin", "Europe/Berlin"));
+    assert_eq!(day("2026-11-30T23:00:00Z", "2026-12-02T23:00:00Z").unwrap(), sent);
     assert_eq!(day("2026-12-01 09:00", "2026-12-02 00:00").unwrap_err().column, "start_time");
-    assert_eq!(day("2026-12-01 00:00", "2026-12-01 23:59:59").unwrap_err().column, "end_time");
-    assert_eq!(day("2026-12-01 00:00", "2026-12-01 00:00").unwrap_err().column, "end_time");
+}
+
+#[test]
+fn whether_an_event_is_all_day_is_said_by_true_or_false() {
+    let with = |extra: &str| EventDraft::from_input(&row(|input| input.extra = extra.into()), false);
+    for timed in [r#"{"isAllDay":false}"#, r#"{"isAllDay":null}"#] {
+        assert!(with(timed).is_ok(), "{timed}");
+    }
+    for odd in [r#"{"isAllDay":1}"#, r#"{"isAllDay":"true"}"#] {
+        let error = with(odd).unwrap_err();
+        assert!(error.column == "extra" && error.fault.contains("json('true')"), "{error}");
+    }
+    assert_eq!(with(r#"{"IsAllDay":true}"#).unwrap_err().column, "start_time");
 }
 
 #[test]
 fn a_not_before_that_is_no_time_is_refused() {
-    assert_eq!(fault(|input| input.not_before = "soon".into()).column, "not_before");
+    for text in ["soon", "2099-12-01", "2460000.5", "now", "infinity", "2099-12-01T09:00\u{a0}"] {
+        assert_eq!(fault(|input| input.not_before = text.into()).column, "not_before", "{text}");
+    }
+    for text in ["0001-01-01T00:00:00", "9999-12-31 23:59:59.999999", "9999-12-31T23:00-05", "2099-12-01 09:00 +01:00"]
+    {
+        assert!(EventDraft::from_input(&row(|input| input.not_before = text.into()), false).is_ok(), "{text}");
+    }
 }
 
 #[test]

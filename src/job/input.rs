@@ -1,6 +1,8 @@
 //! What a producer writes: the input columns of one row, and the defaults that fill the ones left NULL.
 
-use super::{Cell, times};
+use serde_json::Value;
+
+use super::{Cell, draft};
 
 /// `body_type`, and `defaults.body_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +40,8 @@ pub struct Defaults {
     pub mailbox: Option<String>,
     /// `defaults.body_type`.
     pub body_type: BodyType,
-    /// `defaults.time_zone`, for wall times.
-    pub time_zone: String,
+    /// `defaults.time_zone`, for wall times; none is UTC, but for a series, which needs one that somebody chose.
+    pub time_zone: Option<String>,
     /// Whether a job without mailbox may go to the signed-in user's own calendar (`/me`).
     pub own_mailbox: bool,
 }
@@ -80,8 +82,8 @@ pub struct JobInput {
 impl JobInput {
     /// The same input with the defaults filled in, as the claim writes them into the row.
     ///
-    /// Times that both carry an offset name instants, and instants of a row without a zone are sent in UTC; so the
-    /// default zone counts only where there is a wall time to read in it.
+    /// Where nobody chose a zone, that of a series stays NULL and is told as missing (the claim has the same rule in SQL,
+    /// a test compares them).
     pub fn with_defaults(mut self, defaults: &Defaults) -> Self {
         if self.mailbox == Cell::Null {
             self.mailbox = defaults.mailbox.clone().into();
@@ -90,12 +92,15 @@ impl JobInput {
             self.body_type = defaults.body_type.as_str().into();
         }
         if self.time_zone == Cell::Null {
-            let instants = [&self.start_time, &self.end_time]
-                .iter()
-                .all(|cell| matches!(cell, Cell::Text(text) if times::has_offset(text)));
-            self.time_zone = if instants { "UTC" } else { defaults.time_zone.as_str() }.into();
+            let utc = || (!self.recurs()).then(|| "UTC".to_owned());
+            self.time_zone = defaults.time_zone.clone().or_else(utc).into();
         }
         self
+    }
+
+    fn recurs(&self) -> bool {
+        let Cell::Text(extra) = &self.extra else { return false };
+        matches!(serde_json::from_str(extra), Ok(Value::Object(extra)) if draft::recurs(&extra))
     }
 }
 

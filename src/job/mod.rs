@@ -1,7 +1,8 @@
 //! The domain: a job of the queue, what its row may hold, the event it asks for, and what can become of it.
 //!
-//! Everything here is plain data and pure functions. This module imports nothing else of the program but
-//! `characters` and knows neither SQL nor HTTP; the queue fills these types, `graph` sends them, `policy` decides over them.
+//! Everything here is plain data and pure functions, but that the rules of time zones are the system's. This module
+//! imports nothing else of the program but `characters` and knows neither SQL nor HTTP; the queue fills these types,
+//! `graph` sends them, `policy` decides over them.
 
 pub mod address;
 mod attendees;
@@ -11,6 +12,8 @@ mod guests;
 mod input;
 pub mod json;
 mod outcome;
+mod rules;
+mod span;
 mod state;
 mod times;
 mod timestamp;
@@ -22,6 +25,7 @@ pub use draft::{Body, EventDraft, EventTime, MAX_ATTENDEES, MAX_REQUEST_BYTES};
 pub use guests::{Guest, attendees_json, guests};
 pub use input::{BodyType, Defaults, JobInput};
 pub use outcome::{Answer, ErrorKind, EventId, Hold, Outcome, REPEAT_WAIT};
+pub use rules::{Rules, ZoneSources};
 pub use state::JobState;
 pub use timestamp::{format_utc, parse_utc};
 pub use zone::Zone;

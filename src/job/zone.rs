@@ -1,8 +1,9 @@
-//! Time zones by name: IANA from chrono-tz, Windows through Unicode's CLDR table. A name known to neither is kept
-//! and passed on, because the mailbox server has the last word on the zones it knows.
+//! Time zones by name: IANA's, and Windows' through Unicode's CLDR table. A name known to neither is kept and passed on,
+//! because the mailbox server has the last word on the zones it knows.
 
-use chrono_tz::Tz;
 use icu_time::zone::{WindowsParser, iana::IanaParserExtended};
+
+use super::Rules;
 
 /// A zone as the row names it, and its rules if the program knows them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,27 +11,26 @@ pub struct Zone {
     /// The name, sent to Graph as given.
     pub name: String,
     /// Its rules; none for a name only Exchange may know.
-    pub rules: Option<Tz>,
+    pub rules: Option<Rules>,
 }
 
 impl Zone {
     /// Looks `name` up, IANA names in any case, Windows names as Windows spells them.
     pub fn named(name: &str) -> Self {
-        let rules = Tz::from_str_insensitive(name).ok().or_else(|| windows_zone(name));
+        let rules = Rules::of(name).or_else(|| Rules::of(windows_zone(name)?));
         Self { name: name.to_owned(), rules }
     }
 
     /// UTC.
     pub fn utc() -> Self {
-        Self { name: "UTC".to_owned(), rules: Some(Tz::UTC) }
+        Self { name: "UTC".to_owned(), rules: Some(Rules::utc()) }
     }
 }
 
 /// The zone Windows calls `name`, by the CLDR's choice for the whole world ("001").
-fn windows_zone(name: &str) -> Option<Tz> {
+fn windows_zone(name: &str) -> Option<&'static str> {
     let id = WindowsParser::new().parse(name, None)?;
-    let iana = IanaParserExtended::new().iter().find(|zone| zone.time_zone == id)?;
-    iana.canonical.parse().ok()
+    IanaParserExtended::new().iter().find(|zone| zone.time_zone == id).map(|zone| zone.canonical)
 }
 
 #[cfg(test)]
@@ -40,16 +40,18 @@ mod tests {
 
     #[test]
     fn iana_and_windows_names_are_known() {
-        for (name, rules) in [
-            ("Europe/Berlin", Tz::Europe__Berlin),
-            ("europe/berlin", Tz::Europe__Berlin),
-            ("W. Europe Standard Time", Tz::Europe__Berlin),
-            ("Pacific Standard Time", Tz::America__Los_Angeles),
-            ("UTC", Tz::UTC),
+        for (name, iana) in [
+            ("Europe/Berlin", "Europe/Berlin"),
+            ("europe/berlin", "Europe/Berlin"),
+            ("W. Europe Standard Time", "Europe/Berlin"),
+            ("Pacific Standard Time", "America/Los_Angeles"),
+            ("British Columbia Standard Time", "America/Vancouver"),
+            ("Morocco Standard Time", "Africa/Casablanca"),
+            ("UTC", "UTC"),
         ] {
             let zone = Zone::named(name);
             assert_eq!(zone.name, name);
-            assert_eq!(zone.rules.unwrap().name(), rules.name(), "{name}");
+            assert_eq!(zone.rules, Some(Rules::of(iana).unwrap()), "{name}");
         }
     }
 

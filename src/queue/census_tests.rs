@@ -32,7 +32,7 @@ async fn every_job_is_counted_in_its_state_and_with_its_trouble() {
     let db = &mut bed.stranger().await;
     let finished = ("finished_at", DONE);
     insert(db, &[]).await;
-    insert(db, &[("not_before", "'2200-01-01'")]).await;
+    insert(db, &[("not_before", "'2200-01-01T00:00Z'")]).await;
     insert(db, &[("error_kind", "'throttled'")]).await;
     insert(db, &[("error_kind", "'unavailable'"), ("in_doubt", "1")]).await;
     insert(db, &[("state", "'claimed'"), ("claimed_at", DONE), ("claims", "1")]).await;

@@ -375,7 +375,7 @@ async fn defaults_are_frozen_at_the_first_claim_and_kept_when_the_settings_chang
     request.defaults = Defaults {
         mailbox: Some("new@contoso.com".into()),
         body_type: BodyType::Html,
-        time_zone: "UTC".into(),
+        time_zone: Some("UTC".into()),
         own_mailbox: true,
     };
     let mut second: Vec<_> = claim(&bed, &request).await.jobs.iter().map(|(_, job)| frozen(job)).collect();
@@ -408,20 +408,29 @@ fn time() -> impl Strategy<Value = String> {
     .prop_filter("the schema refuses empty times", |text| !text.trim_matches(' ').is_empty())
 }
 
+/// With a recurrence, or nearly so.
+fn extra() -> impl Strategy<Value = String> {
+    let key = prop::sample::select(vec!["recurrence", "Recurrence", r"\u0072ecurrence", "recurrence ", ""]);
+    let value = prop::sample::select(vec!["null", "{}", "[]", "0", "false", "\"x\"", r#"{"recurrence":{}}"#]);
+    (key, value).prop_map(|(key, value)| format!(r#"{{"showAs":"busy","{key}":{value}}}"#))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 4, ..ProptestConfig::default() })]
 
     #[test]
     fn the_claim_fills_the_same_defaults_as_the_domain(
-        rows in prop::collection::vec((time(), time(), prop::option::of("[A-Z/ ]{0,12}"), any::<bool>(), any::<bool>()), 200)
+        rows in prop::collection::vec((time(), prop::option::of(extra()), prop::option::of("[A-Z/ ]{0,12}"), any::<bool>(), any::<bool>()), 200),
+        chosen in any::<bool>(),
     ) {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let bed = Bed::new().await;
             let jobs: Vec<_> = rows
                 .into_iter()
-                .map(|(start, end, zone, mailbox, html)| NewJob {
+                .map(|(start, extra, zone, mailbox, html)| NewJob {
                     start_time: Some(start),
-                    end_time: Some(end),
+                    end_time: Some("2026-12-01T10:00".into()),
+                    extra,
                     time_zone: zone,
                     mailbox: mailbox.then(|| "ann@contoso.com".to_owned()),
                     body_type: html.then(|| "html".to_owned()),
@@ -429,12 +438,14 @@ proptest! {
                 })
                 .collect();
             bed.queue.insert(&jobs).await.unwrap();
-            let claimed = bed.claim().await;
+            let mut request = request();
+            request.defaults.time_zone = request.defaults.time_zone.filter(|_| chosen);
+            let claimed = claim(&bed, &request).await.jobs;
             assert_eq!(claimed.len(), 200);
-            for job in claimed {
+            for (_, job) in claimed {
                 let written = jobs[usize::try_from(job.id.0).unwrap() - 1].input();
                 let expected = JobInput { transaction_id: job.input.transaction_id.clone(), ..written };
-                assert_eq!(job.input, expected.with_defaults(&request().defaults));
+                assert_eq!(job.input, expected.with_defaults(&request.defaults));
             }
         });
     }

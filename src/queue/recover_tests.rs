@@ -167,7 +167,7 @@ async fn a_row_stamped_by_the_old_clock_that_comes_after_the_clock_was_set_back_
         (&[("created_at", "'2100-01-01T07:00:00.123456+02:00'")], NOW),
         (&[("not_before", "'2099-12-31T20:00:00Z'")], NOW),
         (&[("not_before", "'whenever'")], NOW),
-        (&[("not_before", "'2100-01-01T03:00:00.0004Z'")], "2100-01-01T03:00:00.000Z"),
+        (&[("not_before", "'2100-01-01T03:00:00.0004Z'")], "2100-01-01T03:00:00.001Z"),
         (&[("not_before", "' 2100-01-01t04:00:00+0100'")], "2100-01-01T03:00:00.000Z"),
         (&[("not_before", "'2100-01-01T09:00:00Z'")], "2100-01-01T09:00:00.000Z"),
         // Waits of the agent's, and times that say nothing of the clock.
@@ -251,13 +251,15 @@ async fn looking_for_strays_takes_no_lock_and_goes_by_the_index() {
     let db = &mut bed.stranger().await;
     for statement in strays::STATEMENTS {
         let plan = super::repair_tests::plan(db, statement).await;
-        let of_jobs: Vec<&String> = plan.iter().filter(|line| line.contains("SEARCH jobs")).collect();
         let by_index = [
             "SEARCH jobs USING INDEX jobs_waiting (<expr>>?)",
             "SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at>?)",
         ];
-        let by_id = ["SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)"];
-        assert!(of_jobs == by_index || of_jobs == by_id, "{plan:#?}");
+        // Of each job its wish.
+        let by_id = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)";
+        let of_jobs = plan.iter().filter(|line| line.contains("SEARCH jobs"));
+        let (ids, others): (Vec<&String>, Vec<_>) = of_jobs.partition(|line| *line == by_id);
+        assert!(!ids.is_empty() && (others.is_empty() || others == by_index), "{plan:#?}");
     }
     bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
     add_stamped(db, OLD_CLOCK, &[("not_before", "'2100-01-01T09:00:00Z'")]).await;

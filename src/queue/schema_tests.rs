@@ -329,6 +329,18 @@ async fn not_before_in_every_form_of_the_contract_sets_the_due_time() {
         ("2101-02-03T04:05:06+0200", "2101-02-03T02:05:06.000Z"),
         ("2101-02-03t04:05:06z", "2101-02-03T04:05:06.000Z"),
         ("  2101-02-03T04:05:06Z ", "2101-02-03T04:05:06.000Z"),
+        ("2101-02-03T04:05:06 +02:00", "2101-02-03T02:05:06.000Z"),
+        ("2101-02-03 04:05:06+02", "2101-02-03T02:05:06.000Z"),
+        ("2101-02-03 04:05:06.25 -0030", "2101-02-03T04:35:06.250Z"),
+        // Never early, not even by less than a millisecond.
+        ("2101-02-03T04:05:06.1230001Z", "2101-02-03T04:05:06.124Z"),
+        ("2101-02-03T04:05:59.9999999", "2101-02-03T04:06:00.000Z"),
+        // What programs have for "never": Python, .NET, Java; and what is the year 10000 in UTC.
+        ("9999-12-31 23:59:59.999999", "9999-12-31T23:59:59.999Z"),
+        ("9999-12-31T23:59:59.9999999Z", "9999-12-31T23:59:59.999Z"),
+        ("9999-12-31T23:59:59.999999999Z", "9999-12-31T23:59:59.999Z"),
+        ("9999-12-31T23:59:59.9999999-14:00", "9999-12-31T23:59:59.999Z"),
+        ("9999-12-31 23:59:59", "9999-12-31T23:59:59.000Z"),
     ] {
         let id = add(db, &[("not_before", &format!("'{written}'"))]).await;
         assert_eq!(due(db, id).await, stored, "{written}");
@@ -340,14 +352,40 @@ async fn not_before_in_every_form_of_the_contract_sets_the_due_time() {
 async fn a_not_before_that_is_over_or_no_time_leaves_the_job_due_at_once() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
-    for written in
-        ["'2001-01-01'", "''", "'tomorrow'", "x'ff'", "1733043600", "0", "-1", "1e300", "CAST(x'ff' AS TEXT)"]
-    {
+    for written in [
+        "'2001-01-01T00:00'",
+        "'0001-01-01T00:00:00+14:00'",
+        "''",
+        "'tomorrow'",
+        "x'ff'",
+        "1733043600",
+        "0",
+        "-1",
+        "1e300",
+        "CAST(x'ff' AS TEXT)",
+        "x'323130312d30322d30335430343a30353a30365a'",
+        "'2101-02-03'",
+        "'2101-02'",
+        "2470000.5",
+        "'now'",
+        "'12:00'",
+        "'infinity'",
+        "'2101-02-29T09:00'",
+        "'2101-02-03T24:00'",
+        "'2101-02-03T09:00:60'",
+        "'2101-02-03T09:00 UTC'",
+        "'2101-02-03T09:00+15'",
+        "'2101-02-03T09:00:00.'",
+        "'2101-02-03T09:00Z' || char(0)",
+        "'2101-02-03T09:00+01' || char(0) || 'x'",
+        "'2101-02-03T09:00' || char(160)",
+        "char(8206) || '2101-02-03T09:00'",
+    ] {
         let id = add(db, &[("not_before", written)]).await;
         let due = due(db, id).await;
         assert!(is_agents_time(&due) && parse_utc(&due).unwrap() <= Utc::now(), "{written}: {due}");
     }
-    assert_eq!(bed.claim().await.len(), 9);
+    assert_eq!(bed.claim().await.len(), 27);
 }
 
 #[tokio::test]
@@ -365,8 +403,8 @@ async fn a_changed_not_before_moves_a_pending_job() {
     }
     run(db, &format!("UPDATE jobs SET subject = 'same', not_before = not_before WHERE id = {id}")).await;
     assert_eq!(due(db, id).await, "2102-02-03T00:00:00.000Z");
-    for written in ["NULL", "'2001-01-01'", "'tomorrow'"] {
-        run(db, &format!("UPDATE jobs SET not_before = '2101-01-01' WHERE id = {id}")).await;
+    for written in ["NULL", "'2001-01-01T00:00'", "'tomorrow'"] {
+        run(db, &format!("UPDATE jobs SET not_before = '2101-01-01T00:00' WHERE id = {id}")).await;
         run(db, &format!("UPDATE jobs SET not_before = {written} WHERE id = {id}")).await;
         assert!(parse_utc(&due(db, id).await).unwrap() <= Utc::now(), "{written}");
     }
@@ -378,63 +416,195 @@ async fn a_failed_job_whose_not_before_was_corrected_waits_for_it_when_retried()
     let db = &mut bed.stranger().await;
     let failed = [IN_STATE[3].1, &[("not_before", "'tomorrow'"), ("error_kind", "'invalid_job'")]].concat();
     let (first, second) = (add(db, &failed).await, add(db, &failed).await);
-    run(db, &format!("UPDATE jobs SET not_before = '2101-02-03' WHERE id = {first}")).await;
+    run(db, &format!("UPDATE jobs SET not_before = '2101-02-03T00:00' WHERE id = {first}")).await;
     run(db, &format!("UPDATE jobs SET state = 'pending', finished_at = NULL WHERE id = {first}")).await;
-    let at_once = "state = 'pending', finished_at = NULL, not_before = '2101-02-03'";
+    let at_once = "state = 'pending', finished_at = NULL, not_before = '2101-02-03 00:00'";
     run(db, &format!("UPDATE jobs SET {at_once} WHERE id = {second}")).await;
     for id in [first, second] {
         assert_eq!(due(db, id).await, "2101-02-03T00:00:00.000Z");
     }
 }
 
+#[tokio::test]
+async fn a_start_or_end_that_is_no_time_is_told_at_once_and_not_when_the_job_falls_due() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let later = ("not_before", "'2101-02-03T00:00Z'");
+    let good = add(db, &[later]).await;
+    for column in ["start_time", "end_time"] {
+        for no_time in
+            ["'soon'", "'2026-02-30T09:00'", "'01.12.2026'", "'2026-12-01T25:00'", "'2026-12-01x'", "x'ff'", "42"]
+        {
+            let id = add(db, &[later, (column, no_time)]).await;
+            assert!(parse_utc(&due(db, id).await).unwrap() <= Utc::now(), "{column} {no_time}");
+        }
+        // Corrected in time, it waits again; spoilt, it does not.
+        run(db, &format!("UPDATE jobs SET {column} = 'soon' WHERE id = {good}")).await;
+        assert!(parse_utc(&due(db, good).await).unwrap() <= Utc::now(), "{column}");
+        run(db, &format!("UPDATE jobs SET {column} = '2026-12-01 09:30' WHERE id = {good}")).await;
+        assert_eq!(due(db, good).await, "2101-02-03T00:00:00.000Z", "{column}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_brings_a_job_forward_beyond_its_not_before() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let id = add(db, &[("not_before", "'2101-02-03T00:00Z'")]).await;
+    for recursive in ["OFF", "ON"] {
+        run(db, &format!("PRAGMA recursive_triggers = {recursive}")).await;
+        for (at, stored) in [("2101-05-03", "2101-05-03"), ("2001-02-03", "2101-02-03"), ("2101-02-02", "2101-02-03")] {
+            run(db, &format!("UPDATE jobs SET next_attempt_at = '{at}T00:00:00.000Z' WHERE id = {id}")).await;
+            assert_eq!(due(db, id).await, format!("{stored}T00:00:00.000Z"));
+        }
+    }
+    run(db, &format!("UPDATE jobs SET not_before = NULL WHERE id = {id}")).await;
+    assert!(parse_utc(&due(db, id).await).unwrap() <= Utc::now());
+}
+
+#[tokio::test]
+async fn an_old_queue_is_put_right() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("old.db");
+    let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
+    let db = &mut options.connect().await.unwrap();
+    let all = sqlx::migrate!();
+    // As the version before had it.
+    let old: Vec<_> = all.iter().filter(|migration| migration.version < 5).cloned().collect();
+    sqlx::migrate::Migrator { migrations: old.into(), ..sqlx::migrate!() }.run_direct(None, db, false).await.unwrap();
+    for (not_before, columns) in [
+        // Where a producer's SQLite rounds the end of the calendar to NULL.
+        ("9999-12-31 23:59:59.999999", "next_attempt_at = '2026-12-01T00:00:00.000Z'"),
+        ("2099-12-01T09:00:00 +01:00", ""),
+        ("2099-12-01", ""),
+        ("2101-02-03T00:00Z", "start_time = 'soon'"),
+    ] {
+        run(db, &insert(&[("not_before", &format!("'{not_before}'"))])).await;
+        if !columns.is_empty() {
+            run(db, &format!("UPDATE jobs SET {columns} WHERE id = last_insert_rowid()")).await;
+        }
+    }
+    let before: Vec<String> = vec![due(db, 1).await, due(db, 3).await];
+    assert!(before[0].as_str() < "2099" && before[1].starts_with("2099-12-01"), "{before:?}");
+    sqlx::migrate!().run(&mut *db).await.unwrap();
+    assert_eq!(due(db, 1).await, "9999-12-31T23:59:59.999Z");
+    assert_eq!(due(db, 2).await, "2099-12-01T08:00:00.000Z");
+    for id in [3, 4] {
+        assert!(parse_utc(&due(db, id).await).unwrap() <= Utc::now(), "{id}");
+    }
+}
+
 /// A time, and a text that means it.
 fn written_time() -> impl Strategy<Value = (DateTime<Utc>, String)> {
     let instant = (4_133_980_800_000i64..7_258_118_400_000).prop_map(|ms| DateTime::from_timestamp_millis(ms).unwrap());
-    let clock = prop::sample::select(vec!["%H:%M", "%H:%M:%S", "%H:%M:%S%.3f", "%H:%M:%S%.9f"]);
+    let clock = prop::sample::select(vec!["%H:%M", "%H:%M:%S", "%H:%M:%S%.3f", "%H:%M:%S%.9f", "%H:%M:%S%.9f99"]);
     let zone = prop_oneof![
         Just(("", 0)),
         Just(("Z", 0)),
-        Just(("z", 0)),
+        Just(("  z", 0)),
+        (-14i32..15).prop_map(|hours| (" %:z", hours * 60)),
         (-839i32..840).prop_map(|minutes| ("%:z", minutes)),
         (-839i32..840).prop_map(|minutes| ("%z", minutes)),
+        (-14i32..15).prop_map(|hours| ("%#z", hours * 60)),
     ];
     let around = prop::sample::select(vec!["", " ", "  ", "\t", "\n", "\r\n", "\u{a0}"]);
     let between = prop::sample::select(vec!["T", " ", "t"]);
     (instant, clock, zone, between, around.clone(), around).prop_map(
         |(time, clock, (zone, minutes), between, left, right)| {
             let offset = chrono::FixedOffset::east_opt(minutes * 60).unwrap();
-            let text =
-                time.with_timezone(&offset).format(&format!("{left}%Y-%m-%d{between}{clock}{zone}{right}")).to_string();
-            let unit = match clock {
-                "%H:%M" => 60_000,
-                "%H:%M:%S" => 1000,
-                _ => 1,
+            let hours = if zone == "%#z" {
+                format!("{}{:02}", if minutes < 0 { '-' } else { '+' }, minutes.abs() / 60)
+            } else {
+                zone.into()
             };
-            (DateTime::from_timestamp_millis(time.timestamp_millis() / unit * unit).unwrap(), text)
+            let text = time
+                .with_timezone(&offset)
+                .format(&format!("{left}%Y-%m-%d{between}{clock}{hours}{right}"))
+                .to_string();
+            let (unit, up) = match clock {
+                "%H:%M" => (60_000, 0),
+                "%H:%M:%S" => (1000, 0),
+                "%H:%M:%S%.9f99" => (1, 1),
+                _ => (1, 0),
+            };
+            (DateTime::from_timestamp_millis(time.timestamp_millis() / unit * unit + up).unwrap(), text)
         },
     )
+}
+
+/// A text that means a time, with a few characters changed, left out or put in.
+fn mutilated_time() -> impl Strategy<Value = String> {
+    let character = prop::sample::select(" 0123456789:-+.,TtZz/\u{0}\u{a0}\n".chars().collect::<Vec<_>>());
+    let change = (any::<prop::sample::Index>(), 0..3, character);
+    (written_time(), prop::collection::vec(change, 1..4)).prop_map(|((_, text), changes)| {
+        let mut text: Vec<char> = text.chars().collect();
+        for (at, what, character) in changes {
+            let at = at.index(text.len());
+            match what {
+                0 => text[at] = character,
+                1 => text.insert(at, character),
+                _ if text.len() > 1 => _ = text.remove(at),
+                _ => {}
+            }
+        }
+        text.into_iter().collect()
+    })
+}
+
+async fn wish(db: &mut SqliteConnection, id: i64) -> Option<String> {
+    one(db, &format!("SELECT due FROM job_wishes WHERE id = {id}")).await
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2, ..ProptestConfig::default() })]
 
-    /// A form the agent reads and the database does not would be sent too early.
+    /// A form the agent reads and the database does not would be sent too early; the other way round a fault would be told
+    /// on the due day.
     #[test]
-    fn a_not_before_the_agent_accepts_is_one_the_database_obeyed(times in prop::collection::vec(written_time(), 200)) {
+    fn the_database_reads_not_before_as_the_agent_does(
+        times in prop::collection::vec(written_time(), 200),
+        mutilated in prop::collection::vec(mutilated_time(), 1000),
+    ) {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let bed = Bed::new().await;
-            let jobs: Vec<_> =
-                times.iter().map(|(_, text)| NewJob { not_before: Some(text.clone()), ..job("a") }).collect();
+            let with = |text: &String| NewJob { not_before: Some(text.clone()), ..job("a") };
+            let jobs: Vec<_> = times.iter().map(|(_, text)| text).chain(&mutilated).map(with).collect();
             let ids = bed.queue.insert(&jobs).await.unwrap();
             let db = &mut bed.stranger().await;
             let mut accepted = 0;
-            for ((id, job), (time, text)) in ids.into_iter().zip(&jobs).zip(&times) {
-                if EventDraft::from_input(&job.input(), true).is_ok() {
-                    assert_eq!(due(db, id).await, format_utc(*time), "{text:?}");
+            for (place, (id, job)) in ids.into_iter().zip(&jobs).enumerate() {
+                let agent = EventDraft::from_input(&job.input(), true);
+                let wish = wish(db, id).await;
+                assert_eq!(agent.is_ok(), wish.is_some(), "{:?} {agent:?} {wish:?}", job.not_before);
+                if let (Some(wish), Some((time, text))) = (wish, times.get(place)) {
+                    assert_eq!((due(db, id).await, &wish), (format_utc(*time), &format_utc(*time)), "{text:?}");
                     accepted += 1;
                 }
             }
             assert!(accepted > 100, "{accepted}");
+        });
+    }
+
+    /// It may judge them by less than the agent does, never by more.
+    #[test]
+    fn a_start_the_database_takes_for_none_is_none_for_the_agent(starts in prop::collection::vec(mutilated_time(), 1000)) {
+        tokio::runtime::Runtime::new().unwrap().block_on(async {
+            let bed = Bed::new().await;
+            let starts = starts.into_iter().filter(|text| !text.trim_matches(' ').is_empty());
+            let later = Some("2101-02-03T00:00Z".to_owned());
+            let all_day = Some(r#"{"isAllDay":true}"#.to_owned());
+            let with = |text| NewJob { start_time: Some(text), not_before: later.clone(), ..job("a") };
+            let jobs: Vec<_> = starts.map(with).map(|job| NewJob { end_time: Some("9999-12-31T00:00".into()), ..job }).collect();
+            let ids = bed.queue.insert(&jobs).await.unwrap();
+            let db = &mut bed.stranger().await;
+            for (id, job) in ids.into_iter().zip(jobs) {
+                if wish(db, id).await.is_none() {
+                    for extra in [None, all_day.clone()] {
+                        let job = NewJob { extra, ..job.clone() };
+                        assert!(EventDraft::from_input(&job.input(), true).is_err(), "{:?}", job.start_time);
+                    }
+                }
+            }
         });
     }
 }

@@ -100,7 +100,7 @@ fn request() -> ClaimRequest {
         defaults: Defaults {
             mailbox: Some("Team@contoso.com".into()),
             body_type: BodyType::Text,
-            time_zone: "Europe/Berlin".into(),
+            time_zone: Some("Europe/Berlin".into()),
             own_mailbox: false,
         },
     }

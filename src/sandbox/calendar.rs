@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::http::header::{CONTENT_TYPE, LOCATION};
 use axum::http::{HeaderMap, StatusCode};
-use chrono_tz::Tz;
+use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::event::Draft;
@@ -158,7 +158,7 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn view(request: &Request<'_>) -> Result<View, Refusal> {
     let mut view = View {
-        zone: ("UTC".to_owned(), Tz::UTC),
+        zone: ("UTC".to_owned(), TimeZone::UTC),
         immutable: false,
         select: request.call.select.as_ref().map(|list| list.split(',').map(|name| name.trim().to_owned()).collect()),
         expand: request.call.expand.as_deref().and_then(expanded_id),

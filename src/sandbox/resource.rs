@@ -1,7 +1,7 @@
 //! The event resource as Graph returns it: what was sent, with defaults filled in, text bodies turned into HTML, times
 //! in the zone the client prefers, and what only the server knows.
 
-use chrono_tz::Tz;
+use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::store::Event;
@@ -11,7 +11,7 @@ use super::times::When;
 #[derive(Clone, Debug)]
 pub(super) struct View {
     /// The name of the preferred zone as the client wrote it, and the zone.
-    pub(super) zone: (String, Tz),
+    pub(super) zone: (String, TimeZone),
     pub(super) immutable: bool,
     /// Properties to show; none for all.
     pub(super) select: Option<Vec<String>>,
@@ -127,7 +127,7 @@ fn times(all: &mut Map<String, Value>, event: &Event, view: &View) {
     let (name, tz) = &view.zone;
     let shown = |when: &When| match event.draft.all_day {
         true => when.floating(),
-        false => when.in_zone(*tz),
+        false => when.in_zone(tz),
     };
     all.insert("originalStartTimeZone".into(), json!(event.draft.start.zone));
     all.insert("originalEndTimeZone".into(), json!(event.draft.end.zone));

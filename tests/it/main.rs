@@ -53,6 +53,7 @@ mod systemd;
 mod table;
 mod throttle_honesty;
 mod throttling;
+mod times;
 mod troubled;
 mod troubled_start;
 mod unread_log;

@@ -180,7 +180,7 @@ async fn claimed(queue: &SqliteQueue) -> Vec<Job> {
         defaults: Defaults {
             mailbox: Some("team@contoso.com".into()),
             body_type: BodyType::Text,
-            time_zone: "Europe/Berlin".into(),
+            time_zone: Some("Europe/Berlin".into()),
             own_mailbox: false,
         },
     };

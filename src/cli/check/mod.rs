@@ -1,4 +1,4 @@
-//! `check`: the doctor. Settings, permissions, database, agent, network, clock, token, secret or certificate, mailboxes; a
+//! `check`: the doctor. Settings, zone rules, permissions, database, agent, network, clock, token, secret or certificate, mailboxes; a
 //! PASS, WARN or FAIL line for each thing looked at, with what it means and what to do. Changes nothing, anywhere.
 //!
 //! One file per area, each from what it is given to findings; here only their order, and what one needs of another.
@@ -14,6 +14,7 @@ mod secret;
 mod settings;
 mod token;
 mod viewer;
+mod zones;
 
 use std::path::PathBuf;
 
@@ -25,6 +26,7 @@ use self::network::Answering;
 use super::{Failure, wiring};
 use crate::config::{Environment, LocalSettings, Settings};
 use crate::exit::Exit;
+use crate::job::ZoneSources;
 use crate::queue::AgentLock;
 
 #[derive(Debug, clap::Args)]
@@ -60,6 +62,7 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
         }
     };
     report.add(settings::accepted(&settings))?;
+    report.add(zones::findings(&ZoneSources::of_process()))?;
     let agent = AgentLock::holder(&settings.queue.path);
     // Before the queue is opened, which may make files beside it.
     report.add(permissions::of(&settings, agent.as_deref()))?;

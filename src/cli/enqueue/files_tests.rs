@@ -10,7 +10,7 @@ use crate::job::Defaults;
 /// What becomes of these bytes: candidates, and perhaps a fault of the whole file at their end.
 fn told(bytes: &[u8], format: Format) {
     let defaults =
-        Defaults { mailbox: None, body_type: crate::job::BodyType::Text, time_zone: "UTC".into(), own_mailbox: true };
+        Defaults { mailbox: None, body_type: crate::job::BodyType::Text, time_zone: None, own_mailbox: true };
     let judge = Judge(defaults);
     let mut ended = false;
     for candidate in Candidates::new(format, "file", bytes) {

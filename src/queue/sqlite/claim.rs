@@ -23,40 +23,29 @@ use crate::job::{JobId, format_utc, parse_utc};
 /// Rows beyond this are not handed over together with others, as one text.
 const LARGE: i64 = 256 * 1024;
 
-/// Whether a time ends in Z or an offset.
-macro_rules! offset {
-    ($column:literal) => {
-        concat!(
-            "(length(trim(",
-            $column,
-            ")) > 16 AND (substr(trim(",
-            $column,
-            "), -1) IN ('Z', 'z')",
-            " OR substr(trim(",
-            $column,
-            "), -6, 1) IN ('+', '-') OR substr(trim(",
-            $column,
-            "), -5, 1) IN ('+', '-')))"
-        )
+/// Whether `extra` makes the event a series. It is JSON, unless somebody turned the schema's rules off.
+macro_rules! recurs {
+    () => {
+        "EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(extra) THEN extra ELSE '{}' END)
+            WHERE lower(key) = 'recurrence' AND type <> 'null')"
     };
 }
 
-/// ?3 to ?5 are the defaults, frozen into rows of which no request has left yet; the zone of a row whose times both carry
-/// an offset is UTC (JobInput::with_defaults has the same rule, a test compares them).
+/// ?3 to ?5 are the defaults, frozen into rows of which no request has left yet. Where nobody chose a zone, the one of a
+/// series stays NULL (JobInput::with_defaults has the same rule, a test compares them).
 macro_rules! freeze {
     () => {
         concat!(
             "mailbox = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(mailbox, ?3) ELSE mailbox END,
     body_type = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(body_type, ?4) ELSE body_type END,
-    time_zone = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(time_zone, CASE WHEN ",
-            offset!("start_time"),
-            " AND ",
-            offset!("end_time"),
-            " THEN 'UTC' ELSE ?5 END) ELSE time_zone END"
+    time_zone = CASE WHEN first_sent_at IS NULL AND in_doubt = 0
+        THEN coalesce(time_zone, ?5, CASE WHEN NOT ",
+            recurs!(),
+            " THEN 'UTC' END) ELSE time_zone END"
         )
     };
 }
-pub(super) use {freeze, offset};
+pub(super) use {freeze, recurs};
 
 /// Takes what is still due of these jobs, which ?1 tells, at ?2, and freezes the defaults.
 macro_rules! take {

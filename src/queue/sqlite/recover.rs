@@ -26,13 +26,11 @@ const NEWEST_STAMP: &str = concat!(
     ") FROM mailboxes), ''))"
 );
 
-/// When the producer wishes the job to be sent, in every form the schema's triggers know; the empty text, which is before
-/// every time, where nothing is wished.
+/// When the producer wishes the job to be sent, as the schema reads `not_before`; the empty text, which is before every
+/// time, where nothing is wished or can be.
 macro_rules! wished {
     () => {
-        "coalesce((SELECT coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', t),
-                         strftime('%Y-%m-%dT%H:%M:%fZ', substr(t, 1, length(t) - 2) || ':' || substr(t, -2)), '')
-         FROM (SELECT replace(trim(not_before, char(9, 10, 11, 12, 13, 32)), 't', 'T') AS t)), '')"
+        "iif(not_before IS NULL, '', coalesce((SELECT due FROM job_wishes WHERE job_wishes.id = jobs.id), ''))"
     };
 }
 pub(super) use wished;

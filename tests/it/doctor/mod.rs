@@ -30,7 +30,8 @@ async fn the_areas_come_in_their_order_and_json_says_the_same() {
     let ran = bed.command(&["check"]).await.expect(0);
     let mut areas: Vec<&str> = ran.stdout.lines().map(|line| line.split_whitespace().nth(1).unwrap()).collect();
     areas.dedup();
-    let order = ["settings", "permissions", "database", "agent", "network", "clock", "token", "secret", "mailbox"];
+    let order =
+        ["settings", "zones", "permissions", "database", "agent", "network", "clock", "token", "secret", "mailbox"];
     assert_eq!(areas, order, "{ran:?}");
 
     let json = bed.command(&["check", "--json"]).await.expect(0).json();

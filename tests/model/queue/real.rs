@@ -193,7 +193,7 @@ impl Real {
             defaults: Defaults {
                 mailbox: Some(TEAM.into()),
                 body_type: BodyType::Text,
-                time_zone: "Europe/Berlin".into(),
+                time_zone: Some("Europe/Berlin".into()),
                 own_mailbox: false,
             },
         };
