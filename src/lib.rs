@@ -23,9 +23,10 @@
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials |
 //!
 //! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `monitor` imports
-//! `worker queue auth job`; `policy` imports `job`; `queue` imports `job accounts`; `graph` imports `job auth secret`; `auth` and `config` import
-//! `secret secret_file certificate identity`, and `config` `accounts`; these import `secret`. `retry_after` and `backoff` are for all of these; they, `job`,
-//! `accounts`, `secret`, `exit`, `shutdown`, `telemetry` and `sandbox` import nothing of ours. `queue` and `graph` never see each other.
+//! `worker queue auth job`; `policy` imports `job`; `queue` imports `job accounts`; `graph` imports `job auth secret`; `auth`
+//! and `config` import `secret secret_file certificate identity`, `config` also `accounts`; these import `secret`.
+//! `retry_after` and `backoff` are for all of these; they, `job`, `accounts`, `secret`, `exit`, `shutdown`, `telemetry` and
+//! `sandbox` import nothing of ours. `queue` and `graph` never see each other.
 //! Only `worker`, `monitor` and `cli` ask the clock; everything else is told the time.
 
 pub mod accounts;
