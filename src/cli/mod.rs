@@ -1,6 +1,11 @@
 //! The commands: one file each, its options beside its `run`. Only `run.rs` wires the daemon; only `output.rs` writes
 //! to stdout; `wiring.rs` turns settings into objects.
 
+/// In all of the commands this stands for the one of `std`: what is said on stderr repeats what others wrote, too.
+macro_rules! eprintln {
+    ($($said:tt)*) => { $crate::cli::output::say(&format!($($said)*)) };
+}
+
 mod advice;
 mod after_restore;
 mod cancel;

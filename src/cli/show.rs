@@ -64,7 +64,7 @@ async fn request(queue: &SqliteQueue, settings: &LocalSettings, id: i64) -> Resu
     let body = draft
         .and_then(|draft| encode(&draft))
         .map_err(|invalid| Failure::failed(format!("job {id} makes no request: {invalid}")))?;
-    output::bytes(&body)?;
+    output::json_as_it_is(&body)?;
     Ok(Exit::Done)
 }
 
