@@ -46,7 +46,7 @@ use std::path::PathBuf;
 
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{ConfigError, Environment, LocalSettings, Settings};
+use crate::config::{ConfigError, Environment, LocalSettings};
 use crate::exit::Exit;
 use crate::queue::{OpenError, SqliteQueue};
 
@@ -170,7 +170,7 @@ pub fn main() -> Exit {
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let file = cli.config;
     match cli.command {
-        Command::Run(options) => run::run(options, settings(file.clone())?, file).await,
+        Command::Run(options) => run::run(options, file).await,
         Command::Demo => demo::run().await,
         Command::Sandbox(options) => sandbox::run(options).await,
         Command::Check(options) => check::run(options, file).await,
@@ -199,10 +199,6 @@ fn definition() -> clap::Command {
         .subcommand_required(true)
         .args(all.get_arguments().cloned())
         .subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
-}
-
-fn settings(file: Option<PathBuf>) -> Result<Settings, Failure> {
-    Ok(Settings::load(file, &Environment::of_process())?)
 }
 
 fn local(file: Option<PathBuf>) -> Result<LocalSettings, Failure> {

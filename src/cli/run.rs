@@ -15,7 +15,7 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use super::reload::Reload;
 use super::{Failure, expiry, monitoring, progress, start, wiring};
 use crate::auth::TokenCache;
-use crate::config::{AuthMode, EXPOSED_CURE, LogFormat, LogSettings, Settings};
+use crate::config::{AuthMode, ConfigError, EXPOSED_CURE, Environment, LogFormat, LogSettings, Settings};
 use crate::exit::Exit;
 use crate::graph::GraphClient;
 use crate::queue::{ChangeNotice, Queue, SqliteQueue, watch};
@@ -36,7 +36,12 @@ pub(super) struct Options {
 }
 
 /// `file` is what `--config` says.
-pub(super) async fn run(options: Options, settings: Settings, file: Option<PathBuf>) -> Result<Exit, Failure> {
+pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit, Failure> {
+    let environment = Environment::of_process();
+    let settings = Settings::load(file.clone(), &environment).map_err(|error| {
+        log_refusal(&error, LogSettings::of_refused(file.clone(), &environment));
+        error
+    })?;
     let bar = options.until_empty.then(progress_bar);
     // Dropped at the end, when the last line is out.
     let (_lines, threshold) = start_log(settings.log, bar.clone());
@@ -50,7 +55,9 @@ pub(super) async fn run(options: Options, settings: Settings, file: Option<PathB
     let measures = Arc::new(Measures::default());
     let monitor = monitoring::start(&settings, &mut worker, &measures, &stop);
     let announced = announce_stopping(stop.clone());
+    let mut started = false;
     let ended = daemon(&settings, worker, measures, stop, |running| {
+        started = true;
         if let Some(monitor) = &monitor {
             monitor.started(running.queue.clone(), running.tokens.clone());
         }
@@ -69,7 +76,24 @@ pub(super) async fn run(options: Options, settings: Settings, file: Option<PathB
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
+    if let Err(failure) = &ended
+        && !started
+        && form(settings.log) == Form::Json
+    {
+        tracing::error!(exit_code = failure.exit.code(), problem = failure.text, "agent cannot start");
+    }
     ended.map(|_| Exit::Done)
+}
+
+/// One line for each problem, for whoever reads only the log. In text there is none: stderr has the same, to be read.
+fn log_refusal(error: &ConfigError, settings: LogSettings) {
+    if form(settings) != Form::Json {
+        return;
+    }
+    let (_lines, _) = start_log(settings, None);
+    for problem in &error.problems {
+        tracing::error!(key = problem.key, problem = problem.what, "settings refused");
+    }
 }
 
 /// What there is to hold on to while the daemon runs.
@@ -120,11 +144,6 @@ pub(super) async fn daemon(
 /// The first value keeps the log's thread; with its end the lines still waiting are written.
 fn start_log(settings: LogSettings, bar: Option<ProgressBar>) -> (Option<WorkerGuard>, Threshold) {
     let terminal = std::io::stdout().is_terminal();
-    let form = match settings.format {
-        LogFormat::Json => Form::Json,
-        LogFormat::Auto if !terminal => Form::Json,
-        LogFormat::Auto | LogFormat::Text => Form::Text { colour: terminal },
-    };
     let (writer, guard) = match bar {
         // Lines and the bar share a terminal: each line first takes the bar away.
         Some(bar) if terminal => (BoxMakeWriter::new(move || BesideBar(bar.clone())), None),
@@ -136,8 +155,17 @@ fn start_log(settings: LogSettings, bar: Option<ProgressBar>) -> (Option<WorkerG
             (BoxMakeWriter::new(lines), Some(guard))
         }
     };
-    let threshold = telemetry::start(form, settings.level, writer);
+    let threshold = telemetry::start(form(settings), settings.level, writer);
     (guard, threshold)
+}
+
+fn form(settings: LogSettings) -> Form {
+    let terminal = std::io::stdout().is_terminal();
+    match settings.format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Auto if !terminal => Form::Json,
+        LogFormat::Auto | LogFormat::Text => Form::Text { colour: terminal },
+    }
 }
 
 pub(super) fn warn_of_exposed(file: &std::path::Path) {

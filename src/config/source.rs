@@ -49,14 +49,7 @@ impl Source {
         let in_file = builder
             .build_cloned()
             .map_err(|error| fault(format!("is not valid TOML: {}", place(&error.to_string()))))?;
-        let mut source = Self {
-            file,
-            values: in_file,
-            from_environment: BTreeSet::new(),
-            problems: Vec::new(),
-            exposed: Vec::new(),
-            read: Vec::new(),
-        };
+        let mut source = Self::of(file, in_file);
         source.refuse_unknown_keys();
         // Before the environment comes over it: a secret that is overridden stands in the file all the same.
         if let Some(file) = source.file.clone().filter(|_| source.holds_a_secret()) {
@@ -64,6 +57,24 @@ impl Source {
         }
         source.lay_over(environment);
         Ok(source)
+    }
+
+    /// Of the environment alone, where there is no file that can be read.
+    pub(super) fn of_environment(environment: &Environment) -> Self {
+        let mut source = Self::of(None, Config::default());
+        source.lay_over(environment);
+        source
+    }
+
+    fn of(file: Option<PathBuf>, values: Config) -> Self {
+        Self {
+            file,
+            values,
+            from_environment: BTreeSet::new(),
+            problems: Vec::new(),
+            exposed: Vec::new(),
+            read: Vec::new(),
+        }
     }
 
     /// The settings, if nothing was found wrong.
