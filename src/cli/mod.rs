@@ -28,6 +28,7 @@ mod purge;
 mod reference;
 mod reload;
 mod repair;
+mod resume;
 mod retry;
 mod run;
 mod sandbox;
@@ -89,6 +90,8 @@ enum Command {
     Hold(hold::HoldOptions),
     /// Send to a mailbox on hold again
     Release(hold::ReleaseOptions),
+    /// End a mailbox's pause that is needed no longer, before it ends by itself
+    Resume(resume::Options),
     /// Delete jobs that ended a while ago
     Purge(purge::Options),
     /// Print the annotated settings file
@@ -183,6 +186,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Cancel(options) => cancel::run(options, local(file)?).await,
         Command::Hold(options) => hold::hold(options, local(file)?).await,
         Command::Release(options) => hold::release(options, local(file)?).await,
+        Command::Resume(options) => resume::run(options, local(file)?).await,
         Command::Purge(options) => purge::run(options, local(file)?).await,
         Command::Settings => settings::run(),
         Command::Completions(options) => completions::run(&options),

@@ -8,7 +8,7 @@ use super::advice::{Advice, Case};
 use super::humane::moment;
 use super::list::{column, plain};
 use super::output::{self, Tone, line, paint, short};
-use super::standing::{Agent, Stop};
+use super::standing::{Agent, Stop, rests_as_asked};
 use super::{Failure, existing_queue, shell, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
@@ -217,6 +217,7 @@ async fn waits_for(queue: &SqliteQueue, mailbox: &str) -> Result<Vec<String>, Fa
     if let Some(gate) = agent.gate() {
         reasons.push(format!("all sending, which is paused and {}: {}", gate.again(now), gate.words()));
     }
+    let asked = row.as_ref().is_some_and(|row| rests_as_asked(row, now));
     match row.and_then(|row| Stop::of(&row, now)) {
         Some(Stop::Held { since, reason }) => {
             let since = moment(&since, now);
@@ -224,7 +225,11 @@ async fn waits_for(queue: &SqliteQueue, mailbox: &str) -> Result<Vec<String>, Fa
             reasons.push(format!("its mailbox, held since {since}: {reason} (event-sender release {release})"));
         }
         Some(Stop::Paused { until, kind, reason }) => {
-            reasons.push(format!("its mailbox, which rests until {}, {kind}: {reason}", moment(&until, now)));
+            let resume = match asked {
+                true => String::new(),
+                false => format!(" (once that is mended: event-sender resume {})", shell::last(mailbox)),
+            };
+            reasons.push(format!("its mailbox, which rests until {}, {kind}: {reason}{resume}", moment(&until, now)));
         }
         None => {}
     }

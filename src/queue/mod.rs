@@ -75,6 +75,9 @@ pub struct Claimed {
     pub more: bool,
     /// The mailboxes on hold: nothing was taken of them. The same set as the last time if nothing was held or released since.
     pub held: Arc<HashSet<LaneKey>>,
+    /// The mailboxes whose pause somebody ended within the last minutes, and when. The same set as the last time if nothing was
+    /// resumed since.
+    pub resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
 }
 
 /// What a dead agent left.
@@ -108,6 +111,9 @@ pub struct AttemptRecord {
     pub outcome: &'static str,
 }
 
+/// How the reason of a pause begins that is not as long as Microsoft asked for, but as long as any is obeyed.
+pub const CAPPED: &str = "Microsoft asked to wait ";
+
 /// A pause to be kept over restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
@@ -121,6 +127,8 @@ pub struct Pause {
     pub kind: Option<ErrorKind>,
     /// Pauses in a row.
     pub strikes: u32,
+    /// Until when Microsoft itself asked for it.
+    pub asked_until: Option<DateTime<Utc>>,
 }
 
 /// The end of one claim.
