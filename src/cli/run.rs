@@ -38,10 +38,8 @@ pub(super) struct Options {
 /// `file` is what `--config` says.
 pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit, Failure> {
     let environment = Environment::of_process();
-    let settings = Settings::load(file.clone(), &environment).map_err(|error| {
-        log_refusal(&error, LogSettings::of_refused(file.clone(), &environment));
-        error
-    })?;
+    let settings = Settings::load(file.clone(), &environment)
+        .inspect_err(|error| log_refusal(error, LogSettings::of_refused(file.clone(), &environment)))?;
     let bar = options.until_empty.then(progress_bar);
     // Dropped at the end, when the last line is out.
     let (_lines, threshold) = start_log(settings.log, bar.clone());

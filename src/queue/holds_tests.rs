@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::Hold;
 use super::*;
+use crate::job::{ErrorKind, parse_utc};
 
 /// A job of `mailbox` due `due` milliseconds from now.
 async fn waiting(db: &mut SqliteConnection, mailbox: &str, due: i64) -> i64 {
@@ -160,7 +161,8 @@ async fn an_ended_pause_is_told_with_every_look_until_the_next_pause_comes_and_n
     )
     .await;
     let operator = operator(&bed).await;
-    let at = Utc::now();
+    // To the millisecond, as it is stored.
+    let at = parse_utc(&format_utc(Utc::now())).unwrap();
     let rest = operator.rests(at).await.unwrap().remove(0);
     assert_eq!((rest.kept_until(at), rest.beyond_measure()), (None, None));
     assert!(operator.resume_mailbox(&rest, at).await.unwrap());
