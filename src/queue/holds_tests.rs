@@ -202,6 +202,14 @@ async fn throttling_is_kept_for_as_long_as_any_wait_is_obeyed() {
     for (until, since, reason, kept, beyond) in [
         (3600, 0, "busy", true, None),
         (3600, 0, "Microsoft asked to wait until 2099-10-21T07:28:00Z; capped at 24 h.", false, Some("2099-10-21")),
+        (
+            3600,
+            0,
+            "Busy. Microsoft asked to wait until 2099; capped. Graph said: m",
+            false,
+            Some("until 2099; capped."),
+        ),
+        (3600, 0, "Busy. Graph said: Microsoft asked to wait until 2099; capped.", true, None),
         (86_400, 0, "busy", true, None),
         (3600, -90_000, "busy", false, Some("Microsoft asked to wait until ")),
         (172_800, 0, "busy", false, Some("Microsoft asked to wait until ")),

@@ -111,8 +111,15 @@ pub struct AttemptRecord {
     pub outcome: &'static str,
 }
 
-/// How the reason of a pause begins that is not as long as Microsoft asked for, but as long as any is obeyed.
-pub const CAPPED: &str = "Microsoft asked to wait ";
+/// How the sentence begins that a reason has in it where a pause is not as long as Microsoft asked for, but as long as any is
+/// obeyed.
+const CAPPED: &str = "Microsoft asked to wait ";
+
+/// That sentence of a reason, if it has it. What a server said stands behind the agent's own words, and says nothing here.
+pub fn capped(reason: &str) -> Option<&str> {
+    let own = reason.split_once(" Graph said: ").map_or(reason, |(own, _)| own);
+    own.find(CAPPED).map(|begin| own[begin..].trim_end())
+}
 
 /// A pause to be kept over restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -37,7 +37,7 @@ use crate::backoff::doubled;
 use crate::graph::{GraphClient, Now};
 use crate::job::{Defaults, Outcome};
 use crate::policy::RetryPolicy;
-use crate::queue::{CAPPED, ChangeNotice, LaneKey, Queue, QueueError};
+use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, capped};
 
 pub use histogram::{Distribution, Histogram};
 pub use measures::{Count, Ending, Measures, Trouble};
@@ -365,7 +365,7 @@ impl<Q: Queue> Worker<Q> {
             rest_for = rest.wait;
             let (mut pause, tell) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
             // Beyond all measure it is obeyed for a while, but nobody is held to it.
-            let asked = finished.named.filter(|named| *named <= LONGEST_ASKED && !pause.reason.starts_with(CAPPED));
+            let asked = finished.named.filter(|named| *named <= LONGEST_ASKED && capped(&pause.reason).is_none());
             pause.asked_until = asked.map(|named| self.lanes.asked(&finished.lane, named, now));
             match tell {
                 Tell::Paused => report::mailbox_paused(&pause, &finished.settlement),

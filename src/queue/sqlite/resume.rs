@@ -3,7 +3,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::super::{CAPPED, QueueError};
+use super::super::{CAPPED, QueueError, capped};
 use super::health::Rest;
 use super::{SqliteQueue, written};
 use crate::job::{ErrorKind, format_utc};
@@ -33,8 +33,8 @@ impl Rest {
 
     /// What Microsoft asked for, in words, where that is longer than what is obeyed.
     pub fn beyond_measure(&self) -> Option<String> {
-        if self.reason.starts_with(CAPPED) {
-            return Some(self.reason.clone());
+        if let Some(sentence) = capped(&self.reason) {
+            return Some(sentence.to_owned());
         }
         // Of a version that obeyed everything.
         let until = self.paused_until.filter(|_| self.is_throttled())?;
