@@ -19,14 +19,15 @@
 //! | [`accounts`] | users and groups of this machine |
 //! | [`secret_file`] | small files that hold a secret |
 //! | [`certificate`] | a certificate and its key, out of PEM files |
+//! | [`visible`] | the one filter for what others wrote, where a person reads it |
 //! | [`retry_after`], [`backoff`] | how long to wait: what a server asks for, and the agent's own rule |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials |
 //!
 //! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `monitor` imports
 //! `worker queue auth job`; `policy` imports `job`; `queue` imports `job accounts`; `graph` imports `job auth secret`; `auth`
 //! and `config` import `secret secret_file certificate identity`, `config` also `accounts`; these import `secret`.
-//! `retry_after` and `backoff` are for all of these; they, `job`, `accounts`, `secret`, `exit`, `shutdown`, `telemetry` and
-//! `sandbox` import nothing of ours. `queue` and `graph` never see each other.
+//! `retry_after`, `backoff` and `visible` are for all of these; they, `job`, `accounts`, `secret`, `exit`, `shutdown`,
+//! `telemetry` and `sandbox` import nothing of ours. `queue` and `graph` never see each other.
 //! Only `worker`, `monitor` and `cli` ask the clock; everything else is told the time.
 
 pub mod accounts;
@@ -50,4 +51,5 @@ pub mod secret;
 pub mod secret_file;
 pub mod shutdown;
 pub mod telemetry;
+pub mod visible;
 pub mod worker;

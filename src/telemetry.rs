@@ -1,4 +1,5 @@
-//! Tracing set-up: which lines are written, in which form, where to. Knows none of the lines.
+//! Tracing set-up: which lines are written, in which form, where to. Knows none of the lines, and trusts none: whatever others
+//! wrote into a field goes through [`visible`].
 
 use tracing::Level;
 use tracing_subscriber::Layer;
@@ -7,6 +8,8 @@ use tracing_subscriber::fmt::writer::BoxMakeWriter;
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
+
+use crate::visible::{self, Through};
 
 /// How lines look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +26,12 @@ pub enum Form {
 /// The program's own lines from `level` on. Of the libraries only warnings: at lower levels they log what they send
 /// and receive, and that is nobody's business.
 pub fn start(form: Form, level: Level, writer: BoxMakeWriter) -> Threshold {
+    let filter = match form {
+        Form::Json => visible::json,
+        Form::Text { colour: true } => visible::coloured,
+        Form::Text { colour: false } => visible::text,
+    };
+    let writer = Through::new(writer, filter);
     let base = tracing_subscriber::fmt::layer().with_target(false).with_writer(writer);
     let layer = match form {
         Form::Json => base.json().flatten_event(true).with_current_span(false).with_span_list(false).boxed(),

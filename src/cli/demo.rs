@@ -105,7 +105,7 @@ async fn conclude(sandbox: &Sandbox, queue: &SqliteQueue) -> Result<Exit, Failur
 fn event_ids(jobs: &[Record]) -> BTreeMap<String, usize> {
     let mut ids = BTreeMap::new();
     for job in jobs {
-        if let Value::String(id) = &job["event_id"] {
+        if let Value::String(id) = list::column(job, "event_id") {
             *ids.entry(id.clone()).or_default() += 1;
         }
     }

@@ -31,8 +31,10 @@ pub(super) struct HoldOptions {
 }
 
 #[derive(Debug, clap::Args)]
-#[command(after_help = "A pause of the agent's own (throttling, a missing permission) goes on until its end.\n\n\
-    Exit code 1: a mailbox named here was not on hold.")]
+#[command(
+    after_help = "A pause that nobody ordered (throttling, a missing permission) goes on: 'event-sender resume' ends it.\n\n\
+    Exit code 1: a mailbox named here was not on hold."
+)]
 pub(super) struct ReleaseOptions {
     /// Mailboxes
     #[arg(required_unless_present = "all", value_parser = mailbox)]
@@ -140,7 +142,8 @@ async fn list(queue: &SqliteQueue, settings: &LocalSettings, holds: &[Hold], as_
     Ok(())
 }
 
-async fn waiting(queue: &SqliteQueue, settings: &LocalSettings, lane: &LaneKey) -> Result<u64, Failure> {
+/// How many jobs wait for a mailbox.
+pub(super) async fn waiting(queue: &SqliteQueue, settings: &LocalSettings, lane: &LaneKey) -> Result<u64, Failure> {
     queue.waiting_for(&lanes(lane.as_str(), settings)).await.map_err(Failure::failed)
 }
 
@@ -158,7 +161,7 @@ fn replaced(hold: &Hold, reason: Option<&str>, dry_run: bool) -> String {
     }
 }
 
-fn wait(count: u64) -> String {
+pub(super) fn wait(count: u64) -> String {
     match count {
         0 => "no job waits".to_owned(),
         1 => "1 job waits".to_owned(),
@@ -166,7 +169,8 @@ fn wait(count: u64) -> String {
     }
 }
 
-fn mailbox(text: &str) -> Result<LaneKey, &'static str> {
+/// A mailbox on the command line.
+pub(super) fn mailbox(text: &str) -> Result<LaneKey, &'static str> {
     let lane = LaneKey::of(text);
     if lane.as_str().is_empty() { Err("is empty; name the mailbox as the jobs do") } else { Ok(lane) }
 }

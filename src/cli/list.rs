@@ -58,9 +58,9 @@ pub(super) fn table(jobs: &[Record]) -> std::io::Result<()> {
 }
 
 fn row(job: &Record) -> Vec<String> {
-    let text = |column: &str, width: usize| short(&plain(&job[column]), width);
-    let doubt = if job["in_doubt"] == 1 { " in doubt" } else { "" };
-    let end = match (&job["event_id"], &job["error_message"]) {
+    let text = |name: &str, width: usize| short(&plain(column(job, name)), width);
+    let doubt = if *column(job, "in_doubt") == 1 { " in doubt" } else { "" };
+    let end = match (column(job, "event_id"), column(job, "error_message")) {
         (Value::String(id), _) => output::event_id(id),
         (_, Value::String(reason)) => format!("{}: {}", text("error_kind", 30), short(reason, 90)),
         _ => String::new(),
@@ -74,6 +74,11 @@ fn row(job: &Record) -> Vec<String> {
         text("attempts", 6),
         end,
     ]
+}
+
+/// A column of a row; null if the row has none of that name.
+pub(super) fn column<'r>(row: &'r Record, name: &str) -> &'r Value {
+    row.get(name).unwrap_or(&Value::Null)
 }
 
 /// A value without JSON's quotes; nothing for null.

@@ -21,6 +21,16 @@ const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Time for the last lines at the end of the process, if somebody reads.
 const LAST_LINES_WITHIN: Duration = Duration::from_millis(1500);
 
+/// How lines look, where the log goes now.
+pub(super) fn form(settings: LogSettings) -> Form {
+    let terminal = std::io::stdout().is_terminal();
+    match settings.format {
+        LogFormat::Json => Form::Json,
+        LogFormat::Auto if !terminal => Form::Json,
+        LogFormat::Auto | LogFormat::Text => Form::Text { colour: terminal },
+    }
+}
+
 /// The log's thread. With its end the lines still waiting are written, as far as somebody reads them.
 pub(super) struct Log {
     lines: Option<(WorkerGuard, ErrorCounter)>,
@@ -30,11 +40,6 @@ impl Log {
     /// Lines are written from now on; those for a terminal that also shows `bar`, beside it.
     pub(super) fn start(settings: LogSettings, bar: Option<ProgressBar>) -> (Self, Threshold) {
         let terminal = std::io::stdout().is_terminal();
-        let form = match settings.format {
-            LogFormat::Json => Form::Json,
-            LogFormat::Auto if !terminal => Form::Json,
-            LogFormat::Auto | LogFormat::Text => Form::Text { colour: terminal },
-        };
         let (writer, lines) = match bar {
             // Lines and the bar share a terminal: each line first takes the bar away.
             Some(bar) if terminal => (BoxMakeWriter::new(move || BesideBar(bar.clone())), None),
@@ -45,7 +50,7 @@ impl Log {
                 (BoxMakeWriter::new(lines), Some((guard, dropped)))
             }
         };
-        (Self { lines }, telemetry::start(form, settings.level, writer))
+        (Self { lines }, telemetry::start(form(settings), settings.level, writer))
     }
 
     /// Tells of dropped lines, for as long as the daemon runs.

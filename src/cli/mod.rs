@@ -1,6 +1,11 @@
 //! The commands: one file each, its options beside its `run`. Only `run.rs` wires the daemon; only `output.rs` writes
 //! to stdout; `wiring.rs` turns settings into objects.
 
+/// In all of the commands this stands for the one of `std`: what is said on stderr repeats what others wrote, too.
+macro_rules! eprintln {
+    ($($said:tt)*) => { $crate::cli::output::say(&format!($($said)*)) };
+}
+
 mod advice;
 mod after_restore;
 mod cancel;
@@ -24,6 +29,7 @@ mod purge;
 mod reference;
 mod reload;
 mod repair;
+mod resume;
 mod retry;
 mod run;
 mod sandbox;
@@ -44,7 +50,7 @@ use std::time::SystemTime;
 use chrono::{DateTime, Utc};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{ConfigError, Environment, LocalSettings, Settings};
+use crate::config::{ConfigError, Environment, LocalSettings};
 use crate::exit::Exit;
 use crate::queue::{OpenError, SqliteQueue};
 
@@ -87,6 +93,8 @@ enum Command {
     Hold(hold::HoldOptions),
     /// Send to a mailbox on hold again
     Release(hold::ReleaseOptions),
+    /// End a mailbox's pause that is needed no longer, before it ends by itself
+    Resume(resume::Options),
     /// Delete jobs that ended a while ago
     Purge(purge::Options),
     /// Print the annotated settings file
@@ -182,7 +190,7 @@ fn clock_is_set() -> Result<(), Failure> {
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let file = cli.config;
     match cli.command {
-        Command::Run(options) => run::run(options, settings(file)?).await,
+        Command::Run(options) => run::run(options, file).await,
         Command::Demo => demo::run().await,
         Command::Sandbox(options) => sandbox::run(options).await,
         Command::Check(options) => check::run(options, file).await,
@@ -195,6 +203,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Cancel(options) => cancel::run(options, local(file)?).await,
         Command::Hold(options) => hold::hold(options, local(file)?).await,
         Command::Release(options) => hold::release(options, local(file)?).await,
+        Command::Resume(options) => resume::run(options, local(file)?).await,
         Command::Purge(options) => purge::run(options, local(file)?).await,
         Command::Settings => settings::run(),
         Command::Completions(options) => completions::run(&options),
@@ -211,10 +220,6 @@ fn definition() -> clap::Command {
         .subcommand_required(true)
         .args(all.get_arguments().cloned())
         .subcommands(all.get_subcommands().filter(|command| !command.is_hide_set()).cloned())
-}
-
-fn settings(file: Option<PathBuf>) -> Result<Settings, Failure> {
-    Ok(Settings::load(file, &Environment::of_process())?)
 }
 
 fn local(file: Option<PathBuf>) -> Result<LocalSettings, Failure> {

@@ -10,7 +10,7 @@ use tracing::{Event, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
-use super::output::{self, Tone, paint};
+use super::output::{self, Tone, paint, short};
 
 /// A layer that prints one line per event worth telling.
 pub(super) struct Narrator {
@@ -46,11 +46,11 @@ impl Fields {
 
 impl Visit for Fields {
     fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0.insert(field.name(), format!("{value:?}"));
+        self.0.insert(field.name(), short(&format!("{value:?}"), usize::MAX));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name(), value.to_owned());
+        self.0.insert(field.name(), short(value, usize::MAX));
     }
 }
 

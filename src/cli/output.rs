@@ -1,4 +1,5 @@
-//! Results, on stdout: lines, tables, JSON, and the live screen. Colour only on a terminal, and not against NO_COLOR.
+//! Results, on stdout: lines, tables, JSON, and the live screen; and what is said beside them, on stderr. Colour only on a
+//! terminal, and not against NO_COLOR. Nothing that others wrote steers a terminal: all of it leaves through [`visible`].
 
 use std::io::{IsTerminal, Write};
 use std::ops::Range;
@@ -6,6 +7,8 @@ use std::ops::Range;
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
 use ratatui::{DefaultTerminal, Frame};
 use serde_json::Value;
+
+use crate::visible;
 
 /// A colour by meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,8 +20,18 @@ pub(super) enum Tone {
     Strong,
 }
 
-/// Writes one line.
+/// Writes one line, or several.
 pub(super) fn line(text: &str) -> std::io::Result<()> {
+    written(&if colours() { visible::coloured(text) } else { visible::text(text) })
+}
+
+/// Says something beside the results, for a person.
+pub(super) fn say(text: &str) {
+    // Nobody is left to be told that nobody is left to be told.
+    let _ = writeln!(std::io::stderr().lock(), "{}", visible::text(text));
+}
+
+fn written(text: &str) -> std::io::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "{text}")?;
     out.flush()
@@ -64,10 +77,18 @@ pub(super) fn bytes(bytes: &[u8]) -> std::io::Result<()> {
     out.flush()
 }
 
+/// Writes a JSON text as it is, to the byte, and a line break. On a terminal what is hidden in its strings is shown.
+pub(super) fn json_as_it_is(bytes: &[u8]) -> std::io::Result<()> {
+    if std::io::stdout().is_terminal() {
+        return written(&visible::json(&String::from_utf8_lossy(bytes)));
+    }
+    self::bytes(bytes)
+}
+
 /// Writes JSON, indented for a terminal, on one line for a program.
 pub(super) fn json(value: &Value) -> std::io::Result<()> {
     let text = if std::io::stdout().is_terminal() { format!("{value:#}") } else { value.to_string() };
-    line(&text)
+    written(&visible::json(&text))
 }
 
 /// Writes a table.
@@ -188,7 +209,7 @@ pub(super) fn event_id(id: &str) -> String {
 
 /// Cut to `width` characters, on one line, without what would steer a terminal.
 pub(super) fn short(text: &str, width: usize) -> String {
-    let clean: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+    let clean = visible::line(text).into_owned();
     if clean.chars().count() <= width {
         return clean;
     }

@@ -49,6 +49,8 @@ pub(super) struct Plan {
     skipped: Vec<(i64, String)>,
     /// Something that was asked for is not done.
     refused: bool,
+    /// Until when jobs wait although they are queued, and for what.
+    pub waits: Vec<String>,
     /// What the operator should know besides.
     pub notes: Vec<String>,
 }
@@ -139,7 +141,8 @@ impl Plan {
         let skipped: Value = self.skipped.iter().map(|(id, reason)| json!({ "id": id, "reason": reason })).collect();
         let ids: Vec<i64> = done.iter().map(|id| id.0).collect();
         output::json(&json!({
-            "dry_run": manner.dry_run, verb.done: done.len(), "ids": ids, "skipped": skipped, "notes": self.notes,
+            "dry_run": manner.dry_run, verb.done: done.len(), "ids": ids, "skipped": skipped, "waits": self.waits,
+            "notes": self.notes,
         }))
     }
 
@@ -161,6 +164,10 @@ impl Plan {
             let named =
                 if done.is_empty() { String::new() } else { format!(": {}", named(done.iter().map(|id| id.0))) };
             output::line(&format!("{} {}{named}", verb.done, jobs(done.len())))?;
+        }
+        let queued = if manner.dry_run { "would be queued" } else { "queued" };
+        for wait in &self.waits {
+            output::line(&output::short(&format!("{queued}, {wait}"), usize::MAX))?;
         }
         let mut reasons: BTreeMap<&str, Vec<i64>> = BTreeMap::new();
         for (id, reason) in &self.skipped {

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clap::ArgGroup;
 
-use super::repair::{Judgement, Manner, Plan, Verb};
+use super::repair::{Judgement, Manner, Plan, Verb, jobs};
+use super::standing::Agent;
 use super::which::{self, Which, lane_of};
-use super::{Failure, existing_queue, wiring};
+use super::{Failure, existing_queue, shell, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::job::{ErrorKind, EventDraft, JobId, JobState, REPEAT_WAIT, format_utc};
-use crate::queue::{Chosen, LaneKey, Queue, SqliteQueue};
+use crate::queue::{AgentLock, Chosen, LaneKey, SqliteQueue};
 
 const VERB: Verb = Verb { now: "retry", done: "retried" };
 const STATES: [JobState; 3] = [JobState::Failed, JobState::Cancelled, JobState::Pending];
@@ -46,11 +47,10 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         which.find(&queue, &settings, &[options.state], options.configuration).await.map_err(Failure::failed)?;
     let invalid_too = which.is_by_id() || which.error_kind.contains(&ErrorKind::InvalidJob);
     let mut plan = Plan::new(&chosen, missing, |job| judge(job, invalid_too, now));
-    let mut notes = waits(&queue, &settings, &chosen, &plan, now).await?;
+    plan.waits = waits(&queue, &settings, &chosen, &plan, now).await?;
     if which.is_by_id() {
-        notes.extend(still_invalid(&queue, &settings, &chosen).await?);
+        plan.notes = still_invalid(&queue, &settings, &chosen).await?;
     }
-    plan.notes = notes;
     let how = (VERB, options.manner, which.is_by_id());
     plan.carry_out(&queue, how, async |batch| queue.retry(batch, now).await).await
 }
@@ -78,7 +78,8 @@ fn judge(job: &Chosen, invalid_too: bool, now: DateTime<Utc>) -> Judgement {
     }
 }
 
-/// What keeps the jobs waiting all the same: their mailbox is on hold, or rests.
+/// What keeps jobs waiting all the same, those put back and those that waited already: all sending rests, their mailbox is on
+/// hold or rests, their time has not come.
 async fn waits(
     queue: &SqliteQueue,
     settings: &LocalSettings,
@@ -86,21 +87,51 @@ async fn waits(
     plan: &Plan,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, Failure> {
-    let held = queue.holds().await.map_err(Failure::failed)?;
-    let pauses = queue.pauses(now).await.map_err(Failure::failed)?;
-    let mut counts: BTreeMap<LaneKey, usize> = BTreeMap::new();
-    for job in chosen.iter().filter(|job| plan.jobs().binary_search(&job.id).is_ok()) {
-        *counts.entry(lane_of(job, settings)).or_default() += 1;
-    }
-    let note = |(lane, count): (LaneKey, usize)| {
-        let (name, wait) = (lane.as_str(), if count == 1 { "job waits" } else { "jobs wait" });
-        if held.iter().any(|hold| LaneKey::of(&hold.mailbox) == lane) {
-            return Some(format!("{name} is on hold: {count} {wait} for its release"));
+    let (mut counts, mut wished) = (BTreeMap::<LaneKey, usize>::new(), BTreeMap::<&str, usize>::new());
+    let now_text = format_utc(now);
+    for job in chosen.iter().filter(|job| job.state == JobState::Pending || plan.jobs().binary_search(&job.id).is_ok())
+    {
+        if job.wished > now_text {
+            // Of a job that waits already the reason is told where it is left alone.
+            *wished.entry(&job.wished).or_default() += usize::from(job.state != JobState::Pending);
+        } else {
+            *counts.entry(lane_of(job, settings)).or_default() += 1;
         }
-        let pause = pauses.iter().find(|pause| pause.lane == lane)?;
-        Some(format!("{name} rests until {}: {count} {wait} for that", format_utc(pause.until)))
+    }
+    let agent = queue.standing("").await?.0;
+    let agent = Agent::new(AgentLock::holder(queue.path()), agent.as_ref());
+    if let Some((gate, until)) = agent.gate().and_then(|gate| Some((gate, gate.still(now)?)))
+        && !counts.is_empty()
+    {
+        let jobs = jobs(counts.values().sum());
+        return Ok(vec![format!(
+            "waits until {}: all sending is paused, {} ({jobs})",
+            format_utc(until),
+            gate.words()
+        )]);
+    }
+    let rests = queue.rests(now).await?;
+    let of_mailbox = |(lane, count): (LaneKey, usize)| {
+        let (name, jobs) = (lane.as_str(), jobs(count));
+        let rest = rests.iter().find(|rest| rest.lane == lane)?;
+        if rest.held_at.is_some() {
+            let release = shell::last(name);
+            return Some(format!(
+                "waits until {name} is released ({jobs}): it is on hold, 'event-sender release {release}'"
+            ));
+        }
+        let until = format_utc(rest.paused_until?);
+        let resume = match rest.kept_until(now) {
+            Some(_) => ", as Microsoft asked".to_owned(),
+            None => format!("; 'event-sender resume {}' when it is put right", shell::last(name)),
+        };
+        Some(format!("waits until {until}: {name} rests{resume} ({jobs})"))
     };
-    Ok(counts.into_iter().filter_map(note).collect())
+    let of_wish = |(wished, count): (&str, usize)| {
+        (count > 0).then(|| format!("waits until {wished}: the not_before ({})", jobs(count)))
+    };
+    let waits = counts.into_iter().filter_map(of_mailbox);
+    Ok(waits.chain(wished.into_iter().filter_map(of_wish)).collect())
 }
 
 /// Named by the operator, who may have corrected them: those that are no event even so.

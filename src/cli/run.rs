@@ -1,6 +1,7 @@
 //! `run`: the daemon. The only place where it is put together: queue (see `start`), sign-in, Graph, worker, systemd.
 
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,15 +10,16 @@ use sd_notify::NotifyState;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::log::Log;
+use super::log::{self, Log};
 use super::reload::Reload;
 use super::{Failure, expiry, monitoring, progress, start, wiring};
 use crate::auth::TokenCache;
-use crate::config::{AuthMode, Exposed, Readers, Settings};
+use crate::config::{AuthMode, ConfigError, Environment, Exposed, LogSettings, Readers, Settings};
 use crate::exit::Exit;
 use crate::graph::GraphClient;
 use crate::queue::{ChangeNotice, Queue, SqliteQueue, watch};
 use crate::shutdown::{self, Hangup};
+use crate::telemetry::Form;
 use crate::worker::{Change, Drained, Measures, Notes, Worker, WorkerSettings};
 
 /// Time to close the queue in good order after the drain.
@@ -30,7 +32,11 @@ pub(super) struct Options {
     until_empty: bool,
 }
 
-pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Failure> {
+/// `file` is what `--config` says.
+pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit, Failure> {
+    let environment = Environment::of_process();
+    let settings = Settings::load(file.clone(), &environment)
+        .inspect_err(|error| log_refusal(error, LogSettings::of_refused(file, &environment)))?;
     let bar = options.until_empty.then(progress_bar);
     // Dropped at the end, when the last line is out.
     let (log, threshold) = Log::start(settings.log, bar.clone());
@@ -45,7 +51,9 @@ pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Fa
     log.watch(measures.clone());
     let monitor = monitoring::start(&settings, &mut worker, &measures, &stop);
     let announced = announce_stopping(stop.clone());
+    let mut started = false;
     let ended = daemon(&settings, worker, measures, stop, |running| {
+        started = true;
         if let Some(monitor) = &monitor {
             monitor.started(running.queue.clone(), running.tokens.clone());
         }
@@ -64,7 +72,24 @@ pub(super) async fn run(options: Options, settings: Settings) -> Result<Exit, Fa
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
+    if let Err(failure) = &ended
+        && !started
+        && log::form(settings.log) == Form::Json
+    {
+        tracing::error!(exit_code = failure.exit.code(), problem = failure.text, "agent cannot start");
+    }
     ended.map(|_| Exit::Done)
+}
+
+/// One line for each problem, for whoever reads only the log. In text there is none: stderr has the same, to be read.
+fn log_refusal(error: &ConfigError, settings: LogSettings) {
+    if log::form(settings) != Form::Json {
+        return;
+    }
+    let (_log, _) = Log::start(settings, None);
+    for problem in &error.problems {
+        tracing::error!(key = problem.key, problem = problem.what, "settings refused");
+    }
 }
 
 /// What there is to hold on to while the daemon runs.

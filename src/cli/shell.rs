@@ -27,7 +27,7 @@ mod tests {
             ("ann.b+c_d-e@contoso.com", "ann.b+c_d-e@contoso.com"),
             ("x; rm -rf ~", "'x; rm -rf ~'"),
             ("o'neil@contoso.com", r"'o'\''neil@contoso.com'"),
-            ("$(reboot)\n\x1b[2J", "'$(reboot)  [2J'"),
+            ("$(reboot)\n\x1b[2J", r"'$(reboot) \u{1b}[2J'"),
             ("", "''"),
         ] {
             assert_eq!(word(text), said);

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 
 use super::advice::{Advice, Case};
 use super::humane::moment;
-use super::list::plain;
+use super::list::{column, plain};
 use super::output::{self, Tone, line, paint, short};
-use super::standing::{Agent, Stop};
+use super::standing::{Agent, Stop, rests_as_asked};
 use super::{Failure, existing_queue, shell, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
@@ -64,7 +64,7 @@ async fn request(queue: &SqliteQueue, settings: &LocalSettings, id: i64) -> Resu
     let body = draft
         .and_then(|draft| encode(&draft))
         .map_err(|invalid| Failure::failed(format!("job {id} makes no request: {invalid}")))?;
-    output::bytes(&body)?;
+    output::json_as_it_is(&body)?;
     Ok(Exit::Done)
 }
 
@@ -79,15 +79,18 @@ impl Shown {
         queue: &SqliteQueue,
         settings: &LocalSettings,
     ) -> Result<Self, Failure> {
-        let own = job["mailbox"].as_str().map(str::trim).filter(|mailbox| !mailbox.is_empty());
+        let own = column(&job, "mailbox").as_str().map(str::trim).filter(|mailbox| !mailbox.is_empty());
         let mailbox = own.or(settings.defaults.mailbox.as_deref());
         let advice = Case::of(&job, mailbox.unwrap_or_default()).map(|case| case.advice(Utc::now()));
-        let lookup = (plain(&job["in_doubt"]) == "1").then(|| {
+        let lookup = (plain(column(&job, "in_doubt")) == "1").then(|| {
             let (endpoint, version) = &settings.graph;
             let base = GraphBase::new(endpoint, version);
-            format!("GET {}", base.marked(mailbox, job["calendar_id"].as_str(), &plain(&job["transaction_id"])))
+            format!(
+                "GET {}",
+                base.marked(mailbox, column(&job, "calendar_id").as_str(), &plain(column(&job, "transaction_id")))
+            )
         });
-        let waits_for = match plain(&job["state"]).as_str() {
+        let waits_for = match plain(column(&job, "state")).as_str() {
             "pending" | "claimed" => waits_for(queue, mailbox.unwrap_or_default()).await?,
             _ => Vec::new(),
         };
@@ -110,7 +113,7 @@ impl Shown {
     }
 
     fn print(&self) -> std::io::Result<()> {
-        let (id, state) = (plain(&self.job["id"]), cut(&plain(&self.job["state"])));
+        let (id, state) = (plain(column(&self.job, "id")), cut(&plain(column(&self.job, "state"))));
         let doubt = if self.lookup.is_some() { ", in doubt" } else { "" };
         line(&format!("{} is {}{doubt}", paint(Tone::Strong, &format!("job {id}")), output::state(&state)))?;
         self.print_advice()?;
@@ -124,7 +127,7 @@ impl Shown {
     }
 
     fn print_advice(&self) -> std::io::Result<()> {
-        let said = plain(&self.job["error_message"]);
+        let said = plain(column(&self.job, "error_message"));
         let once = |name: &str, text: &str| match text {
             "" => Ok(()),
             text => output::prose(&paint(Tone::Faint, &format!("{name:16} ")), 17, &cut(text), None),
@@ -161,7 +164,7 @@ impl Shown {
 }
 
 fn print_attempt(attempt: &Record) -> std::io::Result<()> {
-    let text = |column: &str| short(&plain(&attempt[column]), usize::MAX);
+    let text = |name: &str| short(&plain(column(attempt, name)), usize::MAX);
     let answer = [text("http_status"), text("error_code")].join(" ");
     let outcome = text("outcome");
     let tone = match outcome.as_str() {
@@ -189,17 +192,17 @@ fn print_attempt(attempt: &Record) -> std::io::Result<()> {
 /// Microsoft asks for these.
 fn ids(attempt: &Record) -> Vec<String> {
     let named = [("request-id", "request_id"), ("client-request-id", "client_request_id")];
-    let named = named.iter().map(|(name, column)| (name, plain(&attempt[*column])));
-    named.filter(|(_, id)| !id.is_empty()).map(|(name, id)| format!("{name} {id}")).collect()
+    let named = named.iter().map(|(header, name)| (header, plain(column(attempt, name))));
+    named.filter(|(_, id)| !id.is_empty()).map(|(header, id)| format!("{header} {id}")).collect()
 }
 
 fn support(attempt: &Record) -> String {
-    cut(&format!("{}, at {}", ids(attempt).join(", "), plain(&attempt["started_at"])))
+    cut(&format!("{}, at {}", ids(attempt).join(", "), plain(column(attempt, "started_at"))))
 }
 
 /// An attempt support can do something with.
 fn is_trouble(attempt: &Record) -> bool {
-    attempt["outcome"] != "sent" && !ids(attempt).is_empty()
+    *column(attempt, "outcome") != "sent" && !ids(attempt).is_empty()
 }
 
 /// What keeps a waiting job of this mailbox from being sent.
@@ -214,6 +217,7 @@ async fn waits_for(queue: &SqliteQueue, mailbox: &str) -> Result<Vec<String>, Fa
     if let Some(gate) = agent.gate() {
         reasons.push(format!("all sending, which is paused and {}: {}", gate.again(now), gate.words()));
     }
+    let asked = row.as_ref().is_some_and(|row| rests_as_asked(row, now));
     match row.and_then(|row| Stop::of(&row, now)) {
         Some(Stop::Held { since, reason }) => {
             let since = moment(&since, now);
@@ -221,7 +225,11 @@ async fn waits_for(queue: &SqliteQueue, mailbox: &str) -> Result<Vec<String>, Fa
             reasons.push(format!("its mailbox, held since {since}: {reason} (event-sender release {release})"));
         }
         Some(Stop::Paused { until, kind, reason }) => {
-            reasons.push(format!("its mailbox, which rests until {}, {kind}: {reason}", moment(&until, now)));
+            let resume = match asked {
+                true => String::new(),
+                false => format!(" (once that is mended: event-sender resume {})", shell::last(mailbox)),
+            };
+            reasons.push(format!("its mailbox, which rests until {}, {kind}: {reason}{resume}", moment(&until, now)));
         }
         None => {}
     }

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 
 use super::expiry::{self, Nearness};
 use super::humane::moment;
-use super::list::plain;
-use crate::job::parse_utc;
+use super::list::{column, plain};
+use crate::job::{ErrorKind, parse_utc};
 use crate::queue::Record;
 
 /// The agent of a queue.
@@ -156,6 +156,12 @@ impl Gate {
             "hint": self.hint,
         })
     }
+}
+
+/// Whether the mailbox of this row of `mailboxes` rests because Microsoft asked for it, so that only time helps.
+pub(super) fn rests_as_asked(row: &Record, now: DateTime<Utc>) -> bool {
+    let asked = parse_utc(&plain(column(row, "asked_until"))).is_some_and(|until| until > now);
+    asked || *column(row, "error_kind") == ErrorKind::Throttled.as_str()
 }
 
 impl Stop {

@@ -318,6 +318,14 @@ impl Settings {
     }
 }
 
+impl LogSettings {
+    /// As far as they can be told where the settings as a whole are refused: somebody may wait for that in the log.
+    pub fn of_refused(file: Option<PathBuf>, environment: &Environment) -> Self {
+        let source = Source::open(file.map(SettingsFile::Named), environment);
+        rules::log(&mut source.unwrap_or_else(|_| Source::of_environment(environment)))
+    }
+}
+
 impl LocalSettings {
     /// Reads what is needed without signing in; `[auth]` may be incomplete, but not misspelt.
     ///

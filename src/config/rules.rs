@@ -174,7 +174,7 @@ fn listen(source: &mut Source) -> Option<SocketAddr> {
     address
 }
 
-fn log(source: &mut Source) -> LogSettings {
+pub(super) fn log(source: &mut Source) -> LogSettings {
     let formats = [("auto", LogFormat::Auto), ("json", LogFormat::Json), ("text", LogFormat::Text)];
     let levels = [
         ("error", Level::ERROR),

@@ -52,14 +52,7 @@ impl Source {
             let error = error.to_string();
             fault(format!("is not valid TOML: {}{}", place(&error), hidden_in_line(&text, &error)))
         })?;
-        let mut source = Self {
-            file,
-            values: in_file,
-            from_environment: BTreeSet::new(),
-            problems: Vec::new(),
-            secret: Vec::new(),
-            read: Vec::new(),
-        };
+        let mut source = Self::of(file, in_file);
         source.refuse_unknown_keys();
         // Before the environment comes over it: a secret that is overridden stands in the file all the same.
         if let Some(file) = source.file.clone().filter(|_| source.holds_a_secret()) {
@@ -67,6 +60,24 @@ impl Source {
         }
         source.lay_over(environment);
         Ok(source)
+    }
+
+    /// Of the environment alone, where there is no file that can be read.
+    pub(super) fn of_environment(environment: &Environment) -> Self {
+        let mut source = Self::of(None, Config::default());
+        source.lay_over(environment);
+        source
+    }
+
+    fn of(file: Option<SettingsFile>, values: Config) -> Self {
+        Self {
+            file,
+            values,
+            from_environment: BTreeSet::new(),
+            problems: Vec::new(),
+            secret: Vec::new(),
+            read: Vec::new(),
+        }
     }
 
     /// The settings, if nothing was found wrong.

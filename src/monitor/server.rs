@@ -1,9 +1,12 @@
 //! The HTTP side: reading only, no sign-in, a connection for each request, few at a time and none for long. Whoever asks
-//! too much waits; the agent does not.
+//! too much waits; the agent does not. Whoever connects and asks nothing, or does not take the answer, makes room for the
+//! next, so that the question whether the agent lives is always answered.
 
+use std::collections::VecDeque;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -14,15 +17,17 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use chrono::Utc;
 use hyper::server::conn::http1;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::TokioIo;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::Monitor;
 use crate::backoff::doubled;
+use crate::visible;
 
-/// Connections at a time; more wait in the system's own queue.
+/// Connections at a time.
 const CONNECTIONS: usize = 16;
 /// From the first byte to the last.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -77,29 +82,76 @@ async fn listen(address: SocketAddr) -> TcpListener {
 }
 
 async fn accept(listener: &TcpListener, router: &Router) {
-    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    let mut connections = Connections::default();
     loop {
-        // Never closed.
-        let Ok(place) = places.clone().acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
-                let router = router.clone();
-                tokio::spawn(async move {
-                    let _ = tokio::time::timeout(LONGEST, answer(stream, router)).await;
-                    drop(place);
-                });
+                connections.make_room().await;
+                connections.answer(stream, router.clone());
             }
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
 }
 
-async fn answer(stream: TcpStream, router: Router) {
+/// The connections there are, the oldest first.
+#[derive(Default)]
+struct Connections {
+    tasks: JoinSet<()>,
+    open: VecDeque<Open>,
+}
+
+struct Open {
+    task: AbortHandle,
+    /// It has asked, and the answer is being made. Before that and after that, only the asker is waited for.
+    at_work: Arc<AtomicBool>,
+}
+
+impl Connections {
+    /// Closes the oldest that only waits for its asker; where all are at work, waits for the first that ends.
+    async fn make_room(&mut self) {
+        while self.tasks.try_join_next().is_some() {}
+        loop {
+            self.open.retain(|open| !open.task.is_finished());
+            if self.open.len() < CONNECTIONS {
+                return;
+            }
+            match self.open.iter().position(|open| !open.at_work.load(Ordering::Relaxed)) {
+                Some(idle) => {
+                    if let Some(open) = self.open.remove(idle) {
+                        open.task.abort();
+                    }
+                }
+                None => drop(self.tasks.join_next().await),
+            }
+        }
+    }
+
+    fn answer(&mut self, stream: TcpStream, router: Router) {
+        let at_work = Arc::new(AtomicBool::new(false));
+        let answer = answer(stream, router, at_work.clone());
+        let task = self.tasks.spawn(async move { drop(tokio::time::timeout(LONGEST, answer).await) });
+        self.open.push_back(Open { task, at_work });
+    }
+}
+
+async fn answer(stream: TcpStream, router: Router, at_work: Arc<AtomicBool>) {
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(|request| {
+        at_work.store(true, Ordering::Relaxed);
+        let answer = router.call(request);
+        let at_work = at_work.clone();
+        async move {
+            let answer = answer.await;
+            at_work.store(false, Ordering::Relaxed);
+            answer
+        }
+    });
     // What goes wrong on the way is the asker's matter.
     let _ = http1::Builder::new()
         .keep_alive(false)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .serve_connection(TokioIo::new(stream), service)
         .await;
 }
 
@@ -121,7 +173,8 @@ async fn readyz(State(monitor): State<Arc<Monitor>>) -> Response {
     let readiness = monitor.readiness(Instant::now(), Utc::now());
     let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     match serde_json::to_string(&readiness) {
-        Ok(text) => (status, JSON, text + "\n").into_response(),
+        // Somebody reads it with curl, and the hint may quote what a server said.
+        Ok(text) => (status, JSON, format!("{}\n", visible::json(&text))).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, TEXT, format!("{error}\n")).into_response(),
     }
 }

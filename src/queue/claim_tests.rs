@@ -284,12 +284,13 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
         &[BY_ID],
         &[BY_ID],
     ]) {
-        let found: Vec<_> = plan.iter().filter(|line| line.contains("SEARCH")).collect();
+        let found: Vec<_> = plan.iter().filter(|line| line.contains("SEARCH jobs")).collect();
         assert_eq!(found, searches, "{plans:#?}");
     }
     for plan in [&plans[0], &plans[2]] {
-        let holds = plan.iter().filter(|line| line.contains("mailboxes")).collect::<Vec<_>>();
-        assert_eq!(holds, ["SCAN mailboxes USING INDEX mailboxes_held"], "{plans:#?}");
+        let orders = plan.iter().filter(|line| line.contains("mailboxes")).collect::<Vec<_>>();
+        let resumed = "SEARCH mailboxes USING COVERING INDEX mailboxes_resumed (resumed_at>?)";
+        assert_eq!(orders, ["SCAN mailboxes USING INDEX mailboxes_held", resumed], "{plans:#?}");
     }
     // The jobs of a lane come in the order of the index: sorting them would mean reading them all.
     let walks = |line: &String| line.contains("SCAN jobs") || line.contains("TEMP B-TREE");

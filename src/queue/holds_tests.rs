@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::super::Hold;
 use super::*;
+use crate::job::{ErrorKind, parse_utc};
 
 /// A job of `mailbox` due `due` milliseconds from now.
 async fn waiting(db: &mut SqliteConnection, mailbox: &str, due: i64) -> i64 {
@@ -148,4 +149,79 @@ async fn a_mailbox_held_twice_is_held_since_the_first_time_and_for_the_last_reas
     release(&bed.queue, "ann").await;
     bed.queue.hold_mailbox(&ann, None, now()).await.unwrap();
     assert_eq!(bed.queue.holds().await.unwrap()[0].reason, None);
+}
+
+#[tokio::test]
+async fn an_ended_pause_is_told_with_every_look_until_the_next_pause_comes_and_no_other_is_ended() {
+    let bed = Bed::new().await;
+    let ann = LaneKey::of("ann");
+    run(
+        &mut bed.stranger().await,
+        "INSERT INTO mailboxes (mailbox, paused_until, reason, error_kind) VALUES ('ann', '2100-01-01', 'full', 'unavailable')",
+    )
+    .await;
+    let operator = operator(&bed).await;
+    // To the millisecond, as it is stored.
+    let at = parse_utc(&format_utc(Utc::now())).unwrap();
+    let rest = operator.rests(at).await.unwrap().remove(0);
+    assert_eq!((rest.kept_until(at), rest.beyond_measure()), (None, None));
+    assert!(operator.resume_mailbox(&rest, at).await.unwrap());
+    assert!(!operator.resume_mailbox(&rest, at).await.unwrap(), "that one is over");
+    assert!(bed.queue.pauses(at).await.unwrap().is_empty());
+    let told = bed.queue.claim(&request()).await.unwrap().resumed;
+    let mark = told.iter().next().map(|(lane, at)| (lane.clone(), format_utc(*at)));
+    assert_eq!((told.len(), mark), (1, Some((ann.clone(), format_utc(at)))));
+    waiting(&mut bed.stranger().await, "bob", -5).await;
+    assert!(Arc::ptr_eq(&told, &bed.queue.claim(&request()).await.unwrap().resumed));
+    // The agent's next pause of it.
+    let asked = Some(at + chrono::TimeDelta::seconds(60));
+    let pause = Pause {
+        lane: ann.clone(),
+        until: at + chrono::TimeDelta::seconds(600),
+        reason: "busy".into(),
+        kind: Some(ErrorKind::Denied),
+        strikes: 1,
+        asked_until: asked,
+    };
+    add(&mut bed.stranger().await, &[]).await;
+    let job = bed.claim().await.remove(0);
+    let end = Settlement { pause: Some(pause), ..settle_tests::end(&job, Verdict::Again(at)) };
+    bed.queue.settle(&[end]).await.unwrap();
+    assert!(bed.queue.claim(&request()).await.unwrap().resumed.is_empty());
+    let rest = operator.rests(at).await.unwrap().remove(0);
+    assert_eq!(rest.kept_until(at).map(format_utc), asked.map(format_utc), "whatever error it stood beside");
+    let later = at + chrono::TimeDelta::seconds(61);
+    assert_eq!(operator.rests(later).await.unwrap()[0].kept_until(later), None, "the rest is the agent's own patience");
+    assert_eq!(bed.queue.pauses(at).await.unwrap()[0].asked_until.map(format_utc), asked.map(format_utc));
+}
+
+#[tokio::test]
+async fn throttling_is_kept_for_as_long_as_any_wait_is_obeyed() {
+    let bed = Bed::new().await;
+    let at = Utc::now();
+    for (until, since, reason, kept, beyond) in [
+        (3600, 0, "busy", true, None),
+        (3600, 0, "Microsoft asked to wait until 2099-10-21T07:28:00Z; capped at 24 h.", false, Some("2099-10-21")),
+        (
+            3600,
+            0,
+            "Busy. Microsoft asked to wait until 2099; capped. Graph said: m",
+            false,
+            Some("until 2099; capped."),
+        ),
+        (3600, 0, "Busy. Graph said: Microsoft asked to wait until 2099; capped.", true, None),
+        (86_400, 0, "busy", true, None),
+        (3600, -90_000, "busy", false, Some("Microsoft asked to wait until ")),
+        (172_800, 0, "busy", false, Some("Microsoft asked to wait until ")),
+    ] {
+        let time = |seconds| format_utc(at + chrono::TimeDelta::seconds(seconds));
+        let row = format!("'ann', '{}', '{reason}', 'throttled', '{}'", time(until), time(since));
+        let columns = "mailbox, paused_until, reason, error_kind, updated_at";
+        run(&mut bed.stranger().await, &format!("INSERT OR REPLACE INTO mailboxes ({columns}) VALUES ({row})")).await;
+        let rest = bed.queue.rests(at).await.unwrap().remove(0);
+        assert_eq!(rest.kept_until(at).is_some(), kept, "{row}");
+        let said = rest.beyond_measure();
+        assert_eq!(said.is_some(), beyond.is_some(), "{row}");
+        assert!(beyond.is_none_or(|part| said.is_some_and(|said| said.contains(part))), "{row}");
+    }
 }

@@ -77,6 +77,9 @@ pub struct Claimed {
     pub more: bool,
     /// The mailboxes on hold: nothing was taken of them. The same set as the last time if nothing was held or released since.
     pub held: Arc<HashSet<LaneKey>>,
+    /// The mailboxes whose pause somebody ended within the last minutes, and when. The same set as the last time if nothing was
+    /// resumed since.
+    pub resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
 }
 
 /// What a dead agent left.
@@ -110,6 +113,16 @@ pub struct AttemptRecord {
     pub outcome: &'static str,
 }
 
+/// How the sentence begins that a reason has in it where a pause is not as long as Microsoft asked for, but as long as any is
+/// obeyed.
+const CAPPED: &str = "Microsoft asked to wait ";
+
+/// That sentence of a reason, if it has it. What a server said stands behind the agent's own words, and says nothing here.
+pub fn capped(reason: &str) -> Option<&str> {
+    let own = reason.split_once(" Graph said: ").map_or(reason, |(own, _)| own);
+    own.find(CAPPED).map(|begin| own[begin..].trim_end())
+}
+
 /// A pause to be kept over restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
@@ -123,6 +136,8 @@ pub struct Pause {
     pub kind: Option<ErrorKind>,
     /// Pauses in a row.
     pub strikes: u32,
+    /// Until when Microsoft itself asked for it.
+    pub asked_until: Option<DateTime<Utc>>,
 }
 
 /// The end of one claim.

@@ -59,6 +59,7 @@ fn pause(mailbox: &str, until: i64, reason: &str) -> Pause {
         reason: reason.into(),
         kind: Some(ErrorKind::Throttled),
         strikes: 1,
+        asked_until: None,
     }
 }
 

@@ -265,15 +265,17 @@ async fn an_older_queue_as_the_runbook_makes_it_is_brought_up_to_date_with_what_
     bed.queue.close().await;
     let path = bed.queue.path();
     let agent = "INSERT OR REPLACE INTO agent (id, version, started_at, settings_at) VALUES (1, '9.9', 'x', 'x')";
-    for newest in (3..=open::newest()).rev() {
-        for step in (newest..=open::newest()).rev() {
+    // Numbers may be left out.
+    let schemas: Vec<i64> = open::MIGRATIONS.iter().map(|migration| migration.version).collect();
+    for (place, newest) in schemas.iter().copied().enumerate().filter(|(_, schema)| *schema >= 3) {
+        for step in schemas[place..].iter().copied().rev() {
             sqlx::raw_sql(sqlx::AssertSqlSafe(step_back(step))).execute(&mut bed.stranger().await).await.unwrap();
         }
         if newest > 3 {
             run(&mut bed.stranger().await, agent).await;
         }
         let older = SqliteQueue::open_existing(path).await.err().unwrap();
-        assert!(matches!(older, OpenError::Older { found, .. } if found == newest - 1), "{older:?}");
+        assert!(matches!(older, OpenError::Older { found, .. } if found == schemas[place - 1]), "{older:?}");
         let queue = SqliteQueue::open(path).await.unwrap();
         assert_eq!(queue.outstanding().await.unwrap(), 1);
         let known: i64 = one(&mut bed.stranger().await, "SELECT count(*) FROM agent WHERE credential IS NULL").await;

@@ -2,7 +2,7 @@
 
 use std::borrow::Borrow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
@@ -51,6 +51,8 @@ pub(super) struct Finished {
     pub outcome: Outcome,
     pub rest: Option<Rest>,
     pub settlement: Settlement,
+    /// The wait that the answer named.
+    pub named: Option<Duration>,
     /// Number of this attempt among those of the job that count; none of a job that was never begun.
     pub attempt: Option<u32>,
 }
@@ -153,7 +155,7 @@ impl Attempt {
         if let Some(rest) = &decision.rest {
             self.context.resting.note(&self.lane, rest, Instant::now());
         }
-        let Call { outcome, mut answer, .. } = call;
+        let Call { outcome, mut answer, retry_after: named } = call;
         let at = Utc::now();
         let (verdict, spent, word) = match decision.disposition.clone() {
             // Found by the last look of all, which is no attempt.
@@ -187,6 +189,7 @@ impl Attempt {
             attempt: Some(self.job.attempts.saturating_add(u32::from(!self.context.policy.is_used_up(&self.job)))),
             lane: self.lane,
             rest: decision.rest,
+            named,
             settlement: Settlement {
                 id: self.job.id,
                 claim: self.job.claim,
@@ -228,7 +231,7 @@ pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finishe
         attempt: None,
         pause: None,
     };
-    Finished { lane, outcome: Outcome::NotStarted, rest: None, settlement, attempt: None }
+    Finished { lane, outcome: Outcome::NotStarted, rest: None, named: None, settlement, attempt: None }
 }
 
 fn refused_locally(invalid: InvalidJob) -> Call {

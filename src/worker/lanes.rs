@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::clock::later;
 use super::sparse::Sparse;
@@ -32,6 +32,8 @@ struct Lane {
     /// Pauses in a row without a success between them.
     strikes: u32,
     paused_until: Option<Instant>,
+    /// Until when Microsoft itself asked for that.
+    asked_until: Option<Instant>,
     /// When it was told to rest last.
     told: Option<Instant>,
     /// What the log has of its pauses.
@@ -100,6 +102,7 @@ impl Lanes {
     pub(super) fn remember(&mut self, pause: &Pause, now: Now) {
         let lane = self.lane(&pause.lane);
         lane.paused_until = Some(now.steady_at(pause.until));
+        lane.asked_until = pause.asked_until.map(|until| now.steady_at(until));
         lane.strikes = pause.strikes;
         lane.slots = 1;
     }
@@ -243,8 +246,32 @@ impl Lanes {
             reason: settlement.answer.message.clone().unwrap_or_default(),
             kind: settlement.kind,
             strikes: lane.strikes,
+            asked_until: None,
         };
         (pause, tell)
+    }
+
+    /// Microsoft asked for its rest, for so long from now. Tells until when; what was asked before goes on.
+    pub(super) fn asked(&mut self, key: &LaneKey, wait: Duration, now: Now) -> DateTime<Utc> {
+        let until = later(now.steady, wait);
+        let lane = self.lane(key);
+        let until = lane.asked_until.map_or(until, |earlier| earlier.max(until));
+        lane.asked_until = Some(until);
+        now.wall_at(until)
+    }
+
+    /// An operator ended its rest at that time. Tells whether that holds: not against what Microsoft asked for, and not for a
+    /// rest that it was told of since. One request finds out, as after every rest.
+    pub(super) fn resume_by_hand(&mut self, key: &LaneKey, at: DateTime<Utc>, now: Now) -> bool {
+        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.paused_until.is_some()) else { return false };
+        let since = |told: Instant| TimeDelta::from_std(now.steady.saturating_duration_since(told)).ok();
+        let told_since = lane.told.and_then(since).is_some_and(|age| now.wall - age > at);
+        if told_since || lane.asked_until.is_some_and(|until| until > now.steady) {
+            return false;
+        }
+        lane.paused_until = None;
+        lane.quiet = false;
+        true
     }
 
     /// How many mailboxes rest.
@@ -294,6 +321,7 @@ impl Lanes {
             streak: 0,
             strikes: 0,
             paused_until: None,
+            asked_until: None,
             told: None,
             log: Sparse::default(),
             quiet: false,

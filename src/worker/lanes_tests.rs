@@ -146,6 +146,7 @@ fn a_pause_of_the_last_run_is_kept() {
         reason: String::new(),
         kind: None,
         strikes: 2,
+        asked_until: None,
     };
     lanes.remember(&pause, *START);
     assert_eq!(lanes.next_resume(), Some(in_secs(60)));
@@ -186,4 +187,20 @@ fn nothing_begins_at_a_mailbox_on_hold_whatever_else_is_known_of_it() {
     let changed = lanes.put_on_hold(&Arc::new(HashSet::from([bob.clone()])));
     assert_eq!(changed, HoldsChanged { held: vec![bob.clone()], released: vec![ann.clone()] });
     assert_eq!((lanes.turn(&ann), lanes.turn(&bob)), (Turn::Begin, Turn::GiveBack));
+}
+
+#[test]
+fn a_rest_is_ended_by_hand_unless_microsoft_asked_for_it_or_it_came_later() {
+    let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
+    let at = |seconds: u64| Now { wall: START.wall + TimeDelta::seconds(seconds as i64), steady: in_secs(seconds) };
+    assert!(!lanes.resume_by_hand(&ann, at(1).wall, at(1)), "it does not rest");
+    rest(&mut lanes, &ann, 600, false);
+    assert!(!lanes.resume_by_hand(&ann, START.wall - TimeDelta::seconds(1), at(2)), "the rest came later");
+    assert!(lanes.resume_by_hand(&ann, at(1).wall, at(2)));
+    assert_eq!((lanes.paused(), lanes.free()[&ann]), (0, 1), "one request finds out");
+    rest(&mut lanes, &ann, 600, false);
+    assert_eq!(lanes.asked(&ann, Duration::from_secs(60), *START), at(60).wall);
+    assert_eq!(lanes.asked(&ann, Duration::from_secs(30), *START), at(60).wall, "what was asked before goes on");
+    assert!(!lanes.resume_by_hand(&ann, at(1).wall, at(59)));
+    assert!(lanes.resume_by_hand(&ann, at(61).wall, at(61)), "what is left is the agent's own patience");
 }

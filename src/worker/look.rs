@@ -7,6 +7,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
+
 use super::attempt::now;
 use super::lanes::HoldsChanged;
 use super::{Worker, report};
@@ -187,6 +189,9 @@ impl<Q: Queue> Worker<Q> {
         };
         self.queue_works();
         self.put_on_hold(&claimed.held, now);
+        if self.look.asked > 0 {
+            self.resume_by_hand(claimed.resumed, now);
+        }
         if self.look.asked == 0 {
             // Nothing else was looked at.
             return;
@@ -218,6 +223,22 @@ impl<Q: Queue> Worker<Q> {
         changed.held.iter().for_each(report::mailbox_held);
         changed.released.iter().for_each(report::mailbox_released);
         self.give_back(None, now);
+    }
+
+    /// An operator has ended pauses, of which this loop only knows that they are.
+    fn resume_by_hand(&mut self, resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>, now: Now) {
+        if Arc::ptr_eq(&self.resumed, &resumed) {
+            return;
+        }
+        let before = std::mem::replace(&mut self.resumed, resumed.clone());
+        for (lane, at) in resumed.difference(&before) {
+            if self.lanes.resume_by_hand(lane, *at, now) {
+                self.context.resting.forget(lane);
+                report::mailbox_resumed(lane);
+                self.measures.paused_mailboxes.set(self.lanes.paused());
+                self.look.want();
+            }
+        }
     }
 
     /// Who finds more than enough at every look needs no notice, and the agent's own writes would give it one each.

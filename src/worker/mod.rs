@@ -28,7 +28,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -37,7 +37,7 @@ use crate::backoff::doubled;
 use crate::graph::{GraphClient, Now};
 use crate::job::{Defaults, Outcome};
 use crate::policy::RetryPolicy;
-use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError};
+use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, capped};
 
 pub use histogram::{Distribution, Histogram};
 pub use measures::{Count, Ending, Measures, Trouble};
@@ -58,6 +58,8 @@ pub use notes::Notes;
 /// Wait before a queue that could not be read is asked again: before it doubles for the first time, and at most.
 const FIRST_QUEUE_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_QUEUE_WAIT: Duration = Duration::from_secs(5);
+/// A wait that Microsoft asks for is binding up to this; beyond it an operator may think otherwise.
+const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
 
 /// What the worker needs to know of the settings.
 #[derive(Clone, Debug)]
@@ -125,6 +127,8 @@ pub struct Worker<Q> {
     retention: watch::Sender<Duration>,
     /// It was said that only mailboxes on hold are left.
     said_held: bool,
+    /// The mailboxes whose pause was ended by hand, as the queue told last.
+    resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
 }
 
 impl<Q: Queue> Worker<Q> {
@@ -175,6 +179,7 @@ impl<Q: Queue> Worker<Q> {
             notes: Notes::begin(begin.wall),
             changes: None,
             said_held: false,
+            resumed: Arc::default(),
         }
     }
 
@@ -358,7 +363,10 @@ impl<Q: Queue> Worker<Q> {
         let rest = finished.rest.take();
         if let Some(rest) = &rest {
             rest_for = rest.wait;
-            let (pause, tell) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
+            let (mut pause, tell) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
+            // Beyond all measure it is obeyed for a while, but nobody is held to it.
+            let asked = finished.named.filter(|named| *named <= LONGEST_ASKED && capped(&pause.reason).is_none());
+            pause.asked_until = asked.map(|named| self.lanes.asked(&finished.lane, named, now));
             match tell {
                 Tell::Paused => report::mailbox_paused(&pause, &finished.settlement),
                 Tell::StillPaused(pauses) => report::mailbox_still_paused(&pause, &finished.settlement, pauses),

@@ -30,6 +30,11 @@ impl Resting {
         *known = until.max(*known);
     }
 
+    /// Its rest was ended by hand.
+    pub(super) fn forget(&self, lane: &LaneKey) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).resting.remove(lane);
+    }
+
     /// These mailboxes are on hold, and no others.
     pub(super) fn put_on_hold(&self, held: &Arc<HashSet<LaneKey>>) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).held = held.clone();

@@ -1,12 +1,23 @@
 //! Settings that are wrong: the key, the rule and the cure, all at once, and exit code 78.
 
+use serde_json::{Value, json};
+
 use crate::bed::{Bed, row};
 use crate::process::Ran;
 
 /// What `run` says about the bed's settings. `check` must find the same.
 async fn refusal(bed: &Bed) -> Ran {
     let ran = bed.command(&["run"]).await.expect(78);
-    assert!(ran.stdout.is_empty(), "stdout carries results only: {ran:?}");
+    // Without a terminal the log is JSON, and who watches it is told the same, problem by problem.
+    let told: Vec<Value> = ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let problems: Vec<&str> = ran.stderr.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    assert_eq!(told.len(), problems.len(), "{ran:?}");
+    for (told, problem) in told.iter().zip(problems) {
+        assert_eq!((&told["level"], &told["message"]), (&json!("ERROR"), &json!("settings refused")));
+        let text = |field: &str| told[field].as_str().unwrap();
+        assert_eq!(format!("{}: {}", text("key"), text("problem")), problem);
+        assert!(!text("timestamp").is_empty());
+    }
     let check = bed.command(&["check", "--offline"]).await.expect(78);
     assert!(check.stdout.contains("FAIL"), "{check:?}");
     for line in ran.stderr.lines().filter(|line| line.starts_with("  ")) {
@@ -174,4 +185,55 @@ async fn the_environment_alone_is_enough() {
     assert!(!bed.config_path().exists());
     bed.bare_command(&["run", "--until-empty"]).await.expect(0);
     assert_eq!(bed.event_of(id).await.mailbox, "ann@contoso.com");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_refusal_at_the_start_is_a_line_of_the_log_where_the_log_is_json() {
+    // Whatever else is wrong with them: the file cannot be parsed, or is not there.
+    for (content, format, lines) in [
+        (Some("[log]\nformat = \"json\"\nlevl = \"info\"\n"), None, 4),
+        (Some("[log]\nformat = \"text\"\nlevl = \"info\"\n"), None, 0),
+        (Some("[log]\nformat = \"text\"\n"), Some("json"), 3),
+        (Some("[log]\nformat = \"jsn\"\n"), None, 4),
+        (Some("[log\n"), None, 1),
+        (Some("[log\n"), Some("text"), 0),
+        (None, None, 1),
+        (None, Some("text"), 0),
+    ] {
+        let mut bed = Bed::new().await;
+        if let Some(format) = format {
+            bed.env("EVENT_SENDER__LOG__FORMAT", format);
+        }
+        let file = bed.home().join("other.toml");
+        if let Some(content) = content {
+            std::fs::write(&file, content).unwrap();
+        }
+        let ran = bed.bare_command(&["run", "--config", file.to_str().unwrap()]).await.expect(78);
+        assert_eq!(ran.stdout.lines().count(), lines, "{content:?} {format:?}: {ran:?}");
+        assert!(ran.stdout.lines().all(|line| line.contains("\"message\":\"settings refused\"")), "{ran:?}");
+        assert!(ran.stderr.starts_with("event-sender: the settings in "), "{ran:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn whatever_else_keeps_the_agent_from_starting_is_a_line_of_the_log_too() {
+    let mut bed = Bed::new().await;
+    let agent = bed.run();
+    bed.until_said(&agent, "agent started").await;
+    let told = |ran: &Ran| -> Value {
+        let last = ran.stdout.lines().last().map(|line| serde_json::from_str(line).unwrap());
+        last.unwrap_or_else(|| panic!("{ran:?}"))
+    };
+    let ran = bed.command(&["run"]).await.expect(69);
+    let line = told(&ran);
+    assert_eq!((&line["message"], &line["exit_code"]), (&json!("agent cannot start"), &json!(69)));
+    assert!(line["problem"].as_str().unwrap().contains(&agent.pid().to_string()), "{line}");
+    assert!(ran.stderr.contains(line["problem"].as_str().unwrap()), "{ran:?}");
+    bed.set("queue.path", "agent.toml/nowhere.db");
+    let ran = bed.command(&["run"]).await.expect(1);
+    assert!(told(&ran)["problem"].as_str().unwrap().contains("nowhere"), "{ran:?}");
+    bed.set("log.format", "text");
+    let ran = bed.command(&["run"]).await.expect(1);
+    assert!(!ran.stdout.contains("cannot start") && ran.stderr.contains("nowhere"), "{ran:?}");
+    agent.stop().await.expect(0);
 }

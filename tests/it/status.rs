@@ -166,7 +166,8 @@ sys.stdout.buffer.write(shown)
 print("\nexit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 "#;
 
-fn on_a_terminal(bed: &Bed, arguments: &[&str], steps: &str) -> String {
+/// Runs a command there, by these steps.
+pub fn on_a_terminal(bed: &Bed, arguments: &[&str], steps: &str) -> String {
     bed.write_settings();
     let program = binary(bed.home(), &[]).get_program().to_owned();
     let mut command = Command::new("python3");

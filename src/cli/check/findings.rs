@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::output::{self, Tone, paint};
+use crate::cli::output::{self, Tone, paint, short};
 use crate::exit::Exit;
 
 /// How bad it is. The order is that of badness.
@@ -99,7 +99,9 @@ impl Finding {
         let word = paint(self.grade.tone(), &self.grade.word().to_uppercase());
         let subject = self.subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
         let cure = self.cure.as_ref().map(|cure| format!("; {cure}")).unwrap_or_default();
-        format!("{word}  {:11} {subject}{}{cure}", self.check, self.text)
+        // Much of it is quoted: rows, answers, names of files. It is one line, whoever wrote it.
+        let said = short(&format!("{subject}{}{cure}", self.text), usize::MAX);
+        format!("{word}  {:11} {said}", self.check)
     }
 
     fn json(&self) -> Value {

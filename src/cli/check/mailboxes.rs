@@ -1,7 +1,8 @@
 //! Mailboxes: those of the settings, those named, and those jobs wait for. Their calendar is read, nothing is written; a
 //! PASS does not prove that the agent may write.
 //!
-//! A mailbox that Microsoft asked to be left alone is left alone here too.
+//! A mailbox that Microsoft asked to be left alone is left alone here too. Of one that rests for another reason an operator
+//! who names it wants to know whether it is right again.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use super::database::Database;
 use super::findings::Finding;
 use super::network::Answering;
 use crate::cli::output::short;
-use crate::cli::wiring;
+use crate::cli::{shell, wiring};
 use crate::config::Settings;
 use crate::graph::{Call, GraphClient, Now};
 use crate::job::{ErrorKind, Outcome, format_utc};
@@ -166,16 +167,19 @@ fn left_alone(wanted: &Wanted, rest: Option<&Rest>, all_rest: Option<&str>) -> O
     }
     let rest = rest?;
     let until = rest.paused_until?;
-    // The agent's own patience with a permission; an operator who has just mended it may ask, by name.
-    let own = matches!(rest.kind.as_deref(), Some("denied" | "not_found"));
-    if own && wanted.named {
+    let asked = rest.is_throttled() || rest.kept_until(Utc::now()).is_some();
+    if wanted.named && !asked {
         return None;
     }
     let reason = short(&rest.reason, 200);
     let finding = Finding::warn(CHECK, format!("not asked, it is paused until {} ({reason})", format_utc(until)));
-    let cure = match own {
-        true => "--mailbox with its name asks all the same, when you have mended that",
-        false => "nothing to do: it was asked to be left alone, and goes on by itself",
+    let name = shell::last(rest.lane.as_str());
+    let cure = match (asked, rest.beyond_measure()) {
+        (true, Some(_)) => format!("'event-sender resume {name}' ends that, if you do not believe it"),
+        (true, None) => "nothing to do: Microsoft asked to leave it alone, and it goes on by itself".to_owned(),
+        (false, _) => format!(
+            "when you have mended that: --mailbox with its name asks all the same, 'event-sender resume {name}' ends the pause"
+        ),
     };
     Some(about(wanted, finding.cure(cure)))
 }
@@ -191,11 +195,21 @@ async fn ask(graph: &GraphClient, wanted: &Wanted, rest: Option<&Rest>) -> (bool
 
 fn read(rest: Option<&Rest>) -> Finding {
     let Some((since, reason)) = rest.and_then(|rest| Some((rest.held_at.as_ref()?, rest.held_reason.as_ref()))) else {
-        return Finding::pass(CHECK, "its calendar can be read");
+        return readable(rest);
     };
     let reason = reason.map(|reason| format!(" ({})", short(reason, 120))).unwrap_or_default();
     let text = format!("its calendar can be read, but it is on hold since {since}{reason}");
     Finding::warn(CHECK, text).cure("nothing is sent to it until it is released")
+}
+
+/// Nobody holds it.
+fn readable(rest: Option<&Rest>) -> Finding {
+    let text = "its calendar can be read";
+    match rest.and_then(|rest| Some((rest.paused_until?, shell::last(rest.lane.as_str())))) {
+        None => Finding::pass(CHECK, text),
+        Some((until, name)) => Finding::pass(CHECK, format!("{text}; its pause goes on until {}", format_utc(until)))
+            .cure(format!("'event-sender resume {name}' ends that")),
+    }
 }
 
 fn refused(call: &Call) -> Finding {

@@ -6,10 +6,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::Glance;
 use crate::auth::only_time_helps;
 use crate::cli::humane::{age, clock, count, counted, jobs, moment};
-use crate::cli::list::plain;
+use crate::cli::list::{column, plain};
 use crate::cli::output::Tone;
 use crate::cli::shell;
-use crate::cli::standing::{Agent, Gate};
+use crate::cli::standing::{Agent, Gate, rests_as_asked};
 use crate::job::{JobState, parse_utc};
 use crate::queue::StatusReport;
 
@@ -38,7 +38,7 @@ impl Health {
         }
         health.settings(agent);
         health.credential(agent, *now);
-        health.mailboxes(report);
+        health.mailboxes(report, *now);
         health.ends(report);
         health.lead();
         health
@@ -108,29 +108,32 @@ impl Health {
         }
     }
 
-    fn mailboxes(&mut self, report: &StatusReport) {
-        let kind = |row: &crate::queue::Record| plain(&row["error_kind"]);
-        let throttled = report.paused.iter().filter(|row| kind(row) == "throttled").count();
-        let other = report.paused.len() - throttled;
-        if throttled > 0 {
-            let rest = if throttled == 1 { "rests" } else { "rest" };
-            self.attention(format!("{} {rest} as Microsoft asked, and goes on by itself", mailboxes(throttled)));
+    fn mailboxes(&mut self, report: &StatusReport, now: DateTime<Utc>) {
+        let asked = report.paused.iter().filter(|row| rests_as_asked(row, now)).count();
+        let other = report.paused.len() - asked;
+        if asked > 0 {
+            let rest = if asked == 1 { "rests" } else { "rest" };
+            self.attention(format!("{} {rest} as Microsoft asked, and goes on by itself", mailboxes(asked)));
         }
         if other > 0 {
             let cannot =
                 if other == 1 { "takes nothing now, see why below" } else { "take nothing now, see why below" };
             self.attention(format!("{} {cannot}", mailboxes(other)));
-            if let Some(row) = report.paused.iter().rev().find(|row| kind(row) != "throttled") {
+            if let Some(row) = report.paused.iter().rev().find(|row| !rests_as_asked(row, now)) {
                 self.step(
-                    format!("event-sender check --mailbox {}", shell::word(&plain(&row["mailbox"]))),
+                    format!("event-sender check --mailbox {}", shell::word(&plain(column(row, "mailbox")))),
                     "whether it is mended",
+                );
+                self.step(
+                    format!("event-sender resume {}", shell::last(&plain(column(row, "mailbox")))),
+                    "tries it at once, when it is",
                 );
             }
         }
         if let Some(row) = report.held.first() {
             let held = if report.held.len() == 1 { "is held" } else { "are held" };
             self.attention(format!("{} {held} by an operator", mailboxes(report.held.len())));
-            self.step(format!("event-sender release {}", shell::last(&plain(&row["mailbox"]))), "lets it go on");
+            self.step(format!("event-sender release {}", shell::last(&plain(column(row, "mailbox")))), "lets it go on");
         }
     }
 

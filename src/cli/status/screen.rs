@@ -14,6 +14,7 @@ use super::Glance;
 use super::health::Health;
 use super::text::{AGES, agent, mark, number, stop_row, trouble_row};
 use crate::cli::humane::{clock, count, more_mailboxes};
+use crate::cli::list::column;
 use crate::cli::output::{self, Tone, short};
 use crate::queue::{Ended, Waiting};
 
@@ -299,7 +300,7 @@ fn cells(waiting: &Waiting, name: String, mark: String) -> Vec<String> {
 
 /// Why a mailbox stands still; in one word where there is no room for more.
 fn remark(glance: &Glance, mailbox: &str, width: u16) -> String {
-    let row = glance.report.held.iter().chain(&glance.report.paused).find(|row| row["mailbox"] == mailbox);
+    let row = glance.report.held.iter().chain(&glance.report.paused).find(|row| *column(row, "mailbox") == mailbox);
     match row.and_then(|row| stop_row(row, glance)).filter(|_| width >= WIDE).as_deref() {
         Some([_, at, kind, _]) if kind == "held" => format!("held since {at}"),
         Some([_, at, kind, _]) => format!("{kind} until {at}"),

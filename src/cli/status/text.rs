@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::Glance;
 use super::health::{Health, of};
 use crate::cli::humane::{self, clock, count, moment, more_mailboxes, span};
-use crate::cli::list::plain;
+use crate::cli::list::{column, plain};
 use crate::cli::output::{self, Tone, line, paint, short};
 use crate::cli::standing::Stop;
 use crate::job::{JobState, parse_utc};
@@ -147,7 +147,7 @@ pub(super) fn number(number: i64) -> String {
 
 /// Whether a mailbox stands still, in one word.
 pub(super) fn mark(glance: &Glance, mailbox: &str) -> String {
-    let is = |row: &&Record| row["mailbox"] == mailbox;
+    let is = |row: &&Record| *column(row, "mailbox") == mailbox;
     let row = glance.report.held.iter().chain(&glance.report.paused).find(is);
     match row.and_then(|row| Stop::of(row, glance.now)) {
         Some(Stop::Held { .. }) => "held".into(),
@@ -167,10 +167,10 @@ fn troubles(report: &StatusReport, now: DateTime<Utc>) -> std::io::Result<()> {
 
 /// Kind, jobs, code, age of the oldest, words.
 pub(super) fn trouble_row(trouble: &Record, now: DateTime<Utc>) -> Vec<String> {
-    let text = |column: &str| short(&plain(&trouble[column]), usize::MAX);
+    let text = |name: &str| short(&plain(column(trouble, name)), usize::MAX);
     vec![
         text("error_kind"),
-        trouble["jobs"].as_i64().map_or_else(String::new, count),
+        column(trouble, "jobs").as_i64().map_or_else(String::new, count),
         short(&text("error_code"), 40),
         humane::age(&text("oldest"), now).unwrap_or_default(),
         words(&text("error_message")),
@@ -189,7 +189,7 @@ fn stops(title: &str, rows: &[Record], glance: &Glance) -> std::io::Result<()> {
 
 /// Mailbox, time, kind, reason.
 pub(super) fn stop_row(row: &Record, glance: &Glance) -> Option<Vec<String>> {
-    let name = glance.name(row["mailbox"].as_str().unwrap_or_default());
+    let name = glance.name(column(row, "mailbox").as_str().unwrap_or_default());
     let clean = |text: &str| short(text, usize::MAX);
     Some(match Stop::of(row, glance.now)? {
         Stop::Held { since, reason } => {

@@ -13,7 +13,7 @@ use sqlx::{Connection, Encode, Row, Sqlite, Type};
 
 use super::super::{ClaimRequest, Claimed, LaneKey};
 use super::courtesy::{Courtesy, locked_at};
-use super::frontier::{Frontier, Head, first, heads_of, held, lane, place};
+use super::frontier::{Frontier, Head, first, heads_of, lane, orders, place};
 use super::may_pass;
 use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
 use super::settle::refused_by_schema;
@@ -63,7 +63,7 @@ WHERE id IN (",
 }
 
 /// What is due at ?1 of the lanes in ?2, a JSON array with lane, free slots and [`Head::place`] of each, and no more than ?3
-/// in all: the lane's number, id and size of each job; and the mailboxes on hold at that moment. The jobs come in the order they wait in, whatever their lanes: the
+/// in all: the lane's number, id and size of each job; and the operator's words at that moment. The jobs come in the order they wait in, whatever their lanes: the
 /// first of each lane wait in a queue by that order, and the one that is taken makes room for the next of its lane, found
 /// in the index. So rows that were inserted together are claimed together, and SQLite finds them on the same pages.
 macro_rules! pick {
@@ -85,7 +85,7 @@ macro_rules! pick {
     SELECT json_group_array(json_array(lane, id, (SELECT ",
             octets!(),
             " FROM jobs WHERE id = due.id))), ",
-            held!(),
+            orders!(),
             "
     FROM (SELECT lane, CAST(substr(place, 25) AS INTEGER) AS id FROM pick WHERE place IS NOT NULL LIMIT ?3 + 0) AS due"
         )
@@ -206,7 +206,8 @@ pub(super) async fn claim(
     let may_go = |head: &&Head| free(request, &head.lane) > 0 && !frontier.is_held(&head.lane);
     let waiting = frontier.heads().filter(|head| head.due > now).filter(may_go);
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).min();
-    Ok(Claimed { jobs, next_due, broken, more, held: frontier.held().clone() })
+    let (held, resumed) = (frontier.held().clone(), frontier.resumed().clone());
+    Ok(Claimed { jobs, next_due, broken, more, held, resumed })
 }
 
 /// Takes what is due as far as the frontier knows, and puts the frontier right.
@@ -311,7 +312,7 @@ async fn pick(
     let [version, row] = rows.as_slice() else { return Err(sqlx::Error::RowNotFound) };
     let picked: Vec<Picked> =
         serde_json::from_slice(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    frontier.hold(row.try_get(1)?)?;
+    frontier.obey(row.try_get(1)?)?;
     let mut picked: Vec<(&LaneKey, i64, i64)> = picked
         .into_iter()
         .filter_map(|Picked(lane, id, bytes)| Some((&together.get(lane)?.head.lane, id, bytes?)))

@@ -1,16 +1,19 @@
 //! The heads of the lanes: which mailboxes have pending jobs, and when the first job of each is due. Walking over all
 //! lanes costs by their number, so what was seen is kept until somebody else has written into the queue, and put right
-//! lane by lane by the agent's own doings. Beside them the mailboxes on hold, which every look at the queue tells anew.
+//! lane by lane by the agent's own doings. Beside them the operator's words, which every look at the queue tells anew: the
+//! mailboxes on hold, and those whose pause was ended.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::LaneKey;
 use super::row::Text;
+use crate::job::parse_utc;
 
 /// The lane of a row, as in the index `jobs_waiting`: the expression must be the same to the letter, or SQLite reads
 /// the table instead.
@@ -41,16 +44,19 @@ macro_rules! first {
 }
 pub(super) use first;
 
-/// The mailboxes on hold. Read from the index, which has no others: where nothing is held it costs nothing to speak of, so
-/// that it goes along with statements that are made anyway.
-macro_rules! held {
+/// The mailboxes on hold, and those whose pause somebody has ended of late, each with its time. Read from the indexes, which
+/// have no others: where nothing is held it costs nothing to speak of, so that it goes along with statements that are made
+/// anyway.
+macro_rules! orders {
     () => {
-        "(SELECT json_group_array(mailbox) FROM mailboxes WHERE held_at IS NOT NULL)"
+        "('[' || (SELECT json_group_array(mailbox) FROM mailboxes WHERE held_at IS NOT NULL) || ','
+    || (SELECT json_group_array(json_array(mailbox, resumed_at)) FROM mailboxes
+        WHERE resumed_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-10 minutes')) || ']')"
     };
 }
-pub(super) use held;
+pub(super) use orders;
 
-const HELD: &str = concat!("SELECT ", held!());
+const ORDERS: &str = concat!("SELECT ", orders!());
 
 /// Every lane with pending jobs, as `l.k`, and a NULL at the end. Jumps from lane to lane in the index.
 macro_rules! lanes {
@@ -76,14 +82,14 @@ macro_rules! lanes {
 }
 pub(super) use lanes;
 
-/// The first job of each of them, and the mailboxes on hold.
+/// The first job of each of them, and the operator's words.
 const HEADS: &str = concat!(
     "WITH RECURSIVE ",
     lanes!(),
     " SELECT json_group_array(json_array(l.k, json(",
     first!(),
     "))), ",
-    held!(),
+    orders!(),
     " FROM l WHERE l.k IS NOT NULL"
 );
 
@@ -139,14 +145,15 @@ pub(super) struct Frontier {
     connection: u64,
     /// Whose lane the jobs without mailbox are in.
     default_mailbox: Option<String>,
-    held: Held,
+    orders: Orders,
 }
 
-/// The mailboxes on hold: as they were told last, and as lanes.
+/// The operator's words, as they were told last and as lanes: which are on hold, and which were resumed, and when.
 #[derive(Debug, Default)]
-struct Held {
+struct Orders {
     told: Vec<u8>,
-    lanes: Arc<HashSet<LaneKey>>,
+    held: Arc<HashSet<LaneKey>>,
+    resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
 }
 
 #[derive(Debug)]
@@ -180,29 +187,41 @@ impl Frontier {
 
     /// The mailboxes on hold. The same set as long as nothing is held or released.
     pub(super) fn held(&self) -> &Arc<HashSet<LaneKey>> {
-        &self.held.lanes
+        &self.orders.held
+    }
+
+    /// The mailboxes whose pause was ended of late. The same set as long as no other is.
+    pub(super) fn resumed(&self) -> &Arc<HashSet<(LaneKey, DateTime<Utc>)>> {
+        &self.orders.resumed
     }
 
     /// Nothing is to be taken from this lane until it is released.
     pub(super) fn is_held(&self, lane: &LaneKey) -> bool {
-        !self.held.lanes.is_empty() && self.held.lanes.contains(lane)
+        !self.orders.held.is_empty() && self.orders.held.contains(lane)
     }
 
-    /// These mailboxes are on hold: the answer of `held!`.
-    pub(super) fn hold(&mut self, told: &[u8]) -> sqlx::Result<()> {
-        if self.held.told == told {
+    /// Takes over the answer of `orders!`. A set in which nothing is new stays the same one.
+    pub(super) fn obey(&mut self, told: &[u8]) -> sqlx::Result<()> {
+        if self.orders.told == told {
             return Ok(());
         }
-        let held: Vec<Text> = serde_json::from_slice(told).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        let lanes = held.iter().map(|Text(raw)| lane_key(raw, None)).collect();
-        self.held = Held { told: told.to_owned(), lanes: Arc::new(lanes) };
+        let (held, resumed): (Vec<Text>, Vec<(Text, Text)>) =
+            serde_json::from_slice(told).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let held = held.iter().map(|Text(raw)| lane_key(raw, None)).collect();
+        // A time that somebody typed as something else ends nothing.
+        let time = |raw: &[u8]| parse_utc(&String::from_utf8_lossy(raw));
+        let resumed =
+            resumed.iter().filter_map(|(Text(raw), Text(at))| Some((lane_key(raw, None), time(at)?))).collect();
+        self.orders.told = told.to_owned();
+        keep(&mut self.orders.held, held);
+        keep(&mut self.orders.resumed, resumed);
         Ok(())
     }
 
     /// Looks which mailboxes are on hold, and at nothing else.
     pub(super) async fn look_for_holds(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
-        let told: Vec<u8> = sqlx::query_scalar(HELD).fetch_one(connection).await?;
-        self.hold(&told)
+        let told: Vec<u8> = sqlx::query_scalar(ORDERS).fetch_one(connection).await?;
+        self.obey(&told)
     }
 
     /// Looks at all lanes if somebody else was seen to write, unless that was done a moment ago.
@@ -284,7 +303,7 @@ impl Frontier {
         let row = sqlx::query(HEADS).fetch_one(connection).await?;
         self.heads.clear();
         self.add(row.try_get(0)?, default_mailbox)?;
-        self.hold(row.try_get(1)?)?;
+        self.obey(row.try_get(1)?)?;
         self.seen = Some(Seen { version, at: Instant::now(), took: at.elapsed(), old: false });
         Ok(())
     }
@@ -300,6 +319,13 @@ impl Frontier {
             self.heads.insert((due.clone(), id), Head { raw, lane, due, id });
         }
         Ok(())
+    }
+}
+
+/// Replaces a set only by another one: whoever compares sets by where they are sees at once that nothing is new.
+fn keep<T: PartialEq>(known: &mut Arc<T>, told: T) {
+    if **known != told {
+        *known = Arc::new(told);
     }
 }
 

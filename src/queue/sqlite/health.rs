@@ -60,6 +60,12 @@ pub struct Rest {
     pub lane: LaneKey,
     /// It is not to be asked anything before then.
     pub paused_until: Option<DateTime<Utc>>,
+    /// The same as it is stored.
+    pub(super) stored_until: String,
+    /// Microsoft itself asked for that, until then.
+    pub asked_until: Option<DateTime<Utc>>,
+    /// When the pause was written.
+    pub since: Option<DateTime<Utc>>,
     /// What the pause came from.
     pub kind: Option<String>,
     /// The same in words.
@@ -148,10 +154,13 @@ impl SqliteQueue {
             .await?;
         rows.iter()
             .map(|row| {
-                let until = parse_utc(&row.try_get::<String, _>("paused_until")?);
+                let time = |column: &str| row.try_get::<String, _>(column).ok().and_then(|time| parse_utc(&time));
                 Ok(Rest {
                     lane: LaneKey::of(&row.try_get::<String, _>("mailbox")?),
-                    paused_until: until.filter(|until| *until > now),
+                    paused_until: time("paused_until").filter(|until| *until > now),
+                    stored_until: row.try_get("paused_until")?,
+                    asked_until: time("asked_until").filter(|until| *until > now),
+                    since: time("updated_at"),
                     kind: row.try_get("error_kind")?,
                     reason: row.try_get("reason")?,
                     held_at: row.try_get("held_at")?,

@@ -26,19 +26,28 @@ pub struct ListFilter {
     pub limit: u32,
 }
 
+/// What a list shows of a job; one list, wherever jobs are listed.
+macro_rules! listed_columns {
+    () => {
+        "id, state, mailbox, start_time, end_time, substr(subject, 1, 200) AS subject, attempts, in_doubt,
+            next_attempt_at, event_id, error_kind, http_status, error_code, error_message, created_at, finished_at"
+    };
+}
+pub(super) use listed_columns;
+
 /// Of the newest jobs that fit. Where an index knows them they are found there, and no other row is read: `from` is that
 /// index with its condition, which stands for what is not bound then.
 fn listed(from: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
-        "SELECT id, state, mailbox, start_time, end_time, substr(subject, 1, 200) AS subject, attempts, in_doubt,
-            next_attempt_at, event_id, error_kind, http_status, error_code, error_message, created_at, finished_at
+        "SELECT {}
         FROM jobs
         WHERE id IN (
             SELECT id FROM jobs {from}
                 AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR lower(mailbox) = lower(?2))
                 AND (?3 IS NULL OR error_kind = ?3)
             ORDER BY id DESC LIMIT ?4)
-        ORDER BY id DESC"
+        ORDER BY id DESC",
+        listed_columns!()
     ))
 }
 

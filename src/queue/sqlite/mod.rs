@@ -1,6 +1,6 @@
 //! The SQLite queue: the only folder with SQL. `open` makes or checks the database, `claim` and `settle` are the
-//! agent's verbs, `produce` inserts, `inspect` and `status` read for people, `repair` and `holds` are the operator's verbs,
-//! `census` counts for the monitor.
+//! agent's verbs, `produce` inserts, `inspect` and `status` read for people, `repair`, `holds` and `resume` are the operator's
+//! verbs, `census` counts for the monitor.
 
 mod agent;
 mod ages;
@@ -17,6 +17,7 @@ mod produce;
 mod recover;
 mod repair;
 mod restored;
+mod resume;
 mod row;
 mod settle;
 mod status;

@@ -17,7 +17,7 @@ use super::{BUSY, SqliteQueue, may_pass, primary_code};
 use crate::queue::files::{self, Strange};
 use crate::queue::{AgentLock, LockError};
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a statement waits for another program's write before it is given up and tried again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

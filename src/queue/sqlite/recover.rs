@@ -49,7 +49,8 @@ const MOVE_WAITS: &str = concat!(
 
 /// The same for the pauses a dead agent left, told by when they were written.
 const MOVE_PAUSES: &str = "UPDATE mailboxes
-    SET paused_until = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', paused_until, ?2), paused_until), updated_at = ?1
+    SET paused_until = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', paused_until, ?2), paused_until), updated_at = ?1,
+        asked_until = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', asked_until, ?2), asked_until)
     WHERE updated_at > ?1";
 
 /// The clock was set forward: nothing is given up earlier for it.
@@ -60,7 +61,10 @@ const MOVE_HORIZONS: [&str; 2] = [
     WHERE state = 'claimed' AND give_up_at IS NOT NULL",
 ];
 
-const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3 WHERE mailbox = ?1";
+/// Not where somebody has ended it and the agent has not seen that yet.
+const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3,
+        asked_until = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', asked_until, ?4), asked_until)
+    WHERE mailbox = ?1 AND resumed_at IS NULL";
 
 /// ?1 is when their requests may be repeated, however long ago the jobs were claimed; ?2 now.
 const PUT_BACK: &str = concat!(
@@ -122,7 +126,7 @@ pub(super) async fn clock_set(
     }
     for (lane, until) in rests {
         let (until, now) = (format_utc(rounded_up(*until)), format_utc(now));
-        sqlx::query(SET_PAUSE).bind(lane.as_str()).bind(until).bind(now).execute(&mut *tx).await?;
+        sqlx::query(SET_PAUSE).bind(lane.as_str()).bind(until).bind(now).bind(modifier(by)).execute(&mut *tx).await?;
     }
     let last = strays::last(&mut tx).await?;
     tx.commit().await?;

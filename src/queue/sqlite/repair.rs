@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection, Row, Sqlite};
 
 use super::super::{LaneKey, QueueError};
 use super::frontier::{lane, lane_key};
-use super::inspect::{Record, record};
+use super::inspect::{Record, listed_columns, record};
 use super::recover::wished;
 use super::settle::refused_by_schema;
 use super::{SqliteQueue, read, written};
@@ -121,9 +121,7 @@ pub(super) const PURGE: &str =
     AND state IN ('sent', 'failed', 'cancelled')";
 
 const BY_ID: &str =
-    "SELECT id, state, mailbox, start_time, end_time, substr(subject, 1, 200) AS subject, attempts, in_doubt,
-        next_attempt_at, event_id, error_kind, http_status, error_code, error_message, created_at, finished_at
-    FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id";
+    concat!("SELECT ", listed_columns!(), " FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id");
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 

@@ -62,12 +62,14 @@ const ATTEMPT: &str = "INSERT INTO attempts
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 // What somebody typed into paused_until may be of another form, or no time at all.
-const PAUSE: &str = "INSERT INTO mailboxes (mailbox, paused_until, reason, error_kind, strikes, updated_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+const PAUSE: &str =
+    "INSERT INTO mailboxes (mailbox, paused_until, reason, error_kind, strikes, updated_at, asked_until)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     ON CONFLICT (mailbox) DO UPDATE SET
         paused_until = max(coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', paused_until), ''), excluded.paused_until),
         reason = excluded.reason, error_kind = excluded.error_kind, strikes = excluded.strikes,
-        updated_at = excluded.updated_at";
+        updated_at = excluded.updated_at, resumed_at = NULL,
+        asked_until = nullif(max(coalesce(asked_until, ''), coalesce(excluded.asked_until, '')), '')";
 
 /// The statements for ends that are all alike, by how many they take.
 #[derive(Debug)]
@@ -332,13 +334,15 @@ async fn pause(tx: &mut SqliteConnection, pause: &Pause, at: DateTime<Utc>) -> s
         .bind(pause.kind.map(|kind| kind.as_str()))
         .bind(pause.strikes)
         .bind(format_utc(at))
+        .bind(pause.asked_until.map(|until| format_utc(rounded_up(until))))
         .execute(tx)
         .await?;
     Ok(())
 }
 
 pub(super) async fn pauses(pool: &SqlitePool, now: DateTime<Utc>) -> sqlx::Result<Vec<Pause>> {
-    let rows = sqlx::query("SELECT mailbox, paused_until, reason, strikes FROM mailboxes").fetch_all(pool).await?;
+    let query = sqlx::query("SELECT mailbox, paused_until, reason, strikes, asked_until FROM mailboxes");
+    let rows = query.fetch_all(pool).await?;
     let pauses = rows.iter().filter_map(|row| {
         // A row somebody typed wrong pauses nothing.
         let until = parse_utc(&row.try_get::<String, _>("paused_until").ok()?)?;
@@ -349,6 +353,7 @@ pub(super) async fn pauses(pool: &SqlitePool, now: DateTime<Utc>) -> sqlx::Resul
             reason: row.try_get("reason").unwrap_or_default(),
             kind: None,
             strikes: row.try_get("strikes").unwrap_or(1),
+            asked_until: row.try_get::<String, _>("asked_until").ok().and_then(|until| parse_utc(&until)),
         })
     });
     Ok(pauses.filter(|pause| pause.until > now).collect())
