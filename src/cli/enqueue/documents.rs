@@ -128,7 +128,8 @@ impl<R: Read> Documents<R> {
                 _ if in_text => {}
                 b'{' | b'[' => open.push(byte),
                 b'}' | b']' => {
-                    if open.pop().is_none() && matches!(self.list, List::Open(..)) {
+                    // The end of the list around all; any other sign that closes nothing is a fault to get past.
+                    if open.pop().is_none() && byte == b']' && matches!(self.list, List::Open(..)) {
                         return Ok(found);
                     }
                     if open.is_empty() {

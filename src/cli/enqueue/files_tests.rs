@@ -58,6 +58,17 @@ fn deep_nesting_is_a_fault_and_no_overflow_of_the_stack() {
     both(nested.as_bytes());
 }
 
+#[test]
+fn signs_that_open_or_close_nothing_are_faults_and_the_file_has_an_end() {
+    for file in
+        ["[}", "[}\n{}]", "[{}}]", "[,,]", "}", "]", "[]]", "[[]", "{]", "[{]}", "[\"]", ",", ":", "[:}]", "[{}\n}\n]"]
+    {
+        let told: Vec<_> = Candidates::new(Format::Ndjson, "f", file.as_bytes()).take(20).collect();
+        let bad = |candidate: &Result<Candidate, String>| candidate.as_ref().map_or(true, |it| it.job.is_err());
+        assert!(told.len() < 20 && told.iter().any(bad), "{file}");
+    }
+}
+
 /// The lines and whether each is a job.
 fn lines(bytes: &[u8], format: Format) -> Vec<(String, bool)> {
     Candidates::new(format, "f", bytes).map(|line| line.unwrap()).map(|line| (line.from, line.job.is_ok())).collect()
