@@ -164,14 +164,19 @@ fn zone(name: Option<&str>, recurs: bool) -> Result<Zone, InvalidJob> {
     }
 }
 
-/// Whether these properties make the event a series.
+/// Whether these properties make the event a series that follows a clock: one of all-day events is dates.
 pub(super) fn recurs(extra: &Map<String, Value>) -> bool {
-    extra.iter().any(|(key, value)| key.eq_ignore_ascii_case("recurrence") && !value.is_null())
+    property(extra, "recurrence").is_some_and(|value| !value.is_null())
+        && property(extra, "isAllDay") != Some(&Value::Bool(true))
+}
+
+/// In any case: Graph may be as lenient.
+fn property<'e>(extra: &'e Map<String, Value>, name: &str) -> Option<&'e Value> {
+    extra.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
 fn kind(extra: &Map<String, Value>) -> Result<Kind, InvalidJob> {
-    let all_day = extra.iter().find(|(key, _)| key.eq_ignore_ascii_case("isAllDay")).map(|(_, value)| value);
-    match all_day {
+    match property(extra, "isAllDay") {
         Some(Value::Bool(true)) => Ok(Kind::AllDay),
         None | Some(Value::Bool(false) | Value::Null) if recurs(extra) => Ok(Kind::Series),
         None | Some(Value::Bool(false) | Value::Null) => Ok(Kind::Single),

@@ -99,7 +99,7 @@ fn series(change: impl FnOnce(&mut JobInput), defaults: &Defaults) -> Result<Eve
 #[test]
 fn a_series_needs_a_zone_somebody_chose() {
     let nobody = Defaults { time_zone: None, ..defaults() };
-    for extra in [WEEKLY, r#"{"Recurrence":{}}"#, r#"{"recurrence":{},"isAllDay":true}"#] {
+    for extra in [WEEKLY, r#"{"Recurrence":{}}"#, r#"{"recurrence":{},"isAllDay":false}"#] {
         for time in ["2027-03-06T00:00:00+08:00", "2027-03-06T00:00"] {
             let change = |input: &mut JobInput| (input.start_time, input.extra) = (time.into(), extra.into());
             let error = series(change, &nobody).unwrap_err();
@@ -111,6 +111,12 @@ fn a_series_needs_a_zone_somebody_chose() {
     assert_eq!(in_row, by_default);
     let time = |text: &str, zone: &str| EventTime { date_time: text.into(), time_zone: zone.into() };
     assert_eq!(in_row.start, time("2027-03-06T06:00:00", "Asia/Singapore"));
+    // All-day events are dates wherever one is.
+    let dates = |input: &mut JobInput| {
+        (input.start_time, input.end_time) = ("2027-03-06".into(), "2027-03-07".into());
+        input.extra = r#"{"recurrence":{},"isAllDay":true}"#.into();
+    };
+    assert_eq!(series(dates, &nobody).unwrap().start, time("2027-03-06T00:00:00", "UTC"));
     // Who chooses UTC has chosen.
     let chosen = Defaults { time_zone: Some("UTC".into()), ..defaults() };
     assert_eq!(series(|_| {}, &chosen).unwrap().start, time("2027-03-05T22:00:00", "UTC"));

@@ -413,7 +413,7 @@ fn time() -> impl Strategy<Value = String> {
 fn extra() -> impl Strategy<Value = String> {
     let key = prop::sample::select(vec!["recurrence", "Recurrence", r"\u0072ecurrence", "recurrence ", ""]);
     let value = prop::sample::select(vec!["null", "{}", "[]", "0", "false", "\"x\"", r#"{"recurrence":{}}"#]);
-    (key, value).prop_map(|(key, value)| format!(r#"{{"showAs":"busy","{key}":{value}}}"#))
+    (key, value, any::<bool>()).prop_map(|(key, value, all_day)| format!(r#"{{"isAllDay":{all_day},"{key}":{value}}}"#))
 }
 
 proptest! {

@@ -23,11 +23,13 @@ use crate::job::{JobId, format_utc, parse_utc};
 /// Rows beyond this are not handed over together with others, as one text.
 const LARGE: i64 = 256 * 1024;
 
-/// Whether `extra` makes the event a series. It is JSON, unless somebody turned the schema's rules off.
+/// Whether `extra` makes the event a series, but not one of all-day events. It is JSON, unless somebody turned the schema's
+/// rules off.
 macro_rules! recurs {
     () => {
-        "EXISTS (SELECT 1 FROM json_each(CASE WHEN json_valid(extra) THEN extra ELSE '{}' END)
-            WHERE lower(key) = 'recurrence' AND type <> 'null')"
+        "coalesce((
+            SELECT max(lower(key) = 'recurrence' AND type <> 'null') AND NOT max(lower(key) = 'isallday' AND type = 'true')
+            FROM json_each(CASE WHEN json_valid(extra) THEN extra ELSE '{}' END)), 0)"
     };
 }
 
