@@ -46,6 +46,7 @@ mod segments;
 mod sending;
 mod sign_in;
 mod status;
+mod strange;
 mod systemd;
 mod table;
 mod throttle_honesty;
