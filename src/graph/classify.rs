@@ -109,6 +109,8 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
 /// The rows that name only a status, and every code the table does not know.
 fn by_status(reply: &Reply) -> Outcome {
     match reply.status {
+        // The page of a portal: nobody has seen the request who could say anything of it.
+        200..=299 if !reply.is_object && reply.request_id.is_none() => Outcome::NotGraph,
         200 | 201 => reply.event_id.clone().map_or(Outcome::ReplyDamaged, Outcome::Created),
         202..=299 => Outcome::ReplyDamaged,
         // The client has renewed the token and asked once more before this is reached.

@@ -25,11 +25,17 @@ fn is_held(outcome: &Outcome) -> bool {
 
 #[test]
 fn created_and_damaged() {
-    let created = Reply { status: 201, event_id: Some(EventId("AAMk".into())), ..Reply::default() };
+    let graphs = || Reply { request_id: Some("r".into()), ..Reply::default() };
+    let created = Reply { status: 201, is_object: true, event_id: Some(EventId("AAMk".into())), ..Reply::default() };
     assert_eq!(classify(&created).0, Outcome::Created(EventId("AAMk".into())));
-    assert_eq!(classify(&Reply { status: 201, ..Reply::default() }).0, Outcome::ReplyDamaged);
+    assert_eq!(classify(&Reply { status: 201, ..graphs() }).0, Outcome::ReplyDamaged);
+    assert_eq!(classify(&Reply { status: 201, is_object: true, ..Reply::default() }).0, Outcome::ReplyDamaged);
+    // Neither an object nor Graph's request-id: the page of a portal.
+    for status in [200, 201, 204] {
+        assert_eq!(classify(&Reply { status, ..Reply::default() }).0, Outcome::NotGraph);
+    }
     for status in [202, 203, 204, 206, 207, 226, 299] {
-        let odd = Reply { status, event_id: Some(EventId("AAMk".into())), ..Reply::default() };
+        let odd = Reply { status, event_id: Some(EventId("AAMk".into())), ..graphs() };
         assert_eq!(classify(&odd).0, Outcome::ReplyDamaged, "{status}");
     }
     for status in [100, 101, 199, 600, 999] {

@@ -233,14 +233,17 @@ impl GraphClient {
             }
             answered => answered?,
         };
-        match answered.reply.status {
-            200 => {}
-            201..=299 => return Err(self.damaged(&answered)),
-            _ => return Err(self.judged(&answered, now)),
+        if !(200..300).contains(&answered.reply.status) {
+            return Err(self.judged(&answered, now));
         }
         match serde_json::from_slice(&answered.body) {
-            Ok(value) => Ok((value, self.damaged(&answered))),
-            Err(_) => Err(self.damaged(&answered)),
+            // Nothing else is the whole answer.
+            Ok(value) if answered.reply.status == 200 => Ok((value, self.damaged(&answered))),
+            // The page of a portal is another matter than half an answer.
+            _ => match self.judged(&answered, now) {
+                call @ Call { outcome: Outcome::NotGraph, .. } => Err(call),
+                _ => Err(self.damaged(&answered)),
+            },
         }
     }
 

@@ -33,6 +33,8 @@ pub(super) struct Reply {
     pub transaction_id: Option<String>,
     /// The sign-in is refused in the words of OAuth.
     pub challenged: bool,
+    /// The body of a 2xx is an object, as all of Graph's are.
+    pub is_object: bool,
 }
 
 impl Reply {
@@ -72,6 +74,7 @@ impl Reply {
             return;
         }
         let Ok(told) = serde_json::from_slice::<Told>(body) else { return };
+        self.is_object = true;
         self.event_id = told.id.as_ref().and_then(event_id);
         // What is no text is nobody's id, and so another one.
         self.transaction_id =

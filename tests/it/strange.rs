@@ -144,7 +144,9 @@ async fn a_strangers_refusal_after_the_event_was_made_is_looked_into_at_once() {
     let conflicts = [(409, "whatever"), (412, "ErrorIrresolvableConflict"), (412, "")];
     let conflicts = conflicts.map(|(status, code)| Fault::answer(status, code));
     let all = html.into_iter().chain(shapes);
-    side_by_side(all.flat_map(|fault| [fault.clone(), fault.unmarked()]).chain(conflicts).map(made_and_denied)).await;
+    let portals = [200, 201, 203].map(|status| Fault::answer(status, "").body(AnswerBody::Html).unmarked());
+    let all = all.flat_map(|fault| [fault.clone(), fault.unmarked()]).chain(conflicts).chain(portals);
+    side_by_side(all.map(made_and_denied)).await;
 }
 
 /// The same where all sending waits after it: the row is in doubt, and looked up before anything else.

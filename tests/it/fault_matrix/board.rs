@@ -47,7 +47,7 @@ pub async fn play(world: World, strikes: Strikes, cases: Vec<Case>, settings: &'
     let agent = bed.run();
     // A case that never comes to rest is told by the comparison, with what became of it.
     let begin = Instant::now();
-    while !are_at_rest(&bed, &agent).await && begin.elapsed() < PATIENCE {
+    while !are_at_rest(&bed, &agent).await && begin.elapsed() < PATIENCE * 3 {
         tokio::time::sleep(BETWEEN_LOOKS).await;
     }
     let mut wrong = Vec::new();

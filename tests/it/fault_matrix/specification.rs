@@ -151,7 +151,7 @@ pub const BARE: [(u16, Meaning); 20] = [
 ];
 
 /// Answers without Graph's ids, as from somebody in between: status, body, meaning.
-const UNMARKED: [(u16, &str, Meaning); 10] = [
+const UNMARKED: [(u16, &str, Meaning); 11] = [
     (400, PAGE, Strange),
     (403, PAGE, Strange),
     (404, "", Strange),
@@ -160,7 +160,8 @@ const UNMARKED: [(u16, &str, Meaning); 10] = [
     (404, "{\"message\":\"no route\"}", Strange),
     (413, PAGE, RefusedInDoubt),
     (429, PAGE, StrangeBusy),
-    (200, PAGE, Unclear),
+    (200, PAGE, Strange),
+    (201, PAGE, Strange),
     (511, PAGE, Unclear),
 ];
 const PAGE: &str = "<html>Sign in to the guest network</html>";
