@@ -1,7 +1,7 @@
 //! Retry policy: from what an attempt met to what becomes of the job and how long its mailbox rests.
 //!
 //! Pure: takes the time and the dice as arguments, touches nothing. It does not know the agent-wide gate (that is
-//! `worker`'s, which sees all mailboxes at once) and it never shortens a `Retry-After`.
+//! `worker`'s, which sees all mailboxes at once) and it shortens no `Retry-After` but to the longest that is obeyed at all.
 
 use std::time::Duration;
 
@@ -9,8 +9,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::backoff::doubled;
 use crate::job::{ErrorKind, EventId, InvalidJob, Job, Outcome, REPEAT_WAIT};
+use crate::retry_after;
 
-/// The longest time anything is put off, whatever a server says. Keeps sums inside the calendar.
+/// The longest time anything is put off. Keeps sums inside the calendar.
 const FAR_OFF: Duration = Duration::from_secs(400 * 24 * 3600);
 /// Rest of a mailbox that does not exist. Short: only the jobs of a mistyped address wait for it.
 const NO_MAILBOX_REST: Duration = Duration::from_secs(10);
@@ -111,30 +112,38 @@ impl RetryPolicy {
                 rest: Some(Rest { wait: NO_MAILBOX_REST, narrow: false }),
                 ..fail(job, ErrorKind::NotFound, job.in_doubt)
             },
-            Outcome::Conflict | Outcome::ServerFault | Outcome::ReplyDamaged | Outcome::ReplyLost => {
-                self.later(job, now, Later::doubtful(ErrorKind::Unavailable, spent))
-            }
+            Outcome::Conflict
+            | Outcome::ServerFault
+            | Outcome::ReplyDamaged
+            | Outcome::ReplyLost
+            | Outcome::ConnectionStale => self.later(job, now, Later::doubtful(ErrorKind::Unavailable, spent)),
             Outcome::NotGraph => self.later(
                 job,
                 now,
                 Later {
                     spends: true,
+                    // Whoever answered may have passed the request on before.
+                    doubtful: true,
                     wait: spent.max(NOT_GRAPH_REST),
                     ..Later::given_back(ErrorKind::Unavailable, NOT_GRAPH_REST, false)
                 },
             ),
             Outcome::MailboxAway(named) => {
-                let rest = named.unwrap_or(spent).max(SHORTEST_REST);
+                let rest = named.map_or(spent, obeyed).max(SHORTEST_REST);
                 let away = Later::doubtful(ErrorKind::Unavailable, spent.max(rest));
                 self.later(job, now, Later { rest: Some((rest, false)), ..away })
             }
             Outcome::TooManyAtOnce(named) => {
-                let rest = named.unwrap_or_default().max(SHORTEST_REST);
+                let rest = named.map_or(SHORTEST_REST, obeyed).max(SHORTEST_REST);
                 self.later(job, now, Later::given_back(ErrorKind::Throttled, rest, true))
             }
             Outcome::MailboxThrottled(named) | Outcome::AppThrottled(named) => {
                 let rest = self.throttle_rest(*named, strikes, dice);
                 self.later(job, now, Later::given_back(ErrorKind::Throttled, rest, false))
+            }
+            Outcome::Busy(named) => {
+                let rest = self.throttle_rest(*named, strikes, dice);
+                self.later(job, now, Later { doubtful: true, ..Later::given_back(ErrorKind::Throttled, rest, false) })
             }
             Outcome::MailboxBlocked { kind, recheck, horizon, in_doubt } => self.later(
                 job,
@@ -143,6 +152,7 @@ impl RetryPolicy {
             ),
             // Neither attempts nor time are counted while the agent itself cannot send.
             Outcome::Held(hold) => given_back(job, now, Some(hold.kind), job.in_doubt),
+            Outcome::Diverted(hold) => given_back(job, now, Some(hold.kind), true),
             Outcome::NotStarted => given_back(job, now, None, job.in_doubt),
             Outcome::Interrupted => given_back(job, after(now, REPEAT_WAIT), Some(ErrorKind::Unavailable), true),
         }
@@ -161,7 +171,7 @@ impl RetryPolicy {
         let mut decision = self.decide(job, outcome, strikes, now, dice);
         let Some(named) = named.filter(|_| !matches!(outcome, Outcome::Created(_))) else { return decision };
         let own = decision.rest.take().unwrap_or(Rest { wait: SHORTEST_REST, narrow: false });
-        let wait = own.wait.max(named.min(FAR_OFF));
+        let wait = own.wait.max(obeyed(named));
         if let Disposition::Retry(due) | Disposition::Snooze(due) = &mut decision.disposition {
             *due = after(now, wait).max(*due);
         }
@@ -192,7 +202,7 @@ impl RetryPolicy {
             Some(_) if strikes >= PATIENT_STRIKES => self.backoff(strikes - PATIENT_STRIKES, dice),
             Some(_) => SHORTEST_REST,
         };
-        named.unwrap_or_default().max(own)
+        named.map_or(own, obeyed).max(own)
     }
 
     fn later(&self, job: &Job, now: DateTime<Utc>, later: Later) -> Decision {
@@ -203,12 +213,12 @@ impl RetryPolicy {
         let due = after(now, later.wait);
         let rest = later.rest.map(|(wait, narrow)| Rest { wait: wait.min(FAR_OFF), narrow });
         let attempts_used_up = later.spends && job.attempts.saturating_add(1) >= self.max_attempts;
-        // A mailbox's rest is a floor, so a job whose next chance lies past its deadline has none. The backoff is the
-        // agent's own, so the last attempt is moved up to the deadline instead.
+        // A mailbox's rest is a floor, also past the deadline: one header must not fail a job that has its last chance after
+        // the rest. The backoff is the agent's own, so there the last attempt is moved up to the deadline instead.
         let floor = rest.as_ref().map_or(now, |rest| after(now, rest.wait));
         // A doubtful job is looked up before it fails, but not while its mailbox rests: once it waits for the end of that.
         let looks_again = in_doubt && floor > now && job.attempts < self.max_attempts;
-        if (attempts_used_up && !looks_again) || deadline <= now || floor > deadline {
+        if (attempts_used_up && !looks_again) || deadline <= now {
             let kind = if later.horizon.is_some() { later.kind } else { ErrorKind::Exhausted };
             return Decision { rest, give_up_at: Some(give_up_at), ..fail(job, kind, in_doubt) };
         }
@@ -227,6 +237,11 @@ impl Later {
     fn given_back(kind: ErrorKind, rest: Duration, narrow: Narrow) -> Self {
         Self { kind, spends: false, doubtful: false, wait: rest, horizon: None, rest: Some((rest, narrow)) }
     }
+}
+
+/// The part of a wait a server named that is obeyed.
+fn obeyed(named: Duration) -> Duration {
+    named.min(retry_after::LONGEST)
 }
 
 /// What cannot be sent now could not be sent before, and a crash while the row was claimed is no doubt. An attempt that

@@ -121,11 +121,22 @@ fn a_long_retry_after_is_not_shortened() {
 }
 
 #[test]
-fn a_retry_after_past_the_horizon_ends_the_job_and_still_rests_the_mailbox() {
-    let week = Duration::from_secs(7 * 24 * 3600);
-    let decision = decide(&job(0), &Outcome::MailboxThrottled(Some(week)));
-    assert_eq!((decision.disposition, decision.kind), (Disposition::Fail, Some(ErrorKind::Exhausted)));
-    assert_eq!(decision.rest, Some(Rest { wait: Duration::from_secs(7 * 86_400), narrow: false }));
+fn a_retry_after_is_obeyed_for_a_day_at_most_and_fails_no_job_at_once() {
+    let year = Some(Duration::from_secs(365 * 24 * 3600));
+    let outcomes = [Outcome::MailboxThrottled(year), Outcome::AppThrottled(year), Outcome::TooManyAtOnce(year)];
+    for outcome in outcomes {
+        let decision = decide(&job(0), &outcome);
+        assert_eq!(decision.disposition, Disposition::Snooze(in_secs(86_400)), "{outcome:?}");
+        assert_eq!(decision.rest.unwrap().wait, retry_after::LONGEST);
+    }
+    assert_eq!(decide(&job(0), &Outcome::MailboxAway(year)).disposition, Disposition::Retry(in_secs(86_400)));
+    // Also where the job's own time is over before the rest is: it has its last chance then.
+    let mut hasty = job(3);
+    hasty.give_up_at = Some(in_secs(600));
+    let decision = decide(&hasty, &Outcome::MailboxThrottled(year));
+    assert_eq!(decision.disposition, Disposition::Snooze(in_secs(86_400)));
+    hasty.give_up_at = Some(now());
+    assert_eq!(decide(&hasty, &Outcome::MailboxThrottled(year)).disposition, Disposition::Fail);
 }
 
 #[test]
@@ -182,7 +193,7 @@ fn a_wait_named_beside_any_answer_is_a_floor_for_mailbox_and_job_and_never_longe
     let created = with(&Outcome::Created(EventId("AAMk".into())), minute);
     assert_eq!(created.rest, None, "a success is never repeated because of one");
     let endless = with(&Outcome::MailboxThrottled(Some(Duration::MAX)), Some(Duration::MAX));
-    assert_eq!(endless.rest.unwrap().wait, FAR_OFF);
+    assert_eq!(endless.rest.unwrap().wait, retry_after::LONGEST);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Advice, Patience, advice};
-use crate::retry_after;
+use crate::retry_after::RetryAfter;
 use crate::secret::Secret;
 
 /// Largest token answer that is read. Real ones have a few kilobytes.
@@ -23,9 +23,9 @@ const DEFAULT_LIFETIME: Duration = Duration::from_secs(3600);
 /// A lifetime of more than a day is none Microsoft gives; the cap keeps sums of times inside the clock.
 const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 /// Where a moment is all that is told, a wrong clock of this machine makes it the past: the token is tried all the same, and
-/// not asked for anew with each job.
-const SHORTEST_BY_THE_CLOCK: Duration = Duration::from_secs(60);
-/// MSAL's cap on a Retry-After of the token endpoint.
+/// not asked for anew with each job. The same where the answer says that it is over at once.
+const SHORTEST: Duration = Duration::from_secs(60);
+/// MSAL's cap on a Retry-After of the token endpoint: a sign-in that was mended must not wait for a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// A fresh token and when to replace it.
@@ -80,20 +80,20 @@ pub(super) struct Answer {
     pub status: u16,
     pub challenge: Option<String>,
     pub retry_after: Option<Duration>,
+    /// What is said where the server asked for a longer wait than is obeyed.
+    asked: Option<String>,
     /// None if it was too large to be read.
     body: Option<Vec<u8>>,
 }
 
 impl Answer {
-    /// Waits for the whole of it.
-    pub(super) async fn read(mut response: reqwest::Response) -> Result<Self, reqwest::Error> {
+    /// Waits for the whole of it. `now` only serves a `Retry-After` without a `Date` beside it.
+    pub(super) async fn read(mut response: reqwest::Response, now: DateTime<Utc>) -> Result<Self, reqwest::Error> {
         let status = response.status().as_u16();
+        let named = RetryAfter::read(response.headers(), SystemTime::from(now));
+        let retry_after = named.as_ref().map(|named| named.wait.min(LONGEST_WAIT));
+        let asked = named.and_then(|named| named.sentence("It", LONGEST_WAIT));
         let header = |name: &str| response.headers().get(name).and_then(|value| value.to_str().ok());
-        // Without a Date beside it a date says nothing here: this module does not ask the clock.
-        let date = header("date");
-        let retry_after = header("retry-after")
-            .and_then(|value| retry_after::parse(value, date, SystemTime::UNIX_EPOCH))
-            .map(|wait| wait.min(LONGEST_WAIT));
         let challenge = header("www-authenticate").map(str::to_owned);
         let mut body = Some(Vec::new());
         while let Some(chunk) = response.chunk().await? {
@@ -101,11 +101,20 @@ impl Answer {
             let Some(read) = &mut body else { break };
             read.extend_from_slice(&chunk);
         }
-        Ok(Self { status, challenge, retry_after, body })
+        Ok(Self { status, challenge, retry_after, asked, body })
     }
 
     /// The token at `now`, or why there is none.
     pub(super) fn token(&self, now: DateTime<Utc>) -> Result<Fresh, TokenRefusal> {
+        self.understood(now).map_err(|mut refusal| {
+            if let Some(asked) = &self.asked {
+                refusal.sentence = format!("{} {asked}", refusal.sentence);
+            }
+            refusal
+        })
+    }
+
+    fn understood(&self, now: DateTime<Utc>) -> Result<Fresh, TokenRefusal> {
         let nonsense = || nonsense(self.status, self.retry_after);
         let body = self.body.as_deref().ok_or_else(nonsense)?;
         if self.status == 200 {
@@ -131,18 +140,24 @@ fn token(body: &[u8], now: DateTime<Utc>) -> Option<Fresh> {
     #[derive(Deserialize)]
     struct Granted {
         access_token: String,
+        token_type: Option<Value>,
         expires_in: Option<Value>,
         expires_on: Option<Value>,
         refresh_in: Option<Value>,
     }
-    let granted: Granted = serde_json::from_slice(body).ok()?;
-    let usable = !granted.access_token.is_empty() && granted.access_token.bytes().all(|b| b.is_ascii_graphic());
+    // Read as an object first: of an array, serde would take the fields in their order.
+    let granted: Granted = serde_json::from_value(Value::Object(serde_json::from_slice(body).ok()?)).ok()?;
+    // The request to Graph says "Bearer"; a token of another kind would be refused with each job.
+    let kind = granted.token_type.filter(|kind| !kind.is_null());
+    let bearer = kind.is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("bearer")));
+    let printable = granted.access_token.bytes().all(|b| b.is_ascii_graphic());
+    let usable = bearer && printable && !granted.access_token.is_empty();
     usable.then(|| Fresh {
         access_token: Secret::new(granted.access_token),
         expires_in: granted
             .expires_in
             .as_ref()
-            .and_then(seconds)
+            .and_then(lifetime)
             .or_else(|| until(granted.expires_on.as_ref()?, now))
             .unwrap_or(DEFAULT_LIFETIME),
         refresh_in: granted.refresh_in.as_ref().and_then(seconds),
@@ -158,6 +173,11 @@ fn number(value: &Value) -> Option<f64> {
     }
 }
 
+/// A token that is over within a second would be asked for with each job.
+fn lifetime(value: &Value) -> Option<Duration> {
+    seconds(value).map(|lifetime| if lifetime < Duration::from_secs(1) { SHORTEST } else { lifetime })
+}
+
 fn seconds(value: &Value) -> Option<Duration> {
     Duration::try_from_secs_f64(number(value)?).ok().map(|lifetime| lifetime.min(LONGEST_LIFETIME))
 }
@@ -166,7 +186,7 @@ fn seconds(value: &Value) -> Option<Duration> {
 fn until(value: &Value, now: DateTime<Utc>) -> Option<Duration> {
     let left = number(value)? - now.timestamp() as f64;
     let lifetime = Duration::try_from_secs_f64(left.max(0.0)).ok()?;
-    Some(lifetime.clamp(SHORTEST_BY_THE_CLOCK, LONGEST_LIFETIME))
+    Some(lifetime.clamp(SHORTEST, LONGEST_LIFETIME))
 }
 
 fn refusal(status: u16, body: &[u8], retry_after: Option<Duration>) -> TokenRefusal {
@@ -176,7 +196,8 @@ fn refusal(status: u16, body: &[u8], retry_after: Option<Duration>) -> TokenRefu
         error_description: Option<String>,
         error_codes: Option<Vec<u32>>,
     }
-    let Ok(refused) = serde_json::from_slice::<Refused>(body) else { return nonsense(status, retry_after) };
+    let refused = serde_json::from_slice(body).map(Value::Object).and_then(serde_json::from_value::<Refused>);
+    let Ok(refused) = refused else { return nonsense(status, retry_after) };
     let number = refused
         .error_codes
         .and_then(|codes| codes.first().copied())

@@ -25,6 +25,14 @@ fn lifetimes_are_read_as_numbers_as_text_and_when_missing() {
         (r#","expires_in":"soon""#, 3600),
         (r#","expires_in":-5"#, 3600),
         (r#","expires_in":1e300"#, 3600),
+        (r#","expires_in":99999999999"#, 86_400),
+        // Over at once would be a request for a token with each job.
+        (r#","expires_in":0"#, 60),
+        (r#","expires_in":"0""#, 60),
+        (r#","expires_in":0.001"#, 60),
+        (r#","expires_in":1"#, 1),
+        (r#","expires_in":null"#, 3600),
+        (r#","expires_in":[3599]"#, 3600),
         // As App Service and the v1 endpoint have it.
         (r#","expires_on":"1700000900""#, 900),
         (r#","expires_on":1700000900"#, 900),
@@ -47,6 +55,44 @@ fn an_answer_without_a_usable_token_is_none() {
     {
         assert!(token(body.as_bytes(), now()).is_none(), "{body}");
     }
+}
+
+#[test]
+fn a_token_is_an_objects_and_a_bearers() {
+    for body in [
+        r#"["abc","Bearer",3600,null,null]"#,
+        r#"[{"access_token":"abc"}]"#,
+        r#""abc""#,
+        r#"{"access_token":"abc","token_type":"pop"}"#,
+        r#"{"access_token":"abc","token_type":"mac"}"#,
+        r#"{"access_token":"abc","token_type":""}"#,
+        r#"{"access_token":"abc","token_type":["Bearer"]}"#,
+        r#"{"access_token":["abc"],"token_type":"Bearer"}"#,
+    ] {
+        assert!(token(body.as_bytes(), now()).is_none(), "{body}");
+    }
+    for kind in [r#""Bearer""#, r#""bearer""#, r#""BEARER""#, "null"] {
+        assert!(
+            token(format!(r#"{{"access_token":"abc","token_type":{kind}}}"#).as_bytes(), now()).is_some(),
+            "{kind}"
+        );
+    }
+    assert!(token(br#"{"access_token":"abc"}"#, now()).is_some());
+    assert_eq!(refusal(400, br#"["invalid_grant","AADSTS50126",[50126]]"#, None).code, "http_400");
+}
+
+#[test]
+fn a_wait_longer_than_an_hour_is_capped_and_said() {
+    let answer = Answer {
+        status: 429,
+        challenge: None,
+        retry_after: Some(LONGEST_WAIT),
+        asked: Some("It asked to wait until 2099-10-21T07:28:00Z; capped at 1 h.".into()),
+        body: Some(Vec::new()),
+    };
+    let refusal = answer.token(now()).err().unwrap();
+    assert_eq!(refusal.retry_after, Some(LONGEST_WAIT));
+    assert!(refusal.sentence.ends_with("capped at 1 h."), "{}", refusal.sentence);
 }
 
 #[test]

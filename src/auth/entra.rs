@@ -15,7 +15,7 @@ pub(super) async fn ask(
     let form = sign_in.form(claims, now)?;
     let request = http.post(sign_in.url()).header("accept", "application/json").timeout(REQUEST_TIMEOUT).form(&form);
     let sent = request.send().await.map_err(|error| unreachable(&error))?;
-    Answer::read(sent).await.map_err(|error| unreachable(&error))?.token(now)
+    Answer::read(sent, now).await.map_err(|error| unreachable(&error))?.token(now)
 }
 
 fn unreachable(error: &reqwest::Error) -> TokenRefusal {

@@ -35,14 +35,14 @@ impl ManagedIdentity {
     /// Asks once; of Azure Arc that is two requests.
     pub(super) async fn ask(&self, http: &reqwest::Client, now: DateTime<Utc>) -> Result<Fresh, TokenRefusal> {
         let request = self.request(http);
-        let mut answer = self.answer(request).await?;
+        let mut answer = self.answer(request, now).await?;
         if let IdentityHost::Arc { tokens_dir, .. } = &self.host
             && answer.status == 401
         {
             let proof = proof(answer.challenge.as_deref().unwrap_or_default(), tokens_dir)?;
             let basic = Zeroizing::new(format!("Basic {}", proof.expose()));
             let basic = hidden(&basic).ok_or_else(|| TokenRefusal::to_be_mended("arc_challenge", STRAY))?;
-            answer = self.answer(self.request(http).header("authorization", basic)).await?;
+            answer = self.answer(self.request(http).header("authorization", basic), now).await?;
         }
         answer.token(now).map_err(|refusal| self.explained(answer.status, answer.retry_after, refusal))
     }
@@ -73,9 +73,9 @@ impl ManagedIdentity {
         }
     }
 
-    async fn answer(&self, request: RequestBuilder) -> Result<Answer, TokenRefusal> {
+    async fn answer(&self, request: RequestBuilder, now: DateTime<Utc>) -> Result<Answer, TokenRefusal> {
         let sent = request.send().await.map_err(|error| self.unreachable(&error))?;
-        Answer::read(sent).await.map_err(|error| self.unreachable(&error))
+        Answer::read(sent, now).await.map_err(|error| self.unreachable(&error))
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> TokenRefusal {

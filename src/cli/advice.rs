@@ -9,6 +9,9 @@ use super::shell;
 use crate::job::{ErrorKind, JobState, parse_utc};
 use crate::queue::Record;
 
+/// Codes of mailboxes that Microsoft lets send no more for a while.
+const LIMITED: &str = "erroraccountsuspend errorexceededmessagelimit errormessagesubmissionblocked";
+
 /// Advice about a job in its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Advice {
@@ -95,7 +98,7 @@ impl Case {
                 "The mailbox is not in Exchange Online, or has no licence.".into()
             }
             ErrorKind::NotFound => "The mailbox has no such calendar.".into(),
-            ErrorKind::Denied if self.is("erroraccountsuspend") => "The mailbox is suspended and may not send.".into(),
+            ErrorKind::Denied if self.is(LIMITED) => "Microsoft limits this mailbox: it may not send now.".into(),
             ErrorKind::Denied if self.is("me_without_user") => {
                 "The row names no mailbox, and an application signed in without a user has none of its own.".into()
             }
@@ -185,9 +188,10 @@ impl Case {
         let check = format!("event-sender check --mailbox {} tells whether it works", shell::word(self.mailbox()));
         Some(match self.kind? {
             ErrorKind::Denied if self.is("me_without_user") => "Set defaults.mailbox in agent.toml.".into(),
-            ErrorKind::Denied if self.is("erroraccountsuspend") => {
-                format!("Unblock the mailbox in the admin centre; {check}.")
-            }
+            ErrorKind::Denied if self.is(LIMITED) => format!(
+                "Sign in to the mailbox and do what the message in its inbox asks for, or wait: Microsoft does this to personal \
+                 mailboxes (Outlook.com); {check}."
+            ),
             ErrorKind::Denied => format!(
                 "Let the application write to it: consent, RBAC scope or access policy (docs/azure-setup.md), which take up to \
                  2 hours to hold; {check}."
@@ -333,7 +337,9 @@ mod tests {
         assert!(failed(ErrorKind::NotFound, "ErrorItemNotFound").contains("calendar_id"));
         let pending = |kind, code| advice(JobState::Pending, Some(kind), code, false).to_do.join(" ");
         assert!(pending(ErrorKind::Denied, "ErrorAccessDenied").contains("check --mailbox ann@contoso.com"));
-        assert!(pending(ErrorKind::Denied, "ErrorAccountSuspend").contains("Unblock"));
+        for code in ["ErrorAccountSuspend", "ErrorExceededMessageLimit", "ErrorMessageSubmissionBlocked"] {
+            assert!(pending(ErrorKind::Denied, code).contains("personal"), "{code}");
+        }
         assert!(pending(ErrorKind::Unavailable, "quotaLimitReached").contains("Make room"));
         assert!(pending(ErrorKind::Unavailable, "http_404").contains("graph.endpoint"));
         assert_eq!(pending(ErrorKind::Throttled, "TooManyRequests"), "Nothing.");

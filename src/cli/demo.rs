@@ -15,7 +15,7 @@ use super::{Failure, list, run, wiring};
 use crate::config::{Environment, Settings};
 use crate::exit::Exit;
 use crate::queue::{ListFilter, NewJob, Record, SqliteQueue};
-use crate::sandbox::{Fault, Sandbox, SandboxOptions};
+use crate::sandbox::{Fault, OptionsChange, Sandbox, SandboxOptions};
 use crate::shutdown::{self, Hangup};
 use crate::telemetry;
 use crate::worker::Measures;
@@ -26,6 +26,8 @@ const LOST: &str = "Contract signing";
 pub(super) async fn run() -> Result<Exit, Failure> {
     let stop = shutdown::on_signals(Hangup::Stops)?;
     let sandbox = Sandbox::start(SandboxOptions::default()).await?;
+    // A reply lost over a kept connection would be looked into at once, and not be seen here.
+    sandbox.configure(OptionsChange { keep_alive: Some(false), ..OptionsChange::default() });
     sandbox.script(Fault::answer(429, "ApplicationThrottled").mailbox(BUSY).retry_after("2"));
     sandbox.script(Fault::lost_reply().subject(LOST));
     let home = tempfile::tempdir()?;

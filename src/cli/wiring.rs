@@ -51,10 +51,11 @@ pub(super) fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(
     }
 }
 
-/// An attempt makes a few requests one after the other (a lookup, the create, its repeat after a 401, a token before each),
-/// and each has its timeouts: who is not done after this is stuck.
+/// An attempt makes a few requests one after the other (a lookup and its pages, the create, its repeat after a 401, all that
+/// once more where a kept connection was dead, a token before each), and each has its timeouts: who is not done after this is
+/// stuck.
 fn longest_attempt(graph: &GraphSettings) -> Duration {
-    (graph.connect_timeout + graph.request_timeout) * 8 + Duration::from_secs(300)
+    (graph.connect_timeout + graph.request_timeout) * 16 + Duration::from_secs(300)
 }
 
 fn user(settings: &Settings) -> Option<String> {

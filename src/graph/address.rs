@@ -1,6 +1,7 @@
 //! URLs. A mailbox and a calendar id are one encoded path segment each, whatever they contain.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use reqwest::Url;
 
 use super::wire::MARKER;
 use crate::job::EventDraft;
@@ -32,17 +33,27 @@ impl GraphBase {
     }
 
     /// The events of a calendar that bear the marker of this transaction id. None stands for the default: the user that
-    /// signed in, the mailbox's own calendar.
+    /// signed in, the mailbox's own calendar. What proves whose event each is comes with it: a filter alone shows nothing of
+    /// what it filtered by.
     pub fn marked(&self, mailbox: Option<&str>, calendar: Option<&str>, transaction_id: &str) -> String {
         let value = transaction_id.replace('\'', "''");
         let filter = format!("singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq '{value}')");
         let events = self.events_of(mailbox, calendar);
-        format!("{events}?$select=id,createdDateTime&$filter={}", segment(&filter))
+        format!("{events}?$select=id,createdDateTime,transactionId&$expand={}&$filter={}", marker(), segment(&filter))
     }
 
-    /// One event of the mailbox.
+    /// One event of the mailbox, with what proves whose it is.
     pub(super) fn event(&self, draft: &EventDraft, event_id: &str) -> String {
-        format!("{}/events/{}", self.user(draft.mailbox.as_deref()), segment(event_id))
+        let event = format!("{}/events/{}", self.user(draft.mailbox.as_deref()), segment(event_id));
+        format!("{event}?$select=id,subject,transactionId&$expand={}", marker())
+    }
+
+    /// Where the rest of an answer of `url` is; none if that is no address of the same server. The token goes nowhere else.
+    pub(super) fn next(url: &str, link: &str) -> Option<String> {
+        let asked = Url::parse(url).ok()?;
+        let next = asked.join(Some(link.trim()).filter(|link| !link.is_empty())?).ok()?;
+        let plain = next.username().is_empty() && next.password().is_none();
+        (plain && next.origin() == asked.origin()).then(|| next.into())
     }
 
     /// The default calendar, the cheapest thing to read that `Calendars.ReadWrite` allows.
@@ -63,8 +74,13 @@ impl GraphBase {
     }
 }
 
+/// `$expand` of the marker.
+fn marker() -> String {
+    segment(&format!("singleValueExtendedProperties($filter=id eq '{MARKER}')"))
+}
+
 /// Percent-encodes everything a path or query could trip over.
-pub(super) fn segment(text: &str) -> String {
+fn segment(text: &str) -> String {
     utf8_percent_encode(text, SEGMENT).to_string()
 }
 
@@ -117,6 +133,36 @@ mod tests {
         }
     }
 
+    #[test]
+    fn the_rest_of_an_answer_is_asked_of_the_same_server_only() {
+        let asked = "https://graph.microsoft.com/v1.0/users/ann@contoso.com/events?$filter=x";
+        let next = |link: &str| GraphBase::next(asked, link);
+        let own = "https://graph.microsoft.com/v1.0/users/ann@contoso.com/events?$filter=x&$skip=10";
+        assert_eq!(next(own).as_deref(), Some(own));
+        assert_eq!(
+            next("https://GRAPH.microsoft.com:443/v1.0/me").as_deref(),
+            Some("https://graph.microsoft.com/v1.0/me")
+        );
+        assert_eq!(
+            next("/v1.0/me/events?$skip=1").as_deref(),
+            Some("https://graph.microsoft.com/v1.0/me/events?$skip=1")
+        );
+        for link in [
+            "https://graph.microsoft.com.evil.example/v1.0/me",
+            "http://graph.microsoft.com/v1.0/me",
+            "https://graph.microsoft.com:8443/v1.0/me",
+            "https://graph.microsoft.com@evil.example/v1.0/me",
+            "https://user:word@graph.microsoft.com/v1.0/me",
+            "//evil.example/v1.0/me",
+            "file:///etc/passwd",
+            " ",
+            "",
+            "https://",
+        ] {
+            assert_eq!(next(link), None, "{link}");
+        }
+    }
+
     fn parts(url: &str) -> Vec<String> {
         let url = reqwest::Url::parse(url).unwrap();
         assert_eq!((url.scheme(), url.host_str(), url.port()), ("https", Some("graph.microsoft.com"), None));
@@ -134,7 +180,9 @@ mod tests {
             let events = base.events(&draft);
             assert!(events.bytes().all(|byte| byte.is_ascii_graphic()), "nothing a header could break on: {events}");
             assert_eq!(parts(&events), ["v1.0", "users", &mailbox, "calendars", &calendar, "events"]);
-            assert_eq!(parts(&base.event(&draft, &event)), ["v1.0", "users", &mailbox, "events", &event]);
+            let one = base.event(&draft, &event);
+            let (path, _) = one.split_once('?').unwrap();
+            assert_eq!(parts(path), ["v1.0", "users", &mailbox, "events", &event]);
             assert_eq!(parts(&base.calendar(Some(&mailbox))), ["v1.0", "users", &mailbox, "calendar"]);
         }
     }

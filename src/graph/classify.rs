@@ -2,7 +2,7 @@
 //! table is a row here and a row of the test.
 //!
 //! Codes are compared without case, the innermost known one first. An unknown 4xx fails the row, an unknown 5xx is
-//! tried again.
+//! tried again. An answer that does not bear Graph's marks proves nothing, whatever it says: it leaves a doubt.
 
 use std::time::Duration;
 
@@ -25,7 +25,8 @@ pub(super) const NOT_GRAPH: &str =
 /// The outcome, and the code it rests on.
 pub(super) fn classify(reply: &Reply) -> (Outcome, Option<String>) {
     // A bare status is judged like a code nobody knows.
-    let known = reply.codes.iter().rev().find_map(|code| Some((by_code(reply, code)?, code.clone())));
+    let codes = if reply.is_graphs() { reply.codes.as_slice() } else { &[] };
+    let known = codes.iter().rev().find_map(|code| Some((by_code(reply, code)?, code.clone())));
     let (outcome, code) = match known {
         Some((outcome, code)) => (outcome, Some(code)),
         None => (by_status(reply), reply.codes.first().cloned()),
@@ -69,9 +70,7 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
             blocked(ErrorKind::Denied, SLOW_RECHECK, None)
         }
         (403, "insufficient_claims") => sign_in_refused(reply),
-        (403, "erroraccountsuspend") => {
-            Outcome::MailboxBlocked { kind: ErrorKind::Denied, recheck: SLOW_RECHECK, horizon: None, in_doubt: true }
-        }
+        (400..=599, code) if is_limited_consumer(code) => blocked_in_doubt(ErrorKind::Denied),
         (403 | 413 | 507, "errorquotaexceeded" | "quotalimitreached") => {
             blocked(ErrorKind::Unavailable, SLOW_RECHECK, None)
         }
@@ -81,7 +80,8 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
         }
         (404, "extensionerror") => blocked(ErrorKind::NotFound, SLOW_RECHECK, None),
         (404, "erroritemnotfound" | "itemnotfound" | "errorfoldernotfound") => Outcome::Refused(ErrorKind::NotFound),
-        (409 | 503, "concurrentitemsave") | (409, "irresolvableconflict") => Outcome::Conflict,
+        // Read again and repeat: also without any If-Match, and at times in passing (graph-lifecycle 1.2).
+        (400..=599, "concurrentitemsave" | "irresolvableconflict" | "errorirresolvableconflict") => Outcome::Conflict,
         (413, "requestentitytoolarge" | "errormessagesizeexceeded") => Outcome::Refused(ErrorKind::Rejected),
         (423, "resourcelocked" | "notallowed") => blocked(ErrorKind::Unavailable, SLOW_RECHECK, None),
         (429, "applicationthrottled") if message.contains("MailboxConcurrency") => {
@@ -109,10 +109,13 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
 /// The rows that name only a status, and every code the table does not know.
 fn by_status(reply: &Reply) -> Outcome {
     match reply.status {
-        200..=299 => reply.event_id.clone().map_or(Outcome::ReplyDamaged, Outcome::Created),
+        // The page of a portal: nobody has seen the request who could say anything of it.
+        200..=299 if !reply.is_object && reply.request_id.is_none() => Outcome::NotGraph,
+        200 | 201 => reply.event_id.clone().map_or(Outcome::ReplyDamaged, Outcome::Created),
+        202..=299 => Outcome::ReplyDamaged,
         // The client has renewed the token and asked once more before this is reached.
-        401 => sign_in_refused(reply),
-        300..=399 | 407 => Outcome::Held(Hold {
+        401 if reply.refuses_token() => sign_in_refused(reply),
+        300..=399 | 401 | 407 => Outcome::Diverted(Hold {
             kind: ErrorKind::Unavailable,
             code: format!("http_{}", reply.status),
             hint: NOT_GRAPH.into(),
@@ -120,17 +123,14 @@ fn by_status(reply: &Reply) -> Outcome {
         }),
         // A gateway's words: it gave the request up, but may have passed it on before.
         408 | 499 => Outcome::ServerFault,
-        400..=499 if !matches!(reply.status, 413 | 429) && !from_graph(reply) => Outcome::NotGraph,
-        // Without its code a refusal may be one of those that leave an event behind.
-        400 if reply.codes.is_empty() => Outcome::RefusedInDoubt,
-        403 => Outcome::MailboxBlocked {
-            kind: ErrorKind::Denied,
-            recheck: SLOW_RECHECK,
-            horizon: None,
-            in_doubt: reply.codes.is_empty(),
-        },
+        409 | 412 => Outcome::Conflict,
+        // A gateway's limit on the size is no matter of the moment, and it may still have passed the request on.
+        413 if !reply.is_graphs() => Outcome::RefusedInDoubt,
+        429 if !reply.is_graphs() => Outcome::Busy(reply.retry_after),
+        507 | 509 if !reply.is_graphs() => blocked_in_doubt(ErrorKind::Unavailable),
+        400..=499 if !reply.is_graphs() => Outcome::NotGraph,
+        403 => blocked(ErrorKind::Denied, SLOW_RECHECK, None),
         404 => Outcome::Refused(ErrorKind::NotFound),
-        409 => Outcome::Conflict,
         423 | 507 | 509 => blocked(ErrorKind::Unavailable, SLOW_RECHECK, None),
         429 => Outcome::AppThrottled(reply.retry_after),
         400..=499 => Outcome::Refused(ErrorKind::Rejected),
@@ -139,9 +139,13 @@ fn by_status(reply: &Reply) -> Outcome {
     }
 }
 
-/// Graph puts a request-id on every answer and a code into every error (graph-facts 4.1).
-fn from_graph(reply: &Reply) -> bool {
-    !reply.codes.is_empty() || reply.request_id.is_some()
+/// Codes, in lower case, of mailboxes that Microsoft lets send no more for a while. They are defined for personal mailboxes
+/// (graph-lifecycle 5); an event may have been made all the same (graph-facts 2.3).
+pub(super) fn is_limited_consumer(code: &str) -> bool {
+    matches!(
+        code.strip_suffix("showtierupgrade").unwrap_or(code),
+        "erroraccountsuspend" | "errorexceededmessagelimit" | "errormessagesubmissionblocked"
+    )
 }
 
 fn sign_in_refused(reply: &Reply) -> Outcome {
@@ -152,6 +156,11 @@ fn sign_in_refused(reply: &Reply) -> Outcome {
 
 fn blocked(kind: ErrorKind, recheck: Duration, horizon: Option<Duration>) -> Outcome {
     Outcome::MailboxBlocked { kind, recheck, horizon, in_doubt: false }
+}
+
+/// The same, where an event may be there although the answer was a refusal.
+fn blocked_in_doubt(kind: ErrorKind) -> Outcome {
+    Outcome::MailboxBlocked { kind, recheck: SLOW_RECHECK, horizon: None, in_doubt: true }
 }
 
 #[cfg(test)]

@@ -25,10 +25,22 @@ fn is_held(outcome: &Outcome) -> bool {
 
 #[test]
 fn created_and_damaged() {
-    let created = Reply { status: 201, event_id: Some(EventId("AAMk".into())), ..Reply::default() };
+    let graphs = || Reply { request_id: Some("r".into()), ..Reply::default() };
+    let created = Reply { status: 201, is_object: true, event_id: Some(EventId("AAMk".into())), ..Reply::default() };
     assert_eq!(classify(&created).0, Outcome::Created(EventId("AAMk".into())));
-    assert_eq!(classify(&Reply { status: 201, ..Reply::default() }).0, Outcome::ReplyDamaged);
-    assert_eq!(classify(&Reply { status: 202, ..Reply::default() }).0, Outcome::ReplyDamaged);
+    assert_eq!(classify(&Reply { status: 201, ..graphs() }).0, Outcome::ReplyDamaged);
+    assert_eq!(classify(&Reply { status: 201, is_object: true, ..Reply::default() }).0, Outcome::ReplyDamaged);
+    // Neither an object nor Graph's request-id: the page of a portal.
+    for status in [200, 201, 204] {
+        assert_eq!(classify(&Reply { status, ..Reply::default() }).0, Outcome::NotGraph);
+    }
+    for status in [202, 203, 204, 206, 207, 226, 299] {
+        let odd = Reply { status, event_id: Some(EventId("AAMk".into())), ..graphs() };
+        assert_eq!(classify(&odd).0, Outcome::ReplyDamaged, "{status}");
+    }
+    for status in [100, 101, 199, 600, 999] {
+        assert_eq!(classify(&Reply { status, ..Reply::default() }).0, Outcome::ServerFault, "{status}");
+    }
 }
 
 #[test]
@@ -39,8 +51,7 @@ fn every_code_of_the_table_has_its_outcome() {
     let denied = blocked(ErrorKind::Denied, SLOW_RECHECK, None);
     let unavailable = blocked(ErrorKind::Unavailable, SLOW_RECHECK, None);
     let new_mailbox = blocked(ErrorKind::NotFound, NEW_MAILBOX_RECHECK, Some(NEW_MAILBOX_HORIZON));
-    let suspended =
-        Outcome::MailboxBlocked { kind: ErrorKind::Denied, recheck: SLOW_RECHECK, horizon: None, in_doubt: true };
+    let limited = blocked_in_doubt(ErrorKind::Denied);
     for (status, code, expected) in [
         (400, "ErrorDuplicateTransactionId", Outcome::Duplicate(None)),
         (409, "ErrorDuplicateTransactionId", Outcome::Duplicate(None)),
@@ -60,7 +71,11 @@ fn every_code_of_the_table_has_its_outcome() {
         (403, "accessDenied", denied.clone()),
         (403, "Authorization_RequestDenied", denied.clone()),
         (403, "SomethingNew", denied.clone()),
-        (403, "ErrorAccountSuspend", suspended),
+        (403, "ErrorAccountSuspend", limited.clone()),
+        (400, "ErrorExceededMessageLimit", limited.clone()),
+        (429, "ErrorExceededMessageLimit", limited.clone()),
+        (403, "ErrorMessageSubmissionBlocked", limited.clone()),
+        (403, "ErrorAccountSuspendShowTierUpgrade", limited),
         (403, "ErrorSendAsDenied", denied.clone()),
         (403, "ErrorQuotaExceeded", unavailable.clone()),
         (413, "ErrorQuotaExceeded", unavailable.clone()),
@@ -74,25 +89,31 @@ fn every_code_of_the_table_has_its_outcome() {
         (404, "ErrorItemNotFound", not_found.clone()),
         (404, "itemNotFound", not_found.clone()),
         (404, "ErrorFolderNotFound", not_found.clone()),
-        (404, "", not_found),
-        (405, "", rejected.clone()),
-        (406, "", rejected.clone()),
-        (411, "", rejected.clone()),
-        (415, "", rejected.clone()),
+        (404, "SomethingNew", not_found),
+        (405, "methodNotAllowed", rejected.clone()),
+        (406, "notAcceptable", rejected.clone()),
+        (411, "lengthRequired", rejected.clone()),
+        (415, "unsupportedMediaType", rejected.clone()),
         (409, "IrresolvableConflict", Outcome::Conflict),
+        (409, "ErrorInvalidRequest", Outcome::Conflict),
+        (409, "", Outcome::Conflict),
         (409, "ConcurrentItemSave", Outcome::Conflict),
         (409, "SomethingNew", Outcome::Conflict),
-        (412, "", rejected.clone()),
+        (412, "ErrorIrresolvableConflict", Outcome::Conflict),
+        (412, "preconditionFailed", Outcome::Conflict),
+        (412, "", Outcome::Conflict),
+        (400, "ErrorIrresolvableConflict", Outcome::Conflict),
         (413, "RequestEntityTooLarge", rejected.clone()),
         (413, "ErrorMessageSizeExceeded", rejected.clone()),
-        (422, "", rejected.clone()),
+        (422, "unprocessableEntity", rejected.clone()),
         (423, "resourceLocked", unavailable.clone()),
         (423, "notAllowed", unavailable.clone()),
         (429, "ApplicationThrottled", Outcome::MailboxThrottled(seven)),
         (429, "TooManyRequests", Outcome::AppThrottled(seven)),
         (429, "activityLimitReached", Outcome::AppThrottled(seven)),
         (429, "throttledRequest", Outcome::AppThrottled(seven)),
-        (429, "", Outcome::AppThrottled(seven)),
+        (429, "SomethingNew", Outcome::AppThrottled(seven)),
+        (429, "", Outcome::Busy(seven)),
         (500, "ErrorInternalServerError", Outcome::ServerFault),
         (500, "generalException", Outcome::ServerFault),
         (500, "InternalServerError", Outcome::ServerFault),
@@ -108,8 +129,10 @@ fn every_code_of_the_table_has_its_outcome() {
         (503, "ErrorMailboxMoveInProgress", Outcome::MailboxAway(seven)),
         (503, "", Outcome::MailboxAway(seven)),
         (503, "ConcurrentItemSave", Outcome::MailboxAway(seven)),
-        (507, "", unavailable.clone()),
-        (509, "", unavailable),
+        (507, "insufficientStorage", unavailable.clone()),
+        (509, "bandwidthLimitExceeded", unavailable),
+        (507, "", blocked_in_doubt(ErrorKind::Unavailable)),
+        (509, "", blocked_in_doubt(ErrorKind::Unavailable)),
     ] {
         assert_eq!(outcome(status, code), expected, "{status} {code}");
     }
@@ -127,19 +150,38 @@ fn an_unclear_answer_that_names_a_wait_is_looked_into_after_it_and_any_other_at_
 }
 
 #[test]
-fn a_refusal_of_graphs_whose_code_cannot_be_read_leaves_a_doubt() {
-    let refused = |status| classify(&Reply { status, request_id: Some("r".into()), ..Reply::default() }).0;
-    assert_eq!(refused(400), Outcome::RefusedInDoubt);
-    assert!(matches!(refused(403), Outcome::MailboxBlocked { in_doubt: true, .. }));
+fn a_refusal_without_graphs_marks_proves_nothing() {
+    // Neither a request-id alone nor a code alone that others have, too.
+    for reply in [
+        Reply::default(),
+        Reply { request_id: Some("r".into()), ..Reply::default() },
+        Reply { codes: vec!["BadRequest".into()], ..Reply::default() },
+        Reply { codes: vec!["Forbidden".into()], message: Some("/me request".into()), ..Reply::default() },
+    ] {
+        let told = |status| classify(&Reply { status, ..reply.clone() }).0;
+        for status in [400, 402, 403, 404, 405, 406, 410, 418, 421, 422, 423, 426, 451] {
+            assert_eq!(told(status), Outcome::NotGraph, "{status}");
+        }
+        assert_eq!((told(409), told(412)), (Outcome::Conflict, Outcome::Conflict));
+        assert_eq!((told(413), told(429)), (Outcome::RefusedInDoubt, Outcome::Busy(None)));
+        for status in [507, 509] {
+            assert!(matches!(told(status), Outcome::MailboxBlocked { in_doubt: true, .. }), "{status}");
+        }
+        for status in [408, 499, 500, 502, 504, 511, 520, 599] {
+            assert_eq!(told(status), Outcome::ServerFault, "{status}");
+        }
+    }
 }
 
 #[test]
-fn a_refusal_without_graphs_marks_fails_no_row_at_once() {
-    for status in [400, 403, 404, 405, 418] {
-        assert_eq!(classify(&Reply { status, ..Reply::default() }).0, Outcome::NotGraph, "{status}");
+fn who_sends_elsewhere_or_wants_another_sign_in_than_graphs_leaves_a_doubt_and_holds_the_agent() {
+    for status in [300, 301, 302, 303, 304, 307, 308, 401, 407] {
+        let told = classify(&Reply { status, ..Reply::default() }).0;
+        assert!(matches!(told, Outcome::Diverted(hold) if hold.code == format!("http_{status}")), "{status}");
     }
-    let throttled = Reply { status: 429, ..Reply::default() };
-    assert_eq!(classify(&throttled).0, Outcome::AppThrottled(None));
+    // Graph itself has not carried out what it wants another token for.
+    let graph = Reply { status: 401, challenged: true, ..Reply::default() };
+    assert!(is_held(&classify(&graph).0));
 }
 
 #[test]
@@ -153,8 +195,6 @@ fn too_many_at_once_is_told_from_a_used_up_budget_by_its_message() {
 fn what_concerns_the_whole_agent_holds_it() {
     assert!(is_held(&outcome(401, "InvalidAuthenticationToken")));
     assert!(is_held(&outcome(403, "insufficient_claims")));
-    assert!(is_held(&outcome(307, "")));
-    assert!(is_held(&outcome(407, "")));
     let me = "/me request is only valid with delegated authentication flow.";
     assert!(is_held(&classify(&reply(400, "BadRequest", me)).0));
 }

@@ -7,16 +7,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::address::{GraphBase, segment};
+use super::address::GraphBase;
 use super::classify::{NOT_GRAPH, classify};
-use super::reply::Reply;
-use super::transport::{Answered, MayLeave, NetworkSettings, Now, Transport};
+use super::reply::{Reply, event_id};
+use super::transport::{Answered, ClientFault, Line, MayLeave, NetworkSettings, Now, Transport};
 use super::wire::{MARKER, encode};
 use crate::auth::TokenCache;
 use crate::job::{Answer, EventDraft, EventId, InvalidJob, Outcome};
 
 /// Largest answer to a lookup that is read, and what an answer to a create may have beside the event it repeats.
 const SMALL_ANSWER: usize = 1024 * 1024;
+/// Most pages of one lookup. More than one event with the marker of one job is rare, and a page has ten.
+const MOST_PAGES: u32 = 8;
 /// Graph repeats the whole event, text bodies wrapped and escaped as HTML inside JSON.
 const ECHO_FACTOR: usize = 8;
 
@@ -94,27 +96,47 @@ impl GraphClient {
     /// A client for `endpoint`, taking its tokens from `tokens`.
     ///
     /// # Errors
-    /// The extra certificates cannot be read.
+    /// No connection can be prepared.
     pub fn new(
         endpoint: &str,
         api_version: &str,
         network: NetworkSettings,
         tokens: Arc<TokenCache>,
         now: Instant,
-    ) -> Result<Self, reqwest::Error> {
+    ) -> Result<Self, ClientFault> {
         let transport = Transport::new(endpoint, network, tokens, now)?;
         Ok(Self { base: GraphBase::new(endpoint, api_version), transport })
     }
 
-    /// Posts the event.
-    pub async fn create(&self, request: &EventRequest, now: Now, may_leave: MayLeave<'_>) -> Call {
+    /// Posts the event. Only an answer that tells of this very event says that it was created.
+    pub async fn create(&self, request: &EventRequest, line: Line, now: Now, may_leave: MayLeave<'_>) -> Call {
         let url = self.base.events(&request.draft);
         let limit = SMALL_ANSWER + ECHO_FACTOR * request.body.len();
         let build = |http: &reqwest::Client| {
             http.post(&url).header("content-type", "application/json").body(request.body.clone())
         };
-        let answered = self.transport.exchange(build, limit, now, may_leave).await;
-        answered.map_or_else(|lost| lost, |answered| self.judged(&answered, now))
+        let answered = match self.transport.exchange(build, limit, line, now, may_leave).await {
+            Ok(answered) => answered,
+            Err(call) => return call,
+        };
+        let call = self.judged(&answered, now);
+        let Outcome::Created(_) = &call.outcome else { return call };
+        match &answered.reply.transaction_id {
+            Some(told) if *told != request.draft.transaction_id => {
+                // Answers have come out of step: what else comes over this connection is not to be believed either.
+                self.transport.forsake(answered.client, now.steady);
+                self.unproven(
+                    &answered,
+                    "another_event",
+                    "the answer tells of another event than the one that was sent",
+                )
+            }
+            // Graph's word for a created event is 201, and it names the transaction id it was given.
+            None if answered.reply.status != 201 => {
+                self.unproven(&answered, "unproven", "the answer does not say which event it tells of")
+            }
+            _ => call,
+        }
     }
 
     /// Looks the job's event up: the one Graph named as existing, if its marker or its transaction id and subject
@@ -140,58 +162,102 @@ impl GraphClient {
     /// Reads the default calendar of `mailbox`: whether the agent may, without writing anything.
     pub async fn probe(&self, mailbox: Option<&str>, now: Now) -> Call {
         let url = format!("{}?$select=id", self.base.calendar(mailbox));
-        let answered = self.transport.exchange(|http| http.get(&url), SMALL_ANSWER, now, &|| true).await;
-        answered.map_or_else(|lost| lost, |answered| self.judged(&answered, now))
+        match self.get(&url, now, &|| true).await {
+            Ok((calendar, damaged)) => match event_id(&calendar["id"]) {
+                Some(id) => Call { outcome: Outcome::Created(id), ..damaged },
+                None => damaged,
+            },
+            Err(call) => call,
+        }
     }
 
     async fn look_at(&self, request: &EventRequest, named: &EventId, now: Now, may_leave: MayLeave<'_>) -> LookUp {
-        let expand = segment(&format!("singleValueExtendedProperties($filter=id eq '{MARKER}')"));
-        let url =
-            format!("{}?$select=id,subject,transactionId&$expand={expand}", self.base.event(&request.draft, &named.0));
-        let event = match self.get(&url, now, may_leave).await {
-            Ok((event, _)) => event,
+        let (event, damaged) = match self.get(&self.base.event(&request.draft, &named.0), now, may_leave).await {
+            Ok(answer) => answer,
             Err(call) => return LookUp::Failed(Box::new(call)),
         };
-        let own = &request.draft.transaction_id;
-        let marked = event["singleValueExtendedProperties"]
-            .as_array()
-            .is_some_and(|all| all.iter().any(|one| one["id"] == MARKER && one["value"] == own.as_str()));
-        let same = event["transactionId"] == own.as_str()
-            && event["subject"].as_str().unwrap_or_default() == request.draft.subject.as_deref().unwrap_or_default();
-        if marked || same { LookUp::Found(named.clone()) } else { LookUp::Nothing }
+        let own_subject = request.draft.subject.as_deref().unwrap_or_default();
+        match whose(&event, &request.draft.transaction_id) {
+            _ if event_id(&event["id"]).is_none() => LookUp::Failed(Box::new(damaged)),
+            Whose::Marked => LookUp::Found(named.clone()),
+            Whose::Same if event["subject"].as_str().unwrap_or_default() == own_subject => LookUp::Found(named.clone()),
+            _ => LookUp::Nothing,
+        }
     }
 
+    /// Reads page after page, within bounds. An event of another job among them, or one nobody can tell whose it is, makes
+    /// the answer one to another question: it proves neither that there is an event nor that there is none.
     async fn look_for(&self, request: &EventRequest, now: Now, may_leave: MayLeave<'_>) -> Result<LookUp, Call> {
         let draft = &request.draft;
-        let url = self.base.marked(draft.mailbox.as_deref(), draft.calendar_id.as_deref(), &draft.transaction_id);
-        let (answer, seen) = self.get(&url, now, may_leave).await?;
-        let dated = |event: &Value| {
-            let id = event["id"].as_str().filter(|id| !id.is_empty())?;
-            Some((event["createdDateTime"].as_str().unwrap_or_default().to_owned(), EventId(id.to_owned())))
-        };
-        // An event without an id is neither one that was found nor none.
-        let events: Option<Vec<_>> = answer["value"].as_array().and_then(|events| events.iter().map(dated).collect());
+        let begin = Instant::now();
+        let mut url = self.base.marked(draft.mailbox.as_deref(), draft.calendar_id.as_deref(), &draft.transaction_id);
+        let mut found = Vec::new();
+        for page in 1.. {
+            let (answer, damaged) = self.get(&url, now, may_leave).await?;
+            let events = answer["value"].as_array().ok_or_else(|| damaged.clone())?;
+            for event in events {
+                let id = event_id(&event["id"]).ok_or_else(|| damaged.clone())?;
+                match whose(event, &draft.transaction_id) {
+                    Whose::Marked | Whose::Same => {
+                        found.push((event["createdDateTime"].as_str().unwrap_or_default().to_owned(), id));
+                    }
+                    // The filter does not tell small letters from capital ones.
+                    Whose::Likeness => {}
+                    Whose::Another => return Err(damaged),
+                }
+            }
+            let next = match &answer["@odata.nextLink"] {
+                Value::Null => break,
+                link => link.as_str().and_then(|link| GraphBase::next(&url, link)),
+            };
+            let goes_on = page < MOST_PAGES && begin.elapsed() < self.transport.patience();
+            match next.filter(|_| goes_on) {
+                Some(next) => url = next,
+                // What was found is proven; that there is nothing is not.
+                None if found.is_empty() => return Err(damaged),
+                None => break,
+            }
+        }
         // A copy made in Outlook carries the marker along: the oldest is the one that was created for this job.
-        let oldest = events.ok_or(seen)?.into_iter().min_by(|(a, _), (b, _)| a.cmp(b));
+        let oldest = found.into_iter().min_by(|(a, _), (b, _)| a.cmp(b));
         Ok(oldest.map_or(LookUp::Nothing, |(_, event_id)| LookUp::Found(event_id)))
     }
 
-    /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for.
+    /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for. To read something twice
+    /// does no harm: a kept connection that turns out to be dead is replaced at once.
     pub(super) async fn get(&self, url: &str, now: Now, may_leave: MayLeave<'_>) -> Result<(Value, Call), Call> {
-        let answered = self.transport.exchange(|http| http.get(url), SMALL_ANSWER, now, may_leave).await?;
+        let build = |http: &reqwest::Client| http.get(url);
+        let answered = match self.transport.exchange(build, SMALL_ANSWER, Line::Kept, now, may_leave).await {
+            Err(Call { outcome: Outcome::ConnectionStale, .. }) => {
+                self.transport.exchange(build, SMALL_ANSWER, Line::Fresh, now, may_leave).await?
+            }
+            answered => answered?,
+        };
         if !(200..300).contains(&answered.reply.status) {
             return Err(self.judged(&answered, now));
         }
-        let mut damaged = Call {
-            outcome: Outcome::ReplyDamaged,
-            answer: answered.reply.answer(None, &answered.id),
-            retry_after: None,
-        };
-        damaged.answer.message = Some("the answer could not be read".into());
         match serde_json::from_slice(&answered.body) {
-            Ok(value) => Ok((value, damaged)),
-            Err(_) => Err(damaged),
+            // Nothing else is the whole answer.
+            Ok(value) if answered.reply.status == 200 => Ok((value, self.damaged(&answered))),
+            // The page of a portal is another matter than half an answer.
+            _ => match self.judged(&answered, now) {
+                call @ Call { outcome: Outcome::NotGraph, .. } => Err(call),
+                _ => Err(self.damaged(&answered)),
+            },
         }
+    }
+
+    fn damaged(&self, answered: &Answered) -> Call {
+        let answer = answered.reply.answer(None, &answered.id);
+        let answer = Answer { message: Some("the answer could not be read".into()), ..answer };
+        Call { outcome: Outcome::ReplyDamaged, answer, retry_after: None }
+    }
+
+    /// A success that does not say of what.
+    fn unproven(&self, answered: &Answered, code: &str, what: &str) -> Call {
+        let answer = answered.reply.answer(Some(code), &answered.id);
+        let answer = Answer { message: Some(format!("{what}; the event may have been created")), ..answer };
+        Call { outcome: Outcome::ReplyDamaged, answer, retry_after: None }
     }
 
     /// What an answer means. After a 503 the next request wants a new connection (graph-facts 4.2).
@@ -200,6 +266,31 @@ impl GraphClient {
             self.transport.reconnect(now.steady);
         }
         judged(&answered.reply, &answered.id)
+    }
+}
+
+/// Whose event one in an answer is.
+enum Whose {
+    /// This job's, by its marker.
+    Marked,
+    /// This job's, by its transaction id.
+    Same,
+    /// Its marker or id is another one, which differs in capital letters only.
+    Likeness,
+    /// Another's, or nobody can tell.
+    Another,
+}
+
+fn whose(event: &Value, own: &str) -> Whose {
+    let properties = event["singleValueExtendedProperties"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let is_marker = |property: &&Value| property["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(MARKER));
+    let marker = properties.iter().find(is_marker).and_then(|property| property["value"].as_str());
+    let told = marker.or_else(|| event["transactionId"].as_str());
+    match told {
+        Some(told) if told == own && marker.is_some() => Whose::Marked,
+        Some(told) if told == own => Whose::Same,
+        Some(told) if told.to_lowercase() == own.to_lowercase() => Whose::Likeness,
+        _ => Whose::Another,
     }
 }
 
@@ -212,7 +303,7 @@ fn judged(reply: &Reply, id: &str) -> Call {
             answer.code = Some(format!("http_{}", reply.status));
             answer.message = Some(NOT_GRAPH.to_owned());
         }
-        Outcome::Held(hold) => {
+        Outcome::Held(hold) | Outcome::Diverted(hold) => {
             answer.code = Some(hold.code.clone());
             answer.message = Some(hold.hint.clone());
         }

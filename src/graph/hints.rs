@@ -1,15 +1,21 @@
 //! Graph's refusals in plain words: what an operator should look at (the hints of graph-facts 4.3).
 
+use super::classify::is_limited_consumer;
+
 /// What to do about an answer, if that can be said from status and code alone.
 pub(super) fn hint(status: u16, code: Option<&str>) -> Option<&'static str> {
     let code = code.unwrap_or_default().to_ascii_lowercase();
+    if is_limited_consumer(&code) {
+        return Some(
+            "Microsoft limits this mailbox, as it does with personal ones (Outlook.com): sign in to it, do what the message in its inbox asks for, or wait.",
+        );
+    }
     Some(match (status, code.as_str()) {
         (_, "errorduplicatetransactionid") => "This transaction id was already used for a different event.",
         (400, "errorpropertyvalidationfailure") => "Check start, end and time zone.",
         (400, "timezonenotsupportedexception") => "Unknown time zone: use a Windows or IANA name.",
         (400, "errorinvalidrecipients") => "Check the attendees' addresses.",
         (400, "authenticationerror") => "Check licence and permissions of the mailbox.",
-        (403, "erroraccountsuspend") => "The mailbox is suspended: unblock it in the admin centre.",
         (403 | 413 | 507, "errorquotaexceeded" | "quotalimitreached") | (507, _) => "The mailbox is full.",
         (403, _) => {
             "The application may not write to this mailbox: check consent, RBAC scope and access policy; changes need up to 2 hours."
@@ -19,7 +25,9 @@ pub(super) fn hint(status: u16, code: Option<&str>) -> Option<&'static str> {
             "The mailbox is not in Exchange Online or has no licence; a new one needs up to 15 minutes."
         }
         (404, _) => "Calendar not found: check calendar_id, and whether the calendar is shared.",
-        (409, _) | (503, "concurrentitemsave") => "Save conflict in Exchange.",
+        (409 | 412, _) | (_, "concurrentitemsave" | "irresolvableconflict" | "errorirresolvableconflict") => {
+            "Save conflict in Exchange."
+        }
         (413, _) => "The event is too large.",
         (423, _) => "The mailbox is locked: check licence and subscription.",
         (429, _) => "Microsoft limits the requests.",

@@ -69,7 +69,7 @@ pub enum CertificateFault {
 /// # Errors
 /// Nobody answered.
 pub async fn reach(settings: &NetworkSettings, url: &str) -> Result<Reached, Unreached> {
-    let http = http_client(settings, url).map_err(|error| unreached(&error))?;
+    let http = http_client(settings, url).map_err(|fault| Unreached::Broken(fault.to_string()))?;
     // A proxy's copy would tell an old time.
     let request = http.get(url).header("accept", "application/json").header("cache-control", "no-cache");
     let mut response = request.send().await.map_err(|error| unreached(&error))?;

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::hints::hint;
 use crate::job::{Answer, EventId};
-use crate::retry_after;
+use crate::retry_after::{self, RetryAfter};
 
 /// What an answer said, before it is judged.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -20,41 +20,89 @@ pub(super) struct Reply {
     pub codes: Vec<String>,
     pub message: Option<String>,
     pub retry_after: Option<Duration>,
+    /// What is said where a longer wait was asked for than is obeyed.
+    pub asked: Option<String>,
     pub request_id: Option<String>,
     /// Decoded claims of a challenge.
     pub claims: Option<String>,
     /// `@event.existingEventId`.
     pub existing_event: Option<EventId>,
-    /// `id` of the created event, in a 2xx.
+    /// `id` of the event, in a 2xx.
     pub event_id: Option<EventId>,
+    /// Its `transactionId`; none if it has none, which Graph never says of an event that was given one.
+    pub transaction_id: Option<String>,
+    /// The sign-in is refused in the words of OAuth.
+    pub challenged: bool,
+    /// The body of a 2xx is an object, as all of Graph's are.
+    pub is_object: bool,
 }
 
 impl Reply {
     /// Reads head and body. `now` only serves a `Retry-After` date without a `Date` beside it.
     pub(super) fn read(status: u16, headers: &HeaderMap, body: &[u8], now: SystemTime) -> Self {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+        let challenges = || headers.get_all("www-authenticate").iter().filter_map(|value| value.to_str().ok());
+        // A 2xx may carry one too; nothing is ever repeated because of that (graph-facts 4.2).
+        let named = (!(200..300).contains(&status)).then(|| RetryAfter::read(headers, now)).flatten();
         let mut reply = Self {
             status,
-            // A 2xx may carry one too; nothing is ever repeated because of that (graph-facts 4.2).
-            retry_after: (!(200..300).contains(&status))
-                .then(|| retry_after::parse(text("retry-after")?, text("date"), now))
-                .flatten(),
+            retry_after: named.as_ref().map(|named| named.wait),
+            asked: named.and_then(|named| named.sentence("Microsoft", retry_after::LONGEST)),
             request_id: text("request-id").map(short),
-            claims: headers.get_all("www-authenticate").iter().find_map(|value| claims(value.to_str().ok()?)),
+            claims: challenges().find_map(claims),
+            challenged: challenges()
+                .any(|value| value.trim_start().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))),
             ..Self::default()
         };
         if (200..300).contains(&status) {
-            reply.event_id = created(body);
+            reply.read_event(body);
         } else if let Ok(body) = serde_json::from_slice::<Value>(body) {
             reply.read_error(&body["error"]);
         }
         reply
     }
 
+    /// Only an object is an event: of an array nobody knows which one is meant. The rest of it may be as deep as it likes.
+    fn read_event(&mut self, body: &[u8]) {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Told {
+            id: Option<Value>,
+            transaction_id: Option<Value>,
+        }
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return;
+        }
+        let Ok(told) = serde_json::from_slice::<Told>(body) else { return };
+        self.is_object = true;
+        self.event_id = told.id.as_ref().and_then(event_id);
+        // What is no text is nobody's id, and so another one.
+        self.transaction_id =
+            told.transaction_id.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+    }
+
+    /// Graph puts a request-id on every answer and a code into every error (graph-facts 4.1). Codes of Exchange's own are
+    /// nobody else's.
+    pub(super) fn is_graphs(&self) -> bool {
+        let exchange = |code: &String| code.get(..5).is_some_and(|head| head.eq_ignore_ascii_case("error"));
+        !self.codes.is_empty() && (self.request_id.is_some() || self.codes.iter().any(exchange))
+    }
+
+    /// Whether it is Graph that does not take the token: a proxy that wants a password knows nothing of ours.
+    pub(super) fn refuses_token(&self) -> bool {
+        match self.status {
+            401 => !self.codes.is_empty() || self.request_id.is_some() || self.challenged,
+            403 => {
+                self.claims.is_some() || self.codes.iter().any(|code| code.eq_ignore_ascii_case("insufficient_claims"))
+            }
+            _ => false,
+        }
+    }
+
     fn read_error(&mut self, error: &Value) {
         let text = |value: &Value| value.as_str().map(str::to_owned);
         self.message = text(&error["message"]).filter(|said| !said.trim().is_empty());
-        self.existing_event = text(&error["@event.existingEventId"]).filter(|id| !id.is_empty()).map(EventId);
+        self.existing_event = event_id(&error["@event.existingEventId"]);
         let mut level = Some(error);
         // Nesting is one or two levels deep in life; a hostile answer must not make this loop long.
         for _ in 0..8 {
@@ -68,9 +116,11 @@ impl Reply {
 
     /// What goes into the row; `code` is the one the judgement was based on.
     pub(super) fn answer(&self, code: Option<&str>, client_request_id: &str) -> Answer {
-        let message = match (hint(self.status, code), &self.message) {
-            (Some(hint), Some(said)) => Some(format!("{hint} Graph said: {said}")),
-            (hint, said) => hint.map(str::to_owned).or_else(|| said.clone()),
+        let own = hint(self.status, code).map(str::to_owned);
+        let own = own.into_iter().chain(self.asked.clone()).reduce(|one, other| format!("{one} {other}"));
+        let message = match (own, &self.message) {
+            (Some(own), Some(said)) => Some(format!("{own} Graph said: {said}")),
+            (own, said) => own.or_else(|| said.clone()),
         };
         Answer {
             status: Some(self.status),
@@ -87,14 +137,9 @@ fn short(word: &str) -> String {
     word.chars().filter(|c| !c.is_control()).take(200).collect()
 }
 
-/// The id of a created event.
-fn created(body: &[u8]) -> Option<EventId> {
-    #[derive(Deserialize)]
-    struct Created {
-        id: String,
-    }
-    let created: Created = serde_json::from_slice(body).ok()?;
-    (!created.id.is_empty()).then_some(EventId(created.id))
+/// An event's id, if it can be one.
+pub(super) fn event_id(value: &Value) -> Option<EventId> {
+    EventId::parse(value.as_str()?)
 }
 
 /// The decoded claims of `Bearer …, error="insufficient_claims", claims="<base64>"`.
@@ -152,9 +197,71 @@ mod tests {
     #[test]
     fn the_id_of_a_created_event_is_read_and_a_damaged_reply_has_none() {
         assert_eq!(read(201, &[], r#"{"id":"AAMk","subject":"s"}"#).event_id, Some(EventId("AAMk".into())));
-        for body in ["", "<html>", "{}", r#"{"id":""}"#, r#"{"id":5}"#, r#"{"id":"AAMk","subj"#] {
+        let long = format!(r#"{{"id":"{}"}}"#, "A".repeat(1025));
+        for body in [
+            "",
+            "<html>",
+            "{}",
+            r#"{"id":""}"#,
+            r#"{"id":" "}"#,
+            r#"{"id":"AA Mk"}"#,
+            r#"{"id":"AAMk\n"}"#,
+            r#"{"id":"AAM\u00e9"}"#,
+            r#"{"id":5}"#,
+            r#"{"id":["AAMk"]}"#,
+            r#"["AAMk"]"#,
+            r#"[{"id":"AAMk"}]"#,
+            r#"{"id":"AAMk","subj"#,
+            &long,
+        ] {
             assert_eq!(read(201, &[], body).event_id, None, "{body}");
         }
+    }
+
+    #[test]
+    fn whose_event_an_answer_tells_of_is_read_and_what_is_no_text_is_somebody_elses() {
+        let transaction =
+            |value: &str| read(201, &[], &format!(r#"{{"id":"A","transactionId":{value}}}"#)).transaction_id;
+        assert_eq!(transaction(r#""t-1""#).as_deref(), Some("t-1"));
+        assert_eq!((transaction("null"), read(201, &[], r#"{"id":"A"}"#).transaction_id), (None, None));
+        assert_eq!(transaction("7").as_deref(), Some("7"));
+        assert_eq!(transaction(r#"["t-1"]"#).as_deref(), Some(r#"["t-1"]"#));
+    }
+
+    #[test]
+    fn graphs_marks_are_a_request_id_and_a_code() {
+        let marked = [("request-id", "r1")];
+        let error = |code: &str| format!(r#"{{"error":{{"code":"{code}","message":"m"}}}}"#);
+        assert!(read(400, &marked, &error("BadRequest")).is_graphs());
+        assert!(read(400, &[], &error("ErrorInvalidRequest")).is_graphs(), "a code of Exchange's own");
+        assert!(!read(400, &[], &error("BadRequest")).is_graphs());
+        for body in
+            ["", "<html>Blocked</html>", "{}", r#"{"error":"denied"}"#, r#"{"message":"denied"}"#, "[]", &error("")]
+        {
+            assert!(!read(403, &marked, body).is_graphs(), "{body}");
+        }
+    }
+
+    #[test]
+    fn a_token_is_refused_by_graph_and_not_by_a_proxy_that_wants_a_password() {
+        let refuses = |status, header| read(status, &[header], "<html>").refuses_token();
+        assert!(refuses(401, ("request-id", "r1")));
+        assert!(refuses(401, ("www-authenticate", "Bearer realm=\"\"")));
+        assert!(!refuses(401, ("www-authenticate", "Basic realm=\"proxy\"")));
+        assert!(!refuses(401, ("via", "1.1 proxy")));
+        assert!(!refuses(403, ("request-id", "r1")));
+    }
+
+    #[test]
+    fn a_wait_that_is_not_obeyed_to_the_end_is_said() {
+        let reply =
+            read(429, &[("retry-after", "Wed, 21 Oct 2099 07:28:00 GMT")], r#"{"error":{"code":"x","message":"m"}}"#);
+        assert_eq!(reply.retry_after, Some(retry_after::LONGEST));
+        let said = reply.answer(None, "c").message.unwrap();
+        assert!(
+            said.contains("Microsoft asked to wait until 2099-10-21T07:28:00Z; capped at 24 h. Graph said: m"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -201,7 +308,7 @@ mod tests {
                 assert!(word.chars().count() <= 200 && !word.chars().any(char::is_control), "{word:?}");
             }
             assert!(reply.codes.len() <= 8);
-            assert_eq!(reply.event_id.is_some(), status < 300 && !words[0].is_empty());
+            assert_eq!(reply.event_id.is_some(), status < 300 && EventId::parse(&words[0]).is_some());
         }
     }
 }

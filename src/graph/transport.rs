@@ -1,15 +1,19 @@
 //! One exchange with Graph: connection, token, headers, and the one repeat after a 401. Knows no calendar.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{ClientBuilder, RequestBuilder};
+use tower::{Layer, Service};
 use zeroize::Zeroizing;
 
 use super::client::Call;
-use super::faults::{lost, no_connection, no_token, unsayable};
+use super::faults::{causes, has_died, lost, misdirected, no_connection, no_token, stale, unsayable};
 use super::reply::{self, Reply};
 use crate::auth::TokenCache;
 use crate::secret::Secret;
@@ -51,29 +55,59 @@ pub struct NetworkSettings {
     pub extra_ca: Option<Vec<u8>>,
 }
 
+/// Why no connection can be prepared.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientFault {
+    /// The machine trusts nobody.
+    #[error(
+        "this machine has no CA certificates to check Microsoft's with: install the package ca-certificates, or name a PEM file of them in graph.ca_file"
+    )]
+    NoCertificates,
+    /// Anything else, such as certificates that are none.
+    #[error("no connection can be prepared: {0}")]
+    Other(String),
+}
+
+impl ClientFault {
+    fn new(error: &reqwest::Error) -> Self {
+        let words = causes(error);
+        // The library keeps the type to itself; its words are all there is.
+        if words.contains("No CA certificates") { Self::NoCertificates } else { Self::Other(words) }
+    }
+}
+
 /// An HTTP client for `url`: HTTP/1.1, a connection for each request in flight (with real latencies as quick as HTTP/2
 /// and cheaper, docs/performance.md; and a connection that breaks leaves one job in doubt, not all), no redirects (they would carry the token elsewhere), no hidden retries, the proxy of the
 /// environment unless the host is this machine.
 ///
 /// # Errors
-/// The extra certificates cannot be read.
-pub fn http_client(settings: &NetworkSettings, url: &str) -> Result<reqwest::Client, reqwest::Error> {
-    if url.starts_with("http://") {
-        // Plain HTTP is only allowed to loopback (config/rules.rs), where a proxy has no business.
-        return local_client(settings);
-    }
-    client(settings)?.build()
+/// The extra certificates cannot be read, or there are none at all.
+pub fn http_client(settings: &NetworkSettings, url: &str) -> Result<reqwest::Client, ClientFault> {
+    for_url(settings, url).and_then(built)
 }
 
 /// The same for a service of this machine itself: it is never asked through a proxy.
 ///
 /// # Errors
 /// As [`http_client`].
-pub fn local_client(settings: &NetworkSettings) -> Result<reqwest::Client, reqwest::Error> {
-    client(settings)?.no_proxy().build()
+pub fn local_client(settings: &NetworkSettings) -> Result<reqwest::Client, ClientFault> {
+    client(settings).and_then(|client| built(client.no_proxy()))
 }
 
-fn client(settings: &NetworkSettings) -> Result<reqwest::ClientBuilder, reqwest::Error> {
+fn for_url(settings: &NetworkSettings, url: &str) -> Result<ClientBuilder, ClientFault> {
+    let client = client(settings)?;
+    if !url.starts_with("http://") {
+        return Ok(client);
+    }
+    // Plain HTTP is only allowed to loopback (config/rules.rs), where a proxy has no business, and needs no certificates.
+    Ok(client.no_proxy().tls_certs_only([]))
+}
+
+fn built(client: ClientBuilder) -> Result<reqwest::Client, ClientFault> {
+    client.build().map_err(|error| ClientFault::new(&error))
+}
+
+fn client(settings: &NetworkSettings) -> Result<ClientBuilder, ClientFault> {
     let builder = reqwest::Client::builder()
         .user_agent(concat!("event-sender/", env!("CARGO_PKG_VERSION")))
         .http1_only()
@@ -81,14 +115,22 @@ fn client(settings: &NetworkSettings) -> Result<reqwest::ClientBuilder, reqwest:
         .retry(reqwest::retry::never())
         .connect_timeout(settings.connect_timeout)
         .timeout(settings.request_timeout);
-    match &settings.extra_ca {
-        Some(pem) => Ok(builder.tls_certs_merge(reqwest::Certificate::from_pem_bundle(pem)?)),
-        None => Ok(builder),
-    }
+    let Some(pem) = &settings.extra_ca else { return Ok(builder) };
+    let extra = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| ClientFault::new(&error))?;
+    Ok(builder.tls_certs_merge(extra))
 }
 
 /// Asked right before each request leaves: the mailbox may have been told to rest while its token was awaited.
 pub type MayLeave<'a> = &'a (dyn Fn() -> bool + Sync);
+
+/// Over which connection a request goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line {
+    /// Any that is open already, or a new one.
+    Kept,
+    /// One of its own.
+    Fresh,
+}
 
 /// A whole answer.
 pub(super) struct Answered {
@@ -97,6 +139,8 @@ pub(super) struct Answered {
     pub body: Vec<u8>,
     /// The agent's id of the request.
     pub id: String,
+    /// Whose connections it came over.
+    pub client: Generation,
     token: Arc<Secret>,
 }
 
@@ -104,14 +148,27 @@ pub(super) struct Answered {
 struct Sent {
     response: reqwest::Response,
     id: String,
+    client: Generation,
     token: Arc<Secret>,
+}
+
+/// Counts the sets of kept connections, each of which is given up as a whole.
+pub(super) type Generation = u64;
+
+/// The connections that are kept.
+struct Kept {
+    client: reqwest::Client,
+    generation: Generation,
+    since: Instant,
 }
 
 /// The connections to Graph and the tokens for them.
 pub(super) struct Transport {
     url: String,
     network: NetworkSettings,
-    http: Mutex<(reqwest::Client, Instant)>,
+    kept: Mutex<Kept>,
+    /// Keeps no connection.
+    fresh: OnceLock<reqwest::Client>,
     tokens: Arc<TokenCache>,
 }
 
@@ -121,43 +178,56 @@ impl Transport {
         network: NetworkSettings,
         tokens: Arc<TokenCache>,
         now: Instant,
-    ) -> Result<Self, reqwest::Error> {
-        let http = Mutex::new((http_client(&network, endpoint)?, now));
-        Ok(Self { url: endpoint.to_owned(), network, http, tokens })
+    ) -> Result<Self, ClientFault> {
+        let client = built(for_url(&network, endpoint)?.connector_layer(Noting))?;
+        let kept = Mutex::new(Kept { client, generation: 0, since: now });
+        Ok(Self { url: endpoint.to_owned(), network, kept, fresh: OnceLock::new(), tokens })
     }
 
-    /// Sends, and after a 401 or a claims challenge once more with a new token. The error is a call that got no whole
-    /// answer.
+    /// How long one request may take.
+    pub(super) fn patience(&self) -> Duration {
+        self.network.request_timeout
+    }
+
+    /// Sends, and after a 401 or a claims challenge of Graph's once more with a new token. The error is a call that got no
+    /// whole answer.
     pub(super) async fn exchange(
         &self,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
         limit: usize,
+        line: Line,
         now: Now,
         may_leave: MayLeave<'_>,
     ) -> Result<Answered, Call> {
-        let first = self.exchange_once(&build, limit, now, may_leave).await?;
+        let first = self.exchange_once(&build, limit, line, now, may_leave).await?;
         let reply = &first.reply;
-        let named = reply.codes.iter().any(|code| code.eq_ignore_ascii_case("insufficient_claims"));
-        let challenged = named || reply.claims.is_some();
-        if reply.status != 401 && !(reply.status == 403 && challenged) {
+        if !reply.refuses_token() {
             return Ok(first);
         }
         self.tokens.reject(&first.token, reply.claims.clone());
         if reply.retry_after.is_some() {
             return Err(Call { retry_after: reply.retry_after, ..Call::not_made() });
         }
-        self.exchange_once(&build, limit, now, may_leave).await
+        self.exchange_once(&build, limit, line, now, may_leave).await
     }
 
     async fn exchange_once(
         &self,
         build: &impl Fn(&reqwest::Client) -> RequestBuilder,
         limit: usize,
+        line: Line,
         now: Now,
         may_leave: MayLeave<'_>,
     ) -> Result<Answered, Call> {
-        let Sent { mut response, id, token } = self.send_once(build, now, may_leave).await?;
+        let Sent { mut response, id, client, token } = self.send_once(build, line, now, may_leave).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        if let Some(echo) =
+            headers.get("client-request-id").filter(|echo| !echo.as_bytes().eq_ignore_ascii_case(id.as_bytes()))
+        {
+            // Answers have come out of step, and all others of these connections may be.
+            self.forsake(client, now.steady);
+            return Err(misdirected(echo.to_str().unwrap_or_default(), &id, status));
+        }
         let body = match reply::body(&mut response, limit).await {
             Ok(body) => body.unwrap_or_default(),
             // Busy or broken is said by the head alone. Of a success or a refusal the rest decides what it means.
@@ -165,12 +235,13 @@ impl Transport {
             Err(error) => return Err(lost(&error, &id, Some(status))),
         };
         let reply = Reply::read(status, &headers, &body, SystemTime::from(now.wall));
-        Ok(Answered { reply, body, id, token })
+        Ok(Answered { reply, body, id, client, token })
     }
 
     async fn send_once(
         &self,
         build: &impl Fn(&reqwest::Client) -> RequestBuilder,
+        line: Line,
         now: Now,
         may_leave: MayLeave<'_>,
     ) -> Result<Sent, Call> {
@@ -180,27 +251,118 @@ impl Transport {
         }
         // Told apart from others, not kept secret: no cryptographic chance is needed.
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid().to_string();
-        let request = build(&self.http()).headers(headers(&token, &id));
-        match request.send().await {
-            Ok(response) => Ok(Sent { response, id, token }),
+        let (http, client) = self.http(line);
+        let request = build(&http).headers(headers(&token, &id));
+        let (sent, is_new) = noting(request.send()).await;
+        match sent {
+            Ok(response) => Ok(Sent { response, id, client, token }),
             Err(error) if error.is_builder() => Err(unsayable(&error)),
             Err(error) if error.is_connect() => Err(no_connection(&error, &id)),
+            Err(error) if line == Line::Kept && !is_new && has_died(&error) => {
+                // Whoever closed this one has most likely closed the others that were idle as long.
+                self.reconnect(now.steady);
+                Err(stale(&id))
+            }
             Err(error) => Err(lost(&error, &id, None)),
         }
     }
 
-    fn http(&self) -> reqwest::Client {
-        self.http.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    fn http(&self, line: Line) -> (reqwest::Client, Generation) {
+        let kept = self.kept();
+        let client = match line {
+            Line::Kept => kept.client.clone(),
+            Line::Fresh => {
+                self.fresh.get_or_init(|| self.keeping_none().unwrap_or_else(|| kept.client.clone())).clone()
+            }
+        };
+        (client, kept.generation)
     }
 
-    /// Forgets all idle connections.
+    fn keeping_none(&self) -> Option<reqwest::Client> {
+        built(for_url(&self.network, &self.url).ok()?.pool_max_idle_per_host(0)).ok()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets all idle connections, now and then.
     pub(super) fn reconnect(&self, now: Instant) {
-        let mut current = self.http.lock().unwrap_or_else(PoisonError::into_inner);
-        if now.saturating_duration_since(current.1) >= RECONNECT_AT_MOST
-            && let Ok(fresh) = http_client(&self.network, &self.url)
-        {
-            *current = (fresh, now);
+        let kept = self.kept();
+        if now.saturating_duration_since(kept.since) >= RECONNECT_AT_MOST {
+            self.renew(kept, now);
         }
+    }
+
+    /// Forgets all connections among which is one whose answers are not to be believed, unless that was done already.
+    pub(super) fn forsake(&self, client: Generation, now: Instant) {
+        let kept = self.kept();
+        if kept.generation == client {
+            self.renew(kept, now);
+        }
+    }
+
+    fn renew(&self, mut kept: MutexGuard<'_, Kept>, now: Instant) {
+        if let Ok(client) = for_url(&self.network, &self.url).and_then(|client| built(client.connector_layer(Noting))) {
+            *kept = Kept { client, generation: kept.generation + 1, since: now };
+        }
+    }
+}
+
+tokio::task_local! {
+    /// Whether the request under way has a connection made for it.
+    static IS_NEW: AtomicBool;
+}
+
+/// Waits for the end of `sending`, and tells whether a connection was made for it.
+async fn noting<T>(sending: impl Future<Output = T>) -> (T, bool) {
+    let noted = async {
+        let sent = sending.await;
+        (sent, IS_NEW.with(|is_new| is_new.load(Ordering::Relaxed)))
+    };
+    IS_NEW.scope(AtomicBool::new(false), noted).await
+}
+
+/// Notes each new connection with the request it is made for. One that is finished only after its request has found another
+/// is made by a task of its own, and noted nowhere.
+#[derive(Clone)]
+struct Noting;
+
+#[derive(Clone)]
+struct Noted<S>(S);
+
+impl<S> Layer<S> for Noting {
+    type Service = Noted<S>;
+
+    fn layer(&self, connector: S) -> Noted<S> {
+        Noted(connector)
+    }
+}
+
+impl<S, R> Service<R> for Noted<S>
+where
+    S: Service<R>,
+    S::Future: Send + 'static,
+    S::Response: 'static,
+    S::Error: 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.0.poll_ready(cx)
+    }
+
+    fn call(&mut self, target: R) -> Self::Future {
+        let connecting = self.0.call(target);
+        Box::pin(async move {
+            let connected = connecting.await;
+            if connected.is_ok() {
+                let _ = IS_NEW.try_with(|is_new| is_new.store(true, Ordering::Relaxed));
+            }
+            connected
+        })
     }
 }
 

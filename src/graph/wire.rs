@@ -75,8 +75,11 @@ pub fn encode(draft: &EventDraft) -> Result<Vec<u8>, InvalidJob> {
         Some(Value::Array(own)) => own,
         _ => Vec::new(),
     };
-    if extended.iter().any(|property| property["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(MARKER))) {
-        return Err(InvalidJob::new("extra", "sets the agent's own marker property; leave it out"));
+    if let Some(id) = extended.iter().find_map(markers_own) {
+        return Err(InvalidJob::new(
+            "extra",
+            format!("sets '{id}' in singleValueExtendedProperties, the agent's own marker property; leave it out"),
+        ));
     }
     extended.push(json!({ "id": MARKER, "value": draft.transaction_id }));
     let event = Event {
@@ -102,6 +105,17 @@ pub fn encode(draft: &EventDraft) -> Result<Vec<u8>, InvalidJob> {
         serde_json::to_vec(&event).map_err(|error| InvalidJob::new("extra", format!("cannot be sent ({error})")))?;
     draft.check_size(bytes.len())?;
     Ok(bytes)
+}
+
+/// The id, however it is written, of a property that is one of the agent's own set: Exchange compares neither the letters
+/// of the set's id nor those of the words around it, and people write it with and without its braces.
+fn markers_own(property: &Value) -> Option<&str> {
+    let plain = |text: &str| -> String {
+        text.chars().filter(char::is_ascii_alphanumeric).map(|c| c.to_ascii_lowercase()).collect()
+    };
+    let own = plain(MARKER.split(['{', '}']).nth(1).unwrap_or(MARKER));
+    let ids = property.as_object()?.iter().filter(|(key, _)| key.trim().eq_ignore_ascii_case("id"));
+    ids.filter_map(|(_, id)| id.as_str()).find(|id| plain(id).contains(&own))
 }
 
 fn time(time: &EventTime) -> Time<'_> {
@@ -166,6 +180,33 @@ mod tests {
         assert_eq!((&sent["showAs"], &sent["reminderMinutesBeforeStart"]), (&json!("oof"), &json!(0)));
         let properties = sent["singleValueExtendedProperties"].as_array().unwrap();
         assert_eq!((properties.len(), &properties[1]["id"]), (2, &json!(MARKER)));
+    }
+
+    #[test]
+    fn the_marker_cannot_be_set_in_any_spelling() {
+        for property in [
+            format!(r#"{{"id":"{MARKER}","value":"x"}}"#),
+            r#"{"id":"string {6D0C5F0E-27A4-4A4B-9F0E-3C1D5B8E7A92} name EVENTSENDERTRANSACTIONID","value":"x"}"#
+                .into(),
+            r#"{"id":"String  {6d0c5f0e-27a4-4a4b-9f0e-3c1d5b8e7a92}  Name  EventSenderTransactionId ","value":"x"}"#
+                .into(),
+            r#"{"id":"String {6d0c5f0e27a44a4b9f0e3c1d5b8e7a92} Name EventSenderTransactionId","value":"x"}"#.into(),
+            r#"{"id":"String 6d0c5f0e-27a4-4a4b-9f0e-3c1d5b8e7a92 Name EventSenderTransactionId","value":"x"}"#.into(),
+            r#"{"id":"Integer {6d0c5f0e-27a4-4a4b-9f0e-3c1d5b8e7a92} Id 0x1","value":"1"}"#.into(),
+            r#"{"ID":"String {6d0c5f0e-27a4-4a4b-9f0e-3c1d5b8e7a92} Name Any","value":"x"}"#.into(),
+        ] {
+            let input = JobInput {
+                start_time: "2026-12-01T09:00".into(),
+                end_time: "2026-12-01T10:00".into(),
+                mailbox: "ann@contoso.com".into(),
+                extra: format!(r#"{{"singleValueExtendedProperties":[{property}]}}"#).as_str().into(),
+                transaction_id: "t-1".into(),
+                ..JobInput::default()
+            };
+            let refused = encode(&EventDraft::from_input(&input, false).unwrap()).unwrap_err();
+            let said = refused.to_string();
+            assert!(said.contains("extra") && said.contains("singleValueExtendedProperties"), "{property}: {said}");
+        }
     }
 
     #[test]

@@ -35,6 +35,9 @@ const OWN_PROPERTIES: [(&str, &str); 7] = [
     ("transactionId", "transaction_id"),
 ];
 
+/// The property whose list the agent adds its marker to.
+const EXTENDED: &str = "singleValueExtendedProperties";
+
 /// Body and its type.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
@@ -237,16 +240,23 @@ fn extra(text: Option<&str>) -> Result<Map<String, Value>, InvalidJob> {
         return Err(InvalidJob::new("extra", "is not a JSON object; write {\"showAs\": \"busy\"} or NULL"));
     };
     for (property, column) in OWN_PROPERTIES {
-        if extra.keys().any(|key| key.eq_ignore_ascii_case(property)) {
+        if let Some(key) = extra.keys().find(|key| key.trim().eq_ignore_ascii_case(property)) {
             let cure = match column {
                 "transaction_id" => "the agent sets it; leave it out".to_owned(),
                 column => format!("it belongs in the column {column}"),
             };
-            return Err(InvalidJob::new("extra", format!("contains '{property}'; {cure}")));
+            return Err(InvalidJob::new("extra", format!("contains '{key}'; {cure}")));
         }
     }
-    if extra.get("singleValueExtendedProperties").is_some_and(|value| !value.is_array()) {
-        return Err(InvalidJob::new("extra", "has a 'singleValueExtendedProperties' that is not an array"));
+    if let Some(key) = extra.keys().find(|key| key.contains('@')) {
+        return Err(InvalidJob::new("extra", format!("contains '{key}'; annotations are Graph's own: leave it out")));
+    }
+    let other_spelling = |key: &&String| key.trim().eq_ignore_ascii_case(EXTENDED) && *key != EXTENDED;
+    if let Some(key) = extra.keys().find(other_spelling) {
+        return Err(InvalidJob::new("extra", format!("contains '{key}'; write it '{EXTENDED}'")));
+    }
+    if extra.get(EXTENDED).is_some_and(|value| !value.is_array()) {
+        return Err(InvalidJob::new("extra", format!("has a '{EXTENDED}' that is not an array; write a list of them")));
     }
     Ok(extra)
 }

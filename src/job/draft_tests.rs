@@ -163,6 +163,20 @@ fn mailbox_and_calendar_that_no_url_can_hold_are_refused() {
 }
 
 #[test]
+fn extra_names_the_key_that_only_differs_in_its_spelling_from_one_it_may_not_set() {
+    let said = |key: &str| fault(|input| input.extra = format!(r#"{{"{key}":[]}}"#).as_str().into()).to_string();
+    for key in ["Subject", "TransactionId", "ATTENDEES", " start ", "Body"] {
+        assert!(said(key).contains(&format!("contains '{key}'")), "{}", said(key));
+    }
+    for key in ["@odata.type", "@odata.etag", "attendees@odata.type", "calendar@odata.bind", "@removed"] {
+        assert!(said(key).contains(key) && said(key).contains("leave it out"), "{}", said(key));
+    }
+    for key in ["SingleValueExtendedProperties", "singlevalueextendedproperties", "singleValueExtendedProperties "] {
+        assert!(said(key).contains("write it 'singleValueExtendedProperties'"), "{}", said(key));
+    }
+}
+
+#[test]
 fn extra_may_not_set_what_a_column_sets() {
     for key in ["subject", "Body", "start", "end", "location", "ATTENDEES", "transactionId"] {
         let error = fault(|input| input.extra = format!(r#"{{"{key}":1}}"#).as_str().into());

@@ -13,6 +13,17 @@ pub const REPEAT_WAIT: Duration = Duration::from_secs(2);
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventId(pub String);
 
+/// Longest text taken for one: some room above the 150 characters seen.
+const MAX_EVENT_ID: usize = 1024;
+
+impl EventId {
+    /// None if no event can have this id: blank, with a character that no id has, or absurdly long.
+    pub fn parse(text: &str) -> Option<Self> {
+        let is_id = !text.is_empty() && text.len() <= MAX_EVENT_ID && text.bytes().all(|byte| byte.is_ascii_graphic());
+        is_id.then(|| Self(text.to_owned()))
+    }
+}
+
 /// `jobs.error_kind`: stable words other programs branch on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -112,13 +123,14 @@ pub enum Outcome {
     RefusedInDoubt,
     /// The transaction id was used before; the event named here, if any, may be this job's.
     Duplicate(Option<EventId>),
-    /// A refusal that does not bear Graph's marks: a proxy, a portal or a wrong address may have answered.
+    /// A refusal that does not bear Graph's marks: a proxy, a portal or a wrong address may have answered, and may have
+    /// passed the request on before.
     NotGraph,
     /// Save conflict: no evidence either way.
     Conflict,
     /// 500, 502, 504: result unknown.
     ServerFault,
-    /// 2xx whose body cannot be read: the event most likely exists.
+    /// 2xx that does not say that this very event exists: it most likely does.
     ReplyDamaged,
     /// Timeout or reset after the request was written: result unknown.
     ReplyLost,
@@ -130,6 +142,8 @@ pub enum Outcome {
     MailboxThrottled(Option<Duration>),
     /// The application's or the tenant's budget is used up.
     AppThrottled(Option<Duration>),
+    /// Somebody asks for patience who does not bear Graph's marks, and may have passed the request on before.
+    Busy(Option<Duration>),
     /// The mailbox cannot be written to now and a person must act: the job waits, looked at again after `recheck`.
     /// With a `horizon` it fails after that time instead of the general one.
     MailboxBlocked {
@@ -146,8 +160,13 @@ pub enum Outcome {
     NotFound,
     /// There is no such mailbox: this job fails, and the mailbox rests for a moment.
     NoMailbox,
-    /// The agent cannot send at all; a request may not even have left.
+    /// The agent cannot send at all; the request did not leave, or Graph itself refused it.
     Held(Hold),
+    /// The agent cannot send at all: somebody else answers all requests. This one may have been passed on before.
+    Diverted(Hold),
+    /// The connection had been used before and died without a byte of an answer. Most likely somebody in between had closed
+    /// it long ago, and nothing arrived; nobody knows.
+    ConnectionStale,
     /// Nothing was sent: the agent is stopping, or the mailbox was told to rest a moment before.
     NotStarted,
     /// The agent is stopping and did not wait for the answer any longer.
@@ -171,7 +190,12 @@ impl Outcome {
     pub fn is_unclear(&self) -> bool {
         matches!(
             self,
-            Outcome::Conflict | Outcome::ServerFault | Outcome::ReplyDamaged | Outcome::ReplyLost | Outcome::NotGraph
+            Outcome::Conflict
+                | Outcome::ServerFault
+                | Outcome::ReplyDamaged
+                | Outcome::ReplyLost
+                | Outcome::ConnectionStale
+                | Outcome::NotGraph
         )
     }
 }

@@ -3,8 +3,8 @@
 
 use std::sync::Arc;
 
-use axum::http::header::{CONTENT_TYPE, LOCATION};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::header::{CONTENT_TYPE, HOST, LOCATION};
+use axum::http::{HeaderMap, StatusCode, Uri};
 use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
@@ -26,6 +26,7 @@ const PAGE: usize = 10;
 pub(super) struct Request<'a> {
     pub(super) call: &'a Call,
     pub(super) mailbox: &'a str,
+    pub(super) uri: &'a Uri,
     pub(super) headers: &'a HeaderMap,
     /// The body as JSON; none if it was none.
     pub(super) body: Option<Value>,
@@ -105,10 +106,25 @@ fn list(store: &Store, request: &Request<'_>, filter: Option<&str>) -> Result<Re
     if let Some(calendar) = &request.call.calendar {
         found.retain(|event| event.stored.calendar_id.as_ref() == Some(calendar));
     }
-    found.truncate(request.call.top.unwrap_or(PAGE));
-    let value: Vec<Value> = found.iter().map(|event| Value::Object(resource(event, &view))).collect();
+    let (skip, page) = (request.call.skip, request.call.top.unwrap_or(PAGE));
+    let shown = found.iter().skip(skip).take(page);
+    let value: Vec<Value> = shown.map(|event| Value::Object(resource(event, &view))).collect();
     let context = format!("https://graph.microsoft.com/v1.0/$metadata#users('{}')/events", request.mailbox);
-    Ok(Reply::json(StatusCode::OK, json!({"@odata.context": context, "value": value})))
+    let mut list = json!({"@odata.context": context, "value": value});
+    let next = skip.saturating_add(page);
+    if page > 0 && next < found.len() {
+        list["@odata.nextLink"] = json!(next_link(request, next));
+    }
+    Ok(Reply::json(StatusCode::OK, list))
+}
+
+/// The same request, further on, at the address the client knows.
+fn next_link(request: &Request<'_>, skip: usize) -> String {
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let query = request.uri.query().unwrap_or_default().split('&');
+    let others = query.filter(|part| !part.is_empty() && !part.starts_with("$skip=") && !part.starts_with("%24skip="));
+    let query: Vec<String> = others.map(str::to_owned).chain([format!("$skip={skip}")]).collect();
+    format!("http://{host}{}?{}", request.uri.path(), query.join("&"))
 }
 
 fn event(store: &Store, request: &Request<'_>, id: &str) -> Result<Reply, Refusal> {

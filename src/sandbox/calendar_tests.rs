@@ -42,6 +42,48 @@ async fn a_created_event_comes_back_whole_in_utc() {
 }
 
 #[tokio::test]
+async fn what_does_not_fit_a_page_is_behind_the_link_to_the_next() {
+    let bed = Bed::with(SandboxOptions { deduplicate: false, ..SandboxOptions::default() }).await;
+    for _ in 0..12 {
+        bed.create(MAILBOX, &stamped("Copy", "row-1")).await.unwrap();
+    }
+    let expand: String = url::form_urlencoded::byte_serialize(
+        format!("singleValueExtendedProperties($filter=id eq '{KEY}')").as_bytes(),
+    )
+    .collect();
+    let first = lookup(&bed, KEY, "row-1", &format!("&$select=id&$expand={expand}")).await;
+    let events = first.body["value"].as_array().unwrap();
+    assert_eq!((events.len(), &events[0]["singleValueExtendedProperties"][0]["value"]), (10, &json!("row-1")));
+    let link = first.body["@odata.nextLink"].as_str().unwrap();
+    let rest = bed.get(link.strip_prefix(&bed.sandbox.url()).unwrap()).await.unwrap();
+    let events = rest.body["value"].as_array().unwrap();
+    assert_eq!((events.len(), &events[1]["singleValueExtendedProperties"][0]["value"]), (2, &json!("row-1")));
+    assert!(rest.body.get("@odata.nextLink").is_none(), "{}", rest.body);
+}
+
+#[tokio::test]
+async fn an_answer_out_of_step_tells_of_another_event_or_of_another_request() {
+    let bed = Bed::new().await;
+    bed.sandbox.script(Fault::another_event());
+    bed.sandbox.script(Fault::another_answer());
+    bed.sandbox.script(Fault::another_event().on(FaultOn::Lookup));
+    bed.sandbox.script(Fault::unnamed().on(FaultOn::Lookup));
+    let mut event = stamped("Review", "row-1");
+    event["transactionId"] = json!("t-1");
+    let strange = bed.create(MAILBOX, &event).await.unwrap();
+    assert!(
+        strange.status == 201 && strange.body["transactionId"] != "t-1" && strange.id() != bed.sandbox.events()[0].id
+    );
+    let shifted = bed.create(MAILBOX, &event).await.unwrap();
+    assert!(shifted.body["transactionId"] == "t-1" && shifted.headers["client-request-id"].len() == 36);
+    assert_eq!(bed.sandbox.events().len(), 1, "the first one was carried out");
+    let found = lookup(&bed, KEY, "row-1", "").await;
+    assert_ne!(found.body["value"][0]["transactionId"], "t-1");
+    let bare = lookup(&bed, KEY, "row-1", "").await;
+    assert!(bare.body["value"][0].get("transactionId").is_none() && bare.body["value"][0]["id"].is_string());
+}
+
+#[tokio::test]
 async fn a_repeated_transaction_id_with_the_same_content_returns_the_same_event() {
     let bed = Bed::new().await;
     let event = meeting("Review", Some("t-1"));

@@ -6,7 +6,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -32,16 +32,28 @@ pub(super) enum Cut {
 
 /// The switch of one connection; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Line(Arc<AtomicU8>);
+pub(super) struct Line(Arc<Switch>);
+
+#[derive(Debug, Default)]
+struct Switch {
+    cut: AtomicU8,
+    /// The connection has brought a request.
+    used: AtomicBool,
+}
 
 impl Line {
     /// From the next write on, the connection fails in this way.
     pub(super) fn cut(&self, cut: Cut) {
-        self.0.store(cut as u8, Ordering::Release);
+        self.0.cut.store(cut as u8, Ordering::Release);
+    }
+
+    /// Notes a request; tells whether the connection had brought one before.
+    pub(super) fn note_request(&self) -> bool {
+        self.0.used.swap(true, Ordering::AcqRel)
     }
 
     fn state(&self) -> Option<Cut> {
-        match self.0.load(Ordering::Acquire) {
+        match self.0.cut.load(Ordering::Acquire) {
             1 => Some(Cut::Close),
             2 => Some(Cut::Reset),
             3 => Some(Cut::MidBody),

@@ -134,7 +134,9 @@ fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
 fn fault(value: &Value) -> Result<Fault, String> {
     let fault: Fault = field_by_field(value)?;
     match fault.action {
-        Action::Answer { status, .. } | Action::TokenRefused { status, .. } if !(200..=599).contains(&status) => {
+        Action::Answer { status, .. } | Action::TokenRefused { status, .. } | Action::Status { status }
+            if !(200..=599).contains(&status) =>
+        {
             Err(format!("status: {status} is not between 200 and 599"))
         }
         _ => Ok(fault),

@@ -36,6 +36,9 @@ pub struct Fault {
     /// Only events with exactly this subject.
     #[serde(default)]
     pub subject: Option<String>,
+    /// Only requests over a connection that has brought one before.
+    #[serde(default)]
+    pub kept: bool,
     /// Requests that fit and are let through first.
     #[serde(default)]
     pub after: u32,
@@ -73,6 +76,12 @@ pub enum Action {
         /// The event is created first.
         #[serde(default)]
         created: bool,
+        /// Further headers, name and value; one may come more than once.
+        #[serde(default)]
+        headers: Vec<(String, String)>,
+        /// Without the ids that Graph puts on every answer: somebody in between answers.
+        #[serde(default)]
+        unmarked: bool,
     },
     /// Created, then the connection is closed without an answer.
     LostReply,
@@ -106,10 +115,31 @@ pub enum Action {
     Html,
     /// Created; the answer is JSON without an `id`.
     NoId,
-    /// 307 to another place; nothing is created.
+    /// 307 to another place.
     Redirect {
         /// The `Location` header.
         location: String,
+        /// The event is created first.
+        #[serde(default)]
+        created: bool,
+    },
+    /// Carried out; the usual answer under another status.
+    Status {
+        /// 200 to 599.
+        status: u16,
+    },
+    /// Carried out; the answer tells of an event of another job: other id, other `transactionId`, other marker. An answer
+    /// that tells of no event tells of that one.
+    AnotherEvent,
+    /// Carried out; the answer says that it belongs to another request, as where answers have come out of step.
+    AnotherAnswer,
+    /// Carried out; what the answer tells of the event does not say whose it is: no `transactionId`, no extended property.
+    Unnamed,
+    /// The answer to a lookup is an empty page with a link to the next.
+    NextPage {
+        /// The link; without one, the same request once more.
+        #[serde(default)]
+        link: Option<String>,
     },
     /// All tokens expire, then the request is answered.
     ExpireTokens,
@@ -160,7 +190,7 @@ pub enum AnswerBody {
 impl Fault {
     /// A fault that strikes the next create.
     pub fn new(action: Action) -> Self {
-        Self { on: FaultOn::default(), mailbox: None, subject: None, after: 0, times: 1, action }
+        Self { on: FaultOn::default(), mailbox: None, subject: None, kept: false, after: 0, times: 1, action }
     }
 
     /// An error answer with this status and code.
@@ -172,6 +202,8 @@ impl Fault {
             retry_after: None,
             body: AnswerBody::Json,
             created: false,
+            headers: Vec::new(),
+            unmarked: false,
         })
     }
 
@@ -221,7 +253,37 @@ impl Fault {
     /// 307 to another place.
     pub fn redirect(location: &str) -> Self {
         let location = location.to_owned();
-        Self::new(Action::Redirect { location })
+        Self::new(Action::Redirect { location, created: false })
+    }
+
+    /// The usual answer under another status.
+    pub fn status(status: u16) -> Self {
+        Self::new(Action::Status { status })
+    }
+
+    /// The answer tells of another job's event.
+    pub fn another_event() -> Self {
+        Self::new(Action::AnotherEvent)
+    }
+
+    /// The answer belongs to another request.
+    pub fn another_answer() -> Self {
+        Self::new(Action::AnotherAnswer)
+    }
+
+    /// The answer does not say whose event it tells of.
+    pub fn unnamed() -> Self {
+        Self::new(Action::Unnamed)
+    }
+
+    /// An empty page, and a link to the next: to the same request once more.
+    pub fn next_page() -> Self {
+        Self::new(Action::NextPage { link: None }).on(FaultOn::Lookup)
+    }
+
+    /// An empty page, and this link to the next.
+    pub fn next_page_at(link: &str) -> Self {
+        Self::new(Action::NextPage { link: Some(link.to_owned()) }).on(FaultOn::Lookup)
     }
 
     /// All tokens expire.
@@ -269,6 +331,12 @@ impl Fault {
         self
     }
 
+    /// Only requests over a connection that has brought one before.
+    pub fn kept(mut self) -> Self {
+        self.kept = true;
+        self
+    }
+
     /// Lets this many requests through first.
     pub fn after(mut self, after: u32) -> Self {
         self.after = after;
@@ -281,13 +349,30 @@ impl Fault {
         self
     }
 
-    /// The event is created first (answers, resets and hangs; the others say it by themselves).
+    /// The event is created first (answers, resets, hangs and redirects; the others say it by themselves).
     pub fn created(mut self) -> Self {
         match &mut self.action {
-            Action::Answer { created, .. } | Action::Reset { created } | Action::Hang { created, .. } => {
-                *created = true
-            }
+            Action::Answer { created, .. }
+            | Action::Reset { created }
+            | Action::Hang { created, .. }
+            | Action::Redirect { created, .. } => *created = true,
             _ => {}
+        }
+        self
+    }
+
+    /// Adds a header to an answer.
+    pub fn header(mut self, name: &str, value: &str) -> Self {
+        if let Action::Answer { headers, .. } = &mut self.action {
+            headers.push((name.to_owned(), value.to_owned()));
+        }
+        self
+    }
+
+    /// Takes Graph's ids off an answer.
+    pub fn unmarked(mut self) -> Self {
+        if let Action::Answer { unmarked, .. } = &mut self.action {
+            *unmarked = true;
         }
         self
     }
@@ -316,8 +401,8 @@ impl Fault {
         self
     }
 
-    /// Whether it waits for such a request.
-    pub(super) fn fits(&self, kind: RequestKind, mailbox: Option<&str>, subject: Option<&str>) -> bool {
+    /// Whether it waits for such a request. `kept`: it came over a connection that had brought one before.
+    pub(super) fn fits(&self, kind: RequestKind, mailbox: Option<&str>, subject: Option<&str>, kept: bool) -> bool {
         let on = match self.action {
             Action::TokenRefused { .. } => FaultOn::Token,
             _ => self.on,
@@ -330,6 +415,7 @@ impl Fault {
         };
         let is_mailbox = |wanted: &String| mailbox.is_some_and(|mailbox| mailbox.eq_ignore_ascii_case(wanted));
         kind_fits
+            && (kept || !self.kept)
             && self.mailbox.as_ref().is_none_or(is_mailbox)
             && self.subject.as_deref().is_none_or(|wanted| subject == Some(wanted))
     }
@@ -349,6 +435,11 @@ impl Action {
             Action::Html => "html",
             Action::NoId => "no_id",
             Action::Redirect { .. } => "redirect",
+            Action::Status { .. } => "status",
+            Action::AnotherEvent => "another_event",
+            Action::AnotherAnswer => "another_answer",
+            Action::Unnamed => "unnamed",
+            Action::NextPage { .. } => "next_page",
             Action::ExpireTokens => "expire_tokens",
             Action::ClaimsChallenge => "claims_challenge",
             Action::TokenRefused { .. } => "token_refused",

@@ -25,6 +25,7 @@ pub(super) struct Knobs {
     pub(super) deduplicate: bool,
     pub(super) lookup: bool,
     pub(super) limits: bool,
+    pub(super) keep_alive: bool,
     pub(super) existing_event_id: bool,
     pub(super) client_secret: String,
     pub(super) password: String,
@@ -51,6 +52,7 @@ impl Knobs {
             deduplicate: options.deduplicate,
             lookup: options.lookup,
             limits: options.limits,
+            keep_alive: true,
             existing_event_id: false,
             client_secret: CLIENT_SECRET.to_owned(),
             password: PASSWORD.to_owned(),
@@ -75,6 +77,7 @@ impl Knobs {
         set(&mut self.deduplicate, change.deduplicate);
         set(&mut self.lookup, change.lookup);
         set(&mut self.limits, change.limits);
+        set(&mut self.keep_alive, change.keep_alive);
         set(&mut self.existing_event_id, change.existing_event_id);
         set(&mut self.client_secret, change.client_secret);
         set(&mut self.password, change.password);
@@ -152,6 +155,8 @@ pub struct OptionsChange {
     pub lookup: Option<bool>,
     /// The documented limits of a mailbox are enforced.
     pub limits: Option<bool>,
+    /// Connections are kept for the next request; otherwise each ends with its answer.
+    pub keep_alive: Option<bool>,
     /// A duplicate's error carries `@event.existingEventId`.
     pub existing_event_id: Option<bool>,
     /// The client secret accepted from now on.

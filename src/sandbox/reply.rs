@@ -7,6 +7,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::Response;
+use chrono::Utc;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -54,6 +55,8 @@ pub(super) struct Reply {
     retry_after: Option<Duration>,
     /// The wait ends at a moment named at this time, however late the answer goes out.
     dated: Option<Instant>,
+    /// Without Graph's ids.
+    pub(super) unmarked: bool,
     /// The connection is cut instead of, or while, answering.
     pub(super) cut: Option<Cut>,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -61,7 +64,16 @@ pub(super) struct Reply {
 
 impl Reply {
     pub(super) fn new(status: StatusCode, content: Content) -> Self {
-        Self { status, content, error_code: None, retry_after: None, dated: None, cut: None, headers: Vec::new() }
+        Self {
+            status,
+            content,
+            error_code: None,
+            retry_after: None,
+            dated: None,
+            unmarked: false,
+            cut: None,
+            headers: Vec::new(),
+        }
     }
 
     pub(super) fn json(status: StatusCode, value: Value) -> Self {
@@ -88,10 +100,26 @@ impl Reply {
         self
     }
 
+    /// Of several, the longest is the one that is asked for.
     pub(super) fn retry_after(mut self, value: &RetryAfter) -> Self {
-        self.retry_after = value.wait;
-        self.dated = value.is_date.then(Instant::now);
+        if value.wait >= self.retry_after {
+            self.retry_after = value.wait;
+            self.dated = value.is_date.then(Instant::now);
+        }
         self.header(RETRY_AFTER, &value.header)
+    }
+
+    /// A header of a script; one that names a wait is one.
+    pub(super) fn scripted_header(mut self, name: &str, value: &str) -> Self {
+        let Ok(name) = HeaderName::try_from(name) else { return self };
+        if name == RETRY_AFTER {
+            return self.retry_after(&RetryAfter::scripted(value, Utc::now()));
+        }
+        if name.as_str().ends_with("retry-after-ms") {
+            let wait = value.parse().ok().map(Duration::from_millis);
+            self.retry_after = self.retry_after.max(wait);
+        }
+        self.header(name, value)
     }
 
     /// For the journal and the mailbox's window: how long the client is asked to wait if the answer goes out now.
@@ -124,9 +152,15 @@ impl Reply {
         if let Some(kind) = content_type {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
         }
-        insert(headers, "request-id", Some(&ids.request_id));
-        insert(headers, "client-request-id", ids.client_request_id.as_deref());
-        headers.extend(self.headers.into_iter().map(|(name, value)| (Some(name), value)));
+        if !self.unmarked {
+            insert(headers, "request-id", Some(&ids.request_id));
+            insert(headers, "client-request-id", ids.client_request_id.as_deref());
+        }
+        // What stands here takes the place of the usual, and may stand here more than once.
+        self.headers.iter().for_each(|(name, _)| drop(headers.remove(name)));
+        for (name, value) in self.headers {
+            headers.append(name, value);
+        }
         response
     }
 }

@@ -39,6 +39,7 @@ pub(super) struct Call {
     pub(super) select: Option<String>,
     pub(super) expand: Option<String>,
     pub(super) top: Option<usize>,
+    pub(super) skip: usize,
 }
 
 impl Call {
@@ -56,7 +57,7 @@ impl Call {
             other => return Err(no_segment(other)),
         };
         let (calendar, wish) = place(rest)?;
-        let mut call = Self { owner, calendar, wish, select: None, expand: None, top: None };
+        let mut call = Self { owner, calendar, wish, select: None, expand: None, top: None, skip: 0 };
         call.read_query(query.unwrap_or_default());
         call.check_method(method)?;
         Ok(call)
@@ -77,6 +78,7 @@ impl Call {
                 ("$select", _) => self.select = Some(value.into_owned()),
                 ("$expand", _) => self.expand = Some(value.into_owned()),
                 ("$top", _) => self.top = value.parse().ok(),
+                ("$skip", _) => self.skip = value.parse().unwrap_or(0),
                 _ => {}
             }
         }

@@ -18,10 +18,16 @@ impl Script {
     }
 
     /// What strikes this request. A fault that lets it through leaves it to the next one.
-    pub(super) fn take(&self, kind: RequestKind, mailbox: Option<&str>, subject: Option<&str>) -> Option<Action> {
+    pub(super) fn take(
+        &self,
+        kind: RequestKind,
+        mailbox: Option<&str>,
+        subject: Option<&str>,
+        kept: bool,
+    ) -> Option<Action> {
         let mut faults = self.0.lock();
         let at = faults.iter_mut().position(|fault| {
-            let fits = fault.fits(kind, mailbox, subject);
+            let fits = fault.fits(kind, mailbox, subject, kept);
             let let_through = fits && fault.after > 0;
             fault.after -= u32::from(let_through);
             fits && !let_through

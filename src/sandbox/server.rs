@@ -13,9 +13,10 @@ use std::time::{Duration, Instant};
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Path, Request, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CONNECTION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::middleware::map_response_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::Value;
@@ -56,7 +57,16 @@ pub(super) fn router(world: Arc<World>) -> Router {
         .route("/{tenant}/.well-known/openid-configuration", get(describe))
         .nest("/sandbox", control::router())
         .fallback(graph)
+        .layer(map_response_with_state(Arc::clone(&world), let_go))
         .with_state(world)
+}
+
+/// Without keep-alive, each connection ends with its answer.
+async fn let_go(State(world): State<Arc<World>>, mut response: Response) -> Response {
+    if !world.knobs().keep_alive {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
 }
 
 async fn token(
@@ -66,11 +76,12 @@ async fn token(
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
+    let kept = line.note_request();
     let mut visit = Visit::begin(&world, RequestKind::Token, &parts, None);
     let reply = match read(body).await {
         Ok(body) => {
             let request = TokenRequest::read(&tenant, &parts, &body);
-            answer_token(&world, &request, parts.uri.path(), &mut visit).await
+            answer_token(&world, &request, &parts.uri, kept, &mut visit).await
         }
         Err(refused) => refused.reply(&visit),
     };
@@ -78,10 +89,10 @@ async fn token(
     reply.into_response(&ids, &line)
 }
 
-async fn answer_token(world: &World, request: &TokenRequest, path: &str, visit: &mut Visit) -> Reply {
+async fn answer_token(world: &World, request: &TokenRequest, uri: &Uri, kept: bool, visit: &mut Visit) -> Reply {
     visit.notes.claims = request.claims().map(str::to_owned);
-    let presented = request.assertion().map(|assertion| world.presented.open(assertion, path));
-    let action = world.script.take(visit.kind, None, None);
+    let presented = request.assertion().map(|assertion| world.presented.open(assertion, uri.path()));
+    let action = world.script.take(visit.kind, None, None, kept);
     let ids = visit.ids.clone();
     let usual = || {
         let reply = request.answer(world, &ids);
@@ -92,7 +103,7 @@ async fn answer_token(world: &World, request: &TokenRequest, path: &str, visit: 
     };
     let Some(action) = action else { return usual() };
     visit.notes.fault = Some(action.word());
-    let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer: None };
+    let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer: None, uri };
     scene.play(&action, usual).await
 }
 
@@ -108,11 +119,12 @@ async fn identity(
     let request = IdentityRequest::read(host, &parts);
     let ids = visit.ids.clone();
     let usual = || request.answer(&world, &ids);
-    let reply = match world.script.take(visit.kind, None, None) {
+    let reply = match world.script.take(visit.kind, None, None, line.note_request()) {
         None => usual(),
         Some(action) => {
             visit.notes.fault = Some(action.word());
-            Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer: None }.play(&action, usual).await
+            let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer: None, uri: &parts.uri };
+            scene.play(&action, usual).await
         }
     };
     let ids = visit.end(&reply);
@@ -138,6 +150,7 @@ async fn graph(State(world): State<Arc<World>>, ConnectInfo(line): ConnectInfo<L
     if let Some(client_id) = directory::asked_for(&parts.method, parts.uri.path()) {
         return application(world, &client_id, &parts, &line).await;
     }
+    let kept = line.note_request();
     let call = Call::parse(&parts.method, parts.uri.path(), parts.uri.query());
     let standing = world.tokens.standing(bearer(&parts.headers));
     let kind = call.as_ref().map_or(RequestKind::Other, Call::kind);
@@ -146,7 +159,10 @@ async fn graph(State(world): State<Arc<World>>, ConnectInfo(line): ConnectInfo<L
     let reply = match (read(body).await, call) {
         (Err(refused), _) => refused.reply(&visit),
         (Ok(_), Err(refusal)) => refusal.reply(&visit.ids),
-        (Ok(body), Ok(call)) => judge(&world, &call, standing, &parts, &body, &mut visit).await,
+        (Ok(body), Ok(call)) => {
+            let arrived = Arrived { parts: &parts, body: &body, kept };
+            judge(&world, &call, standing, arrived, &mut visit).await
+        }
     };
     let ids = visit.end(&reply);
     reply.into_response(&ids, &line)
@@ -160,23 +176,31 @@ async fn application(world: Arc<World>, client_id: &str, parts: &Parts, line: &L
         Some(reply) => reply,
         None => directory::answer(client_id, bearer, &standing, &world.tokens, &knobs, &ids),
     };
-    let reply = match world.script.take(visit.kind, None, None) {
+    let reply = match world.script.take(visit.kind, None, None, line.note_request()) {
         None => usual(),
         Some(action) => {
             visit.notes.fault = Some(action.word());
-            Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer }.play(&action, usual).await
+            let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer, uri: &parts.uri };
+            scene.play(&action, usual).await
         }
     };
     let ids = visit.end(&reply);
     reply.into_response(&ids, line)
 }
 
+/// A calendar request as it came.
+struct Arrived<'a> {
+    parts: &'a Parts,
+    body: &'a [u8],
+    /// Its connection had brought one before.
+    kept: bool,
+}
+
 async fn judge(
     world: &Arc<World>,
     call: &Call,
     standing: Standing,
-    parts: &Parts,
-    body: &[u8],
+    Arrived { parts, body, kept }: Arrived<'_>,
     visit: &mut Visit,
 ) -> Reply {
     let knobs = world.knobs();
@@ -193,19 +217,20 @@ async fn judge(
     let field = |name: &str| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
     visit.notes.transaction_id = field("transactionId").map(str::to_owned);
     let mailbox = visit.mailbox.clone().unwrap_or_default();
-    let action = world.script.take(visit.kind, Some(&mailbox), field("subject"));
+    let action = world.script.take(visit.kind, Some(&mailbox), field("subject"), kept);
     let ids = visit.ids.clone();
     let headers = &parts.headers;
     let note = &mut visit.notes.note;
     if let Some(Action::Late { ms }) = action {
         visit.notes.fault = action.as_ref().map(Action::word);
-        let late = Late { call: call.clone(), mailbox, headers: headers.clone(), body, ids };
+        let late = Late { call: call.clone(), mailbox, uri: parts.uri.clone(), headers: headers.clone(), body, ids };
         let (reply, remark) = late.answer(Arc::clone(world), Duration::from_millis(ms)).await;
         visit.notes.note = remark;
         return reply;
     }
     let usual = || {
-        let request = calendar::Request { call, mailbox: &mailbox, headers, body, ids: &ids, knobs: &knobs };
+        let (mailbox, uri) = (mailbox.as_str(), &parts.uri);
+        let request = calendar::Request { call, mailbox, uri, headers, body, ids: &ids, knobs: &knobs };
         let (reply, remark) = calendar::answer(&world.store, request);
         *note = remark;
         reply
@@ -214,7 +239,8 @@ async fn judge(
         None => usual(),
         Some(action) => {
             visit.notes.fault = Some(action.word());
-            let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer: bearer(headers) };
+            let bearer = bearer(headers);
+            let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.tokens, bearer, uri: &parts.uri };
             scene.play(action, usual).await
         }
     };
@@ -229,6 +255,7 @@ async fn judge(
 struct Late {
     call: Call,
     mailbox: String,
+    uri: Uri,
     headers: HeaderMap,
     body: Option<Value>,
     ids: Ids,
@@ -239,9 +266,9 @@ impl Late {
     async fn answer(self, world: Arc<World>, wait: Duration) -> (Reply, Option<&'static str>) {
         let task = tokio::spawn(async move {
             tokio::time::sleep(wait).await;
-            let Self { call, mailbox, headers, body, ids } = &self;
+            let Self { call, mailbox, uri, headers, body, ids } = &self;
             let knobs = world.knobs();
-            let request = calendar::Request { call, mailbox, headers, body: body.clone(), ids, knobs: &knobs };
+            let request = calendar::Request { call, mailbox, uri, headers, body: body.clone(), ids, knobs: &knobs };
             calendar::answer(&world.store, request)
         });
         task.await.unwrap_or_else(|_| (Reply::cut(Cut::Close), None))

@@ -3,10 +3,11 @@
 
 use std::time::Duration;
 
-use axum::http::StatusCode;
-use axum::http::header::LOCATION;
+use axum::http::header::{HeaderName, LOCATION};
+use axum::http::{StatusCode, Uri};
 use chrono::Utc;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+use uuid::Uuid;
 
 use super::aadsts::TokenRefusal;
 use super::connection::Cut;
@@ -22,6 +23,8 @@ const MAX_MIB: u32 = 256;
 /// Longer than any test: stands for a hang whose time is not a duration.
 const LONGEST_HANG: Duration = Duration::from_secs(24 * 3600);
 
+const EXTENDED: &str = "singleValueExtendedProperties";
+
 const HTML_PAGE: &str = "<html><head><title>Service unavailable</title></head>\r\n\
     <body><h1>Our services aren't available right now</h1></body></html>\r\n";
 
@@ -32,6 +35,7 @@ pub(super) struct Scene<'a> {
     pub(super) tokens: &'a Tokens,
     /// The token the request came with.
     pub(super) bearer: Option<&'a str>,
+    pub(super) uri: &'a Uri,
 }
 
 impl Scene<'_> {
@@ -67,9 +71,23 @@ impl Scene<'_> {
             }
             Action::Html => with_content(usual(), html()),
             Action::NoId => without_id(usual()),
-            Action::Redirect { location } => {
+            Action::Redirect { location, created } => {
+                if *created {
+                    usual();
+                }
                 Reply::new(StatusCode::TEMPORARY_REDIRECT, Content::Empty).header(LOCATION, location)
             }
+            Action::Status { status } => {
+                let mut reply = usual();
+                reply.status = StatusCode::from_u16(*status).unwrap_or(reply.status);
+                reply
+            }
+            Action::AnotherEvent => another_event(usual()),
+            Action::AnotherAnswer => {
+                usual().header(HeaderName::from_static("client-request-id"), &Uuid::new_v4().to_string())
+            }
+            Action::Unnamed => unnamed(usual()),
+            Action::NextPage { link } => self.next_page(link.as_deref()),
             Action::ExpireTokens => self.expire(usual),
             Action::ClaimsChallenge => self.claims_challenge(),
             Action::TokenRefused { .. } => self.token_refused(action),
@@ -78,11 +96,11 @@ impl Scene<'_> {
     }
 
     fn scripted_answer(&self, action: &Action) -> Reply {
-        let Action::Answer { status, code, message, retry_after, body, .. } = action else {
+        let Action::Answer { status, code, message, retry_after, body, headers, unmarked, .. } = action else {
             return Reply::cut(Cut::Close);
         };
         let status = StatusCode::from_u16(*status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let reply = match body {
+        let mut reply = match body {
             AnswerBody::Json => self.error_json(status, code, message),
             AnswerBody::None => Reply::new(status, Content::Empty).error_code(code),
             AnswerBody::Html => Reply::new(status, html()).error_code(code),
@@ -91,7 +109,16 @@ impl Scene<'_> {
                 Reply::new(status, text).error_code(code)
             }
         };
-        with_retry_after(reply, retry_after.as_deref())
+        reply.unmarked = *unmarked;
+        let reply = with_retry_after(reply, retry_after.as_deref());
+        headers.iter().fold(reply, |reply, (name, value)| reply.scripted_header(name, value))
+    }
+
+    /// Without a link of its own it leads to the same request once more, relative as OData allows.
+    fn next_page(&self, link: Option<&str>) -> Reply {
+        let same = || self.uri.path_and_query().map_or_else(|| "/".to_owned(), ToString::to_string);
+        let link = link.map_or_else(same, str::to_owned);
+        Reply::json(StatusCode::OK, json!({"value": [], "@odata.nextLink": link}))
     }
 
     /// Token requests are refused in Entra's words, all others in Graph's.
@@ -149,6 +176,51 @@ fn with_content(mut reply: Reply, content: Content) -> Reply {
 
 fn html() -> Content {
     Content::Bytes("text/html; charset=utf-8", HTML_PAGE.as_bytes().to_vec())
+}
+
+/// Every event in the answer becomes another job's; where there is none, one is.
+fn another_event(mut reply: Reply) -> Reply {
+    if let Content::Json(Value::Object(body)) = &mut reply.content {
+        match body.get_mut("value") {
+            Some(Value::Array(events)) if events.is_empty() => events.push(Value::Object(anothers(&Map::new()))),
+            Some(Value::Array(events)) => events.iter_mut().filter_map(Value::as_object_mut).for_each(estrange),
+            _ => estrange(body),
+        }
+    }
+    reply
+}
+
+fn estrange(event: &mut Map<String, Value>) {
+    let other = anothers(event);
+    event.extend(other);
+}
+
+/// What tells another job's event from this one.
+fn anothers(event: &Map<String, Value>) -> Map<String, Value> {
+    let transaction = Uuid::new_v4().to_string();
+    let mut other = Map::new();
+    other.insert("id".into(), json!(format!("AAMkAnother{}", Uuid::new_v4().simple())));
+    other.insert("transactionId".into(), json!(transaction));
+    let mut properties = event.get(EXTENDED).cloned().unwrap_or_else(|| json!([]));
+    for property in properties.as_array_mut().into_iter().flatten().filter_map(Value::as_object_mut) {
+        property.insert("value".into(), json!(transaction));
+    }
+    other.insert(EXTENDED.into(), properties);
+    other
+}
+
+fn unnamed(mut reply: Reply) -> Reply {
+    if let Content::Json(Value::Object(body)) = &mut reply.content {
+        let listed = body.get_mut("value").and_then(Value::as_array_mut);
+        let events = listed.into_iter().flatten().filter_map(Value::as_object_mut);
+        for event in events {
+            event.shift_remove("transactionId");
+            event.shift_remove(EXTENDED);
+        }
+        body.shift_remove("transactionId");
+        body.shift_remove(EXTENDED);
+    }
+    reply
 }
 
 fn without_id(mut reply: Reply) -> Reply {

@@ -11,7 +11,7 @@ use super::Measures;
 use super::clock::set_between;
 use super::resting::Resting;
 use crate::auth::TokenCache;
-use crate::graph::{Call, EventRequest, GraphClient, Now, no_token};
+use crate::graph::{Call, EventRequest, GraphClient, Line, Now, no_token};
 use crate::job::{Answer, ErrorKind, EventDraft, InvalidJob, Job, Outcome};
 use crate::policy::{Decision, Disposition, Rest, RetryPolicy};
 use crate::queue::{AttemptRecord, LaneKey, Settlement, Verdict};
@@ -89,17 +89,25 @@ impl Attempt {
         EventDraft::from_input(&input, self.context.own_mailbox).and_then(EventRequest::new)
     }
 
-    async fn deliver(&self, request: &EventRequest) -> (Call, Decision) {
+    async fn deliver(&mut self, request: &EventRequest) -> (Call, Decision) {
         if self.job.in_doubt
             && let Some(end) = self.look_first(request).await
         {
             return end;
         }
-        let call = self.send(request).await;
+        let mut call = self.send(request, Line::Kept).await;
+        if call.outcome == Outcome::ConnectionStale {
+            // From here on an event may exist, whatever the next answer says.
+            self.job.in_doubt = true;
+            match self.look_after_death(request, call).await {
+                Some(end) => return end,
+                None => call = self.send(request, Line::Fresh).await,
+            }
+        }
         self.resolve(request, call).await
     }
 
-    async fn send(&self, request: &EventRequest) -> Call {
+    async fn send(&self, request: &EventRequest, line: Line) -> Call {
         if let Err(call) = self.may_send().await {
             return call;
         }
@@ -107,16 +115,8 @@ impl Attempt {
         let began = now();
         let call = tokio::select! {
             biased;
-            call = self.context.graph.create(request, began, &may_leave) => call,
-            () = self.context.cut.cancelled() => Call {
-                outcome: Outcome::Interrupted,
-                answer: Answer {
-                    code: Some("interrupted".into()),
-                    message: Some("the agent was stopped before the answer came; the event may have been created".into()),
-                    ..Answer::default()
-                },
-                retry_after: None,
-            },
+            call = self.context.graph.create(request, line, began, &may_leave) => call,
+            () = self.context.cut.cancelled() => interrupted(),
         };
         if call.was_made() {
             self.context.measures.creates.observe(began.steady.elapsed());
@@ -177,7 +177,7 @@ impl Attempt {
         }
         // What spends an attempt has left, also where the lookup after it decided.
         let left = answer.status.is_some()
-            || matches!(outcome, Outcome::ReplyLost | Outcome::Interrupted)
+            || matches!(outcome, Outcome::ReplyLost | Outcome::ConnectionStale | Outcome::Interrupted)
             || matches!(decision.disposition, Disposition::Retry(_));
         let tried = left || matches!(outcome, Outcome::Invalid(_));
         let record = AttemptRecord {
@@ -232,6 +232,19 @@ pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finishe
         pause: None,
     };
     Finished { lane, outcome: Outcome::NotStarted, rest: None, named: None, settlement, attempt: None }
+}
+
+/// The agent ends before what became of the request can be known.
+pub(super) fn interrupted() -> Call {
+    Call {
+        outcome: Outcome::Interrupted,
+        answer: Answer {
+            code: Some("interrupted".into()),
+            message: Some("the agent was stopped before the answer came; the event may have been created".into()),
+            ..Answer::default()
+        },
+        retry_after: None,
+    }
 }
 
 fn refused_locally(invalid: InvalidJob) -> Call {

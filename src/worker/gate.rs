@@ -102,9 +102,13 @@ impl Gate {
     /// Learns from the end of an attempt. `rest` is how long its mailbox must rest.
     pub(super) fn observe(&mut self, lane: &LaneKey, outcome: &Outcome, rest: Duration, now: Instant) -> Passage {
         match outcome {
-            Outcome::Held(hold) => self.close(hold.clone(), now),
+            Outcome::Held(hold) | Outcome::Diverted(hold) => self.close(hold.clone(), now),
             // Says nothing about whether sending works.
-            Outcome::Invalid(_) | Outcome::NotStarted | Outcome::Interrupted | Outcome::ReplyLost => Passage::Unchanged,
+            Outcome::Invalid(_)
+            | Outcome::NotStarted
+            | Outcome::Interrupted
+            | Outcome::ReplyLost
+            | Outcome::ConnectionStale => Passage::Unchanged,
             Outcome::AppThrottled(_) => {
                 self.throttled.retain(|_, (met, _)| now.saturating_duration_since(*met) < AT_ONCE);
                 self.throttled.insert(lane.clone(), (now, later(now, rest)));

@@ -355,7 +355,10 @@ impl<Q: Queue> Worker<Q> {
         if self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_))) {
             report::mailbox_resumed(&finished.lane);
         }
-        let unclear = matches!(finished.outcome, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict);
+        let unclear = matches!(
+            finished.outcome,
+            Outcome::ReplyLost | Outcome::ConnectionStale | Outcome::ServerFault | Outcome::Conflict
+        );
         if unclear {
             self.lanes.narrow(&finished.lane);
         }

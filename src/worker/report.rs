@@ -57,7 +57,7 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
             duration_ms,
             in_doubt = settlement.in_doubt,
             // While all sending is held, its end is on the line that says so.
-            retry_at = (!matches!(finished.outcome, Outcome::Held(_))).then(|| format_utc(*due)),
+            retry_at = (!matches!(finished.outcome, Outcome::Held(_) | Outcome::Diverted(_))).then(|| format_utc(*due)),
             "attempt failed"
         ),
         Verdict::Failed => error!(

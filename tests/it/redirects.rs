@@ -97,9 +97,10 @@ async fn a_portal_that_refuses_in_graphs_place_fails_no_job() {
         let agent = bed.run();
         let id = bed.insert(row()).await;
         let job = bed.until_back(id, "unavailable").await;
-        assert_eq!((job.attempts, job.in_doubt), (1, 0), "{job:?}");
+        // It may have passed the request on, and is asked for the event once.
+        assert_eq!((job.attempts, job.in_doubt), (1, 1), "{job:?}");
         assert!(job.message().contains("did not come from Graph"), "{job:?}");
-        assert_eq!((bed.pauses().await.len(), portal.visits()), (1, 1));
+        assert_eq!((bed.pauses().await.len(), portal.visits()), (1, 2));
         agent.stop().await.expect(0);
     }
 }

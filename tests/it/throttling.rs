@@ -78,10 +78,11 @@ async fn a_server_that_says_wait_for_no_time_is_not_asked_in_a_circle() {
     }
 }
 
-/// The longest header a server could make up pauses the mailbox, and neither the agent nor its next start.
+/// The longest header a server could make up pauses the mailbox for a day, and neither the agent nor its next start.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_retry_after_beyond_all_time_pauses_its_mailbox_and_harms_nobody() {
-    for value in ["10000000000000000000", "99999999999999", "date:+99999999999"] {
+    let tomorrow = chrono::Utc::now() + chrono::TimeDelta::hours(25);
+    for value in ["10000000000000000000", "1e9", "Wed, 21 Oct 2099 07:28:00 GMT"] {
         let bed = Bed::new().await;
         bed.sandbox().script(over_rate(ANN).retry_after(value));
         let agent = bed.run();
@@ -90,13 +91,46 @@ async fn a_retry_after_beyond_all_time_pauses_its_mailbox_and_harms_nobody() {
         let bob = bed.insert(row_for(BOB)).await;
         bed.until(bob, "sent").await;
         agent.stop().await.expect(0);
-        let pause = bed.pauses().await.remove(0).paused_until;
-        assert!(pause.as_str() > "2027", "{value}: {pause}");
+        let pause = bed.pauses().await.remove(0);
+        let until: chrono::DateTime<chrono::Utc> = pause.paused_until.parse().unwrap();
+        assert!(until < tomorrow && until > chrono::Utc::now() + chrono::TimeDelta::hours(23), "{value}: {pause:?}");
+        assert!(
+            pause.reason.contains("Microsoft asked to wait ") && pause.reason.contains("; capped at 24 h."),
+            "{pause:?}"
+        );
+        // One header fails no row.
+        let row = bed.job(1).await;
+        assert_eq!((row.state.as_str(), row.error_kind.as_deref(), row.attempts), ("pending", Some("throttled"), 0));
         let _agent = bed.run();
         let bob = bed.insert(row_for(BOB)).await;
         bed.until(bob, "sent").await;
         assert_eq!(bed.creates(Some(ANN)).len(), 1, "{value}");
     }
+}
+
+/// Of several headers the longest wait counts, in whatever unit it is written.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_several_waits_in_one_answer_the_longest_is_obeyed() {
+    let faults = [
+        over_rate(ANN).retry_after("1").header("retry-after", "3"),
+        over_rate(ANN).retry_after("3").header("retry-after", "1"),
+        over_rate(ANN).header("retry-after-ms", "1500"),
+        over_rate(ANN).retry_after("1").header("x-ms-retry-after-ms", "2500"),
+    ];
+    side_by_side(faults.map(|fault| refused_once(fault, 1))).await;
+}
+
+/// Where the row's own time is shorter than the wait, it still has its chance after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_wait_beyond_the_rows_own_time_fails_no_row_at_once() {
+    let mut bed = Bed::new().await;
+    bed.set("delivery.give_up_after", "500ms");
+    bed.sandbox().script(over_rate(ANN).retry_after("2"));
+    let _agent = bed.run();
+    let id = bed.insert(row_for(ANN)).await;
+    bed.until(id, "sent").await;
+    assert_eq!(bed.sandbox().counters().retry_after_violations, 0);
+    bed.assert_one_event_each().await;
 }
 
 /// Whatever the answer is, the wait it names is a wait.

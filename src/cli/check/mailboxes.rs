@@ -188,7 +188,7 @@ fn left_alone(wanted: &Wanted, rest: Option<&Rest>, all_rest: Option<&str>) -> O
 async fn ask(graph: &GraphClient, wanted: &Wanted, rest: Option<&Rest>) -> (bool, Finding) {
     let now = Now { wall: Utc::now(), steady: Instant::now() };
     let call = graph.probe(wanted.mailbox.as_deref(), now).await;
-    let readable = matches!(call.outcome, Outcome::Created(_) | Outcome::ReplyDamaged);
+    let readable = matches!(call.outcome, Outcome::Created(_));
     let finding = if readable { read(rest) } else { refused(&call) };
     (readable, about(wanted, finding))
 }
@@ -223,8 +223,8 @@ fn refused(call: &Call) -> Finding {
     if call.answer.status == Some(429) {
         return Finding::warn(CHECK, text).cure("check again later; the agent waits by itself");
     }
-    let unreachable = matches!(&call.outcome, Outcome::ReplyLost)
-        || matches!(&call.outcome, Outcome::Held(hold) if hold.kind == ErrorKind::Unavailable);
+    let unreachable = matches!(&call.outcome, Outcome::ReplyLost | Outcome::ConnectionStale)
+        || matches!(&call.outcome, Outcome::Held(hold) | Outcome::Diverted(hold) if hold.kind == ErrorKind::Unavailable);
     let finding = Finding::fail(CHECK, text).unreachable(unreachable);
     match (cure, &call.outcome) {
         ("", Outcome::NoMailbox) => {

@@ -4,13 +4,13 @@
 use event_sender::sandbox::{AnswerBody, Fault};
 
 use super::board::{Case, Phase, play};
-use super::specification::{Meaning, Row, agent_wide, answers, broken_connections, hangs};
+use super::specification::{Meaning, Row, agent_wide, answers, broken_connections, hangs, out_of_step};
 use super::{End, Strikes, WORLDS, World, end, failed_in_doubt, sent, waits_in_doubt};
 use crate::bed::side_by_side;
 
 use Meaning::{
-    AllSending, AllThrottled, Away, Blocked, Conflict, Duplicate, Fine, NoMailbox, Refused, RefusedInDoubt, Renewed,
-    Suspended, Throttled, Unclear,
+    AllSending, AllThrottled, Away, Blocked, Conflict, Diverted, Duplicate, Fine, NoMailbox, Refused, RefusedInDoubt,
+    Renewed, Strange, StrangeBusy, Suspended, Throttled, Unclear,
 };
 use Strikes::{ForEver, Once};
 
@@ -31,12 +31,18 @@ fn expected(meaning: Meaning, there: bool, world: World, strikes: Strikes) -> En
         (Renewed, Once)               => end(sent(&["retry", "sent"]),                             posts, 1),
 
         // Refused: the transaction id must hold alone.
-        (Refused(_) | RefusedInDoubt | Duplicate | NoMailbox | Blocked(_) | Suspended, _)
+        (Refused(_) | RefusedInDoubt | Duplicate | NoMailbox | Blocked(_) | Suspended(_), _)
                                       => end(sent(&["retry", "sent"]),                             2, undecidable),
 
         // Unclear: an attempt is spent and the event looked for again, until half of the attempts are gone.
         (Unclear | Conflict, Once)    => end(sent(&["retry", "retry", "sent"]),                    posts, 1),
         (Unclear | Conflict, ForEver) => end(sent(&["retry", "retry", "sent"]),                    2, undecidable),
+
+        // A stranger has looked nowhere: nothing is repeated on such an answer, and the mailbox rests for a minute.
+        (Strange, _)                  => end(waits_in_doubt("unavailable", &["retry", "retry"]),   1, 1),
+        (Diverted, _)                 => end(waits_in_doubt("unavailable", &["retry", "snoozed"]), 1, 1),
+        (StrangeBusy, Once)           => end(sent(&["retry", "snoozed", "sent"]),                  posts, 1),
+        (StrangeBusy, ForEver)        => end(waits_in_doubt("throttled", &["retry", "snoozed"]),   1, 1),
 
         // The mailbox rests, as it would for a POST.
         (Away, Once)                  => end(sent(&["retry", "retry", "sent"]),                    posts, 1),
@@ -54,8 +60,9 @@ fn expected(meaning: Meaning, there: bool, world: World, strikes: Strikes) -> En
 }
 
 /// Answers to a lookup that are JSON, and not the one that was asked for. An event without an id is no proof that there
-/// is none: all of them are unclear.
-const SHAPES: [&str; 14] = [
+/// is none, nor is an event of another job, one that nobody can tell whose it is, or a rest that is somewhere else: all of
+/// them are unclear.
+const SHAPES: [&str; 21] = [
     "null",
     "[]",
     "{}",
@@ -70,6 +77,13 @@ const SHAPES: [&str; 14] = [
     "{\"value\":[{\"id\":7}]}",
     "{\"value\":[null]}",
     "{\"value\":[[[]]]}",
+    "{\"value\":[{\"id\":\" \"}]}",
+    "{\"value\":[{\"id\":\"AAMkNobodys\"}]}",
+    "{\"value\":[{\"id\":\"AAMkAnothers\",\"transactionId\":\"another\"}]}",
+    "{\"value\":[],\"@odata.nextLink\":7}",
+    "{\"value\":[],\"@odata.nextLink\":\"\"}",
+    "{\"value\":[],\"@odata.nextLink\":\"http://127.0.0.1:9/v1.0/elsewhere\"}",
+    "{\"value\":[],\"@odata.nextLink\":\"https://graph.microsoft.com/v1.0/me/events\"}",
 ];
 
 fn shapes() -> Vec<Row> {
@@ -89,7 +103,8 @@ fn cases(rows: Vec<Row>, world: World, strikes: Strikes) -> Vec<Case> {
 fn parted(strikes: Strikes) -> (Vec<Row>, Vec<Row>) {
     let wide = |row: &Row| strikes == ForEver && matches!(row.meaning, Renewed | AllThrottled);
     let answers = answers().into_iter().filter(|row| !row.made).collect();
-    let (alone, beside): (Vec<Row>, Vec<Row>) = [answers, broken_connections()].concat().into_iter().partition(wide);
+    let (alone, beside): (Vec<Row>, Vec<Row>) =
+        [answers, broken_connections(), out_of_step()].concat().into_iter().partition(wide);
     (beside, alone.into_iter().chain(agent_wide()).collect())
 }
 
@@ -107,9 +122,10 @@ async fn matrix(strikes: Strikes) {
     side_by_side(boards).await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn an_answer_to_a_lookup_that_names_no_event_id_is_unclear_and_never_recorded() {
-    play(World::Whole, Once, cases(shapes(), World::Whole, Once), &[]).await;
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_answer_to_a_lookup_that_proves_no_event_of_the_job_is_unclear_and_never_recorded() {
+    let boards = [World::Whole, World::MarkerOnly].map(|world| play(world, Once, cases(shapes(), world, Once), &[]));
+    side_by_side(boards).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

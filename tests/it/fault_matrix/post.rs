@@ -1,13 +1,13 @@
 //! Faults of the first POST of a job.
 
 use super::board::{Case, Phase, play};
-use super::specification::{Meaning, Row, agent_wide, answers, broken_connections, hangs};
+use super::specification::{Meaning, Row, agent_wide, answers, broken_connections, hangs, out_of_step};
 use super::{End, Strikes, WORLDS, World, end, failed, failed_in_doubt, sent, waits, waits_in_doubt};
 use crate::bed::side_by_side;
 
 use Meaning::{
-    AllSending, AllThrottled, Away, Blocked, Conflict, Duplicate, Fine, NoMailbox, Refused, RefusedInDoubt, Renewed,
-    Suspended, Throttled, Unclear,
+    AllSending, AllThrottled, Away, Blocked, Conflict, Diverted, Duplicate, Fine, NoMailbox, Refused, RefusedInDoubt,
+    Renewed, Strange, StrangeBusy, Suspended, Throttled, Unclear,
 };
 use Strikes::{ForEver, Once};
 
@@ -40,8 +40,15 @@ fn expected(meaning: Meaning, made: bool, world: World, strikes: Strikes) -> End
         (Conflict, ForEver, _)        => end(failed_in_doubt("exhausted", &["retry", "retry", "retry", "failed"]), 4, left),
         (RefusedInDoubt, _, true)     => end(sent(&["sent"]),                                                   1, 1),
         (RefusedInDoubt, ..)          => end(failed_in_doubt("rejected", &["failed"]),                          1, left),
-        (Suspended, _, true)          => end(sent(&["sent"]),                                                   1, 1),
-        (Suspended, ..)               => end(waits_in_doubt("denied", &["snoozed"]),                            1, 1),
+        (Suspended(_), _, true)       => end(sent(&["sent"]),                                                   1, 1),
+        (Suspended(kind), ..)         => end(waits_in_doubt(kind, &["snoozed"]),                                1, 1),
+        // A stranger's word is no proof: looked up at once, and before the repeat, a minute later.
+        (Strange, _, true)            => end(sent(&["sent"]),                                                   1, 1),
+        (Strange, ..)                 => end(waits_in_doubt("unavailable", &["retry"]),                         1, 1),
+        (Diverted, ..)                => end(waits_in_doubt("unavailable", &["snoozed"]),                       1, 1),
+        (StrangeBusy, ForEver, _)     => end(waits_in_doubt("throttled", &["snoozed"]),                         1, 1),
+        (StrangeBusy, Once, true)     => end(sent(&["snoozed", "sent"]),                                        1, 1),
+        (StrangeBusy, Once, _)        => end(sent(&["snoozed", "sent"]),                                        2, 1),
         // No request of this job had left before: the id belongs to another event, unless the lookup says otherwise.
         (Duplicate, _, true)          => end(sent(&["sent"]),                                                   1, 1),
         (Duplicate, ..)               => end(failed("duplicate_transaction", &["failed"]),                      1, left),
@@ -69,7 +76,7 @@ fn cases(rows: Vec<Row>, world: World, strikes: Strikes) -> Vec<Case> {
 /// What a board may hold, and what needs an agent of its own.
 fn parted(strikes: Strikes) -> (Vec<Row>, Vec<Row>) {
     let wide = |row: &Row| strikes == ForEver && matches!(row.meaning, Renewed | AllThrottled);
-    let all = [answers(), broken_connections()].concat();
+    let all = [answers(), broken_connections(), out_of_step()].concat();
     let (alone, beside): (Vec<Row>, Vec<Row>) = all.into_iter().partition(wide);
     (beside, alone.into_iter().filter(|row| !row.made).chain(agent_wide()).collect())
 }

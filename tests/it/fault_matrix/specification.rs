@@ -22,6 +22,12 @@ pub enum Meaning {
     Conflict,
     /// Nobody knows what became of it.
     Unclear,
+    /// Somebody else than Graph has answered, and nobody knows either.
+    Strange,
+    /// Somebody else asks for patience.
+    StrangeBusy,
+    /// Somebody else has answered who answers all requests.
+    Diverted,
     /// The mailbox is away, and nobody knows either.
     Away,
     /// The mailbox must rest, nothing was done.
@@ -31,7 +37,7 @@ pub enum Meaning {
     /// A person must mend the mailbox; it is looked at again later.
     Blocked(&'static str),
     /// The same, and the event may have been created (`ErrorAccountSuspend`).
-    Suspended,
+    Suspended(&'static str),
     /// There is no such mailbox.
     NoMailbox,
     /// Nothing can be sent at all until somebody mends sign-in, settings or network.
@@ -39,12 +45,12 @@ pub enum Meaning {
 }
 
 use Meaning::{
-    AllSending, AllThrottled, Away, Blocked, Conflict, Duplicate, Fine, NoMailbox, Refused, RefusedInDoubt, Renewed,
-    Suspended, Throttled, Unclear,
+    AllSending, AllThrottled, Away, Blocked, Conflict, Diverted, Duplicate, Fine, NoMailbox, Refused, RefusedInDoubt,
+    Renewed, Strange, StrangeBusy, Suspended, Throttled, Unclear,
 };
 
 /// Graph's answers: status, `error.code`, meaning.
-pub const ANSWERS: [(u16, &str, Meaning); 68] = [
+pub const ANSWERS: [(u16, &str, Meaning); 73] = [
     (400, "ErrorDuplicateTransactionId", Duplicate),
     (409, "ErrorDuplicateTransactionId", Duplicate),
     (400, "ErrorInvalidRequest", Refused("rejected")),
@@ -65,7 +71,10 @@ pub const ANSWERS: [(u16, &str, Meaning); 68] = [
     (403, "accessDenied", Blocked("denied")),
     (403, "Authorization_RequestDenied", Blocked("denied")),
     (403, "insufficient_claims", Renewed),
-    (403, "ErrorAccountSuspend", Suspended),
+    (403, "ErrorAccountSuspend", Suspended("denied")),
+    (400, "ErrorExceededMessageLimit", Suspended("denied")),
+    (403, "ErrorMessageSubmissionBlocked", Suspended("denied")),
+    (429, "ErrorExceededMessageLimit", Suspended("denied")),
     (403, "ErrorSendAsDenied", Blocked("denied")),
     (403, "ErrorQuotaExceeded", Blocked("unavailable")),
     (403, "SomethingNew", Blocked("denied")),
@@ -87,7 +96,9 @@ pub const ANSWERS: [(u16, &str, Meaning); 68] = [
     (409, "ConcurrentItemSave", Conflict),
     (409, "SomethingNew", Conflict),
     (411, "lengthRequired", Refused("rejected")),
-    (412, "preconditionFailed", Refused("rejected")),
+    (409, "ErrorInvalidRequest", Conflict),
+    (412, "ErrorIrresolvableConflict", Conflict),
+    (412, "preconditionFailed", Conflict),
     (413, "RequestEntityTooLarge", Refused("rejected")),
     (413, "ErrorMessageSizeExceeded", Refused("rejected")),
     (415, "unsupportedMediaType", Refused("rejected")),
@@ -115,35 +126,56 @@ pub const ANSWERS: [(u16, &str, Meaning); 68] = [
     (509, "bandwidthLimitExceeded", Blocked("unavailable")),
 ];
 
-/// Statuses whose body says nothing: judged by the status alone.
-pub const BARE: [(u16, Meaning); 17] = [
+/// Statuses whose body says nothing: without a code of Graph's, nothing is proven.
+pub const BARE: [(u16, Meaning); 20] = [
     (200, Unclear),
     (201, Unclear),
     (202, Unclear),
-    // Without its code a refusal may be one of those that leave an event behind.
-    (400, RefusedInDoubt),
+    (204, Unclear),
+    (400, Strange),
     (401, Renewed),
-    (403, Suspended),
-    (404, Refused("not_found")),
+    (403, Strange),
+    (404, Strange),
+    (405, Strange),
     (409, Conflict),
-    (413, Refused("rejected")),
-    (423, Blocked("unavailable")),
-    (429, AllThrottled),
+    (412, Conflict),
+    (413, RefusedInDoubt),
+    (423, Strange),
+    (429, StrangeBusy),
     (500, Unclear),
     (502, Unclear),
     (503, Away),
     (504, Unclear),
-    (507, Blocked("unavailable")),
+    (507, Suspended("unavailable")),
     (599, Unclear),
 ];
 
+/// Answers without Graph's ids, as from somebody in between: status, body, meaning.
+const UNMARKED: [(u16, &str, Meaning); 11] = [
+    (400, PAGE, Strange),
+    (403, PAGE, Strange),
+    (404, "", Strange),
+    (400, "{\"error\":{\"code\":\"BadRequest\",\"message\":\"Blocked by policy.\"}}", Strange),
+    (403, "{\"error\":\"access_denied\"}", Strange),
+    (404, "{\"message\":\"no route\"}", Strange),
+    (413, PAGE, RefusedInDoubt),
+    (429, PAGE, StrangeBusy),
+    (200, PAGE, Strange),
+    (201, PAGE, Strange),
+    (511, PAGE, Unclear),
+];
+const PAGE: &str = "<html>Sign in to the guest network</html>";
+
+/// Statuses of a success that are none of a created event, nor of an answer to a lookup.
+const ODD_SUCCESS: [u16; 5] = [202, 203, 204, 206, 299];
+
 /// Answers that concern every mailbox: not from Graph at all, or against the way the agent signs in.
 pub const NOT_ABOUT_THE_MAILBOX: [(u16, &str, Meaning); 5] = [
-    (300, "", AllSending("unavailable")),
-    (302, "", AllSending("unavailable")),
-    (308, "", AllSending("unavailable")),
+    (300, "", Diverted),
+    (302, "", Diverted),
+    (308, "", Diverted),
     (400, "BadRequest", AllSending("denied")),
-    (407, "", AllSending("unavailable")),
+    (407, "", Diverted),
 ];
 
 /// The message that makes a `BadRequest` one about the way of signing in.
@@ -172,7 +204,10 @@ pub fn answers() -> Vec<Row> {
     let bare = BARE.iter().flat_map(|(status, meaning)| {
         nothing.iter().map(move |body| (Fault::answer(*status, "").body(body.clone()), *meaning))
     });
-    let all = coded.chain([at_once]).chain(bare);
+    let unmarked = UNMARKED.iter().map(|(status, body, meaning)| {
+        (Fault::answer(*status, "").unmarked().body(AnswerBody::Text((*body).to_owned())), *meaning)
+    });
+    let all = coded.chain([at_once]).chain(bare).chain(unmarked);
     all.flat_map(|(fault, meaning)| [row(fault.clone(), meaning, false), row(fault.created(), meaning, true)]).collect()
 }
 
@@ -189,6 +224,13 @@ pub fn broken_connections() -> Vec<Row> {
     ]
 }
 
+/// Answers that are not the one to the request, or not what they should be. The request was carried out.
+pub fn out_of_step() -> Vec<Row> {
+    let odd = ODD_SUCCESS.iter().map(|status| Fault::status(*status));
+    let faults = odd.chain([Fault::another_event(), Fault::another_answer()]);
+    faults.map(|fault| row(fault, Unclear, true)).collect()
+}
+
 /// Requests nobody answers in time.
 pub fn hangs() -> Vec<Row> {
     let hang = || Fault::hang(Duration::from_secs(60));
@@ -202,7 +244,10 @@ pub fn agent_wide() -> Vec<Row> {
         .map(|(status, code, meaning)| row(Fault::answer(*status, code).message(ME_WITHOUT_USER), *meaning, false));
     // Nobody listens on port 9 of this machine; a request that went there would be a lost one.
     let others = [
-        row(Fault::redirect("http://127.0.0.1:9/v1.0/elsewhere"), AllSending("unavailable"), false),
+        row(Fault::redirect("http://127.0.0.1:9/v1.0/elsewhere"), Diverted, false),
+        row(Fault::redirect("http://127.0.0.1:9/v1.0/elsewhere").created(), Diverted, true),
+        row(Fault::answer(401, "").unmarked().body(AnswerBody::Html), Diverted, false),
+        row(Fault::answer(401, "").unmarked().body(AnswerBody::Html).created(), Diverted, true),
         row(Fault::expire_tokens(), Renewed, false),
         row(Fault::claims_challenge(), Renewed, false),
     ];

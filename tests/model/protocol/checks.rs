@@ -22,6 +22,7 @@ pub fn protocol(calendar: Calendar) -> Protocol {
         recovery_doubts: true,
         keeps_transaction: true,
         always_looks_up: true,
+        looks_after_death: true,
         doubts_unsendable: true,
     }
 }

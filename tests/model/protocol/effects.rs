@@ -41,6 +41,14 @@ impl Protocol {
                     state.forget(&attempt);
                 }
             }
+            Step::KeptConnectionDies(held) => {
+                state.trouble.faults -= 1;
+                let attempt = state.attempt(held).clone();
+                state.forget(&attempt);
+                let attempt = state.attempt(held);
+                attempt.in_doubt = true;
+                attempt.phase = if self.looks_after_death { Phase::LookingUp } else { Phase::Ready };
+            }
             Step::NoClearAnswer(held)
             | Step::MailboxAway(held)
             | Step::Throttled(held)

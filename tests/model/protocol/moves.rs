@@ -57,6 +57,8 @@ pub enum Step {
     Crash(Agent),
     /// Timeout, reset, 500, damaged body: the event may be there, may come later, or may never be.
     NoClearAnswer(Held),
+    /// A kept connection dies without a byte of an answer: as unclear, but the same attempt looks for its event and goes on.
+    KeptConnectionDies(Held),
     /// 503: as unclear, and the mailbox must rest, so that not even a lookup may follow.
     MailboxAway(Held),
     /// 429: nothing was made, the attempt is given back.
@@ -117,6 +119,11 @@ impl Model for Protocol {
     }
 }
 
+/// A request of the job may still arrive for which nobody waits any more.
+fn under_way(state: &State, job: Job) -> bool {
+    state.requests.iter().any(|request| request.job == job && request.claim.is_none())
+}
+
 impl Protocol {
     /// What happens when nothing goes wrong, and what must be possible until every job has ended.
     pub fn course(&self, state: &State, steps: &mut Vec<Step>) {
@@ -124,8 +131,7 @@ impl Protocol {
             if row.word == Word::Absent && state.writable {
                 steps.push(Step::Insert(job));
             }
-            let under_way = state.requests.iter().any(|request| request.job == job && request.claim.is_none());
-            if row.word == Word::Pending && !row.due && (self.calendar.late_requests || !under_way) {
+            if row.word == Word::Pending && !row.due && (self.calendar.late_requests || !under_way(state, job)) {
                 steps.push(Step::TimePasses(job));
             }
         }
@@ -142,6 +148,8 @@ impl Protocol {
             for (at, attempt) in holds.iter().enumerate() {
                 let held = Held { agent, at };
                 match &attempt.phase {
+                    // After the death of its connection an attempt waits first, as a job in doubt does before it is due.
+                    Phase::LookingUp if !self.calendar.late_requests && under_way(state, attempt.job) => {}
                     Phase::LookingUp | Phase::LookingLast => {
                         let looks = self.looks(state, attempt);
                         steps.extend(looks.map(|look| Step::LookUp(held, look)));
@@ -206,6 +214,7 @@ impl Protocol {
         }
         if attempt.phase == Phase::Waiting {
             steps.push(Step::NoClearAnswer(held));
+            steps.push(Step::KeptConnectionDies(held));
             steps.push(Step::MailboxAway(held));
             if state.request_of(attempt).is_some_and(|of| state.requests[of].answer.is_none()) {
                 steps.push(Step::Throttled(held));

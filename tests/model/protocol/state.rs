@@ -173,6 +173,8 @@ pub struct Protocol {
     pub keeps_transaction: bool,
     /// A job in doubt is looked up before every repeat, however many attempts are spent.
     pub always_looks_up: bool,
+    /// A request over a kept connection that turned out to be dead is not made again before its event was looked for.
+    pub looks_after_death: bool,
     /// A job in doubt that can no longer be made into a request, because settings or rules have changed, stays in doubt.
     pub doubts_unsendable: bool,
 }

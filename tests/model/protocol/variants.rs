@@ -53,6 +53,13 @@ fn a_recovery_without_doubt_forgets_the_event_and_repeats_it() {
 }
 
 #[test]
+fn a_repeat_after_a_dead_connection_without_a_look_makes_a_second_event() {
+    let world = Protocol { trouble: SOME, ..protocol(LOOKUP_ALONE) };
+    sound(world.clone());
+    breaks(Protocol { looks_after_death: false, ..world }, ONE_EVENT);
+}
+
+#[test]
 fn two_agents_without_a_lock_send_the_same_job() {
     let world = Protocol { trouble: SOME, ..protocol(LOOKUP_ALONE) };
     sound(world.clone());
