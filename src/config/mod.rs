@@ -8,6 +8,7 @@ mod managed_identity;
 mod problems;
 mod rules;
 mod secrets;
+mod shapes;
 mod sign_in;
 mod source;
 
