@@ -44,6 +44,42 @@ pub struct Defaults {
     pub own_mailbox: bool,
 }
 
+/// Which columns of a row a default filled, as `jobs.defaulted` has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Defaulted {
+    /// `mailbox`.
+    pub mailbox: bool,
+    /// `time_zone`.
+    pub time_zone: bool,
+}
+
+impl Defaulted {
+    /// From the names in the column.
+    pub fn parse(names: &str) -> Self {
+        let has = |name| names.split(' ').any(|one| one == name);
+        Self { mailbox: has("mailbox"), time_zone: has("time_zone") }
+    }
+}
+
+/// A default that Exchange may refuse, whatever row it stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DefaultKey {
+    /// `defaults.mailbox`.
+    Mailbox,
+    /// `defaults.time_zone`.
+    TimeZone,
+}
+
+impl DefaultKey {
+    /// As in `agent.toml`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DefaultKey::Mailbox => "defaults.mailbox",
+            DefaultKey::TimeZone => "defaults.time_zone",
+        }
+    }
+}
+
 /// The input columns of one row, as found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobInput {

@@ -146,6 +146,8 @@ pub enum Outcome {
     NotFound,
     /// There is no such mailbox: this job fails, and the mailbox rests for a moment.
     NoMailbox,
+    /// Exchange does not know the time zone.
+    ZoneRefused,
     /// The agent cannot send at all; a request may not even have left.
     Held(Hold),
     /// Nothing was sent: the agent is stopping, or the mailbox was told to rest a moment before.
@@ -163,6 +165,7 @@ impl Outcome {
                 | Outcome::RefusedInDoubt
                 | Outcome::Duplicate(_)
                 | Outcome::NoMailbox
+                | Outcome::ZoneRefused
                 | Outcome::MailboxBlocked { .. }
         )
     }

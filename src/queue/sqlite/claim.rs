@@ -41,14 +41,28 @@ macro_rules! offset {
     };
 }
 
+/// Whether the defaults are to be filled in: no request of the row has left yet, or none that created anything and what was
+/// filled in before was taken out again.
+macro_rules! fillable {
+    () => {
+        "(in_doubt = 0 AND (first_sent_at IS NULL OR defaulted = ''))"
+    };
+}
+
 /// ?3 to ?5 are the defaults, frozen into rows of which no request has left yet; the zone of a row whose times both carry
 /// an offset is UTC (JobInput::with_defaults has the same rule, a test compares them).
 macro_rules! freeze {
     () => {
         concat!(
-            "mailbox = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(mailbox, ?3) ELSE mailbox END,
-    body_type = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(body_type, ?4) ELSE body_type END,
-    time_zone = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(time_zone, CASE WHEN ",
+            "mailbox = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(mailbox, ?3) ELSE mailbox END,
+    body_type = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(body_type, ?4) ELSE body_type END,
+    time_zone = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(time_zone, CASE WHEN ",
             offset!("start_time"),
             " AND ",
             offset!("end_time"),
@@ -56,7 +70,19 @@ macro_rules! freeze {
         )
     };
 }
-pub(super) use {freeze, offset};
+pub(super) use {fillable, freeze, offset};
+
+/// Beside what is filled in, its columns' names.
+macro_rules! remember {
+    () => {
+        concat!(
+            "defaulted = CASE WHEN ",
+            fillable!(),
+            " THEN nullif(trim(coalesce(defaulted, '') || iif(mailbox IS NULL AND ?3 IS NOT NULL, ' mailbox', '')
+        || iif(body_type IS NULL, ' body_type', '') || iif(time_zone IS NULL, ' time_zone', '')), '') ELSE defaulted END"
+        )
+    };
+}
 
 /// Takes what is still due of these jobs, which ?1 tells, at ?2, and freezes the defaults.
 macro_rules! take {
@@ -65,6 +91,9 @@ macro_rules! take {
             "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2,
     ",
             freeze!(),
+            ",
+    ",
+            remember!(),
             "
 WHERE id IN (",
             $ids,
@@ -152,7 +181,7 @@ const TAKE_ALL: &str = concat!(
 /// One job.
 const TAKE_ONE: &str = take!("?1");
 const TAKEN_ONE: &str = concat!(
-    "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, CAST(",
+    "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, CAST(",
     lane!(),
     " AS BLOB) AS lane, ",
     input_columns!(),
@@ -214,7 +243,7 @@ pub(super) async fn claim(
     // Within a lane the order is that of due time and id.
     jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
     let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
-    let may_go = |head: &&Head| free(request, &head.lane) > 0 && !frontier.is_held(&head.lane);
+    let may_go = |head: &&Head| free(request, &head.lane) > 0 && !frontier.is_held(&head.lane) && !rests(request, head);
     let waiting = frontier.heads().filter(|head| head.due > now).filter(may_go);
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).min();
     Ok(Claimed { jobs, next_due, broken, more, held: frontier.held().clone() })
@@ -280,7 +309,7 @@ fn wanted(frontier: &Frontier, request: &ClaimRequest, now: &str) -> Vec<Wanted>
         if wanted.len() >= request.limit {
             break;
         }
-        if frontier.is_held(&head.lane) {
+        if frontier.is_held(&head.lane) || rests(request, head) {
             continue;
         }
         let mut slots = free(request, &head.lane).min(request.limit);
@@ -431,6 +460,11 @@ fn query<'q>(
 /// Text and numbers: JSON can hold them.
 fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Its jobs name no mailbox, and that of the settings is refused.
+fn rests(request: &ClaimRequest, head: &Head) -> bool {
+    request.unnamed_rest && head.raw.is_empty()
 }
 
 fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::SqliteQueue;
-use super::claim::{freeze, offset};
+use super::claim::{fillable, freeze, offset};
 use crate::job::{Defaults, format_utc};
 
 /// Rows of one write: producers wait a few milliseconds at most.
