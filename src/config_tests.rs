@@ -247,7 +247,6 @@ fn addresses_must_be_encrypted_unless_they_stay_on_this_machine() {
         ("http:\\\\127.1:8025", "http://127.0.0.1:8025"),
         ("http://0x7f000001", "http://127.0.0.1"),
         ("http://①②⑦.⓪.⓪.①", "http://127.0.0.1"),
-        ("http://local\thost", "http://localhost"),
         ("http://[::1]:8025", "http://[::1]:8025"),
         ("https://gateway.contoso.com", "https://gateway.contoso.com"),
         ("HTTPS://Gateway.Contoso.COM:443/", "https://gateway.contoso.com"),
@@ -261,6 +260,7 @@ fn addresses_must_be_encrypted_unless_they_stay_on_this_machine() {
         "http://127.0.0.1.evil.test",
         "http://localhost.evil.test",
         "http://localhost.",
+        "http://local\thost",
         "http://localhost@evil.test",
         "http://localhost:80@evil.test",
         "http://127.0.0.1%2eevil.test",
@@ -288,7 +288,7 @@ fn addresses_must_be_encrypted_unless_they_stay_on_this_machine() {
     ] {
         assert!(instance(bad).is_err() && endpoint(bad).is_err(), "{bad}");
     }
-    assert!(instance("https://host/elsewhere").is_err() && endpoint("https://gateway.test/graph").is_ok());
+    assert!(instance("https://host/elsewhere").is_err() && endpoint("https://gateway.test/graph").is_err());
 }
 
 #[test]

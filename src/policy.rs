@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::backoff::doubled;
-use crate::job::{ErrorKind, EventId, InvalidJob, Job, Outcome, REPEAT_WAIT};
+use crate::job::{DefaultKey, ErrorKind, EventId, InvalidJob, Job, Outcome, REPEAT_WAIT};
 use crate::retry_after;
 
 /// The longest time anything is put off. Keeps sums inside the calendar.
@@ -74,6 +74,8 @@ pub struct Decision {
     pub give_up_at: Option<DateTime<Utc>>,
     /// The mailbox's rest, if it must have one.
     pub rest: Option<Rest>,
+    /// Not the row is at fault, but this default that filled it: the job goes back without what defaults filled.
+    pub default_at_fault: Option<DefaultKey>,
 }
 
 /// How a failure that may pass is treated.
@@ -95,6 +97,9 @@ impl RetryPolicy {
     /// retries of jobs that failed together.
     pub fn decide(&self, job: &Job, outcome: &Outcome, strikes: u32, now: DateTime<Utc>, dice: f64) -> Decision {
         let spent = self.backoff(job.attempts, dice);
+        if let Some((key, kind)) = default_at_fault(job, outcome) {
+            return Decision { default_at_fault: Some(key), ..given_back(job, now, Some(kind), false) };
+        }
         match outcome {
             Outcome::Created(event_id) => Decision {
                 disposition: Disposition::Complete(event_id.clone()),
@@ -102,9 +107,11 @@ impl RetryPolicy {
                 in_doubt: false,
                 give_up_at: job.give_up_at,
                 rest: None,
+                default_at_fault: None,
             },
             Outcome::Invalid(invalid) => fail(job, ErrorKind::InvalidJob, job.in_doubt && may_have_left(job, invalid)),
             Outcome::Refused(kind) => fail(job, *kind, job.in_doubt),
+            Outcome::ZoneRefused => fail(job, ErrorKind::Rejected, job.in_doubt),
             Outcome::RefusedInDoubt => fail(job, ErrorKind::Rejected, true),
             Outcome::NotFound => fail(job, ErrorKind::Exhausted, true),
             Outcome::Duplicate(_) => fail(job, ErrorKind::DuplicateTransaction, job.in_doubt),
@@ -225,7 +232,8 @@ impl RetryPolicy {
         // The look that ends the job needs no backoff.
         let due = if attempts_used_up { floor } else { due.min(deadline).max(floor) };
         let disposition = if later.spends { Disposition::Retry(due) } else { Disposition::Snooze(due) };
-        Decision { disposition, kind: Some(later.kind), in_doubt, give_up_at: Some(give_up_at), rest }
+        let give_up_at = Some(give_up_at);
+        Decision { disposition, kind: Some(later.kind), in_doubt, give_up_at, rest, default_at_fault: None }
     }
 }
 
@@ -250,12 +258,29 @@ fn may_have_left(job: &Job, invalid: &InvalidJob) -> bool {
     job.attempts > 0 || invalid.column == "mailbox"
 }
 
+/// A refusal whose cause stands in the settings, and what it counts as meanwhile. A job in doubt keeps what it was sent with,
+/// so of such a one the refusal is its own.
+fn default_at_fault(job: &Job, outcome: &Outcome) -> Option<(DefaultKey, ErrorKind)> {
+    let no_mailbox = matches!(
+        outcome,
+        Outcome::NoMailbox | Outcome::MailboxBlocked { kind: ErrorKind::NotFound, in_doubt: false, .. }
+    );
+    match outcome {
+        _ if job.in_doubt => None,
+        _ if no_mailbox && job.defaulted.mailbox => Some((DefaultKey::Mailbox, ErrorKind::NotFound)),
+        Outcome::ZoneRefused if job.defaulted.time_zone => Some((DefaultKey::TimeZone, ErrorKind::Rejected)),
+        _ => None,
+    }
+}
+
 fn fail(job: &Job, kind: ErrorKind, in_doubt: bool) -> Decision {
-    Decision { disposition: Disposition::Fail, kind: Some(kind), in_doubt, give_up_at: job.give_up_at, rest: None }
+    let (disposition, give_up_at) = (Disposition::Fail, job.give_up_at);
+    Decision { disposition, kind: Some(kind), in_doubt, give_up_at, rest: None, default_at_fault: None }
 }
 
 fn given_back(job: &Job, now: DateTime<Utc>, kind: Option<ErrorKind>, in_doubt: bool) -> Decision {
-    Decision { disposition: Disposition::Snooze(now), kind, in_doubt, give_up_at: job.give_up_at, rest: None }
+    let (disposition, give_up_at) = (Disposition::Snooze(now), job.give_up_at);
+    Decision { disposition, kind, in_doubt, give_up_at, rest: None, default_at_fault: None }
 }
 
 /// `time` plus `wait`, never past the calendar's end.

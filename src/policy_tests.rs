@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::{Hold, InvalidJob, JobId, JobInput};
+use crate::job::{Defaulted, Hold, InvalidJob, JobId, JobInput};
 
 fn policy() -> RetryPolicy {
     RetryPolicy {
@@ -16,7 +16,16 @@ fn policy() -> RetryPolicy {
 }
 
 fn job(attempts: u32) -> Job {
-    Job { id: JobId(1), claim: 1, attempts, in_doubt: false, due: None, give_up_at: None, input: JobInput::default() }
+    Job {
+        id: JobId(1),
+        claim: 1,
+        attempts,
+        in_doubt: false,
+        due: None,
+        give_up_at: None,
+        input: JobInput::default(),
+        defaulted: Default::default(),
+    }
 }
 
 fn now() -> DateTime<Utc> {
@@ -253,6 +262,30 @@ fn the_last_attempt_at_a_resting_mailbox_is_followed_by_a_look_and_that_by_the_e
     let decision = decide(&Job { in_doubt: true, ..job(12) }, &away);
     assert_eq!((decision.disposition, decision.kind), (Disposition::Fail, Some(ErrorKind::Exhausted)));
     assert_eq!(decision.rest, Some(Rest { wait: Duration::from_secs(60), narrow: false }));
+}
+
+#[test]
+fn a_refusal_whose_cause_is_a_default_fails_no_job_but_one_in_doubt() {
+    let took = Defaulted { mailbox: true, time_zone: true };
+    let unlicensed = Outcome::MailboxBlocked {
+        kind: ErrorKind::NotFound,
+        recheck: Duration::from_secs(60),
+        horizon: Some(Duration::from_secs(60)),
+        in_doubt: false,
+    };
+    for (outcome, key, kind) in [
+        (Outcome::NoMailbox, DefaultKey::Mailbox, ErrorKind::NotFound),
+        (unlicensed, DefaultKey::Mailbox, ErrorKind::NotFound),
+        (Outcome::ZoneRefused, DefaultKey::TimeZone, ErrorKind::Rejected),
+    ] {
+        let decision = decide(&Job { defaulted: took, ..job(11) }, &outcome);
+        assert_eq!((&decision.disposition, decision.default_at_fault), (&Disposition::Snooze(now()), Some(key)));
+        assert_eq!((decision.kind, decision.give_up_at, decision.rest), (Some(kind), None, None), "no time runs");
+        let own = decide(&job(11), &outcome);
+        assert_eq!(own.default_at_fault, None, "the row named it itself");
+        let doubtful = decide(&Job { defaulted: took, in_doubt: true, ..job(11) }, &outcome);
+        assert!(doubtful.in_doubt && doubtful.default_at_fault.is_none(), "{doubtful:?}");
+    }
 }
 
 #[test]

@@ -81,7 +81,8 @@ impl Shown {
     ) -> Result<Self, Failure> {
         let own = column(&job, "mailbox").as_str().map(str::trim).filter(|mailbox| !mailbox.is_empty());
         let mailbox = own.or(settings.defaults.mailbox.as_deref());
-        let advice = Case::of(&job, mailbox.unwrap_or_default()).map(|case| case.advice(Utc::now()));
+        let whose = own.or(settings.unnamed.as_deref()).unwrap_or_default();
+        let advice = Case::of(&job, whose).map(|case| case.advice(Utc::now()));
         let lookup = (plain(column(&job, "in_doubt")) == "1").then(|| {
             let (endpoint, version) = &settings.graph;
             let base = GraphBase::new(endpoint, version);
@@ -91,7 +92,7 @@ impl Shown {
             )
         });
         let waits_for = match plain(column(&job, "state")).as_str() {
-            "pending" | "claimed" => waits_for(queue, mailbox.unwrap_or_default()).await?,
+            "pending" | "claimed" => waits_for(queue, &job, whose).await?,
             _ => Vec::new(),
         };
         Ok(Self { job, attempts, advice: advice.unwrap_or_default(), waits_for, lookup })
@@ -206,7 +207,7 @@ fn is_trouble(attempt: &Record) -> bool {
 }
 
 /// What keeps a waiting job of this mailbox from being sent.
-async fn waits_for(queue: &SqliteQueue, mailbox: &str) -> Result<Vec<String>, Failure> {
+async fn waits_for(queue: &SqliteQueue, job: &Record, mailbox: &str) -> Result<Vec<String>, Failure> {
     let now = Utc::now();
     let (agent, row) = queue.standing(mailbox).await?;
     let agent = Agent::new(AgentLock::holder(queue.path()), agent.as_ref());
@@ -216,6 +217,9 @@ async fn waits_for(queue: &SqliteQueue, mailbox: &str) -> Result<Vec<String>, Fa
     }
     if let Some(gate) = agent.gate() {
         reasons.push(format!("all sending, which is paused and {}: {}", gate.again(now), gate.words()));
+    }
+    if let Some(default) = agent.refused_default().filter(|default| default.concerns(job)) {
+        reasons.push(format!("a setting: {} ({})", default.words(), default.cure(now)));
     }
     let asked = row.as_ref().is_some_and(|row| rests_as_asked(row, now));
     match row.and_then(|row| Stop::of(&row, now)) {

@@ -28,6 +28,7 @@ pub(super) struct Word {
     pub settings_refused: Option<String>,
     pub gate: Option<Gate>,
     pub credential: Option<Credential>,
+    pub default: Option<RefusedDefault>,
 }
 
 /// What the agent signs in with, and when that ends.
@@ -48,6 +49,17 @@ pub(super) struct Gate {
     pub hint: String,
 }
 
+/// Why nothing is sent from a default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct RefusedDefault {
+    /// As in `agent.toml`.
+    pub key: String,
+    pub value: String,
+    pub since: String,
+    pub until: String,
+    pub hint: String,
+}
+
 /// A mailbox at which nothing is sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Stop {
@@ -65,6 +77,11 @@ impl Agent {
     /// The gate of the agent that runs. One that is gone sends nothing anyway, and the next one starts with an open gate.
     pub(super) fn gate(&self) -> Option<&Gate> {
         self.holder.as_ref().and(self.word.as_ref()?.gate.as_ref())
+    }
+
+    /// The default the agent that runs cannot send from.
+    pub(super) fn refused_default(&self) -> Option<&RefusedDefault> {
+        self.holder.as_ref().and(self.word.as_ref()?.default.as_ref())
     }
 
     /// What the agent that ran last said it signs in with, if that ends; for programs.
@@ -101,6 +118,13 @@ impl Word {
                 kind: text("gate_kind"),
                 code: text("gate_code"),
                 hint: text("gate_hint"),
+            }),
+            default: some("default_key").map(|key| RefusedDefault {
+                key,
+                value: text("default_value"),
+                since: text("default_since"),
+                until: text("default_until"),
+                hint: text("default_hint"),
             }),
             credential: some("credential").map(|name| Credential { name, expires: text("credential_expires") }),
         }
@@ -162,6 +186,34 @@ impl Gate {
 pub(super) fn rests_as_asked(row: &Record, now: DateTime<Utc>) -> bool {
     let asked = parse_utc(&plain(column(row, "asked_until"))).is_some_and(|until| until > now);
     asked || *column(row, "error_kind") == ErrorKind::Throttled.as_str()
+}
+
+impl RefusedDefault {
+    /// Which setting is wrong, and what was said.
+    pub(super) fn words(&self) -> String {
+        let hint = self.hint.trim_end_matches('.');
+        format!("{} is \"{}\", which Exchange refuses: {hint}", self.key, self.value)
+    }
+
+    /// What to do, and what happens by itself.
+    pub(super) fn cure(&self, now: DateTime<Utc>) -> String {
+        let again = match parse_utc(&self.until).filter(|until| *until > now) {
+            Some(_) => format!("one request finds out at {}", moment(&self.until, now)),
+            None => "one request is finding out".to_owned(),
+        };
+        format!("correct {}, then 'systemctl reload event-sender'; {again}, whether it is taken by then", self.key)
+    }
+
+    /// Whether a row with these columns takes it.
+    pub(super) fn concerns(&self, job: &Record) -> bool {
+        let column = self.key.rsplit('.').next().unwrap_or_default();
+        let names = job.get("defaulted").map(plain).unwrap_or_default();
+        job.get(column).is_some_and(Value::is_null) || names.split(' ').any(|name| name == column)
+    }
+
+    pub(super) fn as_json(&self) -> Value {
+        json!({ "setting": self.key, "value": self.value, "since": self.since, "until": self.until, "hint": self.hint })
+    }
 }
 
 impl Stop {

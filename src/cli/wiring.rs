@@ -45,7 +45,7 @@ pub(super) fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(
             give_up_after: delivery.give_up_after,
         },
         defaults: defaults(&settings.defaults, own_mailbox(settings)),
-        unnamed: settings.defaults.mailbox.clone().or_else(|| user(settings)),
+        unnamed: settings.unnamed(),
         until_empty,
         heartbeat,
     }
@@ -56,13 +56,6 @@ pub(super) fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(
 /// stuck.
 fn longest_attempt(graph: &GraphSettings) -> Duration {
     (graph.connect_timeout + graph.request_timeout) * 16 + Duration::from_secs(300)
-}
-
-fn user(settings: &Settings) -> Option<String> {
-    match &settings.auth.mode {
-        AuthMode::Password { username, .. } => Some(username.clone()),
-        _ => None,
-    }
 }
 
 pub(super) fn own_mailbox(settings: &Settings) -> bool {

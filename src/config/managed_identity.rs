@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
 use super::source::Source;
-use super::{AuthMode, Environment, SecretFiles};
+use super::{AuthMode, Environment, SecretFiles, rules, shapes};
 use crate::identity::{Identity, IdentityHost};
 use crate::secret::Secret;
 
@@ -45,7 +45,7 @@ pub(super) fn read(
 fn identity(source: &mut Source, client_id: Option<String>) -> Identity {
     let named = [
         client_id.map(|id| ("auth.client_id", Identity::ClientId(id))),
-        trimmed(source, "auth.identity_object_id").map(|id| ("auth.identity_object_id", Identity::ObjectId(id))),
+        object_id(source).map(|id| ("auth.identity_object_id", Identity::ObjectId(id))),
         trimmed(source, "auth.identity_resource_id").map(|id| ("auth.identity_resource_id", Identity::ResourceId(id))),
     ];
     let mut named = named.into_iter().flatten();
@@ -54,6 +54,12 @@ fn identity(source: &mut Source, client_id: Option<String>) -> Identity {
         source.problem(key, format!("is set, and so is {first}; one of them names the identity, remove the other"));
     }
     identity
+}
+
+fn object_id(source: &mut Source) -> Option<String> {
+    let id = trimmed(source, "auth.identity_object_id")?;
+    rules::judge(source, "auth.identity_object_id", &id, |id| shapes::damaged_guid(id).map_or(Ok(()), Err));
+    Some(id)
 }
 
 fn trimmed(source: &mut Source, key: &str) -> Option<String> {

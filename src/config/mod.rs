@@ -10,6 +10,7 @@ mod managed_identity;
 mod problems;
 mod rules;
 mod secrets;
+mod shapes;
 mod sign_in;
 mod source;
 
@@ -315,6 +316,15 @@ impl Settings {
         let mut source = Source::open(file, environment)?;
         let settings = rules::settings(&mut source, environment);
         source.finish(settings)
+    }
+
+    /// Whose mailbox the rows are for that name none: `defaults.mailbox`, else the user's who signs in.
+    pub fn unnamed(&self) -> Option<String> {
+        let user = match &self.auth.mode {
+            AuthMode::Password { username, .. } => Some(username.as_str()),
+            _ => None,
+        };
+        rules::unnamed(&self.defaults, user)
     }
 }
 

@@ -1,12 +1,13 @@
 //! The rules: from raw values to [`Settings`], with every contradiction noted.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use tracing::Level;
 use url::Url;
 
 use super::cloud::Cloud;
+use super::shapes::{self, Unfit};
 use super::source::Source;
 use super::{
     DefaultSettings, DeliverySettings, Environment, GraphSettings, LocalSettings, LogFormat, LogSettings,
@@ -31,10 +32,15 @@ pub(super) fn local(source: &mut Source) -> LocalSettings {
     let cloud = Cloud::read(source).0;
     let graph = (endpoint(source, cloud), source.text_or_default("graph.api_version").trim().to_owned());
     let defaults = defaults(source);
-    let user = if own_mailbox { source.text("auth.username") } else { None };
-    let unnamed = defaults.mailbox.clone().or(user);
+    let user = if own_mailbox { source.text("auth.username").map(|user| user.trim().to_owned()) } else { None };
+    let unnamed = unnamed(&defaults, user.as_deref());
     let (queue, log) = (queue(source), log(source));
     LocalSettings { defaults, own_mailbox, unnamed, graph, queue, log }
+}
+
+/// Whose mailbox the rows are for that name none. `user`: who signs in, in the mode that has one.
+pub(super) fn unnamed(defaults: &DefaultSettings, user: Option<&str>) -> Option<String> {
+    defaults.mailbox.clone().or_else(|| user.map(str::to_owned))
 }
 
 /// As written; of the cloud where nothing is.
@@ -44,15 +50,17 @@ fn endpoint(source: &mut Source, cloud: Cloud) -> String {
 
 fn graph(source: &mut Source, cloud: Cloud) -> GraphSettings {
     let endpoint = endpoint(source, cloud);
-    let endpoint = address(source, "graph.endpoint", endpoint.trim_end_matches('/'), true);
+    let endpoint = address(source, "graph.endpoint", endpoint.trim_end_matches('/'), |url| {
+        let bare = shapes::without_path(url);
+        match url.path().trim_matches('/') {
+            "v1.0" | "beta" => {
+                format!("ends in {}, which graph.api_version adds; remove it: did you mean \"{bare}\"?", url.path())
+            }
+            _ => format!("has the path {}; give the address alone: did you mean \"{bare}\"?", url.path()),
+        }
+    });
     let api_version = source.text_or_default("graph.api_version").trim().to_owned();
-    let plain = api_version.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_'));
-    if !plain || matches!(api_version.as_str(), "." | "..") {
-        source.problem(
-            "graph.api_version",
-            format!("is \"{api_version}\"; it must be a version like \"v1.0\" or \"beta\""),
-        );
-    }
+    judge(source, "graph.api_version", &api_version, shapes::api_version);
     GraphSettings {
         cloud: cloud.word(),
         endpoint,
@@ -87,14 +95,18 @@ fn extra_ca(source: &mut Source) -> Option<Vec<u8>> {
 
 /// An address secrets and events are sent to: https, or http to this machine only. As the parser understood it, no slash
 /// at the end: what is judged here and what is dialled later must be the same, however it was written ("HTTP://127.1").
-pub(super) fn address(source: &mut Source, key: &str, text: &str, path_allowed: bool) -> String {
+/// `path`: what is said of an address with a path.
+pub(super) fn address(source: &mut Source, key: &str, text: &str, path: impl Fn(&Url) -> String) -> String {
     let url = match Url::parse(text) {
         Ok(url) if url.host().is_some() && matches!(url.scheme(), "http" | "https") => url,
         _ => {
             let rule = "it must begin with https:// and name a host, like \"https://graph.microsoft.com\"";
             // Before an @ there may stand a password.
             let found = if text.contains('@') { "is no address".to_owned() } else { format!("is \"{text}\"") };
-            source.problem(key, format!("{found}; {rule}"));
+            let host = !text.contains(['@', ' ', ':']) && text.contains('.');
+            let whole = Url::parse(&format!("https://{text}")).ok().filter(|url| host && url.host().is_some());
+            let meant = whole.map(|url| format!("; did you mean \"{}\"?", shapes::without_path(&url)));
+            source.problem(key, format!("{found}; {rule}{}", meant.unwrap_or_default()));
             return text.to_owned();
         }
     };
@@ -110,26 +122,36 @@ pub(super) fn address(source: &mut Source, key: &str, text: &str, path_allowed: 
         source.problem(key, "contains a user name or password; remove it");
     } else if url.query().is_some() || url.fragment().is_some() {
         source.problem(key, "contains a ? or #; give the plain address");
-    } else if !path_allowed && !matches!(url.path(), "/" | "") {
-        source.problem(
-            key,
-            format!("ends in {}, which is not the tenant of auth.tenant_id; give the address alone, or both the same tenant", url.path()),
-        );
+    } else if !matches!(url.path(), "/" | "") {
+        source.problem(key, path(&url));
     }
     url.as_str().trim_end_matches('/').to_owned()
 }
 
 fn defaults(source: &mut Source) -> DefaultSettings {
+    let mailbox = source.text("defaults.mailbox").map(|mailbox| mailbox.trim().to_owned());
+    if let Some(mailbox) = &mailbox {
+        judge(source, "defaults.mailbox", mailbox, shapes::mailbox);
+    }
+    let time_zone = source.text("defaults.time_zone").map(|zone| zone.trim().to_owned());
+    if let Some(time_zone) = &time_zone {
+        judge(source, "defaults.time_zone", time_zone, shapes::zone);
+    }
     DefaultSettings {
-        mailbox: source.text("defaults.mailbox").map(|mailbox| mailbox.trim().to_owned()),
-        time_zone: source.text("defaults.time_zone").map(|zone| zone.trim().to_owned()),
+        mailbox,
+        time_zone,
         body_type: source.word("defaults.body_type", &[("text", "text"), ("html", "html")], "text").to_owned(),
     }
 }
 
 fn queue(source: &mut Source) -> QueueSettings {
+    if source.is_blank("queue.path") {
+        source.problem("queue.path", "is empty; name the file of the queue, or remove the key for \"queue.db\"");
+    }
+    let path = source.text_or_default("queue.path").trim().to_owned();
+    judge(source, "queue.path", &path, shapes::queue_path);
     QueueSettings {
-        path: source.text_or_default("queue.path").into(),
+        path: path.into(),
         poll_interval: source.duration("queue.poll_interval", Duration::from_millis(10)),
         retention: source.duration("queue.retention", Duration::ZERO),
     }
@@ -155,23 +177,28 @@ fn delivery(source: &mut Source) -> DeliverySettings {
     delivery
 }
 
-/// A port alone is one of this machine only: more must be asked for in words.
 fn listen(source: &mut Source) -> Option<SocketAddr> {
     let key = "monitor.listen";
     let written = source.text_or_number(key)?;
-    let text = written.trim();
-    if let Ok(port) = text.parse() {
-        return Some(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    judge(source, key, written.trim(), shapes::listen)
+}
+
+/// Notes what is wrong with a value, unless something was already: one fault is told once.
+pub(super) fn judge<T>(
+    source: &mut Source,
+    key: &str,
+    value: &str,
+    rule: impl Fn(&str) -> Result<T, Unfit>,
+) -> Option<T> {
+    let told = source.has_problem(key);
+    match rule(value) {
+        Ok(value) => Some(value),
+        Err(_) if told => None,
+        Err(fault) => {
+            source.refuse(key, value, fault);
+            None
+        }
     }
-    let text = text.strip_prefix("localhost:").map_or_else(|| text.to_owned(), |port| format!("127.0.0.1:{port}"));
-    let address = text.parse().ok();
-    if address.is_none() {
-        source.problem(
-            key,
-            format!("is \"{written}\"; it must be an address and a port, like \"127.0.0.1:9185\" or \"[::1]:9185\", or a port alone for this machine only"),
-        );
-    }
-    address
 }
 
 pub(super) fn log(source: &mut Source) -> LogSettings {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::cloud::{self, Cloud};
 use super::secrets::{Found, PassedIn};
+use super::shapes::{self, Unfit};
 use super::source::Source;
 use super::{AuthMode, AuthSettings, Environment, SecretFiles, TokenVersion, managed_identity, rules, secrets};
 use crate::certificate::{Certificate, Fault, Part};
@@ -157,11 +158,14 @@ impl Reader<'_> {
     }
 
     fn client(&self, source: &mut Source) -> Option<String> {
-        if self.mode == ManagedIdentity {
-            return source.text("auth.client_id").map(|client| client.trim().to_owned());
-        }
-        let cure = "it is the Application (client) ID on the app registration's overview page";
-        Some(self.needed(source, "auth.client_id", "AZURE_CLIENT_ID", cure)?.0)
+        let (client, key) = if self.mode == ManagedIdentity {
+            (source.text("auth.client_id")?.trim().to_owned(), "auth.client_id")
+        } else {
+            let cure = "it is the Application (client) ID on the app registration's overview page";
+            self.needed(source, "auth.client_id", "AZURE_CLIENT_ID", cure)?
+        };
+        rules::judge(source, key, &client, client_shape);
+        Some(client)
     }
 
     /// The sign-in address as written, or the cloud's, and what says so.
@@ -279,6 +283,17 @@ fn read_file(source: &mut Source, named: &PassedIn) -> Option<Secret> {
     }
 }
 
+/// An id of Entra's is a GUID. Another word is left to Entra, what no id of any kind can be is not.
+fn client_shape(client: &str) -> Result<(), Unfit> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let what = "is no GUID; it is the Application (client) ID on the app registration's overview page";
+    match shapes::damaged_guid(client) {
+        Some(fault) => Err(fault),
+        None if client.chars().all(plain) => Ok(()),
+        None => Err(Unfit { what: what.to_owned(), meant: None }),
+    }
+}
+
 fn check_tenant(source: &mut Source, key: &str, mode: Mode, tenant: &str) {
     let shared = ["common", "consumers", "organizations"].contains(&tenant.to_ascii_lowercase().as_str());
     let organizations = tenant.eq_ignore_ascii_case("organizations");
@@ -287,8 +302,21 @@ fn check_tenant(source: &mut Source, key: &str, mode: Mode, tenant: &str) {
             key,
             format!("is \"{tenant}\", which no daemon can sign in to; give the tenant's own id or domain"),
         );
-    } else if !tenant.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.')) {
-        source.problem(key, "is neither a GUID nor a domain, like \"contoso.onmicrosoft.com\"");
+        return;
+    }
+    rules::judge(source, key, tenant, tenant_shape);
+}
+
+fn tenant_shape(tenant: &str) -> Result<(), Unfit> {
+    let domain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+    let ends = |tenant: &str| tenant.starts_with('.') || tenant.ends_with('.') || tenant.contains("..");
+    match shapes::damaged_guid(tenant).filter(|fault| fault.meant.is_some() || !tenant.contains('.')) {
+        Some(fault) => Err(fault),
+        None if tenant.chars().all(domain) && !ends(tenant) => Ok(()),
+        None => {
+            let what = "is neither a GUID nor a domain, like \"contoso.onmicrosoft.com\"";
+            Err(Unfit { what: what.to_owned(), meant: None })
+        }
     }
 }
 
@@ -321,7 +349,12 @@ fn instance(source: &mut Source, key: &str, written: &str, tenant: &str) -> Stri
     if ends_in_tenant && let Some((front, _)) = base.rsplit_once('/') {
         base = front.to_owned();
     }
-    rules::address(source, key, &base, false)
+    rules::address(source, key, &base, |url| {
+        format!(
+            "ends in {}, which is not the tenant of auth.tenant_id; give the address alone, or both the same tenant",
+            url.path()
+        )
+    })
 }
 
 fn resource(source: &mut Source, endpoint: &str) -> String {

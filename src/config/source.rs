@@ -11,6 +11,7 @@ use config::{Config, File, FileFormat, Value, ValueKind};
 use super::exposure::{self, Exposed};
 use super::found;
 use super::keys::{KEYS, is_known, nearest};
+use super::shapes::{self, Unfit};
 use super::{ConfigError, Environment, Problem, SettingsFile};
 use crate::{characters, encoding};
 
@@ -59,6 +60,7 @@ impl Source {
             source.note_secret(file.path());
         }
         source.lay_over(environment);
+        source.refuse_wrappings();
         Ok(source)
     }
 
@@ -119,6 +121,17 @@ impl Source {
         self.problems.push(Problem { key, what: what.into() });
     }
 
+    /// Notes what is wrong with the value `written` of `key`. Next to the secrets' keys a secret may stand by mistake, so of
+    /// those nothing is shown but a GUID.
+    pub(super) fn refuse(&mut self, key: &str, written: &str, fault: Unfit) {
+        let Unfit { what, meant } = fault;
+        let may_be_secret = key.starts_with("auth.");
+        let meant = meant.filter(|meant| !may_be_secret || shapes::is_guid(meant));
+        let found = if may_be_secret { what } else { format!("is \"{}\", which {what}", written.escape_debug()) };
+        let cure = meant.map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();
+        self.problem(key, format!("{found}{cure}"));
+    }
+
     /// Whether a problem of `key` has been noted.
     pub(super) fn has_problem(&self, key: &str) -> bool {
         let key = self.shown_key(key);
@@ -137,6 +150,11 @@ impl Source {
     /// Whether file or environment say something of `key`.
     pub(super) fn is_set(&self, key: &str) -> bool {
         self.value(key).is_some_and(|value| !matches!(value.kind, ValueKind::String(text) if text.trim().is_empty()))
+    }
+
+    /// Whether they say nothing in so many words: empty text.
+    pub(super) fn is_blank(&self, key: &str) -> bool {
+        self.value(key).is_some_and(|value| matches!(value.kind, ValueKind::String(text) if text.trim().is_empty()))
     }
 
     /// Whether they say something else of it than holds anyway.
@@ -268,7 +286,9 @@ impl Source {
                 let list: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
                 // Next to the secrets' keys a secret may stand by mistake.
                 let found = if key.starts_with("auth.") { "is another word".into() } else { format!("is \"{text}\"") };
-                self.problem(key, format!("{found}; it must be one of {}", list.join(", ")));
+                let meant = nearest_word(text.trim(), words.iter().map(|(word, _)| *word));
+                let meant = meant.map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();
+                self.problem(key, format!("{found}; it must be one of {}{meant}", list.join(", ")));
                 fallback
             }
         }
@@ -305,6 +325,25 @@ impl Source {
         }
     }
 
+    /// Quotes, line breaks and what nobody sees come along where values are copied: from a shell's line into a unit or a
+    /// container's file of variables, out of a mail or a web page. Judged further is what was probably meant. Secrets may
+    /// hold anything.
+    fn refuse_wrappings(&mut self) {
+        let mut builder = Config::builder().add_source(self.values.clone());
+        for (key, _) in KEYS.iter().filter(|(key, _)| !SECRETS.contains(key)) {
+            let Some(ValueKind::String(text)) = self.value(key).map(|value| value.kind) else { continue };
+            let Some(fault) = shapes::wrapping(&text) else { continue };
+            let meant = fault.meant.clone().unwrap_or_default();
+            self.refuse(key, text.trim(), fault);
+            if let Ok(next) = builder.clone().set_override(*key, meant) {
+                builder = next;
+            }
+        }
+        if let Ok(values) = builder.build() {
+            self.values = values;
+        }
+    }
+
     fn refuse_unknown_keys(&mut self) {
         let mut found = Vec::new();
         flatten(&self.values.cache, "", &mut found);
@@ -317,6 +356,13 @@ impl Source {
             }
         }
     }
+}
+
+/// The word that looks most like `unknown`, if one does.
+fn nearest_word<'w>(unknown: &str, words: impl Iterator<Item = &'w str>) -> Option<&'w str> {
+    let unknown = unknown.to_ascii_lowercase().replace(['-', ' '], "_");
+    let likeness = words.map(|word| (strsim::jaro_winkler(&unknown, word), word));
+    likeness.filter(|(alike, _)| *alike > 0.85).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, word)| word)
 }
 
 fn suggestion(key: &str, write: impl Fn(&str) -> String) -> String {

@@ -58,7 +58,6 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
             400,
             "errorinvalidrequest"
             | "errorpropertyvalidationfailure"
-            | "timezonenotsupportedexception"
             | "requestbodyread"
             | "badrequest"
             | "invalidrequest"
@@ -66,6 +65,7 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
             | "errorinvalidproperty"
             | "errorinvalididmalformed",
         ) => Outcome::Refused(ErrorKind::Rejected),
+        (400, "timezonenotsupportedexception") => Outcome::ZoneRefused,
         (403, "erroraccessdenied" | "accessdenied" | "authorization_requestdenied" | "errorsendasdenied") => {
             blocked(ErrorKind::Denied, SLOW_RECHECK, None)
         }

@@ -57,7 +57,7 @@ fn every_code_of_the_table_has_its_outcome() {
         (409, "ErrorDuplicateTransactionId", Outcome::Duplicate(None)),
         (400, "ErrorInvalidRequest", rejected.clone()),
         (400, "ErrorPropertyValidationFailure", rejected.clone()),
-        (400, "TimeZoneNotSupportedException", rejected.clone()),
+        (400, "TimeZoneNotSupportedException", Outcome::ZoneRefused),
         (400, "ErrorInvalidRecipients", Outcome::RefusedInDoubt),
         (400, "RequestBodyRead", rejected.clone()),
         (400, "BadRequest", rejected.clone()),

@@ -178,6 +178,11 @@ fn property<'e>(extra: &'e Map<String, Value>, name: &str) -> Option<&'e Value> 
     extra.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
+/// Whether these properties leave the event a single one with times of day.
+pub(super) fn is_single(extra: &Map<String, Value>) -> bool {
+    matches!(kind(extra), Ok(Kind::Single))
+}
+
 fn kind(extra: &Map<String, Value>) -> Result<Kind, InvalidJob> {
     match property(extra, "isAllDay") {
         Some(Value::Bool(true)) => Ok(Kind::AllDay),

@@ -1,8 +1,8 @@
 //! What a producer writes: the input columns of one row, and the defaults that fill the ones left NULL.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{Cell, draft};
+use super::{Cell, draft, times};
 
 /// `body_type`, and `defaults.body_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,6 +44,42 @@ pub struct Defaults {
     pub time_zone: Option<String>,
     /// Whether a job without mailbox may go to the signed-in user's own calendar (`/me`).
     pub own_mailbox: bool,
+}
+
+/// Which columns of a row a default filled, as `jobs.defaulted` has them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Defaulted {
+    /// `mailbox`.
+    pub mailbox: bool,
+    /// `time_zone`.
+    pub time_zone: bool,
+}
+
+impl Defaulted {
+    /// From the names in the column.
+    pub fn parse(names: &str) -> Self {
+        let has = |name| names.split(' ').any(|one| one == name);
+        Self { mailbox: has("mailbox"), time_zone: has("time_zone") }
+    }
+}
+
+/// A default that Exchange may refuse, whatever row it stands in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum DefaultKey {
+    /// `defaults.mailbox`.
+    Mailbox,
+    /// `defaults.time_zone`.
+    TimeZone,
+}
+
+impl DefaultKey {
+    /// As in `agent.toml`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            DefaultKey::Mailbox => "defaults.mailbox",
+            DefaultKey::TimeZone => "defaults.time_zone",
+        }
+    }
 }
 
 /// The input columns of one row, as found.
@@ -98,9 +134,23 @@ impl JobInput {
         self
     }
 
+    /// Whether the request names the row's zone: instants go out in UTC, but those of a series or of whole days.
+    pub fn goes_out_in_its_zone(&self) -> bool {
+        let instant = |cell: &Cell| matches!(cell, Cell::Text(text) if times::is_instant(text));
+        let single = self.properties().is_none_or(|extra| draft::is_single(&extra));
+        !(single && instant(&self.start_time) && instant(&self.end_time))
+    }
+
     fn recurs(&self) -> bool {
-        let Cell::Text(extra) = &self.extra else { return false };
-        matches!(serde_json::from_str(extra), Ok(Value::Object(extra)) if draft::recurs(&extra))
+        self.properties().is_some_and(|extra| draft::recurs(&extra))
+    }
+
+    /// What stands in `extra`, if it is an object.
+    fn properties(&self) -> Option<Map<String, Value>> {
+        match &self.extra {
+            Cell::Text(extra) => serde_json::from_str(extra).ok(),
+            _ => None,
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub use attendees::{Attendee, AttendeeType};
 pub use cell::Cell;
 pub use draft::{Body, EventDraft, EventTime, MAX_ATTENDEES, MAX_REQUEST_BYTES};
 pub use guests::{Guest, attendees_json, guests};
-pub use input::{BodyType, Defaults, JobInput};
+pub use input::{BodyType, DefaultKey, Defaulted, Defaults, JobInput};
 pub use outcome::{Answer, ErrorKind, EventId, Hold, Outcome, REPEAT_WAIT};
 pub use rules::{Rules, ZoneSources};
 pub use state::JobState;
@@ -59,6 +59,8 @@ pub struct Job {
     pub give_up_at: Option<DateTime<Utc>>,
     /// What the producer wrote, defaults filled in.
     pub input: JobInput,
+    /// Which of it a default filled. Nothing of a job in doubt.
+    pub defaulted: Defaulted,
 }
 
 /// A row that cannot become an event: the column, what is wrong with it and what to do.

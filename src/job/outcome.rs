@@ -160,6 +160,8 @@ pub enum Outcome {
     NotFound,
     /// There is no such mailbox: this job fails, and the mailbox rests for a moment.
     NoMailbox,
+    /// Exchange does not know the time zone.
+    ZoneRefused,
     /// The agent cannot send at all; the request did not leave, or Graph itself refused it.
     Held(Hold),
     /// The agent cannot send at all: somebody else answers all requests. This one may have been passed on before.
@@ -182,6 +184,7 @@ impl Outcome {
                 | Outcome::RefusedInDoubt
                 | Outcome::Duplicate(_)
                 | Outcome::NoMailbox
+                | Outcome::ZoneRefused
                 | Outcome::MailboxBlocked { .. }
         )
     }

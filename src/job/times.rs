@@ -25,6 +25,11 @@ pub(super) enum Written {
 
 const FORMS: &str = "write it like 2026-12-01T09:00:00, 2026-12-01 09:00, or with Z or an offset such as +01:00";
 
+/// Whether `text` is a time with `Z` or an offset.
+pub(super) fn is_instant(text: &str) -> bool {
+    matches!(parse("", text), Ok(Written::Instant { .. }))
+}
+
 /// Parses the text of `column`. Strict: digits where digits belong, a date that exists, a time of day that exists.
 pub(super) fn parse(column: &'static str, text: &str) -> Result<Written, InvalidJob> {
     let fault = |what: &str| InvalidJob::new(column, format!("{} {what}; {FORMS}", characters::quoted(text)));

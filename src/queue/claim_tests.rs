@@ -62,7 +62,8 @@ async fn a_claim_is_written_down_for_everybody() {
     assert_eq!((jobs[0].claim, jobs[0].attempts, jobs[0].in_doubt, jobs[0].give_up_at), (1, 0, false, None));
     assert_eq!(
         changes(&before, &bed.row(id).await),
-        json!({"state": "claimed", "claims": 1, "claimed_at": "2100-01-01T00:00:00.000Z", "body_type": "text", "time_zone": "Europe/Berlin"})
+        json!({"state": "claimed", "claims": 1, "claimed_at": "2100-01-01T00:00:00.000Z", "body_type": "text", "time_zone": "Europe/Berlin",
+               "defaulted": "body_type time_zone"})
     );
 }
 

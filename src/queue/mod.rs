@@ -25,7 +25,7 @@ pub use sqlite::{
 };
 pub use watch::{ChangeNotice, WatchError, network_file_system, watch};
 
-use crate::job::{Answer, Defaults, ErrorKind, EventId, Job, JobId};
+use crate::job::{Answer, DefaultKey, Defaults, ErrorKind, EventId, Job, JobId};
 
 /// A mailbox's key among the lanes: its name in lower case, empty for the signed-in user's own.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -59,6 +59,8 @@ pub struct ClaimRequest {
     pub troubled: (HashSet<LaneKey>, usize),
     /// Whose mailbox the rows are for that name none: they share its lane.
     pub unnamed: Option<String>,
+    /// Nothing is taken of the rows that name none: their mailbox is refused.
+    pub unnamed_rest: bool,
     /// What fills NULL columns, written into the row if no request of the job has left yet.
     pub defaults: Defaults,
 }
@@ -98,6 +100,8 @@ pub enum Verdict {
     Sent(EventId),
     /// `pending` again, not due before that.
     Again(DateTime<Utc>),
+    /// The same, and what defaults filled is taken out of the row: the next claim fills it anew.
+    Anew(DateTime<Utc>),
     /// `failed`.
     Failed,
 }
@@ -186,6 +190,8 @@ pub struct AgentNote {
     pub gate: Option<GateNote>,
     /// When what it signs in with ends, as far as it knows.
     pub credential: Option<CredentialNote>,
+    /// Why nothing is sent from a default.
+    pub default: Option<DefaultNote>,
 }
 
 /// What the agent signs in with.
@@ -209,6 +215,21 @@ pub struct GateNote {
     /// Its code.
     pub code: String,
     /// What it means and what to do.
+    pub hint: String,
+}
+
+/// Sending from a default waits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultNote {
+    /// Which.
+    pub key: DefaultKey,
+    /// What it says.
+    pub value: String,
+    /// Since when.
+    pub since: DateTime<Utc>,
+    /// When one request finds out whether that is over.
+    pub until: DateTime<Utc>,
+    /// What was said.
     pub hint: String,
 }
 
@@ -296,6 +317,9 @@ pub trait Queue: Send + Sync + 'static {
         &self,
         batch: &[S],
     ) -> impl Future<Output = Result<Vec<Settled>, QueueError>> + Send;
+
+    /// Jobs put off because the default zone was refused are due again, or when they wish.
+    fn wake(&self, now: DateTime<Utc>) -> impl Future<Output = Result<(), QueueError>> + Send;
 
     /// Deletes at most `limit` jobs that ended before then, with their history, and tells how many. A job in doubt is
     /// kept: its row is all that says an event may exist.

@@ -653,6 +653,113 @@ async fn the_content_may_be_changed_as_long_as_nothing_has_left() {
     }
 }
 
+/// A row as a claim has filled and a refusal has ended it.
+async fn filled(db: &mut SqliteConnection, columns: &[(&str, &str)]) -> i64 {
+    let id = add(db, columns).await;
+    run(
+        db,
+        &format!(
+            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = '2026-12-01T00:00:00.000Z',
+            mailbox = coalesce(mailbox, 'wrong@contoso.com'), body_type = 'text', time_zone = 'UTC',
+            defaulted = iif(mailbox IS NULL, 'mailbox body_type time_zone', 'body_type time_zone') WHERE id = {id}"
+        ),
+    )
+    .await;
+    run(
+        db,
+        &format!(
+            "UPDATE jobs SET state = 'failed', finished_at = 'x', error_kind = 'not_found',
+            first_sent_at = '2026-12-01T00:00:00.000Z' WHERE id = {id}"
+        ),
+    )
+    .await;
+    id
+}
+
+async fn defaults_of(db: &mut SqliteConnection, id: i64) -> (Option<String>, Option<String>, Option<String>) {
+    let query = format!("SELECT mailbox, time_zone, defaulted FROM jobs WHERE id = {id}");
+    sqlx::query_as(AssertSqlSafe(query)).fetch_one(db).await.unwrap()
+}
+
+fn texts(all: (Option<&str>, Option<&str>, Option<&str>)) -> (Option<String>, Option<String>, Option<String>) {
+    (all.0.map(str::to_owned), all.1.map(str::to_owned), all.2.map(str::to_owned))
+}
+
+#[tokio::test]
+async fn what_defaults_filled_is_taken_out_of_a_job_that_goes_back_after_its_end_and_nothing_else_is() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let back = |id: i64| format!("UPDATE jobs SET state = 'pending', finished_at = NULL WHERE id = {id}");
+    let plain = filled(db, &[]).await;
+    run(db, &back(plain)).await;
+    assert_eq!(defaults_of(db, plain).await, texts((None, None, Some(""))));
+    let named = filled(db, &[("mailbox", "'ann@contoso.com'")]).await;
+    run(db, &back(named)).await;
+    assert_eq!(defaults_of(db, named).await, texts((Some("ann@contoso.com"), None, Some(""))));
+    // The rest of it stays fixed: a request has left.
+    let error = refusal(db, &format!("UPDATE jobs SET subject = 'other' WHERE id = {plain}")).await;
+    assert_eq!(error, INSERT_INSTEAD);
+    let error = refusal(db, &format!("UPDATE jobs SET mailbox = 'bob@contoso.com' WHERE id = {plain}")).await;
+    assert_eq!(error, INSERT_INSTEAD);
+    // The next claim fills them anew, with the defaults of then.
+    let jobs = bed.claim().await;
+    let again = jobs.iter().find(|job| job.id.0 == plain).unwrap();
+    assert_eq!(again.input.time_zone, "Europe/Berlin".into());
+    assert_eq!(defaults_of(db, plain).await.2.as_deref(), Some("mailbox body_type time_zone"));
+}
+
+#[tokio::test]
+async fn a_job_in_doubt_keeps_what_it_was_sent_with() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let id = filled(db, &[]).await;
+    run(db, &format!("UPDATE jobs SET in_doubt = 1 WHERE id = {id}")).await;
+    let kept = texts((Some("wrong@contoso.com"), Some("UTC"), None));
+    assert_eq!(defaults_of(db, id).await, kept);
+    // Also where somebody has looked, and ended the doubt by hand.
+    run(db, &format!("UPDATE jobs SET in_doubt = 0 WHERE id = {id}")).await;
+    run(db, &format!("UPDATE jobs SET state = 'pending', finished_at = NULL WHERE id = {id}")).await;
+    assert_eq!(defaults_of(db, id).await, kept);
+    for change in ["mailbox = NULL, defaulted = ''", "mailbox = NULL", "defaulted = ''"] {
+        refusal(db, &format!("UPDATE jobs SET {change} WHERE id = {id}")).await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_producer_corrects_is_no_default_any_more() {
+    for correct in [
+        &["UPDATE jobs SET mailbox = 'ann@contoso.com'", "UPDATE jobs SET state = 'pending', finished_at = NULL"][..],
+        &["UPDATE jobs SET mailbox = 'ann@contoso.com', state = 'pending', finished_at = NULL"],
+    ] {
+        let bed = Bed::new().await;
+        let db = &mut bed.stranger().await;
+        let id = filled(db, &[]).await;
+        // As of a job that makes no event: nothing has left.
+        run(db, "UPDATE jobs SET first_sent_at = NULL").await;
+        for statement in correct {
+            run(db, statement).await;
+        }
+        let (mailbox, zone, _) = defaults_of(db, id).await;
+        assert_eq!((mailbox.as_deref(), zone), (Some("ann@contoso.com"), None), "{correct:?}");
+    }
+}
+
+#[tokio::test]
+async fn nobody_but_a_claim_says_that_a_default_filled_a_column() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let error = refusal(db, &insert(&[("mailbox", "'ann@contoso.com'"), ("defaulted", "'mailbox'")])).await;
+    assert!(error.contains("leave it out"), "{error}");
+    let waiting = add(db, &[("mailbox", "'ann@contoso.com'")]).await;
+    let ended = filled(db, &[("mailbox", "'ann@contoso.com'")]).await;
+    for (id, names) in [(waiting, "mailbox"), (waiting, ""), (ended, "mailbox body_type time_zone")] {
+        let error = refusal(db, &format!("UPDATE jobs SET defaulted = '{names}' WHERE id = {id}")).await;
+        assert!(error.contains("leave it as it is"), "{error}");
+    }
+    refusal(db, &format!("UPDATE jobs SET state = 'pending', finished_at = NULL, mailbox = NULL WHERE id = {ended}"))
+        .await;
+}
+
 #[tokio::test]
 async fn a_changed_job_must_still_be_a_good_one() {
     let bed = Bed::new().await;
@@ -836,6 +943,7 @@ async fn the_schema_asks_nothing_that_sqlite_3_26_does_not_know() {
         include_str!("../../migrations/0002_stricter_rules.sql"),
         include_str!("../../migrations/0003_operations.sql"),
         include_str!("../../migrations/0004_credential.sql"),
+        include_str!("../../migrations/0006_defaults.sql"),
     );
     let statements: String = schema.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     let statements = statements.to_lowercase();

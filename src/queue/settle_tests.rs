@@ -113,7 +113,8 @@ async fn a_job_to_be_tried_again_is_pending_and_says_why() {
         json!({"state": "pending", "in_doubt": 1, "attempts": 1, "next_attempt_at": "2100-01-01T00:00:05.000Z",
                "error_kind": "unavailable", "http_status": 503, "error_code": "serverBusy",
                "error_message": "come back later", "request_id": "req-1",
-               "first_sent_at": "2100-01-01T00:00:00.010Z", "give_up_at": "2100-01-01T00:01:30.000Z"})
+               "first_sent_at": "2100-01-01T00:00:00.010Z", "give_up_at": "2100-01-01T00:01:30.000Z",
+               "defaulted": null})
     );
     assert!(bed.claim().await.is_empty());
     let later = bed.queue.claim(&ClaimRequest { now: in_ms(5000), ..request() }).await.unwrap();
@@ -130,7 +131,7 @@ async fn a_failed_job_is_finished_and_says_why() {
         json!({"state": "failed", "in_doubt": 1, "attempts": 1, "finished_at": AT, "error_kind": "unavailable",
                "http_status": 503, "error_code": "serverBusy", "error_message": "come back later",
                "request_id": "req-1", "first_sent_at": "2100-01-01T00:00:00.010Z",
-               "give_up_at": "2100-01-01T00:01:30.000Z"})
+               "give_up_at": "2100-01-01T00:01:30.000Z", "defaulted": null})
     );
     assert_eq!(bed.queue.outstanding().await.unwrap(), 0);
 }

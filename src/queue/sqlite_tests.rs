@@ -97,6 +97,7 @@ fn request() -> ClaimRequest {
         free: HashMap::new(),
         troubled: (HashSet::new(), 0),
         unnamed: Some("Team@contoso.com".into()),
+        unnamed_rest: false,
         defaults: Defaults {
             mailbox: Some("Team@contoso.com".into()),
             body_type: BodyType::Text,

@@ -2,6 +2,7 @@
 
 use std::borrow::Borrow;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -12,7 +13,7 @@ use super::clock::set_between;
 use super::resting::Resting;
 use crate::auth::TokenCache;
 use crate::graph::{Call, EventRequest, GraphClient, Line, Now, no_token};
-use crate::job::{Answer, ErrorKind, EventDraft, InvalidJob, Job, Outcome};
+use crate::job::{Answer, Cell, DefaultKey, ErrorKind, EventDraft, InvalidJob, Job, JobInput, Outcome};
 use crate::policy::{Decision, Disposition, Rest, RetryPolicy};
 use crate::queue::{AttemptRecord, LaneKey, Settlement, Verdict};
 
@@ -30,6 +31,8 @@ pub(super) struct Context {
     pub cut: CancellationToken,
     /// Mailboxes that were just told to rest.
     pub resting: Arc<Resting>,
+    /// An event was made in the default zone: who refuses that zone now means something else.
+    pub zone_taken: AtomicBool,
     pub measures: Arc<Measures>,
 }
 
@@ -42,6 +45,7 @@ pub(super) struct Attempt {
     pub claimed: Now,
     /// … and when its turn came.
     pub began: Now,
+    pub took: Took,
     pub context: Arc<Context>,
 }
 
@@ -55,6 +59,33 @@ pub(super) struct Finished {
     pub named: Option<Duration>,
     /// Number of this attempt among those of the job that count; none of a job that was never begun.
     pub attempt: Option<u32>,
+    /// What defaults filled of its row.
+    pub took: Took,
+    /// The default that was refused, if it was not the row.
+    pub default_at_fault: Option<DefaultKey>,
+}
+
+/// What a job took of the defaults that can be refused.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Took {
+    /// Its mailbox.
+    pub mailbox: bool,
+    /// Its zone, and which that was. Not UTC, which nobody refuses.
+    pub time_zone: Option<String>,
+}
+
+impl Took {
+    pub(super) fn of(job: &Job) -> Self {
+        let zone = match &job.input.time_zone {
+            Cell::Text(zone)
+                if job.defaulted.time_zone && !zone.eq_ignore_ascii_case("UTC") && job.input.goes_out_in_its_zone() =>
+            {
+                Some(zone.clone())
+            }
+            _ => None,
+        };
+        Self { mailbox: job.defaulted.mailbox, time_zone: zone }
+    }
 }
 
 impl Finished {
@@ -86,7 +117,16 @@ impl Attempt {
     /// The request is all that is needed from here on: the row, which may be large, is not held beside it.
     fn request(&mut self) -> Result<EventRequest, InvalidJob> {
         let input = std::mem::take(&mut self.job.input);
+        self.job.defaulted.time_zone &= self.zone_may_be_at_fault(&input);
         EventDraft::from_input(&input, self.context.own_mailbox).and_then(EventRequest::new)
+    }
+
+    /// Whether it can be the default zone that is refused: not one in which an event was made before, and `extra` may name
+    /// another.
+    fn zone_may_be_at_fault(&self, input: &JobInput) -> bool {
+        let another =
+            matches!(&input.extra, Cell::Text(extra) if extra.contains("imeZone") || extra.contains("imezone"));
+        self.took.time_zone.is_some() && !another && !self.context.zone_taken.load(Ordering::Relaxed)
     }
 
     async fn deliver(&mut self, request: &EventRequest) -> (Call, Decision) {
@@ -156,6 +196,9 @@ impl Attempt {
             self.context.resting.note(&self.lane, rest, Instant::now());
         }
         let Call { outcome, mut answer, retry_after: named } = call;
+        if self.took.time_zone.is_some() && matches!(outcome, Outcome::Created(_)) {
+            self.context.zone_taken.store(true, Ordering::Relaxed);
+        }
         let at = Utc::now();
         let (verdict, spent, word) = match decision.disposition.clone() {
             // Found by the last look of all, which is no attempt.
@@ -164,6 +207,7 @@ impl Attempt {
             }
             Disposition::Retry(due) => (Verdict::Again(due), true, "retry"),
             Disposition::Snooze(due) if outcome == Outcome::Interrupted => (Verdict::Again(due), false, "interrupted"),
+            Disposition::Snooze(due) if decision.default_at_fault.is_some() => (Verdict::Anew(due), false, "snoozed"),
             Disposition::Snooze(due) => (Verdict::Again(due), false, "snoozed"),
             Disposition::Fail => (
                 Verdict::Failed,
@@ -190,6 +234,8 @@ impl Attempt {
             lane: self.lane,
             rest: decision.rest,
             named,
+            took: self.took,
+            default_at_fault: decision.default_at_fault,
             settlement: Settlement {
                 id: self.job.id,
                 claim: self.job.claim,
@@ -231,7 +277,16 @@ pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finishe
         attempt: None,
         pause: None,
     };
-    Finished { lane, outcome: Outcome::NotStarted, rest: None, named: None, settlement, attempt: None }
+    Finished {
+        lane,
+        outcome: Outcome::NotStarted,
+        rest: None,
+        named: None,
+        settlement,
+        attempt: None,
+        took: Took::default(),
+        default_at_fault: None,
+    }
 }
 
 /// The agent ends before what became of the request can be known.

@@ -2,6 +2,7 @@
 //! is new.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use tokio::sync::mpsc;
 
@@ -33,6 +34,7 @@ impl<Q: Queue> Worker<Q> {
             stop: self.context.stop.clone(),
             cut: self.context.cut.clone(),
             resting: self.context.resting.clone(),
+            zone_taken: AtomicBool::new(false),
             measures: self.measures.clone(),
         });
         self.retention.send_if_modified(|keep| std::mem::replace(keep, settings.retention) != settings.retention);
@@ -44,6 +46,7 @@ impl<Q: Queue> Worker<Q> {
         if try_again && self.gate.waits_for_a_cure() {
             self.gate.try_now(now().steady);
         }
+        self.forget_refused_defaults();
         self.look.want();
     }
 }

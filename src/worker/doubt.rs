@@ -106,7 +106,7 @@ impl Attempt {
             Disposition::Complete(_) | Disposition::Fail => (Disposition::Retry(until), wait.kind.or(decision.kind)),
         };
         let give_up_at = decision.give_up_at.or(wait.give_up_at);
-        let decision = Decision { disposition, kind, in_doubt: true, give_up_at, rest };
+        let decision = Decision { disposition, kind, in_doubt: true, give_up_at, rest, default_at_fault: None };
         (Call { outcome: look.outcome, ..call }, decision)
     }
 

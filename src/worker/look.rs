@@ -128,7 +128,7 @@ impl<Q: Queue> Worker<Q> {
             self.look.present_at = now.steady + PRESENT_EVERY;
         }
         let waits = self.look.not_before.is_some_and(|until| now.steady < until);
-        if waits || !self.look.wanted || !self.follow_clock(now).await {
+        if waits || !self.look.wanted || !self.follow_clock(now).await || !self.wake(now).await {
             return Ok(());
         }
         self.look.wanted = false;
@@ -173,6 +173,7 @@ impl<Q: Queue> Worker<Q> {
             free: self.lanes.free(),
             troubled: self.lanes.troubled(),
             unnamed: self.settings.unnamed.clone(),
+            unnamed_rest: self.refused.mailbox_rests(now.steady),
             defaults: self.settings.defaults.clone(),
         })
     }
@@ -273,6 +274,22 @@ impl<Q: Queue> Worker<Q> {
             }
         }
         self.clock_debt.is_none()
+    }
+
+    /// Makes those due that were put off for the default zone, once that is another one or is taken. False: the queue could
+    /// not be asked.
+    async fn wake(&mut self, now: Now) -> bool {
+        if !self.refused.owes_a_wake() {
+            return true;
+        }
+        match self.queue.wake(now.wall).await {
+            Ok(()) => self.refused.woken(),
+            Err(error) => {
+                self.queue_fails(&error, now);
+                self.ask_again_later(now);
+            }
+        }
+        !self.refused.owes_a_wake()
     }
 
     fn ask_again_later(&mut self, now: Now) {

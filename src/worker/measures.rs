@@ -197,7 +197,7 @@ impl Measures {
                 self.failed.add(1);
                 self.failed_in_doubt.add(usize::from(settlement.in_doubt));
             }
-            Verdict::Again(_) => {}
+            Verdict::Again(_) | Verdict::Anew(_) => {}
         }
         if let Some(ending) = settlement.attempt.as_ref().and_then(|attempt| Ending::of(attempt.outcome)) {
             self.attempts[ending as usize][place(settlement.kind)].add(1);

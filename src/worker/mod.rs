@@ -18,6 +18,7 @@ mod measures;
 mod notes;
 mod progress;
 mod ready;
+mod refused;
 mod report;
 mod resting;
 mod retention;
@@ -26,6 +27,7 @@ mod sparse;
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
@@ -37,18 +39,19 @@ use crate::backoff::doubled;
 use crate::graph::{GraphClient, Now};
 use crate::job::{Defaults, Outcome};
 use crate::policy::RetryPolicy;
-use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, capped};
+use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, Verdict, capped};
 
 pub use histogram::{Distribution, Histogram};
 pub use measures::{Count, Ending, Measures, Trouble};
 
-use attempt::{Attempt, Context, Finished, given_back, now};
+use attempt::{Attempt, Context, Finished, Took, given_back, now};
 use clock::Clock;
 use gate::{Gate, Passage};
 use lanes::{Lanes, Tell};
 use look::Look;
 use progress::Progress;
 use ready::{Ready, Waiting};
+use refused::Refused;
 use settler::Settler;
 use sparse::Sparse;
 
@@ -109,6 +112,8 @@ pub struct Worker<Q> {
     gate: Gate,
     look: Look,
     ready: Ready,
+    /// Defaults that Exchange refuses.
+    refused: Refused,
     finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
     settler: Settler,
     in_flight: usize,
@@ -151,6 +156,7 @@ impl<Q: Queue> Worker<Q> {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             resting: Arc::default(),
+            zone_taken: AtomicBool::new(false),
             measures: measures.clone(),
         };
         let begin = now();
@@ -160,6 +166,7 @@ impl<Q: Queue> Worker<Q> {
             gate: Gate::default(),
             look: Look::new(begin.steady),
             ready: Ready::default(),
+            refused: Refused::default(),
             settler: Settler::start(queue.clone(), measures.clone()),
             progress: Progress::new(begin.steady, settings.longest_attempt),
             retention: watch::Sender::new(settings.retention),
@@ -280,7 +287,10 @@ impl<Q: Queue> Worker<Q> {
             && self.gate.passes(self.in_flight)
             && let Some(waiting) = self.ready.next(&mut self.lanes)
         {
-            self.begin(waiting, now);
+            match self.refused.put_off(&waiting.job, now) {
+                Some(due) => self.put_off(waiting, due, now),
+                None => self.begin(waiting, now),
+            }
         }
     }
 
@@ -292,7 +302,8 @@ impl<Q: Queue> Worker<Q> {
         self.measures.in_flight.set(self.in_flight);
         self.measures.began(job.due, began.wall);
         let strikes = self.lanes.begin(&lane);
-        let attempt = Attempt { job, lane, strikes, claimed, began, context: self.context.clone() };
+        let took = Took::of(&job);
+        let attempt = Attempt { job, lane, strikes, claimed, began, took, context: self.context.clone() };
         let finished = self.finished.0.clone();
         tokio::spawn(async move {
             // The loop outlives its tasks; were it gone, the row would be found claimed by the next start.
@@ -305,7 +316,12 @@ impl<Q: Queue> Worker<Q> {
     fn give_back(&mut self, troubled: Option<&LaneKey>, now: Now) {
         let all = !self.gate.passes(0) || self.context.stop.is_cancelled();
         for Waiting { lane, job, .. } in self.ready.give_back(&mut self.lanes, |lane| all || Some(lane) == troubled) {
-            self.settler.take_back(given_back(lane, job, now.wall));
+            let took_refused = job.defaulted.mailbox && self.refused.mailbox_rests(now.steady);
+            let mut back = given_back(lane, job, now.wall);
+            if let (true, Verdict::Again(place)) = (took_refused, &back.settlement.verdict) {
+                back.settlement.verdict = Verdict::Anew(*place);
+            }
+            self.settler.take_back(back);
         }
     }
 
@@ -324,7 +340,15 @@ impl<Q: Queue> Worker<Q> {
         let wake = match self.look.not_before() {
             Some(again) => Some(again),
             None if self.look.is_under_way() || self.settler.in_trouble() => None,
-            None => [self.look.next_due(), self.lanes.next_resume(), self.gate.reopens()].into_iter().flatten().min(),
+            None => {
+                let times = [
+                    self.look.next_due(),
+                    self.lanes.next_resume(),
+                    self.gate.reopens(),
+                    self.refused.next(now.steady),
+                ];
+                times.into_iter().flatten().min()
+            }
         };
         let until_wake = wake.map_or(longest, |wake| wake.saturating_duration_since(now.steady));
         tokio::select! {
@@ -378,9 +402,10 @@ impl<Q: Queue> Worker<Q> {
             finished.settlement.pause = Some(pause);
             self.measures.paused_mailboxes.set(self.lanes.paused());
         }
+        let default_rests = self.learn_of_defaults(&mut finished, now);
         let passage = self.gate.observe(&finished.lane, &finished.outcome, rest_for, now.steady);
         self.tell_of(&passage, now);
-        let troubled = (unclear || rest.is_some()).then(|| finished.lane.clone());
+        let troubled = (unclear || rest.is_some() || default_rests).then(|| finished.lane.clone());
         self.settler.take(finished);
         if troubled.is_some() || matches!(passage, Passage::Closed { .. }) {
             self.give_back(troubled.as_ref(), now);

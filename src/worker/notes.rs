@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::CredentialEnd;
-use crate::queue::{AgentNote, CredentialNote, GateNote, Queue};
+use crate::queue::{AgentNote, CredentialNote, DefaultNote, GateNote, Queue};
 
 /// Between two tries where the queue cannot be written.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -28,6 +28,7 @@ impl Notes {
             settings_refused: None,
             gate: None,
             credential: None,
+            default: None,
         })))
     }
 
@@ -53,6 +54,14 @@ impl Notes {
     /// The gate is shut.
     pub(super) fn gate_shut(&self, gate: GateNote) {
         self.0.send_modify(|note| note.gate = Some(gate));
+    }
+
+    /// Sending from a default waits, or from none any more.
+    pub(super) fn default_refused(&self, default: Option<DefaultNote>) {
+        self.0.send_if_modified(|note| {
+            let before = std::mem::replace(&mut note.default, default);
+            before != note.default
+        });
     }
 
     pub(super) fn gate_open(&self) {

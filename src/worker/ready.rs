@@ -66,7 +66,16 @@ mod tests {
 
     fn hold(ready: &mut Ready, lanes: &mut Lanes, lane: &LaneKey, id: i64) {
         let input = JobInput::default();
-        let job = Job { id: JobId(id), claim: 1, attempts: 0, in_doubt: false, due: None, give_up_at: None, input };
+        let job = Job {
+            id: JobId(id),
+            claim: 1,
+            attempts: 0,
+            in_doubt: false,
+            due: None,
+            give_up_at: None,
+            input,
+            defaulted: Default::default(),
+        };
         ready.hold(lanes, lane.clone(), job, now());
     }
 

@@ -8,8 +8,8 @@ use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
 use super::sparse::Sparse;
-use crate::job::{ErrorKind, Hold, JobId, Outcome, format_utc};
-use crate::queue::{LaneKey, Pause, QueueError, Settled, Settlement, Verdict, WatchError};
+use crate::job::{DefaultKey, ErrorKind, Hold, JobId, Outcome, format_utc};
+use crate::queue::{DefaultNote, LaneKey, Pause, QueueError, Settled, Settlement, Verdict, WatchError};
 
 /// One line per finished attempt.
 pub(super) fn attempt(finished: &Finished, settled: Settled) {
@@ -45,7 +45,7 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
             duration_ms,
             "event sent"
         ),
-        Verdict::Again(due) => warn!(
+        Verdict::Again(due) | Verdict::Anew(due) => warn!(
             job_id,
             attempt,
             outcome,
@@ -56,8 +56,10 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
             client_request_id,
             duration_ms,
             in_doubt = settlement.in_doubt,
-            // While all sending is held, its end is on the line that says so.
-            retry_at = (!matches!(finished.outcome, Outcome::Held(_) | Outcome::Diverted(_))).then(|| format_utc(*due)),
+            // While all sending is held, or that from a default, its end is on the line that says so.
+            retry_at = (!matches!(finished.outcome, Outcome::Held(_) | Outcome::Diverted(_))
+                && finished.default_at_fault.is_none())
+            .then(|| format_utc(*due)),
             "attempt failed"
         ),
         Verdict::Failed => error!(
@@ -139,6 +141,24 @@ pub(super) fn sending_still_paused(hold: &Hold, until: DateTime<Utc>, tries: u32
 
 pub(super) fn sending_resumed() {
     info!("sending resumed");
+}
+
+/// `said` is what the refused answer was.
+pub(super) fn default_paused(note: &DefaultNote, said: &Settlement) {
+    let (setting, value, retry_at) = (note.key.as_str(), note.value.as_str(), format_utc(note.until));
+    let (status, error_code) = (said.answer.status, said.answer.code.as_deref());
+    let error_kind = said.kind.map(|kind| kind.as_str());
+    error!(setting, value, status, error_kind, error_code, hint = note.hint, retry_at, "sending from a default paused");
+}
+
+/// One request found out, so many times since the last line.
+pub(super) fn default_still_paused(note: &DefaultNote, tries: u32) {
+    let (setting, value, retry_at) = (note.key.as_str(), note.value.as_str(), format_utc(note.until));
+    info!(setting, value, retry_at, tries, "sending from a default still paused");
+}
+
+pub(super) fn default_resumed(key: DefaultKey) {
+    info!(setting = key.as_str(), "sending from a default resumed");
 }
 
 /// A watch that could be had at the start cannot be had any more.

@@ -194,6 +194,11 @@ impl Bed {
         self.environment.push((name.to_owned(), value.to_owned()));
     }
 
+    /// Sets none of the variables set before.
+    pub fn forget_env(&mut self) {
+        self.environment.clear();
+    }
+
     pub fn home(&self) -> &Path {
         self.home.path()
     }

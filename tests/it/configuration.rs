@@ -81,6 +81,77 @@ async fn a_wrong_type_or_value_is_refused_with_the_rule() {
     }
 }
 
+/// Values as they get into settings: copied with what stood around them, by a file of variables that knows no quotes, with
+/// a slip of the finger.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_value_that_would_fail_every_row_is_refused_with_the_one_that_was_meant() {
+    const GUID: &str = "1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b";
+    let mut bed = Bed::new().await;
+    let home = bed.home().display().to_string();
+    for (key, value, meant) in [
+        ("defaults.time_zone", "\"Europe/Paris\"", Some("Europe/Paris")),
+        ("defaults.time_zone", "Europe/Pariss", Some("Europe/Paris")),
+        ("defaults.time_zone", "w. europe standard time", Some("W. Europe Standard Time")),
+        ("defaults.time_zone", "Middle-Earth/Shire", None),
+        ("defaults.mailbox", "'ann@contoso.com'", Some("ann@contoso.com")),
+        ("defaults.mailbox", "mailto:ann@contoso.com", Some("ann@contoso.com")),
+        ("defaults.mailbox", "Ann <ann@contoso.com>", Some("ann@contoso.com")),
+        ("defaults.mailbox", "ann@contoso.com.", Some("ann@contoso.com")),
+        ("defaults.mailbox", "ann@con toso.com", Some("ann@contoso.com")),
+        ("defaults.mailbox", "ann\u{200b}@contoso.com", Some("ann@contoso.com")),
+        ("defaults.mailbox", "calendar", None),
+        ("defaults.body_type", "HTML", Some("html")),
+        ("graph.endpoint", "https://graph.microsoft.com/v1.0", Some("https://graph.microsoft.com")),
+        ("graph.endpoint", "'https://graph.microsoft.com'", Some("https://graph.microsoft.com")),
+        ("graph.endpoint", "graph.microsoft.com", Some("https://graph.microsoft.com")),
+        ("graph.api_version", "1.0", Some("v1.0")),
+        ("auth.client_id", "{1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b}", Some(GUID)),
+        ("auth.client_id", "api://1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b", Some(GUID)),
+        ("auth.client_id", "1f2e3d4c-5b6a-4798-8a9b-Oc1d2e3f4a5b", Some(GUID)),
+        ("auth.client_id", "1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5", None),
+        ("auth.tenant_id", "\"1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b\"", Some(GUID)),
+        ("auth.tenant_id", "1f2e3d4c5b6a47988a9b0c1d2e3f4a5b", Some(GUID)),
+        ("queue.path", "sqlite:///var/lib/queue.db", Some("/var/lib/queue.db")),
+        ("queue.path", "~/queue.db", None),
+        ("queue.path", home.as_str(), Some("/queue.db")),
+        ("queue.path", "", None),
+        ("monitor.listen", "http://127.0.0.1:9185/metrics", Some("127.0.0.1:9185")),
+        ("monitor.listen", "metrics.contoso.com:9185", None),
+        ("delivery.give_up_after", "\"2h\"", Some("2h")),
+        ("log.level", "'info'", Some("info")),
+    ] {
+        let variable = format!("EVENT_SENDER__{}", key.to_ascii_uppercase().replace('.', "__"));
+        bed.env(&variable, value);
+        let ran = refusal(&bed).await;
+        says(&ran, &[key, &variable, "have a problem"]);
+        match meant {
+            Some(meant) => says(&ran, &["did you mean", &format!("{meant}\"?")]),
+            None => assert!(!ran.stderr.contains("did you mean"), "{}", ran.stderr),
+        }
+        bed.forget_env();
+    }
+}
+
+/// Quotes that are right, a line's end that came along, blanks at the ends.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_is_legal_or_plain_stays_taken() {
+    let mut bed = Bed::new().await;
+    for (key, value) in [
+        ("defaults.mailbox", "o'brien@contoso.com"),
+        ("defaults.mailbox", "\"ann.lee\"@contoso.com"),
+        ("defaults.mailbox", "87d349ed-44d7-43e1-9a83-5f2406dee5bd"),
+        ("defaults.time_zone", "europe/paris"),
+        ("defaults.time_zone", " Europe/Paris\r\n"),
+        ("monitor.listen", "[::1]:9185"),
+        ("auth.client_secret", "'quotes may be part of it'"),
+    ] {
+        let variable = format!("EVENT_SENDER__{}", key.to_ascii_uppercase().replace('.', "__"));
+        bed.env(&variable, value);
+        bed.command(&["check", "--offline"]).await.expect(0);
+        bed.forget_env();
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn plain_http_is_refused_unless_it_stays_on_this_machine() {
     for key in ["graph.endpoint", "auth.instance"] {

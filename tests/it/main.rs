@@ -18,6 +18,7 @@ mod clock;
 mod commands;
 mod configuration;
 mod daemon;
+mod defaults;
 mod disk_trouble;
 mod doctor;
 mod enqueue;

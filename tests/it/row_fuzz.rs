@@ -177,6 +177,7 @@ async fn claimed(queue: &SqliteQueue) -> Vec<Job> {
         free: HashMap::new(),
         troubled: Default::default(),
         unnamed: Some("team@contoso.com".into()),
+        unnamed_rest: false,
         defaults: Defaults {
             mailbox: Some("team@contoso.com".into()),
             body_type: BodyType::Text,

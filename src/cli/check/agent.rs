@@ -55,6 +55,10 @@ fn told(word: &Word, now: DateTime<Utc>) -> Vec<Finding> {
         findings.push(Finding::warn(CHECK, text).cure("mend them, then 'systemctl reload event-sender'"));
     }
     findings.extend(word.gate.as_ref().map(|gate| sends_nothing(gate, now)));
+    findings.extend(word.default.as_ref().map(|default| {
+        let text = format!("it sends nothing from a default, for {}", sentence(&default.words()));
+        Finding::warn(CHECK, text).cure(default.cure(now))
+    }));
     findings
 }
 

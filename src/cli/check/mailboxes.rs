@@ -33,6 +33,8 @@ const AT_ONCE: usize = 4;
 pub(super) struct Wanted {
     /// None for the signed-in user's own.
     mailbox: Option<String>,
+    /// Under which its pauses and holds are kept.
+    lane: LaneKey,
     /// Named on the command line.
     named: bool,
 }
@@ -46,12 +48,15 @@ pub(super) struct Looked {
 /// Which mailboxes, and what is to be said about the choice.
 pub(super) async fn wanted(settings: &Settings, database: &Database, options: &Options) -> (Vec<Wanted>, Vec<Finding>) {
     let (mut all, mut remarks) = (Vec::new(), Vec::new());
-    let default = settings.defaults.mailbox.as_ref();
+    let (default, unnamed) = (settings.defaults.mailbox.as_ref(), settings.unnamed());
     let mut add = |mailbox: Option<&str>, named| {
-        let key = |mailbox: Option<&str>| mailbox.map(LaneKey::of);
-        match all.iter_mut().find(|known: &&mut Wanted| key(known.mailbox.as_deref()) == key(mailbox)) {
+        let lane = LaneKey::of(mailbox.or(unnamed.as_deref()).unwrap_or_default());
+        match all
+            .iter_mut()
+            .find(|known: &&mut Wanted| known.mailbox.is_some() == mailbox.is_some() && known.lane == lane)
+        {
             Some(known) => known.named |= named,
-            None => all.push(Wanted { mailbox: mailbox.map(str::to_owned), named }),
+            None => all.push(Wanted { mailbox: mailbox.map(str::to_owned), lane, named }),
         }
     };
     default.iter().for_each(|mailbox| add(Some(mailbox), false));
@@ -94,7 +99,7 @@ pub(super) async fn look(
     let (rests, all_rest) = (rests(database).await, throttled_as_a_whole(database));
     let mut answers = Answers { findings: vec![None; wanted.len()], asked: JoinSet::new(), readable: false };
     for (place, wanted) in wanted.into_iter().enumerate() {
-        let rest = wanted.mailbox.as_deref().and_then(|mailbox| rests.get(&LaneKey::of(mailbox)));
+        let rest = rests.get(&wanted.lane);
         if let Some(finding) = left_alone(&wanted, rest, all_rest.as_deref()) {
             answers.findings[place] = Some(finding);
             continue;

@@ -37,6 +37,7 @@ impl Health {
             _ => health.open(report, *now),
         }
         health.settings(agent);
+        health.refused_default(agent, *now);
         health.credential(agent, *now);
         health.mailboxes(report, *now);
         health.ends(report);
@@ -97,6 +98,17 @@ impl Health {
             self.attention(format!("changed settings were refused, the agent goes on with the old ones: {refused}"));
             self.step("event-sender check --offline", "all that is wrong with the settings");
         }
+    }
+
+    fn refused_default(&mut self, agent: &Agent, now: DateTime<Utc>) {
+        let Some(default) = agent.refused_default() else { return };
+        let since = moment(&default.since, now);
+        self.attention(format!(
+            "jobs that leave it to the default wait since {since}: {}; {}",
+            default.words(),
+            default.cure(now)
+        ));
+        self.step("systemctl reload event-sender", "once the setting is corrected; the jobs go on by themselves");
     }
 
     /// Of the agent that runs: one that starts may find a renewed one.

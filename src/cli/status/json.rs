@@ -21,6 +21,7 @@ pub(super) fn of(glance: &Glance) -> Value {
     put("agent_pid", agent.holder.as_ref().and_then(|pid| pid.parse::<u32>().ok()).into());
     put("agent", agent.as_json());
     put("gate", agent.gate().map_or(Value::Null, |gate| gate.as_json()));
+    put("refused_default", agent.refused_default().map_or(Value::Null, |default| default.as_json()));
     put("credential", agent.credential_as_json());
     put("rates", json!({ "last_minute": ended(report.last_minute), "last_hour": ended(report.last_hour) }));
     put("failed_by_kind", report.failed_by_kind.iter().map(by_kind).collect::<Map<_, _>>().into());

@@ -66,7 +66,7 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
 impl Glance {
     async fn take(queue: &SqliteQueue, settings: &LocalSettings, mailboxes: u32) -> sqlx::Result<Self> {
         let now = Utc::now();
-        let report = queue.status(now, settings.defaults.mailbox.as_deref(), mailboxes).await?;
+        let report = queue.status(now, settings.unnamed.as_deref(), mailboxes).await?;
         let agent = Agent::new(AgentLock::holder(queue.path()), report.agent.as_ref());
         let unnamed = if settings.own_mailbox { "(the signed-in user's own)" } else { "(none named)" };
         Ok(Self { report, agent, path: queue.path().to_owned(), unnamed: unnamed.into(), now })

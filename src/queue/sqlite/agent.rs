@@ -8,11 +8,11 @@ use crate::job::format_utc;
 
 const WRITE: &str = "INSERT OR REPLACE INTO agent
         (id, version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint,
-        credential, credential_expires)
-    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        credential, credential_expires, default_key, default_value, default_since, default_until, default_hint)
+    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
 
 pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -> sqlx::Result<()> {
-    let gate = note.gate.as_ref();
+    let (gate, default) = (note.gate.as_ref(), note.default.as_ref());
     sqlx::query(WRITE)
         .bind(note.version)
         .bind(format_utc(note.started_at))
@@ -25,6 +25,11 @@ pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -
         .bind(gate.map(|gate| &gate.hint))
         .bind(note.credential.map(|credential| credential.name))
         .bind(note.credential.map(|credential| format_utc(credential.expires)))
+        .bind(default.map(|default| default.key.as_str()))
+        .bind(default.map(|default| &default.value))
+        .bind(default.map(|default| format_utc(default.since)))
+        .bind(default.map(|default| format_utc(default.until)))
+        .bind(default.map(|default| &default.hint))
         .execute(connection)
         .await
         .map(|_| ())

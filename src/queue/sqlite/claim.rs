@@ -33,21 +33,49 @@ macro_rules! recurs {
     };
 }
 
+/// Whether the defaults are to be filled in: no request of the row has left yet, or none that created anything and what was
+/// filled in before was taken out again.
+macro_rules! fillable {
+    () => {
+        "(in_doubt = 0 AND (first_sent_at IS NULL OR defaulted = ''))"
+    };
+}
+
 /// ?3 to ?5 are the defaults, frozen into rows of which no request has left yet. Where nobody chose a zone, the one of a
 /// series stays NULL (JobInput::with_defaults has the same rule, a test compares them).
 macro_rules! freeze {
     () => {
         concat!(
-            "mailbox = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(mailbox, ?3) ELSE mailbox END,
-    body_type = CASE WHEN first_sent_at IS NULL AND in_doubt = 0 THEN coalesce(body_type, ?4) ELSE body_type END,
-    time_zone = CASE WHEN first_sent_at IS NULL AND in_doubt = 0
-        THEN coalesce(time_zone, ?5, CASE WHEN NOT ",
+            "mailbox = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(mailbox, ?3) ELSE mailbox END,
+    body_type = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(body_type, ?4) ELSE body_type END,
+    time_zone = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(time_zone, ?5, CASE WHEN NOT ",
             recurs!(),
             " THEN 'UTC' END) ELSE time_zone END"
         )
     };
 }
-pub(super) use {freeze, recurs};
+pub(super) use {fillable, freeze, recurs};
+
+/// Beside what is filled in, its columns' names.
+macro_rules! remember {
+    () => {
+        concat!(
+            "defaulted = CASE WHEN ",
+            fillable!(),
+            " THEN nullif(trim(coalesce(defaulted, '') || iif(mailbox IS NULL AND ?3 IS NOT NULL, ' mailbox', '')
+        || iif(body_type IS NULL, ' body_type', '')
+        || iif(time_zone IS NULL AND (?5 IS NOT NULL OR NOT ",
+            recurs!(),
+            "), ' time_zone', '')), '') ELSE defaulted END"
+        )
+    };
+}
 
 /// Takes what is still due of these jobs, which ?1 tells, at ?2, and freezes the defaults.
 macro_rules! take {
@@ -56,6 +84,9 @@ macro_rules! take {
             "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2,
     ",
             freeze!(),
+            ",
+    ",
+            remember!(),
             "
 WHERE id IN (",
             $ids,
@@ -143,7 +174,7 @@ const TAKE_ALL: &str = concat!(
 /// One job.
 const TAKE_ONE: &str = take!("?1");
 const TAKEN_ONE: &str = concat!(
-    "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, CAST(",
+    "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, CAST(",
     lane!(),
     " AS BLOB) AS lane, ",
     input_columns!(),
@@ -205,7 +236,7 @@ pub(super) async fn claim(
     // Within a lane the order is that of due time and id.
     jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
     let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
-    let may_go = |head: &&Head| free(request, &head.lane) > 0 && !frontier.is_held(&head.lane);
+    let may_go = |head: &&Head| free(request, &head.lane) > 0 && !frontier.is_held(&head.lane) && !rests(request, head);
     let waiting = frontier.heads().filter(|head| head.due > now).filter(may_go);
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).min();
     let (held, resumed) = (frontier.held().clone(), frontier.resumed().clone());
@@ -272,7 +303,7 @@ fn wanted(frontier: &Frontier, request: &ClaimRequest, now: &str) -> Vec<Wanted>
         if wanted.len() >= request.limit {
             break;
         }
-        if frontier.is_held(&head.lane) {
+        if frontier.is_held(&head.lane) || rests(request, head) {
             continue;
         }
         let mut slots = free(request, &head.lane).min(request.limit);
@@ -423,6 +454,11 @@ fn query<'q>(
 /// Text and numbers: JSON can hold them.
 fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Its jobs name no mailbox, and that of the settings is refused.
+fn rests(request: &ClaimRequest, head: &Head) -> bool {
+    request.unnamed_rest && head.raw.is_empty()
 }
 
 fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {

@@ -163,10 +163,25 @@ impl Queue for SqliteQueue {
         let mut courtesy = self.courtesy().await;
         courtesy.keep_distance().await;
         let done = settle::settle(&mut connection, &mut courtesy, &self.together, &batch).await;
-        if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_))) {
+        if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_) | Verdict::Anew(_))) {
             self.frontier.lock().await.forget();
         }
         self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn wake(&self, now: DateTime<Utc>) -> Result<(), QueueError> {
+        loop {
+            let mut connection = self.connection().await?;
+            let mut courtesy = self.courtesy().await;
+            courtesy.keep_distance().await;
+            let begin = Instant::now();
+            let done = settle::wake(&mut connection, now).await;
+            courtesy.held(begin.elapsed(), Instant::now());
+            self.frontier.lock().await.forget();
+            if self.handed_back(connection, done).map_err(written)? == 0 {
+                return Ok(());
+            }
+        }
     }
 
     async fn purge(&self, before: DateTime<Utc>, limit: u32) -> Result<u64, QueueError> {

@@ -7,7 +7,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::super::{LaneKey, Recovered};
 use super::frontier::{lane, lane_key};
-use super::settle::rounded_up;
+use super::settle::{self, rounded_up};
 use super::strays::{self, DRIFT, Strays, ahead_of, stamp, stray};
 use crate::job::{REPEAT_WAIT, format_utc, parse_utc};
 
@@ -96,6 +96,8 @@ pub(super) async fn recover(
         .await?;
     let last = strays::last(&mut tx).await?;
     tx.commit().await?;
+    // The default zone may be another one now.
+    while settle::wake(connection, now).await? > 0 {}
     match ahead {
         Some(ahead) => strays.clock_set(now, -ahead, last),
         None if any_stray => strays.clock_was_set(now, last),

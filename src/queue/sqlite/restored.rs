@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use super::SqliteQueue;
-use super::claim::{freeze, recurs};
+use super::claim::{fillable, freeze, recurs};
 use crate::job::{Defaults, format_utc};
 
 /// Rows of one write: producers wait a few milliseconds at most.

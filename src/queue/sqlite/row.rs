@@ -10,7 +10,7 @@ use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use super::super::LaneKey;
 use super::frontier::lane_key;
-use crate::job::{Cell, Job, JobId, JobInput, MAX_REQUEST_BYTES, parse_utc};
+use crate::job::{Cell, Defaulted, Job, JobId, JobInput, MAX_REQUEST_BYTES, parse_utc};
 
 /// A column and its size, the column NULL if it is larger than any request.
 macro_rules! sized {
@@ -72,7 +72,7 @@ pub(super) use octets;
 macro_rules! json_columns {
     () => {
         concat!(
-            "json_array(id, claims, attempts, in_doubt, give_up_at, next_attempt_at, ",
+            "json_array(id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, ",
             lane!(),
             ", json_array(subject, body, start_time, end_time, location, attendees, mailbox, calendar_id, body_type, time_zone,
             extra, dedup_key, not_before, transaction_id))"
@@ -108,27 +108,33 @@ impl<'de> Deserialize<'de> for Text {
     }
 }
 
-/// `json_columns!`: id, claims, attempts, in_doubt, give_up_at, next_attempt_at, lane, and the input columns.
+/// `json_columns!`: id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, lane, and the input columns.
 #[derive(serde::Deserialize)]
-struct Columns(i64, i64, i64, i64, Option<Text>, Text, Text, [Option<Text>; 14]);
+struct Columns(i64, i64, i64, i64, Option<Text>, Text, Option<Text>, Text, [Option<Text>; 14]);
 
 /// The jobs of a JSON array of [`Columns`].
 pub(super) fn from_json(rows: &[u8], default_mailbox: Option<&str>) -> sqlx::Result<Vec<Taken>> {
     let rows: Vec<Columns> = serde_json::from_slice(rows).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let taken = rows.into_iter().map(|Columns(id, claim, attempts, in_doubt, give_up_at, due, lane, input)| {
-        let due = String::from_utf8_lossy(&due.0).into_owned();
-        let job = Job {
-            id: JobId(id),
-            claim,
-            attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
-            in_doubt: in_doubt != 0,
-            due: parse_utc(&due),
-            give_up_at: give_up_at.and_then(|at| parse_utc(std::str::from_utf8(&at.0).ok()?)),
-            input: ordered(input.map(Cell::from)),
-        };
-        Taken { due, lane: lane_key(&lane.0, default_mailbox), job }
-    });
+    let taken =
+        rows.into_iter().map(|Columns(id, claim, attempts, in_doubt, give_up_at, due, defaulted, lane, input)| {
+            let due = String::from_utf8_lossy(&due.0).into_owned();
+            let job = Job {
+                id: JobId(id),
+                claim,
+                attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
+                in_doubt: in_doubt != 0,
+                due: parse_utc(&due),
+                give_up_at: give_up_at.and_then(|at| parse_utc(std::str::from_utf8(&at.0).ok()?)),
+                input: ordered(input.map(Cell::from)),
+                defaulted: defaulted.map(|names| names_in(&names.0)).unwrap_or_default(),
+            };
+            Taken { due, lane: lane_key(&lane.0, default_mailbox), job }
+        });
     Ok(taken.collect())
+}
+
+fn names_in(stored: &[u8]) -> Defaulted {
+    std::str::from_utf8(stored).map(Defaulted::parse).unwrap_or_default()
 }
 
 impl From<Option<Text>> for Cell {
@@ -190,6 +196,7 @@ pub(super) fn from_row(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::
         due: parse_utc(&due),
         give_up_at: give_up_at.as_deref().and_then(parse_utc),
         input: input(row)?,
+        defaulted: row.try_get::<Vec<u8>, _>("defaulted").map(|names| names_in(&names)).unwrap_or_default(),
     };
     let lane = lane_key(&row.try_get::<Vec<u8>, _>("lane")?, default_mailbox);
     Ok(Taken { due, lane, job })

@@ -11,8 +11,11 @@ use sqlx::{AssertSqlSafe, Connection, Row, Sqlite, SqlitePool};
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
 use super::courtesy::{Courtesy, locked_at};
 use super::primary_code;
+use super::recover::wished;
 use crate::job::{format_utc, parse_utc};
 
+/// Rows of one write that wakes them: producers wait a few milliseconds at most.
+const WAKE_BATCH: i64 = 500;
 /// Longest message kept in a row.
 const MESSAGE_CHARS: usize = 2000;
 
@@ -51,6 +54,21 @@ const AGAIN: &str = "UPDATE jobs SET state = 'pending', next_attempt_at = ?3, at
         http_status = iif(?8 IS NULL, http_status, ?9), error_code = iif(?8 IS NULL, error_code, ?10),
         error_message = iif(?8 IS NULL, error_message, ?11), request_id = iif(?8 IS NULL, request_id, ?12)
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
+
+/// After [`AGAIN`]. Not of a job in doubt, whose row remembers nothing to take out.
+const EMPTY_DEFAULTS: &str = "UPDATE jobs SET defaulted = '', mailbox = iif(instr(defaulted, 'mailbox'), NULL, mailbox),
+        body_type = iif(instr(defaulted, 'body_type'), NULL, body_type), time_zone = iif(instr(defaulted, 'time_zone'), NULL, time_zone)
+    WHERE id = ?1 AND claims = ?2 AND state = 'pending' AND in_doubt = 0 AND defaulted <> ''";
+
+/// Some of the jobs that wait because the default zone was refused, for ?2 at a time: no other waits after a refusal.
+const WAKE: &str = concat!(
+    "UPDATE jobs SET next_attempt_at = max(?1, ",
+    wished!(),
+    ") WHERE id IN (SELECT id FROM jobs WHERE state = 'pending' AND error_kind = 'rejected' AND time_zone IS NULL
+        AND next_attempt_at > ?1 AND next_attempt_at > ",
+    wished!(),
+    " LIMIT ?2 + 0)"
+);
 
 const FAILED: &str = "UPDATE jobs SET state = 'failed', finished_at = ?3, attempts = attempts + ?4, in_doubt = ?5,
         first_sent_at = iif(?13, NULL, coalesce(first_sent_at, ?6)), give_up_at = coalesce(give_up_at, ?7), error_kind = ?8, http_status = ?9,
@@ -285,7 +303,7 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
             .bind(&answer.request_id),
         verdict => {
             let (statement, time) = match verdict {
-                Verdict::Again(due) => (AGAIN, *due),
+                Verdict::Again(due) | Verdict::Anew(due) => (AGAIN, *due),
                 _ => (FAILED, settlement.at),
             };
             let query = sqlx::query(statement)
@@ -304,7 +322,17 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
             if *verdict == Verdict::Failed { query.bind(settlement.never_left) } else { query }
         }
     };
-    Ok(query.execute(tx).await?.rows_affected())
+    let done = query.execute(&mut *tx).await?.rows_affected();
+    if matches!(settlement.verdict, Verdict::Anew(_)) {
+        sqlx::query(EMPTY_DEFAULTS).bind(settlement.id.0).bind(settlement.claim).execute(tx).await?;
+    }
+    Ok(done)
+}
+
+/// Tells how many were woken; none: there are no more.
+pub(super) async fn wake(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<u64> {
+    let done = sqlx::query(WAKE).bind(format_utc(now)).bind(WAKE_BATCH).execute(connection).await?;
+    Ok(done.rows_affected())
 }
 
 async fn attempt(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<()> {

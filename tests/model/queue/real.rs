@@ -190,6 +190,7 @@ impl Real {
             free: wish.free.map(|(mailbox, slots)| (LaneKey::of(mailbox), slots)).into_iter().collect(),
             troubled: Default::default(),
             unnamed: Some(TEAM.into()),
+            unnamed_rest: false,
             defaults: Defaults {
                 mailbox: Some(TEAM.into()),
                 body_type: BodyType::Text,

@@ -12,6 +12,17 @@ pub const TEAM: &str = "Team@contoso.com";
 /// How long a recovered row rests, counted from its claim.
 const IN_DOUBT_WAIT: i64 = 2000;
 
+/// What the row remembers of the defaults.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filled {
+    /// Nothing: they were never filled in, or an event may exist.
+    Unknown,
+    /// They were filled in; whether the mailbox is one of them.
+    In { mailbox: bool },
+    /// They were taken out again.
+    Out,
+}
+
 /// A row of `jobs`.
 #[derive(Clone, Debug)]
 pub struct Row {
@@ -24,6 +35,9 @@ pub struct Row {
     pub claimed_at: Option<i64>,
     pub finished_at: Option<i64>,
     pub mailbox: Option<String>,
+    pub filled: Filled,
+    /// Body type and zone, which no row of the model names, are not filled in.
+    pub blank: bool,
     pub subject: &'static str,
     pub key: Option<u8>,
     pub not_before: Option<i64>,
@@ -43,6 +57,34 @@ impl Row {
 
     pub fn ended(&self) -> bool {
         matches!(self.state, JobState::Sent | JobState::Failed | JobState::Cancelled)
+    }
+
+    /// The defaults go into the row: while nothing has left, or what was filled in was taken out.
+    fn fill(&mut self) {
+        if self.in_doubt || (self.sent_once && self.filled != Filled::Out) {
+            return;
+        }
+        let before = matches!(self.filled, Filled::In { mailbox: true });
+        let mailbox = before || self.mailbox.is_none();
+        if mailbox || self.blank || matches!(self.filled, Filled::In { .. }) {
+            self.filled = Filled::In { mailbox };
+        }
+        self.mailbox.get_or_insert_with(|| TEAM.to_owned());
+        self.blank = false;
+    }
+
+    /// After its end it goes back to pending: what defaults filled is taken out, unless an event may exist.
+    pub fn empty(&mut self) {
+        if let Filled::In { mailbox } = self.filled {
+            self.mailbox.take_if(|_| mailbox);
+            (self.filled, self.blank) = (Filled::Out, true);
+        }
+    }
+
+    /// An event may exist: what was sent is kept for ever.
+    pub fn doubt(&mut self) {
+        self.in_doubt = true;
+        self.filled = Filled::Unknown;
     }
 
     /// The line it waits in: its mailbox as written, without case. Rows without a mailbox have a line of their own,
@@ -129,6 +171,8 @@ impl Rows {
             claimed_at: None,
             finished_at: None,
             mailbox: mailbox.map(str::to_owned),
+            filled: Filled::Unknown,
+            blank: true,
             subject: "first",
             key,
             not_before,
@@ -182,9 +226,7 @@ impl Rows {
                 row.state = JobState::Claimed;
                 row.claims += 1;
                 row.claimed_at = Some(now);
-                if !row.in_doubt && !row.sent_once {
-                    row.mailbox.get_or_insert_with(|| TEAM.to_owned());
-                }
+                row.fill();
                 let ticket = Ticket { id: *id, claim: row.claims };
                 taken.push((row.due, (lane.clone(), ticket, row.attempts, row.in_doubt)));
                 self.tickets.push(ticket);
@@ -218,12 +260,18 @@ impl Rows {
                 row.attempts += i64::from(spent);
                 row.in_doubt = in_doubt;
                 row.sent_once |= left;
+                if in_doubt {
+                    row.doubt();
+                }
             }
             End::Failed { spent, in_doubt, left, never_left } => {
                 row.state = JobState::Failed;
                 row.finished_at = Some(now);
                 row.attempts += i64::from(spent);
                 row.in_doubt = in_doubt;
+                if in_doubt {
+                    row.doubt();
+                }
                 row.sent_once = !never_left && (row.sent_once || left);
             }
         }
@@ -235,7 +283,7 @@ impl Rows {
         let mut recovered = 0;
         for row in self.jobs.values_mut().filter(|row| row.state == JobState::Claimed) {
             row.state = JobState::Pending;
-            row.in_doubt = true;
+            row.doubt();
             row.due = self.now + IN_DOUBT_WAIT;
             row.sent_once = true;
             recovered += 1;

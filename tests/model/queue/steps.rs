@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest_state_machine::ReferenceStateMachine;
 
-use super::rows::{End, Row, Rows, TEAM, Taken, Ticket, Wish};
+use super::rows::{End, Filled, Row, Rows, TEAM, Taken, Ticket, Wish};
 
 /// A mailbox that only strangers write.
 pub const EVE: &str = "eve@contoso.com";
@@ -266,6 +266,7 @@ fn retry(row: &mut Row, later: i64, _: i64) -> Effect {
     row.state = JobState::Pending;
     row.finished_at = None;
     row.attempts = 0;
+    row.empty();
     row.due = later.max(row.not_before.unwrap_or(later));
     Effect::Rows(1)
 }
@@ -292,7 +293,12 @@ fn wrong(row: &mut Row, later: i64, what: Mischief) -> Effect {
     match what {
         _ if changes && row.fixed() => return Effect::Refused,
         Mischief::Subject => row.subject = "second",
-        Mischief::Mailbox => row.mailbox = Some(EVE.into()),
+        Mischief::Mailbox => {
+            if let (true, Filled::In { mailbox }) = (changes, &mut row.filled) {
+                *mailbox = false;
+            }
+            row.mailbox = Some(EVE.into());
+        }
         Mischief::Transaction => row.other_transaction = true,
         // No row has this key: it is an insert like any other, and its own affair.
         Mischief::ReplaceByKey if row.key.is_none() => return Effect::Rows(0),
@@ -306,14 +312,17 @@ fn wrong(row: &mut Row, later: i64, what: Mischief) -> Effect {
         Mischief::StatePending if row.state == JobState::Claimed => {
             row.state = JobState::Pending;
             row.sent_once |= !row.in_doubt;
-            row.in_doubt = true;
+            row.doubt();
         }
         Mischief::StatePending if row.state != JobState::Pending => return Effect::Refused,
         Mischief::StateSent | Mischief::StateClaimed | Mischief::StatePending => {}
         Mischief::ClearDoubt if row.in_doubt && !row.ended() => return Effect::Refused,
         Mischief::ClearDoubt => row.in_doubt = false,
         Mischief::Release if row.state != JobState::Claimed => return Effect::Rows(0),
-        Mischief::Release => (row.state, row.in_doubt, row.due) = (JobState::Pending, true, later),
+        Mischief::Release => {
+            (row.state, row.due) = (JobState::Pending, later);
+            row.doubt();
+        }
     }
     Effect::Rows(1)
 }
