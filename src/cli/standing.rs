@@ -28,6 +28,8 @@ pub(super) struct Word {
     pub settings_refused: Option<String>,
     pub gate: Option<Gate>,
     pub credential: Option<Credential>,
+    /// What the queue does not take from it, and why.
+    pub refused: Option<String>,
 }
 
 /// What the agent signs in with, and when that ends.
@@ -82,6 +84,7 @@ impl Agent {
             "started_at": word.started_at,
             "settings_at": word.settings_at,
             "settings_refused": word.settings_refused,
+            "refused": word.refused,
         })
     }
 }
@@ -103,6 +106,7 @@ impl Word {
                 hint: text("gate_hint"),
             }),
             credential: some("credential").map(|name| Credential { name, expires: text("credential_expires") }),
+            refused: some("refused"),
         }
     }
 }

@@ -4,15 +4,23 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::super::AgentNote;
 use super::inspect::{Record, record};
+use super::schema::strange_triggers;
 use crate::job::format_utc;
 
 const WRITE: &str = "INSERT OR REPLACE INTO agent
         (id, version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint,
-        credential, credential_expires)
-    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+        credential, credential_expires, refused)
+    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, nullif(?12, ''))";
 
 pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -> sqlx::Result<()> {
     let gate = note.gate.as_ref();
+    let mut refused = note.refused.to_string();
+    if !refused.is_empty() {
+        let strange = strange_triggers(connection).await?;
+        if !strange.is_empty() {
+            refused.push_str(&format!("; triggers on table jobs that are not the queue's own: {}", strange.join(", ")));
+        }
+    }
     sqlx::query(WRITE)
         .bind(note.version)
         .bind(format_utc(note.started_at))
@@ -25,6 +33,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -
         .bind(gate.map(|gate| &gate.hint))
         .bind(note.credential.map(|credential| credential.name))
         .bind(note.credential.map(|credential| format_utc(credential.expires)))
+        .bind(refused)
         .execute(connection)
         .await
         .map(|_| ())

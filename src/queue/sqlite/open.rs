@@ -16,7 +16,7 @@ use super::settle::Together;
 use super::{BUSY, SqliteQueue, may_pass, primary_code};
 use crate::queue::{AgentLock, LockError};
 
-static MIGRATIONS: Migrator = sqlx::migrate!();
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a statement waits for another program's write before it is given up and tried again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -242,6 +242,7 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
         frontier: Arc::default(),
         courtesy: Arc::default(),
         strays: Arc::default(),
+        refused: Arc::default(),
         together,
     })
 }

@@ -45,6 +45,11 @@ impl Row {
         matches!(self.state, JobState::Sent | JobState::Failed | JobState::Cancelled)
     }
 
+    /// Somebody else ends its claim: its request may be out.
+    pub fn taken_away(&mut self, to: JobState) {
+        (self.state, self.in_doubt, self.sent_once) = (to, true, true);
+    }
+
     /// The line it waits in: its mailbox as written, without case. Rows without a mailbox have a line of their own,
     /// which shares the slots of the default mailbox.
     fn line(&self) -> String {
