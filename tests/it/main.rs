@@ -24,6 +24,7 @@ mod enqueue;
 mod expiry;
 mod fault_matrix;
 mod faults;
+mod hands;
 mod hold;
 mod kill_points;
 mod kills;
