@@ -183,7 +183,7 @@ fn named(rules: &[&Rule]) -> String {
 
 /// Every new job gets an id beyond all others, and there is a largest one.
 fn ids(last: i64) -> Option<Finding> {
-    if LAST_ID - last > FEW_IDS {
+    if LAST_ID.saturating_sub(last) > FEW_IDS {
         return None;
     }
     let text = format!("its ids are nearly used up: the last was {last}, the largest there can be is {LAST_ID}");
