@@ -122,12 +122,19 @@ pub(super) async fn daemon(
         ChangeNotice::none()
     });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), queue = %path.display(), recovered = recovered.jobs, "agent started");
+    for refusal in &recovered.left {
+        tracing::error!(
+            job_id = refusal.id.0,
+            error = refusal.why,
+            "job of an earlier run cannot be put back, left as it is"
+        );
+    }
     if matches!(settings.auth.mode, AuthMode::Password { .. }) {
         tracing::warn!("password sign-in is a legacy mode, multi-factor authentication breaks it");
     }
     let (changes, following) = mpsc::unbounded_channel();
     let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), notice, worker, measures.clone())
-        .wary_of(&recovered.lanes)
+        .wary_of(&recovered)
         .following(following);
     ready(Running { queue: queue.clone(), measures, graph, tokens, notes: worker.notes(), changes });
     let drained = worker.run(stop).await.map_err(Failure::failed)?;

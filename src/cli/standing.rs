@@ -29,6 +29,8 @@ pub(super) struct Word {
     pub gate: Option<Gate>,
     pub credential: Option<Credential>,
     pub default: Option<RefusedDefault>,
+    /// What the queue does not take from it, and why.
+    pub refused: Option<String>,
 }
 
 /// What the agent signs in with, and when that ends.
@@ -99,6 +101,7 @@ impl Agent {
             "started_at": word.started_at,
             "settings_at": word.settings_at,
             "settings_refused": word.settings_refused,
+            "refused": word.refused,
         })
     }
 }
@@ -127,6 +130,7 @@ impl Word {
                 hint: text("default_hint"),
             }),
             credential: some("credential").map(|name| Credential { name, expires: text("credential_expires") }),
+            refused: some("refused"),
         }
     }
 }

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use super::Failure;
 use crate::backoff::doubled;
 use crate::exit::Exit;
-use crate::queue::{AgentLock, LockError, OpenError, Queue, Recovered, SqliteQueue};
+use crate::queue::{AgentLock, LockError, OpenError, Queue, QueueError, Recovered, Rule, SqliteQueue};
 
 /// Waits before a queue that cannot be used yet is tried again, and what systemd is told each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -92,12 +92,39 @@ async fn open_queue(path: &Path, lock: &mut Option<AgentLock>) -> Result<(Sqlite
         })?);
     }
     let queue = SqliteQueue::open(path).await.map_err(open_error)?;
-    let recovered = queue.recover(Utc::now()).await.map_err(|error| match error {
-        error if error.may_pass() => Start::MayPass(error.to_string()),
-        error => Start::Final(Failure::failed(error)),
-    })?;
+    for rule in mended(&queue).await? {
+        tracing::warn!(
+            kind = rule.kind,
+            name = rule.name,
+            table = rule.table,
+            "rule of the queue was missing or changed, made again"
+        );
+    }
+    let recovered = queue.recover(Utc::now()).await.map_err(queue_error)?;
     if let Some(lock) = lock.take() {
         queue.hold(lock);
     }
     Ok((queue, recovered))
+}
+
+/// What a rebuild of a table by somebody else has dropped.
+async fn mended(queue: &SqliteQueue) -> Result<Vec<Rule>, Start> {
+    let mended = queue.mend().await.map_err(queue_error)?;
+    for (rule, why) in &mended.failed {
+        tracing::error!(
+            kind = rule.kind,
+            name = rule.name,
+            table = rule.table,
+            error = why,
+            "rule of the queue cannot be made again"
+        );
+    }
+    Ok(mended.made)
+}
+
+fn queue_error(error: QueueError) -> Start {
+    match error.may_pass() {
+        true => Start::MayPass(error.to_string()),
+        false => Start::Final(Failure::failed(error)),
+    }
 }

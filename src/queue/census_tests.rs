@@ -10,14 +10,6 @@ use super::*;
 
 const DONE: &str = "'2026-12-01T00:00:00.000Z'";
 
-/// A row in some state, with these columns beside its times.
-async fn insert(db: &mut SqliteConnection, columns: &[(&str, &str)]) {
-    let names: String = columns.iter().map(|(name, _)| format!(", {name}")).collect();
-    let values: String = columns.iter().map(|(_, value)| format!(", {value}")).collect();
-    run(db, &format!("INSERT INTO jobs (start_time, end_time{names}) VALUES ('2026-12-01', '2026-12-02'{values})"))
-        .await;
-}
-
 #[tokio::test]
 async fn an_empty_queue_counts_as_nothing() {
     let bed = Bed::new().await;
@@ -31,18 +23,18 @@ async fn every_job_is_counted_in_its_state_and_with_its_trouble() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     let finished = ("finished_at", DONE);
-    insert(db, &[]).await;
-    insert(db, &[("not_before", "'2200-01-01T00:00Z'")]).await;
-    insert(db, &[("error_kind", "'throttled'")]).await;
-    insert(db, &[("error_kind", "'unavailable'"), ("in_doubt", "1")]).await;
-    insert(db, &[("state", "'claimed'"), ("claimed_at", DONE), ("claims", "1")]).await;
+    add(db, &[]).await;
+    add(db, &[("not_before", "'2200-01-01T00:00Z'")]).await;
+    add(db, &[("error_kind", "'throttled'")]).await;
+    add(db, &[("error_kind", "'unavailable'"), ("in_doubt", "1")]).await;
+    add(db, &[("state", "'claimed'"), ("claimed_at", DONE), ("claims", "1")]).await;
     for _ in 0..3 {
-        insert(db, &[("state", "'sent'"), ("event_id", "'AAMk'"), finished]).await;
+        add(db, &[("state", "'sent'"), ("event_id", "'AAMk'"), finished]).await;
     }
-    insert(db, &[("state", "'failed'"), ("error_kind", "'denied'"), finished]).await;
-    insert(db, &[("state", "'failed'"), ("error_kind", "'exhausted'"), ("in_doubt", "1"), finished]).await;
-    insert(db, &[("state", "'failed'"), finished]).await;
-    insert(db, &[("state", "'cancelled'"), finished]).await;
+    add(db, &[("state", "'failed'"), ("error_kind", "'denied'"), finished]).await;
+    add(db, &[("state", "'failed'"), ("error_kind", "'exhausted'"), ("in_doubt", "1"), finished]).await;
+    add(db, &[("state", "'failed'"), finished]).await;
+    add(db, &[("state", "'cancelled'"), finished]).await;
     let census = bed.queue.census(now(), None).await.unwrap();
     assert_eq!((census.pending, census.due, census.claimed), (4, 3, 1));
     assert_eq!((census.sent, census.failed, census.cancelled, census.in_doubt), (3, 3, 1, 2));
@@ -66,7 +58,7 @@ async fn the_first_job_that_is_due_is_told_apart_by_whether_its_mailbox_may_be_s
         ("'eve@contoso.com'", "'2300-01-01T00:00:00.000Z'"),
         ("NULL", "'2026-12-01T00:00:00.500Z'"),
     ] {
-        insert(db, &[("mailbox", mailbox), ("next_attempt_at", due)]).await;
+        add(db, &[("mailbox", mailbox), ("next_attempt_at", due)]).await;
     }
     let at = |ms: i64| Some("2026-12-01T00:00:00Z".parse::<DateTime<Utc>>().unwrap() + TimeDelta::milliseconds(ms));
     let census = async || bed.queue.census(now(), Some(" Team@Contoso.com")).await.unwrap();
@@ -112,9 +104,9 @@ async fn the_census_reads_no_row_and_sorts_nothing() {
 async fn counting_beside_a_writer_waits_for_nobody_and_leaves_nothing_open() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
-    insert(db, &[]).await;
+    add(db, &[]).await;
     run(db, "BEGIN IMMEDIATE").await;
-    insert(db, &[]).await;
+    add(db, &[]).await;
     let counted = tokio::time::timeout(Duration::from_secs(30), bed.queue.census(now(), None)).await.unwrap().unwrap();
     assert_eq!(counted.pending, 1, "as it was before the writer began");
     run(db, "COMMIT").await;

@@ -10,6 +10,7 @@ mod watch;
 
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,8 +21,8 @@ pub use files::Strange;
 pub use lock::{AgentLock, LockError};
 pub use sqlite::{
     AGE_COUNT, AGE_LIMITS, Census, Changed, Chosen, Ended, Health, Hold, InsertError, Insertion, Integrity, ListFilter,
-    NewJob, OpenError, PURGE_BATCH, Purgeable, REPAIR_BATCH, Record, Rest, Room, Selection, SqliteQueue, StatusReport,
-    Waiting, WaitingMailbox, WaitingReport, rest_after,
+    Mended, NewJob, OpenError, PURGE_BATCH, Purgeable, REPAIR_BATCH, Record, Rest, Room, Rule, Rules, Selection,
+    SqliteQueue, StatusReport, Waiting, WaitingMailbox, WaitingReport, rest_after,
 };
 pub use watch::{ChangeNotice, WatchError, network_file_system, watch};
 
@@ -75,6 +76,12 @@ pub struct Claimed {
     /// Jobs that failed, because the schema's own rules refuse their claim: somebody else wrote nonsense into the agent's
     /// columns.
     pub broken: Vec<JobId>,
+    /// Jobs of which it is new that they cannot be claimed: somebody's trigger refuses it. They are tried again, after a rest.
+    pub told: Vec<Refusal>,
+    /// A claim was refused, told or not.
+    pub met_refusal: bool,
+    /// How many jobs cannot be claimed, and one of them.
+    pub refusals: Option<(usize, Refusal)>,
     /// There is more to take than was taken in one go.
     pub more: bool,
     /// The mailboxes on hold: nothing was taken of them. The same set as the last time if nothing was held or released since.
@@ -84,6 +91,45 @@ pub struct Claimed {
     pub resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
 }
 
+/// What is refused of a job, in the queue's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// Whose row.
+    pub id: JobId,
+    /// Why: the rule's message. Whoever made the rule wrote it.
+    pub why: String,
+}
+
+/// What the queue refuses to take from the agent at present: how many jobs of each kind, and one of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Refusals {
+    /// Results that cannot be recorded.
+    pub results: Option<(usize, Refusal)>,
+    /// Jobs that cannot be claimed.
+    pub claims: Option<(usize, Refusal)>,
+    /// Jobs a dead agent left, which cannot be put back.
+    pub left: Option<(usize, Refusal)>,
+}
+
+impl fmt::Display for Refusals {
+    /// One sentence; nothing where nothing is refused.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kinds = [
+            (&self.results, "result cannot be recorded", "results cannot be recorded"),
+            (&self.claims, "job cannot be claimed", "jobs cannot be claimed"),
+            (&self.left, "job of an earlier run cannot be put back", "jobs of an earlier run cannot be put back"),
+        ];
+        let mut separator = "";
+        for (refused, one, many) in kinds {
+            let Some((jobs, Refusal { id, why })) = refused else { continue };
+            let what = if *jobs == 1 { one } else { many };
+            write!(f, "{separator}{jobs} {what} (job {id}: {why})")?;
+            separator = "; ";
+        }
+        Ok(())
+    }
+}
+
 /// What a dead agent left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
@@ -91,6 +137,8 @@ pub struct Recovered {
     pub jobs: u64,
     /// Their mailboxes. What they answered last may have been lost with the agent.
     pub lanes: HashSet<LaneKey>,
+    /// Jobs that could not be put back, because the schema refuses it. They stay claimed.
+    pub left: Vec<Refusal>,
 }
 
 /// What becomes of a claimed row.
@@ -192,6 +240,8 @@ pub struct AgentNote {
     pub credential: Option<CredentialNote>,
     /// Why nothing is sent from a default.
     pub default: Option<DefaultNote>,
+    /// What the queue does not take from it.
+    pub refused: Refusals,
 }
 
 /// What the agent signs in with.
@@ -234,15 +284,15 @@ pub struct DefaultNote {
 }
 
 /// Whether a settlement took hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
     /// Recorded.
     Recorded,
     /// The claim was over: somebody else has the row, or it is gone. Nothing was changed.
     Stale,
-    /// The schema's own rules refuse it, which no retry changes: somebody else has been writing into the agent's
-    /// columns. The row stays claimed, and the next start finds it in doubt.
-    Refused,
+    /// A rule of the schema refuses it, its own or somebody's trigger, in these words; the others of its batch are recorded.
+    /// Worth another try, but not soon: rules are mended by people.
+    Refused(String),
 }
 
 /// Why the queue could not be used.
@@ -279,8 +329,19 @@ impl QueueError {
 pub trait Queue: Send + Sync + 'static {
     /// Puts every row left `claimed` by a dead agent back to `pending`, in doubt, and tells which. The caller must
     /// hold the queue's lock: then nobody alive can have claimed them. Times that lie in the future because the clock
-    /// was set back since they were written are moved along, as by [`Queue::clock_set`].
+    /// was set back since they were written are moved along, as by [`Queue::clock_set`]. A row that cannot be put back holds
+    /// up no other.
     fn recover(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Recovered, QueueError>> + Send;
+
+    /// Every claim that is not over: whose, and its number.
+    fn claims(&self) -> impl Future<Output = Result<Vec<(JobId, i64)>, QueueError>> + Send;
+
+    /// Puts jobs back as [`Queue::recover`] does, as far as these claims are not over. The caller knows that nobody holds them.
+    fn put_back(
+        &self,
+        claims: &[(JobId, i64)],
+        now: DateTime<Utc>,
+    ) -> impl Future<Output = Result<Recovered, QueueError>> + Send;
 
     /// Whether the storage is still the one that was opened; cheap enough to be asked at every turn.
     ///
@@ -324,6 +385,9 @@ pub trait Queue: Send + Sync + 'static {
     /// Deletes at most `limit` jobs that ended before then, with their history, and tells how many. A job in doubt is
     /// kept: its row is all that says an event may exist.
     fn purge(&self, before: DateTime<Utc>, limit: u32) -> impl Future<Output = Result<u64, QueueError>> + Send;
+
+    /// Forgets at most `limit` pauses that are over at `now` and tells how many. What is on hold is kept.
+    fn forget_pauses(&self, now: DateTime<Utc>, limit: u32) -> impl Future<Output = Result<u64, QueueError>> + Send;
 
     /// Keeps what the agent says of itself, instead of what it said before.
     fn note(&self, note: &AgentNote) -> impl Future<Output = Result<(), QueueError>> + Send;

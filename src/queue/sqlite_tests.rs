@@ -6,6 +6,8 @@
 mod census_tests;
 #[path = "claim_tests.rs"]
 mod claim_tests;
+#[path = "hands_tests.rs"]
+mod hands_tests;
 #[path = "holds_tests.rs"]
 mod holds_tests;
 #[path = "recover_tests.rs"]
@@ -142,9 +144,21 @@ fn insert(columns: &[(&str, &str)]) -> String {
     format!("INSERT INTO jobs ({}) VALUES ({})", names.join(", "), values.join(", "))
 }
 
+/// A row with these columns. One that is claimed is claimed after its insert, as by an agent that died.
 async fn add(db: &mut SqliteConnection, columns: &[(&str, &str)]) -> i64 {
-    run(db, &insert(columns)).await;
-    one(db, "SELECT last_insert_rowid()").await
+    if !columns.contains(&("state", "'claimed'")) {
+        run(db, &insert(columns)).await;
+        return one(db, "SELECT last_insert_rowid()").await;
+    }
+    let (claim, others): (Vec<_>, Vec<_>) =
+        columns.iter().copied().partition(|(name, _)| matches!(*name, "state" | "claims" | "claimed_at"));
+    run(db, &insert(&others)).await;
+    let id = one(db, "SELECT last_insert_rowid()").await;
+    let mut claim: HashMap<_, _> = claim.into_iter().collect();
+    claim.entry("claims").or_insert("1");
+    let claim: Vec<String> = claim.into_iter().map(|(name, value)| format!("{name} = {value}")).collect();
+    run(db, &format!("UPDATE jobs SET {} WHERE id = {id}", claim.join(", "))).await;
+    id
 }
 
 /// The columns that are different now, with their new values.
@@ -279,6 +293,7 @@ async fn an_older_queue_as_the_runbook_makes_it_is_brought_up_to_date_with_what_
         assert!(matches!(older, OpenError::Older { found, .. } if found == schemas[place - 1]), "{older:?}");
         let queue = SqliteQueue::open(path).await.unwrap();
         assert_eq!(queue.outstanding().await.unwrap(), 1);
+        assert_eq!(queue.rules().await.unwrap(), Rules::default());
         let known: i64 = one(&mut bed.stranger().await, "SELECT count(*) FROM agent WHERE credential IS NULL").await;
         assert_eq!(known, i64::from(newest > 3));
         queue.close().await;

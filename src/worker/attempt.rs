@@ -256,16 +256,19 @@ impl Attempt {
     }
 }
 
-/// The end of a job that was claimed ahead and never begun: it goes back to its old place. A due time that stays the
-/// same to the millisecond would say that a stranger put it back (migration 0002).
+/// The end of a job that was claimed ahead and never begun: it goes back to its old place.
 pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finished {
-    let place = job.due.and_then(|due| due.checked_sub_signed(TimeDelta::milliseconds(1)));
     // Not in the future, should the clock have been set back meanwhile, nor in a year that the schema cannot write.
-    let place = place.filter(|place| (DateTime::UNIX_EPOCH..now).contains(place));
+    let place = job.due.filter(|place| (DateTime::UNIX_EPOCH..now).contains(place)).unwrap_or(now);
+    put_off(lane, job, place, now)
+}
+
+/// The end of a job that was claimed and must not be begun before `due`.
+pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: DateTime<Utc>) -> Finished {
     let settlement = Settlement {
         id: job.id,
         claim: job.claim,
-        verdict: Verdict::Again(place.unwrap_or(now)),
+        verdict: Verdict::Again(due),
         spent: false,
         at: now,
         in_doubt: job.in_doubt,

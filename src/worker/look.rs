@@ -9,10 +9,12 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::attempt::now;
+use super::attempt::{now, put_off};
 use super::lanes::HoldsChanged;
-use super::{Worker, report};
+use super::{FIRST_QUEUE_WAIT, LONGEST_QUEUE_WAIT, Worker, report};
+use crate::backoff::doubled;
 use crate::graph::Now;
+use crate::job::REPEAT_WAIT;
 use crate::queue::{ClaimRequest, Claimed, LaneKey, Queue, QueueError};
 
 /// Results waiting to be written, as a multiple of what may be in flight, at which nothing new is claimed.
@@ -201,12 +203,30 @@ impl<Q: Queue> Worker<Q> {
         self.measures.claimed.add(claimed.jobs.len());
         self.measures.failed.add(claimed.broken.len());
         claimed.broken.iter().for_each(|id| report::broken_row(*id));
+        claimed.told.iter().for_each(report::claim_refused);
+        self.notes.refused_claims(claimed.refusals);
         self.look.next_due = claimed.next_due.map(|due| now.steady_at(due));
         self.look.nothing = claimed.jobs.is_empty() && claimed.broken.is_empty();
         let all = claimed.jobs.len() < self.look.asked;
         // A lane that lost a broken row has more behind it.
         self.look.wanted |= claimed.more || !claimed.broken.is_empty();
+        // Where nothing but refusals is met, there may be very many of them.
+        let only_refused = claimed.met_refusal && claimed.jobs.is_empty();
+        self.refused_claims = if only_refused { self.refused_claims.saturating_add(1) } else { 0 };
+        if only_refused {
+            let wait = doubled(FIRST_QUEUE_WAIT, self.refused_claims, LONGEST_QUEUE_WAIT);
+            self.look.wanted = true;
+            self.look.not_before = Some(now.steady + wait);
+        }
         for (lane, job) in claimed.jobs {
+            self.held.hold(job.id, job.claim);
+            if self.under_way.contains(&job.id) {
+                // It is looked up before it is sent again, which finds nothing while the first request is still out.
+                report::taken_back(job.id);
+                let due = now.wall + REPEAT_WAIT;
+                self.settler.take_back(put_off(lane, job, due, now.wall));
+                continue;
+            }
             self.ready.hold(&mut self.lanes, lane, job, now);
         }
         self.give_back(None, now);

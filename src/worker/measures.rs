@@ -116,7 +116,7 @@ pub struct Measures {
     pub settles: Histogram,
     /// Results they wrote.
     pub settled: Count,
-    /// Such transactions that failed and were repeated.
+    /// Such transactions that failed and were repeated, and results that a rule of the table refused.
     pub settle_failures: Count,
     /// Lines of the log that nobody took in time.
     pub log_lines_dropped: Count,

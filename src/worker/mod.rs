@@ -10,8 +10,10 @@ mod clock;
 mod doubt;
 mod gate;
 mod heartbeat;
+mod held;
 mod histogram;
 mod hold;
+mod kept;
 mod lanes;
 mod look;
 mod measures;
@@ -37,9 +39,9 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::TokenCache;
 use crate::backoff::doubled;
 use crate::graph::{GraphClient, Now};
-use crate::job::{Defaults, Outcome};
+use crate::job::{Defaults, JobId, Outcome};
 use crate::policy::RetryPolicy;
-use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, Verdict, capped};
+use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, Recovered, Verdict, capped};
 
 pub use histogram::{Distribution, Histogram};
 pub use measures::{Count, Ending, Measures, Trouble};
@@ -47,6 +49,7 @@ pub use measures::{Count, Ending, Measures, Trouble};
 use attempt::{Attempt, Context, Finished, Took, given_back, now};
 use clock::Clock;
 use gate::{Gate, Passage};
+use held::Held;
 use lanes::{Lanes, Tell};
 use look::Look;
 use progress::Progress;
@@ -117,8 +120,13 @@ pub struct Worker<Q> {
     finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
     settler: Settler,
     in_flight: usize,
+    /// The jobs of which a request may be out.
+    under_way: HashSet<JobId>,
+    held: Held,
     queue_trouble: u32,
     queue_still: Sparse,
+    /// Claims in a row that took nothing, because everything was refused.
+    refused_claims: u32,
     clock: Clock,
     /// How far the clock was set, while the queue's times have not been moved along yet.
     clock_debt: Option<TimeDelta>,
@@ -160,6 +168,8 @@ impl<Q: Queue> Worker<Q> {
             measures: measures.clone(),
         };
         let begin = now();
+        let notes = Notes::begin(begin.wall);
+        let held = Held::default();
         Self {
             context: Arc::new(context),
             lanes: Lanes::new(settings.per_mailbox, settings.max_in_flight),
@@ -167,7 +177,7 @@ impl<Q: Queue> Worker<Q> {
             look: Look::new(begin.steady),
             ready: Ready::default(),
             refused: Refused::default(),
-            settler: Settler::start(queue.clone(), measures.clone()),
+            settler: Settler::start(queue.clone(), measures.clone(), notes.clone(), held.clone()),
             progress: Progress::new(begin.steady, settings.longest_attempt),
             retention: watch::Sender::new(settings.retention),
             queue,
@@ -176,14 +186,17 @@ impl<Q: Queue> Worker<Q> {
             measures,
             finished: mpsc::unbounded_channel(),
             in_flight: 0,
+            under_way: HashSet::new(),
+            held,
             queue_trouble: 0,
             queue_still: Sparse::default(),
+            refused_claims: 0,
             clock: Clock::new(begin),
             clock_debt: None,
             last_beat: None,
             gate_still: Sparse::default(),
             mended_at: None,
-            notes: Notes::begin(begin.wall),
+            notes,
             changes: None,
             said_held: false,
             resumed: Arc::default(),
@@ -201,10 +214,11 @@ impl<Q: Queue> Worker<Q> {
         self
     }
 
-    /// Mailboxes whose last answers a dead agent may have taken with it, a Retry-After among them: one request goes
+    /// Of what a dead agent left. Its mailboxes' last answers it may have taken with it, a Retry-After among them: one request goes
     /// first and finds out.
-    pub fn wary_of(mut self, mailboxes: &HashSet<LaneKey>) -> Self {
-        for mailbox in mailboxes {
+    pub fn wary_of(mut self, recovered: &Recovered) -> Self {
+        self.notes.left(&recovered.left);
+        for mailbox in &recovered.lanes {
             match &self.settings.unnamed {
                 Some(name) if mailbox.as_str().is_empty() => self.lanes.suspect(&LaneKey::of(name)),
                 _ => self.lanes.suspect(mailbox),
@@ -219,6 +233,9 @@ impl<Q: Queue> Worker<Q> {
     /// The queue is gone: its file was deleted or replaced. What was under way has ended by then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Drained, QueueError> {
         self.remember_pauses(&stop).await;
+        let (held, notes) = (self.held.clone(), self.notes.clone());
+        held::mind(held, self.queue.clone(), notes, self.settler.trouble(), self.context.stop.clone());
+        retention::forget_pauses(self.queue.clone(), self.settler.trouble(), self.context.stop.clone());
         retention::start(
             self.queue.clone(),
             self.retention.subscribe(),
@@ -301,6 +318,7 @@ impl<Q: Queue> Worker<Q> {
         self.in_flight += 1;
         self.measures.in_flight.set(self.in_flight);
         self.measures.began(job.due, began.wall);
+        self.under_way.insert(job.id);
         let strikes = self.lanes.begin(&lane);
         let took = Took::of(&job);
         let attempt = Attempt { job, lane, strikes, claimed, began, took, context: self.context.clone() };
@@ -374,6 +392,7 @@ impl<Q: Queue> Worker<Q> {
     fn end(&mut self, mut finished: Finished) {
         let now = now();
         self.in_flight -= 1;
+        self.under_way.remove(&finished.settlement.id);
         self.progress.moved(now.steady);
         self.measures.in_flight.set(self.in_flight);
         if self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_))) {

@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::CredentialEnd;
-use crate::queue::{AgentNote, CredentialNote, DefaultNote, GateNote, Queue};
+use crate::queue::{AgentNote, CredentialNote, DefaultNote, GateNote, Queue, Refusal, Refusals};
 
 /// Between two tries where the queue cannot be written.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -29,6 +29,7 @@ impl Notes {
             gate: None,
             credential: None,
             default: None,
+            refused: Refusals::default(),
         })))
     }
 
@@ -49,6 +50,31 @@ impl Notes {
     pub fn signs_in_until(&self, end: Option<CredentialEnd>) {
         let credential = end.map(|end| CredentialNote { name: end.credential, expires: end.at });
         self.0.send_if_modified(|note| std::mem::replace(&mut note.credential, credential) != credential);
+    }
+
+    /// These jobs of an earlier run stay claimed, because they cannot be put back.
+    pub(super) fn left(&self, left: &[Refusal]) {
+        let left = left.first().map(|first| (left.len(), first.clone()));
+        self.refused(|refused| &mut refused.left, left);
+    }
+
+    /// So many results cannot be recorded.
+    pub(super) fn refused_results(&self, results: Option<(usize, Refusal)>) {
+        self.refused(|refused| &mut refused.results, results);
+    }
+
+    /// So many jobs cannot be claimed.
+    pub(super) fn refused_claims(&self, claims: Option<(usize, Refusal)>) {
+        self.refused(|refused| &mut refused.claims, claims);
+    }
+
+    fn refused(&self, which: fn(&mut Refusals) -> &mut Option<(usize, Refusal)>, now: Option<(usize, Refusal)>) {
+        self.0.send_if_modified(|note| {
+            let known = which(&mut note.refused);
+            let changed = *known != now;
+            *known = now;
+            changed
+        });
     }
 
     /// The gate is shut.

@@ -29,8 +29,15 @@ impl Ready {
         self.0.is_empty()
     }
 
-    /// A job was claimed.
+    /// A job was claimed. One that is at hand already was put back by somebody: that claim is over.
     pub(super) fn hold(&mut self, lanes: &mut Lanes, lane: LaneKey, job: Job, claimed: Now) {
+        self.0.retain(|waiting| {
+            let over = waiting.job.id == job.id;
+            if over {
+                lanes.release(&waiting.lane);
+            }
+            !over
+        });
         lanes.hold(&lane);
         self.0.push_back(Waiting { lane, job, claimed });
     }
@@ -100,6 +107,18 @@ mod tests {
         lanes.end(&ann, true);
         assert_eq!(ready.next(&mut lanes).unwrap().job.id.0, 2);
         assert!(ready.is_empty());
+    }
+
+    #[test]
+    fn a_job_claimed_again_is_at_hand_once_with_its_new_claim() {
+        let (mut lanes, mut ready) = (Lanes::new(1, 64), Ready::default());
+        let ann = LaneKey::of("ann");
+        hold(&mut ready, &mut lanes, &ann, 1);
+        let free = lanes.free()[&ann];
+        let job = Job { claim: 2, ..ready.0[0].job.clone() };
+        ready.hold(&mut lanes, ann.clone(), job, now());
+        assert_eq!((ready.len(), lanes.free()[&ann]), (1, free));
+        assert_eq!(ready.next(&mut lanes).unwrap().job.claim, 2);
     }
 
     #[test]

@@ -165,7 +165,9 @@ impl<Q: Queue> Worker<Q> {
         let defaults = &self.settings.defaults;
         match key {
             DefaultKey::Mailbox => defaults.mailbox.clone().filter(|mailbox| LaneKey::of(mailbox) == finished.lane),
-            DefaultKey::TimeZone => finished.took.time_zone.clone().filter(|zone| Some(zone) == defaults.time_zone.as_ref()),
+            DefaultKey::TimeZone => {
+                finished.took.time_zone.clone().filter(|zone| Some(zone) == defaults.time_zone.as_ref())
+            }
         }
     }
 

@@ -9,7 +9,7 @@ use tracing::{debug, error, info, warn};
 use super::attempt::Finished;
 use super::sparse::Sparse;
 use crate::job::{DefaultKey, ErrorKind, Hold, JobId, Outcome, format_utc};
-use crate::queue::{DefaultNote, LaneKey, Pause, QueueError, Settled, Settlement, Verdict, WatchError};
+use crate::queue::{DefaultNote, LaneKey, Pause, QueueError, Refusal, Settled, Settlement, Verdict, WatchError};
 
 /// One line per finished attempt.
 pub(super) fn attempt(finished: &Finished, settled: Settled) {
@@ -81,6 +81,37 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
 pub(super) fn broken_row(job_id: JobId) {
     let error_kind = ErrorKind::InvalidJob.as_str();
     error!(job_id = job_id.0, outcome = "failed", error_kind, error_code = "invalid_row", "job failed");
+}
+
+/// A rule of the table refuses a result. The event exists all the same: its id must be found somewhere.
+pub(super) fn result_refused(finished: &Finished, why: &str) {
+    let settlement = &finished.settlement;
+    let event_id = match &settlement.verdict {
+        Verdict::Sent(event_id) => Some(event_id.0.as_str()),
+        _ => None,
+    };
+    let error_kind = settlement.kind.map(|kind| kind.as_str());
+    let (job_id, claim) = (settlement.id.0, settlement.claim);
+    error!(job_id, claim, event_id, error_kind, error = why, "result refused by the queue, kept and tried again");
+}
+
+pub(super) fn results_still_refused(results: usize, tries: u32, why: &str) {
+    error!(results, tries, error = why, "results still refused by the queue");
+}
+
+/// A rule of the table refuses its claim.
+pub(super) fn claim_refused(refusal: &Refusal) {
+    error!(job_id = refusal.id.0, error = refusal.why, "job cannot be claimed, tried again");
+}
+
+/// They were claimed, and by nobody: another program wrote that, or the answer to a claim was lost.
+pub(super) fn put_back(jobs: u64) {
+    warn!(jobs, "jobs claimed by nobody put back, in doubt");
+}
+
+/// Claimed a second time while the request of the first claim is out: somebody put it back.
+pub(super) fn taken_back(job_id: JobId) {
+    warn!(job_id = job_id.0, "job put back by another program while it was being sent");
 }
 
 pub(super) fn mailbox_paused(pause: &Pause, settlement: &Settlement) {
@@ -168,6 +199,10 @@ pub(super) fn unwatched(error: &WatchError) {
 
 pub(super) fn purged(jobs: u64) {
     info!(jobs, "finished jobs deleted");
+}
+
+pub(super) fn pauses_not_forgotten(error: &QueueError) {
+    warn!(error = %error, "pauses that are over could not be deleted, trying again later");
 }
 
 pub(super) fn purge_failed(error: &QueueError) {

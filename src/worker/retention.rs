@@ -1,5 +1,5 @@
 //! `queue.retention`: finished jobs are deleted after a while, a few at a time, so that neither sending nor a producer
-//! waits for it. A task of its own beside the loop.
+//! waits for it; and pauses that are over, whatever it says. Tasks of their own beside the loop.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +56,30 @@ pub(super) fn start<Q: Queue>(
                     }
                 },
             };
+        }
+    });
+}
+
+/// Deletes until `stop` the pauses that are over: addresses nobody knows would leave a row each. How often a mailbox was paused in
+/// a row is in the memory of the agent.
+pub(super) fn forget_pauses<Q: Queue>(queue: Arc<Q>, trouble: Trouble, stop: CancellationToken) {
+    tokio::spawn(async move {
+        loop {
+            let wait = match trouble.is_there() {
+                true => LOOK,
+                false => match queue.forget_pauses(Utc::now(), BATCH).await {
+                    Ok(forgotten) if forgotten >= u64::from(BATCH) => NEXT_BATCH,
+                    Ok(_) => LOOK,
+                    Err(error) => {
+                        report::pauses_not_forgotten(&error);
+                        LOOK
+                    }
+                },
+            };
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = sleep(wait) => {}
+            }
         }
     });
 }

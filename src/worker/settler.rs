@@ -1,5 +1,6 @@
 //! Writes the ends of attempts. What waits together is committed together; what cannot be written is kept and tried
-//! again until it can. A result once known is never dropped while the process lives.
+//! again until it can, all of it where the storage is in trouble, by itself and less and less often where a rule of the table
+//! refuses one (`kept`). A result once known is never dropped while the process lives.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +12,10 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::attempt::Finished;
+use super::held::Held;
+use super::kept::Kept;
 use super::sparse::Sparse;
-use super::{Measures, report};
+use super::{Measures, Notes, report};
 use crate::queue::{Queue, QueueError, Settled};
 
 /// Most settlements of one transaction.
@@ -55,10 +58,10 @@ impl Shared {
 
 impl Settler {
     /// Starts the task that writes.
-    pub(super) fn start<Q: Queue>(queue: Arc<Q>, measures: Arc<Measures>) -> Self {
+    pub(super) fn start<Q: Queue>(queue: Arc<Q>, measures: Arc<Measures>, notes: Notes, held: Held) -> Self {
         let (input, output) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
-        let task = tokio::spawn(write_all(queue, output, shared.clone(), measures));
+        let task = tokio::spawn(write_all(queue, output, shared.clone(), measures, notes, held));
         Self { input, shared, task }
     }
 
@@ -118,23 +121,61 @@ async fn write_all<Q: Queue>(
     mut output: mpsc::UnboundedReceiver<Finished>,
     shared: Arc<Shared>,
     measures: Arc<Measures>,
+    notes: Notes,
+    held: Held,
 ) {
+    let mut kept = Kept::default();
     let mut batch = Vec::with_capacity(BATCH);
-    while output.recv_many(&mut batch, BATCH).await > 0 {
-        let written = batch.len();
-        let given_back = batch.iter().filter(|finished| finished.is_given_back()).count();
+    loop {
+        let due = kept.next();
+        let open = tokio::select! {
+            received = output.recv_many(&mut batch, BATCH) => received > 0,
+            // Apart from new ones, which they would only hold up.
+            () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                batch.extend(kept.due(Instant::now(), BATCH));
+                true
+            }
+        };
+        if !open {
+            // The last chance of those that were refused.
+            batch.extend(kept.all());
+        }
+        if batch.is_empty() {
+            if open {
+                continue;
+            }
+            return;
+        }
+        let given_back = batch.iter().filter(|finished| finished.is_given_back() && !kept.knows(finished)).count();
+        let mut ended = batch.len();
         match write(queue.as_ref(), &batch, &shared, &measures).await {
             Some(settled) => {
                 for (finished, settled) in batch.drain(..).zip(settled) {
-                    measures.ended_as(&finished.settlement, settled);
-                    report::attempt(&finished, settled);
+                    match settled {
+                        Settled::Refused(why) => {
+                            ended -= 1;
+                            measures.settle_failures.add(1);
+                            kept.keep(finished, why, open);
+                        }
+                        settled => {
+                            kept.forget(&finished);
+                            held.let_go(finished.settlement.id, finished.settlement.claim);
+                            measures.ended_as(&finished.settlement, settled.clone());
+                            report::attempt(&finished, settled);
+                        }
+                    }
                 }
             }
             None => batch.drain(..).for_each(|finished| report::unrecordable(&finished)),
         }
-        shared.waiting.fetch_sub(written, Ordering::SeqCst);
+        notes.refused_results(kept.sum());
+        shared.waiting.fetch_sub(ended, Ordering::SeqCst);
+        // Jobs that do not go back hold up no claim of others.
         shared.giving_back.fetch_sub(given_back, Ordering::SeqCst);
         shared.changed.notify_one();
+        if !open {
+            return kept.all().for_each(|finished| report::unrecordable(&finished));
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! kill -9 at random times, again and again, while random faults strike and another program inserts: whatever the
-//! agent was doing, each job ends as one event or as one explained failure. Three kinds of server: one that honours
+//! agent was doing, each job ends as one event or as one explained failure. Scripts that "unstick" claimed rows are among the
+//! faults. Three kinds of server: one that honours
 //! `transactionId` and finds events by their marker, one that only finds, one that only honours.
 //!
 //! Where only the marker holds, a request that the server carries out after the next agent has looked for its event
@@ -11,7 +12,7 @@ use std::time::{Duration, Instant};
 use event_sender::sandbox::{Action, AnswerBody, Fault, FaultOn, RequestKind};
 use fastrand::Rng;
 
-use crate::bed::{Row, row_for, side_by_side};
+use crate::bed::{Row, producer, row_for, side_by_side};
 use crate::environment::setting;
 use crate::ground::{FOR_EVER, Ground, Server};
 use crate::kill_points::killed_at_every_point;
@@ -187,7 +188,7 @@ async fn weather(storm: Storm) -> Tally {
     let mut ground = Ground::new(server, 50).await;
     ground.bed.set("graph.request_timeout", "2s");
     let mut producer = Producer::start(&ground.bed.queue_path());
-    let (mut number, mut doubled) = (0, 0);
+    let (mut number, mut doubled, mut hands) = (0, 0, 0);
     for _ in 0..kills {
         let mut rows = Vec::new();
         for _ in 0..rng.usize(1..7) {
@@ -207,12 +208,16 @@ async fn weather(storm: Storm) -> Tally {
         ground.bed.set("delivery.max_in_flight_per_mailbox", slots);
         let agent = ground.bed.run();
         live(&ground, &agent, &mut rng).await;
+        if rng.u32(0..3) == 0 {
+            hands += meddle(&ground, &mut rng).await;
+        }
         ground.kill(agent).await;
     }
     let (inserted, refused) = producer.end().await;
     let ledger = ground.finish(|subject| server.end(subject)).await;
     assert_eq!((ledger.jobs, refused), (inserted, doubled), "a dedup_key lets one row in");
-    let faults = struck(&ground).await;
+    let mut faults = struck(&ground).await;
+    faults.insert("row taken by another hand".into(), hands);
     Tally { kills: ground.kills, kills_with_claims: ground.kills_with_claims, faults, ledger }
 }
 
@@ -230,6 +235,24 @@ async fn live(ground: &Ground, agent: &Process, rng: &mut Rng) {
     if busy_only {
         tokio::time::sleep(moment).await;
     }
+}
+
+/// Another program takes what is claimed, as scripts do. Of rows that can be sent: others may fail in doubt then. Tells of how many.
+async fn meddle(ground: &Ground, rng: &mut Rng) -> usize {
+    let now = "strftime('%Y-%m-%dT%H:%M:%fZ', 'now')";
+    let change = match rng.u32(0..3) {
+        0 => "state = 'pending'".to_owned(),
+        1 => format!("state = 'pending', next_attempt_at = {now}, in_doubt = 0"),
+        _ => format!(
+            "state = 'pending', next_attempt_at = {now}, in_doubt = 0, attempts = 0, claimed_at = NULL, settled = NULL"
+        ),
+    };
+    let mut db = producer(&ground.bed.queue_path()).await;
+    let update =
+        format!("UPDATE jobs SET {change} WHERE state = 'claimed' AND substr(subject, 1, 5) IN ('plain', 'keyed')");
+    // Somebody else may have the lock.
+    let done = sqlx::query(sqlx::AssertSqlSafe(update)).execute(&mut db).await;
+    done.map_or(0, |done| usize::try_from(done.rows_affected()).unwrap())
 }
 
 /// Faults that struck, by request and word.

@@ -26,6 +26,7 @@ mod expiry;
 mod fault_matrix;
 mod faults;
 mod found_settings;
+mod hands;
 mod hold;
 mod inputs;
 mod kill_points;

@@ -179,8 +179,8 @@ async fn readyz_is_well_again_when_sending_goes_on() {
 async fn a_queue_that_cannot_be_used_at_the_start_is_told_while_it_is_waited_for() {
     let bed = watched().await;
     // To put this back is a write, before the agent has started.
-    let claimed = row_for(MAILBOX).with("body_type", "text").with("time_zone", "UTC").with("state", "claimed");
-    bed.insert(claimed.with("claims", "1").with("claimed_at", "2026-01-01T00:00:00.000Z")).await;
+    bed.insert(row_for(MAILBOX).with("body_type", "text").with("time_zone", "UTC")).await;
+    bed.sql("UPDATE jobs SET state = 'claimed', claims = 1, claimed_at = '2026-01-01T00:00:00.000Z'").await;
     bed.sql("BEGIN IMMEDIATE").await;
     let agent = bed.run();
     let monitor = Monitor::of(&bed, &agent).await;

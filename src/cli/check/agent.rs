@@ -54,6 +54,12 @@ fn told(word: &Word, now: DateTime<Utc>) -> Vec<Finding> {
             format!("it goes on with its earlier settings, because the present ones were refused: {}", sentence(why));
         findings.push(Finding::warn(CHECK, text).cure("mend them, then 'systemctl reload event-sender'"));
     }
+    if let Some(refused) = &word.refused {
+        let text = format!("the queue refuses what it writes: {}", sentence(refused));
+        findings.push(
+            Finding::fail(CHECK, text).cure("mend or drop the trigger named; nothing is lost, it is tried again"),
+        );
+    }
     findings.extend(word.gate.as_ref().map(|gate| sends_nothing(gate, now)));
     findings.extend(word.default.as_ref().map(|default| {
         let text = format!("it sends nothing from a default, for {}", sentence(&default.words()));
@@ -85,5 +91,5 @@ fn sends_nothing(gate: &Gate, now: DateTime<Utc>) -> Finding {
 
 /// Words a cure comes behind.
 fn sentence(words: &str) -> String {
-    short(words.trim_end().trim_end_matches('.'), 300)
+    short(words.trim_end().trim_end_matches('.'), 500)
 }

@@ -9,7 +9,7 @@ use rustix::fs::{StatVfs, statvfs};
 use super::agent;
 use super::findings::Finding;
 use crate::cli::standing::Word;
-use crate::queue::{Health, Integrity, OpenError, SqliteQueue, Strange, network_file_system};
+use crate::queue::{Health, Integrity, OpenError, Rule, Rules, SqliteQueue, Strange, network_file_system};
 
 const CHECK: &str = "database";
 /// Longest time for looking into every page. Long enough for some hundred megabytes.
@@ -23,6 +23,9 @@ const LITTLE: u64 = 256 << 20;
 /// A log this large was kept from being cut back for a long time.
 const LONG_LOG: u64 = 256 << 20;
 const FEW_INODES: u64 = 100;
+/// The largest id the schema takes, and how many left are few.
+const LAST_ID: i64 = 9_007_199_254_740_991;
+const FEW_IDS: i64 = 1_000_000_000_000;
 
 /// What was found of it, for those who come after.
 pub(super) struct Database {
@@ -138,12 +141,61 @@ fn sound(health: &Health, took: Duration) -> Vec<Finding> {
     } else {
         findings.push(Finding::pass(CHECK, format!("a queue, schema {schema}, {depth}")));
     }
+    findings.extend(rules(&health.rules));
+    findings.extend(ids(health.last_id));
     if !health.journal_mode.eq_ignore_ascii_case("wal") {
         let text =
             format!("its journal mode is \"{}\": readers and writers stand in each other's way", health.journal_mode);
         findings.push(Finding::warn(CHECK, text).cure("'event-sender run' sets it to WAL again; somebody changed it"));
     }
     findings
+}
+
+/// Whether its rules are those of this program, and nobody else's in the way.
+fn rules(rules: &Rules) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    let (tables, others): (Vec<&Rule>, Vec<&Rule>) = rules.changed.iter().partition(|rule| rule.kind == "table");
+    for (lost, fate) in [(rules.missing.iter().collect(), "missing"), (others, "changed")] {
+        let lost: Vec<&Rule> = lost;
+        if !lost.is_empty() {
+            let text = format!("rules of its own are {fate}: {}; what they forbid is not refused now", named(&lost));
+            let cure = "start the agent anew, it makes them again; whatever rebuilt the table must keep its triggers and indexes";
+            findings.push(Finding::fail(CHECK, text).cure(cure));
+        }
+    }
+    if !tables.is_empty() {
+        let text = format!("somebody has rebuilt or altered {}: rules of the table may be gone", named(&tables));
+        let cure = "compare it with a new queue ('.schema'), and move the jobs into one if rules are missing";
+        findings.push(Finding::warn(CHECK, text).cure(cure));
+    }
+    if !rules.strange.is_empty() {
+        let strange: Vec<&Rule> = rules.strange.iter().collect();
+        let text = format!(
+            "not the queue's own: {}; what it refuses, the agent can neither claim nor record",
+            named(&strange)
+        );
+        findings.push(Finding::warn(CHECK, text).cure("see that it refuses no update of a job, or drop it"));
+    }
+    findings
+}
+
+fn named(rules: &[&Rule]) -> String {
+    let names = rules.iter().map(|rule| match rule.kind.as_str() {
+        "table" => format!("table {}", rule.name),
+        kind => format!("{kind} {} on {}", rule.name, rule.table),
+    });
+    crate::cli::output::short(&names.collect::<Vec<_>>().join(", "), 400)
+}
+
+/// Every new job gets an id beyond all others, and there is a largest one.
+fn ids(last: i64) -> Option<Finding> {
+    if LAST_ID.saturating_sub(last) > FEW_IDS {
+        return None;
+    }
+    let text = format!("its ids are nearly used up: the last was {last}, the largest there can be is {LAST_ID}");
+    let cure = "with the agent stopped, delete the job with that id if there is one, then run in sqlite3: \
+                UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM jobs) WHERE name = 'jobs'";
+    Some(if last >= LAST_ID { Finding::fail(CHECK, text) } else { Finding::warn(CHECK, text) }.cure(cure))
 }
 
 fn first_line(text: &str) -> String {

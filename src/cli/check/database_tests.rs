@@ -42,3 +42,11 @@ fn files_run_out_where_they_are_counted() {
     assert_eq!(room(&system(plenty, 1000, 99), 0).map(|finding| finding.grade), Some(Grade::Warn));
     assert!(room(&system(plenty, 0, 0), 0).is_none(), "btrfs counts none");
 }
+
+#[test]
+fn ids_are_a_matter_of_concern_only_near_their_end() {
+    let grade = |last| ids(last).map(|finding| finding.grade);
+    assert_eq!([0, 1_000_000_000_000_001, LAST_ID - FEW_IDS - 1].map(grade), [None; 3]);
+    assert_eq!([LAST_ID - FEW_IDS, LAST_ID - 1].map(grade), [Some(Grade::Warn); 2]);
+    assert_eq!([LAST_ID, i64::MAX].map(grade), [Some(Grade::Fail); 2]);
+}

@@ -7,7 +7,7 @@ use super::Glance;
 use crate::auth::only_time_helps;
 use crate::cli::humane::{age, clock, count, counted, jobs, moment};
 use crate::cli::list::{column, plain};
-use crate::cli::output::Tone;
+use crate::cli::output::{Tone, short};
 use crate::cli::shell;
 use crate::cli::standing::{Agent, Gate, rests_as_asked};
 use crate::job::{JobState, parse_utc};
@@ -39,6 +39,7 @@ impl Health {
         health.settings(agent);
         health.refused_default(agent, *now);
         health.credential(agent, *now);
+        health.refused(agent);
         health.mailboxes(report, *now);
         health.ends(report);
         health.lead();
@@ -117,6 +118,18 @@ impl Health {
         let credential = word.and_then(|word| word.credential.as_ref());
         if let Some(warning) = credential.and_then(|credential| credential.warning(now)) {
             self.attention(warning);
+        }
+    }
+
+    /// By a rule of the table, most of the time somebody's trigger.
+    fn refused(&mut self, agent: &Agent) {
+        let word = agent.word.as_ref().filter(|_| agent.holder.is_some());
+        if let Some(refused) = word.and_then(|word| word.refused.as_ref()) {
+            self.attention(format!(
+                "the queue refuses what the agent writes, which is tried again: {}",
+                short(refused, 500)
+            ));
+            self.step("event-sender check --offline", "which triggers and rules are in the way");
         }
     }
 

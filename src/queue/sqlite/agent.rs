@@ -4,15 +4,23 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::super::AgentNote;
 use super::inspect::{Record, record};
+use super::schema::strange_triggers;
 use crate::job::format_utc;
 
 const WRITE: &str = "INSERT OR REPLACE INTO agent
         (id, version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint,
-        credential, credential_expires, default_key, default_value, default_since, default_until, default_hint)
-    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)";
+        credential, credential_expires, default_key, default_value, default_since, default_until, default_hint, refused)
+    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, nullif(?17, ''))";
 
 pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -> sqlx::Result<()> {
     let (gate, default) = (note.gate.as_ref(), note.default.as_ref());
+    let mut refused = note.refused.to_string();
+    if !refused.is_empty() {
+        let strange = strange_triggers(connection).await?;
+        if !strange.is_empty() {
+            refused.push_str(&format!("; triggers on table jobs that are not the queue's own: {}", strange.join(", ")));
+        }
+    }
     sqlx::query(WRITE)
         .bind(note.version)
         .bind(format_utc(note.started_at))
@@ -30,6 +38,7 @@ pub(super) async fn write(connection: &mut SqliteConnection, note: &AgentNote) -
         .bind(default.map(|default| format_utc(default.since)))
         .bind(default.map(|default| format_utc(default.until)))
         .bind(default.map(|default| &default.hint))
+        .bind(refused)
         .execute(connection)
         .await
         .map(|_| ())

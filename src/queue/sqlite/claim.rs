@@ -2,21 +2,22 @@
 //! are; then one short write that takes them all. The ends of what is bound to a LIMIT carry a `+ 0`: SQLite compiles a
 //! statement with a bare parameter there anew every time it is bound, which costs more than the claim itself.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{Connection, Encode, Row, Sqlite, Type};
+use sqlx::{Encode, Row, Sqlite, Type};
 
-use super::super::{ClaimRequest, Claimed, LaneKey};
+use super::super::{ClaimRequest, Claimed, LaneKey, Refusal};
 use super::courtesy::{Courtesy, locked_at};
 use super::frontier::{Frontier, Head, first, heads_of, lane, orders, place};
-use super::may_pass;
+use super::refused::Refused;
 use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
-use super::settle::refused_by_schema;
+use super::schema::strange_triggers;
+use super::settle::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};
 use super::strays::Strays;
 use crate::job::{JobId, format_utc, parse_utc};
 
@@ -181,6 +182,9 @@ const TAKEN_ONE: &str = concat!(
     "1 FROM jobs WHERE id = ?1 AND state = 'claimed'"
 );
 
+const STILL_DUE: &str =
+    "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND state = 'pending' AND next_attempt_at <= ?2)";
+
 const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
         error_code = 'invalid_row', error_message = 'the columns that belong to the agent (claims, attempts, …) hold values '
             || 'no agent writes, so this job cannot be taken: insert it anew'
@@ -200,6 +204,8 @@ struct Wanted {
 #[derive(Default)]
 struct Due {
     ids: Vec<i64>,
+    /// Of each of them.
+    lanes: Vec<LaneKey>,
     /// One by one, each row by itself: some are too large for a text that holds them all.
     singly: bool,
     /// More may be taken after that.
@@ -211,36 +217,51 @@ struct Due {
 struct Taking {
     jobs: Vec<Taken>,
     broken: Vec<JobId>,
+    refused: Vec<Refusal>,
+    /// Something was refused, told or not.
+    met_refusal: bool,
     more: bool,
+}
+
+/// What the queue remembers between two claims.
+pub(super) struct Memory<'m> {
+    pub frontier: &'m mut Frontier,
+    pub courtesy: &'m mut Courtesy,
+    pub strays: &'m mut Strays,
+    pub refused: &'m mut Refused,
 }
 
 pub(super) async fn claim(
     connection: &mut SqliteConnection,
-    frontier: &mut Frontier,
-    courtesy: &mut Courtesy,
-    strays: &mut Strays,
+    memory: Memory<'_>,
     request: &ClaimRequest,
 ) -> sqlx::Result<Claimed> {
+    let Memory { frontier, courtesy, strays, refused } = memory;
     if strays.look(connection, courtesy, request.now).await? {
         frontier.forget();
     }
     let now = format_utc(request.now);
     let default = request.unnamed.as_deref();
     frontier.prepare(connection, default).await?;
-    let mut taking = take_due(connection, frontier, courtesy, request, &now).await?;
+    let mut taking = take_due(connection, frontier, courtesy, refused, request, &now).await?;
     // Perhaps what was seen is no longer there, and something else is.
-    if taking.jobs.is_empty() && taking.broken.is_empty() && frontier.look_again(connection, default).await? {
-        taking = take_due(connection, frontier, courtesy, request, &now).await?;
+    let nothing = taking.jobs.is_empty() && taking.broken.is_empty() && !taking.met_refusal;
+    if nothing && frontier.look_again(connection, default).await? {
+        taking = take_due(connection, frontier, courtesy, refused, request, &now).await?;
     }
-    let Taking { mut jobs, broken, more } = taking;
+    let Taking { mut jobs, broken, refused: told, met_refusal, more } = taking;
+    let gone = broken.iter().map(|id| id.0).chain(jobs.iter().map(|taken| taken.job.id.0));
+    refused.forget(gone);
     // Within a lane the order is that of due time and id.
     jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
     let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
     let may_go = |head: &&Head| free(request, &head.lane) > 0 && !frontier.is_held(&head.lane) && !rests(request, head);
     let waiting = frontier.heads().filter(|head| head.due > now).filter(may_go);
-    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).min();
+    let again = refused.next(Instant::now()).and_then(|wait| TimeDelta::from_std(wait).ok());
+    let again = again.and_then(|wait| request.now.checked_add_signed(wait));
+    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).chain(again).min();
     let (held, resumed) = (frontier.held().clone(), frontier.resumed().clone());
-    Ok(Claimed { jobs, next_due, broken, more, held, resumed })
+    Ok(Claimed { jobs, next_due, broken, told, met_refusal, refusals: refused.sum(), more, held, resumed })
 }
 
 /// Takes what is due as far as the frontier knows, and puts the frontier right.
@@ -248,6 +269,7 @@ async fn take_due(
     connection: &mut SqliteConnection,
     frontier: &mut Frontier,
     courtesy: &mut Courtesy,
+    refused: &mut Refused,
     request: &ClaimRequest,
     now: &str,
 ) -> sqlx::Result<Taking> {
@@ -258,7 +280,7 @@ async fn take_due(
     }
     let default = request.unnamed.as_deref();
     courtesy.keep_distance().await;
-    let (version, due) = pick(connection, frontier, &wanted, request, now).await?;
+    let (version, due) = pick(connection, frontier, refused, &wanted, request, now).await?;
     frontier.compare(version);
     courtesy.compare(version, Instant::now());
     let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
@@ -276,16 +298,25 @@ async fn take_due(
                     Ok(jobs) => jobs,
                     Err(_) => read_singly(connection, &due.ids, default).await?,
                 };
-                return Ok(Taking { jobs, more, ..Taking::default() });
+                let mut taking = Taking { jobs, more, ..Taking::default() };
+                if taking.jobs.len() < due.ids.len() {
+                    left_alone(connection, &due, refused, now, &mut taking).await?;
+                }
+                return Ok(taking);
             }
-            Err(error) if may_pass(&error) => return Err(error),
-            Err(_) => {}
+            Err(error) if is_refusal(&error) => {}
+            Err(error) => return Err(error),
         }
     }
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     let locked = Instant::now();
-    let taking = take_singly(&mut tx, &due.ids, request, now).await?;
-    tx.commit().await?;
+    let taking = match due.singly {
+        true => take_in_turn(connection, &due.ids, request, now).await,
+        false => Ok(None),
+    };
+    let taking = match taking? {
+        Some(jobs) => Taking { jobs, ..Taking::default() },
+        None => take_apart(connection, &due, refused, request, now).await?,
+    };
     courtesy.held(locked.elapsed(), Instant::now());
     // From here on the jobs are the agent's: no error may lose them.
     if frontier.look_at(connection, default, heads).await.is_err() {
@@ -327,19 +358,29 @@ struct Picked(usize, i64, Option<i64>);
 async fn pick(
     connection: &mut SqliteConnection,
     frontier: &mut Frontier,
+    refused: &Refused,
     wanted: &[Wanted],
     request: &ClaimRequest,
     now: &str,
 ) -> sqlx::Result<(i64, Due)> {
+    // Those left alone stand in the line like others: so many more are looked at.
+    let at = Instant::now();
+    let resting: Vec<usize> = wanted.iter().map(|wanted| refused.resting_in(&wanted.head.lane, at)).collect();
+    let resting_in =
+        |lane: &LaneKey| wanted.iter().position(|wanted| wanted.head.lane == *lane).map_or(0, |n| resting[n]);
     let together: Vec<&Wanted> =
         wanted.iter().filter(|wanted| !wanted.shares && wanted.head.name().is_some()).collect();
-    let lanes: Vec<(&str, usize, String)> =
-        together.iter().filter_map(|wanted| Some((wanted.head.name()?, wanted.slots, wanted.head.place()))).collect();
+    let lanes: Vec<(&str, usize, String)> = together
+        .iter()
+        .filter_map(|wanted| {
+            Some((wanted.head.name()?, wanted.slots + resting_in(&wanted.head.lane), wanted.head.place()))
+        })
+        .collect();
     let limit = |left: usize| i64::try_from(left).unwrap_or(i64::MAX);
     let rows = sqlx::query(LOOK_AND_PICK)
         .bind(now)
         .bind(json(&lanes))
-        .bind(limit(request.limit))
+        .bind(limit(request.limit.saturating_add(resting.iter().sum())))
         .fetch_all(&mut *connection)
         .await?;
     let [version, row] = rows.as_slice() else { return Err(sqlx::Error::RowNotFound) };
@@ -349,23 +390,38 @@ async fn pick(
     let mut picked: Vec<(&LaneKey, i64, i64)> = picked
         .into_iter()
         .filter_map(|Picked(lane, id, bytes)| Some((&together.get(lane)?.head.lane, id, bytes?)))
-        .filter(|(lane, ..)| !frontier.is_held(lane))
+        .filter(|(lane, id, _)| !frontier.is_held(lane) && !refused.rests(*id, at))
         .collect();
+    if resting.iter().any(|resting| *resting > 0) {
+        let mut left: HashMap<&LaneKey, usize> =
+            together.iter().map(|wanted| (&wanted.head.lane, wanted.slots)).collect();
+        picked.retain(|(lane, ..)| {
+            left.get_mut(*lane).is_some_and(|left| std::mem::replace(left, left.saturating_sub(1)) > 0)
+        });
+        picked.truncate(request.limit);
+    }
     for Wanted { head, slots, shares } in wanted {
         if (!shares && head.name().is_some()) || frontier.is_held(&head.lane) {
             continue;
         }
         let left = slots.saturating_sub(picked.iter().filter(|(lane, ..)| **lane == head.lane).count());
         let left = left.min(request.limit.saturating_sub(picked.len()));
-        let odd: Vec<(i64, i64)> =
-            sqlx::query_as(PICK_ODD).bind(now).bind(&head.raw).bind(limit(left)).fetch_all(&mut *connection).await?;
-        picked.extend(odd.into_iter().map(|(id, bytes)| (&head.lane, id, bytes)));
+        let looked_at = if left == 0 { 0 } else { left.saturating_add(resting_in(&head.lane)) };
+        let odd: Vec<(i64, i64)> = sqlx::query_as(PICK_ODD)
+            .bind(now)
+            .bind(&head.raw)
+            .bind(limit(looked_at))
+            .fetch_all(&mut *connection)
+            .await?;
+        let odd = odd.into_iter().filter(|(id, _)| !refused.rests(*id, at)).take(left);
+        picked.extend(odd.map(|(id, bytes)| (&head.lane, id, bytes)));
     }
     // Large rows first, with all of their lanes, which keep their order; the others next time, together.
     let large: HashSet<&LaneKey> = picked.iter().filter(|(.., bytes)| *bytes > LARGE).map(|(lane, ..)| *lane).collect();
     let now_or_next = |(lane, ..): &&(&LaneKey, i64, i64)| large.is_empty() || large.contains(lane);
-    let ids: Vec<i64> = picked.iter().filter(now_or_next).map(|(_, id, _)| *id).collect();
-    let due = Due { more: ids.len() < picked.len(), ids, singly: !large.is_empty() };
+    let (ids, lanes): (Vec<i64>, Vec<LaneKey>) =
+        picked.iter().filter(now_or_next).map(|(lane, id, _)| (*id, (*lane).clone())).unzip();
+    let due = Due { more: ids.len() < picked.len(), ids, lanes, singly: !large.is_empty() };
     Ok((version.try_get(0)?, due))
 }
 
@@ -392,35 +448,113 @@ async fn take_all(
             _ => Err(sqlx::Error::RowNotFound),
         },
         Err(error) => {
-            // Where SQLite has rolled back by itself there is nothing to do, and this says so.
-            let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
+            roll_back(connection).await;
             Err(error)
         }
     }
 }
 
-/// For what no program should have written, and for large rows. A row the schema refuses fails, the others are taken.
-async fn take_singly(
-    tx: &mut SqliteConnection,
+/// Large rows, in one transaction. None: the schema refuses one of them, and nothing was done.
+async fn take_in_turn(
+    connection: &mut SqliteConnection,
     ids: &[i64],
     request: &ClaimRequest,
     now: &str,
-) -> sqlx::Result<Taking> {
-    let mut taking = Taking::default();
+) -> sqlx::Result<Option<Vec<Taken>>> {
+    begin(connection).await?;
+    let mut jobs = Vec::new();
+    let mut done = Ok(());
     for id in ids {
-        match query(TAKE_ONE, *id, now, request).execute(&mut *tx).await {
-            Ok(_) => taking.jobs.extend(read_singly(tx, &[*id], request.unnamed.as_deref()).await?),
-            Err(error) if refused_by_schema(&error) => {
-                match sqlx::query(FAIL_BROKEN).bind(id).bind(now).execute(&mut *tx).await {
-                    Ok(_) => taking.broken.push(JobId(*id)),
-                    Err(error) if refused_by_schema(&error) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Err(error) => return Err(error),
+        match take_one(connection, *id, request, now).await {
+            Ok(taken) => jobs.extend(taken),
+            Err(error) => done = Err(error),
+        }
+        if done.is_err() {
+            break;
         }
     }
+    match end(connection, done).await {
+        Ok(()) => Ok(Some(jobs)),
+        Err(error) if is_refusal(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// None: it is no longer there to be taken, or a trigger ignores it.
+async fn take_one(
+    connection: &mut SqliteConnection,
+    id: i64,
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<Option<Taken>> {
+    let done = query(TAKE_ONE, id, now, request).execute(&mut *connection).await?;
+    match done.rows_affected() {
+        0 => Ok(None),
+        _ => Ok(read_singly(connection, &[id], request.unnamed.as_deref()).await?.pop()),
+    }
+}
+
+/// Where the schema refuses one of them: each by itself, in a transaction of its own, for a rule may end the whole transaction.
+/// What the schema's own rules refuse fails; what somebody's trigger refuses is left alone for a while; the others are taken.
+async fn take_apart(
+    connection: &mut SqliteConnection,
+    due: &Due,
+    refused: &mut Refused,
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<Taking> {
+    let strange = !strange_triggers(connection).await?.is_empty();
+    let mut taking = Taking::default();
+    for (id, lane) in due.ids.iter().zip(&due.lanes) {
+        if let Err(error) = begin(connection).await {
+            return if taking.jobs.is_empty() { Err(error) } else { Ok(taking) };
+        }
+        let done = take_one(connection, *id, request, now).await;
+        let error = match end(connection, done).await {
+            Ok(taken) => {
+                taking.jobs.extend(taken);
+                continue;
+            }
+            Err(error) => error,
+        };
+        if !is_refusal(&error) {
+            // Those taken are the agent's; the queue's trouble is met again by the next claim.
+            return if taking.jobs.is_empty() { Err(error) } else { Ok(taking) };
+        }
+        if refused_by_schema(&error)
+            && !strange
+            && sqlx::query(FAIL_BROKEN).bind(id).bind(now).execute(&mut *connection).await.is_ok()
+        {
+            taking.broken.push(JobId(*id));
+        } else {
+            taking.met_refusal = true;
+            taking.refused.extend(refused.note(*id, lane, words(&error), false, Instant::now()));
+        }
+    }
+    left_alone(connection, due, refused, now, &mut taking).await?;
     Ok(taking)
+}
+
+/// Jobs that are as they were although they were to be taken, and nothing was said: a trigger ignores the claim.
+async fn left_alone(
+    connection: &mut SqliteConnection,
+    due: &Due,
+    refused: &mut Refused,
+    now: &str,
+    taking: &mut Taking,
+) -> sqlx::Result<()> {
+    let at = Instant::now();
+    let taken: HashSet<i64> = taking.jobs.iter().map(|taken| taken.job.id.0).collect();
+    for (id, lane) in due.ids.iter().zip(&due.lanes).filter(|(id, _)| !taken.contains(*id)) {
+        if refused.rests(*id, at) {
+            continue;
+        }
+        if sqlx::query_scalar(STILL_DUE).bind(id).bind(now).fetch_one(&mut *connection).await? {
+            taking.met_refusal = true;
+            taking.refused.extend(refused.note(*id, lane, UNMOVED.into(), true, at));
+        }
+    }
+    Ok(())
 }
 
 async fn read_singly(

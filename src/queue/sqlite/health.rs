@@ -10,13 +10,13 @@ use super::agent;
 use super::frontier::lane;
 use super::inspect::Record;
 use super::open::newest;
-use super::{SqliteQueue, primary_code};
+use super::schema::Rules;
+use super::{CORRUPT, SqliteQueue, primary_code};
 use crate::job::{format_utc, parse_utc};
 use crate::queue::LaneKey;
 
-/// SQLite's numbers for a statement that was told to end, and for a file that cannot be right.
+/// SQLite's number for a statement that was told to end.
 const INTERRUPTED: i32 = 9;
-const CORRUPT: i32 = 11;
 /// Pages between two looks at the clock.
 const PAGES_BETWEEN_LOOKS: i32 = 200;
 
@@ -31,6 +31,10 @@ pub struct Health {
     pub agent: Option<Record>,
     /// A job is due.
     pub due: bool,
+    /// What is not as this program makes it.
+    pub rules: Rules,
+    /// The next job's id is beyond this one.
+    pub last_id: i64,
 }
 
 /// The result of `PRAGMA quick_check`.
@@ -90,6 +94,10 @@ const WAITING: &str = concat!(
      ORDER BY jobs DESC, lane LIMIT ?1"
 );
 
+/// As AUTOINCREMENT sees it.
+const LAST_ID: &str = "SELECT max(coalesce((SELECT max(id) FROM jobs), 0),
+    coalesce((SELECT CAST(max(seq) AS INTEGER) FROM sqlite_sequence WHERE name = 'jobs'), 0))";
+
 impl SqliteQueue {
     /// Looks the file over, taking about as long as `within` for it at most.
     ///
@@ -100,7 +108,14 @@ impl SqliteQueue {
         let integrity = self.integrity(within).await?;
         if let Integrity::Broken(_) = integrity {
             // Nothing it says can be relied on.
-            return Ok(Health { journal_mode, integrity, agent: None, due: false });
+            return Ok(Health {
+                journal_mode,
+                integrity,
+                agent: None,
+                due: false,
+                rules: Rules::default(),
+                last_id: 0,
+            });
         }
         let agent = agent::read(&mut *self.pool.acquire().await?).await?;
         let due =
@@ -108,7 +123,9 @@ impl SqliteQueue {
                 .bind(format_utc(now))
                 .fetch_one(&self.pool)
                 .await?;
-        Ok(Health { journal_mode, integrity, agent, due })
+        let rules = self.rules().await?;
+        let last_id = sqlx::query_scalar(LAST_ID).fetch_one(&self.pool).await?;
+        Ok(Health { journal_mode, integrity, agent, due, rules, last_id })
     }
 
     async fn integrity(&self, within: Duration) -> sqlx::Result<Integrity> {

@@ -15,10 +15,12 @@ mod open;
 mod presence;
 mod produce;
 mod recover;
+mod refused;
 mod repair;
 mod restored;
 mod resume;
 mod row;
+mod schema;
 mod settle;
 mod status;
 mod strays;
@@ -42,17 +44,20 @@ pub use inspect::{ListFilter, Record};
 pub use open::OpenError;
 pub use produce::{InsertError, Insertion, NewJob};
 pub use repair::{Changed, Chosen, PURGE_BATCH, Purgeable, REPAIR_BATCH, Selection, rest_after};
+pub use schema::{Mended, Rule, Rules};
 pub use status::{Ended, StatusReport};
 
 use self::courtesy::Courtesy;
 use self::frontier::Frontier;
 use self::presence::Presence;
+use self::refused::Refused;
 use self::settle::Together;
 use self::strays::Strays;
 use super::{
     AgentLock, AgentNote, ClaimRequest, Claimed, LaneKey, Pause, Queue, QueueError, Recovered, Settled, Settlement,
     Verdict, files,
 };
+use crate::job::JobId;
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
 #[derive(Clone)]
@@ -60,10 +65,11 @@ pub struct SqliteQueue {
     pool: SqlitePool,
     path: PathBuf,
     presence: Arc<Presence>,
-    /// These three are taken only by who holds the one connection.
+    /// These four are taken only by who holds the one connection.
     frontier: Arc<Mutex<Frontier>>,
     courtesy: Arc<Mutex<Courtesy>>,
     strays: Arc<Mutex<Strays>>,
+    refused: Arc<Mutex<Refused>>,
     together: Arc<Together>,
 }
 
@@ -120,6 +126,17 @@ impl Queue for SqliteQueue {
         self.handed_back(connection, done).map_err(written)
     }
 
+    async fn claims(&self) -> Result<Vec<(JobId, i64)>, QueueError> {
+        recover::claims(&self.pool).await.map_err(read)
+    }
+
+    async fn put_back(&self, claims: &[(JobId, i64)], now: DateTime<Utc>) -> Result<Recovered, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = recover::put_back_each(&mut connection, claims, now).await;
+        self.frontier.lock().await.forget();
+        self.handed_back(connection, done).map_err(written)
+    }
+
     fn present(&self) -> Result<(), QueueError> {
         self.presence.check()
     }
@@ -146,7 +163,14 @@ impl Queue for SqliteQueue {
         frontier.through(self.presence.connections());
         let mut courtesy = self.courtesy().await;
         let mut strays = self.strays.lock().await;
-        let done = claim::claim(&mut connection, &mut frontier, &mut courtesy, &mut strays, request).await;
+        let mut refused = self.refused.lock().await;
+        let memory = claim::Memory {
+            frontier: &mut frontier,
+            courtesy: &mut courtesy,
+            strays: &mut strays,
+            refused: &mut refused,
+        };
+        let done = claim::claim(&mut connection, memory, request).await;
         self.handed_back(connection, done).map_err(written)
     }
 
@@ -194,6 +218,12 @@ impl Queue for SqliteQueue {
         self.handed_back(connection, done).map_err(written)
     }
 
+    async fn forget_pauses(&self, now: DateTime<Utc>, limit: u32) -> Result<u64, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = settle::forget_pauses(&mut connection, now, limit).await;
+        self.handed_back(connection, done).map_err(written)
+    }
+
     async fn note(&self, note: &AgentNote) -> Result<(), QueueError> {
         let mut connection = self.connection().await?;
         let done = agent::write(&mut connection, note).await;
@@ -216,7 +246,10 @@ const BUSY: i32 = 5;
 const LOCKED: i32 = 6;
 const READ_ONLY: i32 = 8;
 const IO_ERROR: i32 = 10;
+const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
+const CONSTRAINT: i32 = 19;
+const NOT_A_DATABASE: i32 = 26;
 
 /// Somebody holds the lock, the disk is full, read-only or in trouble; or nobody could be asked.
 pub(super) fn may_pass(error: &sqlx::Error) -> bool {
@@ -226,6 +259,11 @@ pub(super) fn may_pass(error: &sqlx::Error) -> bool {
         }
         error => matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)),
     }
+}
+
+/// What is in the file does not fit together.
+fn is_damaged(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(CORRUPT | NOT_A_DATABASE))
 }
 
 fn read(source: sqlx::Error) -> QueueError {

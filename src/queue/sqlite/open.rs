@@ -263,6 +263,7 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
         frontier: Arc::default(),
         courtesy: Arc::default(),
         strays: Arc::default(),
+        refused: Arc::default(),
         together,
     })
 }

@@ -2,14 +2,14 @@
 //! set since.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use sqlx::Connection;
-use sqlx::sqlite::SqliteConnection;
+use sqlx::SqlitePool;
+use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 
-use super::super::{LaneKey, Recovered};
+use super::super::{LaneKey, Recovered, Refusal};
 use super::frontier::{lane, lane_key};
-use super::settle::{self, rounded_up};
+use super::settle::{UNMOVED, begin, commit, end, is_refusal, roll_back, rounded_up, wake, words};
 use super::strays::{self, DRIFT, Strays, ahead_of, stamp, stray};
-use crate::job::{REPEAT_WAIT, format_utc, parse_utc};
+use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
 
 /// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the
 /// last attempt made, the last mailbox paused. Nothing of those that are no time.
@@ -67,14 +67,23 @@ const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3
     WHERE mailbox = ?1 AND resumed_at IS NULL";
 
 /// ?1 is when their requests may be repeated, however long ago the jobs were claimed; ?2 now.
-const PUT_BACK: &str = concat!(
-    "UPDATE jobs INDEXED BY jobs_claimed SET state = 'pending', in_doubt = 1, next_attempt_at = ?1,
+macro_rules! put_back {
+    ($which:literal) => {
+        concat!(
+            "UPDATE jobs ",
+            $which,
+            " SET state = 'pending', in_doubt = 1, next_attempt_at = ?1,
         first_sent_at = coalesce(first_sent_at, strftime('%Y-%m-%dT%H:%M:%fZ', claimed_at), ?2)
-    WHERE state = 'claimed'
+    WHERE state = 'claimed' AND (?3 IS NULL OR id = ?3 AND claims = ?4)
     RETURNING CAST(",
-    lane!(),
-    " AS BLOB)"
-);
+            lane!(),
+            " AS BLOB)"
+        )
+    };
+}
+const PUT_BACK: &str = put_back!("INDEXED BY jobs_claimed");
+
+const CLAIMED: &str = "SELECT id, CAST(claims AS INTEGER) FROM jobs WHERE state = 'claimed' ORDER BY id";
 
 pub(super) async fn recover(
     connection: &mut SqliteConnection,
@@ -82,28 +91,122 @@ pub(super) async fn recover(
     now: DateTime<Utc>,
 ) -> sqlx::Result<Recovered> {
     let any_stray = strays::any(connection, now).await?;
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let ahead = newest_stamp(&mut tx).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT);
+    let ahead = newest_stamp(connection).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT);
     // Strays alone tell that the clock was set back, but not how far: by whom has been at work since.
-    if let Some(ahead) = ahead.or(any_stray.then(TimeDelta::zero)) {
-        set_back(&mut tx, now, -ahead).await?;
-        sqlx::query(MOVE_PAUSES).bind(format_utc(now)).bind(modifier(-ahead)).execute(&mut *tx).await?;
-    }
-    let lanes: Vec<Vec<u8>> = sqlx::query_scalar(PUT_BACK)
-        .bind(format_utc(now + REPEAT_WAIT))
-        .bind(format_utc(now))
-        .fetch_all(&mut *tx)
-        .await?;
-    let last = strays::last(&mut tx).await?;
-    tx.commit().await?;
+    let by = ahead.or(any_stray.then(TimeDelta::zero)).map(|ahead| -ahead);
+    let recovered = match in_one_go(connection, by, now).await {
+        Ok(recovered) => recovered,
+        Err(error) => {
+            roll_back(connection).await;
+            if !is_refusal(&error) {
+                return Err(error);
+            }
+            one_by_one(connection, by, now).await?
+        }
+    };
+    let last = strays::last(connection).await?;
     // The default zone may be another one now.
-    while settle::wake(connection, now).await? > 0 {}
+    while woken(wake(connection, now).await)? > 0 {}
     match ahead {
         Some(ahead) => strays.clock_set(now, -ahead, last),
         None if any_stray => strays.clock_was_set(now, last),
         None => {}
     }
-    Ok(Recovered { jobs: lanes.len() as u64, lanes: lanes.iter().map(|raw| lane_key(raw, None)).collect() })
+    Ok(recovered)
+}
+
+async fn in_one_go(
+    connection: &mut SqliteConnection,
+    by: Option<TimeDelta>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Recovered> {
+    begin(connection).await?;
+    if let Some(by) = by {
+        set_back(connection, now, by).await?;
+        move_pauses(connection, now, by).await?;
+    }
+    let lanes = put_back(connection, None, now).await?;
+    commit(connection).await?;
+    let left = claimed(connection).await?;
+    Ok(recovered(&lanes, left.into_iter().map(|(id, _)| Refusal { id, why: UNMOVED.into() }).collect()))
+}
+
+/// A row that cannot be put back, because of what is in it or because of somebody's trigger, stays and holds up no other.
+async fn one_by_one(
+    connection: &mut SqliteConnection,
+    by: Option<TimeDelta>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Recovered> {
+    if let Some(by) = by {
+        bearably(set_back(connection, now, by).await)?;
+        bearably(move_pauses(connection, now, by).await)?;
+    }
+    let claims = claimed(&mut *connection).await?;
+    put_back_each(connection, &claims, now).await
+}
+
+/// Each in a transaction of its own.
+pub(super) async fn put_back_each(
+    connection: &mut SqliteConnection,
+    claims: &[(JobId, i64)],
+    now: DateTime<Utc>,
+) -> sqlx::Result<Recovered> {
+    let (mut lanes, mut left) = (Vec::new(), Vec::new());
+    for claim in claims {
+        begin(connection).await?;
+        let done = put_back(connection, Some(*claim), now).await;
+        let why = match end(connection, done).await {
+            Ok(lane) if !lane.is_empty() => {
+                lanes.extend(lane);
+                continue;
+            }
+            Ok(_) if !claimed(&mut *connection).await?.contains(claim) => continue,
+            Ok(_) => UNMOVED.to_owned(),
+            Err(error) if is_refusal(&error) => words(&error),
+            Err(error) => return Err(error),
+        };
+        left.push(Refusal { id: claim.0, why });
+    }
+    Ok(recovered(&lanes, left))
+}
+
+/// Every claim that is not over.
+pub(super) async fn claims(pool: &SqlitePool) -> sqlx::Result<Vec<(JobId, i64)>> {
+    claimed(pool).await
+}
+
+async fn claimed(executor: impl SqliteExecutor<'_>) -> sqlx::Result<Vec<(JobId, i64)>> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(CLAIMED).fetch_all(executor).await?;
+    Ok(rows.into_iter().map(|(id, claim)| (JobId(id), claim)).collect())
+}
+
+/// Without a claim: all of them.
+async fn put_back(
+    connection: &mut SqliteConnection,
+    claim: Option<(JobId, i64)>,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Vec<Vec<u8>>> {
+    sqlx::query_scalar(PUT_BACK)
+        .bind(format_utc(now + REPEAT_WAIT))
+        .bind(format_utc(now))
+        .bind(claim.map(|(id, _)| id.0))
+        .bind(claim.map(|(_, claim)| claim))
+        .fetch_all(connection)
+        .await
+}
+
+fn recovered(lanes: &[Vec<u8>], left: Vec<Refusal>) -> Recovered {
+    Recovered { jobs: lanes.len() as u64, lanes: lanes.iter().map(|raw| lane_key(raw, None)).collect(), left }
+}
+
+/// Times that a rule keeps from being moved stay as they are: what is due later than it should be is sent later.
+fn bearably(moved: sqlx::Result<()>) -> sqlx::Result<()> {
+    moved.or_else(|error| if is_refusal(&error) { Ok(()) } else { Err(error) })
+}
+
+/// Jobs that a rule keeps from being woken wait on.
+fn woken(jobs: sqlx::Result<u64>) -> sqlx::Result<u64> {
+    jobs.or_else(|error| if is_refusal(&error) { Ok(0) } else { Err(error) })
 }
 
 async fn newest_stamp(connection: &mut SqliteConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
@@ -118,27 +221,50 @@ pub(super) async fn clock_set(
     by: TimeDelta,
     rests: &[(LaneKey, DateTime<Utc>)],
 ) -> sqlx::Result<()> {
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if let Err(error) = move_all(connection, now, by, rests, |moved| moved).await {
+        roll_back(connection).await;
+        if !is_refusal(&error) {
+            return Err(error);
+        }
+        move_all(connection, now, by, rests, bearably).await?;
+    }
+    let last = strays::last(connection).await?;
+    strays.clock_set(now, by, last);
+    Ok(())
+}
+
+/// In one transaction; `bear` judges each statement.
+async fn move_all(
+    connection: &mut SqliteConnection,
+    now: DateTime<Utc>,
+    by: TimeDelta,
+    rests: &[(LaneKey, DateTime<Utc>)],
+    bear: fn(sqlx::Result<()>) -> sqlx::Result<()>,
+) -> sqlx::Result<()> {
+    begin(connection).await?;
     if by < TimeDelta::zero() {
-        set_back(&mut tx, now, by).await?;
+        bear(set_back(connection, now, by).await)?;
     } else {
         for horizons in MOVE_HORIZONS {
-            sqlx::query(horizons).bind(modifier(by)).execute(&mut *tx).await?;
+            bear(sqlx::query(horizons).bind(modifier(by)).execute(&mut *connection).await.map(drop))?;
         }
     }
     for (lane, until) in rests {
         let (until, now) = (format_utc(rounded_up(*until)), format_utc(now));
-        sqlx::query(SET_PAUSE).bind(lane.as_str()).bind(until).bind(now).bind(modifier(by)).execute(&mut *tx).await?;
+        let query = sqlx::query(SET_PAUSE).bind(lane.as_str()).bind(until).bind(now).bind(modifier(by));
+        bear(query.execute(&mut *connection).await.map(drop))?;
     }
-    let last = strays::last(&mut tx).await?;
-    tx.commit().await?;
-    strays.clock_set(now, by, last);
-    Ok(())
+    // A rule that ends the transaction has taken what came before it along.
+    bear(commit(connection).await)
 }
 
 async fn set_back(connection: &mut SqliteConnection, now: DateTime<Utc>, by: TimeDelta) -> sqlx::Result<()> {
     sqlx::query(MOVE_WAITS).bind(format_utc(now)).bind(modifier(by)).bind(ahead_of(now)).execute(connection).await?;
     Ok(())
+}
+
+async fn move_pauses(connection: &mut SqliteConnection, now: DateTime<Utc>, by: TimeDelta) -> sqlx::Result<()> {
+    sqlx::query(MOVE_PAUSES).bind(format_utc(now)).bind(modifier(by)).execute(connection).await.map(drop)
 }
 
 /// As strftime takes it.

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Connection, Row, Sqlite};
+use sqlx::{AssertSqlSafe, Row, Sqlite};
 
 use super::super::{LaneKey, QueueError};
 use super::frontier::{lane, lane_key};
 use super::inspect::{Record, listed_columns, record};
 use super::recover::wished;
-use super::settle::refused_by_schema;
+use super::settle::{begin, end, is_refusal, words};
 use super::{SqliteQueue, read, written};
 use crate::job::{ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
 
@@ -272,31 +272,37 @@ pub fn rest_after(batch: Duration) -> Duration {
     (batch * 3).clamp(Duration::from_millis(5), Duration::from_secs(1))
 }
 
-/// All at once; where one row is refused, one by one, so that no row somebody broke stands in the way of the others.
+/// All at once; where one row is refused, one by one, each in a transaction of its own, so that no row somebody broke and no
+/// trigger of theirs stands in the way of the others.
 pub(super) async fn change<'q>(
     connection: &mut SqliteConnection,
     ids: &[JobId],
     statement: &'static str,
     bind: impl Fn(Query<'q>) -> Query<'q> + Sync,
 ) -> sqlx::Result<Changed> {
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
     let mut changed = Changed::default();
-    match bind(sqlx::query(statement).bind(as_json(ids))).fetch_all(&mut *tx).await {
-        Ok(rows) => changed.done = ids_of(&rows)?,
-        Err(error) if refused_by_schema(&error) => {
+    match change_together(connection, bind(sqlx::query(statement).bind(as_json(ids)))).await {
+        Ok(done) => changed.done = done,
+        Err(error) if is_refusal(&error) => {
             for id in ids {
-                match bind(sqlx::query(statement).bind(as_json(&[*id]))).fetch_all(&mut *tx).await {
-                    Ok(rows) => changed.done.extend(ids_of(&rows)?),
-                    Err(sqlx::Error::Database(error)) => changed.refused.push((*id, error.message().to_owned())),
+                match change_together(connection, bind(sqlx::query(statement).bind(as_json(&[*id])))).await {
+                    Ok(done) => changed.done.extend(done),
+                    Err(error) if is_refusal(&error) => changed.refused.push((*id, words(&error))),
                     Err(error) => return Err(error),
                 }
             }
         }
         Err(error) => return Err(error),
     }
-    tx.commit().await?;
     changed.done.sort_unstable();
     Ok(changed)
+}
+
+/// All of it or nothing, whatever a trigger does.
+async fn change_together(connection: &mut SqliteConnection, query: Query<'_>) -> sqlx::Result<Vec<JobId>> {
+    begin(connection).await?;
+    let done = query.fetch_all(&mut *connection).await;
+    end(connection, done).await.and_then(|rows| ids_of(&rows))
 }
 
 /// The state stands in the text, and what does not narrow is left out: only so are the partial indexes used.

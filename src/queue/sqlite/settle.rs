@@ -6,18 +6,20 @@ use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
-use sqlx::{AssertSqlSafe, Connection, Row, Sqlite, SqlitePool};
+use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
 use super::courtesy::{Courtesy, locked_at};
-use super::primary_code;
 use super::recover::wished;
+use super::{CONSTRAINT, is_damaged, may_pass, primary_code};
 use crate::job::{format_utc, parse_utc};
 
 /// Rows of one write that wakes them: producers wait a few milliseconds at most.
 const WAKE_BATCH: i64 = 500;
 /// Longest message kept in a row.
 const MESSAGE_CHARS: usize = 2000;
+/// Longest reason for a refusal.
+const WORDS: usize = 200;
 
 /// Ends that are all alike but for their values are written together, in statements of these many; what is missing to
 /// the next of them is NULL and concerns no job.
@@ -35,21 +37,31 @@ const SENT_ATTEMPTS: &str = "INSERT INTO attempts
     SELECT s.id, s.claim, s.started_at, s.duration_ms, 'sent', s.status, s.request_id, s.client_request_id
     FROM s CROSS JOIN jobs ON jobs.id = s.id AND jobs.claims = s.claim AND jobs.state = 'claimed'";
 
-const SENT: &str = "UPDATE jobs SET state = 'sent', event_id = s.event_id, finished_at = s.at, in_doubt = 0,
+// Only the agent writes `settled`: without it the row would be taken for one that a stranger took away (migration 0007).
+const SENT: &str =
+    "UPDATE jobs SET state = 'sent', settled = 'claim ' || s.claim, event_id = s.event_id, finished_at = s.at, in_doubt = 0,
         attempts = attempts + s.spent, first_sent_at = coalesce(first_sent_at, s.sent_at), error_kind = NULL,
         http_status = s.status, error_code = NULL, error_message = NULL, request_id = s.request_id
     FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed'";
 
-/// Which of the ends in ?1, a JSON array with id, claim and event id of each, are recorded.
-const RECORDED: &str = "SELECT jobs.id, jobs.claims FROM json_each(?1) AS s CROSS JOIN jobs
-    ON jobs.id = s.value ->> 0 AND claims = s.value ->> 1 AND state = 'sent' AND event_id = s.value ->> 2";
+/// Which of the ends in ?1, a JSON array with id, claim and event id of each, are recorded, and which jobs are claimed still.
+const RECORDED: &str = "SELECT jobs.id, jobs.claims, state = 'claimed' FROM json_each(?1) AS s CROSS JOIN jobs
+    ON jobs.id = s.value ->> 0 AND claims = s.value ->> 1
+        AND (state = 'sent' AND event_id = s.value ->> 2 OR state = 'claimed')";
+/// The attempt was written before the end of its claim, which had no effect.
+const UNDO_ATTEMPT: &str = "DELETE FROM attempts WHERE job_id = ?1 AND claim = ?2";
+const STILL_CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND claims = ?2 AND state = 'claimed')";
 
-const SENT_ONE: &str = "UPDATE jobs SET state = 'sent', event_id = ?3, finished_at = ?4, in_doubt = 0,
+/// Why a row may stay as it was without an error: a trigger with RAISE(IGNORE).
+pub(super) const UNMOVED: &str = "the update had no effect; a trigger on the table ignores it";
+
+const SENT_ONE: &str =
+    "UPDATE jobs SET state = 'sent', settled = 'claim ' || ?2, event_id = ?3, finished_at = ?4, in_doubt = 0,
         attempts = attempts + ?5, first_sent_at = coalesce(first_sent_at, ?6), error_kind = NULL,
         http_status = ?7, error_code = NULL, error_message = NULL, request_id = ?8
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
-const AGAIN: &str = "UPDATE jobs SET state = 'pending', next_attempt_at = ?3, attempts = attempts + ?4, in_doubt = ?5,
+const AGAIN: &str = "UPDATE jobs SET state = 'pending', settled = 'claim ' || ?2, next_attempt_at = ?3, attempts = attempts + ?4, in_doubt = ?5,
         first_sent_at = coalesce(first_sent_at, ?6), give_up_at = coalesce(give_up_at, ?7), error_kind = coalesce(?8, error_kind),
         http_status = iif(?8 IS NULL, http_status, ?9), error_code = iif(?8 IS NULL, error_code, ?10),
         error_message = iif(?8 IS NULL, error_message, ?11), request_id = iif(?8 IS NULL, request_id, ?12)
@@ -70,7 +82,7 @@ const WAKE: &str = concat!(
     " LIMIT ?2 + 0)"
 );
 
-const FAILED: &str = "UPDATE jobs SET state = 'failed', finished_at = ?3, attempts = attempts + ?4, in_doubt = ?5,
+const FAILED: &str = "UPDATE jobs SET state = 'failed', settled = 'claim ' || ?2, finished_at = ?3, attempts = attempts + ?4, in_doubt = ?5,
         first_sent_at = iif(?13, NULL, coalesce(first_sent_at, ?6)), give_up_at = coalesce(give_up_at, ?7), error_kind = ?8, http_status = ?9,
         error_code = ?10, error_message = ?11, request_id = ?12
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
@@ -128,63 +140,102 @@ fn together(size: usize) -> String {
     format!("{} {SENT_ATTEMPTS}; {} {SENT}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
 }
 
+/// All in one transaction. Where the schema refuses one of them, in halves, each in a transaction of its own, until it stands
+/// alone: a rule may end the whole transaction, and no other end shall suffer for it.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
     courtesy: &mut Courtesy,
     together: &Together,
     batch: &[&Settlement],
 ) -> sqlx::Result<Vec<Settled>> {
-    let alike: Vec<&Settlement> = batch.iter().copied().filter(|settlement| is_plain(settlement)).collect();
-    if alike.len() == batch.len()
-        && let Some(statements) = together.of(alike.len())
-    {
-        match sent_together(connection, statements, &statements.whole, &alike).await {
-            Ok((recorded, told)) => {
-                if let [locked_at, version] = told.as_slice() {
-                    courtesy.compare(*version, Instant::now());
-                    courtesy.wrote(*locked_at, Instant::now(), Utc::now());
-                }
-                return Ok(alike.iter().map(|end| recorded.of(end)).collect());
+    let mut settled = Vec::with_capacity(batch.len());
+    let mut parts = vec![batch];
+    while let Some(part) = parts.pop() {
+        let error = match in_one_go(connection, courtesy, together, part).await {
+            Ok(done) => {
+                settled.extend(done);
+                continue;
             }
-            Err(error) => {
-                // Where SQLite has rolled back by itself there is nothing to do, and this says so.
-                let _ = sqlx::raw_sql("ROLLBACK").execute(&mut *connection).await;
-                if !refused_by_schema(&error) {
-                    return Err(error);
-                }
+            Err(error) => error,
+        };
+        roll_back(connection).await;
+        match (is_refusal(&error), part) {
+            (true, [_]) => settled.push(Settled::Refused(words(&error))),
+            (true, part) => {
+                let (first, second) = part.split_at(part.len() / 2);
+                parts.extend([second, first]);
+            }
+            (false, _) if settled.is_empty() => return Err(error),
+            // What is written stays written; the others are tried again.
+            (false, _) => {
+                settled.resize_with(batch.len(), || Settled::Refused(words(&error)));
+                return Ok(settled);
             }
         }
     }
-    let mut tx = connection.begin_with("BEGIN IMMEDIATE").await?;
-    let locked = Instant::now();
-    let recorded = match together.of(alike.len()) {
-        Some(statements) if !alike.is_empty() => {
-            let mut part = tx.begin().await?;
-            match sent_together(&mut part, statements, &statements.part, &alike).await {
-                Ok((recorded, _)) => {
-                    part.commit().await?;
-                    Some(recorded)
-                }
-                // One broken row holds up no other. What the first of the statements wrote is undone.
-                Err(error) if refused_by_schema(&error) => {
-                    part.rollback().await?;
-                    None
-                }
-                Err(error) => return Err(error),
-            }
+    Ok(settled)
+}
+
+async fn in_one_go(
+    connection: &mut SqliteConnection,
+    courtesy: &mut Courtesy,
+    together: &Together,
+    batch: &[&Settlement],
+) -> sqlx::Result<Vec<Settled>> {
+    let alike: Vec<&Settlement> = batch.iter().copied().filter(|settlement| is_plain(settlement)).collect();
+    let statements = together.of(alike.len()).filter(|_| !alike.is_empty());
+    if alike.len() == batch.len()
+        && let Some(statements) = statements
+    {
+        let (recorded, told) = sent_together(connection, statements, &statements.whole, &alike).await?;
+        if let [locked_at, version] = told.as_slice() {
+            courtesy.compare(*version, Instant::now());
+            courtesy.wrote(*locked_at, Instant::now(), Utc::now());
         }
-        _ => None,
+        return Ok(alike.iter().map(|end| recorded.of(end)).collect());
+    }
+    begin(connection).await?;
+    let locked = Instant::now();
+    let recorded = match statements {
+        Some(statements) => Some(sent_together(connection, statements, &statements.part, &alike).await?.0),
+        None => None,
     };
     let mut settled = Vec::with_capacity(batch.len());
     for settlement in batch {
         settled.push(match &recorded {
             Some(recorded) if is_plain(settlement) => recorded.of(settlement),
-            _ => one(&mut tx, settlement).await?,
+            _ => one(connection, settlement).await?,
         });
     }
-    tx.commit().await?;
+    commit(connection).await?;
     courtesy.held(locked.elapsed(), Instant::now());
     Ok(settled)
+}
+
+/// A transaction that somebody's trigger may end: sqlx would go on counting one of its own.
+pub(super) async fn begin(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(connection).await.map(drop)
+}
+
+pub(super) async fn commit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    sqlx::raw_sql("COMMIT").execute(connection).await.map(drop)
+}
+
+/// Ends a transaction by what came of it. What a trigger with RAISE(FAIL) has let through is taken back, too.
+pub(super) async fn end<T>(connection: &mut SqliteConnection, done: sqlx::Result<T>) -> sqlx::Result<T> {
+    let done = match done {
+        Ok(done) => commit(connection).await.map(|()| done),
+        Err(error) => Err(error),
+    };
+    if done.is_err() {
+        roll_back(connection).await;
+    }
+    done
+}
+
+/// Where SQLite has rolled back by itself there is nothing to do, and this says so.
+pub(super) async fn roll_back(connection: &mut SqliteConnection) {
+    let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
 }
 
 /// The end nearly every job has.
@@ -198,13 +249,19 @@ fn is_plain(settlement: &Settlement) -> bool {
 /// Which claims of a batch were not over. A batch may hold the ends of two claims of one job.
 enum Recorded {
     All,
-    Only(HashSet<(i64, i64)>),
+    /// These, by id and claim; the others are over, but for those that are as they were.
+    Only {
+        recorded: HashSet<(i64, i64)>,
+        unmoved: HashSet<(i64, i64)>,
+    },
 }
 
 impl Recorded {
     fn of(&self, end: &Settlement) -> Settled {
+        let claim = (end.id.0, end.claim);
         match self {
-            Self::Only(claims) if !claims.contains(&(end.id.0, end.claim)) => Settled::Stale,
+            Self::Only { unmoved, .. } if unmoved.contains(&claim) => Settled::Refused(UNMOVED.into()),
+            Self::Only { recorded, .. } if !recorded.contains(&claim) => Settled::Stale,
             _ => Settled::Recorded,
         }
     }
@@ -229,8 +286,12 @@ async fn sent_together(
     }
     let ends: Vec<_> = alike.iter().map(|end| (end.id.0, end.claim, event_id(end))).collect();
     let ends = serde_json::to_string(&ends).unwrap_or_default();
-    let rows: Vec<(i64, i64)> = sqlx::query_as(RECORDED).bind(ends).fetch_all(connection).await?;
-    Ok((Recorded::Only(rows.into_iter().collect()), told))
+    let rows: Vec<(i64, i64, bool)> = sqlx::query_as(RECORDED).bind(ends).fetch_all(&mut *connection).await?;
+    for (id, claim, _) in rows.iter().filter(|row| row.2) {
+        sqlx::query(UNDO_ATTEMPT).bind(id).bind(claim).execute(&mut *connection).await?;
+    }
+    let those = |unmoved| rows.iter().filter(|row| row.2 == unmoved).map(|row| (row.0, row.1)).collect();
+    Ok((Recorded::Only { recorded: those(false), unmoved: those(true) }, told))
 }
 
 fn event_id(end: &Settlement) -> Option<&str> {
@@ -271,16 +332,22 @@ const NONE: Option<i64> = None;
 type Scalar<'q> = sqlx::query::QueryScalar<'q, Sqlite, i64, SqliteArguments>;
 
 async fn one(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<Settled> {
-    let settled = match update(tx, settlement).await {
-        Ok(1) => Settled::Recorded,
-        Ok(_) => Settled::Stale,
-        Err(error) if refused_by_schema(&error) => Settled::Refused,
-        Err(error) => return Err(error),
-    };
     // A stale writer leaves no trace but the mailbox's pause, which is true whoever learns it.
-    if settled == Settled::Recorded {
-        attempt(tx, settlement).await?;
-    }
+    let settled = match update(tx, settlement).await? {
+        1 => {
+            attempt(tx, settlement).await?;
+            Settled::Recorded
+        }
+        _ => match sqlx::query_scalar(STILL_CLAIMED)
+            .bind(settlement.id.0)
+            .bind(settlement.claim)
+            .fetch_one(&mut *tx)
+            .await?
+        {
+            true => Settled::Refused(UNMOVED.into()),
+            false => Settled::Stale,
+        },
+    };
     if let Some(pause) = &settlement.pause {
         self::pause(tx, pause, settlement.at).await?;
     }
@@ -387,17 +454,63 @@ pub(super) async fn pauses(pool: &SqlitePool, now: DateTime<Utc>) -> sqlx::Resul
     Ok(pauses.filter(|pause| pause.until > now).collect())
 }
 
+const OLD: &str = "SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND in_doubt = 0
+    ORDER BY finished_at LIMIT ?2 + 0";
+const PURGE: &str = "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2))
+    AND finished_at IS NOT NULL AND finished_at < ?1 AND in_doubt = 0";
+
+/// Together; where somebody's trigger refuses one of them, one by one.
 pub(super) async fn purge(connection: &mut SqliteConnection, before: DateTime<Utc>, limit: u32) -> sqlx::Result<u64> {
-    let done = sqlx::query(
-        "DELETE FROM jobs WHERE id IN
-             (SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND in_doubt = 0
-              ORDER BY finished_at LIMIT ?2 + 0)",
-    )
-    .bind(format_utc(before))
-    .bind(limit)
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected())
+    let before = format_utc(before);
+    let old: Vec<i64> = sqlx::query_scalar(OLD).bind(&before).bind(limit).fetch_all(&mut *connection).await?;
+    if old.is_empty() {
+        return Ok(0);
+    }
+    let refused = match delete(connection, &before, &old).await {
+        Err(error) if is_refusal(&error) => error,
+        done => return done,
+    };
+    let mut deleted = 0;
+    for id in old {
+        match delete(connection, &before, &[id]).await {
+            Ok(done) => deleted += done,
+            Err(error) if is_refusal(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    if deleted == 0 { Err(refused) } else { Ok(deleted) }
+}
+
+async fn delete(connection: &mut SqliteConnection, before: &str, ids: &[i64]) -> sqlx::Result<u64> {
+    let ids = serde_json::to_string(ids).unwrap_or_default();
+    begin(connection).await?;
+    let done = sqlx::query(PURGE).bind(before).bind(ids).execute(&mut *connection).await;
+    end(connection, done).await.map(|done| done.rows_affected())
+}
+
+/// A pause that is over, no hold, and no order to end it that the agent may still have to see (`frontier::orders!`). What is
+/// no time is left to whoever wrote it.
+macro_rules! over {
+    () => {
+        "held_at IS NULL AND coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', paused_until), paused_until) < ?1
+            AND coalesce(resumed_at, '') <= strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-10 minutes')"
+    };
+}
+const ANY_OVER: &str = concat!("SELECT EXISTS (SELECT 1 FROM mailboxes WHERE ", over!(), ")");
+const FORGET: &str =
+    concat!("DELETE FROM mailboxes WHERE mailbox IN (SELECT mailbox FROM mailboxes WHERE ", over!(), " LIMIT ?2 + 0)");
+
+pub(super) async fn forget_pauses(
+    connection: &mut SqliteConnection,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> sqlx::Result<u64> {
+    let now = format_utc(now);
+    // Without the write lock, where there is nothing to forget.
+    if !sqlx::query_scalar(ANY_OVER).bind(&now).fetch_one(&mut *connection).await? {
+        return Ok(0);
+    }
+    Ok(sqlx::query(FORGET).bind(now).bind(limit).execute(connection).await?.rows_affected())
 }
 
 pub(super) async fn outstanding(pool: &SqlitePool) -> sqlx::Result<u64> {
@@ -414,9 +527,21 @@ pub(super) fn rounded_up(until: DateTime<Utc>) -> DateTime<Utc> {
     until.checked_add_signed(TimeDelta::microseconds(999)).unwrap_or(until)
 }
 
-/// SQLITE_CONSTRAINT: the schema's own rules refuse it, and no retry changes that.
+/// SQLITE_CONSTRAINT: the schema's rules refuse it, its own or somebody else's.
 pub(super) fn refused_by_schema(error: &sqlx::Error) -> bool {
-    primary_code(error) == Some(19)
+    primary_code(error) == Some(CONSTRAINT)
+}
+
+/// The fault is with what was to be written, or with a rule, and not with the storage: another row may be written all the same.
+/// Somebody's trigger may also name a table that is not there, or set a type that does not fit.
+pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(_)) && !may_pass(error) && !is_damaged(error)
+}
+
+/// SQLite's own words, as short as a note may be: whoever wrote the rule wrote them.
+pub(super) fn words(error: &sqlx::Error) -> String {
+    let said = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
+    said.chars().take(WORDS).collect()
 }
 
 fn shortened(text: &str) -> String {

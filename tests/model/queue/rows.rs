@@ -87,6 +87,18 @@ impl Row {
         self.filled = Filled::Unknown;
     }
 
+    /// Nobody brings it forward past its wish.
+    pub fn put(&mut self, due: i64) {
+        let earliest = self.not_before.filter(|_| due < self.due).unwrap_or(due);
+        self.due = due.max(earliest);
+    }
+
+    /// Somebody else ends its claim: its request may be out.
+    pub fn taken_away(&mut self, to: JobState) {
+        (self.state, self.sent_once) = (to, true);
+        self.doubt();
+    }
+
     /// The line it waits in: its mailbox as written, without case. Rows without a mailbox have a line of their own,
     /// which shares the slots of the default mailbox.
     fn line(&self) -> String {
@@ -256,7 +268,7 @@ impl Rows {
             }
             End::Again { wait, spent, in_doubt, left } => {
                 row.state = JobState::Pending;
-                row.due = due_again(now, wait, ticket);
+                row.put(due_again(now, wait, ticket));
                 row.attempts += i64::from(spent);
                 row.in_doubt = in_doubt;
                 row.sent_once |= left;
@@ -284,7 +296,7 @@ impl Rows {
         for row in self.jobs.values_mut().filter(|row| row.state == JobState::Claimed) {
             row.state = JobState::Pending;
             row.doubt();
-            row.due = self.now + IN_DOUBT_WAIT;
+            row.put(self.now + IN_DOUBT_WAIT);
             row.sent_once = true;
             recovered += 1;
         }

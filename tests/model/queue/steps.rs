@@ -61,12 +61,22 @@ pub enum Mischief {
     StateClaimed,
     StatePending,
     FewerClaims,
+    MoreClaims,
     ClearDoubt,
+    /// `StatePending` as scripts do it that make everything as it was before.
+    Unstick,
+    /// A claimed job is failed by hand, its doubt taken along.
+    StateFailed,
+    /// A claimed job is given an event by hand.
+    SentByHand,
+    /// A job that has ended goes back to pending, its doubt taken along.
+    RetryWithoutDoubt,
+    Renumber,
     /// `StatePending` as one should, if one must: in doubt and with a time.
     Release,
 }
 
-const MISCHIEF: [Mischief; 12] = [
+const MISCHIEF: [Mischief; 18] = [
     Mischief::Subject,
     Mischief::Mailbox,
     Mischief::Transaction,
@@ -77,7 +87,13 @@ const MISCHIEF: [Mischief; 12] = [
     Mischief::StateClaimed,
     Mischief::StatePending,
     Mischief::FewerClaims,
+    Mischief::MoreClaims,
     Mischief::ClearDoubt,
+    Mischief::Unstick,
+    Mischief::StateFailed,
+    Mischief::SentByHand,
+    Mischief::RetryWithoutDoubt,
+    Mischief::Renumber,
     Mischief::Release,
 ];
 
@@ -182,7 +198,7 @@ impl ReferenceStateMachine for Steps {
             }
             Step::Hold { mailbox, on: false } => Effect::Rows(u64::from(rows.held.remove(&mailbox.to_lowercase()))),
             Step::Mischief { id, what: Mischief::Delete } => delete(&mut rows, *id),
-            Step::Mischief { id, what } => on_row(&mut rows, *id, |row, later, _| wrong(row, later, *what)),
+            Step::Mischief { id, what } => on_row(&mut rows, *id, |row, later, now| wrong(row, later, now, *what)),
         };
         Expected { rows, effect }
     }
@@ -282,7 +298,7 @@ fn delete(rows: &mut Rows, id: i64) -> Effect {
     }
 }
 
-fn wrong(row: &mut Row, later: i64, what: Mischief) -> Effect {
+fn wrong(row: &mut Row, later: i64, now: i64, what: Mischief) -> Effect {
     // The same value again is no change.
     let changes = match what {
         Mischief::Subject => row.subject != "second",
@@ -302,26 +318,45 @@ fn wrong(row: &mut Row, later: i64, what: Mischief) -> Effect {
         Mischief::Transaction => row.other_transaction = true,
         // No row has this key: it is an insert like any other, and its own affair.
         Mischief::ReplaceByKey if row.key.is_none() => return Effect::Rows(0),
-        Mischief::Delete | Mischief::Replace | Mischief::ReplaceByKey | Mischief::FewerClaims => {
+        Mischief::Delete | Mischief::Replace | Mischief::ReplaceByKey | Mischief::FewerClaims | Mischief::Renumber => {
             return Effect::Refused;
         }
+        Mischief::MoreClaims if row.state == JobState::Claimed => return Effect::Refused,
+        Mischief::MoreClaims => row.claims += 1,
+        Mischief::Unstick | Mischief::StateFailed | Mischief::SentByHand | Mischief::Release
+            if row.state != JobState::Claimed =>
+        {
+            return Effect::Rows(0);
+        }
+        Mischief::Unstick => {
+            row.taken_away(JobState::Pending);
+            row.put(later);
+            row.attempts = 0;
+        }
+        Mischief::StateFailed => {
+            row.taken_away(JobState::Failed);
+            row.finished_at = Some(now);
+        }
+        Mischief::SentByHand => {
+            row.taken_away(JobState::Sent);
+            (row.finished_at, row.event_id) = (Some(now), Some("forged".into()));
+        }
+        Mischief::RetryWithoutDoubt => match row.in_doubt && row.ended() && row.state != JobState::Sent {
+            true => return Effect::Refused,
+            false => return retry(row, later, now),
+        },
         // Only from claimed, and then nothing tells it from the agent's own hand but the event, which is missing.
         Mischief::StateSent if row.state != JobState::Sent => return Effect::Refused,
         Mischief::StateClaimed if row.state != JobState::Claimed => return Effect::Refused,
         // The database cannot tell a stranger from the agent, but it can doubt.
-        Mischief::StatePending if row.state == JobState::Claimed => {
-            row.state = JobState::Pending;
-            row.sent_once |= !row.in_doubt;
-            row.doubt();
-        }
+        Mischief::StatePending if row.state == JobState::Claimed => row.taken_away(JobState::Pending),
         Mischief::StatePending if row.state != JobState::Pending => return Effect::Refused,
         Mischief::StateSent | Mischief::StateClaimed | Mischief::StatePending => {}
         Mischief::ClearDoubt if row.in_doubt && !row.ended() => return Effect::Refused,
         Mischief::ClearDoubt => row.in_doubt = false,
-        Mischief::Release if row.state != JobState::Claimed => return Effect::Rows(0),
         Mischief::Release => {
-            (row.state, row.due) = (JobState::Pending, later);
-            row.doubt();
+            row.taken_away(JobState::Pending);
+            row.put(later);
         }
     }
     Effect::Rows(1)
