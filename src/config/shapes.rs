@@ -7,7 +7,8 @@ use std::path::Path;
 use url::Url;
 use uuid::Uuid;
 
-use crate::job::Zone;
+use crate::characters;
+use crate::job::{Zone, address};
 
 /// The pairs people and their shells, files and word processors put around values.
 const QUOTES: [(char, char); 7] =
@@ -44,12 +45,10 @@ pub(super) fn wrapping(text: &str) -> Option<Unfit> {
     if bare != text {
         return Some(Unfit::new("has quotes that are part of the value; write it without them", meant));
     }
-    let hidden = text.chars().find(|c| is_hidden(*c))?;
-    let what = match hidden {
-        '\n' | '\r' => "has a line break in it; it is one line".to_owned(),
-        _ => format!("has a character in it that is not seen (U+{:04X}); type the value anew", u32::from(hidden)),
-    };
-    Some(Unfit::new(what, meant))
+    if text.contains(['\n', '\r']) {
+        return Some(Unfit::new("has a line break in it; it is one line", meant));
+    }
+    characters::unseen(text).map(|hidden| Unfit::new(hidden, meant))
 }
 
 /// Without the quotes around it, and those around that.
@@ -125,7 +124,8 @@ fn guid_within(text: &str) -> Option<&str> {
 /// A mailbox: an address or user principal name, or an object id.
 pub(super) fn mailbox(text: &str) -> Result<(), Unfit> {
     if is_guid(text) || is_address(text) {
-        return Ok(());
+        // What a row is refused for would be refused in every row.
+        return address::mailbox_fault(text).map_or(Ok(()), |fault| Err(Unfit::new(fault, None)));
     }
     if !text.contains('@') {
         if let Some(fault) = damaged_guid(text) {
@@ -272,7 +272,8 @@ pub(super) fn api_version(text: &str) -> Result<(), Unfit> {
     Err(Unfit::new("is no version like \"v1.0\" or \"beta\"", meant))
 }
 
-/// A file for the queue, as far as its name and what stands there tell. Nothing is opened.
+/// A file for the queue, as far as its name and what stands there tell. Nothing is opened. A pipe or a device in its place is
+/// no matter of the settings: whoever may write there can put one, and it is looked for until it is gone.
 pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
     let lower = text.to_ascii_lowercase();
     if let Some((scheme, rest)) = lower.split_once(':')
@@ -293,13 +294,9 @@ pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
         return Err(Unfit::new(what, None));
     }
     let path = Path::new(text);
-    let known = std::fs::metadata(path);
-    if text.ends_with('/') || text.ends_with("/.") || known.as_ref().is_ok_and(std::fs::Metadata::is_dir) {
+    if text.ends_with('/') || text.ends_with("/.") || path.is_dir() {
         let meant = path.join("queue.db");
         return Err(Unfit::new("is a directory; it is a file in one", Some(meant.display().to_string())));
-    }
-    if known.is_ok_and(|known| !known.is_file()) {
-        return Err(Unfit::new("is no plain file, but a device, pipe or socket; name another", None));
     }
     // A directory that is missing is made.
     let standing = path.ancestors().skip(1).find(|above| !above.as_os_str().is_empty() && above.exists());

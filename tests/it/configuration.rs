@@ -143,7 +143,7 @@ async fn what_is_legal_or_plain_stays_taken() {
         ("defaults.time_zone", "europe/paris"),
         ("defaults.time_zone", " Europe/Paris\r\n"),
         ("monitor.listen", "[::1]:9185"),
-        ("auth.client_secret", "'quotes may be part of it'"),
+        ("auth.client_secret", "quotes'may\"be part of it"),
     ] {
         let variable = format!("EVENT_SENDER__{}", key.to_ascii_uppercase().replace('.', "__"));
         bed.env(&variable, value);
@@ -300,11 +300,11 @@ async fn whatever_else_keeps_the_agent_from_starting_is_a_line_of_the_log_too() 
     assert_eq!((&line["message"], &line["exit_code"]), (&json!("agent cannot start"), &json!(69)));
     assert!(line["problem"].as_str().unwrap().contains(&agent.pid().to_string()), "{line}");
     assert!(ran.stderr.contains(line["problem"].as_str().unwrap()), "{ran:?}");
-    bed.set("queue.path", "agent.toml/nowhere.db");
+    bed.set("queue.path", "agent.toml");
     let ran = bed.command(&["run"]).await.expect(1);
-    assert!(told(&ran)["problem"].as_str().unwrap().contains("nowhere"), "{ran:?}");
+    assert!(told(&ran)["problem"].as_str().unwrap().contains("agent.toml"), "{ran:?}");
     bed.set("log.format", "text");
     let ran = bed.command(&["run"]).await.expect(1);
-    assert!(!ran.stdout.contains("cannot start") && ran.stderr.contains("nowhere"), "{ran:?}");
+    assert!(!ran.stdout.contains("cannot start") && ran.stderr.contains("agent.toml"), "{ran:?}");
     agent.stop().await.expect(0);
 }

@@ -288,10 +288,11 @@ async fn a_job_that_another_program_marks_as_claimed_does_not_wait_for_a_restart
     let bed = Bed::new().await;
     let agent = bed.run();
     bed.until_said(&agent, "agent started").await;
-    let waits = row_for("ann@contoso.com").with("body_type", "text").with("time_zone", "UTC");
-    let id = bed.insert(waits.with("not_before", "2999-01-01T00:00:00Z")).await;
+    bed.command(&["hold", "ann@contoso.com"]).await.expect(0);
+    let id = bed.insert(row_for("ann@contoso.com").with("body_type", "text").with("time_zone", "UTC")).await;
     bed.sql("UPDATE jobs SET state = 'claimed', claims = 1, claimed_at = '2026-01-01T00:00:00.000Z'").await;
     bed.until_said(&agent, "jobs claimed by nobody put back, in doubt").await;
+    bed.command(&["release", "ann@contoso.com"]).await.expect(0);
     bed.until(id, "sent").await;
     bed.assert_one_event_each().await;
     agent.stop().await.expect(0);

@@ -332,7 +332,10 @@ async fn what_hides_in_the_settings_is_named() {
     let mut bed = Bed::new().await;
     bed.set("defaults.time_zone", "Europe/Paris\u{200b}");
     let ran = bed.command(&["run"]).await.expect(78);
-    assert!(ran.stderr.contains("defaults.time_zone: contains U+200B, which cannot be seen; take it out"), "{ran:?}");
+    assert!(
+        ran.stderr.contains("which contains U+200B, which cannot be seen; take it out; did you mean \"Europe/Paris\"?"),
+        "{ran:?}"
+    );
     bed.unset("defaults.time_zone");
     bed.write_settings();
     let config = bed.config_path();

@@ -67,7 +67,7 @@ fn random_row(rng: &mut Rng, number: usize) -> Row {
         83..87 => ("suspended", row_for(&format!("suspended{}@contoso.com", rng.u32(0..4)))),
         87..89 => ("malformed", row_for(&user).with("end_time", "2020-01-01T00:00:00")),
         89..91 => ("malformed", row_for(&user).with("start_time", "2026-02-30T09:00:00")),
-        91..93 => ("malformed", row_for(&user).with("attendees", r#"[{"address":"a@b.example"}]"#)),
+        91..93 => ("malformed", row_for(&user).with("attendees", r#"[{"address":"b.example"}]"#)),
         93..96 => ("refused", row_for(&user).with("time_zone", "Moon Standard Time")),
         96..98 => ("missing", row_for(&user).with("calendar_id", "missing-calendar")),
         _ => ("nobody", row_for(&format!("nobody{number}@contoso.com"))),

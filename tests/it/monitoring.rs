@@ -229,7 +229,7 @@ async fn a_result_the_queue_does_not_take_is_counted() {
     let monitor = Monitor::of(&bed, &agent).await;
     let id = bed.insert(row()).await;
     bed.until(id, "claimed").await;
-    bed.sql("UPDATE jobs SET claims = claims + 1").await;
+    bed.sql("UPDATE jobs SET state = 'failed', finished_at = 'now'").await;
     bed.until_said(&agent, "result not recorded").await;
     let scrape = monitor.until(&bed, "event_sender_results_not_recorded_total", &[], 1.0).await;
     assert_eq!(scrape.value("event_sender_jobs_finished_total", &[("state", "sent")]), 0.0);
@@ -241,6 +241,7 @@ async fn scrapes_beside_sending_see_numbers_grow_and_lose_no_job() {
     bed.sandbox().configure(OptionsChange { latency_ms: Some(30), limits: Some(false), ..OptionsChange::default() });
     let agent = bed.run();
     let monitor = Monitor::of(&bed, &agent).await;
+    bed.until_said(&agent, "agent started").await;
     bed.insert_all((0..300).map(|n| row_for(&format!("user{}@contoso.com", n % 20)))).await;
     let (mut before, mut busiest) = (0.0, 0.0_f64);
     while before < 300.0 {

@@ -119,7 +119,7 @@ async fn a_mailbox_or_calendar_id_is_one_segment_of_the_path_whatever_it_contain
         let names: Vec<&str> = query.split('&').filter_map(|pair| pair.split('=').next()).collect();
         match method {
             "POST" => assert_eq!(query, ""),
-            _ => assert_eq!(names, ["$select", "$filter"], "{head}"),
+            _ => assert_eq!(names, ["$select", "$expand", "$filter"], "{head}"),
         }
         segments.entry(of).or_default().push(method.to_owned());
     }

@@ -126,13 +126,12 @@ async fn a_directory_that_is_a_link_is_no_matter() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_queue_whose_name_looks_like_an_address_is_a_file_of_that_name() {
+async fn a_queue_whose_name_looks_like_an_address_is_refused_with_the_likely_file() {
     let (mut bed, _) = bed().await;
     bed.set("queue.path", "file:queue.db?mode=memory");
-    bed.command(&ENQUEUE).await.expect(0);
-    let listed = bed.command(&["list", "--json"]).await.expect(0);
-    assert!(listed.stdout.contains("pending"), "{listed:?}");
-    assert!(bed.home().join("file:queue.db?mode=memory").is_file());
+    let ran = bed.command(&ENQUEUE).await.expect(78);
+    assert!(ran.stderr.contains("queue.path") && ran.stderr.contains("did you mean \"queue.db\"?"), "{ran:?}");
+    assert!(!bed.home().join("file:queue.db?mode=memory").exists());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
