@@ -1,0 +1,137 @@
+//! The walls between the rooms of `src/`: which room may import which. The table is the one of the crate's front page; an
+//! arrow that is not in it fails, and so does an entry that nobody uses any more.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+/// Each room with what it imports. Rooms that are not here import nothing of ours.
+const IMPORTS: &[(&str, &[&str])] = &[
+    (
+        "cli",
+        &[
+            "accounts",
+            "auth",
+            "backoff",
+            "certificate",
+            "characters",
+            "config",
+            "encoding",
+            "exit",
+            "graph",
+            "job",
+            "monitor",
+            "policy",
+            "queue",
+            "sandbox",
+            "secret",
+            "shutdown",
+            "telemetry",
+            "visible",
+            "worker",
+        ],
+    ),
+    ("monitor", &["auth", "backoff", "job", "queue", "visible", "worker"]),
+    ("worker", &["auth", "backoff", "graph", "job", "policy", "queue"]),
+    ("policy", &["backoff", "job", "retry_after"]),
+    ("queue", &["accounts", "backoff", "job"]),
+    ("graph", &["auth", "job", "retry_after", "secret"]),
+    ("auth", &["backoff", "certificate", "identity", "retry_after", "secret", "secret_file"]),
+    ("config", &["accounts", "certificate", "characters", "encoding", "identity", "job", "secret", "secret_file"]),
+    ("job", &["characters"]),
+    ("certificate", &["secret"]),
+    ("identity", &["secret"]),
+    ("secret_file", &["encoding", "secret"]),
+    ("telemetry", &["visible"]),
+];
+
+/// The rooms: folders and files right below `src/`.
+fn rooms(source: &Path) -> BTreeSet<String> {
+    let names = std::fs::read_dir(source).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let rooms = names.map(|name| name.strip_suffix(".rs").unwrap_or(&name).to_owned());
+    rooms.filter(|room| !room.ends_with("_tests") && room != "lib" && room != "main").collect()
+}
+
+/// The program's own text in a file: without its comments and its tests.
+fn own_text(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    let text = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Every room a text names by `crate::`, alone or in a list.
+fn named(text: &str, rooms: &BTreeSet<String>) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for rest in text.split("crate::").skip(1) {
+        let list = rest.strip_prefix('{').and_then(|rest| rest.split_once("};")).map(|(list, _)| list);
+        let words = list.unwrap_or_else(|| rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap());
+        let mut depth = 0;
+        for word in words.split_inclusive(['{', '}', ',', ':']) {
+            let name = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '_');
+            if depth == 0 && rooms.contains(name) {
+                found.insert(name.to_owned());
+            }
+            depth += word.matches('{').count() as i32 - word.matches('}').count() as i32;
+        }
+    }
+    found
+}
+
+fn look(path: &Path, rooms: &BTreeSet<String>, found: &mut BTreeSet<String>) {
+    if path.is_dir() {
+        for entry in std::fs::read_dir(path).unwrap() {
+            look(&entry.unwrap().path(), rooms, found);
+        }
+    } else if path.extension().is_some_and(|extension| extension == "rs")
+        && !path.file_stem().unwrap().to_string_lossy().ends_with("_tests")
+    {
+        found.extend(named(&own_text(path), rooms));
+    }
+}
+
+#[test]
+fn rooms_import_what_the_front_page_allows_and_nothing_else() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let rooms = rooms(&source);
+    let allowed: BTreeMap<&str, BTreeSet<String>> = IMPORTS
+        .iter()
+        .map(|(room, imports)| (*room, imports.iter().map(|name| (*name).to_owned()).collect()))
+        .collect();
+    for room in &rooms {
+        let mut found = BTreeSet::new();
+        for path in [source.join(room), source.join(format!("{room}.rs"))] {
+            if path.exists() {
+                look(&path, &rooms, &mut found);
+            }
+        }
+        found.remove(room);
+        let expected = allowed.get(room.as_str()).cloned().unwrap_or_default();
+        assert_eq!(
+            found, expected,
+            "{room} imports (left) what the table (right) does not say, or the other way round"
+        );
+    }
+}
+
+#[test]
+fn no_arrow_runs_back_up() {
+    let imports: BTreeMap<&str, &[&str]> = IMPORTS.iter().copied().collect();
+    fn reaches(from: &str, to: &str, imports: &BTreeMap<&str, &[&str]>) -> bool {
+        imports.get(from).is_some_and(|next| next.iter().any(|room| *room == to || reaches(room, to, imports)))
+    }
+    for (room, _) in IMPORTS {
+        assert!(!reaches(room, room, &imports), "{room} imports itself, by way of others");
+    }
+    assert!(!reaches("queue", "graph", &imports) && !reaches("graph", "queue", &imports));
+    assert!(!reaches("sandbox", "graph", &imports) && !reaches("sandbox", "auth", &imports));
+}
+
+#[test]
+fn imports_are_found_in_every_form() {
+    let rooms: BTreeSet<String> = ["job", "queue", "graph"].map(str::to_owned).into();
+    let found = |text: &str| named(text, &rooms).into_iter().collect::<Vec<_>>().join(" ");
+    assert_eq!(found("use crate::job::{Job, queue};"), "job");
+    assert_eq!(found("use crate::{graph, job::Job};"), "graph job");
+    assert_eq!(found("fn f(job: &crate::queue::Record) {}"), "queue");
+    assert_eq!(found("use crate::backoff::doubled;"), "");
+}
