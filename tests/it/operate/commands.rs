@@ -323,7 +323,7 @@ async fn the_demo_needs_nothing_and_ends_well() {
 async fn settings_prints_the_annotated_file() {
     let bed = Bed::new().await;
     let ran = bed.bare_command(&["settings"]).await.expect(0);
-    assert_eq!(ran.stdout.trim_end(), include_str!("../../agent.toml").trim_end());
+    assert_eq!(ran.stdout.trim_end(), include_str!("../../../agent.toml").trim_end());
     for section in ["[auth]", "[graph]", "[defaults]", "[queue]", "[delivery]", "[log]"] {
         assert!(ran.stdout.contains(section));
     }

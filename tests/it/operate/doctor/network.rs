@@ -150,7 +150,7 @@ impl Drop for Tls {
 }
 
 fn directory() -> &'static Path {
-    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/tls"))
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/operate/doctor/tls"))
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

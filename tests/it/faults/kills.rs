@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use event_sender::sandbox::{Action, AnswerBody, Fault, FaultOn, RequestKind};
 use fastrand::Rng;
 
+use super::kill_points::killed_at_every_point;
 use crate::bed::{Row, producer, row_for, side_by_side};
 use crate::environment::setting;
 use crate::ground::{FOR_EVER, Ground, Server};
-use crate::kill_points::killed_at_every_point;
 use crate::ledger::{End, Ledger};
 use crate::process::Process;
 use crate::producer::Producer;

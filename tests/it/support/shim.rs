@@ -86,7 +86,7 @@ pub fn clock() -> &'static Path {
 }
 
 fn build(name: &str) -> PathBuf {
-    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/shim").join(name).with_extension("c");
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/support/shim").join(name).with_extension("c");
     let built = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.so"));
     // Another test process may be loading the file of this name: it keeps its own, this one takes the name.
     let fresh = built.with_extension(format!("{}.so", std::process::id()));

@@ -3,9 +3,9 @@
 use event_sender::sandbox::{self, Fault, OptionsChange};
 use serde_json::Value;
 
+use super::systemd::{socket, until_told};
 use crate::bed::{Bed, chmod, row, row_for};
 use crate::process::Process;
-use crate::systemd::{socket, until_told};
 
 fn changed(agent: &Process, key: &str, message: &str) -> Option<(String, String)> {
     let text = |line: &Value, field: &str| line[field].as_str().unwrap_or_default().to_owned();

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use event_sender::sandbox::Fault;
 
 use crate::bed::{Bed, producer, row, row_for, side_by_side};
+use crate::operate::systemd;
 use crate::process::{Process, binary};
 use crate::shim::{Disk, DiskDial};
-use crate::systemd;
 
 const KEPT: &str = "results cannot be recorded, kept and tried again";
 const RECORDED: &str = "results recorded again";

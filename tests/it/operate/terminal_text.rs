@@ -5,9 +5,9 @@ use event_sender::sandbox::Fault;
 use event_sender::visible::is_hidden;
 use serde_json::{Value, json};
 
+use super::status::on_a_terminal;
 use crate::bed::{Bed, row, row_for};
 use crate::process::Ran;
-use crate::status::on_a_terminal;
 
 /// One of each kind: ESC, CSI, DEL, override, isolate, mark, separators, zero width, byte order mark, a tag.
 const NASTY: &str = "\u{1b}[2J\u{9b}2J\u{7f}\u{202e}\u{2066}\u{61c}\u{2028}\u{2029}\u{200b}\u{feff}\u{e0041}end";
