@@ -2,23 +2,14 @@
 //! A foreign program is played by a second connection with nobody's settings but SQLite's and sqlx's own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-#[path = "census_tests.rs"]
 mod census_tests;
-#[path = "claim_tests.rs"]
 mod claim_tests;
-#[path = "hands_tests.rs"]
 mod hands_tests;
-#[path = "holds_tests.rs"]
 mod holds_tests;
-#[path = "recover_tests.rs"]
 mod recover_tests;
-#[path = "repair_tests.rs"]
 mod repair_tests;
-#[path = "schema_tests.rs"]
 mod schema_tests;
-#[path = "settle_tests.rs"]
 mod settle_tests;
-#[path = "status_tests.rs"]
 mod status_tests;
 
 use std::collections::{HashMap, HashSet};
@@ -267,7 +258,7 @@ async fn a_queue_of_a_newer_program_is_refused_naming_both_schemas() {
 
 /// The statements by which the runbook takes the schema one step back.
 fn step_back(from: i64) -> String {
-    let runbook = include_str!("../../docs/operations.md");
+    let runbook = include_str!("../../../docs/operations.md");
     let (_, rest) = runbook.split_once(&format!("rom schema {from} to ")).unwrap();
     let (_, rest) = rest.split_once("<<'SQL'\n").unwrap();
     rest.split_once("    SQL\n").unwrap().0.to_owned()

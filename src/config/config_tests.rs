@@ -1,9 +1,7 @@
 //! Settings good and bad, from files and environments made here.
 #![allow(clippy::unwrap_used)]
 
-#[path = "config_fuzz_tests.rs"]
 mod fuzz_tests;
-#[path = "config_sign_in_tests.rs"]
 mod sign_in_tests;
 
 use std::collections::{BTreeSet, HashMap};
