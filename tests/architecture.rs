@@ -126,6 +126,51 @@ fn no_arrow_runs_back_up() {
     assert!(!reaches("sandbox", "graph", &imports) && !reaches("sandbox", "auth", &imports));
 }
 
+/// The wings of `src/sandbox/`, each with the wings it imports. The files beside them are the ground floor: every wing may
+/// import it, and it imports none.
+const WINGS: &[(&str, &[&str])] =
+    &[("calendar", &[]), ("entra", &[]), ("faults", &["entra"]), ("http", &["calendar", "entra", "faults"])];
+
+#[test]
+fn wings_of_the_sandbox_import_the_wings_below_them_and_nothing_else() {
+    let sandbox = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/sandbox");
+    let wings: BTreeSet<String> = WINGS.iter().map(|(wing, _)| (*wing).to_owned()).collect();
+    let files = |path: &Path| {
+        let files = std::fs::read_dir(path).unwrap().map(|entry| entry.unwrap().path());
+        let tests = |file: &Path| {
+            let name = file.file_stem().unwrap().to_string_lossy().into_owned();
+            name.ends_with("_tests") || ["signer", "testbed"].contains(&name.as_str())
+        };
+        files.filter(|file| file.is_file() && !tests(file)).collect::<Vec<_>>()
+    };
+    let after = |text: &str, start: &str| -> Vec<String> {
+        let name = |rest: &str| rest.chars().take_while(|c| c.is_alphanumeric() || "_{".contains(*c)).collect();
+        text.split(start).skip(1).map(name).collect()
+    };
+    for (wing, below) in WINGS {
+        let mut found = BTreeSet::new();
+        for file in files(&sandbox.join(wing)) {
+            let text = own_text(&file);
+            assert!(!text.contains("super::super::"), "{} looks past its wing's door", file.display());
+            for name in after(&text, "crate::sandbox::") {
+                let is_file = sandbox.join(format!("{name}.rs")).exists();
+                assert!(is_file || wings.contains(&name), "{} imports {name:?} of the front page", file.display());
+                found.extend(wings.contains(&name).then_some(name));
+            }
+        }
+        let expected: BTreeSet<String> = below.iter().map(|wing| (*wing).to_owned()).collect();
+        assert_eq!(
+            found, expected,
+            "{wing} imports (left) what the table (right) does not say, or the other way round"
+        );
+    }
+    for file in files(&sandbox).iter().filter(|file| !file.ends_with("mod.rs")) {
+        let text = own_text(file);
+        let names: Vec<String> = ["super::", "crate::sandbox::"].iter().flat_map(|start| after(&text, start)).collect();
+        assert!(!names.iter().any(|name| wings.contains(name)), "{} imports a wing: {names:?}", file.display());
+    }
+}
+
 #[test]
 fn imports_are_found_in_every_form() {
     let rooms: BTreeSet<String> = ["job", "queue", "graph"].map(str::to_owned).into();

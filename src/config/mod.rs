@@ -349,5 +349,5 @@ impl LocalSettings {
 }
 
 #[cfg(test)]
-#[path = "../config_tests.rs"]
+#[path = "config_tests.rs"]
 mod tests;

@@ -1,17 +1,85 @@
-//! What can be turned while the sandbox runs: plain data, replaced as a whole, read once per request.
+//! How a sandbox starts, and what can be turned while it runs: plain data, replaced as a whole, read once per request.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::certificate::Certificate;
-use super::federation::FederatedCredential;
-use super::{CLIENT_SECRET, PASSWORD, SandboxOptions};
+use super::tenant::{CLIENT_SECRET, PASSWORD};
 
 /// A wide spread must not make a request take for ever.
 const LONGEST_LATENCY: Duration = Duration::from_secs(600);
+
+/// How a sandbox starts.
+#[derive(Clone, Debug)]
+pub struct SandboxOptions {
+    /// A loopback address; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Added to each calendar request.
+    pub latency: Duration,
+    /// Lifetime of tokens, told in whole seconds.
+    pub token_lifetime: Duration,
+    /// `transactionId` is honoured.
+    pub deduplicate: bool,
+    /// The marker lookup finds events.
+    pub lookup: bool,
+    /// The documented limits of a mailbox are enforced.
+    pub limits: bool,
+    /// The certificates registered for the application, PEM; of each text the first certificate counts.
+    pub certificates: Vec<String>,
+    /// The federated credential configured for the application.
+    pub federated: FederatedCredential,
+    /// The host has a system-assigned identity.
+    pub system_identity: bool,
+    /// Where Azure Arc writes its challenge files; without a place there is no Arc here.
+    pub arc_tokens_dir: Option<PathBuf>,
+    /// Claims that Graph wants a token to have been issued with, a JSON object.
+    pub claims_challenge: Option<String>,
+}
+
+impl Default for SandboxOptions {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            latency: Duration::ZERO,
+            token_lifetime: Duration::from_secs(3600),
+            deduplicate: true,
+            lookup: true,
+            limits: true,
+            certificates: Vec::new(),
+            federated: FederatedCredential::default(),
+            system_identity: true,
+            arc_tokens_dir: None,
+            claims_challenge: None,
+        }
+    }
+}
+
+/// A federated credential as it is configured for an application: whose tokens are accepted. Entra compares all three
+/// letter by letter.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct FederatedCredential {
+    /// `iss` of the token: the provider.
+    pub issuer: String,
+    /// `sub`: the workload.
+    pub subject: String,
+    /// `aud`, or one element of it.
+    pub audience: String,
+}
+
+impl Default for FederatedCredential {
+    fn default() -> Self {
+        Self {
+            issuer: "https://kubernetes.sandbox.example/".to_owned(),
+            subject: "system:serviceaccount:calendar:event-sender".to_owned(),
+            audience: "api://AzureADTokenExchange".to_owned(),
+        }
+    }
+}
 
 /// The settings in force.
 #[derive(Clone, Debug)]
@@ -174,7 +242,7 @@ pub struct OptionsChange {
     pub secret_expires_in_days: Option<i64>,
     /// The certificates registered for the application, PEM; the list replaces the one before. Of each text the first
     /// certificate counts; one without any is an error over HTTP and registers nothing in
-    /// [`super::Sandbox::configure`].
+    /// [`crate::sandbox::Sandbox::configure`].
     pub certificates: Option<Vec<String>>,
     /// The federated credential configured for the application.
     pub federated: Option<FederatedCredential>,

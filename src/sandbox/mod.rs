@@ -5,149 +5,52 @@
 //! It refuses to know the client: nothing here is shared with the code that sends events, because a fake that shares
 //! the client's structs repeats the client's mistakes. It holds everything in memory and forgets it at the end.
 //!
+//! Four wings and a ground floor. A wing imports the wings below it and the ground floor, by way of their `mod.rs`, and
+//! nothing imports back up:
+//!
 //! ```text
-//! server ─ route, visit (journal, lanes) ─ entra (client_proof, tokens)  stage (faults) ─ connection
-//!                                        ─ managed_identity (arc)        control (/sandbox/…)
-//!                                        ─ calendar (event, store)
+//! http          a request from the first byte to the last: connection, visit, the order of judging, /sandbox/…
+//! faults        what is scripted to go wrong, and how that is played
+//! entra         who gets a token, for what proof  │  calendar   mailboxes, their limits and their events
+//! ground floor  knobs, tenant, certificate · reply, refusal, retry_after · journal · guarded
 //! ```
+//!
+//! `entra` and `calendar` do not see each other: what a token permits is asked by `http`, before it asks the calendar.
 
-mod aadsts;
-mod arc;
-mod assertion;
 mod calendar;
 mod certificate;
-mod client_proof;
-mod connection;
-mod control;
-mod directory;
 mod entra;
-mod event;
-mod event_id;
 mod faults;
-mod federation;
 mod guarded;
+mod http;
 mod journal;
-mod jwt;
 mod knobs;
-mod lanes;
-mod mailbox;
-mod managed_identity;
-mod marker;
-mod presented;
 mod refusal;
 mod reply;
-mod resource;
 mod retry_after;
-mod route;
-mod schema;
-mod scope;
-mod script;
-mod server;
-mod stage;
-mod store;
-mod times;
-mod token_rate;
-mod token_text;
-mod tokens;
-mod visit;
-mod windows_zones;
-mod world;
+mod tenant;
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use connection::{Door, Line};
+use http::{Door, Line, World};
 use knobs::Knobs;
-use world::World;
 
+pub use calendar::StoredEvent;
+pub use entra::{ASSERTIONS_KEPT, FederatedToken, PresentedAssertion};
 pub use faults::{Action, AnswerBody, Fault, FaultOn};
-pub use federation::{FederatedCredential, FederatedToken};
 pub use journal::{CAPACITY as JOURNAL_CAPACITY, Counters, RequestKind, RequestRecord};
-pub use knobs::OptionsChange;
-pub use presented::{ASSERTIONS_KEPT, PresentedAssertion};
-pub use store::StoredEvent;
-
-/// The tenant; [`TENANT_DOMAIN`] names it too.
-pub const TENANT_ID: &str = "5a6d0c3e-7b1f-4e02-9c55-3f0e8a1b2c4d";
-/// The tenant's initial domain.
-pub const TENANT_DOMAIN: &str = "contoso.onmicrosoft.com";
-/// A confidential application; its secret is [`CLIENT_SECRET`].
-pub const CLIENT_ID: &str = "1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b";
-/// A public application: signs users in without a secret.
-pub const PUBLIC_CLIENT_ID: &str = "2a3b4c5d-6e7f-4801-9223-344556677889";
-/// An application no administrator has consented to; its secret is [`CLIENT_SECRET`].
-pub const NO_CONSENT_CLIENT_ID: &str = "3c4d5e6f-7081-4923-a445-566778899aab";
-/// The secret accepted at the start.
-pub const CLIENT_SECRET: &str = "sandbox-secret";
-/// A secret that was valid once.
-pub const EXPIRED_SECRET: &str = "expired-secret";
-/// The one user who can sign in; `locked@`, `expired@`, `disabled@`, `mfa@` and `policy@contoso.com` cannot.
-pub const USERNAME: &str = "agent@contoso.com";
-/// The user's password at the start.
-pub const PASSWORD: &str = "sandbox-password";
-/// What a program on App Service finds in `$IDENTITY_HEADER`.
-pub const IDENTITY_HEADER: &str = "sandbox-identity-header";
-/// The client id of the host's one user-assigned identity.
-pub const IDENTITY_CLIENT_ID: &str = "4d5e6f70-8192-4a34-8566-778899aabbcc";
-/// Its object id.
-pub const IDENTITY_OBJECT_ID: &str = "5e6f7081-92a3-4b45-9677-8899aabbccdd";
-/// Its Azure resource id.
-pub const IDENTITY_RESOURCE_ID: &str = "/subscriptions/6f708192-a3b4-4c56-a788-99aabbccddee/resourceGroups/calendar/\
-    providers/Microsoft.ManagedIdentity/userAssignedIdentities/event-sender";
-/// The client id of the host's system-assigned identity.
-pub const SYSTEM_IDENTITY_CLIENT_ID: &str = "708192a3-b4c5-4d67-b899-aabbccddeeff";
-
-/// How a sandbox starts.
-#[derive(Clone, Debug)]
-pub struct SandboxOptions {
-    /// A loopback address; port 0 takes a free one.
-    pub listen: SocketAddr,
-    /// Added to each calendar request.
-    pub latency: Duration,
-    /// Lifetime of tokens, told in whole seconds.
-    pub token_lifetime: Duration,
-    /// `transactionId` is honoured.
-    pub deduplicate: bool,
-    /// The marker lookup finds events.
-    pub lookup: bool,
-    /// The documented limits of a mailbox are enforced.
-    pub limits: bool,
-    /// The certificates registered for the application, PEM; of each text the first certificate counts.
-    pub certificates: Vec<String>,
-    /// The federated credential configured for the application.
-    pub federated: FederatedCredential,
-    /// The host has a system-assigned identity.
-    pub system_identity: bool,
-    /// Where Azure Arc writes its challenge files; without a place there is no Arc here.
-    pub arc_tokens_dir: Option<PathBuf>,
-    /// Claims that Graph wants a token to have been issued with, a JSON object.
-    pub claims_challenge: Option<String>,
-}
-
-impl Default for SandboxOptions {
-    fn default() -> Self {
-        Self {
-            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            latency: Duration::ZERO,
-            token_lifetime: Duration::from_secs(3600),
-            deduplicate: true,
-            lookup: true,
-            limits: true,
-            certificates: Vec::new(),
-            federated: FederatedCredential::default(),
-            system_identity: true,
-            arc_tokens_dir: None,
-            claims_challenge: None,
-        }
-    }
-}
+pub use knobs::{FederatedCredential, OptionsChange, SandboxOptions};
+pub use tenant::{
+    CLIENT_ID, CLIENT_SECRET, EXPIRED_SECRET, IDENTITY_CLIENT_ID, IDENTITY_HEADER, IDENTITY_OBJECT_ID,
+    IDENTITY_RESOURCE_ID, NO_CONSENT_CLIENT_ID, PASSWORD, PUBLIC_CLIENT_ID, SYSTEM_IDENTITY_CLIENT_ID, TENANT_DOMAIN,
+    TENANT_ID, USERNAME,
+};
 
 /// A running sandbox. Dropping it closes its connections and ends it.
 #[derive(Debug)]
@@ -180,7 +83,7 @@ impl Sandbox {
         let world = Arc::new(World::new(Knobs::new(&options)));
         let shutdown = CancellationToken::new();
         let door = Door::new(listener, shutdown.clone());
-        let service = server::router(Arc::clone(&world)).into_make_service_with_connect_info::<Line>();
+        let service = http::router(Arc::clone(&world)).into_make_service_with_connect_info::<Line>();
         let server = tokio::spawn(async move {
             // Never ends by itself: failed accepts are tried again.
             let _ = axum::serve(door, service).await;
@@ -246,7 +149,7 @@ impl Sandbox {
 
     /// Makes every token issued so far invalid.
     pub fn expire_tokens(&self) {
-        self.world.tokens.expire_all();
+        self.world.entra.tokens.expire_all();
     }
 
     /// Back to the start; tokens stay valid.
@@ -266,7 +169,7 @@ impl Sandbox {
 
     /// The last [`ASSERTIONS_KEPT`] assertions presented, in the order they came.
     pub fn assertions(&self) -> Vec<PresentedAssertion> {
-        self.world.presented.all()
+        self.world.entra.presented.all()
     }
 
     /// A token of the other identity provider, as `auth.federated_token_file` holds it.

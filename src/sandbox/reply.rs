@@ -11,7 +11,6 @@ use chrono::Utc;
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::connection::{Cut, Line};
 use super::retry_after::RetryAfter;
 
 const JSON: &str =
@@ -42,6 +41,17 @@ pub(super) enum Content {
     Empty,
     Json(Value),
     Bytes(&'static str, Vec<u8>),
+}
+
+/// How a connection ends before its answer is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Cut {
+    /// Closed in the ordinary way (FIN), nothing is sent.
+    Close = 1,
+    /// Reset (RST), nothing is sent.
+    Reset = 2,
+    /// The head and half of the body are sent, then the connection is closed.
+    MidBody = 3,
 }
 
 /// One answer.
@@ -136,11 +146,8 @@ impl Reply {
         }
     }
 
-    /// Turns the reply into HTTP and, if it asks for that, arms the connection's switch.
-    pub(super) fn into_response(self, ids: &Ids, line: &Line) -> Response {
-        if let Some(cut) = self.cut {
-            line.cut(cut);
-        }
+    /// Turns the reply into HTTP; whether the connection is cut meanwhile is not HTTP's business.
+    pub(super) fn into_response(self, ids: &Ids) -> Response {
         let (content_type, body) = match self.content {
             Content::Empty => (None, Body::empty()),
             Content::Json(value) => (Some(JSON), Body::from(value.to_string())),

@@ -1,65 +1,25 @@
 //! The program as a stranger meets it: the real binary, a queue written by plain SQL, a fake of Microsoft's side, and
 //! what comes out of it all. Each test has its own queue, sandbox and processes, and waits for what happens, never for time.
+//!
+//! Each folder's `mod.rs` says what belongs there; a file is one subject, its tests are sentences. What they share stands
+//! in `support/` and is called `crate::bed`, `crate::process` and so on, whichever folder a test is in.
+//!
+//! # Why `#[tokio::test(flavor = "multi_thread", worker_threads = 1)]`
+//!
+//! The agent is a process of its own, but the sandbox it talks to, and whoever stands between the two, are tasks on the
+//! test's runtime. The test itself runs on its own thread, and some of what it does stops that thread: a signal is
+//! sent and a command awaited by the operating system's means, a socket is read as systemd reads it. On a runtime of one
+//! thread, which is what `#[tokio::test]` makes, nobody would answer the agent meanwhile, and it would see a network fault
+//! that no test has asked for. With one worker the answers have a thread of their own. Not more than one, because tests run
+//! at the same time, one per core, and tokio's default is a worker per core for each of them. Two are given to tests that
+//! play many cases side by side, each with a sandbox.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
-mod bed;
-mod disk_log;
-mod environment;
-mod ground;
-mod ledger;
-mod process;
-mod producer;
-mod recorder;
-mod sandbox_process;
-mod scrape;
-mod shim;
+mod support;
+use support::{bed, disk_log, environment, ground, ledger, process, producer, recorder, sandbox_process, scrape, shim};
 
-mod clock;
-mod commands;
-mod configuration;
-mod daemon;
-mod defaults;
-mod disk_trouble;
-mod doctor;
-mod enqueue;
-mod expiry;
-mod fault_matrix;
 mod faults;
-mod found_settings;
-mod hands;
-mod hold;
-mod inputs;
-mod kill_points;
-mod kills;
-mod lost_queue;
-mod memory;
-mod monitoring;
-mod monitoring_docs;
-mod network;
-mod packaging;
-mod permissions;
-mod poison;
-mod power_cut;
-mod redirects;
-mod reload;
-mod repair;
-mod restore;
-mod resume;
-mod row_fuzz;
-mod secrecy;
-mod segments;
-mod sending;
+mod operate;
+mod send;
 mod sign_in;
-mod status;
-mod strange_answers;
-mod strange_files;
-mod systemd;
-mod table;
-mod terminal_text;
-mod throttle_honesty;
-mod throttling;
-mod times;
-mod troubled;
-mod troubled_start;
-mod unread_log;
-mod watching;
+mod storage;

@@ -79,5 +79,5 @@ impl Glance {
 }
 
 #[cfg(test)]
-#[path = "../status_tests.rs"]
+#[path = "status_tests.rs"]
 mod tests;

@@ -275,5 +275,5 @@ fn written(source: sqlx::Error) -> QueueError {
 }
 
 #[cfg(test)]
-#[path = "../sqlite_tests.rs"]
+#[path = "sqlite_tests.rs"]
 mod tests;

@@ -1,6 +1,8 @@
-//! Signing in, in every mode: end to end, and what happens when the other side says no.
+//! Signing in, in every mode: end to end, what happens when the other side says no, and what is said before a secret or
+//! certificate ends.
 
 mod certificate;
+mod expiry;
 mod federated;
 mod managed_identity;
 mod pairs;

@@ -1,0 +1,227 @@
+//! The calendar calls themselves: create an event, look events up, read one, describe a calendar. Works on a call that
+//! has passed sign-in, limits and script, and touches nothing but the store.
+
+use std::sync::Arc;
+
+use axum::http::header::{CONTENT_TYPE, HOST, LOCATION};
+use axum::http::{HeaderMap, StatusCode, Uri};
+use jiff::tz::TimeZone;
+use serde_json::{Value, json};
+
+use super::event::Draft;
+use super::mailbox::Mood;
+use super::marker::{Marker, expanded_id};
+use super::resource::{View, resource};
+use super::route::{Call, Wish};
+use super::store::{Arriving, Event, Kept, Store};
+use super::times::zone_named;
+use crate::sandbox::knobs::Knobs;
+use crate::sandbox::refusal::Refusal;
+use crate::sandbox::reply::{Ids, Reply};
+
+/// Events in an answer unless `$top` asks for another number.
+const PAGE: usize = 10;
+
+/// A call with everything it came with.
+pub(in crate::sandbox) struct Request<'a> {
+    pub(in crate::sandbox) call: &'a Call,
+    pub(in crate::sandbox) mailbox: &'a str,
+    pub(in crate::sandbox) uri: &'a Uri,
+    pub(in crate::sandbox) headers: &'a HeaderMap,
+    /// The body as JSON; none if it was none.
+    pub(in crate::sandbox) body: Option<Value>,
+    pub(in crate::sandbox) ids: &'a Ids,
+    pub(in crate::sandbox) knobs: &'a Knobs,
+}
+
+/// The answer, and what the journal should remark.
+pub(in crate::sandbox) fn answer(store: &Store, request: Request<'_>) -> (Reply, Option<&'static str>) {
+    let ids = request.ids;
+    let mut note = None;
+    let result = match &request.call.wish {
+        Wish::Create => create(store, request, &mut note),
+        Wish::List { filter } => list(store, &request, filter.as_deref()),
+        Wish::Event(id) => event(store, &request, id),
+        Wish::CalendarInfo => calendar(&request),
+    };
+    (result.unwrap_or_else(|refusal| refusal.reply(ids)), note)
+}
+
+fn create(store: &Store, request: Request<'_>, note: &mut Option<&'static str>) -> Result<Reply, Refusal> {
+    let mood = Mood::of(request.mailbox);
+    if let Mood::Closed(refusal) | Mood::NoRoom(refusal) = mood {
+        return Err(refusal);
+    }
+    let view = view(&request)?;
+    check_calendar(request.call)?;
+    let received = match request.body {
+        Some(Value::Object(received)) if is_json(request.headers) => received,
+        _ => return Err(no_json()),
+    };
+    let draft = Draft::read(&received)?;
+    *note = draft.note();
+    let invalid_recipient = draft.invalid_recipient;
+    let kept = store.keep(Arriving {
+        mailbox: request.mailbox.to_owned(),
+        calendar_id: request.call.calendar.clone(),
+        draft,
+        received: Value::Object(received),
+        immutable: view.immutable,
+        deduplicate: request.knobs.deduplicate,
+    });
+    let event = match kept {
+        Kept::Created(event) | Kept::Repeated(event) => event,
+        Kept::Clash(first) => return Err(duplicate(&first, &view, request.knobs)),
+    };
+    // An error answer does not prove that nothing was created: in these two cases the event is there.
+    match mood {
+        Mood::Suspended(refusal) => Err(refusal),
+        _ if invalid_recipient => Err(invalid_recipients()),
+        _ => Ok(created(&event, &view)),
+    }
+}
+
+fn created(event: &Event, view: &View) -> Reply {
+    let mut body = resource(event, view);
+    let mailbox = &event.stored.mailbox;
+    let context = format!("https://graph.microsoft.com/v1.0/$metadata#users('{mailbox}')/events/$entity");
+    body.shift_insert(0, "@odata.context".into(), json!(context));
+    let id = event.ids.form(view.immutable);
+    let location = format!("https://graph.microsoft.com/v1.0/users('{mailbox}')/events('{id}')");
+    Reply::json(StatusCode::CREATED, Value::Object(body)).header(LOCATION, &location)
+}
+
+fn list(store: &Store, request: &Request<'_>, filter: Option<&str>) -> Result<Reply, Refusal> {
+    check_mailbox(request.mailbox)?;
+    check_calendar(request.call)?;
+    let view = view(request)?;
+    let mut found: Vec<Arc<Event>> = match filter {
+        Some(filter) => {
+            let marker = Marker::from_filter(filter).ok_or_else(|| bad_filter(filter))?;
+            let found = store.by_marker(request.mailbox, marker);
+            if request.knobs.lookup { found } else { Vec::new() }
+        }
+        None => store.all_of(request.mailbox),
+    };
+    if let Some(calendar) = &request.call.calendar {
+        found.retain(|event| event.stored.calendar_id.as_ref() == Some(calendar));
+    }
+    let (skip, page) = (request.call.skip, request.call.top.unwrap_or(PAGE));
+    let shown = found.iter().skip(skip).take(page);
+    let value: Vec<Value> = shown.map(|event| Value::Object(resource(event, &view))).collect();
+    let context = format!("https://graph.microsoft.com/v1.0/$metadata#users('{}')/events", request.mailbox);
+    let mut list = json!({"@odata.context": context, "value": value});
+    let next = skip.saturating_add(page);
+    if page > 0 && next < found.len() {
+        list["@odata.nextLink"] = json!(next_link(request, next));
+    }
+    Ok(Reply::json(StatusCode::OK, list))
+}
+
+/// The same request, further on, at the address the client knows.
+fn next_link(request: &Request<'_>, skip: usize) -> String {
+    let host = request.headers.get(HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    let query = request.uri.query().unwrap_or_default().split('&');
+    let others = query.filter(|part| !part.is_empty() && !part.starts_with("$skip=") && !part.starts_with("%24skip="));
+    let query: Vec<String> = others.map(str::to_owned).chain([format!("$skip={skip}")]).collect();
+    format!("http://{host}{}?{}", request.uri.path(), query.join("&"))
+}
+
+fn event(store: &Store, request: &Request<'_>, id: &str) -> Result<Reply, Refusal> {
+    check_mailbox(request.mailbox)?;
+    check_calendar(request.call)?;
+    let view = view(request)?;
+    let event = store.by_id(request.mailbox, id).ok_or_else(item_not_found)?;
+    Ok(Reply::json(StatusCode::OK, Value::Object(resource(&event, &view))))
+}
+
+fn calendar(request: &Request<'_>) -> Result<Reply, Refusal> {
+    check_mailbox(request.mailbox)?;
+    check_calendar(request.call)?;
+    Ok(Reply::json(
+        StatusCode::OK,
+        json!({
+            "id": request.call.calendar.as_deref().unwrap_or("AQMkADAwCalendar="),
+            "name": "Calendar",
+            "canEdit": true,
+            "isDefaultCalendar": request.call.calendar.is_none(),
+            "allowedOnlineMeetingProviders": ["teamsForBusiness"],
+            "defaultOnlineMeetingProvider": "teamsForBusiness",
+            "owner": {"name": request.mailbox, "address": request.mailbox},
+        }),
+    ))
+}
+
+/// Reading goes on in a mailbox that is full or suspended.
+fn check_mailbox(mailbox: &str) -> Result<(), Refusal> {
+    match Mood::of(mailbox) {
+        Mood::Closed(refusal) => Err(refusal),
+        Mood::Open | Mood::NoRoom(_) | Mood::Suspended(_) => Ok(()),
+    }
+}
+
+fn check_calendar(call: &Call) -> Result<(), Refusal> {
+    match &call.calendar {
+        Some(id) if id.starts_with("missing") => Err(item_not_found()),
+        _ => Ok(()),
+    }
+}
+
+fn is_json(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.to_ascii_lowercase().starts_with("application/json")
+}
+
+fn view(request: &Request<'_>) -> Result<View, Refusal> {
+    let mut view = View {
+        zone: ("UTC".to_owned(), TimeZone::UTC),
+        immutable: false,
+        select: request.call.select.as_ref().map(|list| list.split(',').map(|name| name.trim().to_owned()).collect()),
+        expand: request.call.expand.as_deref().and_then(expanded_id),
+    };
+    let values = request.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
+    for preference in values.flat_map(|value| value.split(',')) {
+        let Some((name, value)) = preference.split_once('=') else { continue };
+        let value = value.trim().trim_matches('"');
+        match name.trim().to_ascii_lowercase().as_str() {
+            "outlook.timezone" => {
+                let tz = zone_named(value).ok_or_else(|| Refusal::unknown_zone(value))?;
+                view.zone = (value.to_owned(), tz);
+            }
+            "idtype" => view.immutable = value.eq_ignore_ascii_case("ImmutableId"),
+            _ => {}
+        }
+    }
+    Ok(view)
+}
+
+fn duplicate(first: &Event, view: &View, knobs: &Knobs) -> Refusal {
+    let transaction = first.stored.transaction_id.as_deref().unwrap_or_default();
+    let message = format!("The transactionId '{transaction}' has already been used to create a different event.");
+    let mut refusal = Refusal::bad_request("ErrorDuplicateTransactionId", message);
+    refusal.existing_event_id = knobs.existing_event_id.then(|| first.ids.form(view.immutable).to_owned());
+    refusal
+}
+
+fn invalid_recipients() -> Refusal {
+    Refusal::bad_request("ErrorInvalidRecipients", "At least one recipient is not valid.")
+}
+
+fn item_not_found() -> Refusal {
+    Refusal::not_found("ErrorItemNotFound", "The specified object was not found in the store.")
+}
+
+fn bad_filter(filter: &str) -> Refusal {
+    Refusal::bad_request("ErrorInvalidProperty", format!("The filter '{filter}' is not supported for events."))
+}
+
+fn no_json() -> Refusal {
+    Refusal::bad_request(
+        "BadRequest",
+        "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.",
+    )
+}
+
+#[cfg(test)]
+#[path = "calls_tests.rs"]
+mod tests;

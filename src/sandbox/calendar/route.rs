@@ -1,0 +1,167 @@
+//! Graph's addresses, taken apart: whose mailbox, which calendar, and what is asked of it. Segments are percent-decoded
+//! one by one, so a slash inside an id stays part of the id.
+
+use axum::http::{Method, StatusCode};
+use percent_encoding::percent_decode_str;
+use url::form_urlencoded;
+
+use crate::sandbox::journal::RequestKind;
+use crate::sandbox::refusal::Refusal;
+
+/// Whose mailbox is meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sandbox) enum Owner {
+    /// The signed-in user.
+    Me,
+    /// An address or object id, lower case.
+    Mailbox(String),
+}
+
+/// What is asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Wish {
+    Create,
+    /// A collection of events, whole or by the given `$filter`.
+    List {
+        filter: Option<String>,
+    },
+    Event(String),
+    CalendarInfo,
+}
+
+/// A call of the Graph API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(in crate::sandbox) struct Call {
+    pub(in crate::sandbox) owner: Owner,
+    /// None for the default calendar and for all calendars together.
+    pub(in crate::sandbox) calendar: Option<String>,
+    pub(super) wish: Wish,
+    pub(in crate::sandbox) select: Option<String>,
+    pub(super) expand: Option<String>,
+    pub(in crate::sandbox) top: Option<usize>,
+    pub(super) skip: usize,
+}
+
+impl Call {
+    pub(in crate::sandbox) fn parse(method: &Method, path: &str, query: Option<&str>) -> Result<Self, Refusal> {
+        let segments: Vec<String> = path.split('/').skip(1).map(decoded).collect();
+        let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
+        let rest = match segments.as_slice() {
+            ["v1.0" | "beta", rest @ ..] => rest,
+            [version, ..] => return Err(Refusal::bad_request("BadRequest", format!("Invalid version: {version}"))),
+            [] => &[],
+        };
+        let (owner, rest) = match rest {
+            ["me", rest @ ..] => (Owner::Me, rest),
+            ["users", mailbox, rest @ ..] => (Owner::Mailbox(mailbox.to_lowercase()), rest),
+            other => return Err(no_segment(other)),
+        };
+        let (calendar, wish) = place(rest)?;
+        let mut call = Self { owner, calendar, wish, select: None, expand: None, top: None, skip: 0 };
+        call.read_query(query.unwrap_or_default());
+        call.check_method(method)?;
+        Ok(call)
+    }
+
+    pub(in crate::sandbox) fn kind(&self) -> RequestKind {
+        match &self.wish {
+            Wish::Create => RequestKind::Create,
+            Wish::List { filter: Some(_) } => RequestKind::Lookup,
+            _ => RequestKind::Other,
+        }
+    }
+
+    fn read_query(&mut self, query: &str) {
+        for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+            match (name.as_ref(), &mut self.wish) {
+                ("$filter", Wish::List { filter }) => *filter = Some(value.into_owned()),
+                ("$select", _) => self.select = Some(value.into_owned()),
+                ("$expand", _) => self.expand = Some(value.into_owned()),
+                ("$top", _) => self.top = value.parse().ok(),
+                ("$skip", _) => self.skip = value.parse().unwrap_or(0),
+                _ => {}
+            }
+        }
+    }
+
+    fn check_method(&mut self, method: &Method) -> Result<(), Refusal> {
+        if method == Method::GET {
+            return Ok(());
+        }
+        if method == Method::POST && matches!(self.wish, Wish::List { .. }) {
+            self.wish = Wish::Create;
+            return Ok(());
+        }
+        let message = format!("The HTTP method '{method}' is not supported by this sandbox here.");
+        Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "methodNotAllowed", message))
+    }
+}
+
+fn place(rest: &[&str]) -> Result<(Option<String>, Wish), Refusal> {
+    let (calendar, rest) = match rest {
+        ["calendars", id, rest @ ..] => (Some((*id).to_owned()), rest),
+        ["calendar", rest @ ..] => (None, rest),
+        ["events", ..] => (None, rest),
+        other => return Err(no_segment(other)),
+    };
+    let wish = match rest {
+        [] => Wish::CalendarInfo,
+        ["events"] => Wish::List { filter: None },
+        ["events", id] => Wish::Event((*id).to_owned()),
+        other => return Err(no_segment(other)),
+    };
+    Ok((calendar, wish))
+}
+
+fn decoded(segment: &str) -> String {
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+fn no_segment(rest: &[&str]) -> Refusal {
+    let segment = rest.first().copied().unwrap_or_default();
+    Refusal::bad_request("BadRequest", format!("Resource not found for the segment '{segment}'."))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::expect_used)]
+    use super::*;
+
+    fn call(method: Method, path: &str) -> Call {
+        Call::parse(&method, path, None).unwrap()
+    }
+
+    #[test]
+    fn every_collection_of_events_takes_a_post() {
+        for (path, calendar) in [
+            ("/v1.0/users/A%40x.example/events", None),
+            ("/beta/users/a@x.example/calendar/events", None),
+            ("/v1.0/users/a@x.example/calendars/AAMk%2FB%3D/events", Some("AAMk/B=")),
+        ] {
+            let call = call(Method::POST, path);
+            assert_eq!(call.wish, Wish::Create);
+            assert_eq!(call.owner, Owner::Mailbox("a@x.example".into()));
+            assert_eq!(call.calendar.as_deref(), calendar);
+        }
+        assert_eq!(call(Method::POST, "/v1.0/me/events").owner, Owner::Me);
+    }
+
+    #[test]
+    fn a_filter_makes_a_get_a_lookup() {
+        let filtered = Call::parse(&Method::GET, "/v1.0/me/events", Some("%24filter=a+eq+%27b%27&$top=2")).unwrap();
+        assert_eq!(filtered.wish, Wish::List { filter: Some("a eq 'b'".into()) });
+        assert_eq!((filtered.kind(), filtered.top), (RequestKind::Lookup, Some(2)));
+        assert_eq!(call(Method::GET, "/v1.0/me/events").kind(), RequestKind::Other);
+        assert_eq!(call(Method::GET, "/v1.0/me/events/AbC").wish, Wish::Event("AbC".into()));
+        assert_eq!(call(Method::GET, "/v1.0/me/calendar").wish, Wish::CalendarInfo);
+    }
+
+    #[test]
+    fn other_addresses_and_methods_are_refused() {
+        for path in ["/", "/v2.0/me/events", "/v1.0/groups/x/events", "/v1.0/me/mailFolders", "/v1.0/users/a@x"] {
+            assert_eq!(Call::parse(&Method::GET, path, None).unwrap_err().status, 400, "{path}");
+        }
+        assert_eq!(Call::parse(&Method::PATCH, "/v1.0/me/events", None).unwrap_err().status, 405);
+        assert_eq!(Call::parse(&Method::POST, "/v1.0/me/calendar", None).unwrap_err().status, 405);
+    }
+}

@@ -1,0 +1,101 @@
+//! How the agent of Azure Arc makes sure that who asks for a token may read its directory: it writes a secret into a
+//! file there, names the file, and gives a token to whoever brings the content back. Each file serves once.
+
+use std::collections::VecDeque;
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use uuid::Uuid;
+
+use crate::sandbox::guarded::Guarded;
+
+/// Challenges nobody answers are taken back beyond this number.
+const OPEN_CHALLENGES: usize = 100;
+
+/// The challenges not answered yet, the oldest first. Their files go with them.
+#[derive(Debug, Default)]
+pub(super) struct Challenges(Guarded<VecDeque<Challenge>>);
+
+#[derive(Debug)]
+struct Challenge {
+    file: PathBuf,
+    content: String,
+}
+
+impl Challenges {
+    /// Writes a fresh file into `dir`, which is made if it is missing; readable by its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be written.
+    pub(super) fn pose(&self, dir: &Path) -> io::Result<PathBuf> {
+        fs::create_dir_all(dir)?;
+        let file = dir.join(format!("{}.key", Uuid::new_v4()));
+        let content = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
+        let challenge = Challenge { file: file.clone(), content };
+        OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&challenge.file)?
+            .write_all(challenge.content.as_bytes())?;
+        let mut open = self.0.lock();
+        open.push_back(challenge);
+        while open.len() > OPEN_CHALLENGES {
+            open.pop_front();
+        }
+        Ok(file)
+    }
+
+    /// Whether this is what stands in one of the files; that file has served then.
+    pub(super) fn solve(&self, content: &str) -> bool {
+        let mut open = self.0.lock();
+        let at = open.iter().position(|challenge| challenge.content == content);
+        at.and_then(|at| open.remove(at)).is_some()
+    }
+
+    pub(super) fn reset(&self) {
+        self.0.lock().clear();
+    }
+}
+
+impl Drop for Challenge {
+    fn drop(&mut self) {
+        // Somebody else may have tidied up; a file that stays is of no use to anyone any more.
+        let _ = fs::remove_file(&self.file);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn a_file_serves_once() {
+        let home = tempfile::tempdir().unwrap();
+        let (challenges, dir) = (Challenges::default(), home.path().join("tokens"));
+        let (first, second) = (challenges.pose(&dir).unwrap(), challenges.pose(&dir).unwrap());
+        assert_eq!(first.extension().unwrap(), "key");
+        assert_eq!(fs::metadata(&first).unwrap().permissions().mode() & 0o777, 0o600);
+        let content = fs::read_to_string(&first).unwrap();
+        assert!(!challenges.solve("made up") && challenges.solve(&content) && !challenges.solve(&content));
+        assert!(!first.exists() && second.exists());
+        drop(challenges);
+        assert!(!second.exists());
+    }
+
+    #[test]
+    fn challenges_nobody_answers_are_taken_back() {
+        let home = tempfile::tempdir().unwrap();
+        let challenges = Challenges::default();
+        (0..OPEN_CHALLENGES + 5).for_each(|_| drop(challenges.pose(home.path()).unwrap()));
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), OPEN_CHALLENGES);
+        challenges.reset();
+        assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);
+    }
+}

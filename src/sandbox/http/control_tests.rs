@@ -1,0 +1,79 @@
+//! The control API, as a test in another process uses it.
+
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use serde_json::{Value, json};
+
+use crate::sandbox::testbed::{Bed, MAILBOX, meeting};
+
+async fn wrong(bed: &Bed, path: &str, body: Value) -> String {
+    let got = bed.control(path, &body).await;
+    assert_eq!(got.status, 400, "{body}");
+    got.body["error"].as_str().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn what_arrived_can_be_asked_for() {
+    let bed = Bed::new().await;
+    bed.create(MAILBOX, &meeting("One", None)).await.unwrap();
+    bed.create("other@contoso.com", &meeting("Two", None)).await.unwrap();
+    let events = bed.get("/sandbox/events").await.unwrap();
+    assert_eq!(events.body[1]["received"]["subject"], "Two");
+    let some = bed.get("/sandbox/requests?mailbox=Other@contoso.com&kind=create").await.unwrap();
+    assert_eq!(some.body.as_array().unwrap().len(), 1);
+    let sequence = some.body[0]["sequence"].as_u64().unwrap();
+    let (at, at_us) = (some.body[0]["at"].as_str().unwrap(), some.body[0]["at_us"].as_i64().unwrap());
+    assert_eq!(chrono::DateTime::parse_from_rfc3339(at).unwrap().timestamp_millis(), at_us / 1000);
+    assert_eq!(bed.get(&format!("/sandbox/requests?after={sequence}")).await.unwrap().body, json!([]));
+    let counters = bed.get("/sandbox/counters").await.unwrap();
+    assert_eq!((&counters.body["create_requests"], &counters.body["token_requests"]), (&json!(2), &json!(1)));
+    assert_eq!(counters.body["max_in_flight"][MAILBOX], 1);
+    assert_eq!(bed.get("/sandbox/health").await.unwrap().body["status"], "ok");
+}
+
+#[tokio::test]
+async fn faults_come_one_or_many_and_can_be_taken_back() {
+    let bed = Bed::new().await;
+    let many = json!([{"action": "no_id"}, {"action": {"answer": {"status": 503}}, "times": 0}]);
+    assert_eq!(bed.control("faults", &many).await.body, json!({"added": 2}));
+    assert_eq!(bed.create(MAILBOX, &meeting("One", None)).await.unwrap().id(), "");
+    assert_eq!(bed.create(MAILBOX, &meeting("Two", None)).await.unwrap().status, 503);
+    let url = format!("{}/sandbox/faults", bed.sandbox.url());
+    bed.client.delete(url).send().await.unwrap();
+    assert_eq!(bed.create(MAILBOX, &meeting("Two", None)).await.unwrap().status, 201);
+}
+
+#[tokio::test]
+async fn a_wrong_field_is_named() {
+    let bed = Bed::new().await;
+    assert!(wrong(&bed, "options", json!({"limits": true, "latency_ms": "fast"})).await.starts_with("latency_ms: "));
+    assert!(wrong(&bed, "options", json!({"speed": 1})).await.contains("`speed`"));
+    assert!(wrong(&bed, "faults", json!({"action": "no_id", "times": -1})).await.starts_with("times: "));
+    let deep = wrong(&bed, "faults", json!({"times": 1, "action": {"answer": {"status": "x", "code": "y"}}})).await;
+    assert!(deep.starts_with("action.answer.status: "), "{deep}");
+    assert!(wrong(&bed, "faults", json!({"action": {"answer": {"status": 100}}})).await.starts_with("status: "));
+    assert!(wrong(&bed, "faults", json!({"mailbox": "x"})).await.contains("`action`"));
+    assert_eq!(bed.get("/sandbox/requests?kind=other&since=1").await.unwrap().status, 400);
+    assert_eq!(bed.get("/sandbox/nothing").await.unwrap().status, 404);
+}
+
+#[tokio::test]
+async fn a_reset_forgets_everything_but_tokens() {
+    let bed = Bed::new().await;
+    bed.control("options", &json!({"deduplicate": false})).await;
+    bed.control("faults", &json!({"action": "no_id"})).await;
+    bed.control("reset", &json!({})).await;
+    let first = bed.create(MAILBOX, &meeting("One", Some("t"))).await.unwrap();
+    let again = bed.create(MAILBOX, &meeting("One", Some("t"))).await.unwrap();
+    assert_eq!((first.status, first.id()), (201, again.id()));
+    assert_eq!(bed.sandbox.counters().create_requests, 2);
+}
+
+#[tokio::test]
+async fn tokens_can_be_made_to_expire() {
+    let bed = Bed::new().await;
+    bed.control("expire-tokens", &json!({})).await;
+    let got = bed.create(MAILBOX, &meeting("One", None)).await.unwrap();
+    assert_eq!((got.status, got.code()), (401, "InvalidAuthenticationToken"));
+    assert!(got.headers["www-authenticate"].to_str().unwrap().starts_with("Bearer "));
+}

@@ -1,0 +1,19 @@
+//! The HTTP wing, on top of the others: a request from the connection it comes over to the answer that leaves, the order
+//! in which it is judged, the state behind it all, and the sandbox's own API below `/sandbox`.
+//!
+//! It imports every wing and the ground floor; only the front page of the sandbox imports it.
+//!
+//! ```text
+//! server ─ visit (journal, lanes) ─ connection
+//!        ─ control (/sandbox/…)   ─ world
+//! ```
+
+mod connection;
+mod control;
+mod server;
+mod visit;
+mod world;
+
+pub(super) use connection::{Door, Line};
+pub(super) use server::router;
+pub(super) use world::World;

@@ -1,0 +1,21 @@
+//! The program in the hands of an operator: settings, commands, the daemon's life, what is logged, shown and measured, and
+//! what is packaged.
+
+mod commands;
+mod configuration;
+mod daemon;
+mod doctor;
+mod found_settings;
+mod hold;
+mod monitoring;
+mod monitoring_docs;
+mod packaging;
+mod reload;
+mod repair;
+mod restore;
+mod resume;
+mod secrecy;
+mod status;
+pub mod systemd;
+mod terminal_text;
+mod unread_log;
