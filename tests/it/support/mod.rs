@@ -1,5 +1,5 @@
 //! What the tests stand on: beds and ground to lie on, the processes they start, and whatever is put between the program
-//! and the world (a recorder on the wire, a shim before the kernel). Nothing here is a test, and nothing knows one.
+//! and the world (a recorder on the wire, a shim before the kernel). Nothing here tries the program by itself.
 
 pub mod bed;
 pub mod disk_log;
