@@ -48,7 +48,8 @@ pub(super) fn wrapping(text: &str) -> Option<Unfit> {
     if text.contains(['\n', '\r']) {
         return Some(Unfit::new("has a line break in it; it is one line", meant));
     }
-    characters::unseen(text).map(|hidden| Unfit::new(hidden, meant))
+    let control = || Some(format!("contains {}", characters::standing_at(text, text.find(char::is_control)?)?));
+    characters::unseen(text).or_else(control).map(|hidden| Unfit::new(hidden, meant))
 }
 
 /// Without the quotes around it, and those around that.
@@ -74,6 +75,15 @@ fn is_hidden(c: char) -> bool {
 /// Whether it is a GUID as Entra shows it.
 pub(super) fn is_guid(text: &str) -> bool {
     text.len() == 36 && Uuid::try_parse(text).is_ok()
+}
+
+/// An id that is a GUID and nothing else. `what`: said of a word that was never one.
+pub(super) fn guid(text: &str, what: &str) -> Result<(), Unfit> {
+    match damaged_guid(text) {
+        Some(fault) => Err(fault),
+        None if is_guid(text) => Ok(()),
+        None => Err(Unfit::new(what, None)),
+    }
 }
 
 /// What is wrong with a value that has a GUID in it, or was one before it was damaged. None: it is one, or nothing like it.
@@ -272,6 +282,12 @@ pub(super) fn api_version(text: &str) -> Result<(), Unfit> {
     Err(Unfit::new("is no version like \"v1.0\" or \"beta\"", meant))
 }
 
+/// The ends of the names of files that SQLite keeps beside a database, and the agent's lock.
+const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
+/// Directories of the kernel's own, with nothing in them that lasts; memory that is shared is a directory as any.
+const KERNELS: [&str; 3] = ["/dev/", "/proc/", "/sys/"];
+const SHARED_MEMORY: &str = "/dev/shm/";
+
 /// A file for the queue, as far as its name and what stands there tell. Nothing is opened. A pipe or a device in its place is
 /// no matter of the settings: whoever may write there can put one, and it is looked for until it is gone.
 pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
@@ -292,6 +308,20 @@ pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
     if text.starts_with(['~', '$', '%']) {
         let what = format!("begins with {}, which means something to others only; write the whole path", &text[..1]);
         return Err(Unfit::new(what, None));
+    }
+    if KERNELS.iter().any(|directory| text.starts_with(directory)) && !text.starts_with(SHARED_MEMORY) {
+        return Err(Unfit::new("is no place for a file; it is the path of one that lasts", None));
+    }
+    if text.contains('\\') {
+        let what = "is written as on Windows; here directories are separated by /, and drives have no letters";
+        return Err(Unfit::new(what, None));
+    }
+    let meant = |path: &str| Some(path.to_owned()).filter(|path| queue_path(path).is_ok());
+    if let Some((path, _)) = text.split_once('?').filter(|(_, options)| options.contains('=')) {
+        return Err(Unfit::new("has options behind a ?, as an address has; it is the path of a file", meant(path)));
+    }
+    if let Some(path) = BESIDE.iter().find_map(|end| text.strip_suffix(end)).filter(|path| !path.is_empty()) {
+        return Err(Unfit::new("is a file that stands beside the queue; it is the queue itself", meant(path)));
     }
     let path = Path::new(text);
     if text.ends_with('/') || text.ends_with("/.") || path.is_dir() {
@@ -355,6 +385,7 @@ mod tests {
             ("Europe/\r\nParis", "Europe/Paris"),
             ("Europe/Paris\u{200e}", "Europe/Paris"),
             ("\u{feff}Europe/Paris", "Europe/Paris"),
+            ("Europe/\u{8}Paris", "Europe/Paris"),
         ] {
             assert_eq!(wrapping(written).unwrap().meant.as_deref(), Some(likely), "{written:?}");
         }
@@ -368,6 +399,7 @@ mod tests {
             assert_eq!(wrapping(fine), None, "{fine:?}");
         }
         assert!(wrapping("a\u{200b}b").unwrap().what.contains("U+200B"));
+        assert!(wrapping("a\tb").unwrap().what.contains("U+0009, a tab"));
     }
 
     #[test]
@@ -482,7 +514,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let home = home.path().to_str().unwrap();
         std::fs::write(format!("{home}/file"), "").unwrap();
-        for fine in ["queue.db".to_owned(), format!("{home}/file"), format!("{home}/made/later/queue.db")] {
+        for fine in [
+            "queue.db".to_owned(),
+            "/dev/shm/queue.db".to_owned(),
+            "why?.db".to_owned(),
+            format!("{home}/file"),
+            format!("{home}/made/later/queue.db"),
+        ] {
             assert_eq!(queue_path(&fine), Ok(()), "{fine}");
         }
         for (written, likely) in [
@@ -492,12 +530,18 @@ mod tests {
             (format!("sqlite://{home}/queue.db"), Some(format!("{home}/queue.db"))),
             (format!("sqlite:{home}/queue.db?mode=rwc"), Some(format!("{home}/queue.db"))),
             (format!("file:{home}/queue.db"), Some(format!("{home}/queue.db"))),
+            (format!("{home}/queue.db?mode=rwc&cache=shared"), Some(format!("{home}/queue.db"))),
+            (format!("{home}/queue.db-wal"), Some(format!("{home}/queue.db"))),
+            (format!("{home}/queue.db-shm"), Some(format!("{home}/queue.db"))),
+            ("queue.db.lock".into(), Some("queue.db".into())),
+            ("C:\\ProgramData\\queue.db".into(), None),
             (format!("{home}/file/queue.db"), None),
             ("postgres://localhost/queue".into(), None),
             ("~/queue.db".into(), None),
             ("$HOME/queue.db".into(), None),
             (":memory:".into(), None),
             ("/dev/null".into(), None),
+            ("/proc/self/queue.db".into(), None),
         ] {
             assert_eq!(meant(queue_path(&written)), likely, "{written}");
         }
