@@ -272,7 +272,7 @@ fn check_not_before(input: &JobInput) -> Result<(), InvalidJob> {
     let no_time = |what: &str| InvalidJob::new("not_before", format!("{what}; write it like 2026-12-01T09:00:00Z"));
     // The database does not see through white space beyond ASCII, and would have taken it for no time.
     if let Some(text) = input.not_before.optional("not_before")?.filter(|text| !text.is_ascii()) {
-        return Err(no_time(&format!("{} is no time", characters::quoted(text))));
+        return Err(no_time(&format!("{} is no time", characters::quoted_ascii(text))));
     }
     match input.not_before.optional_word("not_before")? {
         Some(text) => match times::parse("not_before", text)? {
