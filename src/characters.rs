@@ -39,6 +39,16 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
+/// The same of a text that has nothing beyond ASCII where it is right, such as a time: of what does not hide either, a letter
+/// or digit of another script, the first is named.
+pub fn quoted_ascii(text: &str) -> String {
+    let stranger = || beginning(text).chars().find(|c| !c.is_ascii());
+    match fault(beginning(text)).map_or_else(stranger, |_| None) {
+        Some(c) => format!("'{}' (contains {}, which is none of ASCII; write it plainly)", shown(text), code_point(c)),
+        None => quoted(text),
+    }
+}
+
 fn beginning(text: &str) -> &str {
     text.char_indices().nth(LONGEST_SHOWN).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }

@@ -102,6 +102,7 @@ impl Case {
             ErrorKind::Denied if self.is("me_without_user") => {
                 "The row names no mailbox, and an application signed in without a user has none of its own.".into()
             }
+            ErrorKind::Denied if self.is("no_such_version") => "Graph has no such version of its interface.".into(),
             ErrorKind::Denied => "The application may not write to this mailbox.".into(),
             ErrorKind::Throttled => "Microsoft limits the requests: there were too many of them.".into(),
             ErrorKind::Unavailable => self.unavailable().into(),
@@ -188,6 +189,7 @@ impl Case {
         let check = format!("event-sender check --mailbox {} tells whether it works", shell::word(self.mailbox()));
         Some(match self.kind? {
             ErrorKind::Denied if self.is("me_without_user") => "Set defaults.mailbox in agent.toml.".into(),
+            ErrorKind::Denied if self.is("no_such_version") => "Correct graph.api_version in agent.toml.".into(),
             ErrorKind::Denied if self.is(LIMITED) => format!(
                 "Sign in to the mailbox and do what the message in its inbox asks for, or wait: Microsoft does this to personal \
                  mailboxes (Outlook.com); {check}."

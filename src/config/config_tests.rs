@@ -12,7 +12,7 @@ use super::*;
 const GOOD: &str = r#"
 [auth]
 tenant_id = "contoso.onmicrosoft.com"
-client_id = "c1"
+client_id = "66666666-7777-8888-9999-000000000000"
 client_secret = "s3cret-value"
 "#;
 
@@ -119,7 +119,7 @@ fn template() -> (String, BTreeSet<String>) {
 fn agent_toml_has_every_key_once_with_the_programs_own_default() {
     let (live, keys) = template();
     assert_eq!(keys, KEYS.iter().map(|(key, _)| (*key).to_owned()).collect());
-    let needed = "[auth]\ntenant_id = \"t\"\nclient_id = \"c\"\nclient_secret = \"s\"\n";
+    let needed = "[auth]\ntenant_id = \"contoso.com\"\nclient_id = \"66666666-7777-8888-9999-000000000000\"\nclient_secret = \"s\"\n";
     let written_out = Bed::new().load(&live.replacen("[auth]\n", needed, 1)).unwrap();
     let left_out = Bed::new().load(needed).unwrap();
     let comparable = |settings: &Settings| {
@@ -305,7 +305,7 @@ fn a_secret_is_looked_for_in_the_order_of_the_contract() {
     std::fs::write(credentials.join("client_secret"), "from-credential\n").unwrap();
     let file = bed.file("secret", "from-file\r\n");
     let bed = bed.env("CREDENTIALS_DIRECTORY", credentials.to_str().unwrap());
-    let bare = "[auth]\ntenant_id = \"t\"\nclient_id = \"c\"\n";
+    let bare = "[auth]\ntenant_id = \"contoso.com\"\nclient_id = \"66666666-7777-8888-9999-000000000000\"\n";
     let with_file = format!("{bare}client_secret_file = \"{}\"\n", file.display());
     let with_key = format!("{with_file}client_secret = \"from-key\"\n");
     assert_eq!(bed.secret(bare), "from-credential");
@@ -320,7 +320,9 @@ fn a_secret_file_that_is_missing_or_empty_is_a_problem_of_its_key() {
     let bed = Bed::new();
     let empty = bed.file("empty", "\n");
     for (path, part) in [("/nonexistent", "cannot be read"), (empty.to_str().unwrap(), "is empty")] {
-        let text = format!("[auth]\ntenant_id = \"t\"\nclient_id = \"c\"\nclient_secret_file = \"{path}\"\n");
+        let text = format!(
+            "[auth]\ntenant_id = \"contoso.com\"\nclient_id = \"66666666-7777-8888-9999-000000000000\"\nclient_secret_file = \"{path}\"\n"
+        );
         let problems = bed.problems(&text);
         assert_eq!(problems.len(), 1);
         assert!(problems[0].starts_with("auth.client_secret_file:") && problems[0].contains(part), "{problems:?}");
@@ -339,7 +341,7 @@ fn an_unreadable_credential_does_not_matter_when_another_source_has_the_secret()
 
 #[test]
 fn password_mode_needs_a_user_and_a_password_and_takes_a_secret() {
-    let base = "[auth]\nmode = \"password\"\ntenant_id = \"organizations\"\nclient_id = \"c\"\n";
+    let base = "[auth]\nmode = \"password\"\ntenant_id = \"organizations\"\nclient_id = \"66666666-7777-8888-9999-000000000000\"\n";
     let problems = Bed::new().problems(base).join("\n");
     assert!(problems.contains("auth.username: is not set") && problems.contains("auth.password: is not set"));
     let full = format!("{base}username = \"u\"\npassword = \"p4ss\"\n");
@@ -366,7 +368,7 @@ fn no_error_and_no_debug_shows_a_secret() {
     assert!(!format!("{settings:?}").contains("s3cret-value"));
     let error = Bed::new().load(&with("username = \"u\"\nfoo = 1")).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("s3cret-value"));
-    let text = "[auth]\ntenant_id = \"t\"\nclient_id = \"c\"\nclient_secret = 12345678\n";
+    let text = "[auth]\ntenant_id = \"contoso.com\"\nclient_id = \"66666666-7777-8888-9999-000000000000\"\nclient_secret = 12345678\n";
     let error = Bed::new().load(text).unwrap_err();
     assert!(!format!("{error} {error:?}").contains("12345678"));
 }
@@ -410,7 +412,7 @@ fn the_monitor_is_off_unless_it_is_told_where_to_listen_and_a_port_alone_is_one_
 
 #[test]
 fn a_secret_in_the_key_beside_its_own_is_not_shown() {
-    let auth = "[auth]\ntenant_id = \"t.example\"\nclient_id = \"c\"\n";
+    let auth = "[auth]\ntenant_id = \"t.example\"\nclient_id = \"66666666-7777-8888-9999-000000000000\"\n";
     for wrong in [
         "client_secret_file = \"abC8Q~Zebra.Zebra_Zebra-Zebra1234567890a\"",
         "mode = \"Zebra~1\"\nclient_secret = \"x\"",

@@ -219,7 +219,13 @@ mod tests {
 
     fn settings(lines: &str) -> Settings {
         let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), format!("[auth]\ntenant_id = \"t\"\nclient_id = \"c\"\n{lines}")).unwrap();
+        std::fs::write(
+            file.path(),
+            format!(
+                "[auth]\ntenant_id = \"contoso.com\"\nclient_id = \"66666666-7777-8888-9999-000000000000\"\n{lines}"
+            ),
+        )
+        .unwrap();
         Settings::load(Some(file.path().to_owned()), &Environment::default()).unwrap()
     }
 

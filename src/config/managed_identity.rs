@@ -58,7 +58,9 @@ fn identity(source: &mut Source, client_id: Option<String>) -> Identity {
 
 fn object_id(source: &mut Source) -> Option<String> {
     let id = trimmed(source, "auth.identity_object_id")?;
-    rules::judge(source, "auth.identity_object_id", &id, |id| shapes::damaged_guid(id).map_or(Ok(()), Err));
+    rules::judge(source, "auth.identity_object_id", &id, |id| {
+        shapes::guid(id, "is no GUID; it is the Object (principal) ID on the identity's overview page")
+    });
     Some(id)
 }
 

@@ -97,14 +97,34 @@ fn extra_ca(source: &mut Source) -> Option<Vec<u8>> {
 /// at the end: what is judged here and what is dialled later must be the same, however it was written ("HTTP://127.1").
 /// `path`: what is said of an address with a path.
 pub(super) fn address(source: &mut Source, key: &str, text: &str, path: impl Fn(&Url) -> String) -> String {
+    // The parser makes an address of "https:/host" and "https:///host", too, of which nobody knows what was left out, and a host
+    // of what stands behind one in a sentence.
+    let begins = |text: &str| {
+        let mut rest = text.split_once(':').map_or("", |(_, rest)| rest).chars().map(|c| matches!(c, '/' | '\\'));
+        (rest.next(), rest.next(), rest.next()) == (Some(true), Some(true), Some(false))
+    };
+    let host = |url: &Url| match url.host() {
+        Some(url::Host::Domain(name)) => {
+            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+            name.chars().all(plain) && !name.ends_with('.') && !matches!(name, "http" | "https")
+        }
+        host => host.is_some(),
+    };
     let url = match Url::parse(text) {
-        Ok(url) if url.host().is_some() && matches!(url.scheme(), "http" | "https") => url,
+        Ok(url) if begins(text) && host(&url) && matches!(url.scheme(), "http" | "https") => url,
         _ => {
             let rule = "it must begin with https:// and name a host, like \"https://graph.microsoft.com\"";
             // Before an @ there may stand a password.
             let found = if text.contains('@') { "is no address".to_owned() } else { format!("is \"{text}\"") };
-            let host = !text.contains(['@', ' ', ':']) && text.contains('.');
-            let whole = Url::parse(&format!("https://{text}")).ok().filter(|url| host && url.host().is_some());
+            let mut bare = text.trim_end_matches(['.', ',', ';', '>', '/']);
+            while let Some(rest) = ["<", "/", "\\", "https:", "http:", "https/", "http/"]
+                .iter()
+                .find_map(|before| bare.strip_prefix(before))
+            {
+                bare = rest;
+            }
+            let named = !bare.contains(['@', ' ', ':']) && bare.contains('.');
+            let whole = Url::parse(&format!("https://{bare}")).ok().filter(|url| named && host(url));
             let meant = whole.map(|url| format!("; did you mean \"{}\"?", shapes::without_path(&url)));
             source.problem(key, format!("{found}; {rule}{}", meant.unwrap_or_default()));
             return text.to_owned();

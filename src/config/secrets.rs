@@ -132,7 +132,9 @@ fn typed(text: &str) -> Result<Secret, String> {
     let quoted = ['"', '\'', '`'].into_iter().any(around) || secret.starts_with('“') || secret.ends_with('”');
     match secret {
         "" => Err("is empty".to_owned()),
-        _ if secret.contains(['\n', '\r']) => Err("has more than one line; write the secret alone, in one".to_owned()),
+        _ if secret.contains(['\n', '\r']) => {
+            Err("has a line break in it, and so more than one line; write the secret alone, in one".to_owned())
+        }
         _ if quoted => Err("stands in quotation marks that would be part of the secret; write it without".to_owned()),
         _ if secret.starts_with([' ', '\t']) => Err("begins with a blank; take it out".to_owned()),
         _ if secret.ends_with([' ', '\t']) => Err("ends in a blank; take it out".to_owned()),

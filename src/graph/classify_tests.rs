@@ -197,6 +197,9 @@ fn what_concerns_the_whole_agent_holds_it() {
     assert!(is_held(&outcome(403, "insufficient_claims")));
     let me = "/me request is only valid with delegated authentication flow.";
     assert!(is_held(&classify(&reply(400, "BadRequest", me)).0));
+    let Outcome::Held(hold) = classify(&reply(400, "BadRequest", "Invalid version: v2.7")).0 else { panic!() };
+    assert!(hold.hint.contains("graph.api_version"), "{hold:?}");
+    assert_eq!(outcome(400, "BadRequest"), Outcome::Refused(ErrorKind::Rejected));
 }
 
 #[test]

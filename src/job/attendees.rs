@@ -121,7 +121,7 @@ fn nearest(unknown: &str) -> Option<&'static str> {
     names.filter(|(likeness, _)| *likeness > 0.8).max_by(|(a, _), (b, _)| a.total_cmp(b)).map(|(_, name)| name)
 }
 
-/// From `required`, `type`, or both where they do not contradict each other; from neither as Graph has it.
+/// From `required`, `type`, or both where they say the same; from neither as Graph has it.
 fn kind(fields: &Map<String, Value>) -> Result<AttendeeType, String> {
     let required = match field(fields, "required") {
         None | Some(Value::Null) => None,
@@ -145,6 +145,9 @@ fn kind(fields: &Map<String, Value>) -> Result<AttendeeType, String> {
     match (required, kind) {
         (Some(true), Some(AttendeeType::Optional)) | (Some(false), Some(AttendeeType::Required)) => {
             Err("has a 'required' and a 'type' that contradict each other; give one of them".into())
+        }
+        (Some(_), Some(AttendeeType::Resource)) => {
+            Err("has a 'required' beside \"type\": \"resource\"; a room or equipment has none, leave it out".into())
         }
         (_, Some(kind)) => Ok(kind),
         (Some(false), None) => Ok(AttendeeType::Optional),
@@ -207,6 +210,8 @@ mod tests {
             (r#"[{"address":"a@b.c","address":"b@b.c"}]"#, "entry 1 has the key 'address' twice"),
             (r#"[{"address":"mailto:a@b.c"}]"#, "entry 1 has an 'address' that begins with 'mailto:'"),
             (r#"[{"address":"a@b.c","type":"optional","required":true}]"#, "contradict"),
+            (r#"[{"address":"a@b.c","type":"resource","required":true}]"#, "a 'required' beside"),
+            (r#"[{"address":"a@b.c","type":"resource","required":0}]"#, "a 'required' beside"),
             (r#"[{"address":"a@b.c","required":true,"name":5}]"#, "neither text nor null"),
         ] {
             let error = parse(text).unwrap_err();

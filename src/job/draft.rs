@@ -3,7 +3,7 @@
 //! What is checked is what Graph documents or answers without naming the culprit (graph-facts 1.5, 1.6, 3): times,
 //! zones, dates of all-day events, attendees, sizes. What only Exchange can know is left to Exchange.
 
-use chrono::{NaiveDateTime, Timelike};
+use chrono::{Datelike, NaiveDateTime, Timelike};
 use serde_json::{Map, Value};
 
 use super::span::{self, Kind};
@@ -272,11 +272,16 @@ fn check_not_before(input: &JobInput) -> Result<(), InvalidJob> {
     let no_time = |what: &str| InvalidJob::new("not_before", format!("{what}; write it like 2026-12-01T09:00:00Z"));
     // The database does not see through white space beyond ASCII, and would have taken it for no time.
     if let Some(text) = input.not_before.optional("not_before")?.filter(|text| !text.is_ascii()) {
-        return Err(no_time(&format!("{} is no time", characters::quoted(text))));
+        return Err(no_time(&format!("{} is no time", characters::quoted_ascii(text))));
     }
     match input.not_before.optional_word("not_before")? {
         Some(text) => match times::parse("not_before", text)? {
             Written::Date(_) => Err(no_time("is a date without a time of day")),
+            // What lies behind the calendar's end is waited for. Before its beginning nobody wished for anything: it is
+            // what a program writes that has no date, like .NET's 0001-01-01.
+            Written::Wall(utc) | Written::Instant { utc, .. } if utc.year() < *span::YEARS.start() => {
+                span::in_calendar("not_before", utc.date(), "")
+            }
             Written::Wall(_) | Written::Instant { .. } => Ok(()),
         },
         None => Ok(()),

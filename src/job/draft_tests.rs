@@ -228,7 +228,11 @@ fn a_not_before_that_is_no_time_is_refused() {
     for text in ["soon", "2099-12-01", "2460000.5", "now", "infinity", "2099-12-01T09:00\u{a0}"] {
         assert_eq!(fault(|input| input.not_before = text.into()).column, "not_before", "{text}");
     }
-    for text in ["0001-01-01T00:00:00", "9999-12-31 23:59:59.999999", "9999-12-31T23:00-05", "2099-12-01 09:00 +01:00"]
+    for text in ["0001-01-01T00:00:00", "1899-12-31T23:59:59Z", "1900-01-01T00:00:00+05:00"] {
+        let error = fault(|input| input.not_before = text.into());
+        assert!(error.column == "not_before" && error.fault.contains("1900 to 9999"), "{text}: {error}");
+    }
+    for text in ["1900-01-01T00:00:00Z", "9999-12-31 23:59:59.999999", "9999-12-31T23:00-05", "2099-12-01 09:00 +01:00"]
     {
         assert!(EventDraft::from_input(&row(|input| input.not_before = text.into()), false).is_ok(), "{text}");
     }

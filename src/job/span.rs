@@ -23,7 +23,7 @@ pub(super) enum Kind {
 }
 
 /// The years Exchange's calendar has.
-const YEARS: std::ops::RangeInclusive<i32> = 1900..=9999;
+pub(super) const YEARS: std::ops::RangeInclusive<i32> = 1900..=9999;
 
 const ALL_DAY: &str = "an all-day event (extra.isAllDay) runs from a date to the date after its last day, as from \
     2026-12-01 to 2026-12-02";
@@ -135,7 +135,8 @@ fn date(column: &'static str, time: Written, zone: &Zone) -> Result<NaiveDate, I
     Ok(date)
 }
 
-fn in_calendar(column: &'static str, date: NaiveDate, whose: &str) -> Result<(), InvalidJob> {
+/// Refuses a year that Exchange's calendar has not.
+pub(super) fn in_calendar(column: &'static str, date: NaiveDate, whose: &str) -> Result<(), InvalidJob> {
     if YEARS.contains(&date.year()) {
         return Ok(());
     }

@@ -32,8 +32,10 @@ pub(super) fn is_instant(text: &str) -> bool {
 
 /// Parses the text of `column`. Strict: digits where digits belong, a date that exists, a time of day that exists.
 pub(super) fn parse(column: &'static str, text: &str) -> Result<Written, InvalidJob> {
-    let fault = |what: &str| InvalidJob::new(column, format!("{} {what}; {FORMS}", characters::quoted(text)));
-    let parts = split(text.trim()).ok_or_else(|| fault("is not a date and time"))?;
+    let fault = |what: &str| InvalidJob::new(column, format!("{} {what}; {FORMS}", characters::quoted_ascii(text)));
+    // The same white space as the queue's rule of not_before takes off.
+    let bare = text.trim_matches(['\t', '\n', '\u{b}', '\u{c}', '\r', ' ']);
+    let parts = split(bare).ok_or_else(|| fault("is not a date and time"))?;
     let date = NaiveDate::from_ymd_opt(parts.year, parts.month, parts.day)
         .filter(|_| parts.year > 0)
         .ok_or_else(|| fault("names a date that does not exist"))?;

@@ -27,6 +27,21 @@ fn all_forms_of_the_contract_are_read() {
 }
 
 #[test]
+fn what_only_looks_like_a_time_is_told_by_the_character_that_is_none() {
+    for (text, point) in [
+        ("\u{202f}2026-12-01T09:00", "U+202F"),
+        ("2026-12-01T09:00\u{3000}", "U+3000"),
+        ("2026-12-01\u{a0}", "U+00A0"),
+        ("2026-12-01\u{422}09:00", "U+0422"),
+        ("\u{662}026-12-01T09:00", "U+0662"),
+        ("2026-12-01T09:00\u{396}", "U+0396"),
+    ] {
+        let error = parse("start_time", text).unwrap_err();
+        assert!(error.fault.contains(&format!("contains {point}")), "{error}");
+    }
+}
+
+#[test]
 fn an_offset_is_read_in_every_way_databases_write_it() {
     for (text, utc) in [
         ("2026-12-01T09:00:00Z", "2026-12-01T09:00:00"),

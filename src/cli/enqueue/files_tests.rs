@@ -101,8 +101,10 @@ fn a_header_is_refused_with_what_is_wrong_with_it() {
         ("subject,body,subject", "column 'subject' is there twice"),
         ("subject;start;end_time", "'start' is no column; did you mean start_time?"),
         ("subject\tbody\tcolour", "'colour' is no column"),
-        ("subject;;", "column 2 of the header has no name"),
+        ("subject;;", "column 2 has no name"),
         ("subject,colour", "'colour' is no column"),
+        ("a,2027-12-01T09:00,2027-12-01T10:00", "f, line 1, the header: 'a' is no column"),
+        ("\r\n\r\nsubject,colour", "f, line 3, the header: 'colour' is no column"),
     ] {
         let file = format!("{header}\na,b,c\n");
         let fault = Candidates::new(Format::Csv, "f", file.as_bytes()).next().unwrap().err().unwrap();

@@ -102,7 +102,7 @@ impl<R: Read> Table<R> {
         let header = reader.byte_headers().map_err(told)?.clone();
         let line = self.starts.borrow_mut().pop_front().unwrap_or(1);
         let header = text(header).map_err(|fault| format!(", line {line}: {fault}"))?;
-        self.header = known(header)?;
+        self.header = known(header).map_err(|fault| format!(", line {line}, the header: {fault}"))?;
         self.reader = Some(reader);
         Ok(())
     }
@@ -144,13 +144,13 @@ fn text(row: ByteRecord) -> Result<StringRecord, String> {
 fn known(header: StringRecord) -> Result<StringRecord, String> {
     for (place, column) in header.iter().enumerate() {
         if column.is_empty() {
-            return Err(format!(": column {} of the header has no name; name it or take it out", place + 1));
+            return Err(format!("column {} has no name; name it or take it out", place + 1));
         }
         if !columns::COLUMNS.contains(&column) {
-            return Err(format!(": {}", columns::unknown(column)));
+            return Err(columns::unknown(column));
         }
         if header.iter().take(place).any(|other| other == column) {
-            return Err(format!(": column '{column}' is there twice in the header; leave one of them out"));
+            return Err(format!("column '{column}' is there twice; leave one of them out"));
         }
     }
     Ok(header)

@@ -97,8 +97,15 @@ fn instant_of(local: NaiveDateTime, tz: &TimeZone) -> Option<DateTime<Utc>> {
         small(local.second())?,
         0,
     );
-    let moment = tz.to_ambiguous_timestamp(civil.ok()?).compatible().ok()?;
-    DateTime::from_timestamp(moment.as_second(), local.nanosecond())
+    let moment = match tz.to_ambiguous_timestamp(civil.ok()?).compatible() {
+        Ok(moment) => moment.as_second(),
+        // jiff's calendar ends a day before Exchange's, and begins a day after it.
+        Err(_) => {
+            let end = if local.year() > 0 { Timestamp::MAX } else { Timestamp::MIN };
+            local.and_utc().timestamp() - i64::from(tz.to_offset(end).seconds())
+        }
+    };
+    DateTime::from_timestamp(moment, local.nanosecond())
 }
 
 fn split_offset(text: &str) -> Option<(&str, Option<FixedOffset>)> {

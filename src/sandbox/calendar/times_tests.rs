@@ -64,6 +64,17 @@ fn an_offset_wins_and_is_remarked() {
 }
 
 #[test]
+fn the_calendar_has_its_last_day() {
+    assert_eq!(moment("9999-12-31T23:59:59.9999999", "UTC"), "9999-12-31T23:59:59.9999999");
+    assert_eq!(moment("9999-12-31T23:59:59", "Europe/Paris"), "9999-12-31T22:59:59.0000000");
+    assert_eq!(moment("9999-12-30T23:00:00", "UTC"), "9999-12-30T23:00:00.0000000");
+    for zone in ["America/New_York", "Europe/Paris", "UTC"] {
+        let when = When::parse("9999-12-31T00:00:00", zone).unwrap();
+        assert!(when.is_midnight() && when.floating() == "9999-12-31T00:00:00.0000000", "{zone}");
+    }
+}
+
+#[test]
 fn skipped_and_doubled_wall_times_still_are_moments() {
     assert_eq!(moment("2026-03-29T02:30:00", "Europe/Berlin"), "2026-03-29T01:30:00.0000000");
     assert_eq!(moment("2026-10-25T02:30:00", "Europe/Berlin"), "2026-10-25T00:30:00.0000000");

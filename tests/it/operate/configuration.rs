@@ -104,17 +104,33 @@ async fn a_value_that_would_fail_every_row_is_refused_with_the_one_that_was_mean
         ("graph.endpoint", "https://graph.microsoft.com/v1.0", Some("https://graph.microsoft.com")),
         ("graph.endpoint", "'https://graph.microsoft.com'", Some("https://graph.microsoft.com")),
         ("graph.endpoint", "graph.microsoft.com", Some("https://graph.microsoft.com")),
+        ("graph.endpoint", "https:/graph.microsoft.com", Some("https://graph.microsoft.com")),
+        ("graph.endpoint", "https:///graph.microsoft.com/", Some("https://graph.microsoft.com")),
+        ("graph.endpoint", "https://https://graph.microsoft.com", Some("https://graph.microsoft.com")),
+        ("graph.endpoint", "https//graph.microsoft.com", Some("https://graph.microsoft.com")),
+        ("graph.endpoint", "https://graph.microsoft.com,", Some("https://graph.microsoft.com")),
+        ("graph.endpoint", "https://graph.microsoft.com.", Some("https://graph.microsoft.com")),
+        ("graph.endpoint", "https://graph.microsoft,com", None),
         ("graph.api_version", "1.0", Some("v1.0")),
         ("auth.client_id", "{1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b}", Some(GUID)),
         ("auth.client_id", "api://1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b", Some(GUID)),
         ("auth.client_id", "1f2e3d4c-5b6a-4798-8a9b-Oc1d2e3f4a5b", Some(GUID)),
         ("auth.client_id", "1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5", None),
+        ("auth.client_id", "my-application", None),
+        ("auth.client_id", "00000000-0000-0000-0000-000000000000", None),
+        ("defaults.mailbox", "calendar@contoso", None),
+        ("queue.path", "Data Source=/var/lib/queue.db;Version=3", Some("/var/lib/queue.db")),
+        ("auth.tenant_id", "contoso", None),
         ("auth.tenant_id", "\"1f2e3d4c-5b6a-4798-8a9b-0c1d2e3f4a5b\"", Some(GUID)),
         ("auth.tenant_id", "1f2e3d4c5b6a47988a9b0c1d2e3f4a5b", Some(GUID)),
         ("queue.path", "sqlite:///var/lib/queue.db", Some("/var/lib/queue.db")),
         ("queue.path", "~/queue.db", None),
         ("queue.path", home.as_str(), Some("/queue.db")),
         ("queue.path", "", None),
+        ("queue.path", "/var/lib/queue.db?mode=rwc", Some("/var/lib/queue.db")),
+        ("queue.path", "/var/lib/queue.db-wal", Some("/var/lib/queue.db")),
+        ("queue.path", "C:\\ProgramData\\queue.db", None),
+        ("queue.path", "/dev/null", None),
         ("monitor.listen", "http://127.0.0.1:9185/metrics", Some("127.0.0.1:9185")),
         ("monitor.listen", "metrics.contoso.com:9185", None),
         ("delivery.give_up_after", "\"2h\"", Some("2h")),
@@ -216,8 +232,13 @@ async fn a_missing_file_and_bad_toml_are_refused() {
 
     std::fs::write(bed.config_path(), "[queue]\npath = \n").unwrap();
     let ran = bed.bare_command(&["run"]).await.expect(78);
-    says(&ran, &["agent.toml", "TOML", "line 2"]);
+    says(&ran, &["agent.toml", "TOML", "line 2", "queue.path"]);
     bed.bare_command(&["list"]).await.expect(78);
+    // A secret without its quotes: the line is named by its key.
+    std::fs::write(bed.config_path(), "[auth]\nclient_secret = not-to-be-seen\n").unwrap();
+    let ran = bed.bare_command(&["run"]).await.expect(78);
+    says(&ran, &["line 2", "auth.client_secret"]);
+    assert!(!ran.stderr.contains("not-to-be-seen") && !ran.stdout.contains("not-to-be-seen"), "{ran:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -69,6 +69,28 @@ async fn a_wrong_default_mailbox_spends_no_row_and_all_go_out_once_it_is_right()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_version_that_graph_does_not_have_costs_no_row() {
+    let mut bed = Bed::new().await;
+    bed.set("graph.api_version", "v2.7");
+    let ids = bed.insert_all((0..3).map(|_| row())).await;
+    let agent = bed.run();
+    let paused = bed.until_said(&agent, "sending paused").await;
+    assert_eq!(paused["error_code"], "no_such_version");
+    assert!(paused["hint"].as_str().unwrap().contains("graph.api_version"), "{paused}");
+    let back = "SELECT count(*) = 3 FROM jobs WHERE state = 'pending' AND attempts = 0";
+    bed.wait("all are back", async || bed.is_so(back).await.then_some(())).await;
+    let text = bed.command(&["status"]).await.expect(0).stdout;
+    assert!(text.contains("graph.api_version"), "{text}");
+    bed.set("graph.api_version", "v1.0");
+    reload(&bed, &agent).await;
+    for id in ids {
+        bed.until(id, "sent").await;
+    }
+    bed.assert_one_event_each().await;
+    agent.stop().await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_wrong_default_mailbox_is_forgotten_with_the_agent_that_met_it() {
     let mut bed = Bed::new().await;
     bed.set("defaults.mailbox", "unlicensed@contoso.com");

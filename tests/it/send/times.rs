@@ -52,7 +52,7 @@ async fn a_wish_for_the_end_of_the_calendar_waits() {
     // Also for who sets the due time by hand.
     bed.sql("UPDATE jobs SET next_attempt_at = '2026-01-01T00:00:00.000Z' WHERE id = 1").await;
     let _agent = bed.run();
-    told(&bed, row().with("not_before", "0001-01-01T00:00:00")).await;
+    told(&bed, row().with("not_before", "1900-01-01T00:00:00")).await;
     for id in waiting {
         let job = bed.job(id).await;
         assert!(job.state == "pending" && job.next_attempt_at.as_str() > "2099-12", "{job:?}");
@@ -68,6 +68,9 @@ async fn what_is_no_time_is_told_at_once_and_not_on_the_due_day() {
         let message = refused(&bed, row().with("not_before", no_time)).await;
         assert!(message.starts_with("not_before: ") && message.contains("2026-12-01T09:00:00"), "{message}");
     }
+    // The date of a program that has none.
+    let message = refused(&bed, row().with("not_before", "0001-01-01T00:00:00")).await;
+    assert!(message.starts_with("not_before: is in the year 1; "), "{message}");
     for column in ["start_time", "end_time"] {
         let later = row().with("not_before", "2099-12-01T09:00Z").with(column, "01.12.2099 09:00");
         let message = refused(&bed, later).await;
