@@ -45,7 +45,6 @@ async fn a_claimed_job_that_another_hand_takes_is_in_doubt_whatever_is_written_a
         "state = 'pending', in_doubt = 0, next_attempt_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
         "state = 'failed', finished_at = '2100-01-01T00:00:00.000Z'",
         "state = 'failed', finished_at = '2100-01-01T00:00:00.000Z', in_doubt = 0",
-        "state = 'sent', finished_at = '2100-01-01T00:00:00.000Z', event_id = 'forged', in_doubt = 0",
     ];
     let mut taken = 0;
     for way in ways {
@@ -95,15 +94,69 @@ async fn the_doubt_outlives_every_way_back_to_pending() {
 }
 
 #[tokio::test]
-async fn the_doubt_does_not_go_with_a_job_that_goes_back_and_may_be_taken_where_it_has_ended() {
-    let (bed, _) = claimed().await;
+async fn nobody_takes_the_doubt_from_a_job_that_was_taken_from_the_agent() {
+    let finished = "finished_at = '2100-01-01T00:00:00.000Z'";
+    for end in [
+        vec![format!("UPDATE jobs SET state = 'failed', {finished}")],
+        vec![format!("UPDATE jobs SET state = 'failed', {finished}"), "UPDATE jobs SET state = 'cancelled'".to_owned()],
+        vec![
+            "UPDATE jobs SET state = 'pending'".to_owned(),
+            format!("UPDATE jobs SET state = 'cancelled', {finished}"),
+        ],
+    ] {
+        let (bed, _) = claimed().await;
+        let db = &mut bed.stranger().await;
+        for step in &end {
+            run(db, step).await;
+        }
+        for write in [
+            "in_doubt = 0",
+            "in_doubt = 0, claims = claims + 1",
+            "in_doubt = 0, settled = NULL",
+            "in_doubt = 0, state = 'cancelled'",
+            "in_doubt = 0, state = 'pending', finished_at = NULL",
+        ] {
+            let refused = refusal(db, &format!("UPDATE jobs SET {write}")).await;
+            assert!(refused.contains("an event may exist"), "{end:?} {write}: {refused}");
+        }
+        assert_in_doubt(db, &end.concat()).await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_looked_takes_the_doubt_from_a_job_that_the_agent_has_ended() {
+    // Ended by the agent itself, or put back by it at a start and cancelled then.
+    for put_back in [false, true] {
+        let (bed, job) = claimed().await;
+        let db = &mut bed.stranger().await;
+        if put_back {
+            bed.queue.recover(now()).await.unwrap();
+            run(db, "UPDATE jobs SET state = 'cancelled', finished_at = '2100-01-01T00:00:00.000Z'").await;
+        } else {
+            let in_doubt = Settlement { in_doubt: true, sent_at: Some(now()), ..end(&job, Verdict::Failed) };
+            settle(&bed, &in_doubt).await;
+        }
+        let again = "UPDATE jobs SET state = 'pending', finished_at = NULL, in_doubt = 0";
+        assert!(refusal(db, again).await.contains("an event may exist"));
+        refusal(db, "UPDATE jobs SET first_sent_at = NULL").await;
+        run(db, "UPDATE jobs SET in_doubt = 0").await;
+        run(db, again).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_but_the_agent_says_that_a_job_was_sent() {
+    let (bed, job) = claimed().await;
     let db = &mut bed.stranger().await;
-    run(db, "UPDATE jobs SET state = 'failed', finished_at = 'x'").await;
-    let again = "UPDATE jobs SET state = 'pending', finished_at = NULL, in_doubt = 0";
-    assert!(refusal(db, again).await.contains("an event may exist"));
-    refusal(db, "UPDATE jobs SET first_sent_at = NULL").await;
-    run(db, "UPDATE jobs SET in_doubt = 0").await;
-    run(db, again).await;
+    for along in ["in_doubt = 0", "in_doubt = 1", "settled = NULL", "claims = claims"] {
+        let forged = format!(
+            "UPDATE jobs SET state = 'sent', event_id = 'forged', finished_at = '2100-01-01T00:00:00.000Z', {along}"
+        );
+        let refused = refusal(db, &forged).await;
+        assert!(refused.contains("only the agent records it as sent"), "{refused}");
+    }
+    settle(&bed, &end(&job, Verdict::Sent(EventId("ours".into())))).await;
+    assert_eq!(bed.row(1).await["event_id"], json!("ours"));
 }
 
 #[tokio::test]

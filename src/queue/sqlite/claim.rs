@@ -182,8 +182,9 @@ const TAKEN_ONE: &str = concat!(
     "1 FROM jobs WHERE id = ?1 AND state = 'claimed'"
 );
 
-const STILL_DUE: &str =
-    "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND state = 'pending' AND next_attempt_at <= ?2)";
+/// As it was, or taken and put back in the same breath.
+const NOT_TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM jobs
+    WHERE id = ?1 AND state = 'pending' AND (next_attempt_at <= ?2 OR claimed_at = ?2))";
 
 const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
         error_code = 'invalid_row', error_message = 'the columns that belong to the agent (claims, attempts, …) hold values '
@@ -535,7 +536,7 @@ async fn take_apart(
     Ok(taking)
 }
 
-/// Jobs that are as they were although they were to be taken, and nothing was said: a trigger ignores the claim.
+/// Jobs that are not taken although they were to be, and nothing was said: a trigger ignores the claim, or takes it back.
 async fn left_alone(
     connection: &mut SqliteConnection,
     due: &Due,
@@ -549,7 +550,7 @@ async fn left_alone(
         if refused.rests(*id, at) {
             continue;
         }
-        if sqlx::query_scalar(STILL_DUE).bind(id).bind(now).fetch_one(&mut *connection).await? {
+        if sqlx::query_scalar(NOT_TAKEN).bind(id).bind(now).fetch_one(&mut *connection).await? {
             taking.met_refusal = true;
             taking.refused.extend(refused.note(*id, lane, UNMOVED.into(), true, at));
         }

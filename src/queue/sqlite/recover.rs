@@ -66,13 +66,14 @@ const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3
         asked_until = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', asked_until, ?4), asked_until)
     WHERE mailbox = ?1 AND resumed_at IS NULL";
 
-/// ?1 is when their requests may be repeated, however long ago the jobs were claimed; ?2 now.
+/// ?1 is when their requests may be repeated, however long ago the jobs were claimed; ?2 now. By the agent's own hand: it
+/// knows of the doubt.
 macro_rules! put_back {
     ($which:literal) => {
         concat!(
             "UPDATE jobs ",
             $which,
-            " SET state = 'pending', in_doubt = 1, next_attempt_at = ?1,
+            " SET state = 'pending', settled = 'claim ' || claims, in_doubt = 1, next_attempt_at = ?1,
         first_sent_at = coalesce(first_sent_at, strftime('%Y-%m-%dT%H:%M:%fZ', claimed_at), ?2)
     WHERE state = 'claimed' AND (?3 IS NULL OR id = ?3 AND claims = ?4)
     RETURNING CAST(",

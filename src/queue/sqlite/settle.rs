@@ -52,8 +52,8 @@ const RECORDED: &str = "SELECT jobs.id, jobs.claims, state = 'claimed' FROM json
 const UNDO_ATTEMPT: &str = "DELETE FROM attempts WHERE job_id = ?1 AND claim = ?2";
 const STILL_CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND claims = ?2 AND state = 'claimed')";
 
-/// Why a row may stay as it was without an error: a trigger with RAISE(IGNORE).
-pub(super) const UNMOVED: &str = "the update had no effect; a trigger on the table ignores it";
+/// Why a row may stay as it was without an error: a trigger with RAISE(IGNORE), or with an update of its own.
+pub(super) const UNMOVED: &str = "the update had no effect; a trigger on the table ignores it or takes it back";
 
 const SENT_ONE: &str =
     "UPDATE jobs SET state = 'sent', settled = 'claim ' || ?2, event_id = ?3, finished_at = ?4, in_doubt = 0,
