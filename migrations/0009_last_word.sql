@@ -1,4 +1,4 @@
--- The agent has the last word on a claim: that it was sent, and that the doubt about it may end.
+-- The agent has the last word on a claim: that it was sent, and that the doubt about it may end. And nothing waits unseen.
 
 -- The EventID is Microsoft's answer, and the agent alone has heard it.
 CREATE TRIGGER jobs_are_sent_by_the_agent BEFORE UPDATE OF state ON jobs
@@ -17,3 +17,10 @@ WHEN OLD.in_doubt = 1 AND NEW.in_doubt = 0 AND OLD.state IN ('failed', 'cancelle
 BEGIN
     SELECT RAISE(ABORT, 'an event may exist for this job, which was taken from the agent while it was being sent: in_doubt stays; put the job back to pending (event-sender retry), and the agent looks for its event');
 END;
+
+-- What a writer leaves who has switched the checks off (PRAGMA ignore_check_constraints): a job in no state at all, or one that is
+-- never due. No claim finds them, so the agent looks for them here, where there are no others.
+CREATE INDEX jobs_unfit ON jobs (state, next_attempt_at)
+    WHERE state NOT IN ('pending', 'claimed', 'sent', 'failed', 'cancelled') OR state = 'pending' AND (
+        typeof(next_attempt_at) <> 'text' OR next_attempt_at NOT GLOB
+            '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z');

@@ -2,7 +2,9 @@
 //! that use up the ids.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use super::super::super::{Refusal, Verdict};
+use sqlx::Row;
+
+use super::super::super::{Claimed, Refusal, Verdict};
 use super::settle_tests::{end, sent, settle};
 use super::*;
 use crate::job::EventId;
@@ -604,4 +606,82 @@ async fn what_the_queue_refuses_is_noted_with_the_triggers_that_are_not_its_own(
     note.refused = Default::default();
     bed.queue.note(&note).await.unwrap();
     assert!(one::<bool>(db, "SELECT refused IS NULL FROM agent").await);
+}
+
+// Jobs that no claim would find
+
+fn taken(claimed: &Claimed) -> Vec<i64> {
+    claimed.jobs.iter().map(|(_, job)| job.id.0).collect()
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_no_time_ends_with_the_reason_and_holds_up_nobody() {
+    for due in ["'soon'", "'~'", "''", "'2026-12-01'", "x'00'", "x'ff00'", "x''"] {
+        for refused in [false, true] {
+            let bed = Bed::new().await;
+            let db = &mut bed.stranger().await;
+            run(db, "PRAGMA ignore_check_constraints = ON").await;
+            let bad = add(db, &[("mailbox", "'bad@contoso.com'"), ("next_attempt_at", due)]).await;
+            let good = add(db, &[("mailbox", "'good@contoso.com'")]).await;
+            if refused {
+                refuse(db, &format!("OLD.id = {bad}"), "SELECT RAISE(ABORT, 'hands off')").await;
+            }
+            let claimed = bed.queue.claim(&request()).await.unwrap();
+            assert_eq!(taken(&claimed), [good], "{due}");
+            let row = bed.row(bad).await;
+            if refused {
+                assert_eq!(claimed.told, [Refusal { id: JobId(bad), why: "hands off".into() }], "{due}");
+                assert_eq!(row["state"], json!("pending"), "{due}");
+            } else {
+                assert_eq!(claimed.broken, [JobId(bad)], "{due}");
+                assert_eq!((&row["state"], &row["error_kind"]), (&json!("failed"), &json!("invalid_job")), "{due}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_in_no_state_is_told_by_a_start_and_left() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    run(db, "PRAGMA ignore_check_constraints = ON").await;
+    for state in ["'limbo'", "'CLAIMED'", "x'00'"] {
+        add(db, &[("state", state)]).await;
+    }
+    add(db, &[]).await;
+    let left = bed.queue.recover(now()).await.unwrap().left;
+    assert_eq!(left.iter().map(|left| left.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(left.iter().all(|left| left.why.contains("its state is none")), "{left:?}");
+    assert_eq!(taken(&bed.queue.claim(&request()).await.unwrap()), [4]);
+}
+
+#[tokio::test]
+async fn what_no_claim_would_find_is_looked_for_in_its_own_index() {
+    let bed = Bed::new().await;
+    for statement in unfit::STATEMENTS {
+        let plan: Vec<String> = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
+            .fetch_all(&mut bed.stranger().await)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get("detail"))
+            .collect();
+        assert!(plan.iter().any(|line| line.contains("INDEX jobs_unfit")), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_with_the_most_attempts_there_can_be_ends_like_others() {
+    for (verdict, state) in [(sent(), "sent"), (Verdict::Again(now()), "pending"), (Verdict::Failed, "failed")] {
+        for plain in [true, false] {
+            let bed = Bed::new().await;
+            add(&mut bed.stranger().await, &[("attempts", "1000000000")]).await;
+            let job = bed.claim().await.remove(0);
+            let end = Settlement { spent: true, ..end(&job, verdict.clone()) };
+            let end = if plain { end } else { Settlement { attempt: None, ..end } };
+            settle(&bed, &end).await;
+            let row = bed.row(1).await;
+            assert_eq!((&row["state"], &row["attempts"]), (&json!(state), &json!(1_000_000_000)));
+        }
+    }
 }

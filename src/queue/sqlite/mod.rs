@@ -24,6 +24,7 @@ mod schema;
 mod settle;
 mod status;
 mod strays;
+mod unfit;
 
 use std::borrow::Borrow;
 use std::collections::HashSet;

@@ -9,6 +9,7 @@ use super::super::{LaneKey, Recovered, Refusal};
 use super::frontier::{lane, lane_key};
 use super::settle::{UNMOVED, begin, commit, end, is_refusal, roll_back, rounded_up, wake, words};
 use super::strays::{self, DRIFT, Strays, ahead_of, stamp, stray};
+use super::unfit;
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
 
 /// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the
@@ -95,7 +96,7 @@ pub(super) async fn recover(
     let ahead = newest_stamp(connection).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT);
     // Strays alone tell that the clock was set back, but not how far: by whom has been at work since.
     let by = ahead.or(any_stray.then(TimeDelta::zero)).map(|ahead| -ahead);
-    let recovered = match in_one_go(connection, by, now).await {
+    let mut recovered = match in_one_go(connection, by, now).await {
         Ok(recovered) => recovered,
         Err(error) => {
             roll_back(connection).await;
@@ -105,6 +106,7 @@ pub(super) async fn recover(
             one_by_one(connection, by, now).await?
         }
     };
+    recovered.left.extend(unfit::stateless(connection).await?);
     let last = strays::last(connection).await?;
     // The default zone may be another one now.
     while woken(wake(connection, now).await)? > 0 {}
