@@ -2,9 +2,12 @@
 //! that use up the ids.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use std::time::Duration;
+
 use sqlx::Row;
 
 use super::super::super::{Claimed, Refusal, Verdict};
+use super::health::Integrity;
 use super::settle_tests::{end, sent, settle};
 use super::*;
 use crate::job::EventId;
@@ -635,6 +638,8 @@ async fn a_job_that_waits_for_no_time_ends_with_the_reason_and_holds_up_nobody()
             } else {
                 assert_eq!(claimed.broken, [JobId(bad)], "{due}");
                 assert_eq!((&row["state"], &row["error_kind"]), (&json!("failed"), &json!("invalid_job")), "{due}");
+                let sound = bed.queue.health(now(), Duration::from_secs(60)).await.unwrap().integrity;
+                assert_eq!(sound, Integrity::Sound, "{due}");
             }
         }
     }
@@ -649,6 +654,8 @@ async fn a_job_in_no_state_is_told_by_a_start_and_left() {
         add(db, &[("state", state)]).await;
     }
     add(db, &[]).await;
+    let health = bed.queue.health(now(), Duration::from_secs(60)).await.unwrap();
+    assert!(matches!(&health.integrity, Integrity::Unruly(what) if what.contains("CHECK")), "{health:?}");
     let left = bed.queue.recover(now()).await.unwrap().left;
     assert_eq!(left.iter().map(|left| left.id.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(left.iter().all(|left| left.why.contains("its state is none")), "{left:?}");

@@ -7,7 +7,6 @@ use std::time::Instant;
 use sqlx::sqlite::SqliteConnection;
 
 use super::super::{LaneKey, Refusal};
-use super::claim::FAIL_BROKEN;
 use super::refused::Refused;
 use super::settle::{is_refusal, words};
 use crate::job::JobId;
@@ -24,6 +23,11 @@ macro_rules! unfit {
 /// A few at a time: what is left is found by the next walk. The plus keeps SQLite from putting the constant into the rest, which
 /// would be another condition than the index has, and from walking over the table in the order of ids.
 const WAITING: &str = concat!("SELECT id FROM jobs WHERE ", unfit!(), " AND +state = 'pending' LIMIT 100");
+/// With a time in the place of what is none, so that the row is in order.
+const END: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, next_attempt_at = ?2, error_kind = 'invalid_job',
+        error_code = 'invalid_row', error_message = 'next_attempt_at: was no time, and the agent alone writes it, so this job was '
+            || 'never due: insert it anew without this column'
+    WHERE id = ?1 AND state = 'pending'";
 const STATELESS: &str =
     concat!("SELECT id FROM jobs WHERE ", unfit!(), " AND +state <> 'pending' ORDER BY +id LIMIT 1000");
 
@@ -38,7 +42,7 @@ pub(super) async fn end(
         if refused.rests(id, Instant::now()) {
             continue;
         }
-        match sqlx::query(FAIL_BROKEN).bind(id).bind(now).execute(&mut *connection).await {
+        match sqlx::query(END).bind(id).bind(now).execute(&mut *connection).await {
             Ok(_) => ended.push(JobId(id)),
             Err(error) if is_refusal(&error) => {
                 told.extend(refused.note(id, &LaneKey::of(""), words(&error), false, Instant::now()));
