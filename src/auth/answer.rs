@@ -140,6 +140,7 @@ fn token(body: &[u8], now: DateTime<Utc>) -> Option<Fresh> {
     #[derive(Deserialize)]
     struct Granted {
         access_token: String,
+        error: Option<Value>,
         token_type: Option<Value>,
         expires_in: Option<Value>,
         expires_on: Option<Value>,
@@ -151,7 +152,9 @@ fn token(body: &[u8], now: DateTime<Utc>) -> Option<Fresh> {
     let kind = granted.token_type.filter(|kind| !kind.is_null());
     let bearer = kind.is_none_or(|kind| kind.as_str().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("bearer")));
     let printable = granted.access_token.bytes().all(|b| b.is_ascii_graphic());
-    let usable = bearer && printable && !granted.access_token.is_empty();
+    // Whoever says that it went wrong has granted nothing, whatever stands beside it.
+    let granted_indeed = granted.error.is_none_or(|error| error.is_null());
+    let usable = granted_indeed && bearer && printable && !granted.access_token.is_empty();
     usable.then(|| Fresh {
         access_token: Secret::new(granted.access_token),
         expires_in: granted

@@ -68,6 +68,7 @@ fn a_token_is_an_objects_and_a_bearers() {
         r#"{"access_token":"abc","token_type":""}"#,
         r#"{"access_token":"abc","token_type":["Bearer"]}"#,
         r#"{"access_token":["abc"],"token_type":"Bearer"}"#,
+        r#"{"access_token":"abc","token_type":"Bearer","error":"invalid_client"}"#,
     ] {
         assert!(token(body.as_bytes(), now()).is_none(), "{body}");
     }

@@ -176,15 +176,23 @@ pub fn main() -> Exit {
     result.unwrap_or_else(report)
 }
 
-/// No certificate is valid and no date of HTTP can be written before 1970, so nothing is begun then.
+/// Seconds from 1970 to the end of the year 9999.
+const YEAR_10000: u64 = 253_402_300_800;
+
+/// No certificate is valid and no date of HTTP can be written before 1970; after 9999 no time of the queue can be. So nothing
+/// is begun then.
 fn clock_is_set() -> Result<(), Failure> {
     let now = SystemTime::now();
-    if now >= SystemTime::UNIX_EPOCH {
-        return Ok(());
-    }
-    let said = DateTime::<Utc>::from(now).format("%Y-%m-%d %H:%M:%S");
+    let said = match now.duration_since(SystemTime::UNIX_EPOCH) {
+        Ok(since) if since.as_secs() < YEAR_10000 => return Ok(()),
+        Ok(_) => "is after the year 9999".to_owned(),
+        Err(_) => {
+            let said = DateTime::<Utc>::from(now).format("%Y-%m-%d %H:%M:%S");
+            format!("says {said} UTC, which is before 1970")
+        }
+    };
     let cure = "set it ('timedatectl set-time'), or have it set from the network ('timedatectl set-ntp true')";
-    Err(Failure::failed(format!("this machine's clock says {said} UTC, which is before 1970; {cure}")))
+    Err(Failure::failed(format!("this machine's clock {said}; {cure}")))
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {

@@ -14,6 +14,9 @@ use rustix::fs::OFlags;
 /// What SQLite opens beside the database, and the agent's lock.
 const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 
+/// A database has at least one page, and that has at least so many bytes.
+const SMALLEST: u64 = 512;
+
 /// A file that is not what it is to be.
 #[derive(Debug, thiserror::Error)]
 #[error("{} {what}; {cure}", path.display())]
@@ -31,7 +34,14 @@ pub struct Strange {
 /// # Errors
 /// The first one that nothing must open.
 pub fn look(database: &Path) -> Result<(), Strange> {
-    look_at(database, of_database)?;
+    let found = look_at(database, of_database)?;
+    if let Some(seen) = found.filter(|seen| (1..SMALLEST).contains(&seen.len())) {
+        // SQLite takes it for empty, and writes over it. A journal beside it may hold what was there before.
+        if !beside(database, "-journal").exists() {
+            let what = format!("has {} bytes and is no database", seen.len());
+            return Err(Strange { path: database.to_owned(), what, cure: of_database(database) });
+        }
+    }
     let mut journal = None;
     for suffix in BESIDE {
         let found = look_at(&beside(database, suffix), of_others)?;
@@ -212,6 +222,20 @@ mod tests {
                 assert!(told.path == path && told.what.contains(what), "{suffix} {what}: {told}");
             }
         }
+    }
+
+    #[test]
+    fn what_is_too_short_for_a_database_is_none() {
+        let (_dir, database) = queue();
+        for (bytes, ours) in [(0, true), (1, false), (511, false), (512, true)] {
+            std::fs::write(&database, vec![b'x'; bytes]).unwrap();
+            assert_eq!(look(&database).is_ok(), ours, "{bytes}");
+        }
+        std::fs::write(&database, "x").unwrap();
+        let told = look(&database).unwrap_err().to_string();
+        assert!(told.contains("has 1 bytes") && told.contains("queue.path"), "{told}");
+        std::fs::write(beside(&database, "-journal"), "").unwrap();
+        look(&database).unwrap();
     }
 
     #[test]

@@ -1,18 +1,21 @@
 //! One agent per queue: a lock on a file beside the database, held by the kernel, so that it dies with the process
 //! whatever kills it. Nothing is written into the file, and nothing in it is believed: it lies where producers write. Who
-//! holds it is asked of the kernel.
+//! holds it is asked of the kernel. Whoever takes that file away lets nobody in: the database itself is locked as well.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
 use nix::unistd::geteuid;
-use rustix::fs::{FlockOperation, fcntl_lock};
 
 use super::files::{self, Strange};
+use super::watch::network_file_system;
 use crate::accounts::{owner_and_mode, user};
 
 /// `status` and `check` hold the lock for an instant to see whether anybody has it. That is no agent.
@@ -24,6 +27,7 @@ const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 pub struct AgentLock {
     file: File,
     path: PathBuf,
+    database: Option<DatabaseLock>,
     /// Made for a while only: taken away again at the end.
     passing: bool,
 }
@@ -94,7 +98,11 @@ impl AgentLock {
             match file.try_lock() {
                 Ok(()) if is_named(&file, &path).unwrap_or(false) => {
                     judge_owner(&file, database, &path)?;
-                    return Ok((Self { file, path, passing: false }, made));
+                    // From here on the file is taken away again where it was made for nothing.
+                    let mut lock = Self { file, path, database: None, passing: made };
+                    lock.database = DatabaseLock::take(database)?;
+                    lock.passing = false;
+                    return Ok((lock, made));
                 }
                 Err(TryLockError::WouldBlock) if looks == 0 => {
                     return Err(LockError::Held { holder: read_holder(&file) });
@@ -107,35 +115,93 @@ impl AgentLock {
         }
     }
 
-    /// The lock's own file. Whoever removes it lets a second agent in.
+    /// The lock's own file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Whether the locked file is still the one under its name.
+    /// Whether it still keeps a second agent away: the database is locked, or the locked file is the one under its name.
     ///
     /// # Errors
     /// One of the two cannot be looked at; with `NotFound` it was deleted.
     pub fn is_in_place(&self) -> std::io::Result<bool> {
-        is_named(&self.file, &self.path)
+        if self.database.is_some() { Ok(true) } else { is_named(&self.file, &self.path) }
     }
 
     /// The process id of a running agent, without disturbing it.
     pub fn holder(database: &Path) -> Option<String> {
-        let file = files::open(&files::beside(database, ".lock"), false).ok()?;
-        match file.try_lock_shared() {
-            Err(TryLockError::WouldBlock) => Some(read_holder(&file)),
-            _ => None,
-        }
+        let file = files::open(&files::beside(database, ".lock"), false);
+        let of_file = file.ok().and_then(|file| held(&file));
+        of_file.or_else(|| held(DatabaseLock::looked_at(database)?))
     }
 }
 
 impl Drop for AgentLock {
     fn drop(&mut self) {
         // While it is still held: who waits for it looks whether it is the one under its name.
-        if self.passing && self.is_in_place().unwrap_or(false) {
+        if self.passing && is_named(&self.file, &self.path).unwrap_or(false) {
             let _ = std::fs::remove_file(&self.path);
         }
+    }
+}
+
+/// The lock on the database's file, of the kind that SQLite does not use.
+///
+/// A process loses all its locks of the other kind, SQLite's among them, as soon as it closes the file once, however often
+/// it has it open. So what is opened here stays open until the process ends.
+#[derive(Debug)]
+struct DatabaseLock(&'static File);
+
+impl DatabaseLock {
+    /// None: on a file system of another machine the two kinds may be one, and SQLite would find its database locked.
+    fn take(database: &Path) -> Result<Option<Self>, LockError> {
+        if network_file_system(database).is_some() {
+            return Ok(None);
+        }
+        let io = |source| LockError::Io { path: database.to_owned(), source };
+        let file: &File = Box::leak(Box::new(files::open(database, false).map_err(io)?));
+        for _ in 0..LOOKS {
+            match file.try_lock() {
+                Ok(()) => return Ok(Some(Self(file))),
+                Err(TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_LOOKS),
+                Err(TryLockError::Error(source)) => return Err(io(source)),
+            }
+        }
+        Err(LockError::Held { holder: read_holder(file) })
+    }
+
+    /// The file, to see whether somebody has locked it: opened once, however often that is asked.
+    fn looked_at(database: &Path) -> Option<&'static File> {
+        static SEEN: Mutex<Vec<&'static File>> = Mutex::new(Vec::new());
+        if network_file_system(database).is_some() {
+            return None;
+        }
+        let mut seen = SEEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(file) = seen.iter().find(|file| is_named(file, database).unwrap_or(false)) {
+            return Some(file);
+        }
+        let file = Box::leak(Box::new(files::open(database, false).ok()?));
+        seen.push(file);
+        Some(file)
+    }
+}
+
+impl Drop for DatabaseLock {
+    fn drop(&mut self) {
+        // At the latest the end of the process does it.
+        let _ = self.0.unlock();
+    }
+}
+
+/// Who has locked this file, if anybody has.
+fn held(file: &File) -> Option<String> {
+    match file.try_lock_shared() {
+        Err(TryLockError::WouldBlock) => Some(read_holder(file)),
+        Ok(()) => {
+            let _ = file.unlock();
+            None
+        }
+        Err(TryLockError::Error(_)) => None,
     }
 }
 
@@ -201,11 +267,19 @@ fn holder_of(file: &File) -> Option<String> {
 }
 
 /// Device and number of the file, as the kernel writes them in its list: on some file systems another device than `stat`
-/// tells. Seen from a lock of another sort that nobody else minds.
+/// tells. Seen from a lock that nobody minds: of one byte far behind the end, where SQLite has none, and of a kind that
+/// goes with this descriptor alone.
 fn name_among_locks(file: &File) -> Option<String> {
-    fcntl_lock(file, FlockOperation::NonBlockingLockShared).ok()?;
+    let byte = libc::flock {
+        l_type: libc::F_RDLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: libc::off_t::MAX - 1,
+        l_len: 1,
+        l_pid: 0,
+    };
+    fcntl(file, FcntlArg::F_OFD_SETLK(&byte)).ok()?;
     let about = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", file.as_raw_fd())).ok()?;
-    let line = about.lines().find(|line| line.starts_with("lock:") && line.contains("POSIX"))?;
+    let line = about.lines().find(|line| line.starts_with("lock:") && line.contains("OFDLCK"))?;
     line.split_whitespace().nth(6).map(str::to_owned)
 }
 
@@ -252,6 +326,32 @@ mod tests {
         assert_eq!(AgentLock::holder(&database), Some(std::process::id().to_string()));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1");
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+    }
+
+    #[test]
+    fn whoever_takes_the_locks_file_away_lets_nobody_in() {
+        let (_dir, database, path) = queue();
+        let running = AgentLock::acquire(&database).unwrap();
+        let me = std::process::id().to_string();
+        let away: [&dyn Fn(); 3] = [
+            &|| std::fs::remove_file(&path).unwrap(),
+            &|| std::fs::rename(&path, path.with_extension("old")).unwrap(),
+            &|| {
+                std::fs::write(path.with_extension("other"), "").unwrap();
+                std::fs::rename(path.with_extension("other"), &path).unwrap();
+            },
+        ];
+        for take_away in away {
+            std::fs::write(&path, "").unwrap();
+            take_away();
+            let refused = AgentLock::acquire(&database).unwrap_err().to_string();
+            assert!(refused.contains(&format!("process {me}")), "{refused}");
+            assert_eq!(AgentLock::holder(&database).as_ref(), Some(&me));
+            assert!(running.is_in_place().unwrap());
+        }
+        drop(running);
+        assert_eq!(AgentLock::holder(&database), None);
+        AgentLock::acquire(&database).unwrap();
     }
 
     #[test]

@@ -133,7 +133,14 @@ fn sound(health: &Health, took: Duration) -> Vec<Finding> {
         _ => format!("looked through in {} ms", took.as_millis()),
     };
     let mut findings = Vec::new();
-    if let Integrity::Broken(fault) = &health.integrity {
+    if let Integrity::Unruly(fault) = &health.integrity {
+        let cure = "the agent names such jobs in its log, at its start or when it meets them; correct them by hand, or let them end";
+        let text = format!(
+            "a row breaks the rules of its table ({}): somebody wrote it with the checks off; the file itself is sound",
+            first_line(fault)
+        );
+        findings.push(Finding::warn(CHECK, text).cure(cure));
+    } else if let Integrity::Broken(fault) = &health.integrity {
         // Not `.recover`: the sqlite3 of Debian and its kin is built without it.
         let cure = "stop the agent, copy all of its files away, and put a backup back ('event-sender after-restore'); without one, \
                     'sqlite3 -init /dev/null FILE .dump' writes out what can still be read";

@@ -19,6 +19,7 @@ use super::row::{Taken, from_json, from_row, input_columns, json_columns, octets
 use super::schema::strange_triggers;
 use super::settle::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};
 use super::strays::Strays;
+use super::unfit;
 use crate::job::{JobId, format_utc, parse_utc};
 
 /// Rows beyond this are not handed over together with others, as one text.
@@ -182,8 +183,9 @@ const TAKEN_ONE: &str = concat!(
     "1 FROM jobs WHERE id = ?1 AND state = 'claimed'"
 );
 
-const STILL_DUE: &str =
-    "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND state = 'pending' AND next_attempt_at <= ?2)";
+/// As it was, or taken and put back in the same breath.
+const NOT_TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM jobs
+    WHERE id = ?1 AND state = 'pending' AND (next_attempt_at <= ?2 OR claimed_at = ?2))";
 
 const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
         error_code = 'invalid_row', error_message = 'the columns that belong to the agent (claims, attempts, …) hold values '
@@ -242,6 +244,10 @@ pub(super) async fn claim(
     }
     let now = format_utc(request.now);
     let default = request.unnamed.as_deref();
+    let (unfit, refused_ends) = match frontier.is_old() {
+        true => unfit::end(connection, refused, &now).await?,
+        false => Default::default(),
+    };
     frontier.prepare(connection, default).await?;
     let mut taking = take_due(connection, frontier, courtesy, refused, request, &now).await?;
     // Perhaps what was seen is no longer there, and something else is.
@@ -249,7 +255,9 @@ pub(super) async fn claim(
     if nothing && frontier.look_again(connection, default).await? {
         taking = take_due(connection, frontier, courtesy, refused, request, &now).await?;
     }
-    let Taking { mut jobs, broken, refused: told, met_refusal, more } = taking;
+    let Taking { mut jobs, mut broken, refused: mut told, met_refusal, more } = taking;
+    broken.extend(unfit);
+    told.extend(refused_ends);
     let gone = broken.iter().map(|id| id.0).chain(jobs.iter().map(|taken| taken.job.id.0));
     refused.forget(gone);
     // Within a lane the order is that of due time and id.
@@ -535,7 +543,7 @@ async fn take_apart(
     Ok(taking)
 }
 
-/// Jobs that are as they were although they were to be taken, and nothing was said: a trigger ignores the claim.
+/// Jobs that are not taken although they were to be, and nothing was said: a trigger ignores the claim, or takes it back.
 async fn left_alone(
     connection: &mut SqliteConnection,
     due: &Due,
@@ -549,7 +557,7 @@ async fn left_alone(
         if refused.rests(*id, at) {
             continue;
         }
-        if sqlx::query_scalar(STILL_DUE).bind(id).bind(now).fetch_one(&mut *connection).await? {
+        if sqlx::query_scalar(NOT_TAKEN).bind(id).bind(now).fetch_one(&mut *connection).await? {
             taking.met_refusal = true;
             taking.refused.extend(refused.note(*id, lane, UNMOVED.into(), true, at));
         }

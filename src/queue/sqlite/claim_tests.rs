@@ -278,8 +278,11 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
     );
     const BY_ID: &str = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)";
     for (plan, searches) in plans.iter().zip([
-        &["SEARCH jobs USING INDEX jobs_waiting (<expr>>?)", "SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"][..],
-        &["SEARCH jobs USING INDEX jobs_waiting (<expr>=?)"],
+        &[
+            "SEARCH jobs USING INDEX jobs_waiting (<expr>>?)",
+            "SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)",
+        ][..],
+        &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)"],
         &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at>? AND next_attempt_at<?)", BY_ID],
         &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)"],
         &[BY_ID],

@@ -32,13 +32,14 @@ macro_rules! place {
 }
 pub(super) use place;
 
-/// The first job of the lane `l.k`: when it is due, and its id.
+/// The first job of the lane `l.k`: when it is due, and its id. A BLOB, which comes after all text and which JSON cannot hold, is
+/// no time (see `unfit`).
 macro_rules! first {
     () => {
         concat!(
             "(SELECT json_array(next_attempt_at, id) FROM jobs WHERE state = 'pending' AND ",
             lane!(),
-            " = l.k ORDER BY next_attempt_at, id LIMIT 1)"
+            " = l.k AND next_attempt_at < x'' ORDER BY next_attempt_at, id LIMIT 1)"
         )
     };
 }
@@ -180,6 +181,11 @@ impl Frontier {
         }
     }
 
+    /// Somebody else has written since the lanes were looked at, or they never were.
+    pub(super) fn is_old(&self) -> bool {
+        self.seen.as_ref().is_none_or(|seen| seen.old)
+    }
+
     /// The lanes, the one waiting longest first.
     pub(super) fn heads(&self) -> impl Iterator<Item = &Head> {
         self.heads.values()
@@ -260,7 +266,7 @@ impl Frontier {
         connection: &mut SqliteConnection,
         default_mailbox: Option<&str>,
     ) -> sqlx::Result<bool> {
-        let old = self.seen.as_ref().is_none_or(|seen| seen.old);
+        let old = self.is_old();
         if old {
             self.walk(connection, default_mailbox).await?;
         }

@@ -2,7 +2,12 @@
 //! that use up the ids.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use super::super::super::{Refusal, Verdict};
+use std::time::Duration;
+
+use sqlx::Row;
+
+use super::super::super::{Claimed, Refusal, Verdict};
+use super::health::Integrity;
 use super::settle_tests::{end, sent, settle};
 use super::*;
 use crate::job::EventId;
@@ -45,7 +50,6 @@ async fn a_claimed_job_that_another_hand_takes_is_in_doubt_whatever_is_written_a
         "state = 'pending', in_doubt = 0, next_attempt_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now')",
         "state = 'failed', finished_at = '2100-01-01T00:00:00.000Z'",
         "state = 'failed', finished_at = '2100-01-01T00:00:00.000Z', in_doubt = 0",
-        "state = 'sent', finished_at = '2100-01-01T00:00:00.000Z', event_id = 'forged', in_doubt = 0",
     ];
     let mut taken = 0;
     for way in ways {
@@ -95,15 +99,69 @@ async fn the_doubt_outlives_every_way_back_to_pending() {
 }
 
 #[tokio::test]
-async fn the_doubt_does_not_go_with_a_job_that_goes_back_and_may_be_taken_where_it_has_ended() {
-    let (bed, _) = claimed().await;
+async fn nobody_takes_the_doubt_from_a_job_that_was_taken_from_the_agent() {
+    let finished = "finished_at = '2100-01-01T00:00:00.000Z'";
+    for end in [
+        vec![format!("UPDATE jobs SET state = 'failed', {finished}")],
+        vec![format!("UPDATE jobs SET state = 'failed', {finished}"), "UPDATE jobs SET state = 'cancelled'".to_owned()],
+        vec![
+            "UPDATE jobs SET state = 'pending'".to_owned(),
+            format!("UPDATE jobs SET state = 'cancelled', {finished}"),
+        ],
+    ] {
+        let (bed, _) = claimed().await;
+        let db = &mut bed.stranger().await;
+        for step in &end {
+            run(db, step).await;
+        }
+        for write in [
+            "in_doubt = 0",
+            "in_doubt = 0, claims = claims + 1",
+            "in_doubt = 0, settled = NULL",
+            "in_doubt = 0, state = 'cancelled'",
+            "in_doubt = 0, state = 'pending', finished_at = NULL",
+        ] {
+            let refused = refusal(db, &format!("UPDATE jobs SET {write}")).await;
+            assert!(refused.contains("an event may exist"), "{end:?} {write}: {refused}");
+        }
+        assert_in_doubt(db, &end.concat()).await;
+    }
+}
+
+#[tokio::test]
+async fn who_has_looked_takes_the_doubt_from_a_job_that_the_agent_has_ended() {
+    // Ended by the agent itself, or put back by it at a start and cancelled then.
+    for put_back in [false, true] {
+        let (bed, job) = claimed().await;
+        let db = &mut bed.stranger().await;
+        if put_back {
+            bed.queue.recover(now()).await.unwrap();
+            run(db, "UPDATE jobs SET state = 'cancelled', finished_at = '2100-01-01T00:00:00.000Z'").await;
+        } else {
+            let in_doubt = Settlement { in_doubt: true, sent_at: Some(now()), ..end(&job, Verdict::Failed) };
+            settle(&bed, &in_doubt).await;
+        }
+        let again = "UPDATE jobs SET state = 'pending', finished_at = NULL, in_doubt = 0";
+        assert!(refusal(db, again).await.contains("an event may exist"));
+        refusal(db, "UPDATE jobs SET first_sent_at = NULL").await;
+        run(db, "UPDATE jobs SET in_doubt = 0").await;
+        run(db, again).await;
+    }
+}
+
+#[tokio::test]
+async fn nobody_but_the_agent_says_that_a_job_was_sent() {
+    let (bed, job) = claimed().await;
     let db = &mut bed.stranger().await;
-    run(db, "UPDATE jobs SET state = 'failed', finished_at = 'x'").await;
-    let again = "UPDATE jobs SET state = 'pending', finished_at = NULL, in_doubt = 0";
-    assert!(refusal(db, again).await.contains("an event may exist"));
-    refusal(db, "UPDATE jobs SET first_sent_at = NULL").await;
-    run(db, "UPDATE jobs SET in_doubt = 0").await;
-    run(db, again).await;
+    for along in ["in_doubt = 0", "in_doubt = 1", "settled = NULL", "claims = claims"] {
+        let forged = format!(
+            "UPDATE jobs SET state = 'sent', event_id = 'forged', finished_at = '2100-01-01T00:00:00.000Z', {along}"
+        );
+        let refused = refusal(db, &forged).await;
+        assert!(refused.contains("only the agent records it as sent"), "{refused}");
+    }
+    settle(&bed, &end(&job, Verdict::Sent(EventId("ours".into())))).await;
+    assert_eq!(bed.row(1).await["event_id"], json!("ours"));
 }
 
 #[tokio::test]
@@ -551,4 +609,86 @@ async fn what_the_queue_refuses_is_noted_with_the_triggers_that_are_not_its_own(
     note.refused = Default::default();
     bed.queue.note(&note).await.unwrap();
     assert!(one::<bool>(db, "SELECT refused IS NULL FROM agent").await);
+}
+
+// Jobs that no claim would find
+
+fn taken(claimed: &Claimed) -> Vec<i64> {
+    claimed.jobs.iter().map(|(_, job)| job.id.0).collect()
+}
+
+#[tokio::test]
+async fn a_job_that_waits_for_no_time_ends_with_the_reason_and_holds_up_nobody() {
+    for due in ["'soon'", "'~'", "''", "'2026-12-01'", "x'00'", "x'ff00'", "x''"] {
+        for refused in [false, true] {
+            let bed = Bed::new().await;
+            let db = &mut bed.stranger().await;
+            run(db, "PRAGMA ignore_check_constraints = ON").await;
+            let bad = add(db, &[("mailbox", "'bad@contoso.com'"), ("next_attempt_at", due)]).await;
+            let good = add(db, &[("mailbox", "'good@contoso.com'")]).await;
+            if refused {
+                refuse(db, &format!("OLD.id = {bad}"), "SELECT RAISE(ABORT, 'hands off')").await;
+            }
+            let claimed = bed.queue.claim(&request()).await.unwrap();
+            assert_eq!(taken(&claimed), [good], "{due}");
+            let row = bed.row(bad).await;
+            if refused {
+                assert_eq!(claimed.told, [Refusal { id: JobId(bad), why: "hands off".into() }], "{due}");
+                assert_eq!(row["state"], json!("pending"), "{due}");
+            } else {
+                assert_eq!(claimed.broken, [JobId(bad)], "{due}");
+                assert_eq!((&row["state"], &row["error_kind"]), (&json!("failed"), &json!("invalid_job")), "{due}");
+                let sound = bed.queue.health(now(), Duration::from_secs(60)).await.unwrap().integrity;
+                assert_eq!(sound, Integrity::Sound, "{due}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_job_in_no_state_is_told_by_a_start_and_left() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    run(db, "PRAGMA ignore_check_constraints = ON").await;
+    for state in ["'limbo'", "'CLAIMED'", "x'00'"] {
+        add(db, &[("state", state)]).await;
+    }
+    add(db, &[]).await;
+    let health = bed.queue.health(now(), Duration::from_secs(60)).await.unwrap();
+    assert!(matches!(&health.integrity, Integrity::Unruly(what) if what.contains("CHECK")), "{health:?}");
+    let left = bed.queue.recover(now()).await.unwrap().left;
+    assert_eq!(left.iter().map(|left| left.id.0).collect::<Vec<_>>(), [1, 2, 3]);
+    assert!(left.iter().all(|left| left.why.contains("its state is none")), "{left:?}");
+    assert_eq!(taken(&bed.queue.claim(&request()).await.unwrap()), [4]);
+}
+
+#[tokio::test]
+async fn what_no_claim_would_find_is_looked_for_in_its_own_index() {
+    let bed = Bed::new().await;
+    for statement in unfit::STATEMENTS {
+        let plan: Vec<String> = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
+            .fetch_all(&mut bed.stranger().await)
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get("detail"))
+            .collect();
+        assert!(plan.iter().any(|line| line.contains("INDEX jobs_unfit")), "{plan:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_with_the_most_attempts_there_can_be_ends_like_others() {
+    for (verdict, state) in [(sent(), "sent"), (Verdict::Again(now()), "pending"), (Verdict::Failed, "failed")] {
+        for plain in [true, false] {
+            let bed = Bed::new().await;
+            add(&mut bed.stranger().await, &[("attempts", "1000000000")]).await;
+            let job = bed.claim().await.remove(0);
+            let end = Settlement { spent: true, ..end(&job, verdict.clone()) };
+            let end = if plain { end } else { Settlement { attempt: None, ..end } };
+            settle(&bed, &end).await;
+            let row = bed.row(1).await;
+            assert_eq!((&row["state"], &row["attempts"]), (&json!(state), &json!(1_000_000_000)));
+        }
+    }
 }

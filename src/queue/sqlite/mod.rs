@@ -24,6 +24,7 @@ mod schema;
 mod settle;
 mod status;
 mod strays;
+mod unfit;
 
 use std::borrow::Borrow;
 use std::collections::HashSet;
@@ -248,6 +249,8 @@ const READ_ONLY: i32 = 8;
 const IO_ERROR: i32 = 10;
 const CORRUPT: i32 = 11;
 const FULL: i32 = 13;
+/// The locks of the log's index are held, or its readers begin again and again.
+const PROTOCOL: i32 = 15;
 const CONSTRAINT: i32 = 19;
 const NOT_A_DATABASE: i32 = 26;
 
@@ -255,7 +258,7 @@ const NOT_A_DATABASE: i32 = 26;
 pub(super) fn may_pass(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Database(_) => {
-            matches!(primary_code(error), Some(BUSY | LOCKED | READ_ONLY | IO_ERROR | FULL))
+            matches!(primary_code(error), Some(BUSY | LOCKED | READ_ONLY | IO_ERROR | FULL | PROTOCOL))
         }
         error => matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)),
     }

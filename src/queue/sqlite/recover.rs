@@ -9,6 +9,7 @@ use super::super::{LaneKey, Recovered, Refusal};
 use super::frontier::{lane, lane_key};
 use super::settle::{UNMOVED, begin, commit, end, is_refusal, roll_back, rounded_up, wake, words};
 use super::strays::{self, DRIFT, Strays, ahead_of, stamp, stray};
+use super::unfit;
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
 
 /// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the
@@ -66,13 +67,14 @@ const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3
         asked_until = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', asked_until, ?4), asked_until)
     WHERE mailbox = ?1 AND resumed_at IS NULL";
 
-/// ?1 is when their requests may be repeated, however long ago the jobs were claimed; ?2 now.
+/// ?1 is when their requests may be repeated, however long ago the jobs were claimed; ?2 now. By the agent's own hand: it
+/// knows of the doubt.
 macro_rules! put_back {
     ($which:literal) => {
         concat!(
             "UPDATE jobs ",
             $which,
-            " SET state = 'pending', in_doubt = 1, next_attempt_at = ?1,
+            " SET state = 'pending', settled = 'claim ' || claims, in_doubt = 1, next_attempt_at = ?1,
         first_sent_at = coalesce(first_sent_at, strftime('%Y-%m-%dT%H:%M:%fZ', claimed_at), ?2)
     WHERE state = 'claimed' AND (?3 IS NULL OR id = ?3 AND claims = ?4)
     RETURNING CAST(",
@@ -94,7 +96,7 @@ pub(super) async fn recover(
     let ahead = newest_stamp(connection).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT);
     // Strays alone tell that the clock was set back, but not how far: by whom has been at work since.
     let by = ahead.or(any_stray.then(TimeDelta::zero)).map(|ahead| -ahead);
-    let recovered = match in_one_go(connection, by, now).await {
+    let mut recovered = match in_one_go(connection, by, now).await {
         Ok(recovered) => recovered,
         Err(error) => {
             roll_back(connection).await;
@@ -104,6 +106,7 @@ pub(super) async fn recover(
             one_by_one(connection, by, now).await?
         }
     };
+    recovered.left.extend(unfit::stateless(connection).await?);
     let last = strays::last(connection).await?;
     // The default zone may be another one now.
     while woken(wake(connection, now).await)? > 0 {}

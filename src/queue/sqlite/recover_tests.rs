@@ -19,7 +19,7 @@ async fn claims_of_a_dead_agent_are_put_back_in_doubt() {
     assert_eq!(
         changes(&before, &bed.row(1).await),
         json!({"state": "pending", "in_doubt": 1, "next_attempt_at": "2100-01-01T00:00:02.500Z",
-               "first_sent_at": "2100-01-01T00:00:00.000Z", "defaulted": null})
+               "first_sent_at": "2100-01-01T00:00:00.000Z", "defaulted": null, "settled": "claim 1"})
     );
     assert_eq!(bed.row(3).await, done);
     assert_eq!(bed.queue.recover(in_ms(500)).await.unwrap(), Recovered::default());

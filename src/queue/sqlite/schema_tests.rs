@@ -840,7 +840,7 @@ async fn a_job_moves_only_along_the_arrows() {
             let more = i64::from((from, to) != ("claimed", "claimed"));
             let sql = format!(
                 "UPDATE jobs SET state = '{to}', event_id = {event}, finished_at = {finished}, claimed_at = 'x',
-                 claims = claims + {more}"
+                 claims = claims + {more}, settled = 'claim ' || claims"
             );
             if from == to || targets.contains(&to) {
                 assert_eq!(run(db, &sql).await, 1, "{from} -> {to}");

@@ -257,13 +257,15 @@ async fn another_programs_database_is_refused_by_everybody_and_not_touched() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_clock_before_1970_is_told_and_nothing_is_begun() {
+async fn a_clock_before_1970_or_after_9999_is_told_and_nothing_is_begun() {
     let (mut bed, _) = bed().await;
     let clock = ClockDial::before(&mut bed);
-    clock.is_off_by_hours(-600_000);
-    for command in COMMANDS {
-        let ran = bed.bare_command(command).await.expect(1);
-        assert!(ran.stderr.contains("clock says 19") && ran.stderr.contains("timedatectl"), "{command:?}: {ran:?}");
+    for (hours, told) in [(-600_000, "clock says 19"), (80_000_000, "clock is after the year 9999")] {
+        clock.is_off_by_hours(hours);
+        for command in COMMANDS {
+            let ran = bed.bare_command(command).await.expect(1);
+            assert!(ran.stderr.contains(told) && ran.stderr.contains("timedatectl"), "{command:?}: {ran:?}");
+        }
     }
     assert!(bed.events().is_empty());
 }
