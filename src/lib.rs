@@ -19,17 +19,16 @@
 //! | [`accounts`] | users and groups of this machine |
 //! | [`secret_file`] | small files that hold a secret |
 //! | [`certificate`] | a certificate and its key, out of PEM files |
-//! | [`characters`], [`encoding`] | what hides in a text, and bytes that are no UTF-8, called by their names |
 //! | [`visible`] | the one filter for what others wrote, where a person reads it |
 //! | [`retry_after`], [`backoff`] | how long to wait: what a server asks for, and the agent's own rule |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials |
 //!
-//! **Imports run one way**, and `tests/architecture.rs` holds the table: `cli` may import everything; `monitor` imports
-//! `worker queue auth job`; `worker` imports `job policy queue graph auth`; `policy` imports `job`; `queue` imports
-//! `job accounts`; `graph` imports `job auth secret`; `config` imports `job accounts`, and with `auth` `secret secret_file
-//! certificate identity`; these import `secret`. `retry_after`, `backoff`, `visible`, `characters` and `encoding` are for all
-//! of these; they, `accounts`, `secret`, `exit`, `shutdown` and `sandbox` import nothing of ours. `queue` and `graph` never
-//! see each other. Only `worker`, `monitor` and `cli` ask the clock; everything else is told the time.
+//! **Imports run one way:** `cli` may import everything; `worker` imports `job policy queue graph auth`; `monitor` imports
+//! `worker queue auth job`; `policy` imports `job`; `queue` imports `job accounts`; `graph` imports `job auth secret`; `auth`
+//! and `config` import `secret secret_file certificate identity`, `config` also `accounts`; these import `secret`.
+//! `retry_after`, `backoff` and `visible` are for all of these; they, `job`, `accounts`, `secret`, `exit`, `shutdown`,
+//! `telemetry` and `sandbox` import nothing of ours. `queue` and `graph` never see each other.
+//! Only `worker`, `monitor` and `cli` ask the clock; everything else is told the time.
 
 pub mod accounts;
 pub mod auth;
