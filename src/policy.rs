@@ -119,11 +119,9 @@ impl RetryPolicy {
                 rest: Some(Rest { wait: NO_MAILBOX_REST, narrow: false }),
                 ..fail(job, ErrorKind::NotFound, job.in_doubt)
             },
-            Outcome::Conflict
-            | Outcome::ServerFault
-            | Outcome::ReplyDamaged
-            | Outcome::ReplyLost
-            | Outcome::ConnectionStale => self.later(job, now, Later::doubtful(ErrorKind::Unavailable, spent)),
+            Outcome::Conflict | Outcome::ServerFault | Outcome::ReplyDamaged | Outcome::ReplyLost => {
+                self.later(job, now, Later::doubtful(ErrorKind::Unavailable, spent))
+            }
             Outcome::NotGraph => self.later(
                 job,
                 now,
@@ -161,7 +159,10 @@ impl RetryPolicy {
             Outcome::Held(hold) => given_back(job, now, Some(hold.kind), job.in_doubt),
             Outcome::Diverted(hold) => given_back(job, now, Some(hold.kind), true),
             Outcome::NotStarted => given_back(job, now, None, job.in_doubt),
-            Outcome::Interrupted => given_back(job, after(now, REPEAT_WAIT), Some(ErrorKind::Unavailable), true),
+            // Whatever may have arrived has its time, and is looked for before the request is made again.
+            Outcome::ConnectionStale | Outcome::Interrupted => {
+                given_back(job, after(now, REPEAT_WAIT), Some(ErrorKind::Unavailable), true)
+            }
         }
     }
 

@@ -181,10 +181,10 @@ fn a_blocked_mailbox_with_its_own_horizon_fails_under_its_own_name() {
 fn trouble_of_the_agent_costs_the_job_neither_attempt_nor_time() {
     let mut old = job(11);
     old.give_up_at = Some(in_secs(-1));
-    for outcome in [held(), Outcome::NotStarted, Outcome::Interrupted] {
+    for outcome in [held(), Outcome::NotStarted, Outcome::Interrupted, Outcome::ConnectionStale] {
         let decision = decide(&old, &outcome);
         // What was cut off may still be at work at the server.
-        let cut_off = outcome == Outcome::Interrupted;
+        let cut_off = matches!(outcome, Outcome::Interrupted | Outcome::ConnectionStale);
         assert_eq!(decision.disposition, Disposition::Snooze(in_secs(if cut_off { 2 } else { 0 })), "{outcome:?}");
         assert_eq!(decision.in_doubt, cut_off);
     }

@@ -121,7 +121,7 @@ fn by_status(reply: &Reply) -> Outcome {
         200 | 201 => reply.event_id.clone().map_or(Outcome::ReplyDamaged, Outcome::Created),
         202..=299 => Outcome::ReplyDamaged,
         // The client has renewed the token and asked once more before this is reached.
-        401 if reply.refuses_token() => sign_in_refused(reply),
+        401 if reply.refuses_token() && reply.is_proven() => sign_in_refused(reply),
         300..=399 | 401 | 407 => Outcome::Diverted(Hold {
             kind: ErrorKind::Unavailable,
             code: format!("http_{}", reply.status),

@@ -180,8 +180,17 @@ fn who_sends_elsewhere_or_wants_another_sign_in_than_graphs_leaves_a_doubt_and_h
         assert!(matches!(told, Outcome::Diverted(hold) if hold.code == format!("http_{status}")), "{status}");
     }
     // Graph itself has not carried out what it wants another token for.
-    let graph = Reply { status: 401, challenged: true, ..Reply::default() };
-    assert!(is_held(&classify(&graph).0));
+    assert!(is_held(&outcome(401, "InvalidAuthenticationToken")));
+    // The same status with nothing but a part of its marks is anybody's.
+    let some = [
+        Reply { challenged: true, ..Reply::default() },
+        Reply { request_id: Some("r".into()), challenged: true, ..Reply::default() },
+        Reply { codes: vec!["Unauthorized".into()], challenged: true, ..Reply::default() },
+    ];
+    for reply in some {
+        let told = classify(&Reply { status: 401, ..reply }).0;
+        assert!(matches!(told, Outcome::Diverted(_)), "{told:?}");
+    }
 }
 
 #[test]

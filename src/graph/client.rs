@@ -11,7 +11,7 @@ use super::address::GraphBase;
 use super::classify::{NOT_GRAPH, classify};
 use super::reply::{Reply, event_id};
 use super::transport::{Answered, ClientFault, Line, MayLeave, NetworkSettings, Now, Transport};
-use super::wire::{MARKER, encode};
+use super::wire::{EXTENDED, encode, marker};
 use crate::auth::TokenCache;
 use crate::job::{Answer, EventDraft, EventId, InvalidJob, Outcome};
 
@@ -121,8 +121,8 @@ impl GraphClient {
         };
         let call = self.judged(&answered, now);
         let Outcome::Created(_) = &call.outcome else { return call };
-        match &answered.reply.transaction_id {
-            Some(told) if *told != request.draft.transaction_id => {
+        match &answered.reply.told {
+            Some(told) if !is_same(told, &request.draft.transaction_id) => {
                 // Answers have come out of step: what else comes over this connection is not to be believed either.
                 self.transport.forsake(answered.client, now.steady);
                 self.unproven(
@@ -131,8 +131,8 @@ impl GraphClient {
                     "the answer tells of another event than the one that was sent",
                 )
             }
-            // Graph's word for a created event is 201, and it names the transaction id it was given.
-            None if answered.reply.status != 201 => {
+            // Graph's word for a created event is 201, and it names the transaction id it was given. The subject may say so, too.
+            None if answered.reply.status != 201 || is_another(&answered.reply, &request.draft) => {
                 self.unproven(&answered, "unproven", "the answer does not say which event it tells of")
             }
             _ => call,
@@ -236,9 +236,11 @@ impl GraphClient {
         if !(200..300).contains(&answered.reply.status) {
             return Err(self.judged(&answered, now));
         }
-        match serde_json::from_slice(&answered.body) {
+        match serde_json::from_slice::<Value>(&answered.body) {
             // Nothing else is the whole answer.
-            Ok(value) if answered.reply.status == 200 => Ok((value, self.damaged(&answered))),
+            Ok(value) if answered.reply.status == 200 && !answered.reply.is_kept && value["error"].is_null() => {
+                Ok((value, self.damaged(&answered)))
+            }
             // The page of a portal is another matter than half an answer.
             _ => match self.judged(&answered, now) {
                 call @ Call { outcome: Outcome::NotGraph, .. } => Err(call),
@@ -282,16 +284,23 @@ enum Whose {
 }
 
 fn whose(event: &Value, own: &str) -> Whose {
-    let properties = event["singleValueExtendedProperties"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let is_marker = |property: &&Value| property["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(MARKER));
-    let marker = properties.iter().find(is_marker).and_then(|property| property["value"].as_str());
+    let marker = marker(&event[EXTENDED]);
     let told = marker.or_else(|| event["transactionId"].as_str());
     match told {
-        Some(told) if told == own && marker.is_some() => Whose::Marked,
-        Some(told) if told == own => Whose::Same,
+        Some(told) if is_same(told, own) && marker.is_some() => Whose::Marked,
+        Some(told) if is_same(told, own) => Whose::Same,
         Some(told) if told.to_lowercase() == own.to_lowercase() => Whose::Likeness,
         _ => Whose::Another,
     }
+}
+
+fn is_another(reply: &Reply, draft: &EventDraft) -> bool {
+    reply.subject.as_deref().is_some_and(|subject| subject != draft.subject.as_deref().unwrap_or_default())
+}
+
+/// A UUID is the same one in capital letters. Of other ids Exchange tells the letters apart in some places and not in others.
+fn is_same(told: &str, own: &str) -> bool {
+    told == own || (told.eq_ignore_ascii_case(own) && uuid::Uuid::try_parse(own).is_ok())
 }
 
 fn judged(reply: &Reply, id: &str) -> Call {
@@ -310,4 +319,33 @@ fn judged(reply: &Reply, id: &str) -> Call {
         _ => {}
     }
     Call { outcome, answer, retry_after: reply.retry_after }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::super::wire::MARKER;
+    use super::*;
+
+    const OWN: &str = "0f7a2b1c-1d2e-4f30-8a4b-5c6d7e8f9a0b";
+
+    #[test]
+    fn an_event_is_the_jobs_by_its_marker_or_else_by_its_transaction_id_and_a_uuid_in_capital_letters_is_the_same() {
+        let marked = |value: &str, id: &str| json!({ EXTENDED: [{ "id": id, "value": value }], "transactionId": "t" });
+        let same = |value: &str| json!({ "transactionId": value });
+        let whose = |event: &Value, own: &str| match whose(event, own) {
+            Whose::Marked => "marked",
+            Whose::Same => "same",
+            Whose::Likeness => "likeness",
+            Whose::Another => "another",
+        };
+        let capital = OWN.to_uppercase();
+        assert_eq!(whose(&marked(OWN, MARKER), OWN), "marked");
+        assert_eq!(whose(&marked(&capital, &MARKER.to_uppercase()), OWN), "marked");
+        assert_eq!(whose(&same(&capital), OWN), "same");
+        assert_eq!(whose(&marked("another", MARKER), "t"), "another");
+        assert_eq!((whose(&same("T-1"), "t-1"), whose(&same("t-1"), "t-1")), ("likeness", "same"));
+        assert_eq!(whose(&json!({}), OWN), "another");
+    }
 }

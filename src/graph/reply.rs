@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::hints::hint;
+use super::wire::marker;
 use crate::job::{Answer, EventId};
 use crate::retry_after::{self, RetryAfter};
 
@@ -29,8 +30,13 @@ pub(super) struct Reply {
     pub existing_event: Option<EventId>,
     /// `id` of the event, in a 2xx.
     pub event_id: Option<EventId>,
-    /// Its `transactionId`; none if it has none, which Graph never says of an event that was given one.
-    pub transaction_id: Option<String>,
+    /// Whose it says it is: by the marker, which a create is not answered with as a rule, else by its `transactionId`; none if
+    /// it has none, which Graph never says of an event that was given one.
+    pub told: Option<String>,
+    /// The event's `subject`, if the answer tells it.
+    pub subject: Option<String>,
+    /// Somebody in between had kept the answer, of which nobody knows when it was true.
+    pub is_kept: bool,
     /// The sign-in is refused in the words of OAuth.
     pub challenged: bool,
     /// The body of a 2xx is an object, as all of Graph's are.
@@ -50,6 +56,7 @@ impl Reply {
             asked: named.and_then(|named| named.sentence("Microsoft", retry_after::LONGEST)),
             request_id: text("request-id").map(short),
             claims: challenges().find_map(claims),
+            is_kept: text("age").is_some_and(|age| age.trim() != "0"),
             challenged: challenges()
                 .any(|value| value.trim_start().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case("bearer"))),
             ..Self::default()
@@ -69,16 +76,23 @@ impl Reply {
         struct Told {
             id: Option<Value>,
             transaction_id: Option<Value>,
+            subject: Option<Value>,
+            error: Option<Value>,
+            #[serde(default)]
+            single_value_extended_properties: Value,
         }
         if body.trim_ascii_start().first() != Some(&b'{') {
             return;
         }
         let Ok(told) = serde_json::from_slice::<Told>(body) else { return };
         self.is_object = true;
-        self.event_id = told.id.as_ref().and_then(event_id);
+        // Half an error is no success.
+        self.event_id = told.id.as_ref().and_then(event_id).filter(|_| told.error.is_none());
+        self.subject = told.subject.and_then(|subject| subject.as_str().map(str::to_owned));
         // What is no text is nobody's id, and so another one.
-        self.transaction_id =
+        let transaction_id =
             told.transaction_id.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
+        self.told = marker(&told.single_value_extended_properties).map(str::to_owned).or(transaction_id);
     }
 
     /// Graph puts a request-id on every answer and a code into every error (graph-facts 4.1). Codes of Exchange's own are
@@ -88,7 +102,12 @@ impl Reply {
         !self.codes.is_empty() && (self.request_id.is_some() || self.codes.iter().any(exchange))
     }
 
-    /// Whether it is Graph that does not take the token: a proxy that wants a password knows nothing of ours.
+    /// An error that only Graph can have answered: whoever else says the same may have passed the request on before.
+    pub(super) fn is_proven(&self) -> bool {
+        self.is_graphs() || self.claims.is_some()
+    }
+
+    /// Whether it is the token that is not taken: a proxy that wants a password knows nothing of ours.
     pub(super) fn refuses_token(&self) -> bool {
         match self.status {
             401 => !self.codes.is_empty() || self.request_id.is_some() || self.challenged,
@@ -171,6 +190,7 @@ pub(super) async fn body(response: &mut reqwest::Response, limit: usize) -> Resu
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use super::super::wire::MARKER;
     use super::*;
 
     fn read(status: u16, headers: &[(&'static str, &str)], body: &str) -> Reply {
@@ -208,6 +228,7 @@ mod tests {
             r#"{"id":"AAMk\n"}"#,
             r#"{"id":"AAM\u00e9"}"#,
             r#"{"id":5}"#,
+            r#"{"id":"AAMk","error":{"code":"ErrorServerBusy"}}"#,
             r#"{"id":["AAMk"]}"#,
             r#"["AAMk"]"#,
             r#"[{"id":"AAMk"}]"#,
@@ -220,10 +241,14 @@ mod tests {
 
     #[test]
     fn whose_event_an_answer_tells_of_is_read_and_what_is_no_text_is_somebody_elses() {
-        let transaction =
-            |value: &str| read(201, &[], &format!(r#"{{"id":"A","transactionId":{value}}}"#)).transaction_id;
+        let told = |rest: &str| read(201, &[], &format!(r#"{{"id":"A"{rest}}}"#)).told;
+        let transaction = |value: &str| told(&format!(r#","transactionId":{value}"#));
         assert_eq!(transaction(r#""t-1""#).as_deref(), Some("t-1"));
-        assert_eq!((transaction("null"), read(201, &[], r#"{"id":"A"}"#).transaction_id), (None, None));
+        assert_eq!((transaction("null"), told("")), (None, None));
+        let marked =
+            format!(r#","transactionId":"t-1","singleValueExtendedProperties":[{{"id":"{MARKER}","value":"t-2"}}]"#);
+        assert_eq!(told(&marked).as_deref(), Some("t-2"));
+        assert_eq!(told(r#","transactionId":"t-1","singleValueExtendedProperties":7"#).as_deref(), Some("t-1"));
         assert_eq!(transaction("7").as_deref(), Some("7"));
         assert_eq!(transaction(r#"["t-1"]"#).as_deref(), Some(r#"["t-1"]"#));
     }
@@ -245,6 +270,7 @@ mod tests {
     #[test]
     fn a_token_is_refused_by_graph_and_not_by_a_proxy_that_wants_a_password() {
         let refuses = |status, header| read(status, &[header], "<html>").refuses_token();
+        assert!(!read(401, &[("request-id", "r1"), ("www-authenticate", "Bearer realm=\"\"")], "<html>").is_proven());
         assert!(refuses(401, ("request-id", "r1")));
         assert!(refuses(401, ("www-authenticate", "Bearer realm=\"\"")));
         assert!(!refuses(401, ("www-authenticate", "Basic realm=\"proxy\"")));
@@ -262,6 +288,13 @@ mod tests {
             said.contains("Microsoft asked to wait until 2099-10-21T07:28:00Z; capped at 24 h. Graph said: m"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn an_answer_that_somebody_had_kept_says_so_itself() {
+        let is_kept = |age: &str| read(200, &[("age", age)], r#"{"value":[]}"#).is_kept;
+        assert!(is_kept("86400") && is_kept("1") && is_kept("x"));
+        assert!(!is_kept("0") && !read(200, &[], "{}").is_kept);
     }
 
     #[test]
@@ -308,7 +341,9 @@ mod tests {
                 assert!(word.chars().count() <= 200 && !word.chars().any(char::is_control), "{word:?}");
             }
             assert!(reply.codes.len() <= 8);
-            assert_eq!(reply.event_id.is_some(), status < 300 && EventId::parse(&words[0]).is_some());
+            assert_eq!(reply.event_id, None, "beside an error");
+            let event_id = read(status, &[], &serde_json::json!({ "id": words[0] }).to_string()).event_id;
+            assert_eq!(event_id.is_some(), status < 300 && EventId::parse(&words[0]).is_some());
         }
     }
 }

@@ -21,6 +21,8 @@ use crate::secret::Secret;
 /// After a 503 the retry wants a new connection (graph-facts 4.2); more often than this all connections of all
 /// mailboxes are not dropped for it.
 const RECONNECT_AT_MOST: Duration = Duration::from_secs(5);
+/// From the end of an answer until its connection waits for others.
+const HANDED_OVER_WITHIN: Duration = Duration::from_millis(20);
 
 /// The time of a call, on both clocks: the wall's for dates, the steady one for lifetimes.
 #[derive(Clone, Copy, Debug)]
@@ -167,6 +169,7 @@ pub(super) struct Transport {
     url: String,
     network: NetworkSettings,
     kept: Mutex<Kept>,
+    freed: Freed,
     /// Keeps no connection.
     fresh: OnceLock<reqwest::Client>,
     tokens: Arc<TokenCache>,
@@ -179,9 +182,10 @@ impl Transport {
         tokens: Arc<TokenCache>,
         now: Instant,
     ) -> Result<Self, ClientFault> {
-        let client = built(for_url(&network, endpoint)?.connector_layer(Noting))?;
+        let freed = Freed::default();
+        let client = built(for_url(&network, endpoint)?.connector_layer(Noting(freed.clone())))?;
         let kept = Mutex::new(Kept { client, generation: 0, since: now });
-        Ok(Self { url: endpoint.to_owned(), network, kept, fresh: OnceLock::new(), tokens })
+        Ok(Self { url: endpoint.to_owned(), network, kept, freed, fresh: OnceLock::new(), tokens })
     }
 
     /// How long one request may take.
@@ -189,8 +193,8 @@ impl Transport {
         self.network.request_timeout
     }
 
-    /// Sends, and after a 401 or a claims challenge of Graph's once more with a new token. The error is a call that got no
-    /// whole answer.
+    /// Sends, and after a 401 or a claims challenge that only Graph can have made once more with a new token. The error is a
+    /// call that got no whole answer.
     pub(super) async fn exchange(
         &self,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
@@ -205,6 +209,9 @@ impl Transport {
             return Ok(first);
         }
         self.tokens.reject(&first.token, reply.claims.clone());
+        if !reply.is_proven() {
+            return Ok(first);
+        }
         if reply.retry_after.is_some() {
             return Err(Call { retry_after: reply.retry_after, ..Call::not_made() });
         }
@@ -234,6 +241,10 @@ impl Transport {
             Err(_) if status == 429 || status >= 500 => Vec::new(),
             Err(error) => return Err(lost(&error, &id, Some(status))),
         };
+        let closes = headers.get("connection").is_some_and(|word| word.as_bytes().eq_ignore_ascii_case(b"close"));
+        if line == Line::Kept && !closes {
+            self.freed.note(Instant::now());
+        }
         let reply = Reply::read(status, &headers, &body, SystemTime::from(now.wall));
         Ok(Answered { reply, body, id, client, token })
     }
@@ -303,39 +314,63 @@ impl Transport {
     }
 
     fn renew(&self, mut kept: MutexGuard<'_, Kept>, now: Instant) {
-        if let Ok(client) = for_url(&self.network, &self.url).and_then(|client| built(client.connector_layer(Noting))) {
+        if let Ok(client) = for_url(&self.network, &self.url)
+            .and_then(|client| built(client.connector_layer(Noting(self.freed.clone()))))
+        {
             *kept = Kept { client, generation: kept.generation + 1, since: now };
         }
     }
 }
 
+/// When an answer left its connection to others last.
+#[derive(Clone, Default)]
+struct Freed(Arc<Mutex<Option<Instant>>>);
+
+impl Freed {
+    fn note(&self, now: Instant) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(now);
+    }
+
+    fn since(&self, time: Instant) -> bool {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.is_some_and(|last| last + HANDED_OVER_WITHIN >= time)
+    }
+}
+
+/// The request under way.
+struct UnderWay {
+    began: Instant,
+    /// It certainly has a connection made for it.
+    is_new: AtomicBool,
+}
+
 tokio::task_local! {
-    /// Whether the request under way has a connection made for it.
-    static IS_NEW: AtomicBool;
+    static UNDER_WAY: UnderWay;
 }
 
 /// Waits for the end of `sending`, and tells whether a connection was made for it.
 async fn noting<T>(sending: impl Future<Output = T>) -> (T, bool) {
     let noted = async {
         let sent = sending.await;
-        (sent, IS_NEW.with(|is_new| is_new.load(Ordering::Relaxed)))
+        (sent, UNDER_WAY.with(|request| request.is_new.load(Ordering::Relaxed)))
     };
-    IS_NEW.scope(AtomicBool::new(false), noted).await
+    UNDER_WAY.scope(UnderWay { began: Instant::now(), is_new: AtomicBool::new(false) }, noted).await
 }
 
 /// Notes each new connection with the request it is made for. One that is finished only after its request has found another
-/// is made by a task of its own, and noted nowhere.
+/// is made by a task of its own, and noted nowhere; nor is one in whose making another fell free, which the request may have
+/// taken at the last moment.
 #[derive(Clone)]
-struct Noting;
+struct Noting(Freed);
 
 #[derive(Clone)]
-struct Noted<S>(S);
+struct Noted<S>(S, Freed);
 
 impl<S> Layer<S> for Noting {
     type Service = Noted<S>;
 
     fn layer(&self, connector: S) -> Noted<S> {
-        Noted(connector)
+        Noted(connector, self.0.clone())
     }
 }
 
@@ -355,11 +390,14 @@ where
     }
 
     fn call(&mut self, target: R) -> Self::Future {
-        let connecting = self.0.call(target);
+        let (connecting, freed) = (self.0.call(target), self.1.clone());
         Box::pin(async move {
             let connected = connecting.await;
             if connected.is_ok() {
-                let _ = IS_NEW.try_with(|is_new| is_new.store(true, Ordering::Relaxed));
+                let note = |request: &UnderWay| {
+                    request.is_new.store(!freed.since(request.began), Ordering::Relaxed);
+                };
+                let _ = UNDER_WAY.try_with(note);
             }
             connected
         })

@@ -10,7 +10,13 @@ use crate::job::{EventDraft, EventTime, InvalidJob};
 /// reply to its creation was lost (graph-facts 2.4). Must never change, or events of older versions are not found.
 pub const MARKER: &str = "String {6d0c5f0e-27a4-4a4b-9f0e-3c1d5b8e7a92} Name EventSenderTransactionId";
 
-const EXTENDED: &str = "singleValueExtendedProperties";
+pub(super) const EXTENDED: &str = "singleValueExtendedProperties";
+
+/// The marker's value among the extended properties of an event that Graph tells of.
+pub(super) fn marker(extended: &Value) -> Option<&str> {
+    let is_marker = |property: &&Value| property["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(MARKER));
+    extended.as_array()?.iter().find(is_marker)?["value"].as_str()
+}
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]

@@ -370,8 +370,8 @@ pub trait Queue: Send + Sync + 'static {
     /// write lock when there is nothing to take. The looks that [`Queue::clock_set`] speaks of take at most a twentieth of the time.
     fn claim(&self, request: &ClaimRequest) -> impl Future<Output = Result<Claimed, QueueError>> + Send;
 
-    /// The mailboxes on hold, as a claim tells them, for who cannot claim now. Costs next to nothing.
-    fn held(&self) -> impl Future<Output = Result<Arc<HashSet<LaneKey>>, QueueError>> + Send;
+    /// Claims nothing: tells the operator's words as a claim does, for who cannot claim now. Costs next to nothing.
+    fn orders(&self) -> impl Future<Output = Result<Claimed, QueueError>> + Send;
 
     /// Records the ends of claims, all in one transaction, each fenced by its claim.
     fn settle<S: Borrow<Settlement> + Sync>(

@@ -129,21 +129,15 @@ impl Attempt {
         self.took.time_zone.is_some() && !another && !self.context.zone_taken.load(Ordering::Relaxed)
     }
 
-    async fn deliver(&mut self, request: &EventRequest) -> (Call, Decision) {
+    async fn deliver(&self, request: &EventRequest) -> (Call, Decision) {
         if self.job.in_doubt
             && let Some(end) = self.look_first(request).await
         {
             return end;
         }
-        let mut call = self.send(request, Line::Kept).await;
-        if call.outcome == Outcome::ConnectionStale {
-            // From here on an event may exist, whatever the next answer says.
-            self.job.in_doubt = true;
-            match self.look_after_death(request, call).await {
-                Some(end) => return end,
-                None => call = self.send(request, Line::Fresh).await,
-            }
-        }
+        // A kept connection may be dead, which is nobody's attempt: so that it happens to a job once, a repeat has its own.
+        let line = if self.job.in_doubt { Line::Fresh } else { Line::Kept };
+        let call = self.send(request, line).await;
         self.resolve(request, call).await
     }
 

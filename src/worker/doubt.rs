@@ -6,9 +6,9 @@
 //! minutes, so it never leads to anything but the same request under the same transaction id, or to a failure that
 //! says an event may exist.
 
-use super::attempt::{Attempt, interrupted, now};
+use super::attempt::{Attempt, now};
 use crate::graph::{Call, EventRequest, LookUp};
-use crate::job::{Answer, EventId, Outcome, REPEAT_WAIT};
+use crate::job::{Answer, EventId, Outcome};
 use crate::policy::{Decision, Disposition};
 
 impl Attempt {
@@ -35,28 +35,6 @@ impl Attempt {
             LookUp::Failed(look) => *look,
         };
         Some(self.decided(look))
-    }
-
-    /// After the death of a kept connection, which is nobody's attempt: once whatever may have arrived has had its time, the
-    /// event is looked for. None: it is not there, and the request may be made again, once, over a connection of its own.
-    pub(super) async fn look_after_death(&self, request: &EventRequest, dead: Call) -> Option<(Call, Decision)> {
-        tokio::select! {
-            biased;
-            () = self.context.stop.cancelled() => return Some(self.decided(interrupted())),
-            () = tokio::time::sleep(REPEAT_WAIT) => {}
-        }
-        if let Err(call) = self.may_send().await {
-            return Some(self.decided(call));
-        }
-        match self.look_up(request, None).await {
-            LookUp::Found(event_id) => Some(self.found(event_id, Answer::default())),
-            LookUp::Nothing => None,
-            // Where no lookup is allowed, the transaction id must hold.
-            LookUp::Failed(look) if look.is_refusal() => None,
-            // What does not answer a lookup is not asked to create either: that counts as the lost answer it is.
-            LookUp::Failed(look) if look.is_unclear() => Some(self.decided(dead)),
-            LookUp::Failed(look) => Some(self.decided(*look)),
-        }
     }
 
     /// After an answer that alone cannot tell whether the event exists, and before a job in doubt is failed.

@@ -73,6 +73,10 @@ impl Kept {
         self.waiting.drain(..).map(|waiting| waiting.finished)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// How many there are, and one of them.
     pub(super) fn sum(&self) -> Option<(usize, Refusal)> {
         let first = self.waiting.iter().min_by_key(|waiting| waiting.finished.settlement.id)?;

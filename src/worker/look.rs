@@ -21,7 +21,7 @@ use crate::queue::{ClaimRequest, Claimed, LaneKey, Queue, QueueError};
 const UNSETTLED_FACTOR: usize = 4;
 /// Between two looks whether the queue's files are still in place, where no claim has looked.
 const PRESENT_EVERY: Duration = Duration::from_millis(100);
-/// Between two looks which mailboxes are on hold, where jobs are at hand and no claim has looked.
+/// Between two looks for the operator's words, where no claim has looked.
 const HOLDS_EVERY: Duration = Duration::from_millis(100);
 /// Looks in a row that found as much as was asked for, after which changes need not be told any more: there will be a next
 /// look anyway.
@@ -41,14 +41,14 @@ pub(super) struct Look {
     next_due: Option<Instant>,
     /// The queue could not be asked; not before this again.
     not_before: Option<Instant>,
-    /// How much the one under way asks for; nothing where it only looks for holds.
+    /// How much the one under way asks for; nothing where it only looks for the operator's words.
     asked: usize,
     /// Looks in a row that found as much as they asked for.
     busy: u32,
     /// The last one found nothing.
     nothing: bool,
     present_at: Instant,
-    /// When it must be asked again which mailboxes are on hold.
+    /// When it must be asked again for the operator's words.
     holds_at: Instant,
 }
 
@@ -141,12 +141,10 @@ impl<Q: Queue> Worker<Q> {
             self.look.asked = request.limit;
             self.look.under_way_since = now.steady;
             self.look.under_way = Some(Box::pin(async move { queue.claim(&request).await }));
-        } else if now.steady >= self.look.holds_at && !self.ready.is_empty() && !self.settler.in_trouble() {
-            // Nothing can be claimed, but what is at hand may be of a mailbox that was put on hold a moment ago.
-            let held = async move { Ok(Claimed { held: queue.held().await?, ..Claimed::default() }) };
+        } else if now.steady >= self.look.holds_at && self.heeds_orders() && !self.settler.in_trouble() {
             self.look.asked = 0;
             self.look.under_way_since = now.steady;
-            self.look.under_way = Some(Box::pin(held));
+            self.look.under_way = Some(Box::pin(async move { queue.orders().await }));
         } else {
             return Ok(());
         }
@@ -154,12 +152,18 @@ impl<Q: Queue> Worker<Q> {
         Ok(())
     }
 
+    /// Nothing can be claimed, but what is at hand may be of a mailbox that was put on hold a moment ago; and while all sending
+    /// waits, which may take longer than the end of a pause is told.
+    fn heeds_orders(&self) -> bool {
+        !self.ready.is_empty() || !self.gate.passes(0)
+    }
+
     /// What the lanes and the gate let through.
     fn request(&mut self, now: Now) -> Option<ClaimRequest> {
         let slots = self.settings.max_in_flight;
         let held = self.in_flight + self.ready.len();
         let limit = self.gate.limit(now.steady, self.in_flight, (slots + ahead(slots)).saturating_sub(held));
-        let behind = self.settler.waiting() >= slots * UNSETTLED_FACTOR;
+        let behind = self.settler.is_behind(slots * UNSETTLED_FACTOR);
         // What goes back has its place before what would be claimed next.
         let giving_back = self.settler.giving_back();
         self.look.blocked = behind || giving_back || self.settler.in_trouble() || self.settings.until_empty;
@@ -192,9 +196,7 @@ impl<Q: Queue> Worker<Q> {
         };
         self.queue_works();
         self.put_on_hold(&claimed.held, now);
-        if self.look.asked > 0 {
-            self.resume_by_hand(claimed.resumed, now);
-        }
+        self.resume_by_hand(claimed.resumed, now);
         if self.look.asked == 0 {
             // Nothing else was looked at.
             return;

@@ -398,10 +398,8 @@ impl<Q: Queue> Worker<Q> {
         if self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_))) {
             report::mailbox_resumed(&finished.lane);
         }
-        let unclear = matches!(
-            finished.outcome,
-            Outcome::ReplyLost | Outcome::ConnectionStale | Outcome::ServerFault | Outcome::Conflict
-        );
+        // Not the death of a kept connection: the mailbox has no part in it.
+        let unclear = matches!(finished.outcome, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict);
         if unclear {
             self.lanes.narrow(&finished.lane);
         }

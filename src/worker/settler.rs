@@ -20,6 +20,8 @@ use crate::queue::{Queue, QueueError, Settled};
 
 /// Most settlements of one transaction.
 const BATCH: usize = 256;
+/// Results that a rule refuses, at which nothing new is begun: events would be made of which nothing can be recorded.
+const MOST_KEPT: usize = 1000;
 const FIRST_WAIT: Duration = Duration::from_millis(50);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
@@ -42,6 +44,8 @@ impl Trouble {
 #[derive(Default)]
 struct Shared {
     waiting: AtomicUsize,
+    /// Those of them that a rule of the table refuses.
+    kept: AtomicUsize,
     /// Those of them that are of jobs never begun.
     giving_back: AtomicUsize,
     trouble: AtomicBool,
@@ -86,6 +90,13 @@ impl Settler {
     /// Results not yet written.
     pub(super) fn waiting(&self) -> usize {
         self.shared.waiting.load(Ordering::SeqCst)
+    }
+
+    /// Results not yet written are too many for new ones: of `most` those that are on their way, and of those that are kept as
+    /// many as may be tried again and again.
+    pub(super) fn is_behind(&self, most: usize) -> bool {
+        let kept = self.shared.kept.load(Ordering::SeqCst);
+        self.waiting().saturating_sub(kept) >= most || kept >= MOST_KEPT
     }
 
     /// The last write failed and is being repeated.
@@ -169,6 +180,7 @@ async fn write_all<Q: Queue>(
             None => batch.drain(..).for_each(|finished| report::unrecordable(&finished)),
         }
         notes.refused_results(kept.sum());
+        shared.kept.store(kept.len(), Ordering::SeqCst);
         shared.waiting.fetch_sub(ended, Ordering::SeqCst);
         // Jobs that do not go back hold up no claim of others.
         shared.giving_back.fetch_sub(given_back, Ordering::SeqCst);

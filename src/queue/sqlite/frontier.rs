@@ -33,11 +33,11 @@ macro_rules! place {
 pub(super) use place;
 
 /// The first job of the lane `l.k`: when it is due, and its id. A BLOB, which comes after all text and which JSON cannot hold, is
-/// no time (see `unfit`).
+/// no time (see `unfit`); it would stand in the way of all lanes.
 macro_rules! first {
     () => {
         concat!(
-            "(SELECT json_array(next_attempt_at, id) FROM jobs WHERE state = 'pending' AND ",
+            "(SELECT json_array(CAST(next_attempt_at AS TEXT), id) FROM jobs WHERE state = 'pending' AND ",
             lane!(),
             " = l.k AND next_attempt_at < x'' ORDER BY next_attempt_at, id LIMIT 1)"
         )
@@ -51,7 +51,7 @@ pub(super) use first;
 macro_rules! orders {
     () => {
         "('[' || (SELECT json_group_array(mailbox) FROM mailboxes WHERE held_at IS NOT NULL) || ','
-    || (SELECT json_group_array(json_array(mailbox, resumed_at)) FROM mailboxes
+    || (SELECT json_group_array(json_array(mailbox, CAST(resumed_at AS TEXT))) FROM mailboxes
         WHERE resumed_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-10 minutes')) || ']')"
     };
 }
@@ -224,8 +224,8 @@ impl Frontier {
         Ok(())
     }
 
-    /// Looks which mailboxes are on hold, and at nothing else.
-    pub(super) async fn look_for_holds(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    /// Looks for the operator's words, and at nothing else.
+    pub(super) async fn look_for_orders(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
         let told: Vec<u8> = sqlx::query_scalar(ORDERS).fetch_one(connection).await?;
         self.obey(&told)
     }

@@ -93,19 +93,32 @@ async fn a_mailbox_whose_name_no_json_can_hold_stands_in_no_ones_way() {
     assert_eq!(ids(&bed.queue.claim(&request()).await.unwrap()), [2]);
 }
 
+/// Written with the schema's rules turned off, or into a column that has none.
+#[tokio::test]
+async fn a_time_that_no_json_can_hold_stands_in_no_ones_way() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    run(db, "INSERT INTO mailboxes (mailbox, paused_until, reason, resumed_at) VALUES ('ann', '', '', x'ff')").await;
+    sqlx::query("PRAGMA ignore_check_constraints = ON").execute(&mut *db).await.unwrap();
+    add(db, &[("mailbox", "'cy'"), ("next_attempt_at", "x'00ff'")]).await;
+    waiting(db, "bob", -5).await;
+    assert_eq!(ids(&bed.queue.claim(&request()).await.unwrap()), [2]);
+    assert!(bed.queue.orders().await.unwrap().resumed.is_empty());
+}
+
 #[tokio::test]
 async fn the_holds_are_told_without_a_claim_and_the_same_set_again_as_long_as_nothing_changes() {
     let bed = Bed::new().await;
     waiting(&mut bed.stranger().await, "ann", -5).await;
     let operator = operator(&bed).await;
     hold(&operator, "ann").await;
-    let held = bed.queue.held().await.unwrap();
+    let held = bed.queue.orders().await.unwrap().held;
     assert_eq!(*held, HashSet::from([LaneKey::of("ann")]));
     waiting(&mut bed.stranger().await, "bob", -5).await;
     assert!(Arc::ptr_eq(&held, &bed.queue.claim(&request()).await.unwrap().held));
-    assert!(Arc::ptr_eq(&held, &bed.queue.held().await.unwrap()));
+    assert!(Arc::ptr_eq(&held, &bed.queue.orders().await.unwrap().held));
     hold(&operator, "bob").await;
-    assert_eq!(bed.queue.held().await.unwrap().len(), 2);
+    assert_eq!(bed.queue.orders().await.unwrap().held.len(), 2);
 }
 
 #[tokio::test]

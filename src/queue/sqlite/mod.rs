@@ -27,7 +27,6 @@ mod strays;
 mod unfit;
 
 use std::borrow::Borrow;
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
@@ -175,10 +174,12 @@ impl Queue for SqliteQueue {
         self.handed_back(connection, done).map_err(written)
     }
 
-    async fn held(&self) -> Result<Arc<HashSet<LaneKey>>, QueueError> {
+    async fn orders(&self) -> Result<Claimed, QueueError> {
         let mut connection = self.connection().await?;
         let mut frontier = self.frontier.lock().await;
-        let done = frontier.look_for_holds(&mut connection).await.map(|()| frontier.held().clone());
+        let done = frontier.look_for_orders(&mut connection).await;
+        let (held, resumed) = (frontier.held().clone(), frontier.resumed().clone());
+        let done = done.map(|()| Claimed { held, resumed, ..Claimed::default() });
         self.handed_back(connection, done).map_err(read)
     }
 

@@ -2,12 +2,13 @@
 //! none at all over a connection that was closed long ago. None of them is believed, and each row is one event all the same,
 //! also where only the marker can tell.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
 use event_sender::sandbox::{AnswerBody, Fault, FaultOn, RequestKind, SandboxOptions};
 use tokio::net::TcpListener;
 
-use crate::bed::{Bed, row, row_for, side_by_side};
+use crate::bed::{Bed, Job, row, row_for, side_by_side};
 
 /// The transaction id makes no difference: a repeat makes a second event.
 fn marker_only() -> SandboxOptions {
@@ -172,8 +173,11 @@ async fn a_redirect_or_a_proxys_sign_in_after_the_event_was_made_leaves_a_doubt(
     let answers = [300, 301, 302, 303, 307, 308, 407].map(|status| Fault::answer(status, "").body(AnswerBody::Html));
     let sign_in =
         Fault::answer(401, "").body(AnswerBody::Html).unmarked().header("www-authenticate", "Basic realm=\"proxy\"");
+    // Neither a request-id nor a challenge alone makes a page one of Graph's.
+    let marked = Fault::answer(401, "").body(AnswerBody::Html);
+    let bearer = Fault::answer(401, "").unmarked().header("www-authenticate", "Bearer realm=\"\"");
     let redirect = Fault::redirect("http://127.0.0.1:9/v1.0/elsewhere");
-    side_by_side(answers.into_iter().chain([sign_in, redirect]).map(made_and_diverted)).await;
+    side_by_side(answers.into_iter().chain([sign_in, marked, bearer, redirect]).map(made_and_diverted)).await;
 }
 
 /// Somebody in between closes every connection after its first answer, and tells nobody.
@@ -189,9 +193,20 @@ async fn closed_in_between(fault: Fault, options: SandboxOptions) {
     each_has_its_own(&bed).await;
     let jobs = bed.jobs().await;
     assert!(jobs.iter().all(|job| job.attempts == 1), "{form}: no attempt is spent on it: {jobs:?}");
-    assert!(agent.said("attempt failed").is_empty(), "{form}");
     let struck = bed.sandbox().requests().iter().filter(|request| request.fault.is_some()).count();
     assert!(struck >= 2 && lookups(&bed) as usize == struck, "{form}: {struck}");
+    // Each of them once in the log, and none holds the only slot while it waits.
+    let said = agent.said("attempt failed");
+    assert!(
+        said.iter().all(|line| line["outcome"] == "snoozed" && line["error_code"] == "connection_stale"),
+        "{said:?}"
+    );
+    let waited: Vec<i64> = said.iter().filter_map(|line| line["job_id"].as_i64()).collect();
+    assert_eq!((waited.len(), waited.iter().collect::<HashSet<_>>().len()), (struck, struck), "{form}");
+    let (late, prompt): (Vec<(&i64, &Job)>, Vec<_>) = ids.iter().zip(&jobs).partition(|(id, _)| waited.contains(id));
+    let end = |(_, job): &(&i64, &Job)| job.finished_at.clone().unwrap();
+    assert!(prompt.iter().map(end).max() < late.iter().map(end).min(), "{form}: {jobs:?}");
+    assert!(agent.said("mailbox paused").is_empty(), "{form}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -218,7 +233,7 @@ async fn a_lookup_over_a_dead_connection_is_made_again() {
     assert_eq!((bed.creates(None).len(), lookups(&bed)), (1, 2));
 }
 
-/// A new connection that dies the same is a lost answer like any other, and so is the second one of an attempt.
+/// A new connection that dies the same is a lost answer like any other, and so is the one of the repeat.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_new_connection_that_dies_spends_its_attempt() {
     let mut bed = Bed::with_sandbox(marker_only()).await;
@@ -231,7 +246,7 @@ async fn a_new_connection_that_dies_spends_its_attempt() {
     let id = bed.insert(row()).await;
     let job = bed.until(id, "sent").await;
     let history: Vec<String> = bed.attempts(id).await.into_iter().map(|attempt| attempt.outcome).collect();
-    assert_eq!((job.attempts, history), (2, vec!["retry".to_owned(), "sent".to_owned()]));
+    assert_eq!((job.attempts, history), (2, ["snoozed", "retry", "sent"].map(str::to_owned).to_vec()));
     assert_eq!(bed.creates(None).len(), 4);
     each_has_its_own(&bed).await;
 }

@@ -69,7 +69,7 @@ async fn who_listens_beyond_this_machine_is_warned() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_scrape_tells_what_became_of_jobs_and_how_the_queue_stands() {
     let bed = watched().await;
-    // Over a kept connection the lost reply would be looked into at once, and no attempt.
+    // Over a kept connection the lost reply would be no attempt.
     bed.sandbox().configure(OptionsChange { keep_alive: Some(false), ..OptionsChange::default() });
     bed.sandbox().script(Fault::lost_reply().mailbox("lost@contoso.com"));
     bed.sandbox()

@@ -36,6 +36,23 @@ async fn a_mailbox_that_was_put_right_is_tried_at_once_and_all_of_its_jobs_go_ou
     }
 }
 
+/// The order is told for some minutes, and all sending may wait for longer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_pause_that_is_ended_while_all_sending_waits_is_over_at_once() {
+    let bed = Bed::new().await;
+    bed.sandbox().script(Fault::answer(403, "ErrorQuotaExceeded").mailbox(ANN));
+    let agent = bed.run();
+    let id = bed.insert(row_for(ANN)).await;
+    bed.until_back(id, "unavailable").await;
+    bed.sandbox().script(Fault::redirect("http://127.0.0.1:9/v1.0/elsewhere").mailbox(BOB));
+    bed.insert(row_for(BOB)).await;
+    bed.until_said(&agent, "sending paused").await;
+    bed.command(&["resume", ANN]).await.expect(0);
+    assert_eq!(bed.until_said(&agent, "mailbox resumed").await["mailbox"], ANN);
+    assert!(agent.said("sending resumed").is_empty());
+    assert_eq!(bed.creates(Some(ANN)).len(), 1);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn what_microsoft_asked_for_is_kept_beside_whatever_answer_it_stood_and_over_a_restart() {
     for (status, code, kind) in [

@@ -143,7 +143,7 @@ async fn a_default_zone_that_exchange_refuses_puts_off_those_that_took_it_and_wa
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_retried_row_takes_the_defaults_of_then_unless_an_event_may_exist() {
     let mut bed = Bed::new().await;
-    // Over a kept connection the lost reply would be looked into at once, and no attempt.
+    // Over a kept connection the lost reply would be no attempt.
     bed.sandbox().configure(OptionsChange { keep_alive: Some(false), ..OptionsChange::default() });
     bed.sandbox().script(Fault::answer(400, "ErrorInvalidRequest").subject("refused").times(2));
     let agent = bed.run();

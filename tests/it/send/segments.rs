@@ -80,7 +80,7 @@ fn target(head: &str) -> (&str, &str, &str) {
 async fn a_mailbox_or_calendar_id_is_one_segment_of_the_path_whatever_it_contains() {
     let mut bed = Bed::new().await;
     bed.set("delivery.first_retry", "10ms");
-    // Over a kept connection a lost reply is waited for and looked into at once.
+    // Over a kept connection a lost reply is looked into after two seconds.
     bed.sandbox().configure(OptionsChange { keep_alive: Some(false), ..OptionsChange::default() });
     let recorder = Recorder::before(bed.sandbox().address()).await;
     bed.set("graph.endpoint", &recorder.url);

@@ -117,6 +117,29 @@ async fn a_result_that_a_trigger_refuses_is_kept_told_and_recorded_when_the_trig
     }
 }
 
+/// However few slots there are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn results_that_are_refused_take_no_room_from_others() {
+    let mut bed = Bed::new().await;
+    bed.set("delivery.max_in_flight", "1");
+    bed.set("delivery.max_in_flight_per_mailbox", "1");
+    bed.sql(
+        "CREATE TRIGGER audit_jobs BEFORE UPDATE ON jobs WHEN NEW.state = 'sent' AND NEW.subject = 'audited'
+         BEGIN SELECT RAISE(ABORT, 'audit says no'); END",
+    )
+    .await;
+    let audited = bed.insert_all((0..12).map(|_| row().with("subject", "audited"))).await;
+    let agent = bed.run();
+    let told = async || (agent.said("result refused by the queue, kept and tried again").len() == 12).then_some(());
+    bed.wait("all are told", told).await;
+    let other = bed.insert(row()).await;
+    bed.until(other, "sent").await;
+    bed.sql("DROP TRIGGER audit_jobs").await;
+    bed.until_count(audited.len() + 1, "sent").await;
+    bed.assert_one_event_each().await;
+    assert_eq!(bed.creates(None).len(), 13);
+}
+
 /// The second change of a row's state breaks it, whatever the change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_audit_table_that_takes_a_job_once_loses_no_result() {

@@ -62,7 +62,7 @@ fn expected(meaning: Meaning, there: bool, world: World, strikes: Strikes) -> En
 /// Answers to a lookup that are JSON, and not the one that was asked for. An event without an id is no proof that there
 /// is none, nor is an event of another job, one that nobody can tell whose it is, or a rest that is somewhere else: all of
 /// them are unclear.
-const SHAPES: [&str; 21] = [
+const SHAPES: [&str; 22] = [
     "null",
     "[]",
     "{}",
@@ -80,6 +80,7 @@ const SHAPES: [&str; 21] = [
     "{\"value\":[{\"id\":\" \"}]}",
     "{\"value\":[{\"id\":\"AAMkNobodys\"}]}",
     "{\"value\":[{\"id\":\"AAMkAnothers\",\"transactionId\":\"another\"}]}",
+    "{\"value\":[],\"error\":{\"code\":\"ErrorServerBusy\"}}",
     "{\"value\":[],\"@odata.nextLink\":7}",
     "{\"value\":[],\"@odata.nextLink\":\"\"}",
     "{\"value\":[],\"@odata.nextLink\":\"http://127.0.0.1:9/v1.0/elsewhere\"}",

@@ -127,13 +127,12 @@ pub const ANSWERS: [(u16, &str, Meaning); 73] = [
 ];
 
 /// Statuses whose body says nothing: without a code of Graph's, nothing is proven.
-pub const BARE: [(u16, Meaning); 20] = [
+pub const BARE: [(u16, Meaning); 19] = [
     (200, Unclear),
     (201, Unclear),
     (202, Unclear),
     (204, Unclear),
     (400, Strange),
-    (401, Renewed),
     (403, Strange),
     (404, Strange),
     (405, Strange),
@@ -164,6 +163,8 @@ const UNMARKED: [(u16, &str, Meaning); 11] = [
     (201, PAGE, Strange),
     (511, PAGE, Unclear),
 ];
+/// As an API gateway has it.
+const NAMELESS: &str = "{\"error\":{\"code\":\"Unauthorized\",\"message\":\"No key.\"}}";
 const PAGE: &str = "<html>Sign in to the guest network</html>";
 
 /// Statuses of a success that are none of a created event, nor of an answer to a lookup.
@@ -248,6 +249,9 @@ pub fn agent_wide() -> Vec<Row> {
         row(Fault::redirect("http://127.0.0.1:9/v1.0/elsewhere").created(), Diverted, true),
         row(Fault::answer(401, "").unmarked().body(AnswerBody::Html), Diverted, false),
         row(Fault::answer(401, "").unmarked().body(AnswerBody::Html).created(), Diverted, true),
+        row(Fault::answer(401, "").body(AnswerBody::None), Diverted, false),
+        row(Fault::answer(401, "").body(AnswerBody::Html).created(), Diverted, true),
+        row(Fault::answer(401, "").unmarked().body(AnswerBody::Text(NAMELESS.to_owned())).created(), Diverted, true),
         row(Fault::expire_tokens(), Renewed, false),
         row(Fault::claims_challenge(), Renewed, false),
     ];
