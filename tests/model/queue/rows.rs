@@ -28,6 +28,8 @@ pub enum Filled {
 pub struct Row {
     pub state: JobState,
     pub claims: i64,
+    /// The claim that the agent ended last.
+    pub settled: i64,
     pub attempts: i64,
     pub in_doubt: bool,
     pub event_id: Option<String>,
@@ -176,6 +178,7 @@ impl Rows {
         let row = Row {
             state: JobState::Pending,
             claims: 0,
+            settled: 0,
             attempts: 0,
             in_doubt: false,
             event_id: None,
@@ -257,6 +260,7 @@ impl Rows {
             return false;
         }
         row.history += 1;
+        row.settled = row.claims;
         match *end {
             End::Sent => {
                 row.state = JobState::Sent;
@@ -298,6 +302,7 @@ impl Rows {
             row.doubt();
             row.put(self.now + IN_DOUBT_WAIT);
             row.sent_once = true;
+            row.settled = row.claims;
             recovered += 1;
         }
         recovered

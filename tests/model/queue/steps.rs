@@ -337,10 +337,8 @@ fn wrong(row: &mut Row, later: i64, now: i64, what: Mischief) -> Effect {
             row.taken_away(JobState::Failed);
             row.finished_at = Some(now);
         }
-        Mischief::SentByHand => {
-            row.taken_away(JobState::Sent);
-            (row.finished_at, row.event_id) = (Some(now), Some("forged".into()));
-        }
+        // The agent alone has heard of an event.
+        Mischief::SentByHand => return Effect::Refused,
         Mischief::RetryWithoutDoubt => match row.in_doubt && row.ended() && row.state != JobState::Sent {
             true => return Effect::Refused,
             false => return retry(row, later, now),
@@ -352,7 +350,7 @@ fn wrong(row: &mut Row, later: i64, now: i64, what: Mischief) -> Effect {
         Mischief::StatePending if row.state == JobState::Claimed => row.taken_away(JobState::Pending),
         Mischief::StatePending if row.state != JobState::Pending => return Effect::Refused,
         Mischief::StateSent | Mischief::StateClaimed | Mischief::StatePending => {}
-        Mischief::ClearDoubt if row.in_doubt && !row.ended() => return Effect::Refused,
+        Mischief::ClearDoubt if row.in_doubt && (!row.ended() || row.settled != row.claims) => return Effect::Refused,
         Mischief::ClearDoubt => row.in_doubt = false,
         Mischief::Release => {
             row.taken_away(JobState::Pending);

@@ -24,7 +24,12 @@ async fn what_is_no_queue_is_told_from_what_will_be_one() {
     for (name, content, grade, word) in [
         ("nothing.db", None, "WARN", "no queue here yet"),
         ("empty.db", Some(""), "WARN", "it is empty"),
-        ("letter.txt", Some("Dear database, this is a letter and no database, with regards"), "FAIL", "cannot open"),
+        (
+            "letter.txt",
+            Some("Dear database, this is a letter and no database, with regards"),
+            "FAIL",
+            "has 61 bytes and is no database",
+        ),
     ] {
         let path = bed.home().join(name);
         content.iter().for_each(|content| std::fs::write(&path, content).unwrap());
