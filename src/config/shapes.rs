@@ -218,7 +218,9 @@ fn zone_meant(text: &str) -> Option<String> {
     let path = ["posix/", "right/"].iter().find_map(|before| path.strip_prefix(before)).unwrap_or(path);
     let iana = text.replace('\\', "/").split('/').map(str::trim).collect::<Vec<_>>().join("/").replace(' ', "_");
     let single = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut spellings = vec![iana.clone(), single.clone(), text.split_whitespace().collect(), path.to_owned()];
+    let mut spellings = vec![iana.clone(), single.clone(), text.split_whitespace().collect()];
+    // A path, or what stands before a remark; the first word of a name is another zone at times.
+    spellings.extend(path.contains('/').then(|| path.to_owned()));
     spellings.extend(windows_spellings(&single));
     if let Some(known) = spellings.into_iter().find(|spelling| is_zone(spelling)) {
         return Some(canonical(&known));
