@@ -573,7 +573,8 @@ proptest! {
             let mut accepted = 0;
             for (place, (id, job)) in ids.into_iter().zip(&jobs).enumerate() {
                 let agent = EventDraft::from_input(&job.input(), true);
-                let wish = wish(db, id).await;
+                // Of before 1900 it has one, which is over: the agent tells it at once.
+                let wish = wish(db, id).await.filter(|due| due.as_str() >= "1900");
                 assert_eq!(agent.is_ok(), wish.is_some(), "{:?} {agent:?} {wish:?}", job.not_before);
                 if let (Some(wish), Some((time, text))) = (wish, times.get(place)) {
                     assert_eq!((due(db, id).await, &wish), (format_utc(*time), &format_utc(*time)), "{text:?}");
