@@ -33,11 +33,11 @@ macro_rules! place {
 pub(super) use place;
 
 /// The first job of the lane `l.k`: when it is due, and its id. A BLOB, which comes after all text and which JSON cannot hold, is
-/// no time (see `unfit`); it would stand in the way of all lanes.
+/// no time (see `unfit`): it would stand in the way of all lanes.
 macro_rules! first {
     () => {
         concat!(
-            "(SELECT json_array(CAST(next_attempt_at AS TEXT), id) FROM jobs WHERE state = 'pending' AND ",
+            "(SELECT json_array(next_attempt_at, id) FROM jobs WHERE state = 'pending' AND ",
             lane!(),
             " = l.k AND next_attempt_at < x'' ORDER BY next_attempt_at, id LIMIT 1)"
         )
