@@ -57,11 +57,11 @@ async fn an_unreachable_graph_pauses_sending_until_it_is_back() {
 /// However the address is written: a proxy would be told the secret and the token in the clear.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_proxy_has_no_business_on_this_machine() {
-    for scheme in ["http://", "HTTP://"] {
+    for scheme in ["http://", "HTTP://", "hTtP:\\\\"] {
         no_proxy_for(scheme).await;
     }
     // What only a browser takes for an address is none.
-    for scheme in ["http:", "http:/", "hTtP:\\\\"] {
+    for scheme in ["http:", "http:/"] {
         let mut bed = Bed::with_sandbox(at("127.0.0.5:0")).await;
         bed.set("graph.endpoint", &format!("{scheme}{}", bed.sandbox().address()));
         bed.command(&["run", "--until-empty"]).await.expect(78);
