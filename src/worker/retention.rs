@@ -13,8 +13,10 @@ use super::report;
 use super::settler::Trouble;
 use crate::queue::Queue;
 
-/// Rows of one delete: a few milliseconds of the write lock.
+/// Rows of one delete: a few milliseconds of the write lock. Twice as many with each that leaves more, up to so many: where
+/// others write much, a delete has its turn once a second, and must not fall behind what is sent meanwhile.
 const BATCH: u32 = 100;
+const LARGEST_BATCH: u32 = 400;
 /// Time between two looks when there is nothing more to delete, …
 const LOOK: Duration = Duration::from_secs(60);
 /// … and between two batches when there is: so many times as long as the last one took, waiting for its turn included,
@@ -33,7 +35,7 @@ pub(super) fn start<Q: Queue>(
 ) {
     tokio::spawn(async move {
         let mut sweep = Sweep::default();
-        let mut wait = Duration::ZERO;
+        let (mut wait, mut batch) = (Duration::ZERO, BATCH);
         loop {
             let age = TimeDelta::from_std(*keep.borrow_and_update()).ok().filter(|age| *age > TimeDelta::zero());
             tokio::select! {
@@ -48,9 +50,13 @@ pub(super) fn start<Q: Queue>(
             let Some(age) = age else { continue };
             wait = match trouble.is_there() {
                 true => NEXT_BATCH,
-                false => match delete(queue.as_ref(), age, &mut sweep).await {
-                    Some(next) => next,
+                false => match delete(queue.as_ref(), age, batch, &mut sweep).await {
+                    Some(next) => {
+                        batch = (batch * 2).min(LARGEST_BATCH);
+                        next
+                    }
                     None => {
+                        batch = BATCH;
                         sweep.end();
                         LOOK.min(age.to_std().unwrap_or(LOOK))
                     }
@@ -108,13 +114,13 @@ impl Sweep {
 }
 
 /// One batch. Tells when the next one is due, if there is one.
-async fn delete<Q: Queue>(queue: &Q, age: TimeDelta, sweep: &mut Sweep) -> Option<Duration> {
+async fn delete<Q: Queue>(queue: &Q, age: TimeDelta, batch: u32, sweep: &mut Sweep) -> Option<Duration> {
     let begin = Instant::now();
-    match queue.purge(Utc::now() - age, BATCH).await {
+    match queue.purge(Utc::now() - age, batch).await {
         Ok(0) => None,
         Ok(deleted) => {
             sweep.add(deleted, Instant::now());
-            (deleted >= u64::from(BATCH)).then(|| (begin.elapsed() * SHARE).clamp(NEXT_BATCH, LONGEST))
+            (deleted >= u64::from(batch)).then(|| (begin.elapsed() * SHARE).clamp(NEXT_BATCH, LONGEST))
         }
         Err(error) => {
             report::purge_failed(&error);
