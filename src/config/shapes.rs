@@ -7,8 +7,8 @@ use std::path::Path;
 use url::Url;
 use uuid::Uuid;
 
-use crate::characters;
 use crate::job::{Zone, address};
+use crate::{characters, visible};
 
 /// The pairs people and their shells, files and word processors put around values.
 const QUOTES: [(char, char); 7] =
@@ -40,7 +40,7 @@ pub(super) fn wrapping(text: &str) -> Option<Unfit> {
     let text = text.trim();
     let bare = unquoted(text);
     let seen = bare.chars().map(|c| if matches!(c, '\t' | '\u{a0}' | '\u{202f}') { ' ' } else { c });
-    let plain: String = seen.filter(|c| !is_hidden(*c)).collect();
+    let plain: String = seen.filter(|c| !visible::is_hidden(*c)).collect();
     let meant = Some(plain.trim().to_owned()).filter(|plain| !plain.is_empty());
     if bare != text {
         return Some(Unfit::new("has quotes that are part of the value; write it without them", meant));
@@ -63,13 +63,6 @@ fn unquoted(text: &str) -> &str {
         bare = inner.trim();
     }
     bare
-}
-
-/// Control characters, and what has no width or looks like a blank without being one.
-fn is_hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{a0}' | '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202f}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 /// Whether it is a GUID as Entra shows it.

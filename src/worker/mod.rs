@@ -42,6 +42,7 @@ use crate::graph::{GraphClient, Now};
 use crate::job::{Defaults, JobId, Outcome};
 use crate::policy::RetryPolicy;
 use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, Recovered, Verdict, capped};
+use crate::retry_after;
 
 pub use histogram::{Distribution, Histogram};
 pub use measures::{Count, Ending, Measures, Trouble};
@@ -64,8 +65,6 @@ pub use notes::Notes;
 /// Wait before a queue that could not be read is asked again: before it doubles for the first time, and at most.
 const FIRST_QUEUE_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_QUEUE_WAIT: Duration = Duration::from_secs(5);
-/// A wait that Microsoft asks for is binding up to this; beyond it an operator may think otherwise.
-const LONGEST_ASKED: Duration = Duration::from_secs(24 * 3600);
 
 /// What the worker needs to know of the settings.
 #[derive(Clone, Debug)]
@@ -409,7 +408,8 @@ impl<Q: Queue> Worker<Q> {
             rest_for = rest.wait;
             let (mut pause, tell) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
             // Beyond all measure it is obeyed for a while, but nobody is held to it.
-            let asked = finished.named.filter(|named| *named <= LONGEST_ASKED && capped(&pause.reason).is_none());
+            let asked =
+                finished.named.filter(|named| *named <= retry_after::LONGEST && capped(&pause.reason).is_none());
             pause.asked_until = asked.map(|named| self.lanes.asked(&finished.lane, named, now));
             match tell {
                 Tell::Paused => report::mailbox_paused(&pause, &finished.settlement),
