@@ -28,12 +28,7 @@ fn root() -> bool {
 async fn bed() -> (Bed, PathBuf) {
     let mut bed = Bed::new().await;
     bed.insert(row()).await;
-    bed.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
-    let directory = bed.home().join("var");
-    std::fs::create_dir(&directory).unwrap();
-    let queue = directory.join("queue.db");
-    std::fs::copy(bed.queue_path(), &queue).unwrap();
-    bed.set("queue.path", queue.to_str().unwrap());
+    let queue = bed.move_queue_apart().await;
     bed.write_settings();
     (bed, queue)
 }

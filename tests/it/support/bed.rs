@@ -162,6 +162,17 @@ impl Bed {
         bed
     }
 
+    /// Puts a copy of the queue, alone in a directory, in its place.
+    pub async fn move_queue_apart(&mut self) -> PathBuf {
+        self.sql("PRAGMA wal_checkpoint(TRUNCATE)").await;
+        let directory = self.home().join("var");
+        std::fs::create_dir(&directory).unwrap();
+        let queue = directory.join("queue.db");
+        std::fs::copy(self.queue_path(), &queue).unwrap();
+        self.set("queue.path", queue.to_str().unwrap());
+        queue
+    }
+
     /// Signs in as the sandbox's user with the public application.
     pub fn sign_in_as_user(&mut self) {
         self.set("auth.mode", "password");
