@@ -1,4 +1,4 @@
-//! Waits that double: one rule for jobs, the gate, the sign-in and the queue. Knows neither clock nor dice.
+//! Waits that double: one rule for jobs, the gate, the sign-in and the queue. Knows neither clock nor jitter.
 
 use std::time::Duration;
 

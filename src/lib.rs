@@ -6,41 +6,39 @@
 //!
 //! | module | is |
 //! |---|---|
-//! | [`cli`] | the commands; the only place where settings become objects |
-//! | [`worker`] | the loop: wake, claim, attempt, settle |
+//! | [`cli`] | the commands; words and tables |
+//! | [`agent`] | the daemon's own room: its queue opened, everything put together, settings read again |
 //! | [`monitor`] | `/metrics`, `/healthz` and `/readyz`: reads what the others measure |
+//! | [`worker`] | the loop: wake, claim, attempt, settle |
 //! | [`queue`] | what is asked of a queue, and SQLite's answer |
 //! | [`graph`] | the calendar calls of Microsoft Graph |
 //! | [`auth`] | sign-in and the token every request takes |
 //! | [`policy`] | what becomes of a job after what it met |
 //! | [`job`] | the domain |
 //! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
-//! | [`identity`] | which managed identity, and what gives out its tokens |
-//! | [`accounts`] | users and groups of this machine |
-//! | [`secret_file`] | small files that hold a secret |
-//! | [`certificate`] | a certificate and its key, out of PEM files |
-//! | [`characters`], [`encoding`] | what hides in a text, and bytes that are no UTF-8, called by their names |
-//! | [`visible`] | the one filter for what others wrote, where a person reads it |
-//! | [`retry_after`], [`backoff`] | how long to wait: what a server asks for, and the agent's own rule |
-//! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials |
+//! | [`clock`], [`http`], [`backoff`], [`retry_after`] | time on both clocks, HTTP clients, how long to wait |
+//! | [`identity`], [`certificate`], [`secret_file`], [`accounts`] | what signs in, and who may read it |
+//! | [`characters`], [`encoding`], [`visible`], [`format`] | text that others wrote, and figures as a person reads them |
+//! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials; shares no code with `auth` and `graph` |
 //!
-//! **Imports run one way**, and `tests/architecture.rs` holds the table: `cli` may import everything; `monitor` imports
-//! `worker queue auth job`; `worker` imports `job policy queue graph auth`; `policy` imports `job`; `queue` imports
-//! `job accounts`; `graph` imports `job auth secret`; `config` imports `job accounts`, and with `auth` `secret secret_file
-//! certificate identity`; these import `secret`. `retry_after`, `backoff`, `visible`, `characters` and `encoding` are for all
-//! of these; they, `accounts`, `secret`, `exit`, `shutdown` and `sandbox` import nothing of ours. `queue` and `graph` never
-//! see each other. Only `worker`, `monitor` and `cli` ask the clock; everything else is told the time.
+//! **Imports run one way**, from the top of this list to its end; `tests/architecture.rs` holds the table, room by room.
+//! `queue` and `graph` never see each other. Only `worker`, `agent`, `monitor` and `cli` read the clock; everything else is
+//! told the time.
 
 pub mod accounts;
+pub mod agent;
 pub mod auth;
 pub mod backoff;
 pub mod certificate;
 pub mod characters;
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod encoding;
 pub mod exit;
+pub mod format;
 pub mod graph;
+pub mod http;
 pub mod identity;
 pub mod job;
 pub mod monitor;

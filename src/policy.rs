@@ -1,6 +1,6 @@
 //! Retry policy: from what an attempt met to what becomes of the job and how long its mailbox rests.
 //!
-//! Pure: takes the time and the dice as arguments, touches nothing. It does not know the agent-wide gate (that is
+//! Pure: takes the time and the jitter as arguments, touches nothing. It does not know the agent-wide gate (that is
 //! `worker`'s, which sees all mailboxes at once) and it shortens no `Retry-After` but to the longest that is obeyed at all.
 
 use std::time::Duration;
@@ -93,10 +93,10 @@ struct Later {
 type Narrow = bool;
 
 impl RetryPolicy {
-    /// Decides. `strikes`: pauses of this mailbox in a row before this one; `dice`: uniform in 0..1, spreads the
+    /// Decides. `strikes`: pauses of this mailbox in a row before this one; `jitter`: uniform in 0..1, spreads the
     /// retries of jobs that failed together.
-    pub fn decide(&self, job: &Job, outcome: &Outcome, strikes: u32, now: DateTime<Utc>, dice: f64) -> Decision {
-        let spent = self.backoff(job.attempts, dice);
+    pub fn decide(&self, job: &Job, outcome: &Outcome, strikes: u32, now: DateTime<Utc>, jitter: f64) -> Decision {
+        let spent = self.backoff(job.attempts, jitter);
         if let Some((key, kind)) = default_at_fault(job, outcome) {
             return Decision { default_at_fault: Some(key), ..given_back(job, now, Some(kind), false) };
         }
@@ -143,11 +143,11 @@ impl RetryPolicy {
                 self.later(job, now, Later::given_back(ErrorKind::Throttled, rest, true))
             }
             Outcome::MailboxThrottled(named) | Outcome::AppThrottled(named) => {
-                let rest = self.throttle_rest(*named, strikes, dice);
+                let rest = self.throttle_rest(*named, strikes, jitter);
                 self.later(job, now, Later::given_back(ErrorKind::Throttled, rest, false))
             }
             Outcome::Busy(named) => {
-                let rest = self.throttle_rest(*named, strikes, dice);
+                let rest = self.throttle_rest(*named, strikes, jitter);
                 self.later(job, now, Later { doubtful: true, ..Later::given_back(ErrorKind::Throttled, rest, false) })
             }
             Outcome::MailboxBlocked { kind, recheck, horizon, in_doubt } => self.later(
@@ -174,9 +174,9 @@ impl RetryPolicy {
         (outcome, named): (&Outcome, Option<Duration>),
         strikes: u32,
         now: DateTime<Utc>,
-        dice: f64,
+        jitter: f64,
     ) -> Decision {
-        let mut decision = self.decide(job, outcome, strikes, now, dice);
+        let mut decision = self.decide(job, outcome, strikes, now, jitter);
         let Some(named) = named.filter(|_| !matches!(outcome, Outcome::Created(_))) else { return decision };
         let own = decision.rest.take().unwrap_or(Rest { wait: SHORTEST_REST, narrow: false });
         let wait = own.wait.max(obeyed(named));
@@ -199,15 +199,15 @@ impl RetryPolicy {
 
     /// Wait after `failures` failures before this one: doubling from `first_retry`, at most `longest_retry`, give or
     /// take a fifth.
-    pub fn backoff(&self, failures: u32, dice: f64) -> Duration {
-        doubled(self.first_retry, failures, self.longest_retry).mul_f64(0.8 + 0.4 * dice.clamp(0.0, 1.0))
+    pub fn backoff(&self, failures: u32, jitter: f64) -> Duration {
+        doubled(self.first_retry, failures, self.longest_retry).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
     }
 
     /// The time the server names; if it names none, or keeps refusing although it was obeyed, the backoff.
-    fn throttle_rest(&self, named: Option<Duration>, strikes: u32, dice: f64) -> Duration {
+    fn throttle_rest(&self, named: Option<Duration>, strikes: u32, jitter: f64) -> Duration {
         let own = match named {
-            None => self.backoff(strikes, dice),
-            Some(_) if strikes >= PATIENT_STRIKES => self.backoff(strikes - PATIENT_STRIKES, dice),
+            None => self.backoff(strikes, jitter),
+            Some(_) if strikes >= PATIENT_STRIKES => self.backoff(strikes - PATIENT_STRIKES, jitter),
             Some(_) => SHORTEST_REST,
         };
         named.map_or(own, obeyed).max(own)

@@ -302,12 +302,12 @@ fn a_row_that_can_become_no_event_never_did_unless_an_attempt_says_otherwise() {
 proptest! {
     #[test]
     fn nothing_is_due_in_the_past_nor_before_the_mailbox_may_be_asked_again(
-        outcome in any_outcome(), attempts in 0u32..20, strikes in 0u32..100, dice in 0.0f64..1.0,
+        outcome in any_outcome(), attempts in 0u32..20, strikes in 0u32..100, jitter in 0.0f64..1.0,
         deadline in proptest::option::of(-1000i64..1_000_000),
     ) {
         let mut job = job(attempts);
         job.give_up_at = deadline.map(in_secs);
-        let decision = policy().decide(&job, &outcome, strikes, now(), dice);
+        let decision = policy().decide(&job, &outcome, strikes, now(), jitter);
         if let Disposition::Retry(due) | Disposition::Snooze(due) = decision.disposition {
             prop_assert!(due >= now());
             if let Some(rest) = &decision.rest {
@@ -324,11 +324,11 @@ proptest! {
     }
 
     #[test]
-    fn a_server_that_never_recovers_ends_every_job(dice in 0.0f64..1.0, spends in any::<bool>()) {
+    fn a_server_that_never_recovers_ends_every_job(jitter in 0.0f64..1.0, spends in any::<bool>()) {
         let outcome = if spends { Outcome::ServerFault } else { Outcome::MailboxThrottled(None) };
         let (mut job, mut time, mut rounds) = (job(0), now(), 0u32);
         loop {
-            let decision = policy().decide(&job, &outcome, rounds, time, dice);
+            let decision = policy().decide(&job, &outcome, rounds, time, jitter);
             job.give_up_at = decision.give_up_at;
             match decision.disposition {
                 Disposition::Retry(due) => { job.attempts += 1; time = due; }

@@ -10,7 +10,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use event_sender::graph::{NetworkSettings, encode, http_client};
+use event_sender::graph::encode;
+use event_sender::http::{NetworkSettings, http_client};
 use event_sender::job::{EventDraft, JobInput};
 use event_sender::sandbox;
 use reqwest::header::{HeaderMap, HeaderValue};

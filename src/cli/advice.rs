@@ -3,9 +3,9 @@
 
 use chrono::{DateTime, Utc};
 
-use super::humane::moment;
 use super::list::plain;
 use super::shell;
+use crate::format::moment;
 use crate::job::{ErrorKind, JobState, parse_utc};
 use crate::queue::Record;
 

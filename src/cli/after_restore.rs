@@ -3,7 +3,8 @@
 
 use chrono::Utc;
 
-use super::{Failure, existing_queue, output, wiring};
+use super::{existing_queue, output};
+use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::queue::{AgentLock, LockError};

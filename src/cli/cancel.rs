@@ -4,9 +4,10 @@
 use chrono::Utc;
 use clap::ArgGroup;
 
+use super::existing_queue;
 use super::repair::{Judgement, Manner, Plan, Verb};
 use super::which::{self, Which};
-use super::{Failure, existing_queue};
+use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::job::JobState;

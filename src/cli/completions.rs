@@ -2,7 +2,8 @@
 
 use clap_complete::Shell;
 
-use super::{Failure, output};
+use super::output;
+use crate::agent::Failure;
 use crate::exit::Exit;
 
 #[derive(Debug, clap::Args)]

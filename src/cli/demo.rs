@@ -9,9 +9,10 @@ use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
+use super::list;
 use super::narrator::Narrator;
 use super::output::{self, Tone, paint};
-use super::{Failure, list, run, wiring};
+use crate::agent::{Failure, wiring};
 use crate::config::{Environment, Settings};
 use crate::exit::Exit;
 use crate::queue::{ListFilter, NewJob, Record, SqliteQueue};
@@ -76,7 +77,7 @@ fn heading(text: &str) -> std::io::Result<()> {
 
 async fn send(settings: &Settings, stop: CancellationToken) -> Result<(), Failure> {
     let worker = wiring::worker(settings, true, None);
-    run::daemon(settings, worker, Arc::new(Measures::default()), stop, |_| {}).await.map(|_| ())
+    crate::agent::daemon(settings, worker, Arc::new(Measures::default()), stop, |_| {}).await.map(|_| ())
 }
 
 /// The table, and both sides counted against each other.

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 use super::repair::Manner;
 use super::which::lanes;
-use super::{Failure, existing_queue, output};
+use super::{existing_queue, output};
+use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::queue::{Hold, LaneKey, SqliteQueue};

@@ -2,8 +2,9 @@
 
 use serde_json::Value;
 
+use super::existing_queue;
 use super::output::{self, short};
-use super::{Failure, existing_queue};
+use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::job::JobState;

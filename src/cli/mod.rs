@@ -14,20 +14,15 @@ mod columns;
 mod completions;
 mod demo;
 mod enqueue;
-mod expiry;
 mod hold;
-mod humane;
 mod list;
-mod log;
 mod man;
 mod man_settings;
-mod monitoring;
 mod narrator;
 mod output;
 mod progress;
 mod purge;
 mod reference;
-mod reload;
 mod repair;
 mod resume;
 mod retry;
@@ -36,13 +31,10 @@ mod sandbox;
 mod settings;
 mod shell;
 mod show;
-mod sign_in;
 mod standing;
-mod start;
 mod status;
 mod when;
 mod which;
-mod wiring;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -50,9 +42,10 @@ use std::time::SystemTime;
 use chrono::{DateTime, Utc};
 use clap::{CommandFactory, Parser, Subcommand};
 
-use crate::config::{ConfigError, Environment, LocalSettings};
+use crate::agent::Failure;
+use crate::config::{Environment, LocalSettings};
 use crate::exit::Exit;
-use crate::queue::{OpenError, SqliteQueue};
+use crate::queue::SqliteQueue;
 
 /// Turns rows of a SQLite queue into Microsoft 365 calendar events: one row, one event.
 #[derive(Debug, Parser)]
@@ -104,49 +97,6 @@ enum Command {
     /// Write man pages and completions, for packages
     #[command(hide = true)]
     Reference(reference::Options),
-}
-
-/// Why a command did not do its work: the exit code, and the words for stderr.
-#[derive(Debug)]
-struct Failure {
-    exit: Exit,
-    text: String,
-}
-
-impl Failure {
-    fn new(exit: Exit, text: impl Into<String>) -> Self {
-        Self { exit, text: text.into() }
-    }
-
-    fn failed(error: impl std::fmt::Display) -> Self {
-        Self::new(Exit::Failed, error.to_string())
-    }
-}
-
-impl From<ConfigError> for Failure {
-    fn from(error: ConfigError) -> Self {
-        Self::new(Exit::Config, error.to_string())
-    }
-}
-
-impl From<OpenError> for Failure {
-    fn from(error: OpenError) -> Self {
-        Self::failed(error)
-    }
-}
-
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::failed(format!("the queue cannot be read: {error}"))
-    }
-}
-
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        // A reader that has seen enough (`| head`) is no failure of ours.
-        let exit = if error.kind() == std::io::ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
-        Self::new(exit, error.to_string())
-    }
 }
 
 /// Tasks of the one thread that may have their turn before another thread's wake-up is looked at.

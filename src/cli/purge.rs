@@ -6,7 +6,8 @@ use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::repair::{Manner, jobs};
-use super::{Failure, existing_queue, output, progress, when, which};
+use super::{existing_queue, output, progress, when, which};
+use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::job::JobState;

@@ -6,7 +6,8 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 
-use super::{Failure, completions, man, man_settings};
+use super::{completions, man, man_settings};
+use crate::agent::Failure;
 use crate::exit::Exit;
 
 #[derive(Debug, clap::Args)]

@@ -6,7 +6,8 @@ use std::time::Instant;
 
 use serde_json::{Value, json};
 
-use super::{Failure, list, output, progress};
+use super::{list, output, progress};
+use crate::agent::Failure;
 use crate::exit::Exit;
 use crate::job::JobId;
 use crate::queue::{Changed, Chosen, QueueError, REPAIR_BATCH, SqliteQueue, rest_after};

@@ -7,23 +7,18 @@ use std::time::Duration;
 
 use indicatif::ProgressBar;
 use sd_notify::NotifyState;
-use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::log::{self, Log};
-use super::reload::Reload;
-use super::{Failure, expiry, monitoring, progress, start, wiring};
-use crate::auth::TokenCache;
-use crate::config::{AuthMode, ConfigError, Environment, Exposed, LogSettings, Readers, Settings};
+use super::progress;
+use crate::agent::Reload;
+use crate::agent::log::{self, Log};
+use crate::agent::{Failure, daemon, expiry, monitoring, warn_of_exposed, wiring};
+use crate::config::{ConfigError, Environment, LogSettings, Settings};
 use crate::exit::Exit;
-use crate::graph::GraphClient;
-use crate::queue::{ChangeNotice, Queue, SqliteQueue, watch};
+use crate::queue::{Queue, SqliteQueue};
 use crate::shutdown::{self, Hangup};
 use crate::telemetry::Form;
-use crate::worker::{Change, Drained, Measures, Notes, Worker, WorkerSettings};
-
-/// Time to close the queue in good order after the drain.
-const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+use crate::worker::Measures;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -89,66 +84,6 @@ fn log_refusal(error: &ConfigError, settings: LogSettings) {
     let (_log, _) = Log::start(settings, None);
     for problem in &error.problems {
         tracing::error!(key = problem.key, problem = problem.what, "settings refused");
-    }
-}
-
-/// What there is to hold on to while the daemon runs.
-pub(super) struct Running {
-    pub queue: Arc<SqliteQueue>,
-    pub measures: Arc<Measures>,
-    pub graph: Arc<GraphClient>,
-    pub tokens: Arc<TokenCache>,
-    pub notes: Notes,
-    pub changes: mpsc::UnboundedSender<Change>,
-}
-
-/// Opens the queue, takes its lock, puts back what a dead agent left, and runs the worker until `stop`. `ready` is
-/// told when everything stands.
-pub(super) async fn daemon(
-    settings: &Settings,
-    worker: WorkerSettings,
-    measures: Arc<Measures>,
-    stop: CancellationToken,
-    ready: impl FnOnce(Running),
-) -> Result<Drained, Failure> {
-    let path = &settings.queue.path;
-    let Some((queue, recovered)) = start::usable_queue(path, &stop).await? else {
-        return Ok(Drained { interrupted: 0, unrecorded: 0 });
-    };
-    let tokens = wiring::tokens(settings)?;
-    let graph = wiring::graph(settings, tokens.clone())?;
-    let notice = watch(path).unwrap_or_else(|error| {
-        tracing::warn!(%error, "queue cannot be watched, polling it instead");
-        ChangeNotice::none()
-    });
-    tracing::info!(version = env!("CARGO_PKG_VERSION"), queue = %path.display(), recovered = recovered.jobs, "agent started");
-    for refusal in &recovered.left {
-        tracing::error!(
-            job_id = refusal.id.0,
-            error = refusal.why,
-            "job of an earlier run cannot be put back, left as it is"
-        );
-    }
-    if matches!(settings.auth.mode, AuthMode::Password { .. }) {
-        tracing::warn!("password sign-in is a legacy mode, multi-factor authentication breaks it");
-    }
-    let (changes, following) = mpsc::unbounded_channel();
-    let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), notice, worker, measures.clone())
-        .wary_of(&recovered)
-        .following(following);
-    ready(Running { queue: queue.clone(), measures, graph, tokens, notes: worker.notes(), changes });
-    let drained = worker.run(stop).await.map_err(Failure::failed)?;
-    // Results are written or given up by now; a producer's long write must not hold up the end of the process.
-    let _ = tokio::time::timeout(CLOSE_WITHIN, queue.close()).await;
-    tracing::info!(interrupted = drained.interrupted, unrecorded = drained.unrecorded, "agent stopped");
-    Ok(drained)
-}
-
-pub(super) fn warn_of_exposed(exposed: &Exposed) {
-    let (file, hint) = (exposed.file.display(), exposed.hint());
-    match exposed.readers {
-        Readers::Everybody => tracing::warn!(%file, hint, "secret is readable for everybody"),
-        Readers::Producers(_) => tracing::warn!(%file, hint, "secret is readable for producers"),
     }
 }
 

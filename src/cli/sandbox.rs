@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Failure, output};
+use super::output;
+use crate::agent::Failure;
 use crate::exit::Exit;
 use crate::sandbox::{IDENTITY_CLIENT_ID, IDENTITY_HEADER, Sandbox, SandboxOptions};
 use crate::shutdown::{self, Hangup};

@@ -1,6 +1,7 @@
 //! `settings`: prints the annotated `agent.toml`, so that a bare binary carries its own documentation.
 
-use super::{Failure, output};
+use super::output;
+use crate::agent::Failure;
 use crate::config::TEMPLATE;
 use crate::exit::Exit;
 

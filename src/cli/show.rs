@@ -5,13 +5,14 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::advice::{Advice, Case};
-use super::humane::moment;
 use super::list::{column, plain};
 use super::output::{self, Tone, line, paint, short};
 use super::standing::{Agent, Stop, rests_as_asked};
-use super::{Failure, existing_queue, shell, wiring};
+use super::{existing_queue, shell};
+use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
+use crate::format::moment;
 use crate::graph::{GraphBase, encode};
 use crate::job::{EventDraft, JobId};
 use crate::queue::{AgentLock, Record, SqliteQueue};

@@ -4,9 +4,9 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::expiry::{self, Nearness};
-use super::humane::moment;
 use super::list::{column, plain};
+use crate::agent::expiry::{self, Nearness};
+use crate::format::moment;
 use crate::job::{ErrorKind, parse_utc};
 use crate::queue::Record;
 

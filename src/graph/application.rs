@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::client::{Call, GraphClient};
-use super::transport::Now;
+use crate::clock::Now;
 
 /// What Graph tells of a client secret.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -10,9 +10,11 @@ use serde_json::Value;
 use super::address::GraphBase;
 use super::classify::{NOT_GRAPH, classify};
 use super::reply::{Reply, event_id};
-use super::transport::{Answered, ClientFault, Line, MayLeave, NetworkSettings, Now, Transport};
+use super::transport::{Answered, Line, MayLeave, Transport};
 use super::wire::{EXTENDED, encode, marker};
 use crate::auth::TokenCache;
+use crate::clock::Now;
+use crate::http::{ClientFault, NetworkSettings};
 use crate::job::{Answer, EventDraft, EventId, InvalidJob, Outcome};
 
 /// Largest answer to a lookup that is read, and what an answer to a create may have beside the event it repeats.

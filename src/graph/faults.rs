@@ -4,6 +4,7 @@ use std::io::{self, ErrorKind};
 
 use super::client::Call;
 use crate::auth::TokenRefusal;
+use crate::http::causes;
 use crate::job::{self, Answer, Hold, Outcome};
 
 /// No token: nothing was sent, and nothing can be.
@@ -122,13 +123,4 @@ pub(super) fn has_died(error: &reqwest::Error) -> bool {
         cause = current.source();
     }
     false
-}
-
-/// The innermost cause, which is the one that says something ("connection refused").
-pub(super) fn causes(error: &reqwest::Error) -> String {
-    let mut cause: &dyn std::error::Error = error;
-    while let Some(inner) = cause.source() {
-        cause = inner;
-    }
-    cause.to_string()
 }

@@ -19,5 +19,5 @@ pub use application::ClientSecretInfo;
 pub use client::{Call, EventRequest, GraphClient, LookUp};
 pub use faults::no_token;
 pub use reach::{CertificateFault, Reached, Unreached, reach};
-pub use transport::{ClientFault, Line, MayLeave, NetworkSettings, Now, http_client, local_client};
+pub use transport::{Line, MayLeave};
 pub use wire::{MARKER, encode};

@@ -10,7 +10,7 @@ use rustls::CertificateError;
 use serde_json::Value;
 
 use super::reply::body;
-use super::transport::{NetworkSettings, http_client};
+use crate::http::{NetworkSettings, http_client};
 
 /// Largest answer that is read.
 const MAX_ANSWER: usize = 256 * 1024;

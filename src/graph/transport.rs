@@ -6,16 +6,17 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use reqwest::RequestBuilder;
 use reqwest::header::{HeaderMap, HeaderValue};
-use reqwest::{ClientBuilder, RequestBuilder};
 use tower::{Layer, Service};
 use zeroize::Zeroizing;
 
 use super::client::Call;
-use super::faults::{causes, has_died, lost, misdirected, no_connection, no_token, stale, unsayable};
+use super::faults::{has_died, lost, misdirected, no_connection, no_token, stale, unsayable};
 use super::reply::{self, Reply};
 use crate::auth::TokenCache;
+use crate::clock::Now;
+use crate::http::{ClientFault, NetworkSettings, built, for_url};
 use crate::secret::Secret;
 
 /// After a 503 the retry wants a new connection (graph-facts 4.2); more often than this all connections of all
@@ -23,104 +24,6 @@ use crate::secret::Secret;
 const RECONNECT_AT_MOST: Duration = Duration::from_secs(5);
 /// From the end of an answer until its connection waits for others.
 const HANDED_OVER_WITHIN: Duration = Duration::from_millis(20);
-
-/// The time of a call, on both clocks: the wall's for dates, the steady one for lifetimes.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// Wall clock.
-    pub wall: DateTime<Utc>,
-    /// Steady clock.
-    pub steady: Instant,
-}
-
-impl Now {
-    /// A time of day as a moment of the steady clock. What is past is now.
-    pub fn steady_at(&self, wall: DateTime<Utc>) -> Instant {
-        self.steady.checked_add((wall - self.wall).to_std().unwrap_or_default()).unwrap_or(self.steady)
-    }
-
-    /// A moment of the steady clock as a time of day. What is past is now.
-    pub fn wall_at(&self, steady: Instant) -> DateTime<Utc> {
-        let wait = TimeDelta::from_std(steady.saturating_duration_since(self.steady)).unwrap_or(TimeDelta::MAX);
-        self.wall.checked_add_signed(wait).unwrap_or(DateTime::<Utc>::MAX_UTC)
-    }
-}
-
-/// `graph.connect_timeout`, `graph.request_timeout` and `graph.ca_file`.
-#[derive(Clone, Debug)]
-pub struct NetworkSettings {
-    /// Until the connection stands, TLS included.
-    pub connect_timeout: Duration,
-    /// Until the whole answer is read.
-    pub request_timeout: Duration,
-    /// PEM certificates trusted beside the system's.
-    pub extra_ca: Option<Vec<u8>>,
-}
-
-/// Why no connection can be prepared.
-#[derive(Debug, thiserror::Error)]
-pub enum ClientFault {
-    /// The machine trusts nobody.
-    #[error(
-        "this machine has no CA certificates to check Microsoft's with: install the package ca-certificates, or name a PEM file of them in graph.ca_file"
-    )]
-    NoCertificates,
-    /// Anything else, such as certificates that are none.
-    #[error("no connection can be prepared: {0}")]
-    Other(String),
-}
-
-impl ClientFault {
-    fn new(error: &reqwest::Error) -> Self {
-        let words = causes(error);
-        // The library keeps the type to itself; its words are all there is.
-        if words.contains("No CA certificates") { Self::NoCertificates } else { Self::Other(words) }
-    }
-}
-
-/// An HTTP client for `url`: HTTP/1.1, a connection for each request in flight (with real latencies as quick as HTTP/2
-/// and cheaper, docs/performance.md; and a connection that breaks leaves one job in doubt, not all), no redirects (they would carry the token elsewhere), no hidden retries, the proxy of the
-/// environment unless the host is this machine.
-///
-/// # Errors
-/// The extra certificates cannot be read, or there are none at all.
-pub fn http_client(settings: &NetworkSettings, url: &str) -> Result<reqwest::Client, ClientFault> {
-    for_url(settings, url).and_then(built)
-}
-
-/// The same for a service of this machine itself: it is never asked through a proxy.
-///
-/// # Errors
-/// As [`http_client`].
-pub fn local_client(settings: &NetworkSettings) -> Result<reqwest::Client, ClientFault> {
-    client(settings).and_then(|client| built(client.no_proxy()))
-}
-
-fn for_url(settings: &NetworkSettings, url: &str) -> Result<ClientBuilder, ClientFault> {
-    let client = client(settings)?;
-    if !url.starts_with("http://") {
-        return Ok(client);
-    }
-    // Plain HTTP is only allowed to loopback (config/rules.rs), where a proxy has no business, and needs no certificates.
-    Ok(client.no_proxy().tls_certs_only([]))
-}
-
-fn built(client: ClientBuilder) -> Result<reqwest::Client, ClientFault> {
-    client.build().map_err(|error| ClientFault::new(&error))
-}
-
-fn client(settings: &NetworkSettings) -> Result<ClientBuilder, ClientFault> {
-    let builder = reqwest::Client::builder()
-        .user_agent(concat!("event-sender/", env!("CARGO_PKG_VERSION")))
-        .http1_only()
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .connect_timeout(settings.connect_timeout)
-        .timeout(settings.request_timeout);
-    let Some(pem) = &settings.extra_ca else { return Ok(builder) };
-    let extra = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| ClientFault::new(&error))?;
-    Ok(builder.tls_certs_merge(extra))
-}
 
 /// Asked right before each request leaves: the mailbox may have been told to rest while its token was awaited.
 pub type MayLeave<'a> = &'a (dyn Fn() -> bool + Sync);

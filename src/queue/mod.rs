@@ -3,10 +3,7 @@
 //! A row is claimed, attempted and settled. Between claim and settlement it belongs to the agent that claimed it,
 //! and every settlement carries the claim's number: a late writer whose claim is over changes nothing.
 
-mod files;
-mod lock;
 mod sqlite;
-mod watch;
 
 use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
@@ -17,14 +14,12 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-pub use files::Strange;
-pub use lock::{AgentLock, LockError};
+pub use sqlite::files::{AgentLock, ChangeNotice, LockError, Strange, WatchError, network_file_system, watch};
 pub use sqlite::{
     AGE_COUNT, AGE_LIMITS, Census, Changed, Chosen, Ended, Health, Hold, InsertError, Insertion, Integrity, ListFilter,
     Mended, NewJob, OpenError, PURGE_BATCH, Purgeable, REPAIR_BATCH, Record, Rest, Room, Rule, Rules, Selection,
     SqliteQueue, StatusReport, Waiting, WaitingMailbox, WaitingReport, rest_after,
 };
-pub use watch::{ChangeNotice, WatchError, network_file_system, watch};
 
 use crate::job::{Answer, DefaultKey, Defaults, ErrorKind, EventId, Job, JobId};
 

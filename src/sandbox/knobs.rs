@@ -169,10 +169,10 @@ impl Knobs {
         if self.latency_sigma == 0.0 || self.latency.is_zero() {
             return self.latency;
         }
-        let mut dice = fastrand::Rng::with_seed(self.latency_seed.rotate_left(32) ^ sequence);
+        let mut jitter = fastrand::Rng::with_seed(self.latency_seed.rotate_left(32) ^ sequence);
         // Box and Muller's way to a normal number; the logarithm wants no zero.
-        let radius = (-2.0 * (1.0 - dice.f64()).ln()).sqrt();
-        let normal = radius * (std::f64::consts::TAU * dice.f64()).cos();
+        let radius = (-2.0 * (1.0 - jitter.f64()).ln()).sqrt();
+        let normal = radius * (std::f64::consts::TAU * jitter.f64()).cos();
         let seconds = self.latency.as_secs_f64() * (self.latency_sigma * normal).exp();
         Duration::try_from_secs_f64(seconds).map_or(LONGEST_LATENCY, |latency| latency.min(LONGEST_LATENCY))
     }

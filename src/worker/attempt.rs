@@ -12,7 +12,8 @@ use super::Measures;
 use super::clock::set_between;
 use super::resting::Resting;
 use crate::auth::TokenCache;
-use crate::graph::{Call, EventRequest, GraphClient, Line, Now, no_token};
+use crate::clock::Now;
+use crate::graph::{Call, EventRequest, GraphClient, Line, no_token};
 use crate::job::{Answer, Cell, DefaultKey, ErrorKind, EventDraft, InvalidJob, Job, JobInput, Outcome};
 use crate::policy::{Decision, Disposition, Rest, RetryPolicy};
 use crate::queue::{AttemptRecord, LaneKey, Settlement, Verdict};
@@ -146,7 +147,7 @@ impl Attempt {
             return call;
         }
         let may_leave = || !self.is_resting();
-        let began = now();
+        let began = Now::read();
         let call = tokio::select! {
             biased;
             call = self.context.graph.create(request, line, began, &may_leave) => call,
@@ -174,7 +175,7 @@ impl Attempt {
     }
 
     pub(super) fn decide(&self, call: &Call) -> Decision {
-        let now = now();
+        let now = Now::read();
         let mut job = self.job.clone();
         // The wall clock may have been set forward since the claim, and the horizon is a length of time.
         if let Some(by) = set_between(self.claimed, now).filter(|by| *by > TimeDelta::zero()) {
@@ -320,8 +321,4 @@ fn last_words(decision: &Decision, attempts: u32, said: Option<&str>) -> String 
         words.push(MAY_EXIST.to_owned());
     }
     words.join(" ")
-}
-
-pub(super) fn now() -> Now {
-    Now { wall: Utc::now(), steady: Instant::now() }
 }

@@ -6,8 +6,9 @@ use std::sync::atomic::AtomicBool;
 
 use tokio::sync::mpsc;
 
-use super::attempt::{Context, now};
+use super::attempt::Context;
 use super::{Worker, WorkerSettings};
+use crate::clock::Now;
 use crate::graph::GraphClient;
 use crate::queue::Queue;
 
@@ -44,7 +45,7 @@ impl<Q: Queue> Worker<Q> {
         let (until_empty, heartbeat) = (self.settings.until_empty, self.settings.heartbeat);
         self.settings = WorkerSettings { until_empty, heartbeat, ..settings };
         if try_again && self.gate.waits_for_a_cure() {
-            self.gate.try_now(now().steady);
+            self.gate.try_now(Now::read().steady);
         }
         self.forget_refused_defaults();
         self.look.want();

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use crate::graph::Now;
+use crate::clock::Now;
 
 /// Less than this is a time service at its daily work. A machine that slept looks like one whose clock was set
 /// forward: its waits go on where they were.

@@ -6,7 +6,8 @@
 //! minutes, so it never leads to anything but the same request under the same transaction id, or to a failure that
 //! says an event may exist.
 
-use super::attempt::{Attempt, now};
+use super::attempt::Attempt;
+use crate::clock::Now;
 use crate::graph::{Call, EventRequest, LookUp};
 use crate::job::{Answer, EventId, Outcome};
 use crate::policy::{Decision, Disposition};
@@ -90,7 +91,7 @@ impl Attempt {
 
     async fn look_up(&self, request: &EventRequest, named: Option<&EventId>) -> LookUp {
         let may_leave = || !self.is_resting();
-        let began = now();
+        let began = Now::read();
         let found = tokio::select! {
             found = self.context.graph.look_up(request, named, began, &may_leave) => found,
             () = self.context.cut.cancelled() => LookUp::Failed(Box::new(Call::not_made())),

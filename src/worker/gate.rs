@@ -27,7 +27,7 @@ enum State {
 
 /// What an observation did to the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Passage {
+pub(super) enum GateChange {
     /// Nothing.
     Unchanged,
     /// It is shut for that long. `again`: it had opened for one request, which met the same trouble.
@@ -100,7 +100,7 @@ impl Gate {
     }
 
     /// Learns from the end of an attempt. `rest` is how long its mailbox must rest.
-    pub(super) fn observe(&mut self, lane: &LaneKey, outcome: &Outcome, rest: Duration, now: Instant) -> Passage {
+    pub(super) fn observe(&mut self, lane: &LaneKey, outcome: &Outcome, rest: Duration, now: Instant) -> GateChange {
         match outcome {
             Outcome::Held(hold) | Outcome::Diverted(hold) => self.close(hold.clone(), now),
             // Says nothing about whether sending works.
@@ -108,7 +108,7 @@ impl Gate {
             | Outcome::NotStarted
             | Outcome::Interrupted
             | Outcome::ReplyLost
-            | Outcome::ConnectionStale => Passage::Unchanged,
+            | Outcome::ConnectionStale => GateChange::Unchanged,
             Outcome::AppThrottled(_) => {
                 self.throttled.retain(|_, (met, _)| now.saturating_duration_since(*met) < AT_ONCE);
                 self.throttled.insert(lane.clone(), (now, later(now, rest)));
@@ -117,7 +117,7 @@ impl Gate {
                 if still || self.throttled.len() >= SEVERAL {
                     self.close_for_throttling(now)
                 } else {
-                    Passage::Unchanged
+                    GateChange::Unchanged
                 }
             }
             Outcome::Created(_) => {
@@ -128,7 +128,7 @@ impl Gate {
         }
     }
 
-    fn close_for_throttling(&mut self, now: Instant) -> Passage {
+    fn close_for_throttling(&mut self, now: Instant) -> GateChange {
         let until = self.throttled.values().map(|(_, until)| *until).max().unwrap_or(now);
         let hold = Hold {
             kind: ErrorKind::Throttled,
@@ -139,7 +139,7 @@ impl Gate {
         self.close(hold, now)
     }
 
-    fn close(&mut self, hold: Hold, now: Instant) -> Passage {
+    fn close(&mut self, hold: Hold, now: Instant) -> GateChange {
         let again = match &mut self.state {
             // Others under way met the same. Only a longer wait named by a server is news, and not for the log.
             State::Shut { until, kind, .. } => {
@@ -150,9 +150,9 @@ impl Gate {
                 return match hold.wait {
                     Some(wait) if later(now, wait) > *until => {
                         *until = later(now, wait);
-                        Passage::Extended { hold, wait }
+                        GateChange::Extended { hold, wait }
                     }
-                    _ => Passage::Unchanged,
+                    _ => GateChange::Unchanged,
                 };
             }
             State::Probing { code } => *code == hold.code,
@@ -161,18 +161,18 @@ impl Gate {
         let wait = hold.wait.unwrap_or_else(|| doubled(FIRST_WAIT, self.strikes, LONGEST_WAIT));
         self.strikes = self.strikes.saturating_add(1);
         self.state = State::Shut { until: later(now, wait), kind: hold.kind, code: hold.code.clone() };
-        Passage::Closed { hold, wait, again }
+        GateChange::Closed { hold, wait, again }
     }
 
-    fn reopen(&mut self) -> Passage {
+    fn reopen(&mut self) -> GateChange {
         match self.state {
             State::Probing { .. } => {
                 self.state = State::Open;
                 self.strikes = 0;
-                Passage::Reopened
+                GateChange::Reopened
             }
             // An answer that was under way when the gate shut opens nothing.
-            State::Shut { .. } | State::Open => Passage::Unchanged,
+            State::Shut { .. } | State::Open => GateChange::Unchanged,
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-use super::gate::Passage;
+use super::gate::GateChange;
 use super::{Worker, report};
-use crate::graph::Now;
+use crate::clock::Now;
 use crate::policy::after;
 use crate::queue::Queue;
 
@@ -13,12 +13,12 @@ pub(super) const MENDED_EVERY: Duration = Duration::from_secs(1);
 
 impl<Q: Queue> Worker<Q> {
     /// The log, and the agent's own row in the queue.
-    pub(super) fn tell_of(&mut self, passage: &Passage, now: Now) {
-        if let Passage::Closed { hold, wait, .. } | Passage::Extended { hold, wait } = passage {
+    pub(super) fn tell_of(&mut self, passage: &GateChange, now: Now) {
+        if let GateChange::Closed { hold, wait, .. } | GateChange::Extended { hold, wait } = passage {
             self.notes.gate_shut(self.measures.shut(hold, now.wall, after(now.wall, *wait)));
         }
         match passage {
-            Passage::Closed { hold, wait, again } => {
+            GateChange::Closed { hold, wait, again } => {
                 let until = after(now.wall, *wait);
                 if !again {
                     self.gate_still.tell(now.steady);
@@ -27,13 +27,13 @@ impl<Q: Queue> Worker<Q> {
                     report::sending_still_paused(hold, until, tries);
                 }
             }
-            Passage::Reopened => {
+            GateChange::Reopened => {
                 self.notes.gate_open();
                 self.measures.reopened();
                 report::sending_resumed();
             }
             // No news for the log.
-            Passage::Extended { .. } | Passage::Unchanged => {}
+            GateChange::Extended { .. } | GateChange::Unchanged => {}
         }
     }
 

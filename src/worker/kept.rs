@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::attempt::Finished;
+use super::log_throttle::LogThrottle;
 use super::report;
-use super::sparse::Sparse;
 use crate::backoff::doubled;
 use crate::queue::Refusal;
 
@@ -20,7 +20,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 pub(super) struct Kept {
     waiting: Vec<Waiting>,
     times: HashMap<(i64, i64), u32>,
-    still: Sparse,
+    still: LogThrottle,
 }
 
 struct Waiting {

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::clock::later;
-use super::sparse::Sparse;
-use crate::graph::Now;
+use super::log_throttle::LogThrottle;
+use crate::clock::Now;
 use crate::policy::Rest;
 use crate::queue::{LaneKey, Pause, Settlement};
 
@@ -37,7 +37,7 @@ struct Lane {
     /// When it was told to rest last.
     told: Option<Instant>,
     /// What the log has of its pauses.
-    log: Sparse,
+    log: LogThrottle,
     /// Its trouble goes on although its rest was over: the log has it as paused until something is sent.
     quiet: bool,
 }
@@ -323,7 +323,7 @@ impl Lanes {
             paused_until: None,
             asked_until: None,
             told: None,
-            log: Sparse::default(),
+            log: LogThrottle::default(),
             quiet: false,
         })
     }

@@ -9,11 +9,11 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
-use super::attempt::{now, put_off};
+use super::attempt::put_off;
 use super::lanes::HoldsChanged;
 use super::{FIRST_QUEUE_WAIT, LONGEST_QUEUE_WAIT, Worker, report};
 use crate::backoff::doubled;
-use crate::graph::Now;
+use crate::clock::Now;
 use crate::job::REPEAT_WAIT;
 use crate::queue::{ClaimRequest, Claimed, LaneKey, Queue, QueueError};
 
@@ -186,7 +186,7 @@ impl<Q: Queue> Worker<Q> {
 
     /// Takes over what a claim brought.
     pub(super) fn claimed(&mut self, claimed: Result<Claimed, QueueError>) {
-        let now = now();
+        let now = Now::read();
         let claimed = match claimed {
             Ok(claimed) => claimed,
             Err(error) => {

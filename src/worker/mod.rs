@@ -15,6 +15,7 @@ mod histogram;
 mod hold;
 mod kept;
 mod lanes;
+mod log_throttle;
 mod look;
 mod measures;
 mod notes;
@@ -25,7 +26,6 @@ mod report;
 mod resting;
 mod retention;
 mod settler;
-mod sparse;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -38,7 +38,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::auth::TokenCache;
 use crate::backoff::doubled;
-use crate::graph::{GraphClient, Now};
+use crate::clock::Now;
+use crate::graph::GraphClient;
 use crate::job::{Defaults, JobId, Outcome};
 use crate::policy::RetryPolicy;
 use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, Recovered, Verdict, capped};
@@ -47,17 +48,17 @@ use crate::retry_after;
 pub use histogram::{Distribution, Histogram};
 pub use measures::{Count, Ending, Measures, Trouble};
 
-use attempt::{Attempt, Context, Finished, Took, given_back, now};
+use attempt::{Attempt, Context, Finished, Took, given_back};
 use clock::Clock;
-use gate::{Gate, Passage};
+use gate::{Gate, GateChange};
 use held::Held;
 use lanes::{Lanes, Tell};
+use log_throttle::LogThrottle;
 use look::Look;
 use progress::Progress;
 use ready::{Ready, Waiting};
 use refused::Refused;
 use settler::Settler;
-use sparse::Sparse;
 
 pub use change::Change;
 pub use notes::Notes;
@@ -123,7 +124,7 @@ pub struct Worker<Q> {
     under_way: HashSet<JobId>,
     held: Held,
     queue_trouble: u32,
-    queue_still: Sparse,
+    queue_still: LogThrottle,
     /// Claims in a row that took nothing, because everything was refused.
     refused_claims: u32,
     clock: Clock,
@@ -132,7 +133,7 @@ pub struct Worker<Q> {
     last_beat: Option<Instant>,
     progress: Progress,
     /// What the log has of a gate that stays shut.
-    gate_still: Sparse,
+    gate_still: LogThrottle,
     mended_at: Option<Instant>,
     notes: Notes,
     changes: Option<mpsc::UnboundedReceiver<Change>>,
@@ -166,7 +167,7 @@ impl<Q: Queue> Worker<Q> {
             zone_taken: AtomicBool::new(false),
             measures: measures.clone(),
         };
-        let begin = now();
+        let begin = Now::read();
         let notes = Notes::begin(begin.wall);
         let held = Held::default();
         Self {
@@ -188,12 +189,12 @@ impl<Q: Queue> Worker<Q> {
             under_way: HashSet::new(),
             held,
             queue_trouble: 0,
-            queue_still: Sparse::default(),
+            queue_still: LogThrottle::default(),
             refused_claims: 0,
             clock: Clock::new(begin),
             clock_debt: None,
             last_beat: None,
-            gate_still: Sparse::default(),
+            gate_still: LogThrottle::default(),
             mended_at: None,
             notes,
             changes: None,
@@ -244,7 +245,7 @@ impl<Q: Queue> Worker<Q> {
         notes::keep(&self.notes, self.queue.clone(), self.context.stop.clone());
         while !stop.is_cancelled() {
             self.beat();
-            let now = now();
+            let now = Now::read();
             self.mind_the_sign_in(now.steady);
             self.resume(now.steady);
             self.begin_ready(now);
@@ -264,7 +265,7 @@ impl<Q: Queue> Worker<Q> {
     /// Without the pauses of the last run a mailbox might be asked too early, so nothing begins before they are known.
     async fn remember_pauses(&mut self, stop: &CancellationToken) {
         loop {
-            let now = now();
+            let now = Now::read();
             match self.queue.pauses(now.wall).await {
                 Ok(pauses) => {
                     self.queue_works();
@@ -344,7 +345,7 @@ impl<Q: Queue> Worker<Q> {
 
     /// Sleeps until there is a reason to go on.
     async fn wait(&mut self, stop: &CancellationToken) {
-        let now = now();
+        let now = Now::read();
         let mut longest = self.settings.poll_interval;
         if let Some((interval, _)) = self.settings.heartbeat {
             longest = longest.min(interval);
@@ -389,7 +390,7 @@ impl<Q: Queue> Worker<Q> {
     }
 
     fn end(&mut self, mut finished: Finished) {
-        let now = now();
+        let now = Now::read();
         self.in_flight -= 1;
         self.under_way.remove(&finished.settlement.id);
         self.progress.moved(now.steady);
@@ -424,7 +425,7 @@ impl<Q: Queue> Worker<Q> {
         self.tell_of(&passage, now);
         let troubled = (unclear || rest.is_some() || default_rests).then(|| finished.lane.clone());
         self.settler.take(finished);
-        if troubled.is_some() || matches!(passage, Passage::Closed { .. }) {
+        if troubled.is_some() || matches!(passage, GateChange::Closed { .. }) {
             self.give_back(troubled.as_ref(), now);
         }
     }
@@ -460,7 +461,7 @@ impl<Q: Queue> Worker<Q> {
         let deadline = tokio::time::Instant::now() + self.settings.shutdown_grace;
         let cut_at = deadline - self.settings.shutdown_grace / 5;
         self.context.stop.cancel();
-        self.give_back(None, now());
+        self.give_back(None, Now::read());
         let mut interrupted = 0;
         while self.in_flight > 0 || self.look.is_under_way() {
             tokio::select! {

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 
 use super::lanes::{Lanes, Turn};
-use crate::graph::Now;
+use crate::clock::Now;
 use crate::job::Job;
 use crate::queue::LaneKey;
 
@@ -67,7 +67,6 @@ impl Ready {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::attempt::now;
     use super::*;
     use crate::job::{JobId, JobInput};
 
@@ -83,7 +82,7 @@ mod tests {
             input,
             defaulted: Default::default(),
         };
-        ready.hold(lanes, lane.clone(), job, now());
+        ready.hold(lanes, lane.clone(), job, Now::read());
     }
 
     fn ids(jobs: &[Waiting]) -> Vec<i64> {
@@ -116,7 +115,7 @@ mod tests {
         hold(&mut ready, &mut lanes, &ann, 1);
         let free = lanes.free()[&ann];
         let job = Job { claim: 2, ..ready.0[0].job.clone() };
-        ready.hold(&mut lanes, ann.clone(), job, now());
+        ready.hold(&mut lanes, ann.clone(), job, Now::read());
         assert_eq!((ready.len(), lanes.free()[&ann]), (1, free));
         assert_eq!(ready.next(&mut lanes).unwrap().job.claim, 2);
     }

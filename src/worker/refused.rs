@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 
 use super::attempt::{Finished, Took, given_back};
 use super::clock::later;
+use super::log_throttle::LogThrottle;
 use super::ready::Waiting;
-use super::sparse::Sparse;
 use super::{Worker, report};
 use crate::backoff::doubled;
-use crate::graph::Now;
+use crate::clock::Now;
 use crate::job::{Answer, DefaultKey, ErrorKind, Job, Outcome};
 use crate::policy::after;
 use crate::queue::{DefaultNote, LaneKey, Queue, Verdict};
@@ -37,7 +37,7 @@ struct Refusal {
     strikes: u32,
     /// That request is under way.
     asking: bool,
-    log: Sparse,
+    log: LogThrottle,
 }
 
 /// What is known of the defaults.
@@ -135,7 +135,7 @@ impl<Q: Queue> Worker<Q> {
         }
         let (strikes, since, mut log) = match known.take() {
             Some(refusal) => (refusal.strikes, refusal.note.since, refusal.log),
-            None => (0, now.wall, Sparse::default()),
+            None => (0, now.wall, LogThrottle::default()),
         };
         let wait = doubled(FIRST_WAIT, strikes, LONGEST_WAIT);
         let until = later(now.steady, wait);

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
-use super::sparse::Sparse;
+use super::log_throttle::LogThrottle;
 use crate::job::{DefaultKey, ErrorKind, Hold, JobId, Outcome, format_utc};
 use crate::queue::{DefaultNote, LaneKey, Pause, QueueError, Refusal, Settled, Settlement, Verdict, WatchError};
 
@@ -246,7 +246,7 @@ pub(super) fn moving() {
 }
 
 /// Trouble is said when it begins, and now and then; `trouble` counts it.
-pub(super) fn queue_unreadable(trouble: &mut u32, still: &mut Sparse, error: &QueueError) {
+pub(super) fn queue_unreadable(trouble: &mut u32, still: &mut LogThrottle, error: &QueueError) {
     let now = Instant::now();
     if *trouble == 0 {
         error!(error = %error, "queue cannot be used, trying again");

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::attempt::Finished;
 use super::held::Held;
 use super::kept::Kept;
-use super::sparse::Sparse;
+use super::log_throttle::LogThrottle;
 use super::{Measures, Notes, report};
 use crate::queue::{Queue, QueueError, Settled};
 
@@ -194,7 +194,7 @@ async fn write_all<Q: Queue>(
 /// Until it is written. None: there is no queue any more to write it to.
 async fn write<Q: Queue>(queue: &Q, batch: &[Finished], shared: &Shared, measures: &Measures) -> Option<Vec<Settled>> {
     let mut wait = FIRST_WAIT;
-    let mut still = Sparse::default();
+    let mut still = LogThrottle::default();
     loop {
         let begin = Instant::now();
         *shared.writing() = Some(begin.into_std());

@@ -15,10 +15,12 @@ use super::Options;
 use super::database::Database;
 use super::findings::Finding;
 use super::network::Answering;
+use crate::agent::wiring;
 use crate::cli::output::short;
-use crate::cli::{shell, wiring};
+use crate::cli::shell;
+use crate::clock::Now;
 use crate::config::Settings;
-use crate::graph::{Call, GraphClient, Now};
+use crate::graph::{Call, GraphClient};
 use crate::job::{ErrorKind, Outcome, format_utc};
 use crate::queue::{LaneKey, Rest};
 

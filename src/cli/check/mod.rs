@@ -23,7 +23,7 @@ use chrono::Utc;
 use self::database::Database;
 use self::findings::{Finding, Report};
 use self::network::Answering;
-use super::{Failure, wiring};
+use crate::agent::{Failure, wiring};
 use crate::config::{Environment, LocalSettings, Settings};
 use crate::exit::Exit;
 use crate::job::ZoneSources;

@@ -9,7 +9,7 @@ use url::Url;
 
 use super::clock::Reading;
 use super::findings::Finding;
-use crate::cli::wiring;
+use crate::agent::wiring;
 use crate::config::Settings;
 use crate::graph::{CertificateFault, Reached, Unreached, reach};
 

@@ -7,11 +7,12 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::findings::Finding;
 use super::network::Answering;
+use crate::agent::expiry::{NOT_YET_CURE, Nearness, cure, last_day, sentence};
 use crate::certificate::Certificate;
-use crate::cli::expiry::{NOT_YET_CURE, Nearness, cure, last_day, sentence};
 use crate::cli::output::short;
+use crate::clock::Now;
 use crate::config::{AuthMode, Settings};
-use crate::graph::{ClientSecretInfo, GraphClient, Now};
+use crate::graph::{ClientSecretInfo, GraphClient};
 use crate::job::{Answer, Outcome, format_utc};
 use crate::secret::Secret;
 

@@ -7,9 +7,9 @@ use chrono::Utc;
 
 use super::findings::Finding;
 use super::network::Answering;
+use crate::agent::wiring;
 use crate::auth::{TokenCache, TokenClaims, only_time_helps};
 use crate::cli::standing::Word;
-use crate::cli::wiring;
 use crate::config::{AuthMode, AuthSettings, Settings};
 use crate::job::format_utc;
 use crate::secret::Secret;

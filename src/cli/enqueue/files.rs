@@ -9,10 +9,11 @@ use std::time::SystemTime;
 
 use indicatif::ProgressBar;
 
-use super::super::{Failure, progress};
+use super::super::progress;
 use super::Format;
 use super::documents::Documents;
 use super::table::Table;
+use crate::agent::Failure;
 use crate::encoding;
 use crate::exit::Exit;
 use crate::queue::NewJob;

@@ -16,8 +16,9 @@ use clap::ValueEnum;
 
 use self::files::{Candidate, Given};
 use self::flags::Columns;
+use super::output;
 use super::repair::jobs;
-use super::{Failure, output, wiring};
+use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::graph::encode;

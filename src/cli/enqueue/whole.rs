@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use indicatif::ProgressBar;
 
-use super::super::{Failure, output, progress};
+use super::super::{output, progress};
 use super::files::{Again, Given};
 use super::{Judge, ends, inserted, jobs, print_ids, unprinted};
+use crate::agent::Failure;
 use crate::exit::Exit;
 use crate::queue::{InsertError, SqliteQueue};
 

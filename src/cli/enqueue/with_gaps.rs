@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use indicatif::ProgressBar;
 
-use super::super::{Failure, output};
+use super::super::output;
 use super::files::{Candidates, Given};
 use super::{Judge, inserted, jobs, print_ids};
+use crate::agent::Failure;
 use crate::exit::Exit;
 use crate::queue::{InsertError, NewJob, SqliteQueue, rest_after};
 

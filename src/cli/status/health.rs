@@ -5,11 +5,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Glance;
 use crate::auth::only_time_helps;
-use crate::cli::humane::{age, clock, count, counted, jobs, moment};
 use crate::cli::list::{column, plain};
 use crate::cli::output::{Tone, short};
 use crate::cli::shell;
 use crate::cli::standing::{Agent, Gate, rests_as_asked};
+use crate::format::{age, clock, count, counted, jobs, moment};
 use crate::job::{JobState, parse_utc};
 use crate::queue::StatusReport;
 

@@ -8,8 +8,9 @@ use tokio::sync::mpsc;
 
 use super::Glance;
 use super::screen::{View, draw};
+use crate::agent::Failure;
+use crate::cli::existing_queue;
 use crate::cli::output::Screen;
-use crate::cli::{Failure, existing_queue};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::queue::{Queue, QueueError, SqliteQueue};

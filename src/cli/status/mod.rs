@@ -12,9 +12,10 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+use super::existing_queue;
 use super::output::{self, short};
 use super::standing::Agent;
-use super::{Failure, existing_queue};
+use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::queue::{AgentLock, SqliteQueue, StatusReport};

@@ -13,9 +13,9 @@ use ratatui::widgets::{Paragraph, Row, Sparkline, Table};
 use super::Glance;
 use super::health::Health;
 use super::text::{AGES, agent, mark, number, stop_row, trouble_row};
-use crate::cli::humane::{clock, count, more_mailboxes};
 use crate::cli::list::column;
 use crate::cli::output::{self, Tone, short};
+use crate::format::{clock, count, more_mailboxes};
 use crate::queue::{Ended, Waiting};
 
 /// From this width on a mailbox's mark has room for its end and its reason.

@@ -4,10 +4,10 @@ use chrono::{DateTime, Utc};
 
 use super::Glance;
 use super::health::{Health, of};
-use crate::cli::humane::{self, clock, count, moment, more_mailboxes, span};
 use crate::cli::list::{column, plain};
 use crate::cli::output::{self, Tone, line, paint, short};
 use crate::cli::standing::Stop;
+use crate::format::{self, clock, count, moment, more_mailboxes, span};
 use crate::job::{JobState, parse_utc};
 use crate::queue::{AGE_COUNT, Record, StatusReport, Waiting};
 
@@ -37,7 +37,7 @@ fn figures(glance: &Glance) -> std::io::Result<()> {
     fact("agent", &agent(glance))?;
     fact("sending", &sending(glance))?;
     for (state, count) in &report.counts {
-        let number = humane::count(*count);
+        let number = format::count(*count);
         let tone = if *state == JobState::Failed && *count > 0 { Some(Tone::Bad) } else { None };
         let head = format!("{:15} {}", state.as_str(), tone.map_or(number.clone(), |tone| paint(tone, &number)));
         match remark(report, *state, *now) {
@@ -172,7 +172,7 @@ pub(super) fn trouble_row(trouble: &Record, now: DateTime<Utc>) -> Vec<String> {
         text("error_kind"),
         column(trouble, "jobs").as_i64().map_or_else(String::new, count),
         short(&text("error_code"), 40),
-        humane::age(&text("oldest"), now).unwrap_or_default(),
+        format::age(&text("oldest"), now).unwrap_or_default(),
         words(&text("error_message")),
     ]
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use sqlx::Row;
 
-use super::super::census::{CANCELLED, CLAIMED, FAILED, FINISHED, IN_DOUBT, PENDING, TROUBLED};
 use super::*;
+use crate::queue::sqlite::report::census::{CANCELLED, CLAIMED, FAILED, FINISHED, IN_DOUBT, PENDING, TROUBLED};
 
 const DONE: &str = "'2026-12-01T00:00:00.000Z'";
 

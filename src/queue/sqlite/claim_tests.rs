@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::string::string_regex;
 use sqlx::Row;
 
-use super::super::{claim, frontier};
+use super::super::claim::{self, lane_heads};
 use super::*;
 use crate::job::JobInput;
 
@@ -260,7 +260,7 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     let mut plans = Vec::new();
-    for statement in frontier::STATEMENTS.into_iter().chain(claim::STATEMENTS) {
+    for statement in lane_heads::STATEMENTS.into_iter().chain(claim::STATEMENTS) {
         let plan: Vec<String> = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
             .fetch_all(&mut *db)
             .await

@@ -7,7 +7,8 @@ use std::time::Duration;
 use sqlx::Row;
 
 use super::super::super::{Claimed, Refusal, Verdict};
-use super::health::Integrity;
+use super::super::claim::unfit;
+use super::super::report::health::Integrity;
 use super::settle_tests::{end, sent, settle};
 use super::*;
 use crate::job::EventId;

@@ -32,7 +32,7 @@ fn ids(claimed: &Claimed) -> Vec<i64> {
 
 async fn mailboxes(bed: &Bed) -> Vec<Record> {
     let rows = sqlx::query("SELECT * FROM mailboxes ORDER BY mailbox").fetch_all(&bed.queue.pool).await.unwrap();
-    rows.iter().map(|row| inspect::record(row).unwrap()).collect()
+    rows.iter().map(|row| crate::queue::sqlite::report::jobs::record(row).unwrap()).collect()
 }
 
 #[tokio::test]

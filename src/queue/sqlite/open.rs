@@ -11,10 +11,10 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
 
-use super::presence::Presence;
-use super::settle::Together;
-use super::{BUSY, SqliteQueue, may_pass, primary_code};
-use crate::queue::files::{self, Strange};
+use super::settle::BatchInsert;
+use crate::queue::sqlite::files::guard::FileGuard;
+use crate::queue::sqlite::files::{self, Strange};
+use crate::queue::sqlite::store::{BUSY, SqliteQueue, may_pass, primary_code};
 use crate::queue::{AgentLock, LockError};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
@@ -98,7 +98,7 @@ impl OpenError {
     /// Whether it may pass by itself: somebody holds the lock, the disk is full, read-only or in trouble.
     pub fn may_pass(&self) -> bool {
         match self {
-            Self::Io { source, .. } => crate::queue::lock::may_pass(source),
+            Self::Io { source, .. } => crate::queue::sqlite::files::may_pass(source),
             _ => self.source().is_some_and(may_pass),
         }
     }
@@ -233,8 +233,8 @@ pub(super) fn options(path: &Path) -> SqliteConnectOptions {
 
 pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Result<SqliteQueue, OpenError> {
     files::look(path)?;
-    let presence = Arc::new(Presence::new(path));
-    let connected = presence.clone();
+    let guard = Arc::new(FileGuard::new(path));
+    let connected = guard.clone();
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
         .min_connections(1)
@@ -244,27 +244,27 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
         // A wait behind another statement is no news.
         .acquire_slow_threshold(Duration::from_secs(3600))
         .after_connect(move |connection, _| {
-            let presence = connected.clone();
+            let guard = connected.clone();
             Box::pin(async move {
                 // The log is opened with the first look. Should that fail, so will the caller's, who can say why.
                 let _ = sqlx::query("SELECT count(*) FROM sqlite_master").execute(connection).await;
-                presence.note();
+                guard.note();
                 Ok(())
             })
         })
         .connect_with(options)
         .await
         .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
-    let together = Arc::new(Together::new());
+    let batch_insert = Arc::new(BatchInsert::new());
     Ok(SqliteQueue {
         pool,
         path: path.to_owned(),
-        presence,
-        frontier: Arc::default(),
-        courtesy: Arc::default(),
-        strays: Arc::default(),
+        guard,
+        lane_heads: Arc::default(),
+        pacer: Arc::default(),
+        misdated: Arc::default(),
         refused: Arc::default(),
-        together,
+        batch_insert,
     })
 }
 

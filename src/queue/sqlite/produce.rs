@@ -2,9 +2,9 @@
 
 use sqlx::{Sqlite, Transaction};
 
-use super::SqliteQueue;
 use super::settle::refused_by_schema;
 use crate::job::{Cell, JobInput};
+use crate::queue::sqlite::store::SqliteQueue;
 
 /// The columns of one new job; none takes the column's default.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Insertion<'_> {
     /// Trouble with the database; nothing was inserted.
     pub async fn commit(self) -> Result<(), InsertError> {
         self.tx.commit().await?;
-        self.queue.frontier.lock().await.forget();
+        self.queue.lane_heads.lock().await.forget();
         Ok(())
     }
 }

@@ -6,11 +6,11 @@ use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 
 use super::super::{LaneKey, Recovered, Refusal};
-use super::frontier::{lane, lane_key};
 use super::settle::{UNMOVED, begin, commit, end, is_refusal, roll_back, rounded_up, wake, words};
-use super::strays::{self, DRIFT, Strays, ahead_of, stamp, stray};
-use super::unfit;
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
+use crate::queue::sqlite::claim::lane_heads::{lane, lane_key};
+use crate::queue::sqlite::claim::misdated::{self, DRIFT, Strays, ahead_of, stamp, stray};
+use crate::queue::sqlite::claim::unfit;
 
 /// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the
 /// last attempt made, the last mailbox paused. Nothing of those that are no time.
@@ -92,7 +92,7 @@ pub(super) async fn recover(
     strays: &mut Strays,
     now: DateTime<Utc>,
 ) -> sqlx::Result<Recovered> {
-    let any_stray = strays::any(connection, now).await?;
+    let any_stray = misdated::any(connection, now).await?;
     let ahead = newest_stamp(connection).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT);
     // Strays alone tell that the clock was set back, but not how far: by whom has been at work since.
     let by = ahead.or(any_stray.then(TimeDelta::zero)).map(|ahead| -ahead);
@@ -107,7 +107,7 @@ pub(super) async fn recover(
         }
     };
     recovered.left.extend(unfit::stateless(connection).await?);
-    let last = strays::last(connection).await?;
+    let last = misdated::last(connection).await?;
     // The default zone may be another one now.
     while woken(wake(connection, now).await)? > 0 {}
     match ahead {
@@ -231,7 +231,7 @@ pub(super) async fn clock_set(
         }
         move_all(connection, now, by, rests, bearably).await?;
     }
-    let last = strays::last(connection).await?;
+    let last = misdated::last(connection).await?;
     strays.clock_set(now, by, last);
     Ok(())
 }

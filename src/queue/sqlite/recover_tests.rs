@@ -249,7 +249,7 @@ async fn strays_beyond_number_come_forward_some_at_a_claim() {
 async fn looking_for_strays_takes_no_lock_and_goes_by_the_index() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
-    for statement in strays::STATEMENTS {
+    for statement in crate::queue::sqlite::claim::misdated::STATEMENTS {
         let plan = super::repair_tests::plan(db, statement).await;
         let by_index = [
             "SEARCH jobs USING INDEX jobs_waiting (<expr>>?)",

@@ -1,7 +1,8 @@
 //! The operator's writes: which jobs are meant, what becomes of them, and what the schema says to it.
 #![allow(clippy::unwrap_used)]
 
-use super::super::{Changed, PURGE_BATCH, Purgeable, Selection, repair};
+use super::super::operate::jobs as repair;
+use super::super::{Changed, PURGE_BATCH, Purgeable, Selection};
 use super::*;
 use crate::job::ErrorKind;
 

@@ -9,8 +9,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use super::super::LaneKey;
-use super::frontier::lane_key;
 use crate::job::{Cell, Defaulted, Job, JobId, JobInput, MAX_REQUEST_BYTES, parse_utc};
+use crate::queue::sqlite::claim::lane_heads::lane_key;
 
 /// A column and its size, the column NULL if it is larger than any request.
 macro_rules! sized {

@@ -8,8 +8,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use super::open::MIGRATIONS;
 use super::settle::{begin, commit, is_refusal, roll_back, words};
-use super::{SqliteQueue, written};
 use crate::queue::QueueError;
+use crate::queue::sqlite::store::{SqliteQueue, written};
 
 /// A table, an index or a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]

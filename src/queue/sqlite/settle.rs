@@ -9,10 +9,10 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
-use super::courtesy::{Courtesy, locked_at};
 use super::recover::wished;
-use super::{CONSTRAINT, is_damaged, may_pass, primary_code};
 use crate::job::{format_utc, parse_utc};
+use crate::queue::sqlite::store::{CONSTRAINT, is_damaged, may_pass, primary_code};
+use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 
 /// Rows of one write that wakes them: producers wait a few milliseconds at most.
 const WAKE_BATCH: i64 = 500;
@@ -104,7 +104,7 @@ const PAUSE: &str =
 
 /// The statements for ends that are all alike, by how many they take.
 #[derive(Debug)]
-pub(super) struct Together([OfSize; SIZES.len()]);
+pub(super) struct BatchInsert([OfSize; SIZES.len()]);
 
 #[derive(Debug)]
 struct OfSize {
@@ -115,7 +115,7 @@ struct OfSize {
     whole: Arc<str>,
 }
 
-impl Together {
+impl BatchInsert {
     pub(super) fn new() -> Self {
         Self(SIZES.map(|size| {
             let part = together(size);
@@ -145,14 +145,14 @@ fn together(size: usize) -> String {
 /// alone: a rule may end the whole transaction, and no other end shall suffer for it.
 pub(super) async fn settle(
     connection: &mut SqliteConnection,
-    courtesy: &mut Courtesy,
-    together: &Together,
+    pacer: &mut WritePacer,
+    together: &BatchInsert,
     batch: &[&Settlement],
 ) -> sqlx::Result<Vec<Settled>> {
     let mut settled = Vec::with_capacity(batch.len());
     let mut parts = vec![batch];
     while let Some(part) = parts.pop() {
-        let error = match in_one_go(connection, courtesy, together, part).await {
+        let error = match in_one_go(connection, pacer, together, part).await {
             Ok(done) => {
                 settled.extend(done);
                 continue;
@@ -179,8 +179,8 @@ pub(super) async fn settle(
 
 async fn in_one_go(
     connection: &mut SqliteConnection,
-    courtesy: &mut Courtesy,
-    together: &Together,
+    pacer: &mut WritePacer,
+    together: &BatchInsert,
     batch: &[&Settlement],
 ) -> sqlx::Result<Vec<Settled>> {
     let alike: Vec<&Settlement> = batch.iter().copied().filter(|settlement| is_plain(settlement)).collect();
@@ -190,8 +190,8 @@ async fn in_one_go(
     {
         let (recorded, told) = sent_together(connection, statements, &statements.whole, &alike).await?;
         if let [locked_at, version] = told.as_slice() {
-            courtesy.compare(*version, Instant::now());
-            courtesy.wrote(*locked_at, Instant::now(), Utc::now());
+            pacer.compare(*version, Instant::now());
+            pacer.wrote(*locked_at, Instant::now(), Utc::now());
         }
         return Ok(alike.iter().map(|end| recorded.of(end)).collect());
     }
@@ -209,7 +209,7 @@ async fn in_one_go(
         });
     }
     commit(connection).await?;
-    courtesy.held(locked.elapsed(), Instant::now());
+    pacer.held(locked.elapsed(), Instant::now());
     Ok(settled)
 }
 
@@ -460,7 +460,7 @@ const OLD: &str = "SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finishe
 const PURGE: &str = "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2))
     AND finished_at IS NOT NULL AND finished_at < ?1 AND in_doubt = 0";
 
-/// Together; where somebody's trigger refuses one of them, one by one.
+/// BatchInsert; where somebody's trigger refuses one of them, one by one.
 pub(super) async fn purge(connection: &mut SqliteConnection, before: DateTime<Utc>, limit: u32) -> sqlx::Result<u64> {
     let before = format_utc(before);
     let old: Vec<i64> = sqlx::query_scalar(OLD).bind(&before).bind(limit).fetch_all(&mut *connection).await?;
@@ -489,7 +489,7 @@ async fn delete(connection: &mut SqliteConnection, before: &str, ids: &[i64]) ->
     end(connection, done).await.map(|done| done.rows_affected())
 }
 
-/// A pause that is over, no hold, and no order to end it that the agent may still have to see (`frontier::orders!`). What is
+/// A pause that is over, no hold, and no order to end it that the agent may still have to see (`lane_heads::orders!`). What is
 /// no time is left to whoever wrote it.
 macro_rules! over {
     () => {

@@ -14,6 +14,7 @@ mod status_tests;
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use chrono::TimeDelta;
 use serde_json::{Value, json};

@@ -185,7 +185,7 @@ async fn counting_reads_no_row() {
     let db = &mut connect(&path).await;
     let unreadable = sqlx::query("SELECT max(length(body)) FROM jobs").fetch_all(&mut *db).await.unwrap_err();
     assert!(unreadable.to_string().contains("malformed"), "{unreadable}");
-    for statement in status::COUNTING {
+    for statement in crate::queue::sqlite::report::overview::COUNTING {
         let mut query = sqlx::query(statement);
         for place in 1..=9 {
             if statement.contains(&format!("?{place}")) {

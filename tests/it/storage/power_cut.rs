@@ -88,16 +88,16 @@ fn directory(bed: &Bed, name: &str) -> PathBuf {
 }
 
 /// A bed with jobs in a quiescent queue, and a sandbox that answers late or not at all.
-async fn bed_with(jobs: usize, dice: &mut Rng) -> Bed {
+async fn bed_with(jobs: usize, jitter: &mut Rng) -> Bed {
     let bed = Bed::new().await;
     bed.sandbox().configure(OptionsChange { latency_ms: Some(8), ..OptionsChange::default() });
     let row = |n: usize| row_for(&format!("user{}@contoso.com", n % 6)).with("subject", &format!("job {n}"));
     bed.insert_all((0..jobs).map(row)).await;
     for n in 0..jobs {
-        let fault = match dice.u8(0..10) {
+        let fault = match jitter.u8(0..10) {
             0 | 1 => Fault::lost_reply(),
             2 => Fault::answer(504, "").created(),
-            3 => Fault::slow(Duration::from_millis(dice.u64(20..200))),
+            3 => Fault::slow(Duration::from_millis(jitter.u64(20..200))),
             _ => continue,
         };
         bed.sandbox().script(fault.subject(&format!("job {n}")));
@@ -155,8 +155,8 @@ fn honoured(chain: u64) -> bool {
 
 /// One queue through several power cuts to its end.
 async fn several_cuts_in_a_row(seed: u64, cuts: usize, jobs: usize, deduplicate: bool) -> Figures {
-    let mut dice = Rng::with_seed(seed);
-    let mut bed = bed_with(jobs, &mut dice).await;
+    let mut jitter = Rng::with_seed(seed);
+    let mut bed = bed_with(jobs, &mut jitter).await;
     bed.sandbox().configure(OptionsChange { deduplicate: Some(deduplicate), ..OptionsChange::default() });
     let mut figures = Figures { cuts, jobs, ..Figures::default() };
     let mut outside = Outside::default();
@@ -166,8 +166,8 @@ async fn several_cuts_in_a_row(seed: u64, cuts: usize, jobs: usize, deduplicate:
         let log = bed.home().join(format!("log-{cut}"));
         settle_on(&mut bed, &queue, Some(&log));
         let mut disk = Disk::holding(&queue);
-        let after = dice.u64(1..=(RECORDS_OF_A_JOB * jobs / cuts) as u64);
-        let agent = run_until_the_cut(&mut bed, &log, after, dice.u8(0..4) > 0).await;
+        let after = jitter.u64(1..=(RECORDS_OF_A_JOB * jobs / cuts) as u64);
+        let agent = run_until_the_cut(&mut bed, &log, after, jitter.u8(0..4) > 0).await;
         outside.learn(&bed, &kill(agent).await);
 
         let records = disk_log::read(&log);
@@ -176,8 +176,8 @@ async fn several_cuts_in_a_row(seed: u64, cuts: usize, jobs: usize, deduplicate:
         figures.records += records.len();
         figures.unsynced += since_sync;
         queue = directory(&bed, &format!("life-{cut}"));
-        let luck = [0.0, 0.3, 0.7, 1.0][dice.usize(0..4)];
-        disk.after_a_cut(&queue, luck, &mut dice);
+        let luck = [0.0, 0.3, 0.7, 1.0][jitter.usize(0..4)];
+        disk.after_a_cut(&queue, luck, &mut jitter);
         let looked_at = looked_at(&bed, &queue, cut);
         let rows = rows(&looked_at).await;
         assert_eq!(rows.len(), jobs);
@@ -241,8 +241,8 @@ async fn after_every_sync(mut disk: Disk, log: &Path, mut look: impl AsyncFnMut(
 
 /// Looks after every sync of a whole run. Gives the number of looks.
 async fn a_run_looked_at_after_every_sync(seed: u64, jobs: usize) -> usize {
-    let mut dice = Rng::with_seed(seed);
-    let mut bed = bed_with(jobs, &mut dice).await;
+    let mut jitter = Rng::with_seed(seed);
+    let mut bed = bed_with(jobs, &mut jitter).await;
     let queue = directory(&bed, "life");
     std::fs::copy(bed.queue_path(), &queue).unwrap();
     let log = bed.home().join("log");
@@ -257,7 +257,7 @@ async fn a_run_looked_at_after_every_sync(seed: u64, jobs: usize) -> usize {
         for luck in [0.0, 0.5] {
             let image = tempfile::tempdir_in(bed.home()).unwrap();
             let queue = image.path().join("queue.db");
-            disk.after_a_cut(&queue, luck, &mut dice);
+            disk.after_a_cut(&queue, luck, &mut jitter);
             let rows = rows(&queue).await;
             assert_eq!(rows.len(), jobs);
             outside.assert_known_to(&rows, before);
@@ -268,7 +268,7 @@ async fn a_run_looked_at_after_every_sync(seed: u64, jobs: usize) -> usize {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_queue_whose_making_was_cut_off_at_any_sync_is_made_by_the_next_start() {
-    let mut dice = Rng::with_seed(3);
+    let mut jitter = Rng::with_seed(3);
     let mut bed = Bed::new().await;
     let (queue, log) = (directory(&bed, "new"), bed.home().join("log"));
     settle_on(&mut bed, &queue, Some(&log));
@@ -280,7 +280,7 @@ async fn a_queue_whose_making_was_cut_off_at_any_sync_is_made_by_the_next_start(
         for luck in [0.0, 0.5, 1.0] {
             let image = tempfile::tempdir_in(bed.home()).unwrap();
             let queue = image.path().join("queue.db");
-            disk.after_a_cut(&queue, luck, &mut dice);
+            disk.after_a_cut(&queue, luck, &mut jitter);
             SqliteQueue::open(&queue).await.unwrap().close().await;
             assert!(rows(&queue).await.is_empty());
         }

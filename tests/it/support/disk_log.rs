@@ -1,5 +1,5 @@
 //! What a disk would hold had the power gone: the log of `shim/disk.c`, read and played back. Everything synced is
-//! there; of the rest, whatever the dice say, down to single sectors, newer writes without older ones included. A file
+//! there; of the rest, whatever the jitter say, down to single sectors, newer writes without older ones included. A file
 //! made or removed is so for certain only once its directory was synced. Knows the names of SQLite's files and nothing
 //! of what is in them.
 
@@ -135,11 +135,11 @@ impl Disk {
 
     /// Writes what would be found after a power cut to the files of `queue`: what was synced, and each later change
     /// with this likelihood.
-    pub fn after_a_cut(&self, queue: &Path, luck: f64, dice: &mut fastrand::Rng) {
+    pub fn after_a_cut(&self, queue: &Path, luck: f64, jitter: &mut fastrand::Rng) {
         let mut names = self.synced.clone();
         // A file system keeps the order of what happened to one name, but not how far it came.
         for (file, contents) in &self.since {
-            if dice.f64() < luck {
+            if jitter.f64() < luck {
                 name(&mut names, *file, *contents);
             }
         }
@@ -148,9 +148,9 @@ impl Disk {
             let Contents { synced, since } = &self.contents[contents];
             let mut bytes = synced.clone();
             for change in since {
-                if dice.f64() < luck {
-                    let torn = dice.f64() < TORN;
-                    apply(&mut bytes, change, |_| !torn || dice.bool());
+                if jitter.f64() < luck {
+                    let torn = jitter.f64() < TORN;
+                    apply(&mut bytes, change, |_| !torn || jitter.bool());
                 }
             }
             std::fs::write(beside(queue, suffix), bytes).unwrap();
@@ -201,14 +201,14 @@ fn what_was_synced_is_there_and_the_rest_is_left_to_the_dice() {
     play(&mut disk, 2, What::Create);
     play(&mut disk, 2, write(0, b'w'));
     play(&mut disk, 2, What::Sync);
-    let mut dice = fastrand::Rng::with_seed(1);
-    disk.after_a_cut(&after, 0.0, &mut dice);
+    let mut jitter = fastrand::Rng::with_seed(1);
+    disk.after_a_cut(&after, 0.0, &mut jitter);
     let synced = [vec![b'a'; 1024], vec![b'-'; 1024]].concat();
     assert_eq!(std::fs::read(&after).unwrap(), synced, "not synced, not there");
     assert!(!beside(&after, "-wal").exists(), "the name was not synced");
     let found: std::collections::BTreeSet<Vec<u8>> = (0..200)
         .map(|_| {
-            disk.after_a_cut(&after, 0.5, &mut dice);
+            disk.after_a_cut(&after, 0.5, &mut jitter);
             std::fs::read(&after).unwrap()
         })
         .collect();
@@ -217,6 +217,6 @@ fn what_was_synced_is_there_and_the_rest_is_left_to_the_dice() {
         assert!(found.contains(&halves(first, second)), "{} {}", char::from(first), char::from(second));
     }
     play(&mut disk, DIRECTORY, What::Sync);
-    disk.after_a_cut(&after, 0.0, &mut dice);
+    disk.after_a_cut(&after, 0.0, &mut jitter);
     assert_eq!(std::fs::read(beside(&after, "-wal")).unwrap(), vec![b'w'; 1024]);
 }

@@ -1,0 +1,52 @@
+//! Why a command, the daemon among them, did not do its work.
+
+use crate::config::ConfigError;
+use crate::exit::Exit;
+use crate::queue::OpenError;
+
+/// Why a command did not do its work: the exit code, and the words for stderr.
+#[derive(Debug)]
+pub struct Failure {
+    /// What the process ends with.
+    pub exit: Exit,
+    /// For a person.
+    pub text: String,
+}
+
+impl Failure {
+    /// With these words.
+    pub fn new(exit: Exit, text: impl Into<String>) -> Self {
+        Self { exit, text: text.into() }
+    }
+
+    /// The work failed.
+    pub fn failed(error: impl std::fmt::Display) -> Self {
+        Self::new(Exit::Failed, error.to_string())
+    }
+}
+
+impl From<ConfigError> for Failure {
+    fn from(error: ConfigError) -> Self {
+        Self::new(Exit::Config, error.to_string())
+    }
+}
+
+impl From<OpenError> for Failure {
+    fn from(error: OpenError) -> Self {
+        Self::failed(error)
+    }
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        Self::failed(format!("the queue cannot be read: {error}"))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        // A reader that has seen enough (`| head`) is no failure of ours.
+        let exit = if error.kind() == std::io::ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
+        Self::new(exit, error.to_string())
+    }
+}

@@ -1,0 +1,89 @@
+//! The daemon's own room: its queue opened, what signs in and sends put together, settings read again, expiries watched.
+
+pub mod expiry;
+mod failure;
+pub mod log;
+pub mod monitoring;
+mod reload;
+mod sign_in;
+mod start;
+pub mod wiring;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::auth::TokenCache;
+use crate::config::{AuthMode, Exposed, Readers, Settings};
+use crate::graph::GraphClient;
+use crate::queue::{ChangeNotice, SqliteQueue, watch};
+use crate::worker::{Change, Drained, Measures, Notes, Worker, WorkerSettings};
+
+pub use failure::Failure;
+pub use reload::Reload;
+pub use sign_in::*;
+
+/// Time to close the queue in good order after the drain.
+const CLOSE_WITHIN: Duration = Duration::from_secs(1);
+
+/// What there is to hold on to while the daemon runs.
+pub struct Running {
+    pub queue: Arc<SqliteQueue>,
+    pub measures: Arc<Measures>,
+    pub graph: Arc<GraphClient>,
+    pub tokens: Arc<TokenCache>,
+    pub notes: Notes,
+    pub changes: mpsc::UnboundedSender<Change>,
+}
+
+/// Opens the queue, takes its lock, puts back what a dead agent left, and runs the worker until `stop`. `ready` is
+/// told when everything stands.
+pub async fn daemon(
+    settings: &Settings,
+    worker: WorkerSettings,
+    measures: Arc<Measures>,
+    stop: CancellationToken,
+    ready: impl FnOnce(Running),
+) -> Result<Drained, Failure> {
+    let path = &settings.queue.path;
+    let Some((queue, recovered)) = start::usable_queue(path, &stop).await? else {
+        return Ok(Drained { interrupted: 0, unrecorded: 0 });
+    };
+    let tokens = wiring::tokens(settings)?;
+    let graph = wiring::graph(settings, tokens.clone())?;
+    let notice = watch(path).unwrap_or_else(|error| {
+        tracing::warn!(%error, "queue cannot be watched, polling it instead");
+        ChangeNotice::none()
+    });
+    tracing::info!(version = env!("CARGO_PKG_VERSION"), queue = %path.display(), recovered = recovered.jobs, "agent started");
+    for refusal in &recovered.left {
+        tracing::error!(
+            job_id = refusal.id.0,
+            error = refusal.why,
+            "job of an earlier run cannot be put back, left as it is"
+        );
+    }
+    if matches!(settings.auth.mode, AuthMode::Password { .. }) {
+        tracing::warn!("password sign-in is a legacy mode, multi-factor authentication breaks it");
+    }
+    let (changes, following) = mpsc::unbounded_channel();
+    let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), notice, worker, measures.clone())
+        .wary_of(&recovered)
+        .following(following);
+    ready(Running { queue: queue.clone(), measures, graph, tokens, notes: worker.notes(), changes });
+    let drained = worker.run(stop).await.map_err(Failure::failed)?;
+    // Results are written or given up by now; a producer's long write must not hold up the end of the process.
+    let _ = tokio::time::timeout(CLOSE_WITHIN, queue.close()).await;
+    tracing::info!(interrupted = drained.interrupted, unrecorded = drained.unrecorded, "agent stopped");
+    Ok(drained)
+}
+
+pub fn warn_of_exposed(exposed: &Exposed) {
+    let (file, hint) = (exposed.file.display(), exposed.hint());
+    match exposed.readers {
+        Readers::Everybody => tracing::warn!(%file, hint, "secret is readable for everybody"),
+        Readers::Producers(_) => tracing::warn!(%file, hint, "secret is readable for producers"),
+    }
+}

@@ -1,0 +1,353 @@
+//! The heads of the lanes: which mailboxes have pending jobs, and when the first job of each is due. Walking over all
+//! lanes costs by their number, so what was seen is kept until somebody else has written into the queue, and put right
+//! lane by lane by the agent's own doings. Beside them the operator's words, which every look at the queue tells anew: the
+//! mailboxes on hold, and those whose pause was ended.
+
+use std::collections::{BTreeMap, HashSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::sqlite::SqliteConnection;
+
+use crate::job::parse_utc;
+use crate::queue::LaneKey;
+use crate::queue::sqlite::row::Text;
+
+/// The lane of a row, as in the index `jobs_waiting`: the expression must be the same to the letter, or SQLite reads
+/// the table instead.
+macro_rules! lane {
+    () => {
+        "coalesce(lower(substr(trim(mailbox, char(9, 10, 11, 12, 13, 32)), 1, 320)), '')"
+    };
+}
+pub(crate) use lane;
+
+/// Where a job waits: its due time, which has 24 characters, and its id, as text that sorts in this order.
+macro_rules! place {
+    () => {
+        "next_attempt_at || printf('%020d', id)"
+    };
+}
+pub(crate) use place;
+
+/// The first job of the lane `l.k`: when it is due, and its id. A BLOB, which comes after all text and which JSON cannot hold, is
+/// no time (see `unfit`): it would stand in the way of all lanes.
+macro_rules! first {
+    () => {
+        concat!(
+            "(SELECT json_array(next_attempt_at, id) FROM jobs WHERE state = 'pending' AND ",
+            lane!(),
+            " = l.k AND next_attempt_at < x'' ORDER BY next_attempt_at, id LIMIT 1)"
+        )
+    };
+}
+pub(crate) use first;
+
+/// The mailboxes on hold, and those whose pause somebody has ended of late, each with its time. Read from the indexes, which
+/// have no others: where nothing is held it costs nothing to speak of, so that it goes along with statements that are made
+/// anyway.
+macro_rules! orders {
+    () => {
+        "('[' || (SELECT json_group_array(mailbox) FROM mailboxes WHERE held_at IS NOT NULL) || ','
+    || (SELECT json_group_array(json_array(mailbox, CAST(resumed_at AS TEXT))) FROM mailboxes
+        WHERE resumed_at > strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-10 minutes')) || ']')"
+    };
+}
+pub(crate) use orders;
+
+const ORDERS: &str = concat!("SELECT ", orders!());
+
+/// Every lane with pending jobs, as `l.k`, and a NULL at the end. Jumps from lane to lane in the index.
+macro_rules! lanes {
+    () => {
+        concat!(
+            "l(k) AS (
+        SELECT (SELECT ",
+            lane!(),
+            " FROM jobs WHERE state = 'pending' ORDER BY ",
+            lane!(),
+            " LIMIT 1)
+        UNION ALL
+        SELECT (SELECT ",
+            lane!(),
+            " FROM jobs WHERE state = 'pending' AND ",
+            lane!(),
+            " > l.k ORDER BY ",
+            lane!(),
+            " LIMIT 1)
+        FROM l WHERE l.k IS NOT NULL)"
+        )
+    };
+}
+pub(crate) use lanes;
+
+/// The first job of each of them, and the operator's words.
+const HEADS: &str = concat!(
+    "WITH RECURSIVE ",
+    lanes!(),
+    " SELECT json_group_array(json_array(l.k, json(",
+    first!(),
+    "))), ",
+    orders!(),
+    " FROM l WHERE l.k IS NOT NULL"
+);
+
+/// The lanes of a JSON array.
+macro_rules! heads_of {
+    ($lanes:literal) => {
+        concat!(
+            "SELECT json_group_array(json_array(l.k, json(",
+            first!(),
+            "))) FROM (SELECT value AS k FROM json_each(",
+            $lanes,
+            ")) AS l"
+        )
+    };
+}
+pub(crate) use heads_of;
+
+const HEADS_OF: &str = heads_of!("?1");
+
+/// While somebody else keeps writing and there is enough to do, the walk may take this part of the time.
+const SHARE: u32 = 10;
+
+/// A lane with pending jobs.
+#[derive(Clone, Debug)]
+pub struct Head {
+    /// The lane as SQLite has it, which may be no UTF-8.
+    pub raw: Vec<u8>,
+    pub lane: LaneKey,
+    /// When its first job is due, as stored: the claim compares text, so what is no time is judged here as it is there.
+    pub due: String,
+    /// That job. Of lanes due at the same time, the one whose job was inserted first has its turn first.
+    id: i64,
+}
+
+impl Head {
+    /// Where its first job waits, as `place!` has it.
+    pub fn place(&self) -> String {
+        format!("{}{:020}", self.due, self.id)
+    }
+
+    /// The lane as text that JSON and SQLite read alike.
+    pub fn name(&self) -> Option<&str> {
+        std::str::from_utf8(&self.raw).ok().filter(|name| !name.contains('\0'))
+    }
+}
+
+/// The heads as they were seen last.
+#[derive(Debug, Default)]
+pub struct LaneHeads {
+    /// By due time and id.
+    heads: BTreeMap<(String, i64), Head>,
+    seen: Option<Seen>,
+    connection: u64,
+    /// Whose lane the jobs without mailbox are in.
+    default_mailbox: Option<String>,
+    orders: Orders,
+}
+
+/// The operator's words, as they were told last and as lanes: which are on hold, and which were resumed, and when.
+#[derive(Debug, Default)]
+struct Orders {
+    told: Vec<u8>,
+    held: Arc<HashSet<LaneKey>>,
+    resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    /// `PRAGMA data_version` of then: it changes when another connection has written.
+    version: i64,
+    at: Instant,
+    took: Duration,
+    /// Somebody has written since.
+    old: bool,
+}
+
+impl LaneHeads {
+    /// What was seen can no longer be trusted: the agent itself put jobs back, or the connection is a new one.
+    pub fn forget(&mut self) {
+        self.seen = None;
+    }
+
+    /// `PRAGMA data_version` begins anew with every connection: `number` tells them apart.
+    pub fn through(&mut self, number: u64) {
+        if self.connection != number {
+            self.forget();
+            self.connection = number;
+        }
+    }
+
+    /// Somebody else has written since the lanes were looked at, or they never were.
+    pub fn is_old(&self) -> bool {
+        self.seen.as_ref().is_none_or(|seen| seen.old)
+    }
+
+    /// The lanes, the one waiting longest first.
+    pub fn heads(&self) -> impl Iterator<Item = &Head> {
+        self.heads.values()
+    }
+
+    /// The mailboxes on hold. The same set as long as nothing is held or released.
+    pub fn held(&self) -> &Arc<HashSet<LaneKey>> {
+        &self.orders.held
+    }
+
+    /// The mailboxes whose pause was ended of late. The same set as long as no other is.
+    pub fn resumed(&self) -> &Arc<HashSet<(LaneKey, DateTime<Utc>)>> {
+        &self.orders.resumed
+    }
+
+    /// Nothing is to be taken from this lane until it is released.
+    pub fn is_held(&self, lane: &LaneKey) -> bool {
+        !self.orders.held.is_empty() && self.orders.held.contains(lane)
+    }
+
+    /// Takes over the answer of `orders!`. A set in which nothing is new stays the same one.
+    pub fn obey(&mut self, told: &[u8]) -> sqlx::Result<()> {
+        if self.orders.told == told {
+            return Ok(());
+        }
+        let (held, resumed): (Vec<Text>, Vec<(Text, Text)>) =
+            serde_json::from_slice(told).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        let held = held.iter().map(|Text(raw)| lane_key(raw, None)).collect();
+        // A time that somebody typed as something else ends nothing.
+        let time = |raw: &[u8]| parse_utc(&String::from_utf8_lossy(raw));
+        let resumed =
+            resumed.iter().filter_map(|(Text(raw), Text(at))| Some((lane_key(raw, None), time(at)?))).collect();
+        self.orders.told = told.to_owned();
+        keep(&mut self.orders.held, held);
+        keep(&mut self.orders.resumed, resumed);
+        Ok(())
+    }
+
+    /// Looks for the operator's words, and at nothing else.
+    pub async fn look_for_orders(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        let told: Vec<u8> = sqlx::query_scalar(ORDERS).fetch_one(connection).await?;
+        self.obey(&told)
+    }
+
+    /// Looks at all lanes if somebody else was seen to write, unless that was done a moment ago.
+    pub async fn prepare(
+        &mut self,
+        connection: &mut SqliteConnection,
+        default_mailbox: Option<&str>,
+    ) -> sqlx::Result<()> {
+        if self.default_mailbox.as_deref() != default_mailbox {
+            self.default_mailbox = default_mailbox.map(str::to_owned);
+            self.forget();
+        }
+        if self.seen.as_ref().is_some_and(|seen| !seen.old || seen.at.elapsed() < seen.took * SHARE) {
+            return Ok(());
+        }
+        self.walk(connection, default_mailbox).await
+    }
+
+    /// Looks whether somebody else has written.
+    pub async fn look(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+        let version = data_version(connection).await?;
+        self.compare(version);
+        Ok(())
+    }
+
+    /// This is `PRAGMA data_version` now.
+    pub fn compare(&mut self, version: i64) {
+        if let Some(seen) = &mut self.seen {
+            seen.old |= version != seen.version;
+        }
+    }
+
+    /// Looks at all lanes if somebody else has written since they were looked at. Tells whether that is so.
+    pub async fn look_again(
+        &mut self,
+        connection: &mut SqliteConnection,
+        default_mailbox: Option<&str>,
+    ) -> sqlx::Result<bool> {
+        let old = self.is_old();
+        if old {
+            self.walk(connection, default_mailbox).await?;
+        }
+        Ok(old)
+    }
+
+    /// Looks at these lanes, of which jobs were taken.
+    pub async fn look_at(
+        &mut self,
+        connection: &mut SqliteConnection,
+        default_mailbox: Option<&str>,
+        lanes: Vec<Head>,
+    ) -> sqlx::Result<()> {
+        // Text: JSON can hold it.
+        let names: Vec<&str> = lanes.iter().filter_map(Head::name).collect();
+        let names = serde_json::to_string(&names).unwrap_or_default();
+        let left: Vec<u8> = sqlx::query_scalar(HEADS_OF).bind(names).fetch_one(connection).await?;
+        self.replace(lanes, &left, default_mailbox);
+        Ok(())
+    }
+
+    /// Jobs of these lanes were taken, and this is left of them: the answer of `heads_of!` to their names.
+    pub fn replace(&mut self, lanes: Vec<Head>, left: &[u8], default_mailbox: Option<&str>) {
+        for head in lanes {
+            if head.name().is_none() {
+                // Rare enough to be found by the next walk.
+                self.forget();
+            }
+            self.heads.remove(&(head.due, head.id));
+        }
+        if self.add(left, default_mailbox).is_err() {
+            self.forget();
+        }
+    }
+
+    async fn walk(&mut self, connection: &mut SqliteConnection, default_mailbox: Option<&str>) -> sqlx::Result<()> {
+        let at = Instant::now();
+        // Asked before: what is written in between is seen twice rather than never.
+        let version = data_version(connection).await?;
+        let row = sqlx::query(HEADS).fetch_one(connection).await?;
+        self.heads.clear();
+        self.add(row.try_get(0)?, default_mailbox)?;
+        self.obey(row.try_get(1)?)?;
+        self.seen = Some(Seen { version, at: Instant::now(), took: at.elapsed(), old: false });
+        Ok(())
+    }
+
+    /// Pairs of lane and first job; no job where the lane is empty now.
+    fn add(&mut self, heads: &[u8], default_mailbox: Option<&str>) -> sqlx::Result<()> {
+        let heads: Vec<(Text, Option<(Text, i64)>)> =
+            serde_json::from_slice(heads).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        for (Text(raw), first) in heads {
+            let Some((Text(due), id)) = first else { continue };
+            let lane = lane_key(&raw, default_mailbox);
+            let due = String::from_utf8_lossy(&due).into_owned();
+            self.heads.insert((due.clone(), id), Head { raw, lane, due, id });
+        }
+        Ok(())
+    }
+}
+
+/// Replaces a set only by another one: whoever compares sets by where they are sees at once that nothing is new.
+fn keep<T: PartialEq>(known: &mut Arc<T>, told: T) {
+    if **known != told {
+        *known = Arc::new(told);
+    }
+}
+
+/// Changes when another connection has written.
+async fn data_version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
+    sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await
+}
+
+/// Rows without mailbox go to the default one and share its lane.
+pub fn lane_key(raw: &[u8], default_mailbox: Option<&str>) -> LaneKey {
+    match default_mailbox {
+        Some(default) if raw.is_empty() => LaneKey::of(default),
+        _ => LaneKey::of(&String::from_utf8_lossy(raw)),
+    }
+}
+
+/// The statements, for the test that looks at their plans.
+#[cfg(test)]
+pub const STATEMENTS: [&str; 2] = [HEADS, HEADS_OF];

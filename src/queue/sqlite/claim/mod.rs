@@ -1,0 +1,617 @@
+//! The claim. First a look at the heads of the lanes, without a lock; then, only if something is due, which jobs those
+//! are; then one short write that takes them all. The ends of what is bound to a LIMIT carry a `+ 0`: SQLite compiles a
+//! statement with a bare parameter there anew every time it is bound, which costs more than the claim itself.
+
+pub mod lane_heads;
+pub mod misdated;
+pub mod refused;
+pub mod unfit;
+
+use std::collections::{HashMap, HashSet};
+use std::time::Instant;
+
+use chrono::{TimeDelta, Utc};
+
+use serde::{Deserialize, Serialize};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection};
+use sqlx::{Encode, Row, Sqlite, Type};
+
+use crate::job::{JobId, format_utc, parse_utc};
+use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, lane, orders, place};
+use crate::queue::sqlite::claim::misdated::Strays;
+use crate::queue::sqlite::claim::refused::Refused;
+use crate::queue::sqlite::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
+use crate::queue::sqlite::schema::strange_triggers;
+use crate::queue::sqlite::settle::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};
+use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
+use crate::queue::{ClaimRequest, Claimed, LaneKey, Refusal};
+
+/// Rows beyond this are not handed over together with others, as one text.
+const LARGE: i64 = 256 * 1024;
+
+/// Whether `extra` makes the event a series, but not one of all-day events. It is JSON, unless somebody turned the schema's
+/// rules off.
+macro_rules! recurs {
+    () => {
+        "coalesce((
+            SELECT max(lower(key) = 'recurrence' AND type <> 'null') AND NOT max(lower(key) = 'isallday' AND type = 'true')
+            FROM json_each(CASE WHEN json_valid(extra) THEN extra ELSE '{}' END)), 0)"
+    };
+}
+
+/// Whether the defaults are to be filled in: no request of the row has left yet, or none that created anything and what was
+/// filled in before was taken out again.
+macro_rules! fillable {
+    () => {
+        "(in_doubt = 0 AND (first_sent_at IS NULL OR defaulted = ''))"
+    };
+}
+
+/// ?3 to ?5 are the defaults, frozen into rows of which no request has left yet. Where nobody chose a zone, the one of a
+/// series stays NULL (JobInput::with_defaults has the same rule, a test compares them).
+macro_rules! freeze {
+    () => {
+        concat!(
+            "mailbox = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(mailbox, ?3) ELSE mailbox END,
+    body_type = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(body_type, ?4) ELSE body_type END,
+    time_zone = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(time_zone, ?5, CASE WHEN NOT ",
+            recurs!(),
+            " THEN 'UTC' END) ELSE time_zone END"
+        )
+    };
+}
+pub(crate) use {fillable, freeze, recurs};
+
+/// Beside what is filled in, its columns' names.
+macro_rules! remember {
+    () => {
+        concat!(
+            "defaulted = CASE WHEN ",
+            fillable!(),
+            " THEN nullif(trim(coalesce(defaulted, '') || iif(mailbox IS NULL AND ?3 IS NOT NULL, ' mailbox', '')
+        || iif(body_type IS NULL, ' body_type', '')
+        || iif(time_zone IS NULL AND (?5 IS NOT NULL OR NOT ",
+            recurs!(),
+            "), ' time_zone', '')), '') ELSE defaulted END"
+        )
+    };
+}
+
+/// Takes what is still due of these jobs, which ?1 tells, at ?2, and freezes the defaults.
+macro_rules! take {
+    ($ids:expr) => {
+        concat!(
+            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2,
+    ",
+            freeze!(),
+            ",
+    ",
+            remember!(),
+            "
+WHERE id IN (",
+            $ids,
+            ") AND state = 'pending' AND next_attempt_at <= ?2"
+        )
+    };
+}
+
+/// What is due at ?1 of the lanes in ?2, a JSON array with lane, free slots and [`Head::place`] of each, and no more than ?3
+/// in all: the lane's number, id and size of each job; and the operator's words at that moment. The jobs come in the order they wait in, whatever their lanes: the
+/// first of each lane wait in a queue by that order, and the one that is taken makes room for the next of its lane, found
+/// in the index. So rows that were inserted together are claimed together, and SQLite finds them on the same pages.
+macro_rules! pick {
+    () => {
+        concat!(
+            "WITH RECURSIVE pick(lane, k, slots, taken, place) AS (
+        SELECT key, value ->> 0, value ->> 1, 1, value ->> 2 FROM json_each(?2)
+        UNION ALL
+        SELECT lane, k, slots, taken + 1, (
+            SELECT ",
+            place!(),
+            " FROM jobs WHERE state = 'pending' AND ",
+            lane!(),
+            " = pick.k AND next_attempt_at <= ?1
+                AND (next_attempt_at, id) > (substr(place, 1, 24), CAST(substr(place, 25) AS INTEGER))
+            ORDER BY next_attempt_at, id LIMIT 1)
+        FROM pick WHERE taken < slots AND place IS NOT NULL
+        ORDER BY 5)
+    SELECT json_group_array(json_array(lane, id, (SELECT ",
+            octets!(),
+            " FROM jobs WHERE id = due.id))), ",
+            orders!(),
+            "
+    FROM (SELECT lane, CAST(substr(place, 25) AS INTEGER) AS id FROM pick WHERE place IS NOT NULL LIMIT ?3 + 0) AS due"
+        )
+    };
+}
+const LOOK_AND_PICK: &str = concat!("PRAGMA data_version; ", pick!());
+
+/// The same of one lane, ?2, whose name may be no text that JSON can hold. The plus takes the affinity off the CAST:
+/// compared with something of TEXT affinity, the lane, which has none, is not looked up in the index.
+const PICK_ODD: &str = concat!(
+    "SELECT id, ",
+    octets!(),
+    " FROM jobs WHERE state = 'pending' AND ",
+    lane!(),
+    " = +CAST(?2 AS TEXT) AND next_attempt_at <= ?1
+     ORDER BY next_attempt_at, id LIMIT ?3 + 0"
+);
+
+/// The ids that [`Picks`] holds.
+macro_rules! picked {
+    () => {
+        "SELECT value FROM json_each(?1, '$.ids')"
+    };
+}
+
+/// The rows of these ids, taken: what is claimed now was pending when it was picked.
+macro_rules! taken {
+    () => {
+        concat!(
+            "SELECT json_group_array(",
+            json_columns!(),
+            ") FROM jobs WHERE id IN (",
+            picked!(),
+            ") AND state = 'claimed' AND claimed_at = ?2"
+        )
+    };
+}
+
+/// In one go, with what is left in the lanes that [`Picks`] holds: a claim should hold the lock for as long as SQLite needs, and no
+/// longer.
+const TAKE_ALL: &str = concat!(
+    "BEGIN IMMEDIATE; ",
+    locked_at!(),
+    "; ",
+    take!(picked!()),
+    "; ",
+    taken!(),
+    "; ",
+    heads_of!("?1, '$.lanes'"),
+    "; COMMIT"
+);
+
+/// One job.
+const TAKE_ONE: &str = take!("?1");
+const TAKEN_ONE: &str = concat!(
+    "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, CAST(",
+    lane!(),
+    " AS BLOB) AS lane, ",
+    input_columns!(),
+    "1 FROM jobs WHERE id = ?1 AND state = 'claimed'"
+);
+
+/// As it was, or taken and put back in the same breath.
+const NOT_TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM jobs
+    WHERE id = ?1 AND state = 'pending' AND (next_attempt_at <= ?2 OR claimed_at = ?2))";
+
+const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
+        error_code = 'invalid_row', error_message = 'the columns that belong to the agent (claims, attempts, …) hold values '
+            || 'no agent writes, so this job cannot be taken: insert it anew'
+    WHERE id = ?1 AND state = 'pending'";
+
+type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+/// A lane with something due, and the slots it has for it.
+struct Wanted {
+    head: Head,
+    slots: usize,
+    /// Another way of writing a mailbox that is wanted already: it has the slots that one leaves.
+    shares: bool,
+}
+
+/// What is to be taken at once.
+#[derive(Default)]
+struct Due {
+    ids: Vec<i64>,
+    /// Of each of them.
+    lanes: Vec<LaneKey>,
+    /// One by one, each row by itself: some are too large for a text that holds them all.
+    singly: bool,
+    /// More may be taken after that.
+    more: bool,
+}
+
+/// What a claim has taken so far.
+#[derive(Default)]
+struct Taking {
+    jobs: Vec<Taken>,
+    broken: Vec<JobId>,
+    refused: Vec<Refusal>,
+    /// Something was refused, told or not.
+    met_refusal: bool,
+    more: bool,
+}
+
+/// What the queue remembers between two claims.
+pub struct Memory<'m> {
+    pub lane_heads: &'m mut LaneHeads,
+    pub pacer: &'m mut WritePacer,
+    pub strays: &'m mut Strays,
+    pub refused: &'m mut Refused,
+}
+
+pub async fn claim(
+    connection: &mut SqliteConnection,
+    memory: Memory<'_>,
+    request: &ClaimRequest,
+) -> sqlx::Result<Claimed> {
+    let Memory { lane_heads, pacer, strays, refused } = memory;
+    if strays.look(connection, pacer, request.now).await? {
+        lane_heads.forget();
+    }
+    let now = format_utc(request.now);
+    let default = request.unnamed.as_deref();
+    let (unfit, refused_ends) = match lane_heads.is_old() {
+        true => unfit::end(connection, refused, &now).await?,
+        false => Default::default(),
+    };
+    lane_heads.prepare(connection, default).await?;
+    let mut taking = take_due(connection, lane_heads, pacer, refused, request, &now).await?;
+    // Perhaps what was seen is no longer there, and something else is.
+    let nothing = taking.jobs.is_empty() && taking.broken.is_empty() && !taking.met_refusal;
+    if nothing && lane_heads.look_again(connection, default).await? {
+        taking = take_due(connection, lane_heads, pacer, refused, request, &now).await?;
+    }
+    let Taking { mut jobs, mut broken, refused: mut told, met_refusal, more } = taking;
+    broken.extend(unfit);
+    told.extend(refused_ends);
+    let gone = broken.iter().map(|id| id.0).chain(jobs.iter().map(|taken| taken.job.id.0));
+    refused.forget(gone);
+    // Within a lane the order is that of due time and id.
+    jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
+    let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
+    let may_go =
+        |head: &&Head| free(request, &head.lane) > 0 && !lane_heads.is_held(&head.lane) && !rests(request, head);
+    let waiting = lane_heads.heads().filter(|head| head.due > now).filter(may_go);
+    let again = refused.next(Instant::now()).and_then(|wait| TimeDelta::from_std(wait).ok());
+    let again = again.and_then(|wait| request.now.checked_add_signed(wait));
+    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).chain(again).min();
+    let (held, resumed) = (lane_heads.held().clone(), lane_heads.resumed().clone());
+    Ok(Claimed { jobs, next_due, broken, told, met_refusal, refusals: refused.sum(), more, held, resumed })
+}
+
+/// Takes what is due as far as the lane_heads knows, and puts the lane_heads right.
+async fn take_due(
+    connection: &mut SqliteConnection,
+    lane_heads: &mut LaneHeads,
+    pacer: &mut WritePacer,
+    refused: &mut Refused,
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<Taking> {
+    let wanted = wanted(lane_heads, request, now);
+    if wanted.is_empty() {
+        lane_heads.look(connection).await?;
+        return Ok(Taking::default());
+    }
+    let default = request.unnamed.as_deref();
+    pacer.keep_distance().await;
+    let (version, due) = pick(connection, lane_heads, refused, &wanted, request, now).await?;
+    lane_heads.compare(version);
+    pacer.compare(version, Instant::now());
+    let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
+    if due.ids.is_empty() {
+        lane_heads.look_at(connection, default, heads).await?;
+        return Ok(Taking::default());
+    }
+    let more = due.more;
+    if !due.singly {
+        match take_all(connection, &due.ids, &heads, request, now).await {
+            Ok((locked_at, taken, left)) => {
+                pacer.wrote(locked_at, Instant::now(), Utc::now());
+                lane_heads.replace(heads, &left, default);
+                let jobs = match from_json(&taken, default) {
+                    Ok(jobs) => jobs,
+                    Err(_) => read_singly(connection, &due.ids, default).await?,
+                };
+                let mut taking = Taking { jobs, more, ..Taking::default() };
+                if taking.jobs.len() < due.ids.len() {
+                    left_alone(connection, &due, refused, now, &mut taking).await?;
+                }
+                return Ok(taking);
+            }
+            Err(error) if is_refusal(&error) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    let locked = Instant::now();
+    let taking = match due.singly {
+        true => take_in_turn(connection, &due.ids, request, now).await,
+        false => Ok(None),
+    };
+    let taking = match taking? {
+        Some(jobs) => Taking { jobs, ..Taking::default() },
+        None => take_apart(connection, &due, refused, request, now).await?,
+    };
+    pacer.held(locked.elapsed(), Instant::now());
+    // From here on the jobs are the agent's: no error may lose them.
+    if lane_heads.look_at(connection, default, heads).await.is_err() {
+        lane_heads.forget();
+    }
+    Ok(Taking { more, ..taking })
+}
+
+/// The lanes with something due and slots for it, the one waiting longest first, as many as there may be jobs.
+fn wanted(lane_heads: &LaneHeads, request: &ClaimRequest, now: &str) -> Vec<Wanted> {
+    let mut named: HashSet<&LaneKey> = HashSet::new();
+    let (troubled, mut for_troubled) = (&request.troubled.0, request.troubled.1);
+    let mut wanted = Vec::new();
+    for head in lane_heads.heads().take_while(|head| *head.due <= *now) {
+        if wanted.len() >= request.limit {
+            break;
+        }
+        if lane_heads.is_held(&head.lane) || rests(request, head) {
+            continue;
+        }
+        let mut slots = free(request, &head.lane).min(request.limit);
+        if troubled.contains(&head.lane) {
+            slots = slots.min(for_troubled);
+            for_troubled -= slots;
+        }
+        if slots > 0 {
+            wanted.push(Wanted { head: head.clone(), slots, shares: !named.insert(&head.lane) });
+        }
+    }
+    wanted
+}
+
+/// A job as `pick!` tells of it: the number of its lane, its id, its size in bytes; none where the job is gone.
+#[derive(Deserialize)]
+struct Picked(usize, i64, Option<i64>);
+
+/// `PRAGMA data_version`, and the jobs to be taken, without a lock: what has changed until they are is left alone then. A
+/// mailbox may have been put on hold since the heads were seen: nothing is taken of it.
+async fn pick(
+    connection: &mut SqliteConnection,
+    lane_heads: &mut LaneHeads,
+    refused: &Refused,
+    wanted: &[Wanted],
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<(i64, Due)> {
+    // Those left alone stand in the line like others: so many more are looked at.
+    let at = Instant::now();
+    let resting: Vec<usize> = wanted.iter().map(|wanted| refused.resting_in(&wanted.head.lane, at)).collect();
+    let resting_in =
+        |lane: &LaneKey| wanted.iter().position(|wanted| wanted.head.lane == *lane).map_or(0, |n| resting[n]);
+    let together: Vec<&Wanted> =
+        wanted.iter().filter(|wanted| !wanted.shares && wanted.head.name().is_some()).collect();
+    let lanes: Vec<(&str, usize, String)> = together
+        .iter()
+        .filter_map(|wanted| {
+            Some((wanted.head.name()?, wanted.slots + resting_in(&wanted.head.lane), wanted.head.place()))
+        })
+        .collect();
+    let limit = |left: usize| i64::try_from(left).unwrap_or(i64::MAX);
+    let rows = sqlx::query(LOOK_AND_PICK)
+        .bind(now)
+        .bind(json(&lanes))
+        .bind(limit(request.limit.saturating_add(resting.iter().sum())))
+        .fetch_all(&mut *connection)
+        .await?;
+    let [version, row] = rows.as_slice() else { return Err(sqlx::Error::RowNotFound) };
+    let picked: Vec<Picked> =
+        serde_json::from_slice(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
+    lane_heads.obey(row.try_get(1)?)?;
+    let mut picked: Vec<(&LaneKey, i64, i64)> = picked
+        .into_iter()
+        .filter_map(|Picked(lane, id, bytes)| Some((&together.get(lane)?.head.lane, id, bytes?)))
+        .filter(|(lane, id, _)| !lane_heads.is_held(lane) && !refused.rests(*id, at))
+        .collect();
+    if resting.iter().any(|resting| *resting > 0) {
+        let mut left: HashMap<&LaneKey, usize> =
+            together.iter().map(|wanted| (&wanted.head.lane, wanted.slots)).collect();
+        picked.retain(|(lane, ..)| {
+            left.get_mut(*lane).is_some_and(|left| std::mem::replace(left, left.saturating_sub(1)) > 0)
+        });
+        picked.truncate(request.limit);
+    }
+    for Wanted { head, slots, shares } in wanted {
+        if (!shares && head.name().is_some()) || lane_heads.is_held(&head.lane) {
+            continue;
+        }
+        let left = slots.saturating_sub(picked.iter().filter(|(lane, ..)| **lane == head.lane).count());
+        let left = left.min(request.limit.saturating_sub(picked.len()));
+        let looked_at = if left == 0 { 0 } else { left.saturating_add(resting_in(&head.lane)) };
+        let odd: Vec<(i64, i64)> = sqlx::query_as(PICK_ODD)
+            .bind(now)
+            .bind(&head.raw)
+            .bind(limit(looked_at))
+            .fetch_all(&mut *connection)
+            .await?;
+        let odd = odd.into_iter().filter(|(id, _)| !refused.rests(*id, at)).take(left);
+        picked.extend(odd.map(|(id, bytes)| (&head.lane, id, bytes)));
+    }
+    // Large rows first, with all of their lanes, which keep their order; the others next time, together.
+    let large: HashSet<&LaneKey> = picked.iter().filter(|(.., bytes)| *bytes > LARGE).map(|(lane, ..)| *lane).collect();
+    let now_or_next = |(lane, ..): &&(&LaneKey, i64, i64)| large.is_empty() || large.contains(lane);
+    let (ids, lanes): (Vec<i64>, Vec<LaneKey>) =
+        picked.iter().filter(now_or_next).map(|(lane, id, _)| (*id, (*lane).clone())).unzip();
+    let due = Due { more: ids.len() < picked.len(), ids, lanes, singly: !large.is_empty() };
+    Ok((version.try_get(0)?, due))
+}
+
+/// ?1 of [`TAKE_ALL`]: sqlx wants each of its statements to use the first parameters, without a gap.
+#[derive(Serialize)]
+struct Picks<'p> {
+    ids: &'p [i64],
+    lanes: Vec<&'p str>,
+}
+
+/// Tells when it had the lock, the rows taken and what is left in the lanes, both as JSON. An error of SQLite leaves everything
+/// as it was.
+async fn take_all(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    heads: &[Head],
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<(i64, Vec<u8>, Vec<u8>)> {
+    let picks = json(&Picks { ids, lanes: heads.iter().filter_map(Head::name).collect() });
+    match query(TAKE_ALL, picks, now, request).fetch_all(&mut *connection).await {
+        Ok(rows) => match rows.as_slice() {
+            [locked_at, taken, left] => Ok((locked_at.try_get(0)?, taken.try_get(0)?, left.try_get(0)?)),
+            _ => Err(sqlx::Error::RowNotFound),
+        },
+        Err(error) => {
+            roll_back(connection).await;
+            Err(error)
+        }
+    }
+}
+
+/// Large rows, in one transaction. None: the schema refuses one of them, and nothing was done.
+async fn take_in_turn(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<Option<Vec<Taken>>> {
+    begin(connection).await?;
+    let mut jobs = Vec::new();
+    let mut done = Ok(());
+    for id in ids {
+        match take_one(connection, *id, request, now).await {
+            Ok(taken) => jobs.extend(taken),
+            Err(error) => done = Err(error),
+        }
+        if done.is_err() {
+            break;
+        }
+    }
+    match end(connection, done).await {
+        Ok(()) => Ok(Some(jobs)),
+        Err(error) if is_refusal(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// None: it is no longer there to be taken, or a trigger ignores it.
+async fn take_one(
+    connection: &mut SqliteConnection,
+    id: i64,
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<Option<Taken>> {
+    let done = query(TAKE_ONE, id, now, request).execute(&mut *connection).await?;
+    match done.rows_affected() {
+        0 => Ok(None),
+        _ => Ok(read_singly(connection, &[id], request.unnamed.as_deref()).await?.pop()),
+    }
+}
+
+/// Where the schema refuses one of them: each by itself, in a transaction of its own, for a rule may end the whole transaction.
+/// What the schema's own rules refuse fails; what somebody's trigger refuses is left alone for a while; the others are taken.
+async fn take_apart(
+    connection: &mut SqliteConnection,
+    due: &Due,
+    refused: &mut Refused,
+    request: &ClaimRequest,
+    now: &str,
+) -> sqlx::Result<Taking> {
+    let strange = !strange_triggers(connection).await?.is_empty();
+    let mut taking = Taking::default();
+    for (id, lane) in due.ids.iter().zip(&due.lanes) {
+        if let Err(error) = begin(connection).await {
+            return if taking.jobs.is_empty() { Err(error) } else { Ok(taking) };
+        }
+        let done = take_one(connection, *id, request, now).await;
+        let error = match end(connection, done).await {
+            Ok(taken) => {
+                taking.jobs.extend(taken);
+                continue;
+            }
+            Err(error) => error,
+        };
+        if !is_refusal(&error) {
+            // Those taken are the agent's; the queue's trouble is met again by the next claim.
+            return if taking.jobs.is_empty() { Err(error) } else { Ok(taking) };
+        }
+        if refused_by_schema(&error)
+            && !strange
+            && sqlx::query(FAIL_BROKEN).bind(id).bind(now).execute(&mut *connection).await.is_ok()
+        {
+            taking.broken.push(JobId(*id));
+        } else {
+            taking.met_refusal = true;
+            taking.refused.extend(refused.note(*id, lane, words(&error), false, Instant::now()));
+        }
+    }
+    left_alone(connection, due, refused, now, &mut taking).await?;
+    Ok(taking)
+}
+
+/// Jobs that are not taken although they were to be, and nothing was said: a trigger ignores the claim, or takes it back.
+async fn left_alone(
+    connection: &mut SqliteConnection,
+    due: &Due,
+    refused: &mut Refused,
+    now: &str,
+    taking: &mut Taking,
+) -> sqlx::Result<()> {
+    let at = Instant::now();
+    let taken: HashSet<i64> = taking.jobs.iter().map(|taken| taken.job.id.0).collect();
+    for (id, lane) in due.ids.iter().zip(&due.lanes).filter(|(id, _)| !taken.contains(*id)) {
+        if refused.rests(*id, at) {
+            continue;
+        }
+        if sqlx::query_scalar(NOT_TAKEN).bind(id).bind(now).fetch_one(&mut *connection).await? {
+            taking.met_refusal = true;
+            taking.refused.extend(refused.note(*id, lane, UNMOVED.into(), true, at));
+        }
+    }
+    Ok(())
+}
+
+async fn read_singly(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    default_mailbox: Option<&str>,
+) -> sqlx::Result<Vec<Taken>> {
+    let mut all = Vec::new();
+    for id in ids {
+        let row = sqlx::query(TAKEN_ONE).bind(id).fetch_optional(&mut *connection).await?;
+        all.extend(row.map(|row| from_row(&row, default_mailbox)).transpose()?);
+    }
+    Ok(all)
+}
+
+/// A statement that takes jobs: `which`.
+fn query<'q>(
+    statement: &'static str,
+    which: impl Encode<'q, Sqlite> + Type<Sqlite>,
+    now: &'q str,
+    request: &'q ClaimRequest,
+) -> Query<'q> {
+    sqlx::query(statement)
+        .bind(which)
+        .bind(now)
+        .bind(&request.defaults.mailbox)
+        .bind(request.defaults.body_type.as_str())
+        .bind(&request.defaults.time_zone)
+}
+
+/// Text and numbers: JSON can hold them.
+fn json<T: Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Its jobs name no mailbox, and that of the settings is refused.
+fn rests(request: &ClaimRequest, head: &Head) -> bool {
+    request.unnamed_rest && head.raw.is_empty()
+}
+
+fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {
+    request.free.get(lane).copied().unwrap_or(request.per_lane)
+}
+
+/// The statements, for the test that looks at their plans.
+#[cfg(test)]
+pub const STATEMENTS: [&str; 4] = [pick!(), PICK_ODD, take!(picked!()), taken!()];

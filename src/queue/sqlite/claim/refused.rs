@@ -1,0 +1,120 @@
+//! Jobs whose claim the schema refuses, by its own rules or by somebody's trigger. They are left alone for a while, longer each
+//! time, so that they neither stand in front of the others of their mailbox nor keep the agent busy. Known to this process
+//! only: nothing can be written into such a row.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::backoff::doubled;
+use crate::job::JobId;
+use crate::queue::{LaneKey, Refusal};
+
+const FIRST_REST: Duration = Duration::from_secs(1);
+const LONGEST_REST: Duration = Duration::from_secs(60);
+/// Not seen again for so long after its rest, a job is no longer there to be claimed.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
+/// As many are remembered; the others are tried again as if they were new.
+const MOST: usize = 10_000;
+
+/// The jobs, by id.
+#[derive(Debug, Default)]
+pub struct Refused(HashMap<i64, Rest>);
+
+#[derive(Debug)]
+struct Rest {
+    lane: LaneKey,
+    until: Instant,
+    times: u32,
+    why: String,
+}
+
+impl Refused {
+    /// Its claim was refused once more. A silent refusal need not be one: somebody may have taken the job away meanwhile.
+    /// Told when it is known for one.
+    pub fn note(&mut self, id: i64, lane: &LaneKey, why: String, silent: bool, now: Instant) -> Option<Refusal> {
+        self.0.retain(|_, rest| now.saturating_duration_since(rest.until) < FORGOTTEN_AFTER);
+        let times = self.0.get(&id).map_or(0, |rest| rest.times);
+        let told = times == u32::from(silent);
+        if self.0.len() < MOST || times > 0 {
+            let until = now + doubled(FIRST_REST, times, LONGEST_REST);
+            let rest = Rest { lane: lane.clone(), until, times: times.saturating_add(1), why: why.clone() };
+            self.0.insert(id, rest);
+        }
+        told.then_some(Refusal { id: JobId(id), why })
+    }
+
+    /// They were claimed, or have ended.
+    pub fn forget(&mut self, ids: impl Iterator<Item = i64>) {
+        if !self.0.is_empty() {
+            ids.for_each(|id| drop(self.0.remove(&id)));
+        }
+    }
+
+    /// It is left alone now.
+    pub fn rests(&self, id: i64, now: Instant) -> bool {
+        self.0.get(&id).is_some_and(|rest| now < rest.until)
+    }
+
+    /// How many of this lane are left alone.
+    pub fn resting_in(&self, lane: &LaneKey, now: Instant) -> usize {
+        self.0.values().filter(|rest| rest.lane == *lane && now < rest.until).count()
+    }
+
+    /// When the first of them is to be tried again.
+    pub fn next(&self, now: Instant) -> Option<Duration> {
+        self.0.values().filter_map(|rest| rest.until.checked_duration_since(now)).filter(|wait| !wait.is_zero()).min()
+    }
+
+    /// How many there are, and one of them.
+    pub fn sum(&self) -> Option<(usize, Refusal)> {
+        let (id, rest) = self.0.iter().min_by_key(|(id, _)| **id)?;
+        Some((self.0.len(), Refusal { id: JobId(*id), why: rest.why.clone() }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_refused_job_rests_longer_each_time_and_is_told_once() {
+        let (lane, begin) = (LaneKey::of("ann"), Instant::now());
+        let mut refused = Refused::default();
+        let mut now = begin;
+        let mut rests = Vec::new();
+        for time in 0..8 {
+            let told = refused.note(7, &lane, "no".into(), false, now);
+            assert_eq!(told.is_some(), time == 0);
+            assert!(refused.rests(7, now) && refused.resting_in(&lane, now) == 1);
+            let rest = refused.next(now).unwrap();
+            rests.push(rest.as_secs());
+            now += rest;
+            assert!(!refused.rests(7, now) && refused.resting_in(&lane, now) == 0);
+        }
+        assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(refused.sum().unwrap(), (1, Refusal { id: JobId(7), why: "no".into() }));
+        refused.forget([7].into_iter());
+        assert!(refused.sum().is_none());
+    }
+
+    #[test]
+    fn what_was_silent_once_may_have_been_taken_away_and_is_told_the_second_time() {
+        let (lane, now) = (LaneKey::of("ann"), Instant::now());
+        let mut refused = Refused::default();
+        let told = [0, 1, 2].map(|_| refused.note(7, &lane, "no".into(), true, now).is_some());
+        assert_eq!(told, [false, true, false]);
+    }
+
+    #[test]
+    fn they_are_forgotten_when_they_are_not_seen_again_and_never_too_many() {
+        let (lane, now) = (LaneKey::of("ann"), Instant::now());
+        let mut refused = Refused::default();
+        for id in 0..=i64::try_from(MOST).unwrap() {
+            assert!(refused.note(id, &lane, "no".into(), false, now).is_some());
+        }
+        assert_eq!(refused.sum().unwrap().0, MOST);
+        refused.note(-1, &lane, "no".into(), false, now + FIRST_REST + FORGOTTEN_AFTER);
+        assert_eq!(refused.sum().unwrap(), (1, Refusal { id: JobId(-1), why: "no".into() }));
+    }
+}

@@ -1,0 +1,376 @@
+//! The operator's writes: jobs put back, called off or deleted by hand, beside the running agent. First which jobs are
+//! meant, without a lock; then the change, a few hundred rows at a time, each batch a transaction of its own that looks
+//! again whether the change is still right. The schema's triggers do the rest, as for every other writer.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Row, Sqlite};
+
+use crate::job::{ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
+use crate::queue::sqlite::claim::lane_heads::{lane, lane_key};
+use crate::queue::sqlite::recover::wished;
+use crate::queue::sqlite::report::jobs::{Record, listed_columns, record};
+use crate::queue::sqlite::settle::{begin, end, is_refusal, words};
+use crate::queue::sqlite::store::{SqliteQueue, read, written};
+use crate::queue::{LaneKey, QueueError};
+
+/// Jobs changed in one transaction: some ten milliseconds of the write lock.
+pub const REPAIR_BATCH: usize = 200;
+/// Jobs deleted in one, with their history.
+pub const PURGE_BATCH: usize = 100;
+/// Ids of jobs to delete that are looked up at a time.
+const PURGE_ROUND: u32 = 10_000;
+
+/// Which jobs are meant; what is empty does not narrow.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// In one of these states. None of them: no job.
+    pub states: Vec<JobState>,
+    /// Whose last failure was of one of these kinds.
+    pub error_kinds: Vec<ErrorKind>,
+    /// Only those that failed for something an operator mends outside of the job: sign-in,
+    /// permission, a mailbox or calendar that is not there. Also those that waited for it until their time was used up.
+    pub settings_at_fault: bool,
+    /// Of one of these mailboxes.
+    pub lanes: Vec<LaneKey>,
+    /// Ended since then; for jobs that have not ended, inserted since then.
+    pub since: Option<DateTime<Utc>>,
+    /// At most so many of each state, the first inserted.
+    pub limit: Option<u32>,
+}
+
+/// What must be known of a job to judge whether it may be changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Chosen {
+    /// Its row.
+    pub id: JobId,
+    /// Its state.
+    pub state: JobState,
+    /// An event may exist.
+    pub in_doubt: bool,
+    /// Its last failure, as stored.
+    pub error_kind: Option<String>,
+    /// Its mailbox; of a row that names none, the empty one.
+    pub lane: LaneKey,
+    /// Not due before this.
+    pub due: String,
+    /// When its producer wishes it to be sent, as UTC of the agent's form; empty if that is not said.
+    pub wished: String,
+}
+
+/// What became of one batch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// Changed.
+    pub done: Vec<JobId>,
+    /// The schema's own rules refuse it, in these words. All others of the batch that are not `done` had moved on meanwhile.
+    pub refused: Vec<(JobId, String)>,
+}
+
+/// What a purge would find.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Purgeable {
+    /// Jobs to delete.
+    pub jobs: u64,
+    /// Jobs as old, but in doubt: they are kept.
+    pub in_doubt: u64,
+}
+
+/// Failures an operator mends outside of the job. Of those that waited for it until their time was used up, only the answer
+/// still tells: a permission (403, or 401 and the 400 that means the same), but not a mailbox that is full.
+const SETTINGS_AT_FAULT: &str = " AND error_kind IN ('auth', 'denied', 'not_found', 'exhausted') AND (error_kind <> 'exhausted'
+    OR http_status = 401 OR http_status = 403 AND lower(coalesce(error_code, '')) NOT IN ('errorquotaexceeded', 'quotalimitreached')
+    OR http_status = 400 AND lower(error_code) = 'authenticationerror')";
+
+/// The columns of [`Chosen`].
+macro_rules! chosen {
+    () => {
+        concat!(
+            "SELECT id, state, in_doubt, error_kind, CAST(",
+            lane!(),
+            " AS BLOB), next_attempt_at, ",
+            wished!(),
+            " FROM jobs WHERE "
+        )
+    };
+}
+
+const CHOSEN_BY_ID: &str = concat!(chosen!(), "id IN (SELECT value FROM json_each(?1)) ORDER BY id");
+
+/// The jobs in ?1, a JSON array of ids, are to be done at ?2, and no earlier than they wish. Whose request may have been at
+/// work a moment ago waits until ?3. A job that waits already comes forward, and never goes back.
+const RETRY: &str = concat!(
+    "UPDATE jobs SET state = 'pending', finished_at = NULL, next_attempt_at = max(iif(in_doubt, ?3, ?2), ",
+    wished!(),
+    ") WHERE id IN (SELECT value FROM json_each(?1)) AND (state IN ('failed', 'cancelled') OR state = 'pending'
+        AND next_attempt_at > max(iif(in_doubt, ?3, ?2), ",
+    wished!(),
+    ")) RETURNING id"
+);
+
+/// ?3: also jobs in doubt.
+const CANCEL: &str = "UPDATE jobs SET state = 'cancelled', finished_at = ?2
+    WHERE id IN (SELECT value FROM json_each(?1)) AND state IN ('pending', 'failed') AND (in_doubt = 0 OR ?3) RETURNING id";
+
+/// The jobs in ?2, a JSON array of ids, as far as they still are what was chosen: a retry or a doubt may have come between.
+pub const PURGE: &str =
+    "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2)) AND +finished_at < ?1 AND in_doubt = 0
+    AND state IN ('sent', 'failed', 'cancelled')";
+
+const BY_ID: &str =
+    concat!("SELECT ", listed_columns!(), " FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id");
+
+type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
+
+impl SqliteQueue {
+    /// The jobs that are meant, in the order of the states given and of their ids.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn select(&self, selection: &Selection) -> Result<Vec<Chosen>, QueueError> {
+        let mut chosen = Vec::new();
+        for state in &selection.states {
+            let words: Vec<&str> = selection.error_kinds.iter().map(|kind| kind.as_str()).collect();
+            let lanes: Vec<&str> = selection.lanes.iter().map(LaneKey::as_str).collect();
+            let rows = sqlx::query(AssertSqlSafe(select(selection, *state)))
+                .bind(json(&words))
+                .bind(json(&lanes))
+                .bind(selection.since.map(format_utc))
+                .bind(selection.limit.map_or(-1, i64::from))
+                .fetch_all(&self.pool)
+                .await
+                .map_err(read)?;
+            chosen.extend(rows.iter().filter_map(as_chosen));
+        }
+        Ok(chosen)
+    }
+
+    /// These jobs, as far as they are there, in the order of their ids.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn chosen(&self, ids: &[JobId]) -> Result<Vec<Chosen>, QueueError> {
+        let rows = sqlx::query(CHOSEN_BY_ID).bind(as_json(ids)).fetch_all(&self.pool).await.map_err(read)?;
+        Ok(rows.iter().filter_map(as_chosen).collect())
+    }
+
+    /// The same for people, as in a list.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn listed(&self, ids: &[JobId]) -> sqlx::Result<Vec<Record>> {
+        let rows = sqlx::query(BY_ID).bind(as_json(ids)).fetch_all(&self.pool).await?;
+        rows.iter().map(record).collect()
+    }
+
+    /// Puts jobs that failed or were cancelled back, to be sent at `now`, or when their `not_before` comes; brings those
+    /// forward that wait for another try. They keep their `transaction_id`, and what is known of them: in doubt, the event is
+    /// looked for first, and not before a request that may still be at work has had its time.
+    ///
+    /// # Errors
+    /// The database cannot be written; nothing of the batch was done.
+    pub async fn retry(&self, ids: &[JobId], now: DateTime<Utc>) -> Result<Changed, QueueError> {
+        let (at, doubtful_at) = (format_utc(now), format_utc(now + REPEAT_WAIT));
+        self.change(ids, RETRY, |query| query.bind(&at).bind(&doubtful_at)).await
+    }
+
+    /// Calls jobs off that wait or have failed. One in doubt only `even_if_in_doubt`: an event may exist.
+    ///
+    /// # Errors
+    /// The database cannot be written; nothing of the batch was done.
+    pub async fn cancel(
+        &self,
+        ids: &[JobId],
+        even_if_in_doubt: bool,
+        now: DateTime<Utc>,
+    ) -> Result<Changed, QueueError> {
+        let at = format_utc(now);
+        self.change(ids, CANCEL, |query| query.bind(&at).bind(even_if_in_doubt)).await
+    }
+
+    /// What there is to delete that ended before then in one of these states.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn purgeable(&self, before: DateTime<Utc>, states: &[JobState]) -> Result<Purgeable, QueueError> {
+        let mut found = Purgeable::default();
+        for statement in states.iter().filter_map(|state| ended(*state)).map(|ended| purgeable(&ended)) {
+            let query = sqlx::query_as(AssertSqlSafe(statement)).bind(format_utc(before));
+            let rows: Vec<(bool, i64)> = query.fetch_all(&self.pool).await.map_err(read)?;
+            for (in_doubt, count) in rows {
+                *(if in_doubt { &mut found.in_doubt } else { &mut found.jobs }) += count.unsigned_abs();
+            }
+        }
+        Ok(found)
+    }
+
+    /// Some of them, the oldest first; none if there are no more. Read without the write lock, which the many jobs of
+    /// other states that are as old would make a long one.
+    ///
+    /// # Errors
+    /// The database cannot be read.
+    pub async fn to_purge(&self, before: DateTime<Utc>, state: JobState) -> Result<Vec<JobId>, QueueError> {
+        let Some(statement) = ended(state).map(|ended| to_purge(&ended)) else { return Ok(Vec::new()) };
+        let query = sqlx::query(AssertSqlSafe(statement)).bind(format_utc(before)).bind(PURGE_ROUND);
+        ids_of(&query.fetch_all(&self.pool).await.map_err(read)?).map_err(read)
+    }
+
+    /// Deletes those of these jobs that ended before then and are not in doubt, and tells how many.
+    ///
+    /// # Errors
+    /// The database cannot be written; nothing of the batch was done.
+    pub async fn purge_batch(&self, ids: &[JobId], before: DateTime<Utc>) -> Result<u64, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = sqlx::query(PURGE).bind(format_utc(before)).bind(as_json(ids)).execute(&mut *connection).await;
+        Ok(self.handed_back(connection, done).map_err(written)?.rows_affected())
+    }
+
+    async fn change<'q>(
+        &self,
+        ids: &[JobId],
+        statement: &'static str,
+        bind: impl Fn(Query<'q>) -> Query<'q> + Sync,
+    ) -> Result<Changed, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = change(&mut connection, ids, statement, bind).await;
+        self.lane_heads.lock().await.forget();
+        self.handed_back(connection, done).map_err(written)
+    }
+}
+
+/// Statements over many jobs, for the test that looks at their plans.
+#[cfg(test)]
+pub fn plans() -> Vec<String> {
+    let of = |state, selection: Selection| select(&selection, state);
+    let (kinds, lanes) = (vec![ErrorKind::Denied], vec![LaneKey::of("ann")]);
+    let mut plans = vec![
+        of(JobState::Failed, Selection { error_kinds: kinds, ..Selection::default() }),
+        of(JobState::Failed, Selection { settings_at_fault: true, ..Selection::default() }),
+        of(JobState::Pending, Selection { lanes, ..Selection::default() }),
+        of(JobState::Claimed, Selection::default()),
+        CHOSEN_BY_ID.into(),
+        RETRY.into(),
+        CANCEL.into(),
+        PURGE.into(),
+    ];
+    plans.extend(purge_plans().into_iter().map(|(_, statement)| statement));
+    plans
+}
+
+/// Those that look for jobs to delete, by the state they look for.
+#[cfg(test)]
+pub fn purge_plans() -> Vec<(JobState, String)> {
+    let of = |state| ended(state).map(|ended| [(state, purgeable(&ended)), (state, to_purge(&ended))]);
+    JobState::ALL.into_iter().filter_map(of).flatten().collect()
+}
+
+/// How long to leave the write lock alone after a batch that took so long: others have three quarters of the time.
+pub fn rest_after(batch: Duration) -> Duration {
+    (batch * 3).clamp(Duration::from_millis(5), Duration::from_secs(1))
+}
+
+/// All at once; where one row is refused, one by one, each in a transaction of its own, so that no row somebody broke and no
+/// trigger of theirs stands in the way of the others.
+pub async fn change<'q>(
+    connection: &mut SqliteConnection,
+    ids: &[JobId],
+    statement: &'static str,
+    bind: impl Fn(Query<'q>) -> Query<'q> + Sync,
+) -> sqlx::Result<Changed> {
+    let mut changed = Changed::default();
+    match change_together(connection, bind(sqlx::query(statement).bind(as_json(ids)))).await {
+        Ok(done) => changed.done = done,
+        Err(error) if is_refusal(&error) => {
+            for id in ids {
+                match change_together(connection, bind(sqlx::query(statement).bind(as_json(&[*id])))).await {
+                    Ok(done) => changed.done.extend(done),
+                    Err(error) if is_refusal(&error) => changed.refused.push((*id, words(&error))),
+                    Err(error) => return Err(error),
+                }
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    changed.done.sort_unstable();
+    Ok(changed)
+}
+
+/// All of it or nothing, whatever a trigger does.
+async fn change_together(connection: &mut SqliteConnection, query: Query<'_>) -> sqlx::Result<Vec<JobId>> {
+    begin(connection).await?;
+    let done = query.fetch_all(&mut *connection).await;
+    end(connection, done).await.and_then(|rows| ids_of(&rows))
+}
+
+/// The state stands in the text, and what does not narrow is left out: only so are the partial indexes used.
+fn select(selection: &Selection, state: JobState) -> String {
+    let mut sql = format!("{}state = '{}'", chosen!(), state.as_str());
+    if !selection.error_kinds.is_empty() {
+        sql.push_str(" AND error_kind IN (SELECT value FROM json_each(?1))");
+    }
+    if selection.settings_at_fault {
+        sql.push_str(SETTINGS_AT_FAULT);
+    }
+    if !selection.lanes.is_empty() {
+        sql.push_str(concat!(" AND ", lane!(), " IN (SELECT value FROM json_each(?2))"));
+    }
+    if selection.since.is_some() {
+        let ended = matches!(state, JobState::Sent | JobState::Failed | JobState::Cancelled);
+        _ = write!(sql, " AND {} >= ?3", if ended { "finished_at" } else { "created_at" });
+    }
+    // Every parameter is named, or SQLite would not know those that are left out.
+    sql.push_str(" AND coalesce(?1, ?2, ?3, 1) IS NOT NULL ORDER BY id LIMIT ?4 + 0");
+    sql
+}
+
+/// Jobs of this state that ended before ?1, by an index of their own; of sent ones, which are the most, by that of all.
+/// The planner must not choose: among few failed jobs and very many sent ones as old it cannot know. None: the state is no end.
+fn ended(state: JobState) -> Option<String> {
+    let index = match state {
+        JobState::Sent => "jobs_finished",
+        JobState::Failed => "jobs_failed",
+        JobState::Cancelled => "jobs_cancelled",
+        JobState::Pending | JobState::Claimed => return None,
+    };
+    let word = state.as_str();
+    Some(format!(
+        "FROM jobs INDEXED BY {index} WHERE state = '{word}' AND finished_at IS NOT NULL AND finished_at < ?1"
+    ))
+}
+
+fn purgeable(ended: &str) -> String {
+    format!("SELECT in_doubt, count(*) {ended} GROUP BY in_doubt")
+}
+
+fn to_purge(ended: &str) -> String {
+    format!("SELECT id {ended} AND in_doubt = 0 ORDER BY finished_at LIMIT ?2 + 0")
+}
+
+/// None of a row whose agent's columns hold what no agent writes.
+fn as_chosen(row: &SqliteRow) -> Option<Chosen> {
+    Some(Chosen {
+        id: JobId(row.try_get(0).ok()?),
+        state: JobState::parse(row.try_get(1).ok()?)?,
+        in_doubt: row.try_get(2).ok()?,
+        error_kind: row.try_get(3).ok()?,
+        lane: lane_key(row.try_get(4).ok()?, None),
+        due: row.try_get(5).ok()?,
+        wished: row.try_get(6).ok()?,
+    })
+}
+
+fn ids_of(rows: &[SqliteRow]) -> sqlx::Result<Vec<JobId>> {
+    rows.iter().map(|row| row.try_get(0).map(JobId)).collect()
+}
+
+fn as_json(ids: &[JobId]) -> String {
+    json(&ids.iter().map(|id| id.0).collect::<Vec<_>>())
+}
+
+/// Text and numbers: JSON can hold them.
+fn json<T: serde::Serialize>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -1,0 +1,152 @@
+//! Mailboxes by the age of what waits for them, as Postfix' qshape shows destinations: in one pass over the index of the
+//! waiting jobs, which holds no time of insertion but ids.
+//!
+//! Ids only grow, so `created_at` grows with them, as far as producers leave that column to its default and nobody sets
+//! the clock back. Where they do not, some jobs are told younger or older than they are; nothing else hangs on it.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use sqlx::Row;
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
+
+use crate::job::format_utc;
+use crate::queue::sqlite::claim::lane_heads::{lane, lane_key};
+
+/// Where one age ends and the next begins, in seconds: a minute, 5, 15, an hour, 6, a day.
+pub const AGE_LIMITS: [i64; 6] = [60, 300, 900, 3600, 21_600, 86_400];
+/// The ages: below each limit, and beyond the last.
+pub const AGE_COUNT: usize = AGE_LIMITS.len() + 1;
+
+/// What waits for one mailbox, or for all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// The mailbox in lower case; empty for the one of jobs that name none.
+    pub mailbox: String,
+    /// Pending jobs.
+    pub jobs: i64,
+    /// Those of them that are not due yet: for later by their producer's wish, or after an attempt.
+    pub later: i64,
+    /// Those that are due, by the time since their insertion: below the first of [`AGE_LIMITS`], the second, … and older.
+    pub by_age: [i64; AGE_COUNT],
+}
+
+/// The waiting jobs by mailbox.
+#[derive(Clone, Debug, Default)]
+pub struct WaitingReport {
+    /// All of them.
+    pub total: Waiting,
+    /// The mailboxes with the most.
+    pub mailboxes: Vec<Waiting>,
+    /// Number of mailboxes not among these.
+    pub more: i64,
+    /// The job inserted first, of all and of those that are due.
+    pub oldest: Option<i64>,
+    /// See `oldest`.
+    pub oldest_due: Option<i64>,
+    /// When the next one is due.
+    pub next_due: Option<String>,
+}
+
+/// ?1 is now, ?2 to ?7 the first ids within each age, ?8 the lane of the jobs without mailbox, ?9 how many mailboxes to
+/// name. The first row is the sum. Grouped in the order of the index, and only then by the name: the unnamed go to a lane
+/// that stands elsewhere. The lane is an aggregate as all the others are: a bare expression is read from the row.
+pub const BY_MAILBOX: &str = concat!(
+    "WITH lanes AS MATERIALIZED (
+        SELECT max(",
+    lane!(),
+    ") AS lane, count(*) AS jobs, sum(next_attempt_at > ?1) AS later, min(next_attempt_at) AS due, min(id) AS oldest,
+            min(CASE WHEN next_attempt_at <= ?1 THEN id END) AS oldest_due,
+            count(CASE WHEN id >= ?2 AND next_attempt_at <= ?1 THEN 1 END) AS a0,
+            count(CASE WHEN id >= ?3 AND next_attempt_at <= ?1 THEN 1 END) AS a1,
+            count(CASE WHEN id >= ?4 AND next_attempt_at <= ?1 THEN 1 END) AS a2,
+            count(CASE WHEN id >= ?5 AND next_attempt_at <= ?1 THEN 1 END) AS a3,
+            count(CASE WHEN id >= ?6 AND next_attempt_at <= ?1 THEN 1 END) AS a4,
+            count(CASE WHEN id >= ?7 AND next_attempt_at <= ?1 THEN 1 END) AS a5
+        FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' GROUP BY ",
+    lane!(),
+    "), named AS MATERIALIZED (
+        SELECT CAST(CASE lane WHEN '' THEN ?8 ELSE lane END AS BLOB) AS mailbox, sum(jobs) AS jobs, sum(later) AS later,
+            sum(a0) AS a0, sum(a1) AS a1, sum(a2) AS a2, sum(a3) AS a3, sum(a4) AS a4, sum(a5) AS a5
+        FROM lanes GROUP BY 1)
+    SELECT 0 AS place, x'' AS mailbox, sum(jobs) AS jobs, sum(later) AS later, sum(a0) AS a0, sum(a1) AS a1, sum(a2) AS a2,
+        sum(a3) AS a3, sum(a4) AS a4, sum(a5) AS a5, (SELECT count(*) FROM named) AS mailboxes, min(oldest) AS oldest,
+        min(oldest_due) AS oldest_due, min(due) AS due
+    FROM lanes
+    UNION ALL
+    SELECT * FROM (SELECT 1, named.*, NULL, NULL, NULL, NULL FROM named ORDER BY jobs DESC, mailbox LIMIT ?9)"
+);
+
+/// The next job at ?1 or behind it, before ?2. Deleted jobs leave gaps.
+pub const NEXT: &str = "SELECT id, CAST(created_at AS BLOB) FROM jobs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1";
+pub const FIRST_AND_LAST: &str = "SELECT (SELECT min(id) FROM jobs), (SELECT max(id) FROM jobs)";
+
+/// Counts what waits. `unnamed` is whose lane the jobs without mailbox share.
+pub async fn waiting(
+    db: &mut SqliteConnection,
+    now: DateTime<Utc>,
+    unnamed: Option<&str>,
+    mailboxes: u32,
+) -> sqlx::Result<WaitingReport> {
+    let firsts = firsts(db, now).await?;
+    let unnamed = lane_key(b"", unnamed);
+    let mut query = sqlx::query(BY_MAILBOX).bind(format_utc(now));
+    for first in firsts {
+        query = query.bind(first);
+    }
+    let rows = query.bind(unnamed.as_str()).bind(mailboxes).fetch_all(db).await?;
+    let Some((sum, rows)) = rows.split_first() else { return Ok(WaitingReport::default()) };
+    let mailboxes: Vec<Waiting> = rows.iter().map(of_row).collect::<sqlx::Result<_>>()?;
+    Ok(WaitingReport {
+        total: of_row(sum)?,
+        more: sum.try_get::<i64, _>("mailboxes")? - mailboxes.len() as i64,
+        mailboxes,
+        oldest: sum.try_get("oldest")?,
+        oldest_due: sum.try_get("oldest_due")?,
+        next_due: sum.try_get("due")?,
+    })
+}
+
+/// For each age the first id within it.
+async fn firsts(db: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<[i64; AGE_LIMITS.len()]> {
+    let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(FIRST_AND_LAST).fetch_one(&mut *db).await?;
+    let mut firsts = [i64::MAX; AGE_LIMITS.len()];
+    let (Some(mut from), Some(last)) = (first, last) else { return Ok(firsts) };
+    // From the oldest to the youngest: each begins where the one before it ended.
+    for (place, limit) in firsts.iter_mut().zip(AGE_LIMITS).rev() {
+        from = first_since(db, from, last + 1, &format_utc(now - TimeDelta::seconds(limit))).await?;
+        *place = from;
+    }
+    Ok(firsts)
+}
+
+/// The first id in `from..end` inserted at `since` or later, `end` if there is none. Reads one row for each halving.
+async fn first_since(db: &mut SqliteConnection, mut from: i64, mut end: i64, since: &str) -> sqlx::Result<i64> {
+    while from < end {
+        let middle = from + (end - from) / 2;
+        let next: Option<(i64, Vec<u8>)> = sqlx::query_as(NEXT).bind(middle).bind(end).fetch_optional(&mut *db).await?;
+        match next {
+            Some((id, created_at)) if created_at.as_slice() < since.as_bytes() => from = id + 1,
+            _ => end = middle,
+        }
+    }
+    Ok(from)
+}
+
+fn of_row(row: &SqliteRow) -> sqlx::Result<Waiting> {
+    let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(Option::unwrap_or_default);
+    let (jobs, later) = (number("jobs")?, number("later")?);
+    let mut waiting = Waiting {
+        mailbox: String::from_utf8_lossy(&row.try_get::<Vec<u8>, _>("mailbox")?).into_owned(),
+        jobs,
+        later,
+        by_age: [0; AGE_COUNT],
+    };
+    // The counts of the statement hold all that is younger.
+    let mut younger = 0;
+    for (age, name) in ["a0", "a1", "a2", "a3", "a4", "a5"].into_iter().enumerate() {
+        let within = number(name)?;
+        waiting.by_age[age] = within - younger;
+        younger = within;
+    }
+    waiting.by_age[AGE_COUNT - 1] = jobs - later - younger;
+    Ok(waiting)
+}

@@ -1,0 +1,118 @@
+//! The open file: its one connection, what is remembered beside it, and SQLite's errors in the queue's words. Everything
+//! else in this folder stands on it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Sqlite, SqlitePool};
+use tokio::sync::{Mutex, MutexGuard};
+
+use super::claim::lane_heads::LaneHeads;
+use super::claim::misdated::Strays;
+use super::claim::refused::Refused;
+use super::files;
+use super::files::guard::FileGuard;
+use super::settle::BatchInsert;
+use super::write_pacer::WritePacer;
+use crate::queue::{AgentLock, QueueError};
+
+/// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
+#[derive(Clone)]
+pub struct SqliteQueue {
+    pub(super) pool: SqlitePool,
+    pub(super) path: PathBuf,
+    pub(super) guard: Arc<FileGuard>,
+    /// These four are taken only by who holds the one connection.
+    pub(super) lane_heads: Arc<Mutex<LaneHeads>>,
+    pub(super) pacer: Arc<Mutex<WritePacer>>,
+    pub(super) misdated: Arc<Mutex<Strays>>,
+    pub(super) refused: Arc<Mutex<Refused>>,
+    pub(super) batch_insert: Arc<BatchInsert>,
+}
+
+impl SqliteQueue {
+    /// The database's file.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Keeps the agent's lock for as long as the queue is open, and watches over it.
+    pub fn hold(&self, lock: AgentLock) {
+        self.guard.hold(lock);
+    }
+
+    /// A connection to write with, to the file that was opened and no other.
+    pub async fn connection(&self) -> Result<PoolConnection<Sqlite>, QueueError> {
+        // Asked first, so that no new connection is made to a file that took its place.
+        self.guard.check()?;
+        if self.pool.size() == 0 {
+            // What lies beside it is opened anew, too.
+            files::look(&self.path).map_err(|strange| written(sqlx::Error::Io(std::io::Error::other(strange))))?;
+        }
+        self.pool.acquire().await.map_err(written)
+    }
+
+    /// For who holds the connection.
+    pub async fn pacer(&self) -> MutexGuard<'_, WritePacer> {
+        let mut pacer = self.pacer.lock().await;
+        pacer.through(self.guard.connections());
+        pacer
+    }
+
+    /// After a full disk or an I/O error SQLite has ended the transaction by itself, and sqlx, which counts transactions,
+    /// could never begin another one on this connection. So a connection that met an error is not used again.
+    pub fn handed_back<T>(&self, mut connection: PoolConnection<Sqlite>, done: sqlx::Result<T>) -> sqlx::Result<T> {
+        if done.is_err() {
+            self.guard.leave();
+            connection.close_on_drop();
+        }
+        done
+    }
+
+    /// Waits for what is under way and closes the file.
+    pub async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+/// SQLite's own number for an error, without what the extended codes add to it.
+pub fn primary_code(error: &sqlx::Error) -> Option<i32> {
+    let sqlx::Error::Database(error) = error else { return None };
+    Some(error.code()?.parse::<i32>().ok()? & 0xff)
+}
+
+/// SQLite's numbers.
+pub const BUSY: i32 = 5;
+pub const LOCKED: i32 = 6;
+pub const READ_ONLY: i32 = 8;
+pub const IO_ERROR: i32 = 10;
+pub const CORRUPT: i32 = 11;
+pub const FULL: i32 = 13;
+/// The locks of the log's index are held, or its readers begin again and again.
+pub const PROTOCOL: i32 = 15;
+pub const CONSTRAINT: i32 = 19;
+pub const NOT_A_DATABASE: i32 = 26;
+
+/// Somebody holds the lock, the disk is full, read-only or in trouble; or nobody could be asked.
+pub fn may_pass(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Database(_) => {
+            matches!(primary_code(error), Some(BUSY | LOCKED | READ_ONLY | IO_ERROR | FULL | PROTOCOL))
+        }
+        error => matches!(error, sqlx::Error::PoolTimedOut | sqlx::Error::Io(_)),
+    }
+}
+
+/// What is in the file does not fit together.
+pub fn is_damaged(error: &sqlx::Error) -> bool {
+    matches!(primary_code(error), Some(CORRUPT | NOT_A_DATABASE))
+}
+
+pub fn read(source: sqlx::Error) -> QueueError {
+    QueueError::Trouble { action: "read", source }
+}
+
+pub fn written(source: sqlx::Error) -> QueueError {
+    QueueError::Trouble { action: "written", source }
+}
