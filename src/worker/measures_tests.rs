@@ -68,7 +68,7 @@ fn trouble_keeps_its_beginning_and_ends() {
     measures.reopened();
     assert_eq!(measures.gate(), None);
 
-    let error = QueueError::Trouble { action: "written", source: sqlx::Error::PoolTimedOut };
+    let error = QueueError::Trouble { action: "written", may_pass: true, source: "pool timed out".into() };
     measures.settling_fails(&error, now);
     measures.settling_fails(&error, later);
     assert_eq!(measures.settle_trouble().unwrap().since, now);

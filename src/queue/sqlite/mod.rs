@@ -38,7 +38,7 @@ use super::{
 use crate::job::JobId;
 use store::{read, written};
 
-pub use store::{SqliteQueue, may_pass};
+pub use store::SqliteQueue;
 
 impl Queue for SqliteQueue {
     async fn recover(&self, now: DateTime<Utc>) -> Result<Recovered, QueueError> {

@@ -110,9 +110,9 @@ pub fn is_damaged(error: &sqlx::Error) -> bool {
 }
 
 pub fn read(source: sqlx::Error) -> QueueError {
-    QueueError::Trouble { action: "read", source }
+    QueueError::Trouble { action: "read", may_pass: may_pass(&source), source: source.into() }
 }
 
 pub fn written(source: sqlx::Error) -> QueueError {
-    QueueError::Trouble { action: "written", source }
+    QueueError::Trouble { action: "written", may_pass: may_pass(&source), source: source.into() }
 }

@@ -6,7 +6,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use crate::job::{ErrorKind, format_utc};
 use crate::queue::sqlite::report::health::Rest;
 use crate::queue::sqlite::store::{SqliteQueue, written};
-use crate::queue::{CAPPED, QueueError, capped};
+use crate::queue::types::CAPPED;
+use crate::queue::{QueueError, capped};
 
 /// Longer than this no wait is obeyed that Microsoft asks for; with some room for the way from there to here.
 const LONGEST_OBEYED: TimeDelta = TimeDelta::minutes(24 * 60 + 1);

@@ -1,0 +1,33 @@
+//! Why a queue could not be used, whichever it is.
+
+use std::path::PathBuf;
+
+/// Why the queue could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// Trouble with the storage. Always worth another try: the agent keeps what it knows and says so.
+    #[error("the queue cannot be {action}: {source}")]
+    Trouble {
+        /// `read` or `written`.
+        action: &'static str,
+        /// The storage's own words.
+        source: Box<dyn std::error::Error + Send + Sync>,
+        /// It may pass by itself: a lock, a full disk, a connection.
+        may_pass: bool,
+    },
+    /// The storage is no longer the one that was opened. Nothing can be read from it or written to it any more.
+    #[error("{} was {fate} while the agent was running; it stops, so that nothing is lost or sent twice", path.display())]
+    Gone {
+        /// Which file.
+        path: PathBuf,
+        /// `deleted` or `replaced`.
+        fate: &'static str,
+    },
+}
+
+impl QueueError {
+    /// Whether it may pass by itself. A running agent tries again whatever it is, for it has results to keep.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Trouble { may_pass: true, .. })
+    }
+}

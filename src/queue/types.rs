@@ -1,0 +1,51 @@
+//! What every side of the queue speaks of: lanes and pauses.
+
+use std::sync::Arc;
+
+use chrono::{DateTime, Utc};
+
+use crate::job::ErrorKind;
+
+/// A mailbox's key among the lanes: its name in lower case, empty for the signed-in user's own.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct LaneKey(Arc<str>);
+
+impl LaneKey {
+    /// Of a mailbox as written, without the white space around it; SQLite's idea of lower case (ASCII only) is ours too.
+    pub fn of(mailbox: &str) -> Self {
+        let name = mailbox.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
+        Self(name.chars().take(320).collect::<String>().to_ascii_lowercase().into())
+    }
+
+    /// The key as stored in `mailboxes.mailbox`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// How the sentence begins that a reason has in it where a pause is not as long as Microsoft asked for, but as long as any is
+/// obeyed.
+pub(super) const CAPPED: &str = "Microsoft asked to wait ";
+
+/// That sentence of a reason, if it has it. What a server said stands behind the agent's own words, and says nothing here.
+pub fn capped(reason: &str) -> Option<&str> {
+    let own = reason.split_once(" Graph said: ").map_or(reason, |(own, _)| own);
+    own.find(CAPPED).map(|begin| own[begin..].trim_end())
+}
+
+/// A pause to be kept over restarts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// Whose.
+    pub lane: LaneKey,
+    /// Until when.
+    pub until: DateTime<Utc>,
+    /// Why, in words.
+    pub reason: String,
+    /// Why, as a kind.
+    pub kind: Option<ErrorKind>,
+    /// Pauses in a row.
+    pub strikes: u32,
+    /// Until when Microsoft itself asked for it.
+    pub asked_until: Option<DateTime<Utc>>,
+}
