@@ -6,6 +6,7 @@
 
 pub mod address;
 mod attendees;
+mod cause;
 mod cell;
 mod draft;
 mod guests;
@@ -20,6 +21,7 @@ mod timestamp;
 mod zone;
 
 pub use attendees::{Attendee, AttendeeType};
+pub use cause::Cause;
 pub use cell::Cell;
 pub use draft::{Body, EventDraft, EventTime, MAX_ATTENDEES, MAX_REQUEST_BYTES};
 pub use guests::{Guest, attendees_json, guests};
