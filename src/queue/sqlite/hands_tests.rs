@@ -288,7 +288,11 @@ async fn a_result_that_a_trigger_refuses_is_told_in_its_words_and_the_others_are
                     5 => Verdict::Again(now()),
                     id => Verdict::Sent(EventId(format!("AAMk{id}"))),
                 };
-                let attempt = super::super::super::AttemptRecord { started_at: now(), duration_ms: 1, outcome: "sent" };
+                let attempt = super::super::super::AttemptRecord {
+                    started_at: now(),
+                    duration_ms: 1,
+                    ending: crate::job::Ending::Sent,
+                };
                 Settlement { attempt: Some(attempt), ..end(job, verdict) }
             })
             .collect();
@@ -335,7 +339,8 @@ async fn a_history_or_a_pause_that_a_trigger_refuses_keeps_the_whole_result_and_
             strikes: 1,
             asked_until: None,
         };
-        let attempt = super::super::super::AttemptRecord { started_at: now(), duration_ms: 1, outcome: "retry" };
+        let attempt =
+            super::super::super::AttemptRecord { started_at: now(), duration_ms: 1, ending: crate::job::Ending::Retry };
         let whole = Settlement { attempt: Some(attempt), pause: Some(pause), ..end(&jobs[0], Verdict::Failed) };
         let settled = bed.queue.settle(&[whole, end(&jobs[1], sent())]).await.unwrap();
         assert_eq!(settled, [Settled::Refused("no".into()), Settled::Recorded], "{table}");

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
 use super::recover::wished;
-use crate::job::{format_utc, parse_utc};
+use crate::job::{Ending, format_utc, parse_utc};
 use crate::queue::sqlite::store::{CONSTRAINT, is_damaged, may_pass, primary_code};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 
@@ -244,7 +244,7 @@ pub(super) async fn roll_back(connection: &mut SqliteConnection) {
 fn is_plain(settlement: &Settlement) -> bool {
     let attempt = settlement.attempt.as_ref();
     matches!(settlement.verdict, Verdict::Sent(_))
-        && attempt.is_some_and(|attempt| attempt.outcome == "sent")
+        && attempt.is_some_and(|attempt| attempt.ending == Ending::Sent)
         && settlement.pause.is_none()
 }
 
@@ -412,7 +412,7 @@ async fn attempt(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Re
         .bind(settlement.claim)
         .bind(format_utc(attempt.started_at))
         .bind(attempt.duration_ms)
-        .bind(attempt.outcome)
+        .bind(attempt.ending.as_str())
         .bind(answer.status.map(i64::from))
         .bind(&answer.code)
         .bind(answer.message.as_deref().map(shortened))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::super::{AttemptRecord, Verdict};
 use super::*;
-use crate::job::{Answer, ErrorKind, EventId};
+use crate::job::{Answer, Ending, ErrorKind, EventId};
 
 const AT: &str = "2100-01-01T00:00:01.000Z";
 
@@ -36,6 +36,7 @@ fn full(job: &Job, verdict: Verdict) -> Settlement {
         give_up_at: Some(in_ms(90_000)),
         kind: Some(ErrorKind::Unavailable),
         answer: Answer {
+            cause: None,
             status: Some(503),
             code: Some("serverBusy".into()),
             message: Some("come back later".into()),
@@ -43,7 +44,7 @@ fn full(job: &Job, verdict: Verdict) -> Settlement {
             client_request_id: Some("client-1".into()),
         },
         sent_at: Some(in_ms(10)),
-        attempt: Some(AttemptRecord { started_at: in_ms(5), duration_ms: 77, outcome: "retry" }),
+        attempt: Some(AttemptRecord { started_at: in_ms(5), duration_ms: 77, ending: Ending::Retry }),
         ..end(job, verdict)
     }
 }
@@ -83,7 +84,7 @@ async fn a_sent_job_has_its_event_and_no_error() {
     let before = bed.row(1).await;
     let mut settlement = full(&job, sent());
     settlement.answer = Answer { status: Some(201), request_id: Some("req-2".into()), ..Answer::default() };
-    settlement.attempt = Some(AttemptRecord { started_at: in_ms(20), duration_ms: 5, outcome: "sent" });
+    settlement.attempt = Some(AttemptRecord { started_at: in_ms(20), duration_ms: 5, ending: Ending::Sent });
     assert_eq!(settle(&bed, &settlement).await, Settled::Recorded);
     assert_eq!(
         changes(&before, &bed.row(1).await),
