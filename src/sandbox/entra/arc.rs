@@ -30,7 +30,7 @@ impl Challenges {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub(super) fn pose(&self, dir: &Path) -> io::Result<PathBuf> {
+    pub(super) fn issue(&self, dir: &Path) -> io::Result<PathBuf> {
         fs::create_dir_all(dir)?;
         let file = dir.join(format!("{}.key", Uuid::new_v4()));
         let content = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
@@ -50,7 +50,7 @@ impl Challenges {
     }
 
     /// Whether this is what stands in one of the files; that file has served then.
-    pub(super) fn solve(&self, content: &str) -> bool {
+    pub(super) fn redeem(&self, content: &str) -> bool {
         let mut open = self.0.lock();
         let at = open.iter().position(|challenge| challenge.content == content);
         at.and_then(|at| open.remove(at)).is_some()
@@ -79,11 +79,11 @@ mod tests {
     fn a_file_serves_once() {
         let home = tempfile::tempdir().unwrap();
         let (challenges, dir) = (Challenges::default(), home.path().join("tokens"));
-        let (first, second) = (challenges.pose(&dir).unwrap(), challenges.pose(&dir).unwrap());
+        let (first, second) = (challenges.issue(&dir).unwrap(), challenges.issue(&dir).unwrap());
         assert_eq!(first.extension().unwrap(), "key");
         assert_eq!(fs::metadata(&first).unwrap().permissions().mode() & 0o777, 0o600);
         let content = fs::read_to_string(&first).unwrap();
-        assert!(!challenges.solve("made up") && challenges.solve(&content) && !challenges.solve(&content));
+        assert!(!challenges.redeem("made up") && challenges.redeem(&content) && !challenges.redeem(&content));
         assert!(!first.exists() && second.exists());
         drop(challenges);
         assert!(!second.exists());
@@ -93,7 +93,7 @@ mod tests {
     fn challenges_nobody_answers_are_taken_back() {
         let home = tempfile::tempdir().unwrap();
         let challenges = Challenges::default();
-        (0..OPEN_CHALLENGES + 5).for_each(|_| drop(challenges.pose(home.path()).unwrap()));
+        (0..OPEN_CHALLENGES + 5).for_each(|_| drop(challenges.issue(home.path()).unwrap()));
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), OPEN_CHALLENGES);
         challenges.reset();
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);

@@ -1,6 +1,5 @@
-//! Scripted faults: what shall go wrong, for which requests, how often. The same values serve Rust tests and, as JSON,
-//! tests in other processes. Which one strikes is `script`'s
-//! business, what that does to a request is `stage`'s.
+//! Scripted faults: what goes wrong, for which requests, how often. The same values serve Rust tests and, as JSON, tests
+//! in other processes. `script` decides which one strikes; `player` knows what that does to a request.
 
 use std::time::Duration;
 
@@ -21,6 +20,27 @@ pub enum FaultOn {
     Lookup,
     /// Every request.
     Any,
+}
+
+impl FaultOn {
+    fn includes(self, kind: RequestKind) -> bool {
+        match self {
+            FaultOn::Any => true,
+            FaultOn::Token => kind == RequestKind::Token,
+            FaultOn::Create => kind == RequestKind::Create,
+            FaultOn::Lookup => kind == RequestKind::Lookup,
+        }
+    }
+}
+
+/// A request, as far as a fault can choose by it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sandbox) struct FaultTarget<'a> {
+    pub(in crate::sandbox) kind: RequestKind,
+    pub(in crate::sandbox) mailbox: Option<&'a str>,
+    pub(in crate::sandbox) subject: Option<&'a str>,
+    /// It came over a connection that had brought a request before.
+    pub(in crate::sandbox) kept: bool,
 }
 
 /// One scripted fault. The first one that fits a request and has times left strikes it.
@@ -53,7 +73,8 @@ fn once() -> u32 {
     1
 }
 
-/// What happens to a request. "Created" means: the request is carried out as usual, and its answer is thrown away.
+/// What happens to a request. "Applied" means: the request is carried out as usual, and its answer is thrown away. In
+/// JSON this is `created`, from when creating was all there was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
@@ -73,55 +94,55 @@ pub enum Action {
         /// What the body looks like.
         #[serde(default)]
         body: AnswerBody,
-        /// The event is created first.
-        #[serde(default)]
-        created: bool,
+        /// The request is applied first.
+        #[serde(default, rename = "created")]
+        applied: bool,
         /// Further headers, name and value; one may come more than once.
         #[serde(default)]
         headers: Vec<(String, String)>,
-        /// Without the ids that Graph puts on every answer: somebody in between answers.
+        /// Without the ids that Graph puts on every answer, as something in between would answer.
         #[serde(default)]
         unmarked: bool,
     },
-    /// Created, then the connection is closed without an answer.
+    /// Applied, then the connection is closed without an answer.
     LostReply,
     /// The connection is reset (RST) without an answer.
     Reset {
-        /// The event is created first.
-        #[serde(default)]
-        created: bool,
+        /// The request is applied first.
+        #[serde(default, rename = "created")]
+        applied: bool,
     },
     /// No answer for this long, then the connection is closed.
     Hang {
         /// How long, in seconds.
         seconds: f64,
-        /// The event is created first.
-        #[serde(default)]
-        created: bool,
+        /// The request is applied first.
+        #[serde(default, rename = "created")]
+        applied: bool,
     },
     /// The usual answer, late.
     Slow {
         /// How late, in milliseconds.
         ms: u64,
     },
-    /// Carried out only after this time, whatever has become of the client by then; a token request is answered late.
+    /// Carried out only after this time, whether or not the client is still there.
     Late {
         /// How late, in milliseconds.
         ms: u64,
     },
-    /// Created; the answer breaks off in the middle of its body.
+    /// Applied; the answer breaks off in the middle of its body.
     Truncated,
-    /// Created; the body of the answer is an HTML page.
+    /// Applied; the body of the answer is an HTML page.
     Html,
-    /// Created; the answer is JSON without an `id`.
+    /// Applied; the answer is JSON without an `id`.
     NoId,
     /// 307 to another place.
     Redirect {
         /// The `Location` header.
         location: String,
-        /// The event is created first.
-        #[serde(default)]
-        created: bool,
+        /// The request is applied first.
+        #[serde(default, rename = "created")]
+        applied: bool,
     },
     /// Carried out; the usual answer under another status.
     Status {
@@ -161,7 +182,7 @@ pub enum Action {
         #[serde(default)]
         retry_after: Option<String>,
     },
-    /// Created; the answer is the usual one behind this many MiB of white space (at most 256).
+    /// Applied; the answer is the usual one behind this many MiB of white space (at most 256).
     Oversized {
         /// How much, in MiB.
         mib: u32,
@@ -201,7 +222,7 @@ impl Fault {
             message: String::new(),
             retry_after: None,
             body: AnswerBody::Json,
-            created: false,
+            applied: false,
             headers: Vec::new(),
             unmarked: false,
         })
@@ -214,13 +235,13 @@ impl Fault {
 
     /// The connection is reset, nothing is created.
     pub fn reset() -> Self {
-        Self::new(Action::Reset { created: false })
+        Self::new(Action::Reset { applied: false })
     }
 
     /// No answer for this long, nothing is created.
     pub fn hang(time: Duration) -> Self {
         let seconds = time.as_secs_f64();
-        Self::new(Action::Hang { seconds, created: false })
+        Self::new(Action::Hang { seconds, applied: false })
     }
 
     /// The usual answer, late.
@@ -253,7 +274,7 @@ impl Fault {
     /// 307 to another place.
     pub fn redirect(location: &str) -> Self {
         let location = location.to_owned();
-        Self::new(Action::Redirect { location, created: false })
+        Self::new(Action::Redirect { location, applied: false })
     }
 
     /// The usual answer under another status.
@@ -349,13 +370,13 @@ impl Fault {
         self
     }
 
-    /// The event is created first (answers, resets, hangs and redirects; the others say it by themselves).
-    pub fn created(mut self) -> Self {
+    /// The request is applied first (answers, resets, hangs and redirects; of the others it is known).
+    pub fn applied(mut self) -> Self {
         match &mut self.action {
-            Action::Answer { created, .. }
-            | Action::Reset { created }
-            | Action::Hang { created, .. }
-            | Action::Redirect { created, .. } => *created = true,
+            Action::Answer { applied, .. }
+            | Action::Reset { applied }
+            | Action::Hang { applied, .. }
+            | Action::Redirect { applied, .. } => *applied = true,
             _ => {}
         }
         self
@@ -401,29 +422,16 @@ impl Fault {
         self
     }
 
-    /// Whether it waits for such a request. `kept`: it came over a connection that had brought one before.
-    pub(in crate::sandbox) fn fits(
-        &self,
-        kind: RequestKind,
-        mailbox: Option<&str>,
-        subject: Option<&str>,
-        kept: bool,
-    ) -> bool {
+    pub(in crate::sandbox) fn fits(&self, target: FaultTarget<'_>) -> bool {
         let on = match self.action {
             Action::TokenRefused { .. } => FaultOn::Token,
             _ => self.on,
         };
-        let kind_fits = match on {
-            FaultOn::Any => true,
-            FaultOn::Token => kind == RequestKind::Token,
-            FaultOn::Create => kind == RequestKind::Create,
-            FaultOn::Lookup => kind == RequestKind::Lookup,
-        };
-        let is_mailbox = |wanted: &String| mailbox.is_some_and(|mailbox| mailbox.eq_ignore_ascii_case(wanted));
-        kind_fits
-            && (kept || !self.kept)
+        let is_mailbox = |wanted: &String| target.mailbox.is_some_and(|mailbox| mailbox.eq_ignore_ascii_case(wanted));
+        on.includes(target.kind)
+            && (target.kept || !self.kept)
             && self.mailbox.as_ref().is_none_or(is_mailbox)
-            && self.subject.as_deref().is_none_or(|wanted| subject == Some(wanted))
+            && self.subject.as_deref().is_none_or(|wanted| target.subject == Some(wanted))
     }
 }
 

@@ -27,7 +27,7 @@ pub struct PresentedAssertion {
 
 /// The last [`ASSERTIONS_KEPT`] of them.
 #[derive(Debug, Default)]
-pub(in crate::sandbox) struct Presented(Guarded<Log>);
+pub(in crate::sandbox) struct AssertionLog(Guarded<Log>);
 
 #[derive(Debug, Default)]
 struct Log {
@@ -36,7 +36,7 @@ struct Log {
     last: u64,
 }
 
-impl Presented {
+impl AssertionLog {
     /// Writes one down before it is looked at, and gives it a number.
     pub(in crate::sandbox) fn open(&self, assertion: &str, endpoint: &str) -> u64 {
         let certificates = Jwt::read(assertion).as_ref().map_or(0, chain_length);
@@ -74,17 +74,17 @@ mod tests {
 
     #[test]
     fn the_newest_are_kept_and_completed() {
-        let presented = Presented::default();
-        let first = presented.open("0", "/t");
+        let log = AssertionLog::default();
+        let first = log.open("0", "/t");
         for number in 1..=ASSERTIONS_KEPT {
-            presented.open(&number.to_string(), "/t");
+            log.open(&number.to_string(), "/t");
         }
-        presented.close(first, "granted");
-        presented.close(first + 1, "AADSTS700027");
-        let all = presented.all();
+        log.close(first, "granted");
+        log.close(first + 1, "AADSTS700027");
+        let all = log.all();
         assert_eq!((all.len(), all[0].assertion.as_str(), all[0].certificates), (ASSERTIONS_KEPT, "1", 0));
         assert_eq!((all[0].result.as_deref(), all[1].result.as_deref()), (Some("AADSTS700027"), None));
-        presented.reset();
-        assert!(presented.all().is_empty());
+        log.reset();
+        assert!(log.all().is_empty());
     }
 }

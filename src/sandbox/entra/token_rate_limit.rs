@@ -10,9 +10,9 @@ pub(super) const TOO_OFTEN_WAIT: Duration = Duration::from_secs(60);
 
 /// Counts token requests of the last minute.
 #[derive(Debug, Default)]
-pub(super) struct AskedTooOften(Guarded<VecDeque<Instant>>);
+pub(super) struct TokenRateLimit(Guarded<VecDeque<Instant>>);
 
-impl AskedTooOften {
+impl TokenRateLimit {
     /// Whether this request is one too many; it is counted if not.
     pub(super) fn is_over(&self, per_minute: Option<u32>) -> bool {
         let Some(per_minute) = per_minute else { return false };

@@ -83,7 +83,7 @@ impl Default for FederatedCredential {
 
 /// The settings in force.
 #[derive(Clone, Debug)]
-pub(super) struct Knobs {
+pub(super) struct Options {
     pub(super) latency: Duration,
     pub(super) latency_sigma: f64,
     pub(super) latency_seed: u64,
@@ -108,7 +108,7 @@ pub(super) struct Knobs {
     pub(super) claims_challenge: Option<String>,
 }
 
-impl Knobs {
+impl Options {
     pub(super) fn new(options: &SandboxOptions) -> Self {
         Self {
             latency: options.latency,
@@ -195,9 +195,9 @@ fn readable(texts: &[String]) -> Vec<Certificate> {
     texts.iter().filter_map(|text| Certificate::from_pem(text).ok()).collect()
 }
 
-fn set<T>(knob: &mut T, value: Option<T>) {
+fn set<T>(option: &mut T, value: Option<T>) {
     if let Some(value) = value {
-        *knob = value;
+        *option = value;
     }
 }
 
@@ -263,8 +263,8 @@ mod tests {
             latency_seed: Some(seed),
             ..OptionsChange::default()
         };
-        let knobs = Knobs::new(&SandboxOptions::default()).changed(change);
-        (1..=10_001).map(|sequence| knobs.latency_of(sequence)).collect()
+        let options = Options::new(&SandboxOptions::default()).changed(change);
+        (1..=10_001).map(|sequence| options.latency_of(sequence)).collect()
     }
 
     #[test]
