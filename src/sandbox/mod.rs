@@ -9,7 +9,7 @@
 //! nothing imports back up:
 //!
 //! ```text
-//! http          a request from the first byte to the last: connection, scope, the order of judging, /sandbox/…
+//! http          a request from the first byte to the last: connection, scope of a request, the order of judging, /sandbox/…
 //! faults        what is scripted to go wrong, and how that is played
 //! entra         who gets a token, for what proof  │  calendar   mailboxes, their limits and their events
 //! ground floor  options, tenant, certificate · reply, refusal, retry_after · journal · guarded
@@ -66,17 +66,18 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// The address is not a loopback address, or cannot be listened on; a certificate is none; the claims are
-    /// no JSON object; the directory of Arc is no path.
+    /// The address is not a loopback address or cannot be bound; a text is not a certificate; the claims are not a JSON
+    /// object; the directory of Arc is not a path.
     pub async fn start(mut options: SandboxOptions) -> io::Result<Sandbox> {
         if !options.listen.ip().is_loopback() {
-            let message = format!("the sandbox listens on loopback addresses only, {} is none", options.listen);
+            let message = format!("the sandbox listens on loopback addresses only; {} is not one", options.listen);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let wrong = |what: &str, fault: String| io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: {fault}"));
-        options::check_certificates(&options.certificates).map_err(|fault| wrong("certificate", fault))?;
+        let invalid =
+            |what: &str, fault: String| io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: {fault}"));
+        options::check_certificates(&options.certificates).map_err(|fault| invalid("certificate", fault))?;
         let challenge = options.claims_challenge.as_deref().unwrap_or_default();
-        options::check_claims(challenge).map_err(|fault| wrong("claims_challenge", fault))?;
+        options::check_claims(challenge).map_err(|fault| invalid("claims_challenge", fault))?;
         options.arc_tokens_dir = options.arc_tokens_dir.map(std::path::absolute).transpose()?;
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
@@ -100,7 +101,6 @@ impl Sandbox {
         options::check_certificates(&[pem.to_owned()])
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -137,7 +137,7 @@ impl Sandbox {
         self.state.script.add(fault);
     }
 
-    /// Takes back every fault still to come.
+    /// Removes every fault still to come.
     pub fn clear_faults(&self) {
         self.state.script.clear();
     }
@@ -152,7 +152,7 @@ impl Sandbox {
         self.state.entra.tokens.expire_all();
     }
 
-    /// Back to the start; tokens stay valid.
+    /// Forgets events, faults, records and changed options; tokens stay valid.
     pub fn reset(&self) {
         self.state.reset();
     }

@@ -1,5 +1,5 @@
 //! One lane per mailbox: how many of its requests are in flight, how many came in the last ten minutes, and until when
-//! it was asked to be left alone. This is where Outlook's documented limits live, and where a client that comes back
+//! its clients were asked to wait. This is where Outlook's documented limits live, and where a client that comes back
 //! before its Retry-After has passed is caught. Lanes are spread over shards so that mailboxes do not wait for each other.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};

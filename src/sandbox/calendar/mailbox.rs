@@ -1,5 +1,5 @@
-//! Which mailboxes there are: every plausible address and every object id, except that the beginning of the local part
-//! can ask for trouble. So a test needs no set-up to meet an unknown, a forbidden or a full mailbox.
+//! Which mailboxes exist: every plausible address and every object id. The beginning of the local part can ask for
+//! trouble, so a test needs no set-up to meet an unknown, a forbidden or a full mailbox.
 
 use axum::http::StatusCode;
 
@@ -127,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_no_mailbox() {
+    fn only_an_address_is_a_mailbox() {
         for mailbox in ["", "calendar", "a@b@c", "@x.example", "a b@x.example", "a@", "a@.x"] {
             assert_eq!(code(mailbox).1, "ErrorInvalidUser", "{mailbox}");
         }

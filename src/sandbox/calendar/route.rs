@@ -8,7 +8,6 @@ use url::form_urlencoded;
 use crate::sandbox::journal::RequestKind;
 use crate::sandbox::refusal::Refusal;
 
-/// Whose mailbox is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) enum Owner {
     /// The signed-in user.
@@ -17,7 +16,6 @@ pub(in crate::sandbox) enum Owner {
     Mailbox(String),
 }
 
-/// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Operation {
     CreateEvent,

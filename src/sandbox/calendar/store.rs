@@ -44,20 +44,18 @@ pub(super) struct Event {
     pub(super) ids: EventIds,
 }
 
-/// An event on its way into a mailbox.
 #[derive(Debug)]
 pub(super) struct NewEvent {
     pub(super) mailbox: String,
     pub(super) calendar_id: Option<String>,
     pub(super) draft: Draft,
     pub(super) received: Value,
-    /// The client asked for immutable ids.
+    /// The client wants immutable ids.
     pub(super) immutable: bool,
     /// `transactionId` is honoured.
     pub(super) deduplicate: bool,
 }
 
-/// What became of it.
 #[derive(Debug)]
 pub(super) enum Inserted {
     Created(Arc<Event>),
@@ -67,7 +65,6 @@ pub(super) enum Inserted {
     Conflict(Arc<Event>),
 }
 
-/// All mailboxes.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Store {
     order: AtomicU64,

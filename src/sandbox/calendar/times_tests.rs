@@ -37,7 +37,7 @@ fn unknown_zones_are_named() {
 }
 
 #[test]
-fn text_that_is_no_date_and_time_is_refused() {
+fn text_that_is_not_a_date_and_time_is_refused() {
     for text in [
         "",
         "2026-12-01",

@@ -1,5 +1,5 @@
-//! How the agent of Azure Arc makes sure that who asks for a token may read its directory: it writes a secret into a
-//! file there, names the file, and gives a token to whoever brings the content back. Each file serves once.
+//! How the agent of Azure Arc makes sure that a client may read its directory: it writes a secret into a file there,
+//! names the file, and gives a token to the client that sends the content back. Each file serves once.
 
 use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::sandbox::guarded::Guarded;
 
-/// Challenges nobody answers are taken back beyond this number.
+/// Beyond this number, the oldest unanswered challenges are withdrawn.
 const OPEN_CHALLENGES: usize = 100;
 
 /// The challenges not answered yet, the oldest first. Their files go with them.
@@ -63,7 +63,7 @@ impl Challenges {
 
 impl Drop for Challenge {
     fn drop(&mut self) {
-        // Somebody else may have tidied up; a file that stays is of no use to anyone any more.
+        // The file may be gone already, and one that stays is useless from now on.
         let _ = fs::remove_file(&self.file);
     }
 }
@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn challenges_nobody_answers_are_taken_back() {
+    fn unanswered_challenges_are_withdrawn() {
         let home = tempfile::tempdir().unwrap();
         let challenges = Challenges::default();
         (0..OPEN_CHALLENGES + 5).for_each(|_| drop(challenges.issue(home.path()).unwrap()));

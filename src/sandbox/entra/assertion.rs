@@ -26,7 +26,7 @@ pub(super) struct Expected<'a> {
     pub(super) now: DateTime<Utc>,
 }
 
-/// Whether the header thumbprints a certificate, so that the assertion is the application's own.
+/// Whether the header names a certificate, so that the assertion is the application's own.
 pub(super) fn names_certificate(jwt: &Jwt) -> bool {
     jwt.header.contains_key("x5t") || jwt.header.contains_key("x5t#S256")
 }
@@ -95,7 +95,7 @@ fn thumbprint(jwt: &Jwt, name: &str) -> Result<Option<Vec<u8>>, TokenRefusal> {
     decoded.map(Some).ok_or_else(|| malformed(&format!("The header's '{name}' is not base64url encoded.")))
 }
 
-/// `x5c` is base64 with the usual alphabet, unlike the rest of a JWT, and begins with the certificate that has signed.
+/// `x5c` is base64 with the usual alphabet, unlike the rest of a JWT, and begins with the certificate that signed.
 fn check_chain(jwt: &Jwt, thumbprints: &Thumbprints) -> Result<(), TokenRefusal> {
     let Some(chain) = jwt.header.get("x5c") else { return Ok(()) };
     let wrong = || malformed("The header's 'x5c' is not a list of base64 encoded certificates.");
@@ -105,7 +105,7 @@ fn check_chain(jwt: &Jwt, thumbprints: &Thumbprints) -> Result<(), TokenRefusal>
     if chain.ok_or_else(wrong)?.first().is_some_and(|first| thumbprints.match_certificate(first)) {
         return Ok(());
     }
-    Err(malformed("The first certificate of 'x5c' is not the one the thumbprint thumbprints."))
+    Err(malformed("The first certificate of 'x5c' is not the one the thumbprint names."))
 }
 
 /// From when to when the assertion claims to be valid.
@@ -172,7 +172,7 @@ fn check_key(certificate: &Certificate, thumbprints: &Thumbprints, expected: Exp
     Err(key_refused(what, reason, thumbprints, Some(certificate), expected.client_id))
 }
 
-/// Also asked of another provider's token.
+/// The same rule holds for the token of another provider.
 pub(super) fn check_time(from: DateTime<Utc>, to: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), TokenRefusal> {
     if from <= now + SKEW && to >= now - SKEW {
         return Ok(());
@@ -187,7 +187,7 @@ pub(super) fn check_time(from: DateTime<Utc>, to: DateTime<Utc>, now: DateTime<U
     Err(TokenRefusal::client(700_024, message))
 }
 
-/// Not a JWT at all, or not one Entra takes.
+/// Not a JWT, or not one Entra takes.
 pub(super) fn malformed(detail: &str) -> TokenRefusal {
     TokenRefusal::bad("invalid_request", 50_027, format!("JWT token is invalid or malformed. {detail}"))
 }
@@ -202,7 +202,7 @@ fn key_refused(
     let us = |time: DateTime<Utc>| time.format("%m/%d/%Y %H:%M:%S");
     let found = found.map(|key| format!("Found key 'Start={}, End={}', ", us(key.not_before), us(key.not_after)));
     let message = format!(
-        "{what} [Reason - {reason}, Thumbprint of key used by client: '{}', {}Please scope the Azure Portal, Graph Explorer or directly use MS Graph to see configured keys for app Id '{client_id}'. Review the documentation at https://docs.microsoft.com/en-us/graph/deployments to determine the corresponding service endpoint and https://docs.microsoft.com/en-us/graph/api/application-get?view=graph-rest-1.0&tabs=http to build a query request URL, such as 'https://graph.microsoft.com/beta/applications/{client_id}'].",
+        "{what} [Reason - {reason}, Thumbprint of key used by client: '{}', {}Please visit the Azure Portal, Graph Explorer or directly use MS Graph to see configured keys for app Id '{client_id}'. Review the documentation at https://docs.microsoft.com/en-us/graph/deployments to determine the corresponding service endpoint and https://docs.microsoft.com/en-us/graph/api/application-get?view=graph-rest-1.0&tabs=http to build a query request URL, such as 'https://graph.microsoft.com/beta/applications/{client_id}'].",
         thumbprints.shown(),
         found.unwrap_or_default()
     );

@@ -1,5 +1,5 @@
 //! The last assertions presented, whole: a test takes them apart to see what a client claims. The journal holds no
-//! tokens; these are of no worth outside this sandbox.
+//! tokens; these are worthless outside this sandbox.
 
 use std::collections::VecDeque;
 
@@ -37,7 +37,7 @@ struct Log {
 }
 
 impl AssertionLog {
-    /// Writes one down before it is looked at, and gives it a number.
+    /// Records one before it is judged, and gives it a number.
     pub(in crate::sandbox) fn open(&self, assertion: &str, endpoint: &str) -> u64 {
         let certificates = Jwt::read(assertion).as_ref().map_or(0, chain_length);
         let mut log = self.0.lock();
@@ -50,7 +50,7 @@ impl AssertionLog {
         number
     }
 
-    /// What became of it; one that has been dropped since is passed over.
+    /// Records the result; of one that has been dropped since, nothing.
     pub(in crate::sandbox) fn close(&self, number: u64, result: &str) {
         let mut log = self.0.lock();
         if let Some((_, presented)) = log.kept.iter_mut().find(|(kept, _)| *kept == number) {

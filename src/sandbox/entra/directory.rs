@@ -1,5 +1,5 @@
-//! The directory, as far as an application may look at itself: when its secrets and certificates expire. That takes a permission which
-//! sending does not need, so most are refused.
+//! The directory, as far as an application may read itself: when its secrets and certificates expire. That takes a
+//! permission that sending does not need, so most are refused.
 
 use axum::http::{Method, StatusCode};
 use base64::Engine;

@@ -74,7 +74,6 @@ pub(in crate::sandbox) struct IdentityRequest<'a> {
     query: HashMap<String, String>,
 }
 
-/// Why there is no token.
 #[derive(Debug)]
 struct IdentityRefusal {
     status: StatusCode,
@@ -131,7 +130,7 @@ impl<'a> IdentityRequest<'a> {
         Ok(identity)
     }
 
-    /// What a request from elsewhere, led here by a trick, would not have.
+    /// Catches forwarded requests (SSRF): those lack the header, or carry one too many.
     fn check_origin(&self) -> Result<(), IdentityRefusal> {
         let has = |name: &str, value: &str| self.headers.get(name).is_some_and(|given| given == value);
         if self.host == Host::AppService {
@@ -192,7 +191,7 @@ impl<'a> IdentityRequest<'a> {
         ))
     }
 
-    /// Numbers are text, whoever answers.
+    /// On every kind of host, numbers are text.
     fn granted(&self, token: String, client_id: &str, options: &Options) -> Reply {
         let now = u64::try_from(Utc::now().timestamp()).unwrap_or_default();
         let lifetime = options.token_lifetime.as_secs();

@@ -1,5 +1,5 @@
 //! Sign-in: Entra's token endpoint with every proof a client can bring, the identities of a host, the identity provider
-//! beside Entra, the tokens handed out, and the directory as far as an application may look at itself.
+//! beside Entra, the tokens handed out, and the directory as far as an application may read itself.
 //!
 //! It imports the ground floor only: no calendar, no script, no HTTP server.
 //!

@@ -71,7 +71,7 @@ impl TokenRequest {
         self.field("claims")
     }
 
-    /// What stands in a secret's place.
+    /// What is presented instead of a secret.
     pub(in crate::sandbox) fn assertion(&self) -> Option<&str> {
         self.field("client_assertion")
     }
@@ -137,7 +137,7 @@ impl TokenRequest {
         }
     }
 
-    /// A client that passes a challenge on without decoding it is told so.
+    /// Catches a client that passes a challenge on without decoding it.
     fn check_claims(&self) -> Result<(), TokenRefusal> {
         let claims = self.claims().unwrap_or_default();
         check_claims(claims).map_err(|_| {
@@ -157,7 +157,7 @@ impl TokenRequest {
         }
     }
 
-    /// Accounts with trouble have it whatever the password is.
+    /// Accounts with trouble are refused whatever the password.
     fn user(&self, options: &Options) -> Result<Caller, TokenRefusal> {
         let username = self.needed("username")?.to_lowercase();
         let password = self.needed("password")?;
@@ -205,7 +205,7 @@ impl TokenRequest {
         Reply::json(StatusCode::OK, body).header(CACHE_CONTROL, "no-store, no-cache")
     }
 
-    /// Applications are told when to come back; users are told that their client loops.
+    /// Applications get a Retry-After; users get the error for a client that loops.
     fn too_often(&self, ids: &Ids) -> Reply {
         if self.field("grant_type") == Some("password") {
             let message = "The server terminated an operation because it encountered a client request loop.";
@@ -226,7 +226,7 @@ impl TokenRequest {
     }
 }
 
-/// What the public discovery document of a tenant says of its endpoints, or that there is no such tenant.
+/// A tenant's public discovery document, or the refusal of an unknown tenant.
 pub(in crate::sandbox) fn discovery(tenant: &str, parts: &Parts, ids: &Ids) -> Reply {
     if let Err(refusal) = check_tenant(&tenant.to_lowercase(), true) {
         return refusal.reply(ids);

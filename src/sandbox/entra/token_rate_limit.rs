@@ -1,11 +1,11 @@
-//! How often the token endpoint was asked in the last minute; only watched when a test turns that on.
+//! How often the token endpoint was asked in the last minute; counted only when a test turns that on.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::sandbox::guarded::Guarded;
 
-/// What a client is told that asks too often.
+/// The Retry-After of a client that asks too often.
 pub(super) const TOO_OFTEN_WAIT: Duration = Duration::from_secs(60);
 
 /// Counts token requests of the last minute.

@@ -1,5 +1,5 @@
-//! What a token looks like: a JWT with the claims of a Graph token, under a signature that is none. Clients must not
-//! look inside, and Graph's own may be opaque one day; a diagnosis looks all the same, so there must be something to see.
+//! What a token looks like: a JWT with the claims of a Graph token, with a signature that is not valid. Clients must
+//! not rely on the claims, and Graph's own may be opaque one day; a diagnosis reads them all the same, so they are there.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -21,7 +21,7 @@ pub(super) fn token_text(caller: &Caller, client_id: &str, audience: &str, optio
     format!("{}.{}.{signature}", part(&header), part(&claims(caller, client_id, audience, options)))
 }
 
-/// Those of a token of version 1.0, which is what Graph takes.
+/// The claims of a version 1.0 token, which is what Graph takes.
 fn claims(caller: &Caller, client_id: &str, audience: &str, options: &Options) -> Value {
     let now = Utc::now().timestamp();
     let lifetime = i64::try_from(options.token_lifetime.as_secs()).unwrap_or(i64::MAX);

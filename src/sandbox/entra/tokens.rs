@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Beyond this many tokens the expired ones are forgotten before a new one is added.
 const PRUNE_ABOVE: usize = 10_000;
 
-/// Who calls with a token.
+/// The identity behind a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) enum Caller {
     /// The application itself.
@@ -18,7 +18,6 @@ pub(in crate::sandbox) enum Caller {
     User(String),
 }
 
-/// What a presented token is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) enum TokenStatus {
     Missing,
@@ -27,7 +26,6 @@ pub(in crate::sandbox) enum TokenStatus {
     Valid(Caller),
 }
 
-/// All tokens.
 #[derive(Debug, Default)]
 pub(in crate::sandbox) struct Tokens(RwLock<HashMap<String, Issued>>);
 

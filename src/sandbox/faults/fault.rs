@@ -43,11 +43,11 @@ pub(in crate::sandbox) struct FaultTarget<'a> {
     pub(in crate::sandbox) kept: bool,
 }
 
-/// One scripted fault. The first one that fits a request and has times left strikes it.
+/// One scripted fault. The first that fits a request and is not used up strikes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Which requests; a refused token waits for token requests whatever stands here.
+    /// Which requests; `token_refused` waits for token requests whatever this says.
     #[serde(default)]
     pub on: FaultOn,
     /// Only this mailbox, in any case.
@@ -59,13 +59,12 @@ pub struct Fault {
     /// Only requests over a connection that has brought one before.
     #[serde(default)]
     pub kept: bool,
-    /// Requests that fit and are let through first.
+    /// How many matching requests are let through first.
     #[serde(default)]
     pub after: u32,
-    /// How often it strikes; 0 = for ever.
+    /// How often it strikes; 0 means always.
     #[serde(default = "once")]
     pub times: u32,
-    /// What happens.
     pub action: Action,
 }
 
@@ -85,13 +84,11 @@ pub enum Action {
         /// `error.code`, or `error` of a token request.
         #[serde(default)]
         code: String,
-        /// The error's message.
         #[serde(default)]
         message: String,
         /// The header as it is: `5`, `2.128`, any text; `date:+5` is the HTTP date five seconds ahead.
         #[serde(default)]
         retry_after: Option<String>,
-        /// What the body looks like.
         #[serde(default)]
         body: AnswerBody,
         /// The request is applied first.
@@ -114,7 +111,6 @@ pub enum Action {
     },
     /// No answer for this long, then the connection is closed.
     Hang {
-        /// How long, in seconds.
         seconds: f64,
         /// The request is applied first.
         #[serde(default, rename = "created")]
@@ -149,12 +145,12 @@ pub enum Action {
         /// 200 to 599.
         status: u16,
     },
-    /// Carried out; the answer tells of an event of another job: other id, other `transactionId`, other marker. An answer
-    /// that tells of no event tells of that one.
+    /// Carried out; the answer shows the event of another job: other id, other `transactionId`, other marker. So does an
+    /// answer that would show no event.
     AnotherEvent,
     /// Carried out; the answer says that it belongs to another request, as where answers have come out of step.
     AnotherAnswer,
-    /// Carried out; what the answer tells of the event does not say whose it is: no `transactionId`, no extended property.
+    /// Carried out; the answer does not show whose event it is: no `transactionId`, no extended property.
     Unnamed,
     /// The answer to a lookup is an empty page with a link to the next.
     NextPage {
@@ -214,7 +210,7 @@ impl Fault {
         Self { on: FaultOn::default(), mailbox: None, subject: None, kept: false, after: 0, times: 1, action }
     }
 
-    /// An error answer with this status and code.
+    /// An error answer.
     pub fn answer(status: u16, code: &str) -> Self {
         Self::new(Action::Answer {
             status,
@@ -282,7 +278,7 @@ impl Fault {
         Self::new(Action::Status { status })
     }
 
-    /// The answer tells of another job's event.
+    /// The answer shows another job's event.
     pub fn another_event() -> Self {
         Self::new(Action::AnotherEvent)
     }
@@ -292,7 +288,7 @@ impl Fault {
         Self::new(Action::AnotherAnswer)
     }
 
-    /// The answer does not say whose event it tells of.
+    /// The answer does not show whose event it is.
     pub fn unnamed() -> Self {
         Self::new(Action::Unnamed)
     }
@@ -364,13 +360,13 @@ impl Fault {
         self
     }
 
-    /// Strikes this often; 0 = for ever.
+    /// Strikes this often; 0 means always.
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
         self
     }
 
-    /// The request is applied first (answers, resets, hangs and redirects; of the others it is known).
+    /// The request is applied first (answers, resets, hangs and redirects; the other actions imply it).
     pub fn applied(mut self) -> Self {
         match &mut self.action {
             Action::Answer { applied, .. }

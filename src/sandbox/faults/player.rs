@@ -189,7 +189,7 @@ fn html() -> Content {
     Content::Bytes("text/html; charset=utf-8", HTML_PAGE.as_bytes().to_vec())
 }
 
-/// Every event in the answer becomes another job's; where there is none, one is.
+/// Every event in the answer becomes another job's; an answer without events gets one.
 fn another_event(mut reply: Reply) -> Reply {
     if let Content::Json(Value::Object(body)) = &mut reply.content {
         match body.get_mut("value") {
@@ -208,7 +208,7 @@ fn replace_identity(event: &mut Map<String, Value>) {
     event.extend(other);
 }
 
-/// What tells another job's event from this one.
+/// The properties that tell another job's event from this one.
 fn foreign_identity(event: &Map<String, Value>) -> Map<String, Value> {
     let transaction = Uuid::new_v4().to_string();
     let mut other = Map::new();

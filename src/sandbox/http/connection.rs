@@ -1,6 +1,6 @@
 //! The sandbox's own TCP connection, which a request may cut: closed or reset before any answer, or in the middle of
 //! the answer's body. These are the faults HTTP libraries cannot be asked for, so they happen below HTTP, on the bytes.
-//! Knows nothing of requests: whoever answers one pulls the switch ([`Connection::cut`]) and the next write obeys it.
+//! Knows nothing of requests: the answering side pulls the switch ([`Connection::cut`]) and the next write obeys it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -38,7 +38,7 @@ impl Connection {
         self.0.cut.store(cut as u8, Ordering::Release);
     }
 
-    /// Notes a request; tells whether the connection had brought one before.
+    /// Notes a request; whether the connection had brought one before.
     pub(super) fn note_request(&self) -> bool {
         self.0.used.swap(true, Ordering::AcqRel)
     }

@@ -1,4 +1,4 @@
-//! The sandbox's own API for tests in other processes: what arrived, what shall go wrong, which options hold. No
+//! The sandbox's own API for tests in other processes: what arrived, which faults come, which options hold. No
 //! sign-in: it is reachable from this machine only. A refused request says which field is wrong and why.
 
 use std::sync::Arc;
@@ -20,7 +20,6 @@ use crate::sandbox::faults::{Action, Fault};
 use crate::sandbox::journal::RequestKind;
 use crate::sandbox::options::{OptionsChange, check_certificates, check_claims};
 
-/// Routes below `/sandbox`.
 pub(super) fn router() -> Router<Arc<SandboxState>> {
     Router::new()
         .route("/health", get(|| async { answer(&json!({"status": "ok"})) }))
@@ -152,7 +151,7 @@ fn change(value: &Value) -> Result<OptionsChange, String> {
     Ok(change)
 }
 
-/// Reads a value; an error is put down to the field whose removal changes it, as deep as that leads.
+/// Reads a value; an error is blamed on the field whose removal changes it, as deep as that leads.
 fn field_by_field<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     serde_json::from_value(value.clone()).map_err(|error| {
         let message = error.to_string();
