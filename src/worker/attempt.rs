@@ -154,7 +154,7 @@ impl Attempt {
             () = self.context.cut.cancelled() => interrupted(),
         };
         if call.was_made() {
-            self.context.measures.creates.observe(began.steady.elapsed());
+            self.context.measures.creates.observe(began.steady.elapsed().as_secs_f64());
         }
         call
     }

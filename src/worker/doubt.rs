@@ -97,7 +97,7 @@ impl Attempt {
             () = self.context.cut.cancelled() => LookUp::Failed(Box::new(Call::not_made())),
         };
         if !matches!(&found, LookUp::Failed(call) if !call.was_made()) {
-            self.context.measures.lookups.observe(began.steady.elapsed());
+            self.context.measures.lookups.observe(began.steady.elapsed().as_secs_f64());
         }
         found
     }
