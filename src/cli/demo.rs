@@ -77,7 +77,8 @@ fn heading(text: &str) -> std::io::Result<()> {
 
 async fn send(settings: &Settings, stop: CancellationToken) -> Result<(), Failure> {
     let worker = wiring::worker(settings, true, None);
-    crate::agent::daemon(settings, worker, Arc::new(Measures::default()), stop, |_| {}).await.map(|_| ())
+    let measures = Arc::new(Measures::new().map_err(Failure::failed)?);
+    crate::agent::daemon(settings, worker, measures, stop, |_| {}).await.map(|_| ())
 }
 
 /// The table, and both sides counted against each other.

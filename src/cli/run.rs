@@ -42,7 +42,7 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
     let hangups = if at_a_terminal { None } else { shutdown::hangups()? };
     let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
     let mut worker = wiring::worker(&settings, options.until_empty, heartbeat);
-    let measures = Arc::new(Measures::default());
+    let measures = Arc::new(Measures::new().map_err(Failure::failed)?);
     log.watch(measures.clone());
     let monitor = monitoring::start(&settings, &mut worker, &measures, &stop);
     let announced = announce_stopping(stop.clone());

@@ -3,7 +3,6 @@
 //! subject or a secret.
 
 mod counts;
-mod families;
 mod health;
 mod metrics;
 mod server;

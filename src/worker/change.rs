@@ -39,7 +39,7 @@ impl<Q: Queue> Worker<Q> {
             measures: self.measures.clone(),
         });
         self.retention.send_if_modified(|keep| std::mem::replace(keep, settings.retention) != settings.retention);
-        self.measures.max_in_flight.set(settings.max_in_flight);
+        self.measures.max_in_flight.set(settings.max_in_flight as i64);
         // Attempts under way go by the old one.
         self.progress.longest_attempt = self.progress.longest_attempt.max(settings.longest_attempt);
         let (until_empty, heartbeat) = (self.settings.until_empty, self.settings.heartbeat);

@@ -201,9 +201,9 @@ impl<Q: Queue> Worker<Q> {
             // Nothing else was looked at.
             return;
         }
-        self.measures.claims.add(1);
-        self.measures.claimed.add(claimed.jobs.len());
-        self.measures.failed.add(claimed.broken.len());
+        self.measures.claims.inc();
+        self.measures.claimed.inc_by(claimed.jobs.len() as u64);
+        self.measures.failed.inc_by(claimed.broken.len() as u64);
         claimed.broken.iter().for_each(|id| report::broken_row(*id));
         claimed.told.iter().for_each(report::claim_refused);
         self.notes.refused_claims(claimed.refusals);
@@ -258,7 +258,7 @@ impl<Q: Queue> Worker<Q> {
             if self.lanes.resume_by_hand(lane, *at, now) {
                 self.context.resting.forget(lane);
                 report::mailbox_resumed(lane);
-                self.measures.paused_mailboxes.set(self.lanes.paused());
+                self.measures.paused_mailboxes.set(self.lanes.paused() as i64);
                 self.look.want();
             }
         }

@@ -12,13 +12,13 @@ mod evidence;
 mod gate;
 mod heartbeat;
 mod held;
-mod histogram;
 mod hold;
 mod kept;
 mod lanes;
 mod log_throttle;
 mod look;
 mod measures;
+mod metrics;
 mod notes;
 mod progress;
 mod ready;
@@ -47,8 +47,8 @@ use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, Recovered, Verdict,
 use crate::retry_after;
 
 pub use bearer::Bearer;
-pub use histogram::{Distribution, Histogram};
-pub use measures::{Count, Measures, Trouble};
+pub use measures::{Measures, Trouble};
+pub use metrics::Metrics;
 
 use attempt::{Attempt, Context, Finished, Took, given_back};
 use clock::Clock;
@@ -156,7 +156,7 @@ impl<Q: Queue> Worker<Q> {
         settings: WorkerSettings,
         measures: Arc<Measures>,
     ) -> Self {
-        measures.max_in_flight.set(settings.max_in_flight);
+        measures.max_in_flight.set(settings.max_in_flight as i64);
         measures.turned(Instant::now(), 0, 0);
         let context = Context {
             graph,
@@ -272,7 +272,7 @@ impl<Q: Queue> Worker<Q> {
                 Ok(pauses) => {
                     self.queue_works();
                     pauses.iter().for_each(|pause| self.lanes.remember(pause, now));
-                    return self.measures.paused_mailboxes.set(self.lanes.paused());
+                    return self.measures.paused_mailboxes.set(self.lanes.paused() as i64);
                 }
                 Err(error) => self.queue_fails(&error, now),
             }
@@ -318,7 +318,7 @@ impl<Q: Queue> Worker<Q> {
             self.progress.moved(began.steady);
         }
         self.in_flight += 1;
-        self.measures.in_flight.set(self.in_flight);
+        self.measures.in_flight.set(self.in_flight as i64);
         self.measures.began(job.due, began.wall);
         self.under_way.insert(job.id);
         let strikes = self.lanes.begin(&lane);
@@ -396,7 +396,7 @@ impl<Q: Queue> Worker<Q> {
         self.in_flight -= 1;
         self.under_way.remove(&finished.settlement.id);
         self.progress.moved(now.steady);
-        self.measures.in_flight.set(self.in_flight);
+        self.measures.in_flight.set(self.in_flight as i64);
         if self.lanes.end(&finished.lane, matches!(finished.mailbox.met, Outcome::Done(_))) {
             report::mailbox_resumed(&finished.lane);
         }
@@ -421,7 +421,7 @@ impl<Q: Queue> Worker<Q> {
                 Tell::Nothing => {}
             }
             finished.settlement.pause = Some(pause);
-            self.measures.paused_mailboxes.set(self.lanes.paused());
+            self.measures.paused_mailboxes.set(self.lanes.paused() as i64);
         }
         let default_rests = self.learn_of_defaults(&mut finished, now);
         let passage = self.gate.observe(&finished.lane, &finished.mailbox.met, rest_for, now.steady);
@@ -438,7 +438,7 @@ impl<Q: Queue> Worker<Q> {
             if tell {
                 report::mailbox_resumed(&lane);
             }
-            self.measures.paused_mailboxes.set(self.lanes.paused());
+            self.measures.paused_mailboxes.set(self.lanes.paused() as i64);
             self.look.want();
         }
     }
