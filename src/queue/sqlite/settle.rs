@@ -32,7 +32,8 @@ const ATTEMPT_VALUES: [&str; 7] =
 const JOB_VALUES: [&str; 8] = ["id", "claim", "event_id", "at", "spent", "sent_at", "status", "request_id"];
 
 // A claim that is over leaves no attempt either, so these are asked for before the state changes.
-const SENT_ATTEMPTS: &str = "INSERT INTO attempts
+// What other hands wrote for this claim gives way.
+const SENT_ATTEMPTS: &str = "INSERT OR REPLACE INTO attempts
         (job_id, claim, started_at, duration_ms, outcome, http_status, request_id, client_request_id)
     SELECT s.id, s.claim, s.started_at, s.duration_ms, 'sent', s.status, s.request_id, s.client_request_id
     FROM s CROSS JOIN jobs ON jobs.id = s.id AND jobs.claims = s.claim AND jobs.state = 'claimed'";
@@ -88,7 +89,7 @@ const FAILED: &str = "UPDATE jobs SET state = 'failed', settled = 'claim ' || ?2
         error_code = ?10, error_message = ?11, request_id = ?12
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
-const ATTEMPT: &str = "INSERT INTO attempts
+const ATTEMPT: &str = "INSERT OR REPLACE INTO attempts
         (job_id, claim, started_at, duration_ms, outcome, http_status, error_code, message, request_id, client_request_id)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 

@@ -189,7 +189,7 @@ async fn an_attempt_is_written_down_with_everything_known() {
     let attempts = bed.attempts(1).await;
     assert_eq!(
         json!(attempts),
-        json!([{"id": 1, "job_id": 1, "claim": 1, "started_at": "2100-01-01T00:00:00.005Z", "duration_ms": 77,
+        json!([{"job_id": 1, "claim": 1, "started_at": "2100-01-01T00:00:00.005Z", "duration_ms": 77,
                 "outcome": "retry", "http_status": 503, "error_code": "serverBusy", "message": "come back later",
                 "request_id": "req-1", "client_request_id": "client-1"}])
     );
