@@ -435,7 +435,7 @@ fn a_look_that_meets_a_rest_or_a_shut_gate_ends_nothing_and_is_what_mailbox_and_
         answer: Answer { status: Some(400), cause: Some(Cause::RecipientsRefused), ..Answer::default() },
         ..met(&Outcome::RefusedInDoubt(Cause::RecipientsRefused))
     };
-    let then = |look| policy().after_verification(&job(0), refused.clone(), look.into(), &moment());
+    let then = |look: CallResult| policy().after_verification(&job(0), refused.clone(), look.into(), &moment());
     let throttled = then(told_to_wait(&Outcome::MailboxThrottled, secs(30)));
     assert_eq!((throttled.disposition, throttled.in_doubt), (Disposition::Retry(in_secs(30)), true));
     assert_eq!((throttled.mailbox.rest, throttled.mailbox.named), (rest(secs(30)), Some(secs(30))));
