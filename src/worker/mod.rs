@@ -11,15 +11,14 @@ mod clock;
 mod evidence;
 mod gate;
 mod heartbeat;
-mod held;
 mod hold;
-mod kept;
 mod lanes;
 mod log_throttle;
 mod look;
 mod measures;
 mod metrics;
 mod notes;
+mod open_claims;
 mod progress;
 mod ready;
 mod refused;
@@ -27,6 +26,7 @@ mod report;
 mod resting;
 mod retention;
 mod settler;
+mod unrecorded;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -53,10 +53,10 @@ pub use metrics::Metrics;
 use attempt::{Attempt, Context, Finished, Took, given_back};
 use clock::Clock;
 use gate::{Gate, GateChange};
-use held::Held;
 use lanes::{Lanes, Tell};
 use log_throttle::LogThrottle;
 use look::Look;
+use open_claims::OpenClaims;
 use progress::Progress;
 use ready::{Ready, Waiting};
 use refused::Refused;
@@ -124,7 +124,7 @@ pub struct Worker<Q> {
     in_flight: usize,
     /// The jobs of which a request may be out.
     under_way: HashSet<JobId>,
-    held: Held,
+    held: OpenClaims,
     queue_trouble: u32,
     queue_still: LogThrottle,
     /// Claims in a row that took nothing, because everything was refused.
@@ -171,7 +171,7 @@ impl<Q: Queue> Worker<Q> {
         };
         let begin = Now::read();
         let notes = Notes::begin(begin.wall);
-        let held = Held::default();
+        let held = OpenClaims::default();
         Self {
             context: Arc::new(context),
             lanes: Lanes::new(settings.per_mailbox, settings.max_in_flight),
@@ -236,7 +236,7 @@ impl<Q: Queue> Worker<Q> {
     pub async fn run(mut self, stop: CancellationToken) -> Result<Drained, QueueError> {
         self.remember_pauses(&stop).await;
         let (held, notes) = (self.held.clone(), self.notes.clone());
-        held::mind(held, self.queue.clone(), notes, self.settler.trouble(), self.context.stop.clone());
+        open_claims::mind(held, self.queue.clone(), notes, self.settler.trouble(), self.context.stop.clone());
         retention::forget_pauses(self.queue.clone(), self.settler.trouble(), self.context.stop.clone());
         retention::start(
             self.queue.clone(),

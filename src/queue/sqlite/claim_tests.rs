@@ -12,7 +12,7 @@ use sqlx::Row;
 
 use super::super::claim::{self, lane_heads};
 use super::*;
-use crate::job::JobInput;
+use crate::job::{Cause, JobInput};
 
 /// A job of `mailbox` due `due` milliseconds from now.
 async fn waiting(db: &mut SqliteConnection, mailbox: &str, due: i64) -> i64 {
@@ -547,6 +547,7 @@ async fn a_row_whose_claim_the_schema_refuses_fails_and_holds_up_no_other_of_its
     assert_eq!((ids, claimed.broken), (vec![good, other], vec![JobId(broken)]));
     let row = bed.row(broken).await;
     assert_eq!((row["state"].as_str(), row["error_code"].as_str()), (Some("failed"), Some("invalid_row")));
+    assert_eq!(row["cause"].as_str(), Some(Cause::InvalidRow.as_str()));
 }
 
 #[tokio::test]

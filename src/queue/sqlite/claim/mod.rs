@@ -186,6 +186,7 @@ const NOT_TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM jobs
     WHERE id = ?1 AND state = 'pending' AND (next_attempt_at <= ?2 OR claimed_at = ?2))";
 
 const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
+        cause = 'invalid_row',
         error_code = 'invalid_row', error_message = 'the columns that belong to the agent (claims, attempts, …) hold values '
             || 'no agent writes, so this job cannot be taken: insert it anew'
     WHERE id = ?1 AND state = 'pending'";
