@@ -285,6 +285,7 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
         &["SEARCH jobs USING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at<?)"],
         &[BY_ID],
         &[BY_ID],
+        &[BY_ID],
     ]) {
         let found: Vec<_> = plan.iter().filter(|line| line.contains("SEARCH jobs")).collect();
         assert_eq!(found, searches, "{plans:#?}");

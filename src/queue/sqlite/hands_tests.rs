@@ -508,7 +508,7 @@ async fn rules_that_are_missing_or_changed_are_found_and_made_again() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     run(db, "DROP TRIGGER jobs_doubt_is_kept; DROP INDEX jobs_claimed; DROP TABLE jobs_in_the_way").await;
-    run(db, "DROP TRIGGER jobs_start_anew; CREATE TRIGGER jobs_start_anew AFTER UPDATE ON jobs BEGIN SELECT 1; END")
+    run(db, "DROP TRIGGER jobs_not_before_changed; CREATE TRIGGER jobs_not_before_changed AFTER UPDATE ON jobs BEGIN SELECT 1; END")
         .await;
     run(
         db,
@@ -523,7 +523,7 @@ async fn rules_that_are_missing_or_changed_are_found_and_made_again() {
         names(&rules.missing).into_iter().collect::<HashSet<_>>(),
         ["jobs_claimed", "jobs_doubt_is_kept", "jobs_in_the_way"].map(String::from).into()
     );
-    assert_eq!(names(&rules.changed), ["jobs_start_anew"]);
+    assert_eq!(names(&rules.changed), ["jobs_not_before_changed"]);
     assert_eq!(names(&rules.strange), ["audit", "once"]);
     let mended = bed.queue.mend().await.unwrap();
     assert_eq!((mended.made.len(), mended.failed), (4, Vec::new()));

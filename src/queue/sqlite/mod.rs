@@ -14,6 +14,7 @@ mod row;
 mod schema;
 mod settle;
 mod store;
+mod upgrade;
 mod write_pacer;
 
 use std::borrow::Borrow;

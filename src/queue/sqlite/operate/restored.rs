@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use crate::job::{Defaults, format_utc};
+use crate::queue::LaneKey;
 use crate::queue::sqlite::claim::{fillable, freeze, recurs};
 use crate::queue::sqlite::store::SqliteQueue;
 
@@ -16,7 +17,7 @@ const TRUSTED: &str = "SELECT id FROM jobs WHERE state = 'pending' AND in_doubt 
 /// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them.
 const DISTRUST: &str = concat!(
     "UPDATE jobs SET in_doubt = 1, first_sent_at = coalesce(first_sent_at, ?2), ",
-    freeze!(),
+    freeze!(any),
     " WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'pending' AND in_doubt = 0"
 );
 
@@ -56,6 +57,7 @@ async fn mark(
         .bind(&defaults.mailbox)
         .bind(defaults.body_type.as_str())
         .bind(&defaults.time_zone)
+        .bind(defaults.mailbox.as_deref().map(|mailbox| LaneKey::of(mailbox).as_str().to_owned()))
         .execute(connection)
         .await?;
     Ok(done.rows_affected())
