@@ -285,11 +285,8 @@ impl Source {
             None => {
                 let list: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
                 // Next to the secrets' keys a secret may stand by mistake.
-                let found = if key.starts_with("auth.") {
-                    "is not a known word".into()
-                } else {
-                    format!("is \"{text}\"")
-                };
+                let found =
+                    if key.starts_with("auth.") { "is not a known word".into() } else { format!("is \"{text}\"") };
                 let meant = nearest_word(text.trim(), words.iter().map(|(word, _)| *word));
                 let meant = meant.map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();
                 self.problem(key, format!("{found}; it must be one of {}{meant}", list.join(", ")));
