@@ -187,7 +187,7 @@ impl<'a> IdentityRequest<'a> {
         Err(IdentityRefusal::new(
             StatusCode::FORBIDDEN,
             "forbidden",
-            "The authorization is not what stands in the file",
+            "The authorization is not the content of the file",
         ))
     }
 
