@@ -3,11 +3,10 @@
 
 use chrono::{DateTime, Utc};
 
-use super::list::plain;
 use super::shell;
 use crate::format::moment;
 use crate::job::{ErrorKind, JobState, parse_utc};
-use crate::queue::Record;
+use crate::queue::JobRow;
 
 /// Codes of mailboxes that Microsoft lets send no more for a while.
 const LIMITED: &str = "erroraccountsuspend errorexceededmessagelimit errormessagesubmissionblocked";
@@ -41,19 +40,19 @@ pub(super) struct Case {
 
 impl Case {
     /// Of a row of `jobs`; none if it is in no state at all. `mailbox` is whose the job is.
-    pub(super) fn of(job: &Record, mailbox: &str) -> Option<Self> {
-        let text = |column: &str| job.get(column).map(plain).unwrap_or_default();
+    pub(super) fn of(job: &JobRow, mailbox: &str) -> Option<Self> {
+        let of = &job.summary;
         Some(Self {
-            id: job.get("id")?.as_i64()?,
-            state: JobState::parse(&text("state"))?,
-            kind: ErrorKind::parse(&text("error_kind")),
-            code: text("error_code").to_lowercase(),
-            status: job.get("http_status").and_then(serde_json::Value::as_i64).unwrap_or_default(),
-            in_doubt: text("in_doubt") == "1",
-            left: !text("first_sent_at").is_empty(),
+            id: of.id.0,
+            state: of.state.known()?,
+            kind: of.error_kind.known(),
+            code: of.error_code.to_string().to_lowercase(),
+            status: of.http_status.integer().unwrap_or_default(),
+            in_doubt: of.is_in_doubt(),
+            left: !job.first_sent_at.to_string().is_empty(),
             mailbox: mailbox.to_owned(),
-            next_attempt_at: text("next_attempt_at"),
-            give_up_at: text("give_up_at"),
+            next_attempt_at: of.next_attempt_at.to_string(),
+            give_up_at: job.give_up_at.to_string(),
         })
     }
 
@@ -284,18 +283,23 @@ impl Case {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
 
     fn advice(state: JobState, kind: Option<ErrorKind>, code: &str, in_doubt: bool) -> Advice {
-        let job = json!({
-            "id": 23, "state": state.as_str(), "error_kind": kind.map(ErrorKind::as_str), "error_code": code,
-            "in_doubt": i64::from(in_doubt), "first_sent_at": in_doubt.then_some("2026-12-01T11:00:00.000Z"),
-            "next_attempt_at": "2026-12-01T12:05:00.000Z", "give_up_at": null, "http_status": null,
-        });
+        let case = Case {
+            id: 23,
+            state,
+            kind,
+            code: code.to_lowercase(),
+            status: 0,
+            in_doubt,
+            left: in_doubt,
+            mailbox: "ann@contoso.com".into(),
+            next_attempt_at: "2026-12-01T12:05:00.000Z".into(),
+            give_up_at: String::new(),
+        };
         let now = parse_utc("2026-12-01T12:00:00Z").unwrap();
-        Case::of(job.as_object().unwrap(), "ann@contoso.com").unwrap().advice(now)
+        case.advice(now)
     }
 
     #[test]
