@@ -23,7 +23,7 @@ fn word<T>(parsed: &Parsed<T>, word: impl FnOnce(&T) -> Value) -> Value {
 
 /// What `list` shows.
 pub(super) fn summary(job: &JobSummary) -> Map<String, Value> {
-    object([
+    let mut shown = object([
         ("id", job.id.0.into()),
         ("state", word(&job.state, |state| state.as_str().into())),
         ("mailbox", stored(&job.mailbox)),
@@ -40,13 +40,30 @@ pub(super) fn summary(job: &JobSummary) -> Map<String, Value> {
         ("error_message", stored(&job.error_message)),
         ("created_at", stored(&job.created_at)),
         ("finished_at", stored(&job.finished_at)),
+    ]);
+    shown.extend(life(job));
+    shown
+}
+
+/// The columns that came with operations.
+fn life(job: &JobSummary) -> Map<String, Value> {
+    object([
+        ("operation", stored(&job.operation)),
+        ("event_key", stored(&job.event_key)),
+        ("target_event_id", stored(&job.target_event_id)),
+        ("not_after", stored(&job.not_after)),
+        ("priority", stored(&job.priority)),
+        ("web_link", stored(&job.web_link)),
+        ("ical_uid", stored(&job.ical_uid)),
+        ("join_url", stored(&job.join_url)),
+        ("cause", word(&job.cause, |cause| cause.as_str().into())),
     ])
 }
 
 /// Every column of a job.
 pub(super) fn job(job: &JobRow) -> Map<String, Value> {
     let of = &job.summary;
-    object([
+    let mut shown = object([
         ("id", of.id.0.into()),
         ("subject", stored(&of.subject)),
         ("body", stored(&job.body)),
@@ -80,12 +97,13 @@ pub(super) fn job(job: &JobRow) -> Map<String, Value> {
         ("give_up_at", stored(&job.give_up_at)),
         ("defaulted", stored(&job.defaulted)),
         ("settled", stored(&job.settled)),
-    ])
+    ]);
+    shown.extend(life(of));
+    shown
 }
 
 pub(super) fn attempt(attempt: &AttemptRow) -> Value {
     Value::Object(object([
-        ("id", stored(&attempt.id)),
         ("job_id", stored(&attempt.job_id)),
         ("claim", stored(&attempt.claim)),
         ("started_at", stored(&attempt.started_at)),
@@ -169,7 +187,7 @@ mod tests {
         let (shown, _) = queue.job(JobId(1)).await.unwrap().unwrap();
         assert_eq!(
             Value::Object(job(&shown)).to_string(),
-            r#"{"id":1,"subject":"Review","body":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","location":null,"attendees":"[]","mailbox":null,"calendar_id":null,"body_type":null,"time_zone":null,"extra":null,"dedup_key":null,"not_before":null,"state":"pending","event_id":null,"in_doubt":0,"attempts":0,"claims":0,"next_attempt_at":"2026-12-01T00:00:00.000Z","transaction_id":"tx","error_kind":null,"http_status":null,"error_code":null,"error_message":null,"request_id":null,"created_at":"c","claimed_at":null,"finished_at":null,"first_sent_at":null,"give_up_at":null,"defaulted":null,"settled":null}"#
+            r#"{"id":1,"subject":"Review","body":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","location":null,"attendees":"[]","mailbox":null,"calendar_id":null,"body_type":null,"time_zone":null,"extra":null,"dedup_key":null,"not_before":null,"state":"pending","event_id":null,"in_doubt":0,"attempts":0,"claims":0,"next_attempt_at":"2026-12-01T00:00:00.000Z","transaction_id":"tx","error_kind":null,"http_status":null,"error_code":null,"error_message":null,"request_id":null,"created_at":"c","claimed_at":null,"finished_at":null,"first_sent_at":null,"give_up_at":null,"defaulted":null,"settled":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null}"#
         );
     }
 
@@ -177,14 +195,14 @@ mod tests {
     async fn a_list_has_its_own_columns_and_shows_nonsense_as_it_stands() {
         let (_home, queue) = queue(
             "PRAGMA ignore_check_constraints = ON;
-            UPDATE jobs SET created_at = 'c', next_attempt_at = x'00ff', state = 'limbo', in_doubt = 7, attempts = 'many',
+            UPDATE jobs SET created_at = 'c', next_attempt_at = x'00ff', attempts = 'many',
                 error_kind = 'strange', http_status = 1.5, subject = CAST(x'ff' AS TEXT)",
         )
         .await;
         let jobs = queue.jobs(&JobFilter { limit: 9, ..JobFilter::default() }).await.unwrap();
         assert_eq!(
             Value::Object(summary(&jobs[0])).to_string(),
-            r#"{"id":1,"state":"limbo","mailbox":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","subject":"<1 bytes that are no UTF-8>","attempts":"many","in_doubt":7,"next_attempt_at":"<BLOB of 2 bytes>","event_id":null,"error_kind":"strange","http_status":1.5,"error_code":null,"error_message":null,"created_at":"c","finished_at":null}"#
+            r#"{"id":1,"state":"pending","mailbox":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","subject":"<1 bytes that are no UTF-8>","attempts":"many","in_doubt":0,"next_attempt_at":"<BLOB of 2 bytes>","event_id":null,"error_kind":"strange","http_status":1.5,"error_code":null,"error_message":null,"created_at":"c","finished_at":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null}"#
         );
     }
 
@@ -205,7 +223,7 @@ mod tests {
         );
         assert_eq!(
             attempt(&queue.job(JobId(1)).await.unwrap().unwrap().1[0]).to_string(),
-            r#"{"id":1,"job_id":1,"claim":1,"started_at":"s","duration_ms":5,"outcome":"retry","http_status":429,"error_code":null,"message":null,"request_id":null,"client_request_id":null}"#
+            r#"{"job_id":1,"claim":1,"started_at":"s","duration_ms":5,"outcome":"retry","http_status":429,"error_code":null,"message":null,"request_id":null,"client_request_id":null}"#
         );
         assert_eq!(
             trouble(&queue.overview(now, None, 1).await.unwrap().troubles[0]).to_string(),

@@ -116,7 +116,8 @@ impl Shown {
         line(&format!("{} is {}{doubt}", paint(Tone::Strong, &format!("job {id}")), output::state(&state)))?;
         self.print_advice()?;
         line("")?;
-        for (column, value) in row_json::job(&self.job).iter().filter(|(_, value)| !value.is_null()) {
+        for (column, value) in row_json::job(&self.job).iter().filter(|(column, value)| is_worth_a_line(column, value))
+        {
             let text = cut(&plain(value));
             let text = if column == "state" { output::state(&text) } else { text };
             line(&format!("{} {text}", paint(Tone::Faint, &format!("{column:16}"))))?;
@@ -238,6 +239,11 @@ fn stopped(row: &MailboxRow, mailbox: &str, now: DateTime<Utc>) -> Option<String
         false => format!(" (once that is put right: event-sender resume {})", shell::last(mailbox)),
     };
     Some(format!("its mailbox, which rests until {until}, {kind}: {}{resume}", row.pause.reason))
+}
+
+/// Most jobs create an event, and come in their turn.
+fn is_worth_a_line(column: &str, value: &Value) -> bool {
+    !(value.is_null() || column == "operation" && value == "create" || column == "priority" && *value == 0)
 }
 
 /// A value without JSON's quotes.

@@ -29,7 +29,7 @@ pub use rows::{
     AgentRow, AgentSaid, AttemptRow, CredentialSaid, DefaultSaid, GateSaid, HoldColumns, JobRow, JobSummary,
     MailboxRow, Parsed, PauseColumns, Stored,
 };
-pub use settlement::{AttemptRecord, Settled, Settlement, Verdict};
+pub use settlement::{AttemptRecord, Setback, Settled, Settlement, Trace, Verdict};
 pub use types::{LaneKey, Pause, capped};
 
 // What the agent's start and its loop ask of a SQLite queue alone.

@@ -7,7 +7,7 @@ use std::fmt;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::types::{CAPPED, LaneKey, capped};
-use crate::job::{ErrorKind, JobId, JobState, format_utc, parse_utc};
+use crate::job::{Cause, ErrorKind, JobId, JobState, format_utc, parse_utc};
 
 /// Longest wait that is obeyed when Microsoft asks for it, with some room for the way from there to here.
 const LONGEST_OBEYED: TimeDelta = TimeDelta::minutes(24 * 60 + 1);
@@ -158,11 +158,31 @@ pub struct JobSummary {
     pub error_message: Stored,
     pub created_at: Stored,
     pub finished_at: Stored,
+    pub operation: Stored,
+    /// The producer's own name of the event.
+    pub event_key: Stored,
+    pub target_event_id: Stored,
+    pub not_after: Stored,
+    pub priority: Stored,
+    pub web_link: Stored,
+    pub ical_uid: Stored,
+    pub join_url: Stored,
+    /// Why it failed last; not known of a failure that an earlier version recorded.
+    pub cause: Parsed<Cause>,
 }
 
 impl JobSummary {
     pub fn is_in_doubt(&self) -> bool {
         self.in_doubt.known().unwrap_or_default()
+    }
+
+    /// The cause of the last failure, also of one that an earlier version recorded.
+    pub fn cause(&self) -> Option<Cause> {
+        let told = || {
+            let status = self.http_status.integer().and_then(|status| u16::try_from(status).ok());
+            Cause::of_stored(self.error_kind.known()?, status, self.error_code.text())
+        };
+        self.cause.known().or_else(told)
     }
 }
 
@@ -194,7 +214,6 @@ pub struct JobRow {
 /// One finished attempt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttemptRow {
-    pub id: Stored,
     pub job_id: Stored,
     pub claim: Stored,
     pub started_at: Stored,

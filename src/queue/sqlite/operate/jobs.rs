@@ -8,8 +8,8 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
-use crate::job::{ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
-use crate::queue::sqlite::claim::lane_heads::{lane, lane_key};
+use crate::job::{Cause, ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
+use crate::queue::sqlite::claim::lane_heads::lane_key;
 use crate::queue::sqlite::recover::wished;
 use crate::queue::sqlite::settle::{begin, end, is_refusal, words};
 use crate::queue::sqlite::store::{SqliteQueue, written};
@@ -18,21 +18,18 @@ use crate::queue::{Changed, Chosen, LaneKey, Purgeable, QueueError, Selection};
 /// Ids of jobs to delete that are looked up at a time.
 const PURGE_ROUND: u32 = 10_000;
 
-/// Failures an operator mends outside of the job. Of those that waited for it until their time was used up, only the answer
-/// still tells: a permission (403, or 401 and the 400 that means the same), but not a mailbox that is full.
-const SETTINGS_AT_FAULT: &str = " AND error_kind IN ('auth', 'denied', 'not_found', 'exhausted') AND (error_kind <> 'exhausted'
-    OR http_status = 401 OR http_status = 403 AND lower(coalesce(error_code, '')) NOT IN ('errorquotaexceeded', 'quotalimitreached')
-    OR http_status = 400 AND lower(error_code) = 'authenticationerror')";
+/// Kinds of failures that an operator may be able to put right outside of the job. Of those whose attempts or time were used
+/// up the cause tells.
+const PERHAPS_OF_SETTINGS: [ErrorKind; 4] =
+    [ErrorKind::Auth, ErrorKind::Denied, ErrorKind::NotFound, ErrorKind::Exhausted];
 
 /// The columns of [`Chosen`].
 macro_rules! chosen {
     () => {
         concat!(
-            "SELECT id, state, in_doubt, error_kind, CAST(",
-            lane!(),
-            " AS BLOB), next_attempt_at, ",
+            "SELECT id, state, in_doubt, error_kind, CAST(coalesce(mailbox_key, '') AS BLOB), next_attempt_at, ",
             wished!(),
-            " FROM jobs WHERE "
+            ", cause, http_status, error_code FROM jobs WHERE "
         )
     };
 }
@@ -107,19 +104,34 @@ impl SqliteQueue {
 
 pub async fn selected(pool: &SqlitePool, selection: &Selection) -> sqlx::Result<Vec<Chosen>> {
     let mut chosen = Vec::new();
+    let kinds = if selection.settings_at_fault { &PERHAPS_OF_SETTINGS } else { selection.error_kinds.as_slice() };
+    let words: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    let lanes: Vec<&str> = selection.lanes.iter().map(LaneKey::as_str).collect();
+    let limit = selection.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
     for state in &selection.states {
-        let words: Vec<&str> = selection.error_kinds.iter().map(|kind| kind.as_str()).collect();
-        let lanes: Vec<&str> = selection.lanes.iter().map(LaneKey::as_str).collect();
-        let rows = sqlx::query(AssertSqlSafe(select(selection, *state)))
+        let mut found = sqlx::query(AssertSqlSafe(select(selection, *state)))
             .bind(json(&words))
             .bind(json(&lanes))
             .bind(selection.since.map(format_utc))
-            .bind(selection.limit.map_or(-1, i64::from))
+            .bind(if selection.settings_at_fault { -1 } else { selection.limit.map_or(-1, i64::from) })
             .fetch_all(pool)
             .await?;
-        chosen.extend(rows.iter().filter_map(as_chosen));
+        if selection.settings_at_fault {
+            found.retain(|row| cause(row).is_some_and(Cause::is_fault_of_settings));
+        }
+        chosen.extend(found.iter().take(limit).filter_map(as_chosen));
     }
     Ok(chosen)
+}
+
+/// Why it failed last, also where an earlier version recorded that.
+fn cause(row: &SqliteRow) -> Option<Cause> {
+    let text = |column| row.try_get::<Option<String>, _>(column).ok().flatten();
+    let told = || {
+        let status = row.try_get::<Option<u16>, _>("http_status").ok().flatten();
+        Cause::of_stored(ErrorKind::parse(&text("error_kind")?)?, status, text("error_code").as_deref())
+    };
+    text("cause").as_deref().and_then(Cause::parse).or_else(told)
 }
 
 pub async fn chosen(pool: &SqlitePool, ids: &[JobId]) -> sqlx::Result<Vec<Chosen>> {
@@ -209,14 +221,11 @@ async fn change_together(connection: &mut SqliteConnection, query: Query<'_>) ->
 /// The state stands in the text, and what does not narrow is left out: only so are the partial indexes used.
 fn select(selection: &Selection, state: JobState) -> String {
     let mut sql = format!("{}state = '{}'", chosen!(), state.as_str());
-    if !selection.error_kinds.is_empty() {
+    if selection.settings_at_fault || !selection.error_kinds.is_empty() {
         sql.push_str(" AND error_kind IN (SELECT value FROM json_each(?1))");
     }
-    if selection.settings_at_fault {
-        sql.push_str(SETTINGS_AT_FAULT);
-    }
     if !selection.lanes.is_empty() {
-        sql.push_str(concat!(" AND ", lane!(), " IN (SELECT value FROM json_each(?2))"));
+        sql.push_str(" AND mailbox_key IN (SELECT value FROM json_each(?2))");
     }
     if selection.since.is_some() {
         let ended = matches!(state, JobState::Sent | JobState::Failed | JobState::Cancelled);

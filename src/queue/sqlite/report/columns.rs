@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
 
-use crate::job::{ErrorKind, JobId, JobState};
+use crate::job::{Cause, ErrorKind, JobId, JobState};
 use crate::queue::rows::{AttemptRow, HoldColumns, JobRow, JobSummary, MailboxRow, Parsed, PauseColumns, Stored};
 
 pub fn stored(row: &SqliteRow, column: &str) -> sqlx::Result<Stored> {
@@ -39,7 +39,8 @@ pub fn error_kind(row: &SqliteRow, column: &str) -> sqlx::Result<Parsed<ErrorKin
 macro_rules! listed_columns {
     () => {
         "id, state, mailbox, start_time, end_time, substr(subject, 1, 200) AS subject, attempts, in_doubt,
-            next_attempt_at, event_id, error_kind, http_status, error_code, error_message, created_at, finished_at"
+            next_attempt_at, event_id, error_kind, http_status, error_code, error_message, created_at, finished_at,
+            operation, event_key, target_event_id, not_after, priority, web_link, ical_uid, join_url, cause"
     };
 }
 pub(crate) use listed_columns;
@@ -63,6 +64,15 @@ pub fn summary(row: &SqliteRow) -> sqlx::Result<JobSummary> {
         error_message: column("error_message")?,
         created_at: column("created_at")?,
         finished_at: column("finished_at")?,
+        operation: column("operation")?,
+        event_key: column("event_key")?,
+        target_event_id: column("target_event_id")?,
+        not_after: column("not_after")?,
+        priority: column("priority")?,
+        web_link: column("web_link")?,
+        ical_uid: column("ical_uid")?,
+        join_url: column("join_url")?,
+        cause: Parsed::text(column("cause")?, Cause::parse),
     })
 }
 
@@ -93,7 +103,6 @@ pub fn job(row: &SqliteRow) -> sqlx::Result<JobRow> {
 pub fn attempt(row: &SqliteRow) -> sqlx::Result<AttemptRow> {
     let column = |name| stored(row, name);
     Ok(AttemptRow {
-        id: column("id")?,
         job_id: column("job_id")?,
         claim: column("claim")?,
         started_at: column("started_at")?,

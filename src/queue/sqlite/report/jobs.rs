@@ -9,7 +9,7 @@ use crate::queue::rows::{AttemptRow, JobRow, JobSummary};
 use crate::queue::sqlite::row;
 
 const BY_ID: &str =
-    concat!("SELECT ", listed_columns!(), " FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id");
+    concat!("SELECT ", listed_columns!(), " FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY claim");
 
 /// Of the newest jobs that fit. Where an index knows them they are found there, and no other row is read: `from` is that
 /// index with its condition, which stands for what is not bound then.
@@ -66,7 +66,7 @@ pub async fn one(pool: &SqlitePool, id: JobId) -> sqlx::Result<Option<(JobRow, V
     let row = sqlx::query("SELECT * FROM jobs WHERE id = ?1").bind(id.0).fetch_optional(pool).await?;
     let Some(row) = row else { return Ok(None) };
     let attempts =
-        sqlx::query("SELECT * FROM attempts WHERE job_id = ?1 ORDER BY id").bind(id.0).fetch_all(pool).await?;
+        sqlx::query("SELECT * FROM attempts WHERE job_id = ?1 ORDER BY claim").bind(id.0).fetch_all(pool).await?;
     Ok(Some((job(&row)?, attempts.iter().map(attempt).collect::<sqlx::Result<_>>()?)))
 }
 

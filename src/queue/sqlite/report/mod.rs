@@ -14,7 +14,6 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::agents;
-use super::claim::lane_heads::lane;
 use super::operate::jobs::as_json;
 use super::store::{SqliteQueue, read};
 use crate::job::{JobId, JobInput};
@@ -24,7 +23,7 @@ use crate::queue::{
 };
 
 const WAITING_FOR: &str =
-    concat!("SELECT count(*) FROM jobs WHERE state = 'pending' AND ", lane!(), " IN (SELECT value FROM json_each(?1))");
+    "SELECT count(*) FROM jobs WHERE state = 'pending' AND mailbox_key IN (SELECT value FROM json_each(?1))";
 
 #[async_trait]
 impl Read for SqliteQueue {
