@@ -9,7 +9,7 @@ use crate::queue::rows::{AttemptRow, JobRow, JobSummary};
 use crate::queue::sqlite::row;
 
 const BY_ID: &str =
-    concat!("SELECT ", listed_columns!(), " FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY claim");
+    concat!("SELECT ", listed_columns!(), " FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id");
 
 /// Of the newest jobs that fit. Where an index knows them they are found there, and no other row is read: `from` is that
 /// index with its condition, which stands for what is not bound then.
