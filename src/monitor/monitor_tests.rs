@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::auth::{Credentials, SignIn, TokenEndpoint, Version};
+use crate::queue::SqliteQueue;
 use crate::secret::Secret;
 
-async fn queue() -> (tempfile::TempDir, Arc<SqliteQueue>) {
+async fn queue() -> (tempfile::TempDir, Arc<dyn Read>) {
     let dir = tempfile::tempdir().unwrap();
     let queue = SqliteQueue::open(&dir.path().join("queue.db")).await.unwrap();
     (dir, Arc::new(queue))

@@ -8,7 +8,9 @@ use std::sync::OnceLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use event_sender::job::{Answer, BodyType, Defaults, Ending, ErrorKind, EventId, JobId, format_utc};
-use event_sender::queue::{AttemptRecord, ClaimRequest, LaneKey, Queue, Settled, Settlement, SqliteQueue, Verdict};
+use event_sender::queue::{
+    AttemptRecord, ClaimRequest, LaneKey, Operate, Queue, Settled, Settlement, SqliteQueue, Verdict,
+};
 use proptest_state_machine::StateMachineTest;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions, FromRow};

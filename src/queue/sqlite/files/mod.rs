@@ -6,6 +6,7 @@
 
 pub mod guard;
 mod lock;
+pub mod permissions;
 mod watch;
 
 use std::fs::{File, Metadata, OpenOptions};

@@ -7,7 +7,6 @@ use sqlx::SqliteConnection;
 use crate::job::{Defaults, format_utc};
 use crate::queue::LaneKey;
 use crate::queue::sqlite::claim::{fillable, freeze, recurs};
-use crate::queue::sqlite::store::SqliteQueue;
 
 /// Rows of one write: producers wait a few milliseconds at most.
 const BATCH: usize = 500;
@@ -21,28 +20,24 @@ const DISTRUST: &str = concat!(
     " WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'pending' AND in_doubt = 0"
 );
 
-impl SqliteQueue {
-    /// Waiting jobs that would be sent without being looked up.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn trusted(&self) -> sqlx::Result<Vec<i64>> {
-        sqlx::query_scalar(TRUSTED).fetch_all(&self.pool).await
-    }
+/// Waiting jobs that would be sent without being looked up.
+pub async fn trusted(connection: &mut SqliteConnection) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar(TRUSTED).fetch_all(connection).await
+}
 
-    /// Has these jobs looked up before they are sent, as far as they still wait; tells how many. No agent may be running: it
-    /// might send one of them meanwhile.
-    ///
-    /// # Errors
-    /// The database cannot be written. Jobs marked before stay marked.
-    pub async fn distrust(&self, ids: &[i64], defaults: &Defaults, now: DateTime<Utc>) -> sqlx::Result<u64> {
-        let mut connection = self.pool.acquire().await?;
-        let mut marked = 0;
-        for batch in ids.chunks(BATCH) {
-            marked += mark(&mut connection, batch, defaults, now).await?;
-        }
-        Ok(marked)
+/// Has these jobs looked up before they are sent, as far as they still wait; says how many. No agent may be running: it
+/// might send one of them meanwhile.
+pub async fn distrust(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    defaults: &Defaults,
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    let mut marked = 0;
+    for batch in ids.chunks(BATCH) {
+        marked += mark(connection, batch, defaults, now).await?;
     }
+    Ok(marked)
 }
 
 async fn mark(
