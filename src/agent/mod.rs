@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::TokenCache;
 use crate::config::{AuthMode, Exposed, Readers, Settings};
 use crate::graph::GraphClient;
-use crate::queue::{ChangeNotice, SqliteQueue, watch};
+use crate::queue::SqliteQueue;
 use crate::worker::{Change, Drained, Measures, Notes, Worker, WorkerSettings};
 
 pub use failure::Failure;
@@ -53,10 +53,6 @@ pub async fn daemon(
     };
     let tokens = wiring::tokens(settings)?;
     let graph = wiring::graph(settings, tokens.clone())?;
-    let notice = watch(path).unwrap_or_else(|error| {
-        tracing::warn!(%error, "queue cannot be watched, polling it instead");
-        ChangeNotice::none()
-    });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), queue = %path.display(), recovered = recovered.jobs, "agent started");
     for refusal in &recovered.left {
         tracing::error!(
@@ -69,8 +65,8 @@ pub async fn daemon(
         tracing::warn!("password sign-in is a legacy mode, multi-factor authentication breaks it");
     }
     let (changes, following) = mpsc::unbounded_channel();
-    let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), notice, worker, measures.clone())
-        .wary_of(&recovered)
+    let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), worker, measures.clone())
+        .left(&recovered.left)
         .following(following);
     ready(Running { queue: queue.clone(), measures, graph, tokens, notes: worker.notes(), changes });
     let drained = worker.run(stop).await.map_err(Failure::failed)?;

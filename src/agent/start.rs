@@ -5,14 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::Utc;
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use crate::agent::Failure;
 use crate::backoff::doubled;
 use crate::exit::Exit;
-use crate::queue::{AgentLock, LockError, OpenError, Queue, QueueError, Recovered, Rule, SqliteQueue};
+use crate::queue::{Agent, AgentLock, LockError, OpenError, QueueError, Recovered, Rule, SqliteQueue};
 
 /// Waits before a queue that cannot be used yet is tried again, and what systemd is told each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
@@ -100,7 +99,7 @@ async fn open_queue(path: &Path, lock: &mut Option<AgentLock>) -> Result<(Sqlite
             "rule of the queue was missing or changed, made again"
         );
     }
-    let recovered = queue.recover(Utc::now()).await.map_err(queue_error)?;
+    let recovered = queue.join().await.map_err(queue_error)?;
     if let Some(lock) = lock.take() {
         queue.hold(lock);
     }

@@ -15,7 +15,7 @@ use crate::agent::log::{self, Log};
 use crate::agent::{Failure, daemon, expiry, monitoring, warn_of_exposed, wiring};
 use crate::config::{ConfigError, Environment, LogSettings, Settings};
 use crate::exit::Exit;
-use crate::queue::{Queue, SqliteQueue};
+use crate::queue::{Agent, SqliteQueue};
 use crate::shutdown::{self, Hangup};
 use crate::telemetry::Form;
 use crate::worker::Measures;

@@ -9,7 +9,7 @@ mod settlement;
 mod sqlite;
 mod types;
 
-pub use sqlite::files::{AgentLock, ChangeNotice, LockError, Strange, WatchError, network_file_system, watch};
+pub use sqlite::files::{AgentLock, LockError, Strange, network_file_system};
 pub use sqlite::{
     AGE_COUNT, AGE_LIMITS, Census, Changed, Chosen, Ended, Health, Hold, InsertError, Insertion, Integrity, ListFilter,
     Mended, NewJob, OpenError, PURGE_BATCH, Purgeable, REPAIR_BATCH, Record, Rest, Room, Rule, Rules, Selection,
@@ -17,7 +17,8 @@ pub use sqlite::{
 };
 
 pub use agent::{
-    AgentNote, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, Queue, Recovered, Refusal, Refusals,
+    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Recovered, Refusal,
+    Refusals, Suspects, Withheld,
 };
 pub use error::QueueError;
 pub use settlement::{AttemptRecord, Settled, Settlement, Verdict};

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Pause;
+use crate::clock::Now;
 use crate::job::{Answer, ErrorKind, EventId, JobId};
 
 /// What becomes of a claimed row.
@@ -40,8 +41,9 @@ pub struct Settlement {
     pub verdict: Verdict,
     /// Whether the attempt counts against `delivery.max_attempts`.
     pub spent: bool,
-    /// Time of the decision.
-    pub at: DateTime<Utc>,
+    /// When it was decided, on both clocks: a queue whose wall clock shows another time than this one's then reads the times
+    /// in here as the waits they are.
+    pub at: Now,
     /// `in_doubt` from now on.
     pub in_doubt: bool,
     /// `give_up_at` from now on.

@@ -1,6 +1,5 @@
 //! One job's way from its claim to a decision: draft, token, POST. Where only a lookup can tell, `doubt` makes it.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -9,10 +8,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::Measures;
-use super::clock::set_between;
 use super::resting::Resting;
 use crate::auth::TokenCache;
-use crate::clock::Now;
+use crate::clock::{Now, set_between};
 use crate::graph::{Call, EventRequest, GraphClient, Line, no_token};
 use crate::job::{Answer, Cell, DefaultKey, ErrorKind, EventDraft, InvalidJob, Job, JobInput, Outcome};
 use crate::policy::{Decision, Disposition, Rest, RetryPolicy};
@@ -93,12 +91,6 @@ impl Finished {
     /// Its job was claimed ahead and goes back untouched.
     pub(super) fn is_given_back(&self) -> bool {
         self.attempt.is_none()
-    }
-}
-
-impl Borrow<Settlement> for Finished {
-    fn borrow(&self) -> &Settlement {
-        &self.settlement
     }
 }
 
@@ -194,7 +186,7 @@ impl Attempt {
         if self.took.time_zone.is_some() && matches!(outcome, Outcome::Created(_)) {
             self.context.zone_taken.store(true, Ordering::Relaxed);
         }
-        let at = Utc::now();
+        let at = Now::read();
         let (verdict, spent, word) = match decision.disposition.clone() {
             // Found by the last look of all, which is no attempt.
             Disposition::Complete(event_id) => {
@@ -252,14 +244,14 @@ impl Attempt {
 }
 
 /// The end of a job that was claimed ahead and never begun: it goes back to its old place.
-pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finished {
+pub(super) fn given_back(lane: LaneKey, job: Job, now: Now) -> Finished {
     // Not in the future, should the clock have been set back meanwhile, nor in a year that the schema cannot write.
-    let place = job.due.filter(|place| (DateTime::UNIX_EPOCH..now).contains(place)).unwrap_or(now);
+    let place = job.due.filter(|place| (DateTime::UNIX_EPOCH..now.wall).contains(place)).unwrap_or(now.wall);
     put_off(lane, job, place, now)
 }
 
 /// The end of a job that was claimed and must not be begun before `due`.
-pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: DateTime<Utc>) -> Finished {
+pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: Now) -> Finished {
     let settlement = Settlement {
         id: job.id,
         claim: job.claim,

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::clock::later;
 use crate::backoff::doubled;
+use crate::clock::later;
 use crate::job::{ErrorKind, Hold, Outcome};
 use crate::queue::LaneKey;
 

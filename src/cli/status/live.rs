@@ -13,7 +13,7 @@ use crate::cli::existing_queue;
 use crate::cli::output::Screen;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::queue::{Queue, QueueError, SqliteQueue};
+use crate::queue::{QueueError, SqliteQueue};
 use crate::shutdown;
 
 /// Looking may take this part of the time: a look at millions of waiting rows costs a good deal of a second.

@@ -3,7 +3,7 @@
 use sqlx::sqlite::SqliteConnection;
 
 use crate::job::format_utc;
-use crate::queue::AgentNote;
+use crate::queue::AgentStatus;
 use crate::queue::sqlite::report::jobs::{Record, record};
 use crate::queue::sqlite::schema::strange_triggers;
 
@@ -12,7 +12,7 @@ const WRITE: &str = "INSERT OR REPLACE INTO agent
         credential, credential_expires, default_key, default_value, default_since, default_until, default_hint, refused)
     VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, nullif(?17, ''))";
 
-pub async fn write(connection: &mut SqliteConnection, note: &AgentNote) -> sqlx::Result<()> {
+pub async fn write(connection: &mut SqliteConnection, note: &AgentStatus) -> sqlx::Result<()> {
     let (gate, default) = (note.gate.as_ref(), note.default.as_ref());
     let mut refused = note.refused.to_string();
     if !refused.is_empty() {

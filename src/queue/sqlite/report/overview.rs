@@ -113,7 +113,7 @@ impl SqliteQueue {
     pub async fn standing(&self, mailbox: &str) -> sqlx::Result<(Option<Record>, Option<Record>)> {
         let mut connection = self.pool.acquire().await?;
         let agent = agents::read(&mut connection).await?;
-        let lane = crate::queue::sqlite::LaneKey::of(mailbox);
+        let lane = crate::queue::LaneKey::of(mailbox);
         let row = sqlx::query("SELECT * FROM mailboxes WHERE mailbox = ?1")
             .bind(lane.as_str())
             .fetch_optional(&mut *connection)
