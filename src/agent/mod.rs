@@ -52,7 +52,7 @@ pub async fn daemon(
         return Ok(Drained { interrupted: 0, unrecorded: 0 });
     };
     let tokens = wiring::tokens(settings)?;
-    let graph = wiring::graph(settings, tokens.clone())?;
+    let graph = wiring::graph(settings)?;
     tracing::info!(version = env!("CARGO_PKG_VERSION"), queue = %path.display(), recovered = recovered.jobs, "agent started");
     for refusal in &recovered.left {
         tracing::error!(

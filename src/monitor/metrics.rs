@@ -9,9 +9,9 @@ use super::Monitor;
 use super::counts::Counted;
 use super::families::{Labels, Page};
 use crate::auth::{CredentialEnd, TokenStanding};
-use crate::job::{ErrorKind, JobState};
+use crate::job::{Ending, ErrorKind, JobState};
 use crate::queue::{Census, Room};
-use crate::worker::{Ending, Measures};
+use crate::worker::Measures;
 
 /// `error_kind` where there is none, and where a stranger wrote a word nobody knows.
 const NONE: &str = "none";

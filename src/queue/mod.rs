@@ -21,5 +21,5 @@ pub use agent::{
     Refusals, Suspects, Withheld,
 };
 pub use error::QueueError;
-pub use settlement::{AttemptRecord, Settled, Settlement, Verdict};
+pub use settlement::{AttemptRecord, Setback, Settled, Settlement, Trace, Verdict};
 pub use types::{LaneKey, Pause, capped};

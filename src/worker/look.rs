@@ -208,7 +208,7 @@ impl Worker {
             self.look.not_before = Some(now.steady + wait);
         }
         for (lane, job) in claimed.jobs {
-            self.held.hold(job.id, job.claim);
+            self.held.begin(job.id, job.claim);
             if self.under_way.contains(&job.id) {
                 // It is looked up before it is sent again, which finds nothing while the first request is still out.
                 report::taken_back(job.id);

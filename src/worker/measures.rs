@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::histogram::Histogram;
-use crate::job::{ErrorKind, Hold};
+use crate::job::{Ending, ErrorKind, GateReason};
 use crate::queue::{GateNote, QueueError, Settled, Settlement, Verdict};
 
 const KINDS: usize = ErrorKind::ALL.len();
@@ -30,41 +30,6 @@ impl Count {
 
     pub(crate) fn set(&self, value: usize) {
         self.0.store(value as u64, Ordering::Relaxed);
-    }
-}
-
-/// How an attempt ended: the words of `attempts.outcome`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
-    /// The event exists.
-    Sent,
-    /// To be repeated, and counted.
-    Retry,
-    /// To be repeated, and not counted.
-    Snoozed,
-    /// Cut off by the end of the agent.
-    Interrupted,
-    /// The job failed.
-    Failed,
-}
-
-impl Ending {
-    /// All endings, in the order of their declaration.
-    pub const ALL: [Ending; 5] = [Ending::Sent, Ending::Retry, Ending::Snoozed, Ending::Interrupted, Ending::Failed];
-
-    /// The stored word.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Ending::Sent => "sent",
-            Ending::Retry => "retry",
-            Ending::Snoozed => "snoozed",
-            Ending::Interrupted => "interrupted",
-            Ending::Failed => "failed",
-        }
-    }
-
-    fn of(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|ending| ending.as_str() == word)
     }
 }
 
@@ -199,16 +164,16 @@ impl Measures {
             }
             Verdict::Again(_) | Verdict::Anew(_) => {}
         }
-        if let Some(ending) = settlement.attempt.as_ref().and_then(|attempt| Ending::of(attempt.outcome)) {
-            self.attempts[ending as usize][place(settlement.kind)].add(1);
+        if let Some(attempt) = &settlement.attempt {
+            self.attempts[attempt.ending as usize][place(settlement.kind)].add(1);
         }
     }
 
     /// All sending pauses. Tells how that stands, since its beginning.
-    pub(super) fn shut(&self, hold: &Hold, now: DateTime<Utc>, until: DateTime<Utc>) -> GateNote {
+    pub(super) fn shut(&self, hold: &GateReason, now: DateTime<Utc>, until: DateTime<Utc>) -> GateNote {
         let mut gate = locked(&self.gate);
         let since = gate.as_ref().map_or(now, |shut| shut.since);
-        let (kind, code, hint) = (hold.kind, hold.code.clone(), hold.hint.clone());
+        let (kind, code, hint) = (hold.kind(), hold.code.clone(), hold.hint.clone());
         gate.insert(GateNote { since, until, kind, code, hint }).clone()
     }
 

@@ -5,10 +5,10 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::clock::Now;
-use crate::job::{Answer, EventId, JobId};
+use crate::job::{Answer, Cause, EventId, JobId};
 use crate::queue::AttemptRecord;
 
-fn end(verdict: Verdict, outcome: &'static str, kind: Option<ErrorKind>) -> Settlement {
+fn end(verdict: Verdict, ending: Ending, kind: Option<ErrorKind>) -> Settlement {
     Settlement {
         id: JobId(1),
         claim: 1,
@@ -21,7 +21,7 @@ fn end(verdict: Verdict, outcome: &'static str, kind: Option<ErrorKind>) -> Sett
         answer: Answer::default(),
         sent_at: None,
         never_left: false,
-        attempt: Some(AttemptRecord { started_at: Utc::now(), duration_ms: 1, outcome }),
+        attempt: Some(AttemptRecord { started_at: Utc::now(), duration_ms: 1, ending }),
         pause: None,
     }
 }
@@ -32,16 +32,16 @@ fn kinds_and_endings_have_their_places_in_the_order_of_their_declaration() {
         assert_eq!(kind as usize, place, "{kind:?}");
     }
     for (place, ending) in Ending::ALL.into_iter().enumerate() {
-        assert_eq!((ending as usize, Ending::of(ending.as_str())), (place, Some(ending)));
+        assert_eq!(ending as usize, place, "{ending:?}");
     }
 }
 
 #[test]
 fn each_end_is_counted_once_and_what_was_not_recorded_only_as_such() {
     let measures = Measures::default();
-    let sent = end(Verdict::Sent(EventId("AAMk".into())), "sent", None);
-    let throttled = end(Verdict::Again(Utc::now()), "snoozed", Some(ErrorKind::Throttled));
-    let failed = end(Verdict::Failed, "failed", Some(ErrorKind::Exhausted));
+    let sent = end(Verdict::Sent(EventId("AAMk".into())), Ending::Sent, None);
+    let throttled = end(Verdict::Again(Utc::now()), Ending::Snoozed, Some(ErrorKind::Throttled));
+    let failed = end(Verdict::Failed, Ending::Failed, Some(ErrorKind::Exhausted));
     measures.ended_as(&sent, Settled::Recorded);
     measures.ended_as(&sent, Settled::Stale);
     measures.ended_as(&throttled, Settled::Recorded);
@@ -61,7 +61,8 @@ fn each_end_is_counted_once_and_what_was_not_recorded_only_as_such() {
 fn trouble_keeps_its_beginning_and_ends() {
     let (measures, now) = (Measures::default(), Utc::now());
     let later = now + TimeDelta::seconds(5);
-    let hold = |code: &str| Hold { kind: ErrorKind::Auth, code: code.into(), hint: "mend it".into(), wait: None };
+    let hold =
+        |code: &str| GateReason { cause: Cause::SignInRefused, code: code.into(), hint: "fix it".into(), wait: None };
     measures.shut(&hold("AADSTS1"), now, later);
     measures.shut(&hold("AADSTS2"), later, later + TimeDelta::seconds(60));
     let shut = measures.gate().unwrap();

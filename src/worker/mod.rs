@@ -5,19 +5,19 @@
 //! beside it (`settler`), and the next jobs are at hand (`ready`).
 
 mod attempt;
+mod bearer;
 mod change;
-mod doubt;
+mod evidence;
 mod gate;
 mod heartbeat;
-mod held;
 mod histogram;
 mod hold;
-mod kept;
 mod lanes;
 mod log_throttle;
 mod look;
 mod measures;
 mod notes;
+mod open_claims;
 mod progress;
 mod ready;
 mod refused;
@@ -25,6 +25,7 @@ mod report;
 mod resting;
 mod retention;
 mod settler;
+mod unrecorded;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -44,15 +45,16 @@ use crate::policy::RetryPolicy;
 use crate::queue::{Agent, LaneKey, QueueError, Refusal, Verdict, capped};
 use crate::retry_after;
 
+pub use bearer::Bearer;
 pub use histogram::{Distribution, Histogram};
-pub use measures::{Count, Ending, Measures, Trouble};
+pub use measures::{Count, Measures, Trouble};
 
 use attempt::{Attempt, Context, Finished, Took, given_back};
 use gate::{Gate, GateChange};
-use held::Held;
 use lanes::{Lanes, Tell};
 use log_throttle::LogThrottle;
 use look::Look;
+use open_claims::OpenClaims;
 use progress::Progress;
 use ready::{Ready, Waiting};
 use refused::Refused;
@@ -119,7 +121,7 @@ pub struct Worker {
     in_flight: usize,
     /// The jobs of which a request may be out.
     under_way: HashSet<JobId>,
-    held: Held,
+    held: OpenClaims,
     queue_trouble: u32,
     queue_still: LogThrottle,
     /// Claims in a row that took nothing, because everything was refused.
@@ -162,7 +164,7 @@ impl Worker {
         };
         let begin = Now::read();
         let notes = Notes::begin(begin.wall);
-        let held = Held::default();
+        let held = OpenClaims::default();
         Self {
             context: Arc::new(context),
             lanes: Lanes::new(settings.per_mailbox, settings.max_in_flight),
@@ -216,7 +218,7 @@ impl Worker {
     /// The queue is gone: its file was deleted or replaced. What was under way has ended by then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Drained, QueueError> {
         let (held, notes) = (self.held.clone(), self.notes.clone());
-        held::mind(held, self.queue.clone(), notes, self.settler.trouble(), self.context.stop.clone());
+        open_claims::mind(held, self.queue.clone(), notes, self.settler.trouble(), self.context.stop.clone());
         retention::forget_pauses(self.queue.clone(), self.settler.trouble(), self.context.stop.clone());
         retention::start(
             self.queue.clone(),
@@ -364,22 +366,23 @@ impl Worker {
         self.under_way.remove(&finished.settlement.id);
         self.progress.moved(now.steady);
         self.measures.in_flight.set(self.in_flight);
-        if self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_))) {
+        if self.lanes.end(&finished.lane, matches!(finished.mailbox.met, Outcome::Done(_))) {
             report::mailbox_resumed(&finished.lane);
         }
-        // Not the death of a kept connection: the mailbox has no part in it.
-        let unclear = matches!(finished.outcome, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict);
+        let unclear = finished.mailbox.halves_slots();
         if unclear {
             self.lanes.narrow(&finished.lane);
         }
         let mut rest_for = Duration::ZERO;
-        let rest = finished.rest.take();
+        let rest = finished.mailbox.rest.take();
         if let Some(rest) = &rest {
             rest_for = rest.wait;
             let (mut pause, tell) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
             // Beyond all measure it is obeyed for a while, but nobody is held to it.
-            let asked =
-                finished.named.filter(|named| *named <= retry_after::LONGEST && capped(&pause.reason).is_none());
+            let asked = finished
+                .mailbox
+                .named
+                .filter(|named| *named <= retry_after::LONGEST && capped(&pause.reason).is_none());
             pause.asked_until = asked.map(|named| self.lanes.asked(&finished.lane, named, now));
             match tell {
                 Tell::Paused => report::mailbox_paused(&pause, &finished.settlement),
@@ -390,7 +393,7 @@ impl Worker {
             self.measures.paused_mailboxes.set(self.lanes.paused());
         }
         let default_rests = self.learn_of_defaults(&mut finished, now);
-        let passage = self.gate.observe(&finished.lane, &finished.outcome, rest_for, now.steady);
+        let passage = self.gate.observe(&finished.lane, &finished.mailbox.met, rest_for, now.steady);
         self.tell_of(&passage, now);
         let troubled = (unclear || rest.is_some() || default_rests).then(|| finished.lane.clone());
         self.settler.take(finished);
@@ -435,7 +438,7 @@ impl Worker {
         while self.in_flight > 0 || self.look.is_under_way() {
             tokio::select! {
                 Some(finished) = self.finished.1.recv() => {
-                    interrupted += usize::from(finished.outcome == Outcome::Interrupted);
+                    interrupted += usize::from(finished.mailbox.met == Outcome::Interrupted);
                     self.end(finished);
                 }
                 // A claim that was under way goes back as a whole.

@@ -1,6 +1,6 @@
 //! Writes the ends of attempts. What waits together is committed together; what cannot be written is kept and tried
 //! again until it can, all of it where the storage is in trouble, by itself and less and less often where a rule of the table
-//! refuses one (`kept`). A result once known is never dropped while the process lives.
+//! refuses one (`unrecorded`). A result once known is never dropped while the process lives.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,9 +12,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::attempt::Finished;
-use super::held::Held;
-use super::kept::Kept;
 use super::log_throttle::LogThrottle;
+use super::open_claims::OpenClaims;
+use super::unrecorded::Unrecorded;
 use super::{Measures, Notes, report};
 use crate::queue::{Agent, QueueError, Settled, Settlement};
 
@@ -62,7 +62,7 @@ impl Shared {
 
 impl Settler {
     /// Starts the task that writes.
-    pub(super) fn start(queue: Arc<dyn Agent>, measures: Arc<Measures>, notes: Notes, held: Held) -> Self {
+    pub(super) fn start(queue: Arc<dyn Agent>, measures: Arc<Measures>, notes: Notes, held: OpenClaims) -> Self {
         let (input, output) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
         let task = tokio::spawn(write_all(queue, output, shared.clone(), measures, notes, held));
@@ -133,9 +133,9 @@ async fn write_all(
     shared: Arc<Shared>,
     measures: Arc<Measures>,
     notes: Notes,
-    held: Held,
+    held: OpenClaims,
 ) {
-    let mut kept = Kept::default();
+    let mut kept = Unrecorded::default();
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let due = kept.next();
@@ -170,7 +170,7 @@ async fn write_all(
                         }
                         settled => {
                             kept.forget(&finished);
-                            held.let_go(finished.settlement.id, finished.settlement.claim);
+                            held.end(finished.settlement.id, finished.settlement.claim);
                             measures.ended_as(&finished.settlement, settled.clone());
                             report::attempt(&finished, settled);
                         }

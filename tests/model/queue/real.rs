@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use event_sender::clock::{Clock, Now};
-use event_sender::job::{Answer, BodyType, Defaults, ErrorKind, EventId, JobId, format_utc};
+use event_sender::job::{Answer, BodyType, Defaults, Ending, ErrorKind, EventId, JobId, format_utc};
 use event_sender::queue::{
     Agent, AttemptRecord, ClaimRequest, LaneKey, Settled, Settlement, SqliteQueue, Suspects, Verdict,
 };
@@ -355,7 +355,7 @@ fn settlement(ticket: Ticket, end: &End, expected: &Expected) -> Settlement {
         answer: Answer::default(),
         sent_at: left.then_some(now),
         never_left,
-        attempt: Some(AttemptRecord { started_at: now, duration_ms: 1, outcome: "retry" }),
+        attempt: Some(AttemptRecord { started_at: now, duration_ms: 1, ending: Ending::Retry }),
         pause: None,
     }
 }
