@@ -76,7 +76,7 @@ impl GraphClient {
                 let oldest = search.found.drain(..).min_by(|(a, _), (b, _)| a.cmp(b));
                 Some(oldest.map_or(Verified::Absent, |(_, event_id)| Verified::Exists(event_id)))
             }
-            Err(result) => Some(Verified::Unknown(result)),
+            Err(result) => Some(result.into()),
         }
     }
 
@@ -90,10 +90,10 @@ impl GraphClient {
     ) -> Verified {
         let (event, damaged) = match self.get(&self.base.event(mailbox, &named.0), token, now).await {
             Ok(answer) => answer,
-            Err(result) => return Verified::Unknown(result),
+            Err(result) => return result.into(),
         };
         match identity.of(&event) {
-            _ if event_id(&event["id"]).is_none() => Verified::Unknown(damaged),
+            _ if event_id(&event["id"]).is_none() => damaged.into(),
             Whose::Marked => Verified::Exists(named.clone()),
             Whose::Same if identity.has_subject(&event) => Verified::Exists(named.clone()),
             _ => Verified::Absent,

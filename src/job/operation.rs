@@ -26,5 +26,11 @@ pub enum Verified {
     /// No trace of it. Soon after the request this is no proof (graph-facts 2.4).
     Absent,
     /// The look itself met something else: classified like any other call.
-    Unknown(CallResult),
+    Unknown(Box<CallResult>),
+}
+
+impl From<CallResult> for Verified {
+    fn from(result: CallResult) -> Self {
+        Self::Unknown(Box::new(result))
+    }
 }

@@ -22,7 +22,7 @@ impl RetryPolicy {
             Verified::Exists(event_id) => found(event_id, Answer::default()),
             Verified::Absent if is_last => CallResult::new(Outcome::NotFound, not_found()),
             Verified::Unknown(look) if look.is_refusal() && is_last => CallResult::new(Outcome::NotFound, look.answer),
-            Verified::Unknown(look) if !look.is_refusal() && !self.repeats_unseen(job, &look) => look,
+            Verified::Unknown(look) if !look.is_refusal() && !self.repeats_unseen(job, &look) => *look,
             Verified::Absent | Verified::Unknown(_) => return None,
         };
         Some(self.decide(job, result, moment))
@@ -48,7 +48,7 @@ impl RetryPolicy {
         let look = match verified {
             Verified::Exists(event_id) => return self.decide(job, found(event_id, result.answer), moment),
             Verified::Unknown(look) if !look.is_refusal() && !look.is_unclear() => {
-                return self.looked_for_later(job, result, look, moment);
+                return self.looked_for_later(job, result, *look, moment);
             }
             look => look,
         };

@@ -331,7 +331,7 @@ fn any_verified() -> impl Strategy<Value = Verified> {
     prop_oneof![
         Just(Verified::Absent),
         Just(Verified::Exists(EventId("AAMk".into()))),
-        any_result().prop_filter("a look is no success", |look| look.outcome != done()).prop_map(Verified::Unknown),
+        any_result().prop_filter("a look is no success", |look| look.outcome != done()).prop_map(Verified::from),
     ]
 }
 
@@ -358,7 +358,7 @@ fn a_look_that_keeps_failing_is_waited_for_three_attempts_but_never_for_most_of_
     let repeats = |max_attempts, attempts, look: &Outcome| {
         let policy = RetryPolicy { max_attempts, ..policy() };
         let job = Job { in_doubt: true, ..job(attempts) };
-        policy.before_repeat(&job, Verified::Unknown(met(look)), &moment()).is_none()
+        policy.before_repeat(&job, Verified::from(met(look)), &moment()).is_none()
     };
     let lost = |max_attempts, attempts| repeats(max_attempts, attempts, &Outcome::ReplyLost);
     assert_eq!((0..5).map(|attempts| lost(12, attempts)).collect::<Vec<_>>(), [false, false, false, true, true]);
@@ -377,14 +377,14 @@ fn before_a_repeat_the_event_is_found_or_the_request_is_made_again_and_without_a
     assert_eq!((found.answer.status, found.record.ending), (Some(200), Some(Ending::Sent)));
     assert_eq!(then(3, Verified::Absent), None);
     assert_eq!(
-        then(3, Verified::Unknown(met(&Outcome::NoMailbox))),
+        then(3, Verified::from(met(&Outcome::NoMailbox))),
         None,
         "a refusal of the look says nothing of the event"
     );
 
     let found = then(12, Verified::Exists(EventId("AAMk".into()))).unwrap();
     assert_eq!((found.record.spent, found.record.number), (false, 12), "the last look of all is no attempt");
-    for verified in [Verified::Absent, Verified::Unknown(met(&Outcome::NoMailbox))] {
+    for verified in [Verified::Absent, Verified::from(met(&Outcome::NoMailbox))] {
         let end = then(12, verified).unwrap();
         assert_eq!((&end.disposition, end.kind, end.in_doubt), (&Disposition::Fail, Some(ErrorKind::Exhausted), true));
         assert_eq!((end.record.spent, end.answer.cause), (false, Some(Cause::EventNotFound)));
@@ -415,7 +415,7 @@ fn evidence_is_wanted_where_an_answer_cannot_tell_or_a_doubtful_job_would_fail_a
 #[test]
 fn a_duplicate_whose_event_cannot_be_looked_at_is_never_final() {
     let (duplicate, absent) = (met(&Outcome::Duplicate(None)), Verified::Absent);
-    let unknown = Verified::Unknown(met(&Outcome::ServerFault));
+    let unknown = Verified::from(met(&Outcome::ServerFault));
     let then = |in_doubt, verified: &Verified| {
         policy().after_verification(&Job { in_doubt, ..job(0) }, duplicate.clone(), verified.clone(), &moment())
     };
@@ -435,7 +435,7 @@ fn a_look_that_meets_a_rest_or_a_shut_gate_ends_nothing_and_is_what_mailbox_and_
         answer: Answer { status: Some(400), cause: Some(Cause::RecipientsRefused), ..Answer::default() },
         ..met(&Outcome::RefusedInDoubt(Cause::RecipientsRefused))
     };
-    let then = |look| policy().after_verification(&job(0), refused.clone(), Verified::Unknown(look), &moment());
+    let then = |look: CallResult| policy().after_verification(&job(0), refused.clone(), look.into(), &moment());
     let throttled = then(told_to_wait(&Outcome::MailboxThrottled, secs(30)));
     assert_eq!((throttled.disposition, throttled.in_doubt), (Disposition::Retry(in_secs(30)), true));
     assert_eq!((throttled.mailbox.rest, throttled.mailbox.named), (rest(secs(30)), Some(secs(30))));

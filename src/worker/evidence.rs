@@ -14,7 +14,7 @@ impl Attempt {
     pub(super) async fn verify_after(&self, bearer: &mut Bearer, evidence: &Evidence, result: &CallResult) -> Verified {
         // This answer may have named a wait, or another request of the mailbox was told one while this one was under way.
         if result.retry_after.is_some() || self.is_resting() {
-            return Verified::Unknown(CallResult::not_made());
+            return CallResult::not_made().into();
         }
         let named = match &result.outcome {
             Outcome::Duplicate(named) => named.clone(),
@@ -28,7 +28,7 @@ impl Attempt {
         let began = Instant::now();
         let verified = tokio::select! {
             verified = self.search(bearer, Search::new(evidence, named, began)) => verified,
-            () = self.context.cut.cancelled() => Verified::Unknown(CallResult::not_made()),
+            () = self.context.cut.cancelled() => CallResult::not_made().into(),
         };
         if !matches!(&verified, Verified::Unknown(result) if !result.was_made()) {
             self.context.measures.lookups.observe(began.elapsed());
@@ -46,16 +46,16 @@ impl Attempt {
 
     async fn ask(&self, bearer: &mut Bearer, search: &mut Search<'_>) -> Option<Verified> {
         if self.is_resting() {
-            return Some(Verified::Unknown(CallResult::not_made()));
+            return Some(CallResult::not_made().into());
         }
         let graph = &self.context.graph;
         let first = graph.verify(search, bearer.token(), Now::read()).await;
         let Some(Verified::Unknown(result)) = &first else { return first };
         match bearer.renew(result).await {
             Ok(false) => first,
-            Ok(true) if self.is_resting() => Some(Verified::Unknown(CallResult::not_made())),
+            Ok(true) if self.is_resting() => Some(CallResult::not_made().into()),
             Ok(true) => graph.verify(search, bearer.token(), Now::read()).await,
-            Err(result) => Some(Verified::Unknown(result)),
+            Err(result) => Some(result.into()),
         }
     }
 }

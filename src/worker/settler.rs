@@ -1,6 +1,6 @@
 //! Writes the ends of attempts. What waits together is committed together; what cannot be written is kept and tried
 //! again until it can, all of it where the storage is in trouble, by itself and less and less often where a rule of the table
-//! refuses one (`kept`). A result once known is never dropped while the process lives.
+//! refuses one (`unrecorded`). A result once known is never dropped while the process lives.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -12,11 +12,11 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::attempt::Finished;
-use super::held::Held;
-use super::kept::Kept;
 use super::log_throttle::LogThrottle;
+use super::open_claims::OpenClaims;
+use super::unrecorded::Unrecorded;
 use super::{Measures, Notes, report};
-use crate::queue::{Queue, QueueError, Settled};
+use crate::queue::{Agent, QueueError, Settled, Settlement};
 
 /// Most settlements of one transaction.
 const BATCH: usize = 256;
@@ -62,7 +62,7 @@ impl Shared {
 
 impl Settler {
     /// Starts the task that writes.
-    pub(super) fn start<Q: Queue>(queue: Arc<Q>, measures: Arc<Measures>, notes: Notes, held: Held) -> Self {
+    pub(super) fn start(queue: Arc<dyn Agent>, measures: Arc<Measures>, notes: Notes, held: OpenClaims) -> Self {
         let (input, output) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
         let task = tokio::spawn(write_all(queue, output, shared.clone(), measures, notes, held));
@@ -127,15 +127,15 @@ impl Settler {
     }
 }
 
-async fn write_all<Q: Queue>(
-    queue: Arc<Q>,
+async fn write_all(
+    queue: Arc<dyn Agent>,
     mut output: mpsc::UnboundedReceiver<Finished>,
     shared: Arc<Shared>,
     measures: Arc<Measures>,
     notes: Notes,
-    held: Held,
+    held: OpenClaims,
 ) {
-    let mut kept = Kept::default();
+    let mut kept = Unrecorded::default();
     let mut batch = Vec::with_capacity(BATCH);
     loop {
         let due = kept.next();
@@ -170,7 +170,7 @@ async fn write_all<Q: Queue>(
                         }
                         settled => {
                             kept.forget(&finished);
-                            held.let_go(finished.settlement.id, finished.settlement.claim);
+                            held.end(finished.settlement.id, finished.settlement.claim);
                             measures.ended_as(&finished.settlement, settled.clone());
                             report::attempt(&finished, settled);
                         }
@@ -192,13 +192,14 @@ async fn write_all<Q: Queue>(
 }
 
 /// Until it is written. None: there is no queue any more to write it to.
-async fn write<Q: Queue>(queue: &Q, batch: &[Finished], shared: &Shared, measures: &Measures) -> Option<Vec<Settled>> {
+async fn write(queue: &dyn Agent, batch: &[Finished], shared: &Shared, measures: &Measures) -> Option<Vec<Settled>> {
     let mut wait = FIRST_WAIT;
     let mut still = LogThrottle::default();
     loop {
         let begin = Instant::now();
         *shared.writing() = Some(begin.into_std());
-        let done = queue.settle(batch).await;
+        let settlements: Vec<&Settlement> = batch.iter().map(|finished| &finished.settlement).collect();
+        let done = queue.settle(&settlements).await;
         *shared.writing() = None;
         match done {
             Ok(settled) => {

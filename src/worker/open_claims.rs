@@ -1,32 +1,32 @@
-//! The claims this agent holds, and the rows that are claimed although nobody holds them: another program wrote the state, or
-//! the answer to a claim was lost. They would wait for the next start; found twice in a row they are put back, in doubt.
+//! The claims this agent has open, and the rows that are claimed although no claim of its is open: another program wrote the
+//! state, or the answer to a claim was lost. They would wait for the next start; found twice in a row they are put back, in
+//! doubt.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::settler::Trouble;
 use super::{Notes, report};
 use crate::job::JobId;
-use crate::queue::{Queue, QueueError};
+use crate::queue::{Agent, QueueError};
 
 /// Between two looks. A claim is known to its agent a moment after it was written.
 const EVERY: Duration = Duration::from_secs(5);
 
 /// By job.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Held(Arc<Mutex<HashMap<JobId, i64>>>);
+pub(super) struct OpenClaims(Arc<Mutex<HashMap<JobId, i64>>>);
 
-impl Held {
-    pub(super) fn hold(&self, id: JobId, claim: i64) {
+impl OpenClaims {
+    pub(super) fn begin(&self, id: JobId, claim: i64) {
         self.all().insert(id, claim);
     }
 
     /// Its end is in the queue, or the claim is over.
-    pub(super) fn let_go(&self, id: JobId, claim: i64) {
+    pub(super) fn end(&self, id: JobId, claim: i64) {
         let mut all = self.all();
         // A job claimed anew has another one.
         if all.get(&id) == Some(&claim) {
@@ -44,7 +44,7 @@ impl Held {
 }
 
 /// Looks until `stop`.
-pub(super) fn mind<Q: Queue>(held: Held, queue: Arc<Q>, notes: Notes, trouble: Trouble, stop: CancellationToken) {
+pub(super) fn mind(open: OpenClaims, queue: Arc<dyn Agent>, notes: Notes, trouble: Trouble, stop: CancellationToken) {
     tokio::spawn(async move {
         let mut seen = HashSet::new();
         loop {
@@ -54,20 +54,20 @@ pub(super) fn mind<Q: Queue>(held: Held, queue: Arc<Q>, notes: Notes, trouble: T
             }
             // Trouble with the storage is told by those who have more to write.
             if !trouble.is_there() {
-                seen = look(&held, queue.as_ref(), &notes, &seen).await.unwrap_or_default();
+                seen = look(&open, queue.as_ref(), &notes, &seen).await.unwrap_or_default();
             }
         }
     });
 }
 
-/// The claims nobody holds, of which those seen before are put back.
-async fn look<Q: Queue>(
-    held: &Held,
-    queue: &Q,
+/// The claims that are not open here; those seen before are put back.
+async fn look(
+    open: &OpenClaims,
+    queue: &dyn Agent,
     notes: &Notes,
     seen: &HashSet<(JobId, i64)>,
 ) -> Result<HashSet<(JobId, i64)>, QueueError> {
-    let strays: HashSet<_> = queue.claims().await?.into_iter().filter(|(id, claim)| !held.knows(*id, *claim)).collect();
+    let strays: HashSet<_> = queue.claims().await?.into_iter().filter(|(id, claim)| !open.knows(*id, *claim)).collect();
     let again: Vec<_> = strays.intersection(seen).copied().collect();
     if again.is_empty() {
         // What a start had to leave is among the strays of the first look.
@@ -76,7 +76,7 @@ async fn look<Q: Queue>(
         }
         return Ok(strays);
     }
-    let put_back = queue.put_back(&again, Utc::now()).await?;
+    let put_back = queue.put_back(&again).await?;
     if put_back.jobs > 0 {
         report::put_back(put_back.jobs);
     }
@@ -90,12 +90,12 @@ mod tests {
 
     #[test]
     fn a_claim_is_known_from_its_beginning_to_its_end_and_not_by_the_job_alone() {
-        let (held, id) = (Held::default(), JobId(7));
-        held.hold(id, 1);
-        held.hold(id, 2);
-        held.let_go(id, 1);
-        assert!(held.knows(id, 2) && !held.knows(id, 1));
-        held.let_go(id, 2);
-        assert!(!held.knows(id, 2));
+        let (open, id) = (OpenClaims::default(), JobId(7));
+        open.begin(id, 1);
+        open.begin(id, 2);
+        open.end(id, 1);
+        assert!(open.knows(id, 2) && !open.knows(id, 1));
+        open.end(id, 2);
+        assert!(!open.knows(id, 2));
     }
 }

@@ -1,5 +1,5 @@
-//! Results that a rule of the table refuses: somebody's trigger, most of the time. Each is tried again by itself, less and less
-//! often, until the rule is gone; until then the log has it, with the event's id.
+//! Results that the queue refuses to record: a trigger on the table, most of the time. Each is tried again by itself, less and
+//! less often, until the rule is gone; until then the log has it, with the event's id.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,7 +17,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The results, and how often each claim's was refused.
 #[derive(Default)]
-pub(super) struct Kept {
+pub(super) struct Unrecorded {
     waiting: Vec<Waiting>,
     times: HashMap<(i64, i64), u32>,
     still: LogThrottle,
@@ -29,7 +29,7 @@ struct Waiting {
     again: Instant,
 }
 
-impl Kept {
+impl Unrecorded {
     /// Refused once more. `tell`: it is going to be tried again.
     pub(super) fn keep(&mut self, finished: Finished, why: String, tell: bool) {
         let now = Instant::now();
@@ -50,7 +50,7 @@ impl Kept {
         self.times.contains_key(&claim(finished))
     }
 
-    /// It was taken at last.
+    /// It was recorded at last.
     pub(super) fn forget(&mut self, finished: &Finished) {
         self.times.remove(&claim(finished));
     }
