@@ -55,7 +55,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("monitor", &["auth", "backoff", "job", "queue", "visible", "worker"]),
     ("worker", &["auth", "backoff", "clock", "graph", "job", "policy", "queue", "retry_after", "secret"]),
     ("policy", &["backoff", "job", "retry_after"]),
-    ("queue", &["accounts", "backoff", "config", "job", "viewer"]),
+    ("queue", &["accounts", "backoff", "clock", "config", "job", "viewer"]),
     ("graph", &["clock", "http", "job", "retry_after", "secret"]),
     ("auth", &["backoff", "certificate", "identity", "retry_after", "secret", "secret_file"]),
     (

@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::TokenCache;
 use crate::config::{AuthMode, Exposed, Readers, Settings};
 use crate::graph::GraphClient;
-use crate::queue::{ChangeNotice, SqliteQueue, watch};
+use crate::queue::{Queue, Started};
 use crate::worker::{Change, Drained, Measures, Notes, Worker, WorkerSettings};
 
 pub use failure::Failure;
@@ -30,7 +30,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What there is to hold on to while the daemon runs.
 pub struct Running {
-    pub queue: Arc<SqliteQueue>,
+    pub queue: Arc<dyn Queue>,
     pub measures: Arc<Measures>,
     pub graph: Arc<GraphClient>,
     pub tokens: Arc<TokenCache>,
@@ -48,15 +48,11 @@ pub async fn daemon(
     ready: impl FnOnce(Running),
 ) -> Result<Drained, Failure> {
     let path = &settings.queue.path;
-    let Some((queue, recovered)) = start::usable_queue(path, &stop).await? else {
+    let Some(Started { queue, recovered, .. }) = start::usable_queue(&settings.queue, &stop).await? else {
         return Ok(Drained { interrupted: 0, unrecorded: 0 });
     };
     let tokens = wiring::tokens(settings)?;
     let graph = wiring::graph(settings)?;
-    let notice = watch(path).unwrap_or_else(|error| {
-        tracing::warn!(%error, "queue cannot be watched, polling it instead");
-        ChangeNotice::none()
-    });
     tracing::info!(version = env!("CARGO_PKG_VERSION"), queue = %path.display(), recovered = recovered.jobs, "agent started");
     for refusal in &recovered.left {
         tracing::error!(
@@ -69,8 +65,8 @@ pub async fn daemon(
         tracing::warn!("password sign-in is a legacy mode, multi-factor authentication breaks it");
     }
     let (changes, following) = mpsc::unbounded_channel();
-    let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), notice, worker, measures.clone())
-        .wary_of(&recovered)
+    let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), worker, measures.clone())
+        .left(&recovered.left)
         .following(following);
     ready(Running { queue: queue.clone(), measures, graph, tokens, notes: worker.notes(), changes });
     let drained = worker.run(stop).await.map_err(Failure::failed)?;

@@ -12,7 +12,7 @@ use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::job::format_utc;
-use crate::queue::{self, Desk, LaneKey, MailboxRow};
+use crate::queue::{self, LaneKey, MailboxRow, Queue};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -114,7 +114,7 @@ impl Ended<'_> {
 
 /// Ends a pause, or says why not.
 async fn end<'r>(
-    queue: &dyn Desk,
+    queue: &dyn Queue,
     settings: &LocalSettings,
     row: &'r MailboxRow,
     now: DateTime<Utc>,

@@ -15,7 +15,7 @@ use crate::agent::log::{self, Log};
 use crate::agent::{Failure, daemon, expiry, monitoring, warn_of_exposed, wiring};
 use crate::config::{ConfigError, Environment, LogSettings, Settings};
 use crate::exit::Exit;
-use crate::queue::{Queue, SqliteQueue};
+use crate::queue::Queue;
 use crate::shutdown::{self, Hangup};
 use crate::telemetry::Form;
 use crate::worker::Measures;
@@ -92,7 +92,7 @@ fn progress_bar() -> ProgressBar {
     progress::styled(0, "{bar:40} {pos}/{len} jobs  {per_sec}  {elapsed}")
 }
 
-async fn show_progress(bar: ProgressBar, queue: Arc<SqliteQueue>, measures: Arc<Measures>) {
+async fn show_progress(bar: ProgressBar, queue: Arc<dyn Queue>, measures: Arc<Measures>) {
     loop {
         if let Ok(outstanding) = queue.outstanding().await {
             let ended = measures.ended();

@@ -1,69 +1,163 @@
-//! What the agent asks of a queue, and what it is told: claims, ends of claims, pauses, and its own status.
+//! What the agent asks of a queue: claims, ends of claims, and its own status.
 
-use std::borrow::Borrow;
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
 
 use super::settlement::{Settled, Settlement};
 use super::{LaneKey, Pause, QueueError};
+use crate::clock::Now;
 use crate::job::{DefaultKey, Defaults, ErrorKind, Job, JobId};
+
+/// The agent's side of a queue.
+///
+/// All writes are durable when the call returns. No call holds a transaction over anything but its own statements.
+///
+/// Time is the queue's: what is due, paused or old enough to be deleted is compared with the queue's own clock. A queue
+/// whose clock may be set keeps the length of every wait by itself.
+#[async_trait]
+pub trait Agent: Send + Sync + 'static {
+    /// The agent begins: every row that a dead agent left `claimed` goes back to `pending`, in doubt. A row that cannot be
+    /// put back does not keep the others from it. The first claim after this one tells what the agent must know before it
+    /// sends anything.
+    async fn join(&self) -> Result<Recovered, QueueError>;
+
+    /// Claims due jobs, none of a mailbox on hold, and tells what is new of the mailboxes. The first claim after
+    /// [`Agent::join`] takes nothing, and so does one with limit 0, which costs next to nothing.
+    ///
+    /// Costs by the number of mailboxes with pending jobs, not by the number of jobs. Takes no write lock when there is
+    /// nothing to take.
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, QueueError>;
+
+    /// Records the ends of claims, all in one transaction, each fenced by its claim.
+    async fn settle(&self, batch: &[&Settlement]) -> Result<Vec<Settled>, QueueError>;
+
+    /// Every claim that is not over, with its number.
+    async fn claims(&self) -> Result<Vec<(JobId, i64)>, QueueError>;
+
+    /// Puts jobs back as [`Agent::join`] does, as far as these claims are not over. The caller knows that no agent works on
+    /// them.
+    async fn put_back(&self, claims: &[(JobId, i64)]) -> Result<Recovered, QueueError>;
+
+    /// Makes the jobs due that were put off because the default zone was refused; those with a wish of their own, when they
+    /// wish.
+    async fn wake(&self) -> Result<(), QueueError>;
+
+    /// Deletes at most `limit` jobs that ended longer than `age` ago, with their history, and returns how many. A job in
+    /// doubt stays: its row is all that says an event may exist.
+    async fn purge(&self, age: Duration, limit: u32) -> Result<u64, QueueError>;
+
+    /// Forgets at most `limit` pauses that are over and returns how many. What is on hold stays.
+    async fn forget_pauses(&self, limit: u32) -> Result<u64, QueueError>;
+
+    /// Replaces what the agent last reported of itself.
+    async fn report(&self, status: &AgentStatus) -> Result<(), QueueError>;
+
+    /// Counts the jobs that are pending or claimed.
+    async fn outstanding(&self) -> Result<u64, QueueError>;
+
+    /// Returns when there may be something new to claim. Only a hint: it may come for nothing, and where the queue has no
+    /// notices, it never comes.
+    ///
+    /// # Errors
+    /// The queue is gone. Found out as soon as this is called, and while it is awaited when something changes.
+    async fn changes(&self) -> Result<(), QueueError>;
+}
 
 /// What a claim may take.
 #[derive(Clone, Debug)]
 pub struct ClaimRequest {
-    /// The agent's time: nothing due later is taken.
-    pub now: DateTime<Utc>,
-    /// Most jobs to take in all.
+    /// Most jobs in all.
     pub limit: usize,
     /// Most jobs of a mailbox that is not named in `free`.
     pub per_lane: usize,
     /// Free places of the mailboxes that have something under way or are paused (0).
     pub free: HashMap<LaneKey, usize>,
-    /// Mailboxes in trouble, and most jobs to take of all of them together.
-    pub troubled: (HashSet<LaneKey>, usize),
-    /// Whose mailbox the rows are for that name none: they share its lane.
+    pub suspects: Suspects,
+    /// The mailbox of rows that name none: they share its lane.
     pub unnamed: Option<String>,
-    /// Nothing is taken of the rows that name none: their mailbox is refused.
+    /// Take no row that names no mailbox: the mailbox they would get is refused.
     pub unnamed_rest: bool,
     /// What fills NULL columns, written into the row if no request of the job has left yet.
     pub defaults: Defaults,
 }
 
-/// What a claim took.
+/// Mailboxes in trouble.
 #[derive(Clone, Debug, Default)]
+pub struct Suspects {
+    pub lanes: HashSet<LaneKey>,
+    /// Most jobs to take of all of them together.
+    pub limit: usize,
+}
+
+/// What a claim took, and what it tells.
+#[derive(Clone, Debug)]
 pub struct Claimed {
-    /// The jobs, in order of due time and id within a mailbox.
+    /// The queue's time of this claim, and the moment of this machine's steady clock it belongs to. All times in here are to be
+    /// read by it.
+    pub as_of: Now,
+    /// In order of due time and id within a mailbox.
     pub jobs: Vec<(LaneKey, Job)>,
     /// When the next job of a lane that had free slots becomes due, if one will, or when the queue wishes to be asked again.
     pub next_due: Option<DateTime<Utc>>,
-    /// Jobs that failed, because the schema's own rules refuse their claim: somebody else wrote nonsense into the agent's
-    /// columns.
-    pub broken: Vec<JobId>,
-    /// Jobs of which it is new that they cannot be claimed: somebody's trigger refuses it. They are tried again, after a rest.
-    pub told: Vec<Refusal>,
-    /// A claim was refused, told or not.
-    pub met_refusal: bool,
-    /// How many jobs cannot be claimed, and one of them.
-    pub refusals: Option<(usize, Refusal)>,
     /// There is more to take than was taken in one go.
     pub more: bool,
-    /// The mailboxes on hold: nothing was taken of them. The same set as the last time if nothing was held or released since.
+    /// Jobs that failed because the schema's own rules refuse their claim: another program wrote nonsense into the agent's
+    /// columns.
+    pub broken: Vec<JobId>,
+    pub withheld: Withheld,
+    pub news: MailboxNews,
+}
+
+impl Claimed {
+    /// Nothing was taken, and nothing is new.
+    pub fn nothing(as_of: Now) -> Self {
+        Self {
+            as_of,
+            jobs: Vec::new(),
+            next_due: None,
+            more: false,
+            broken: Vec::new(),
+            withheld: Withheld::default(),
+            news: MailboxNews::default(),
+        }
+    }
+}
+
+/// What of the mailboxes the agent does not know yet, whoever found it out: another agent, an operator, an earlier run.
+#[derive(Clone, Debug, Default)]
+pub struct MailboxNews {
+    /// Pauses: in the first claim all that are not over, later those of other agents. A queue with one agent has none of those.
+    pub pauses: Vec<Pause>,
+    /// Mailboxes that get this many slots until their next success: a dead agent may have taken their last answer with it.
+    pub limits: Vec<(LaneKey, usize)>,
+    /// All mailboxes on hold: nothing was taken of them. The same `Arc` as last time if nothing was held or released since.
     pub held: Arc<HashSet<LaneKey>>,
-    /// The mailboxes whose pause somebody ended within the last minutes, and when. The same set as the last time if nothing was
+    /// The mailboxes whose pause an operator ended within the last minutes, and when. The same `Arc` as last time if nothing was
     /// resumed since.
     pub resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
 }
 
-/// What is refused of a job, in the queue's words.
+/// Jobs that cannot be claimed although they are due, because a trigger refuses it. They are tried again after a while.
+#[derive(Clone, Debug, Default)]
+pub struct Withheld {
+    /// Those found in this claim.
+    pub new: Vec<Refusal>,
+    /// This claim met a refusal, new or not.
+    pub met: bool,
+    /// How many there are, and one of them.
+    pub all: Option<(usize, Refusal)>,
+}
+
+/// A job of which the queue refuses something, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// Whose row.
     pub id: JobId,
-    /// Why: the rule's message. Whoever made the rule wrote it.
+    /// The rule's message, as whoever made the rule wrote it.
     pub why: String,
 }
 
@@ -100,105 +194,27 @@ impl fmt::Display for Refusals {
 /// What a dead agent left.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Recovered {
-    /// Jobs that were claimed.
+    /// How many jobs were put back.
     pub jobs: u64,
-    /// Their mailboxes. What they answered last may have been lost with the agent.
-    pub lanes: HashSet<LaneKey>,
-    /// Jobs that could not be put back, because the schema refuses it. They stay claimed.
+    /// Jobs that could not be put back because the schema refuses it. They stay claimed.
     pub left: Vec<Refusal>,
 }
 
-/// What the agent asks of a queue. SQLite has it today; a Postgres queue for several machines fits beside it.
-///
-/// All writes are durable when the call returns. No call holds a transaction over anything but its own statements.
-pub trait Queue: Send + Sync + 'static {
-    /// Puts every row left `claimed` by a dead agent back to `pending`, in doubt, and tells which. The caller must
-    /// hold the queue's lock: then nobody alive can have claimed them. Times that lie in the future because the clock
-    /// was set back since they were written are moved along, as by [`Queue::clock_set`]. A row that cannot be put back holds
-    /// up no other.
-    fn recover(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Recovered, QueueError>> + Send;
-
-    /// Every claim that is not over: whose, and its number.
-    fn claims(&self) -> impl Future<Output = Result<Vec<(JobId, i64)>, QueueError>> + Send;
-
-    /// Puts jobs back as [`Queue::recover`] does, as far as these claims are not over. The caller knows that nobody holds them.
-    fn put_back(
-        &self,
-        claims: &[(JobId, i64)],
-        now: DateTime<Utc>,
-    ) -> impl Future<Output = Result<Recovered, QueueError>> + Send;
-
-    /// Whether the storage is still the one that was opened; cheap enough to be asked at every turn.
-    ///
-    /// # Errors
-    /// It is gone.
-    fn present(&self) -> Result<(), QueueError>;
-
-    /// The wall clock was set to `now` from a time `by` earlier (negative: later). Moves the times the agent wrote
-    /// along: nothing waits longer than it was to, nothing is given up earlier, and what was due stays due. What a
-    /// producer wished (`not_before`) is a time of day and stays. `rests` is when the pauses known end from now on.
-    ///
-    /// After the clock was set back, the claims to come look for jobs that came later with the old clock's times: never
-    /// claimed, stamped (`created_at`) ahead of now, and due later than now and later than wished. Such a job is due when its
-    /// producer wishes, at the earliest now. That ends when stamps of the old clock lie ahead no more, or after an hour.
-    fn clock_set(
-        &self,
-        now: DateTime<Utc>,
-        by: TimeDelta,
-        rests: &[(LaneKey, DateTime<Utc>)],
-    ) -> impl Future<Output = Result<(), QueueError>> + Send;
-
-    /// The pauses that are not over at `now`.
-    fn pauses(&self, now: DateTime<Utc>) -> impl Future<Output = Result<Vec<Pause>, QueueError>> + Send;
-
-    /// Claims due jobs, none of a mailbox on hold. Costs by the number of mailboxes with pending jobs, not by the number of jobs. Takes no
-    /// write lock when there is nothing to take. The looks that [`Queue::clock_set`] speaks of take at most a twentieth of the time.
-    fn claim(&self, request: &ClaimRequest) -> impl Future<Output = Result<Claimed, QueueError>> + Send;
-
-    /// Claims nothing: tells the operator's words as a claim does, for who cannot claim now. Costs next to nothing.
-    fn orders(&self) -> impl Future<Output = Result<Claimed, QueueError>> + Send;
-
-    /// Records the ends of claims, all in one transaction, each fenced by its claim.
-    fn settle<S: Borrow<Settlement> + Sync>(
-        &self,
-        batch: &[S],
-    ) -> impl Future<Output = Result<Vec<Settled>, QueueError>> + Send;
-
-    /// Jobs put off because the default zone was refused are due again, or when they wish.
-    fn wake(&self, now: DateTime<Utc>) -> impl Future<Output = Result<(), QueueError>> + Send;
-
-    /// Deletes at most `limit` jobs that ended before then, with their history, and tells how many. A job in doubt is
-    /// kept: its row is all that says an event may exist.
-    fn purge(&self, before: DateTime<Utc>, limit: u32) -> impl Future<Output = Result<u64, QueueError>> + Send;
-
-    /// Forgets at most `limit` pauses that are over at `now` and tells how many. What is on hold is kept.
-    fn forget_pauses(&self, now: DateTime<Utc>, limit: u32) -> impl Future<Output = Result<u64, QueueError>> + Send;
-
-    /// Keeps what the agent says of itself, instead of what it said before.
-    fn note(&self, note: &AgentNote) -> impl Future<Output = Result<(), QueueError>> + Send;
-
-    /// Jobs that are pending or claimed.
-    fn outstanding(&self) -> impl Future<Output = Result<u64, QueueError>> + Send;
-}
-
-/// What the agent says of itself, for programs beside it. Nothing is decided by it.
+/// What the agent reports of itself, for programs beside it. Nothing is decided by it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AgentNote {
-    /// Its version.
+pub struct AgentStatus {
     pub version: &'static str,
-    /// Since when it runs.
     pub started_at: DateTime<Utc>,
-    /// When the settings it goes by were read.
+    /// When the settings in use were read.
     pub settings_at: DateTime<Utc>,
-    /// Why those found at the last reading are not gone by.
+    /// Why the settings read last are not in use.
     pub settings_refused: Option<String>,
-    /// Why nothing is sent at all.
+    /// Set while nothing is sent at all.
     pub gate: Option<GateNote>,
-    /// When what it signs in with ends, as far as it knows.
+    /// When what it signs in with ends, if it knows.
     pub credential: Option<CredentialNote>,
-    /// Why nothing is sent from a default.
+    /// Set while nothing is sent from a default.
     pub default: Option<DefaultNote>,
-    /// What the queue does not take from it.
     pub refused: Refusals,
 }
 
@@ -207,36 +223,29 @@ pub struct AgentNote {
 pub struct CredentialNote {
     /// `certificate` or `client_secret`.
     pub name: &'static str,
-    /// Its end.
     pub expires: DateTime<Utc>,
 }
 
 /// All sending waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GateNote {
-    /// Since when.
     pub since: DateTime<Utc>,
     /// When one request finds out whether that is over.
     pub until: DateTime<Utc>,
-    /// Kind of trouble.
     pub kind: ErrorKind,
-    /// Its code.
     pub code: String,
-    /// What it means and what to do.
+    /// What it means, and what to do.
     pub hint: String,
 }
 
 /// Sending from a default waits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DefaultNote {
-    /// Which.
     pub key: DefaultKey,
-    /// What it says.
     pub value: String,
-    /// Since when.
     pub since: DateTime<Utc>,
     /// When one request finds out whether that is over.
     pub until: DateTime<Utc>,
-    /// What was said.
+    /// What Graph said.
     pub hint: String,
 }

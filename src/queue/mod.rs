@@ -15,10 +15,13 @@ mod sqlite;
 mod types;
 
 pub use agent::{
-    AgentNote, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, Queue, Recovered, Refusal, Refusals,
+    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Recovered, Refusal,
+    Refusals, Suspects, Withheld,
 };
 pub use error::QueueError;
-pub use open::{Desk, Examined, examine, open_existing, open_to_insert, permissions};
+pub use open::{
+    Examined, Queue, Repaired, Start, StartError, Started, examine, open_existing, open_to_insert, permissions,
+};
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
 pub use read::{
@@ -30,8 +33,5 @@ pub use rows::{
     MailboxRow, Parsed, PauseColumns, Stored,
 };
 pub use settlement::{AttemptRecord, Setback, Settled, Settlement, Trace, Verdict};
+pub use sqlite::{OpenError, SqliteQueue};
 pub use types::{LaneKey, Pause, capped};
-
-// What the agent's start and its loop ask of a SQLite queue alone.
-pub use sqlite::files::{AgentLock, ChangeNotice, LockError, WatchError, watch};
-pub use sqlite::{OpenError, Rule, SqliteQueue};

@@ -3,6 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Pause;
+use crate::clock::Now;
 use crate::job::{Answer, Ending, ErrorKind, EventId, Job, JobId};
 
 /// What becomes of a claimed row.
@@ -39,8 +40,9 @@ pub struct Settlement {
     pub verdict: Verdict,
     /// Whether the attempt counts against `delivery.max_attempts`.
     pub spent: bool,
-    /// Time of the decision.
-    pub at: DateTime<Utc>,
+    /// When it was decided, on both clocks: a queue whose wall clock shows another time than this one's then reads the times
+    /// in here as the waits they are.
+    pub at: Now,
     /// `in_doubt` from now on.
     pub in_doubt: bool,
     /// `give_up_at` from now on.
@@ -62,8 +64,8 @@ pub struct Settlement {
 /// What an attempt leaves in the row whatever becomes of the job.
 #[derive(Clone, Debug)]
 pub struct Trace {
-    /// Time of the decision.
-    pub at: DateTime<Utc>,
+    /// When it was decided.
+    pub at: Now,
     /// Whether the attempt counts against `delivery.max_attempts`.
     pub spent: bool,
     pub answer: Answer,
@@ -109,7 +111,7 @@ impl Settlement {
     }
 
     /// Never begun: back to `due`, and nothing else changes.
-    pub fn give_back(job: &Job, due: DateTime<Utc>, at: DateTime<Utc>) -> Self {
+    pub fn give_back(job: &Job, due: DateTime<Utc>, at: Now) -> Self {
         let setback = Setback { kind: None, in_doubt: job.in_doubt, give_up_at: job.give_up_at };
         let trace = Trace { at, spent: false, answer: Answer::default(), sent_at: None, attempt: None };
         Self::new(job, Verdict::Again(due), setback, trace)

@@ -1,7 +1,6 @@
 //! One job's way from its claim to its settlement: operation, token, evidence where the job is in doubt, request. Carries out
 //! and fills in; everything is decided by `policy`.
 
-use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -11,10 +10,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::Measures;
 use super::bearer::Bearer;
-use super::clock::set_between;
 use super::resting::Resting;
 use crate::auth::TokenCache;
-use crate::clock::Now;
+use crate::clock::{Now, set_between};
 use crate::graph::{GraphClient, Line, Prepared, Request};
 use crate::job::{Answer, CallResult, Cell, DefaultKey, Ending, InvalidJob, Job, JobInput, Operation, Outcome};
 use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, RetryPolicy};
@@ -91,12 +89,6 @@ impl Finished {
     /// Its job was claimed ahead and goes back untouched.
     pub(super) fn is_given_back(&self) -> bool {
         self.attempt.is_none()
-    }
-}
-
-impl Borrow<Settlement> for Finished {
-    fn borrow(&self) -> &Settlement {
-        &self.settlement
     }
 }
 
@@ -228,7 +220,7 @@ impl Attempt {
         }
         let setback = Setback { kind, in_doubt, give_up_at };
         let trace = Trace {
-            at: Utc::now(),
+            at: Now::read(),
             spent: record.spent,
             answer,
             sent_at: (record.departure == Departure::Maybe).then_some(self.began.wall),
@@ -257,14 +249,14 @@ impl Attempt {
 }
 
 /// The end of a job that was claimed ahead and never begun: it goes back to its old place.
-pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finished {
+pub(super) fn given_back(lane: LaneKey, job: Job, now: Now) -> Finished {
     // Not in the future, should the clock have been set back meanwhile, nor in a year that the schema cannot write.
-    let place = job.due.filter(|place| (DateTime::UNIX_EPOCH..now).contains(place)).unwrap_or(now);
+    let place = job.due.filter(|place| (DateTime::UNIX_EPOCH..now.wall).contains(place)).unwrap_or(now.wall);
     put_off(lane, job, place, now)
 }
 
 /// The end of a job that was claimed and must not be begun before `due`.
-pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: DateTime<Utc>) -> Finished {
+pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: Now) -> Finished {
     Finished {
         lane,
         mailbox: MailboxEffect { met: Outcome::NotStarted, rest: None, named: None },

@@ -10,7 +10,6 @@ use super::attempt::Context;
 use super::{Worker, WorkerSettings};
 use crate::clock::Now;
 use crate::graph::GraphClient;
-use crate::queue::Queue;
 
 /// Other settings than those the worker began with.
 pub struct Change {
@@ -22,7 +21,7 @@ pub struct Change {
     pub try_again: bool,
 }
 
-impl<Q: Queue> Worker<Q> {
+impl Worker {
     /// Goes by other settings from now on. Attempts under way end as they began.
     pub(super) fn apply(&mut self, change: Change) {
         let Change { settings, graph, try_again } = change;

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::clock::later;
 use crate::backoff::doubled;
+use crate::clock::later;
 use crate::job::{Cause, ErrorKind, GateReason, Outcome};
 use crate::policy::gate_wait;
 use crate::queue::LaneKey;

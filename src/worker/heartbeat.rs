@@ -4,9 +4,8 @@ use std::time::Instant;
 
 use super::progress::{Pace, UnderWay};
 use super::{Worker, report};
-use crate::queue::Queue;
 
-impl<Q: Queue> Worker<Q> {
+impl Worker {
     /// Tells the watchdog of life, as long as there is any beyond the loop's own.
     pub(super) fn beat(&mut self) {
         let now = Instant::now();

@@ -6,12 +6,11 @@ use super::gate::GateChange;
 use super::{Worker, report};
 use crate::clock::Now;
 use crate::policy::after;
-use crate::queue::Queue;
 
 /// Between two looks whether a refused sign-in has been mended.
 pub(super) const MENDED_EVERY: Duration = Duration::from_secs(1);
 
-impl<Q: Queue> Worker<Q> {
+impl Worker {
     /// The log, and the agent's own row in the queue.
     pub(super) fn tell_of(&mut self, passage: &GateChange, now: Now) {
         if let GateChange::Closed { hold, wait, .. } | GateChange::Extended { hold, wait } = passage {

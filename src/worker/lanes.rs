@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::clock::later;
 use super::log_throttle::LogThrottle;
-use crate::clock::Now;
+use crate::clock::{Now, later};
 use crate::policy::Rest;
-use crate::queue::{LaneKey, Pause, Settlement};
+use crate::queue::{LaneKey, Pause, Settlement, Suspects};
 
 /// How long a mailbox's strikes and narrowed slots are remembered after its last trouble, once there are this many.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -107,10 +106,10 @@ impl Lanes {
         lane.slots = 1;
     }
 
-    /// Nobody knows what it answered last: one slot, and trouble until the first success.
-    pub(super) fn suspect(&mut self, key: &LaneKey) {
+    /// It may be in trouble: so many slots, until the first success.
+    pub(super) fn suspect(&mut self, key: &LaneKey, slots: usize) {
         let lane = self.lane(key);
-        lane.slots = 1;
+        lane.slots = lane.slots.min(slots.max(1));
         lane.strikes = lane.strikes.max(1);
     }
 
@@ -152,10 +151,13 @@ impl Lanes {
 
     /// The lanes in trouble, and how many slots are left for all of them together. Which of them have anything to send
     /// is the queue's business.
-    pub(super) fn troubled(&self) -> (HashSet<LaneKey>, usize) {
+    pub(super) fn suspects(&self) -> Suspects {
         let troubled = || self.lanes.iter().filter(|(_, lane)| lane.strikes > 0);
         let busy: usize = troubled().map(|(_, lane)| lane.in_flight + lane.ready).sum();
-        (troubled().map(|(key, _)| key.clone()).collect(), self.troubled_limit.saturating_sub(busy))
+        Suspects {
+            lanes: troubled().map(|(key, _)| key.clone()).collect(),
+            limit: self.troubled_limit.saturating_sub(busy),
+        }
     }
 
     /// A job was claimed, and waits for its turn.
@@ -304,12 +306,6 @@ impl Lanes {
                 .retain(|_, lane| lane.in_flight + lane.ready > 0 || lane.paused_until.is_some() || !forgotten(lane));
         }
         told
-    }
-
-    /// Every rest and its end as the wall clock has it now.
-    pub(super) fn rests(&self, now: Now) -> Vec<(LaneKey, DateTime<Utc>)> {
-        let rests = self.lanes.iter().filter_map(|(key, lane)| Some((key.clone(), now.wall_at(lane.paused_until?))));
-        rests.collect()
     }
 
     fn lane(&mut self, key: &LaneKey) -> &mut Lane {

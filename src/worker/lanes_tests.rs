@@ -22,7 +22,7 @@ fn settlement() -> Settlement {
         claim: 1,
         verdict: Verdict::Again(START.wall),
         spent: false,
-        at: START.wall,
+        at: *START,
         in_doubt: false,
         give_up_at: None,
         kind: Some(ErrorKind::Throttled),
@@ -165,7 +165,7 @@ fn mailboxes_in_trouble_get_at_most_half_of_all_slots_together() {
     }
     lanes.begin(&LaneKey::of("a"));
     lanes.begin(&LaneKey::of("healthy"));
-    let (troubled, slots) = lanes.troubled();
+    let Suspects { lanes: troubled, limit: slots } = lanes.suspects();
     assert_eq!((troubled.len(), slots), (4, 2));
     assert!(!troubled.contains(&LaneKey::of("healthy")));
 }

@@ -15,17 +15,12 @@ use super::{FIRST_QUEUE_WAIT, LONGEST_QUEUE_WAIT, Worker, report};
 use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::job::REPEAT_WAIT;
-use crate::queue::{ClaimRequest, Claimed, LaneKey, Queue, QueueError};
+use crate::queue::{ClaimRequest, Claimed, LaneKey, MailboxNews, QueueError};
 
 /// Results waiting to be written, as a multiple of what may be in flight, at which nothing new is claimed.
 const UNSETTLED_FACTOR: usize = 4;
-/// Between two looks whether the queue's files are still in place, where no claim has looked.
-const PRESENT_EVERY: Duration = Duration::from_millis(100);
 /// Between two looks for the operator's words, where no claim has looked.
 const HOLDS_EVERY: Duration = Duration::from_millis(100);
-/// Looks in a row that found as much as was asked for, after which changes need not be told any more: there will be a next
-/// look anyway.
-const BUSY: u32 = 4;
 
 type Claim = Pin<Box<dyn Future<Output = Result<Claimed, QueueError>> + Send>>;
 
@@ -43,11 +38,8 @@ pub(super) struct Look {
     not_before: Option<Instant>,
     /// How much the one under way asks for; nothing where it only looks for the operator's words.
     asked: usize,
-    /// Looks in a row that found as much as they asked for.
-    busy: u32,
     /// The last one found nothing.
     nothing: bool,
-    present_at: Instant,
     /// When it must be asked again for the operator's words.
     holds_at: Instant,
 }
@@ -62,9 +54,7 @@ impl Look {
             next_due: None,
             not_before: None,
             asked: 0,
-            busy: 0,
             nothing: false,
-            present_at: now,
             holds_at: now,
         }
     }
@@ -116,40 +106,30 @@ impl Look {
     }
 }
 
-impl<Q: Queue> Worker<Q> {
+impl Worker {
     /// Begins a claim if there is a reason for one.
-    ///
-    /// # Errors
-    /// The queue is gone.
-    pub(super) async fn look(&mut self, now: Now) -> Result<(), QueueError> {
+    pub(super) async fn look(&mut self, now: Now) {
         if self.look.is_under_way() {
-            return Ok(());
-        }
-        if now.steady >= self.look.present_at {
-            self.queue.present()?;
-            self.look.present_at = now.steady + PRESENT_EVERY;
+            return;
         }
         let waits = self.look.not_before.is_some_and(|until| now.steady < until);
-        if waits || !self.look.wanted || !self.follow_clock(now).await || !self.wake(now).await {
-            return Ok(());
+        if waits || !self.look.wanted || !self.wake(now).await {
+            return;
         }
         self.look.wanted = false;
         self.look.next_due = None;
         self.look.not_before = None;
         let queue = self.queue.clone();
-        if let Some(request) = self.request(now) {
-            self.look.asked = request.limit;
-            self.look.under_way_since = now.steady;
-            self.look.under_way = Some(Box::pin(async move { queue.claim(&request).await }));
-        } else if now.steady >= self.look.holds_at && self.heeds_orders() && !self.settler.in_trouble() {
-            self.look.asked = 0;
-            self.look.under_way_since = now.steady;
-            self.look.under_way = Some(Box::pin(async move { queue.orders().await }));
-        } else {
-            return Ok(());
+        let limit = self.limit(now);
+        let news = now.steady >= self.look.holds_at && self.heeds_orders() && !self.settler.in_trouble();
+        if limit == 0 && !news {
+            return;
         }
+        let request = self.request(limit, now);
+        self.look.asked = limit;
+        self.look.under_way_since = now.steady;
+        self.look.under_way = Some(Box::pin(async move { queue.claim(&request).await }));
         self.look.holds_at = now.steady + HOLDS_EVERY;
-        Ok(())
     }
 
     /// Nothing can be claimed, but what is at hand may be of a mailbox that was put on hold a moment ago; and while all sending
@@ -159,7 +139,7 @@ impl<Q: Queue> Worker<Q> {
     }
 
     /// What the lanes and the gate let through.
-    fn request(&mut self, now: Now) -> Option<ClaimRequest> {
+    fn limit(&mut self, now: Now) -> usize {
         let slots = self.settings.max_in_flight;
         let held = self.in_flight + self.ready.len();
         let limit = self.gate.limit(now.steady, self.in_flight, (slots + ahead(slots)).saturating_sub(held));
@@ -170,50 +150,57 @@ impl<Q: Queue> Worker<Q> {
         // With all slots in use and jobs at hand, a claim waits until it is worth its commit.
         let at_hand = self.in_flight >= slots && self.ready.len() > ahead(slots) / 2;
         if limit == 0 || behind || giving_back || at_hand || self.settler.in_trouble() {
-            return None;
+            return 0;
         }
-        Some(ClaimRequest {
-            now: now.wall,
+        limit
+    }
+
+    fn request(&self, limit: usize, now: Now) -> ClaimRequest {
+        ClaimRequest {
             limit,
             per_lane: self.lanes.places(),
             free: self.lanes.free(),
-            troubled: self.lanes.troubled(),
+            suspects: self.lanes.suspects(),
             unnamed: self.settings.unnamed.clone(),
             unnamed_rest: self.refused.mailbox_rests(now.steady),
             defaults: self.settings.defaults.clone(),
-        })
+        }
     }
 
     /// Takes over what a claim brought.
-    pub(super) fn claimed(&mut self, claimed: Result<Claimed, QueueError>) {
+    ///
+    /// # Errors
+    /// The queue is gone.
+    pub(super) fn claimed(&mut self, claimed: Result<Claimed, QueueError>) -> Result<(), QueueError> {
         let now = Now::read();
         let claimed = match claimed {
             Ok(claimed) => claimed,
+            Err(gone @ QueueError::Gone { .. }) => return Err(gone),
             Err(error) => {
                 self.queue_fails(&error, now);
-                return self.ask_again_later(now);
+                self.ask_again_later(now);
+                return Ok(());
             }
         };
         self.queue_works();
-        self.put_on_hold(&claimed.held, now);
-        self.resume_by_hand(claimed.resumed, now);
+        self.learn(claimed.news, claimed.as_of, now);
+        self.look.wanted |= claimed.more;
         if self.look.asked == 0 {
             // Nothing else was looked at.
-            return;
+            return Ok(());
         }
         self.measures.claims.inc();
         self.measures.claimed.inc_by(claimed.jobs.len() as u64);
         self.measures.failed.inc_by(claimed.broken.len() as u64);
         claimed.broken.iter().for_each(|id| report::broken_row(*id));
-        claimed.told.iter().for_each(report::claim_refused);
-        self.notes.refused_claims(claimed.refusals);
-        self.look.next_due = claimed.next_due.map(|due| now.steady_at(due));
+        claimed.withheld.new.iter().for_each(report::claim_refused);
+        self.notes.refused_claims(claimed.withheld.all);
+        self.look.next_due = claimed.next_due.map(|due| claimed.as_of.steady_at(due));
         self.look.nothing = claimed.jobs.is_empty() && claimed.broken.is_empty();
-        let all = claimed.jobs.len() < self.look.asked;
         // A lane that lost a broken row has more behind it.
-        self.look.wanted |= claimed.more || !claimed.broken.is_empty();
+        self.look.wanted |= !claimed.broken.is_empty();
         // Where nothing but refusals is met, there may be very many of them.
-        let only_refused = claimed.met_refusal && claimed.jobs.is_empty();
+        let only_refused = claimed.withheld.met && claimed.jobs.is_empty();
         self.refused_claims = if only_refused { self.refused_claims.saturating_add(1) } else { 0 };
         if only_refused {
             let wait = doubled(FIRST_QUEUE_WAIT, self.refused_claims, LONGEST_QUEUE_WAIT);
@@ -226,13 +213,25 @@ impl<Q: Queue> Worker<Q> {
                 // It is looked up before it is sent again, which finds nothing while the first request is still out.
                 report::taken_back(job.id);
                 let due = now.wall + REPEAT_WAIT;
-                self.settler.take_back(put_off(lane, job, due, now.wall));
+                self.settler.take_back(put_off(lane, job, due, now));
                 continue;
             }
             self.ready.hold(&mut self.lanes, lane, job, now);
         }
         self.give_back(None, now);
-        self.mind_the_notice(all);
+        Ok(())
+    }
+
+    /// What a claim told of the mailboxes, in times of the queue's clock at `as_of`.
+    fn learn(&mut self, news: MailboxNews, as_of: Now, now: Now) {
+        let MailboxNews { pauses, limits, held, resumed } = news;
+        pauses.iter().for_each(|pause| self.lanes.remember(pause, as_of));
+        limits.iter().for_each(|(lane, slots)| self.lanes.suspect(lane, *slots));
+        if !pauses.is_empty() {
+            self.measures.paused_mailboxes.set(self.lanes.paused() as i64);
+        }
+        self.put_on_hold(&held, now);
+        self.resume_by_hand(resumed, now);
     }
 
     /// What is at hand of a mailbox on hold goes back; requests under way finish.
@@ -264,47 +263,13 @@ impl<Q: Queue> Worker<Q> {
         }
     }
 
-    /// Who finds more than enough at every look needs no notice, and the agent's own writes would give it one each.
-    /// `all`: the look found all there was.
-    fn mind_the_notice(&mut self, all: bool) {
-        if !all {
-            self.look.busy = self.look.busy.saturating_add(1);
-            if self.look.busy >= BUSY {
-                self.notice.rest();
-            }
-            return;
-        }
-        self.look.busy = 0;
-        match self.notice.listen() {
-            Ok(missed) => self.look.wanted |= missed,
-            Err(error) => report::unwatched(&error),
-        }
-    }
-
-    /// Moves the queue's times along if somebody set the wall clock. False: the queue could not be asked.
-    async fn follow_clock(&mut self, now: Now) -> bool {
-        if let Some(by) = self.clock.set_by(now) {
-            report::clock_set(by);
-            self.clock_debt = Some(self.clock_debt.map_or(by, |debt| debt + by));
-        }
-        let Some(by) = self.clock_debt else { return true };
-        match self.queue.clock_set(now.wall, by, &self.lanes.rests(now)).await {
-            Ok(()) => self.clock_debt = None,
-            Err(error) => {
-                self.queue_fails(&error, now);
-                self.ask_again_later(now);
-            }
-        }
-        self.clock_debt.is_none()
-    }
-
     /// Makes those due that were put off for the default zone, once that is another one or is taken. False: the queue could
     /// not be asked.
     async fn wake(&mut self, now: Now) -> bool {
         if !self.refused.owes_a_wake() {
             return true;
         }
-        match self.queue.wake(now.wall).await {
+        match self.queue.wake().await {
             Ok(()) => self.refused.woken(),
             Err(error) => {
                 self.queue_fails(&error, now);

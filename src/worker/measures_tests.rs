@@ -4,6 +4,7 @@
 use chrono::TimeDelta;
 
 use super::*;
+use crate::clock::Now;
 use crate::job::{Answer, Cause, EventId, JobId};
 use crate::queue::AttemptRecord;
 
@@ -13,7 +14,7 @@ fn end(verdict: Verdict, ending: Ending, kind: Option<ErrorKind>) -> Settlement 
         claim: 1,
         verdict,
         spent: true,
-        at: Utc::now(),
+        at: Now::read(),
         in_doubt: false,
         give_up_at: None,
         kind,

@@ -7,7 +7,6 @@
 mod attempt;
 mod bearer;
 mod change;
-mod clock;
 mod evidence;
 mod gate;
 mod heartbeat;
@@ -33,7 +32,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +42,7 @@ use crate::clock::Now;
 use crate::graph::GraphClient;
 use crate::job::{Defaults, JobId, Outcome};
 use crate::policy::RetryPolicy;
-use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, Recovered, Verdict, capped};
+use crate::queue::{Agent, LaneKey, QueueError, Refusal, Verdict, capped};
 use crate::retry_after;
 
 pub use bearer::Bearer;
@@ -51,7 +50,6 @@ pub use measures::{Measures, Trouble};
 pub use metrics::Metrics;
 
 use attempt::{Attempt, Context, Finished, Took, given_back};
-use clock::Clock;
 use gate::{Gate, GateChange};
 use lanes::{Lanes, Tell};
 use log_throttle::LogThrottle;
@@ -107,10 +105,9 @@ pub struct Drained {
 }
 
 /// The agent's loop over one queue.
-pub struct Worker<Q> {
+pub struct Worker {
     context: Arc<Context>,
-    queue: Arc<Q>,
-    notice: ChangeNotice,
+    queue: Arc<dyn Agent>,
     settings: WorkerSettings,
     measures: Arc<Measures>,
     lanes: Lanes,
@@ -129,9 +126,6 @@ pub struct Worker<Q> {
     queue_still: LogThrottle,
     /// Claims in a row that took nothing, because everything was refused.
     refused_claims: u32,
-    clock: Clock,
-    /// How far the clock was set, while the queue's times have not been moved along yet.
-    clock_debt: Option<TimeDelta>,
     last_beat: Option<Instant>,
     progress: Progress,
     /// What the log has of a gate that stays shut.
@@ -146,13 +140,12 @@ pub struct Worker<Q> {
     resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
 }
 
-impl<Q: Queue> Worker<Q> {
-    /// A worker with nothing under way. `notice` tells of changes of the queue.
+impl Worker {
+    /// A worker with nothing under way.
     pub fn new(
-        queue: Arc<Q>,
+        queue: Arc<dyn Agent>,
         graph: Arc<GraphClient>,
         tokens: Arc<TokenCache>,
-        notice: ChangeNotice,
         settings: WorkerSettings,
         measures: Arc<Measures>,
     ) -> Self {
@@ -183,7 +176,6 @@ impl<Q: Queue> Worker<Q> {
             progress: Progress::new(begin.steady, settings.longest_attempt),
             retention: watch::Sender::new(settings.retention),
             queue,
-            notice,
             settings,
             measures,
             finished: mpsc::unbounded_channel(),
@@ -193,8 +185,6 @@ impl<Q: Queue> Worker<Q> {
             queue_trouble: 0,
             queue_still: LogThrottle::default(),
             refused_claims: 0,
-            clock: Clock::new(begin),
-            clock_debt: None,
             last_beat: None,
             gate_still: LogThrottle::default(),
             mended_at: None,
@@ -216,16 +206,9 @@ impl<Q: Queue> Worker<Q> {
         self
     }
 
-    /// Of what a dead agent left. Its mailboxes' last answers it may have taken with it, a Retry-After among them: one request goes
-    /// first and finds out.
-    pub fn wary_of(mut self, recovered: &Recovered) -> Self {
-        self.notes.left(&recovered.left);
-        for mailbox in &recovered.lanes {
-            match &self.settings.unnamed {
-                Some(name) if mailbox.as_str().is_empty() => self.lanes.suspect(&LaneKey::of(name)),
-                _ => self.lanes.suspect(mailbox),
-            }
-        }
+    /// These jobs of an earlier run stay claimed, because they cannot be put back.
+    pub fn left(self, left: &[Refusal]) -> Self {
+        self.notes.left(left);
         self
     }
 
@@ -234,7 +217,6 @@ impl<Q: Queue> Worker<Q> {
     /// # Errors
     /// The queue is gone: its file was deleted or replaced. What was under way has ended by then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Drained, QueueError> {
-        self.remember_pauses(&stop).await;
         let (held, notes) = (self.held.clone(), self.notes.clone());
         open_claims::mind(held, self.queue.clone(), notes, self.settler.trouble(), self.context.stop.clone());
         retention::forget_pauses(self.queue.clone(), self.settler.trouble(), self.context.stop.clone());
@@ -251,37 +233,17 @@ impl<Q: Queue> Worker<Q> {
             self.mind_the_sign_in(now.steady);
             self.resume(now.steady);
             self.begin_ready(now);
-            if let Err(gone) = self.look(now).await {
+            self.look(now).await;
+            if self.settings.until_empty && self.is_empty().await {
+                break;
+            }
+            if let Err(gone) = self.wait(&stop).await {
                 report::queue_gone(&gone);
                 self.drain().await;
                 return Err(gone);
             }
-            if self.settings.until_empty && self.is_empty().await {
-                break;
-            }
-            self.wait(&stop).await;
         }
         Ok(self.drain().await)
-    }
-
-    /// Without the pauses of the last run a mailbox might be asked too early, so nothing begins before they are known.
-    async fn remember_pauses(&mut self, stop: &CancellationToken) {
-        loop {
-            let now = Now::read();
-            match self.queue.pauses(now.wall).await {
-                Ok(pauses) => {
-                    self.queue_works();
-                    pauses.iter().for_each(|pause| self.lanes.remember(pause, now));
-                    return self.measures.paused_mailboxes.set(self.lanes.paused() as i64);
-                }
-                Err(error) => self.queue_fails(&error, now),
-            }
-            self.beat();
-            tokio::select! {
-                () = stop.cancelled() => return,
-                () = tokio::time::sleep(self.queue_wait()) => {}
-            }
-        }
     }
 
     fn queue_fails(&mut self, error: &QueueError, now: Now) {
@@ -337,7 +299,7 @@ impl<Q: Queue> Worker<Q> {
         let all = !self.gate.passes(0) || self.context.stop.is_cancelled();
         for Waiting { lane, job, .. } in self.ready.give_back(&mut self.lanes, |lane| all || Some(lane) == troubled) {
             let took_refused = job.defaulted.mailbox && self.refused.mailbox_rests(now.steady);
-            let mut back = given_back(lane, job, now.wall);
+            let mut back = given_back(lane, job, now);
             if let (true, Verdict::Again(place)) = (took_refused, &back.settlement.verdict) {
                 back.settlement.verdict = Verdict::Anew(*place);
             }
@@ -346,7 +308,10 @@ impl<Q: Queue> Worker<Q> {
     }
 
     /// Sleeps until there is a reason to go on.
-    async fn wait(&mut self, stop: &CancellationToken) {
+    ///
+    /// # Errors
+    /// The queue is gone.
+    async fn wait(&mut self, stop: &CancellationToken) -> Result<(), QueueError> {
         let now = Now::read();
         let mut longest = self.settings.poll_interval;
         if let Some((interval, _)) = self.settings.heartbeat {
@@ -374,12 +339,16 @@ impl<Q: Queue> Worker<Q> {
         tokio::select! {
             () = stop.cancelled() => {}
             Some(finished) = self.finished.1.recv() => self.end_all(finished),
-            claimed = self.look.claimed() => self.claimed(claimed),
-            () = self.notice.changed() => self.look.want(),
+            claimed = self.look.claimed() => self.claimed(claimed)?,
+            changed = self.queue.changes() => {
+                changed?;
+                self.look.want();
+            }
             () = self.settler.changed() => self.look.unblock(),
             Some(change) = change::next(&mut self.changes) => self.apply(change),
             () = tokio::time::sleep(longest.min(until_wake)) => self.look.want(),
         }
+        Ok(())
     }
 
     /// Takes this result and every other that has come meanwhile, so that one claim serves them all.
@@ -473,7 +442,8 @@ impl<Q: Queue> Worker<Q> {
                     self.end(finished);
                 }
                 // A claim that was under way goes back as a whole.
-                claimed = self.look.claimed() => self.claimed(claimed),
+                // What a queue that is gone has claimed is gone with it.
+                claimed = self.look.claimed() => drop(self.claimed(claimed)),
                 () = tokio::time::sleep_until(cut_at), if !self.context.cut.is_cancelled() => self.context.cut.cancel(),
                 () = tokio::time::sleep_until(deadline) => break,
             }

@@ -9,19 +9,19 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::CredentialEnd;
-use crate::queue::{AgentNote, CredentialNote, DefaultNote, GateNote, Queue, Refusal, Refusals};
+use crate::queue::{Agent, AgentStatus, CredentialNote, DefaultNote, GateNote, Refusal, Refusals};
 
 /// Between two tries where the queue cannot be written.
 const AGAIN: Duration = Duration::from_secs(5);
 
 /// The agent's pencil.
 #[derive(Clone, Debug)]
-pub struct Notes(Arc<watch::Sender<AgentNote>>);
+pub struct Notes(Arc<watch::Sender<AgentStatus>>);
 
 impl Notes {
     /// An agent that starts now.
     pub fn begin(now: DateTime<Utc>) -> Self {
-        Self(Arc::new(watch::Sender::new(AgentNote {
+        Self(Arc::new(watch::Sender::new(AgentStatus {
             version: env!("CARGO_PKG_VERSION"),
             started_at: now,
             settings_at: now,
@@ -96,7 +96,7 @@ impl Notes {
 }
 
 /// Writes what is noted until `stop`.
-pub(super) fn keep<Q: Queue>(notes: &Notes, queue: Arc<Q>, stop: CancellationToken) {
+pub(super) fn keep(notes: &Notes, queue: Arc<dyn Agent>, stop: CancellationToken) {
     let mut note = notes.0.subscribe();
     note.mark_changed();
     tokio::spawn(async move {
@@ -108,7 +108,7 @@ pub(super) fn keep<Q: Queue>(notes: &Notes, queue: Arc<Q>, stop: CancellationTok
             }
             let newest = note.borrow_and_update().clone();
             // What cannot be written now is told by those who have more to write.
-            if queue.note(&newest).await.is_err() {
+            if queue.report(&newest).await.is_err() {
                 note.mark_changed();
                 tokio::select! {
                     () = stop.cancelled() => return,

@@ -6,13 +6,12 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use chrono::Utc;
 use tokio_util::sync::CancellationToken;
 
 use super::settler::Trouble;
 use super::{Notes, report};
 use crate::job::JobId;
-use crate::queue::{Queue, QueueError};
+use crate::queue::{Agent, QueueError};
 
 /// Between two looks. A claim is known to its agent a moment after it was written.
 const EVERY: Duration = Duration::from_secs(5);
@@ -45,7 +44,7 @@ impl OpenClaims {
 }
 
 /// Looks until `stop`.
-pub(super) fn mind<Q: Queue>(open: OpenClaims, queue: Arc<Q>, notes: Notes, trouble: Trouble, stop: CancellationToken) {
+pub(super) fn mind(open: OpenClaims, queue: Arc<dyn Agent>, notes: Notes, trouble: Trouble, stop: CancellationToken) {
     tokio::spawn(async move {
         let mut seen = HashSet::new();
         loop {
@@ -62,9 +61,9 @@ pub(super) fn mind<Q: Queue>(open: OpenClaims, queue: Arc<Q>, notes: Notes, trou
 }
 
 /// The claims that are not open here; those seen before are put back.
-async fn look<Q: Queue>(
+async fn look(
     open: &OpenClaims,
-    queue: &Q,
+    queue: &dyn Agent,
     notes: &Notes,
     seen: &HashSet<(JobId, i64)>,
 ) -> Result<HashSet<(JobId, i64)>, QueueError> {
@@ -77,7 +76,7 @@ async fn look<Q: Queue>(
         }
         return Ok(strays);
     }
-    let put_back = queue.put_back(&again, Utc::now()).await?;
+    let put_back = queue.put_back(&again).await?;
     if put_back.jobs > 0 {
         report::put_back(put_back.jobs);
     }

@@ -10,15 +10,14 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 
 use super::attempt::{Finished, Took, given_back};
-use super::clock::later;
 use super::log_throttle::LogThrottle;
 use super::ready::Waiting;
 use super::{Worker, report};
 use crate::backoff::doubled;
-use crate::clock::Now;
+use crate::clock::{Now, later};
 use crate::job::{Answer, DefaultKey, ErrorKind, Job, Outcome};
 use crate::policy::after;
-use crate::queue::{DefaultNote, LaneKey, Queue, Verdict};
+use crate::queue::{DefaultNote, LaneKey, Verdict};
 
 /// Between two requests that find out: at first, and at most. A new mailbox is known to Exchange after 15 minutes.
 const FIRST_WAIT: Duration = Duration::from_secs(60);
@@ -95,10 +94,10 @@ impl Refused {
     }
 }
 
-impl<Q: Queue> Worker<Q> {
+impl Worker {
     /// A job that took the refused zone goes back without it, and without a request.
     pub(super) fn put_off(&mut self, Waiting { lane, job, .. }: Waiting, due: DateTime<Utc>, now: Now) {
-        let mut back = given_back(lane, job, now.wall);
+        let mut back = given_back(lane, job, now);
         if let Some(refusal) = &self.refused.time_zone {
             (back.settlement.answer, back.settlement.kind) = (refusal.answer.clone(), refusal.kind);
         }
@@ -151,7 +150,7 @@ impl<Q: Queue> Worker<Q> {
         let answer = Answer { request_id: None, client_request_id: None, ..answer };
         match key {
             // When it rests no more, one goes first.
-            DefaultKey::Mailbox => self.lanes.suspect(&finished.lane),
+            DefaultKey::Mailbox => self.lanes.suspect(&finished.lane, 1),
             DefaultKey::TimeZone => finished.settlement.verdict = Verdict::Anew(note.until),
         }
         let strikes = strikes.saturating_add(1);

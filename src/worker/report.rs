@@ -3,13 +3,13 @@
 
 use std::time::Instant;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
 use super::log_throttle::LogThrottle;
 use crate::job::{DefaultKey, ErrorKind, GateReason, JobId, Outcome, format_utc};
-use crate::queue::{DefaultNote, LaneKey, Pause, QueueError, Refusal, Settled, Settlement, Verdict, WatchError};
+use crate::queue::{DefaultNote, LaneKey, Pause, QueueError, Refusal, Settled, Settlement, Verdict};
 
 /// One line per finished attempt.
 pub(super) fn attempt(finished: &Finished, settled: Settled) {
@@ -154,10 +154,6 @@ pub(super) fn only_held_left(jobs: u64) {
     warn!(jobs, "only mailboxes on hold have jobs left, waiting for their release");
 }
 
-pub(super) fn clock_set(by: TimeDelta) {
-    warn!(seconds = by.num_seconds(), "the system clock was set, waits keep their length");
-}
-
 pub(super) fn sending_paused(reason: &GateReason, until: DateTime<Utc>) {
     let (error_kind, error_code, retry_at) = (reason.kind().as_str(), reason.code.as_str(), format_utc(until));
     error!(error_kind, error_code, hint = reason.hint, retry_at, "sending paused");
@@ -189,11 +185,6 @@ pub(super) fn default_still_paused(note: &DefaultNote, tries: u32) {
 
 pub(super) fn default_resumed(key: DefaultKey) {
     info!(setting = key.as_str(), "sending from a default resumed");
-}
-
-/// A watch that could be had at the start cannot be had any more.
-pub(super) fn unwatched(error: &WatchError) {
-    warn!(%error, "queue cannot be watched, polling it instead");
 }
 
 pub(super) fn purged(jobs: u64) {

@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use super::clock::later;
+use crate::clock::later;
 use crate::policy::Rest;
 use crate::queue::LaneKey;
 

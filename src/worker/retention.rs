@@ -4,14 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use chrono::{TimeDelta, Utc};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::report;
 use super::settler::Trouble;
-use crate::queue::Queue;
+use crate::queue::Agent;
 
 /// Rows of one delete: a few milliseconds of the write lock. Twice as many with each that leaves more, up to so many: where
 /// others write much, a delete has its turn once a second, and must not fall behind what is sent meanwhile.
@@ -27,8 +26,8 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 /// Deletes until `stop` what is older than `keep` says at the time. Zero keeps everything. Nothing is deleted while results
 /// cannot be written.
-pub(super) fn start<Q: Queue>(
-    queue: Arc<Q>,
+pub(super) fn start(
+    queue: Arc<dyn Agent>,
     mut keep: watch::Receiver<Duration>,
     trouble: Trouble,
     stop: CancellationToken,
@@ -37,7 +36,7 @@ pub(super) fn start<Q: Queue>(
         let mut sweep = Sweep::default();
         let (mut wait, mut batch) = (Duration::ZERO, BATCH);
         loop {
-            let age = TimeDelta::from_std(*keep.borrow_and_update()).ok().filter(|age| *age > TimeDelta::zero());
+            let age = Some(*keep.borrow_and_update()).filter(|age| !age.is_zero());
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return sweep.end(),
@@ -58,7 +57,7 @@ pub(super) fn start<Q: Queue>(
                     None => {
                         batch = BATCH;
                         sweep.end();
-                        LOOK.min(age.to_std().unwrap_or(LOOK))
+                        LOOK.min(age)
                     }
                 },
             };
@@ -68,12 +67,12 @@ pub(super) fn start<Q: Queue>(
 
 /// Deletes until `stop` the pauses that are over: addresses nobody knows would leave a row each. How often a mailbox was paused in
 /// a row is in the memory of the agent.
-pub(super) fn forget_pauses<Q: Queue>(queue: Arc<Q>, trouble: Trouble, stop: CancellationToken) {
+pub(super) fn forget_pauses(queue: Arc<dyn Agent>, trouble: Trouble, stop: CancellationToken) {
     tokio::spawn(async move {
         loop {
             let wait = match trouble.is_there() {
                 true => LOOK,
-                false => match queue.forget_pauses(Utc::now(), BATCH).await {
+                false => match queue.forget_pauses(BATCH).await {
                     Ok(forgotten) if forgotten >= u64::from(BATCH) => NEXT_BATCH,
                     Ok(_) => LOOK,
                     Err(error) => {
@@ -114,9 +113,9 @@ impl Sweep {
 }
 
 /// One batch. Tells when the next one is due, if there is one.
-async fn delete<Q: Queue>(queue: &Q, age: TimeDelta, batch: u32, sweep: &mut Sweep) -> Option<Duration> {
+async fn delete(queue: &dyn Agent, age: Duration, batch: u32, sweep: &mut Sweep) -> Option<Duration> {
     let begin = Instant::now();
-    match queue.purge(Utc::now() - age, batch).await {
+    match queue.purge(age, batch).await {
         Ok(0) => None,
         Ok(deleted) => {
             sweep.add(deleted, Instant::now());

@@ -16,7 +16,7 @@ use super::log_throttle::LogThrottle;
 use super::open_claims::OpenClaims;
 use super::unrecorded::Unrecorded;
 use super::{Measures, Notes, report};
-use crate::queue::{Queue, QueueError, Settled};
+use crate::queue::{Agent, QueueError, Settled, Settlement};
 
 /// Most settlements of one transaction.
 const BATCH: usize = 256;
@@ -62,7 +62,7 @@ impl Shared {
 
 impl Settler {
     /// Starts the task that writes.
-    pub(super) fn start<Q: Queue>(queue: Arc<Q>, measures: Arc<Measures>, notes: Notes, held: OpenClaims) -> Self {
+    pub(super) fn start(queue: Arc<dyn Agent>, measures: Arc<Measures>, notes: Notes, held: OpenClaims) -> Self {
         let (input, output) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared::default());
         let task = tokio::spawn(write_all(queue, output, shared.clone(), measures, notes, held));
@@ -127,8 +127,8 @@ impl Settler {
     }
 }
 
-async fn write_all<Q: Queue>(
-    queue: Arc<Q>,
+async fn write_all(
+    queue: Arc<dyn Agent>,
     mut output: mpsc::UnboundedReceiver<Finished>,
     shared: Arc<Shared>,
     measures: Arc<Measures>,
@@ -192,13 +192,14 @@ async fn write_all<Q: Queue>(
 }
 
 /// Until it is written. None: there is no queue any more to write it to.
-async fn write<Q: Queue>(queue: &Q, batch: &[Finished], shared: &Shared, measures: &Measures) -> Option<Vec<Settled>> {
+async fn write(queue: &dyn Agent, batch: &[Finished], shared: &Shared, measures: &Measures) -> Option<Vec<Settled>> {
     let mut wait = FIRST_WAIT;
     let mut still = LogThrottle::default();
     loop {
         let begin = Instant::now();
         *shared.writing() = Some(begin.into_std());
-        let done = queue.settle(batch).await;
+        let settlements: Vec<&Settlement> = batch.iter().map(|finished| &finished.settlement).collect();
+        let done = queue.settle(&settlements).await;
         *shared.writing() = None;
         match done {
             Ok(settled) => {

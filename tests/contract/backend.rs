@@ -1,10 +1,10 @@
 //! What the suite needs to know of a kind of queue.
 
-use event_sender::queue::{Operate, Produce, Queue, Read};
+use event_sender::queue::Queue;
 
 /// A queue of its own for one test, and another program beside it.
 pub trait Backend: Sized {
-    type Queue: Queue + Read + Operate + Produce;
+    type Queue: Queue;
 
     /// An empty queue.
     async fn fresh() -> Self;

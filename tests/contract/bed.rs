@@ -5,8 +5,8 @@ use std::collections::{HashMap, HashSet};
 use chrono::{DateTime, Utc};
 use event_sender::job::{Answer, BodyType, Defaults, Ending, ErrorKind, EventId, Job, JobId, JobState};
 use event_sender::queue::{
-    AttemptRecord, Changed, ClaimRequest, JobRow, LaneKey, MailboxRow, NewJob, Operate, Overview, Pause, Produce,
-    Queue, Read, Settled, Settlement, Verdict,
+    Agent, AttemptRecord, Changed, ClaimRequest, JobRow, LaneKey, MailboxRow, NewJob, Operate, Overview, Pause,
+    Produce, Read, Settled, Settlement, Suspects, Verdict,
 };
 
 use crate::backend::Backend;
@@ -96,20 +96,19 @@ impl<B: Backend> Bed<B> {
 
     pub async fn claim(&self, want: Want) -> Taken {
         let request = ClaimRequest {
-            now: Utc::now(),
             limit: want.limit,
             per_lane: want.per_lane,
             free: want.free.iter().map(|(mailbox, slots)| (lane(mailbox), *slots)).collect::<HashMap<_, _>>(),
-            troubled: (HashSet::new(), 0),
+            suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
             unnamed_rest: false,
             defaults: defaults(),
         };
-        // Who may take nothing has time to see what others wrote a moment ago.
+        // The first claim of an agent takes nothing, and who may take nothing has time to see what others wrote a moment ago.
         self.queue().claim(&ClaimRequest { limit: 0, ..request.clone() }).await.unwrap();
         let claimed = self.queue().claim(&request).await.unwrap();
         let jobs = claimed.jobs.into_iter().map(|(lane, job)| (lane.as_str().to_owned(), job)).collect();
-        Taken { jobs, next_due: claimed.next_due, held: (*claimed.held).clone() }
+        Taken { jobs, next_due: claimed.next_due, held: (*claimed.news.held).clone() }
     }
 
     /// One job for this mailbox, claimed.
@@ -123,7 +122,7 @@ impl<B: Backend> Bed<B> {
     }
 
     pub async fn settle_all(&self, ends: &[Settlement]) -> Vec<Settled> {
-        self.queue().settle(ends).await.unwrap()
+        self.queue().settle(&ends.iter().collect::<Vec<_>>()).await.unwrap()
     }
 
     /// One job that failed for good.
@@ -158,11 +157,11 @@ impl<B: Backend> Bed<B> {
 
     /// An agent begins: what a dead one left goes back.
     pub async fn join(&self) -> u64 {
-        self.queue().recover(Utc::now()).await.unwrap().jobs
+        self.queue().join().await.unwrap().jobs
     }
 
     pub async fn put_back(&self, claims: &[(JobId, i64)]) -> u64 {
-        self.queue().put_back(claims, Utc::now()).await.unwrap().jobs
+        self.queue().put_back(claims).await.unwrap().jobs
     }
 
     pub async fn job(&self, id: i64) -> JobRow {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use event_sender::job::JobId;
-use event_sender::queue::{InsertError, NewJob, Produce, Queue, Read};
+use event_sender::queue::{Agent, InsertError, NewJob, Produce, Read};
 
 use crate::backend::Backend;
 use crate::bed::{ALL, ANN, BOB, Bed, job};

@@ -1,7 +1,7 @@
 //! What a dead agent left.
 
 use event_sender::job::JobState;
-use event_sender::queue::{Queue, Settled};
+use event_sender::queue::{Agent, Settled};
 
 use crate::backend::Backend;
 use crate::bed::{ALL, ANN, BOB, Bed, end, event};

@@ -12,7 +12,7 @@ use super::{Judge, inserted, jobs, print_ids};
 use crate::agent::Failure;
 use crate::config::QueueSettings;
 use crate::exit::Exit;
-use crate::queue::{self, Desk, NewJob};
+use crate::queue::{self, NewJob, Queue};
 
 /// Jobs read before they are handed to the queue.
 const BATCH: usize = 500;
@@ -57,7 +57,7 @@ pub(super) async fn insert(all: Vec<Given>, judge: &Judge, queue: Option<&QueueS
 
 /// What went in so far, and what did not.
 struct Gaps {
-    queue: Option<Arc<dyn Desk>>,
+    queue: Option<Arc<dyn Queue>>,
     inserted: usize,
     skipped: usize,
     /// From the file being read: how many, the first id and the last.

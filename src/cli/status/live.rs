@@ -13,7 +13,7 @@ use crate::agent::Failure;
 use crate::cli::output::Screen;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::queue::{self, Desk, QueueError};
+use crate::queue::{self, Queue, QueueError};
 use crate::shutdown;
 
 /// Looking may take this part of the time: a look at millions of waiting rows costs a good deal of a second.
@@ -88,7 +88,7 @@ fn looks(settings: LocalSettings, mailboxes: u32, every: Duration) -> mpsc::Rece
     receiver
 }
 
-async fn look(queue: &mut Option<Arc<dyn Desk>>, settings: &LocalSettings, mailboxes: u32) -> Result<Glance, String> {
+async fn look(queue: &mut Option<Arc<dyn Queue>>, settings: &LocalSettings, mailboxes: u32) -> Result<Glance, String> {
     let open = match queue.take() {
         Some(open) => open,
         None => queue::open_existing(&settings.queue).await.map_err(|error| error.to_string())?,

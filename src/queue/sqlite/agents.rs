@@ -5,10 +5,11 @@ use std::path::Path;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::job::format_utc;
+use crate::queue::AgentStatus;
 use crate::queue::rows::{AgentRow, AgentSaid, CredentialSaid, DefaultSaid, GateSaid};
+use crate::queue::sqlite::files::AgentLock;
 use crate::queue::sqlite::report::columns::{error_kind, stored, words};
 use crate::queue::sqlite::schema::strange_triggers;
-use crate::queue::{AgentLock, AgentNote};
 
 const WRITE: &str = "INSERT INTO agents
         (version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint,
@@ -27,7 +28,7 @@ const WRITE: &str = "INSERT INTO agents
 /// The starts that are remembered.
 const FORGET: &str = "DELETE FROM agents WHERE id <= (SELECT max(id) FROM agents) - 10";
 
-pub async fn write(connection: &mut SqliteConnection, note: &AgentNote) -> sqlx::Result<()> {
+pub async fn write(connection: &mut SqliteConnection, note: &AgentStatus) -> sqlx::Result<()> {
     let (gate, default) = (note.gate.as_ref(), note.default.as_ref());
     let mut refused = note.refused.to_string();
     if !refused.is_empty() {

@@ -108,7 +108,7 @@ async fn lanes_in_trouble_share_what_is_left_for_them_and_only_those_with_someth
         waiting(db, mailbox, due).await;
     }
     let troubled = ["idle", "a", "b", "c", "d"].map(LaneKey::of);
-    let request = ClaimRequest { per_lane: 1, troubled: (troubled.into(), 2), ..request() };
+    let request = ClaimRequest { per_lane: 1, suspects: Suspects { lanes: troubled.into(), limit: 2 }, ..request() };
     assert_eq!(ids(&claim(&bed, &request).await), [1, 2, 5]);
 }
 
@@ -220,7 +220,7 @@ async fn the_next_due_time_is_the_earliest_of_the_lanes_that_wait() {
         waiting(db, mailbox, due).await;
     }
     assert_eq!(claim(&bed, &request()).await.next_due, Some(in_ms(2000)));
-    let claimed = claim(&bed, &ClaimRequest { now: in_ms(2000), ..request() }).await;
+    let claimed = bed.claim_at(2000).await;
     assert_eq!((ids(&claimed), claimed.next_due), (vec![3], Some(in_ms(2500))));
 }
 

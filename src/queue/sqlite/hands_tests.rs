@@ -137,7 +137,7 @@ async fn who_has_looked_takes_the_doubt_from_a_job_that_the_agent_has_ended() {
         let (bed, job) = claimed().await;
         let db = &mut bed.stranger().await;
         if put_back {
-            bed.queue.recover(now()).await.unwrap();
+            bed.queue.join().await.unwrap();
             run(db, "UPDATE jobs SET state = 'cancelled', finished_at = '2100-01-01T00:00:00.000Z'").await;
         } else {
             let in_doubt = Settlement { in_doubt: true, sent_at: Some(now()), ..end(&job, Verdict::Failed) };
@@ -179,7 +179,7 @@ async fn the_agents_own_end_leaves_no_doubt_at_whatever_time_it_is_due() {
             (&json!(0), &Value::Null, &json!("pending"))
         );
         // Also to the very place it had.
-        let job = bed.queue.claim(&ClaimRequest { now: in_ms(5000), ..request() }).await.unwrap().jobs.remove(0).1;
+        let job = bed.claim_at(5000).await.jobs.remove(0).1;
         settle(&bed, &end(&job, Verdict::Again(before.parse().unwrap()))).await;
         assert_eq!((bed.due(1).await, bed.row(1).await["in_doubt"].clone()), (before, json!(0)));
     }
@@ -190,7 +190,7 @@ async fn a_job_claimed_by_an_agent_that_wrote_no_settlement_is_put_back_in_doubt
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     add(db, &[("state", "'claimed'"), ("claimed_at", "'2026-01-01T00:00:00.000Z'")]).await;
-    assert_eq!(bed.queue.recover(now()).await.unwrap().jobs, 1);
+    assert_eq!(bed.queue.join().await.unwrap().jobs, 1);
     assert_in_doubt(db, "recovered").await;
 }
 
@@ -297,7 +297,7 @@ async fn a_result_that_a_trigger_refuses_is_told_in_its_words_and_the_others_are
         let all = what.contains("nowhere");
         // The good way of a batch whose ends are all alike, and the other.
         for batch in [&ends[..3], &ends[3..]] {
-            let settled = bed.queue.settle(batch).await.unwrap();
+            let settled = bed.settle(batch).await;
             for (end, settled) in batch.iter().zip(settled) {
                 match settled {
                     Settled::Refused(why) => assert!(why.contains(words) && (all || end.id.0 == 2), "{what}: {why}"),
@@ -340,7 +340,7 @@ async fn a_history_or_a_pause_that_a_trigger_refuses_keeps_the_whole_result_and_
         let attempt =
             super::super::super::AttemptRecord { started_at: now(), duration_ms: 1, ending: crate::job::Ending::Retry };
         let whole = Settlement { attempt: Some(attempt), pause: Some(pause), ..end(&jobs[0], Verdict::Failed) };
-        let settled = bed.queue.settle(&[whole, end(&jobs[1], sent())]).await.unwrap();
+        let settled = bed.settle(&[whole, end(&jobs[1], sent())]).await;
         assert_eq!(settled, [Settled::Refused("no".into()), Settled::Recorded], "{table}");
         assert_eq!(states(db).await, ["claimed", "sent"], "{table}");
     }
@@ -360,10 +360,10 @@ async fn a_claim_that_a_trigger_refuses_rests_and_the_others_of_its_mailbox_are_
         for _ in 0..6 {
             let claimed = bed.queue.claim(&ClaimRequest { per_lane: 1, ..request() }).await.unwrap();
             taken.extend(claimed.jobs.iter().map(|(_, job)| job.id.0));
-            told.extend(claimed.told);
+            told.extend(claimed.withheld.new);
             assert!(claimed.broken.is_empty());
             if taken.len() == 3 {
-                let (count, first) = claimed.refusals.unwrap();
+                let (count, first) = claimed.withheld.all.unwrap();
                 assert_eq!((count, first.id), (1, JobId(2)), "{what}");
                 assert!(claimed.next_due.is_some(), "it is tried again");
             }
@@ -378,7 +378,7 @@ async fn a_claim_that_a_trigger_refuses_rests_and_the_others_of_its_mailbox_are_
         run(db, "DROP TRIGGER audit").await;
         tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
         let claimed = bed.queue.claim(&request()).await.unwrap();
-        assert_eq!((claimed.jobs.len(), claimed.refusals), (1, None), "{what}");
+        assert_eq!((claimed.jobs.len(), claimed.withheld.all), (1, None), "{what}");
     }
 }
 
@@ -392,7 +392,7 @@ async fn a_refused_large_job_holds_up_no_other_large_one() {
     refuse(db, "OLD.id = 2", "SELECT RAISE(ROLLBACK, 'no')").await;
     let claimed = bed.queue.claim(&request()).await.unwrap();
     assert_eq!(claimed.jobs.iter().map(|(_, job)| job.id.0).collect::<Vec<_>>(), [1, 3]);
-    assert_eq!((claimed.told.len(), claimed.met_refusal), (1, true));
+    assert_eq!((claimed.withheld.new.len(), claimed.withheld.met), (1, true));
 }
 
 #[tokio::test]
@@ -405,12 +405,12 @@ async fn a_start_puts_back_what_can_be_put_back_and_names_the_rest() {
         }
         bed.claim().await;
         refuse(db, "OLD.id = 2", what).await;
-        let recovered = bed.queue.recover(now()).await.unwrap();
+        let recovered = bed.queue.join().await.unwrap();
         if what.contains("nowhere") {
             assert_eq!((recovered.jobs, recovered.left.len()), (0, 3));
             continue;
         }
-        assert_eq!((recovered.jobs, recovered.lanes.len()), (2, 1), "{what}");
+        assert_eq!((recovered.jobs, bed.news().await.limits.len()), (2, 2), "{what}");
         assert!(
             matches!(&recovered.left[..], [left] if left.id == JobId(2) && left.why.contains(words)),
             "{recovered:?}"
@@ -431,7 +431,7 @@ async fn claims_that_nobody_holds_are_put_back_as_far_as_they_are_not_over() {
     assert_eq!(claims, [1, 2, 3].map(|id| (JobId(id), 1)));
     settle(&bed, &end(&jobs[0], sent())).await;
     refuse(db, "OLD.id = 3", "SELECT RAISE(IGNORE)").await;
-    let put_back = bed.queue.put_back(&[claims[0], claims[1], (JobId(2), 7), claims[2]], now()).await.unwrap();
+    let put_back = bed.queue.put_back(&[claims[0], claims[1], (JobId(2), 7), claims[2]]).await.unwrap();
     assert_eq!((put_back.jobs, put_back.left.len(), put_back.left[0].id), (1, 1, JobId(3)));
     assert_eq!(states(db).await, ["sent", "pending", "claimed"]);
     assert_eq!((&bed.row(2).await["in_doubt"], &bed.row(1).await["in_doubt"]), (&json!(1), &json!(0)));
@@ -447,7 +447,7 @@ async fn a_row_that_the_checks_refuse_is_left_by_a_start_and_the_others_go_on() 
     bed.claim().await;
     run(db, "PRAGMA ignore_check_constraints = ON").await;
     run(db, "UPDATE jobs SET event_id = 'forged' WHERE id = 2").await;
-    let recovered = bed.queue.recover(now()).await.unwrap();
+    let recovered = bed.queue.join().await.unwrap();
     assert_eq!(recovered.jobs, 2);
     assert!(recovered.left[0].why.contains("sent_means_event_id"), "{:?}", recovered.left);
 }
@@ -458,8 +458,8 @@ async fn a_trigger_that_refuses_new_times_does_not_keep_a_start_from_ending() {
     let db = &mut bed.stranger().await;
     add(db, &[("created_at", "'2100-01-01T05:00:00.000Z'"), ("next_attempt_at", "'2100-01-01T05:10:00.000Z'")]).await;
     refuse(db, "NEW.next_attempt_at <> OLD.next_attempt_at", "SELECT RAISE(ROLLBACK, 'no')").await;
-    bed.queue.recover(now()).await.unwrap();
-    bed.queue.clock_set(now(), -TimeDelta::hours(5), &[]).await.unwrap();
+    bed.queue.join().await.unwrap();
+    bed.clock_set(now(), -TimeDelta::hours(5)).await;
     assert_eq!(bed.due(1).await, "2100-01-01T05:10:00.000Z");
 }
 
@@ -487,8 +487,8 @@ async fn retention_deletes_what_no_trigger_refuses_to_let_go() {
     }
     run(db, "CREATE TRIGGER audit AFTER DELETE ON jobs WHEN OLD.id = 2 BEGIN SELECT RAISE(ROLLBACK, 'kept'); END")
         .await;
-    assert_eq!(bed.queue.purge(now(), 10).await.unwrap(), 2);
-    assert!(bed.queue.purge(now(), 10).await.unwrap_err().to_string().contains("kept"));
+    assert_eq!(bed.queue.purge(Duration::ZERO, 10).await.unwrap(), 2);
+    assert!(bed.queue.purge(Duration::ZERO, 10).await.unwrap_err().to_string().contains("kept"));
     assert_eq!(states(db).await, ["failed"]);
 }
 
@@ -578,11 +578,11 @@ async fn pauses_that_are_over_are_forgotten_some_at_a_time_and_holds_are_kept() 
         );
         run(db, &insert).await;
     }
-    assert_eq!(bed.queue.forget_pauses(now(), 2).await.unwrap(), 2);
-    assert_eq!(bed.queue.forget_pauses(now(), 2).await.unwrap(), 1);
+    assert_eq!(bed.queue.forget_pauses(2).await.unwrap(), 2);
+    assert_eq!(bed.queue.forget_pauses(2).await.unwrap(), 1);
     // Not even the lock is asked for where there is nothing to forget.
     run(db, "BEGIN IMMEDIATE").await;
-    assert_eq!(bed.queue.forget_pauses(now(), 2).await.unwrap(), 0);
+    assert_eq!(bed.queue.forget_pauses(2).await.unwrap(), 0);
     let left: Vec<String> =
         sqlx::query_scalar("SELECT mailbox FROM mailboxes ORDER BY mailbox").fetch_all(db).await.unwrap();
     assert_eq!(left, ["blob", "elsewhere", "held", "waits", "word"]);
@@ -594,7 +594,7 @@ async fn what_the_queue_refuses_is_noted_with_the_triggers_that_are_not_its_own(
     let db = &mut bed.stranger().await;
     refuse(db, "OLD.id = 2", "SELECT 1").await;
     let refusal = |id, why: &str| Some((2, Refusal { id: JobId(id), why: why.into() }));
-    let mut note = AgentNote {
+    let mut note = AgentStatus {
         version: "1",
         started_at: now(),
         settings_at: now(),
@@ -604,7 +604,7 @@ async fn what_the_queue_refuses_is_noted_with_the_triggers_that_are_not_its_own(
         credential: None,
         refused: super::super::super::Refusals { results: refusal(7, "no"), claims: None, left: refusal(9, "never") },
     };
-    bed.queue.note(&note).await.unwrap();
+    bed.queue.report(&note).await.unwrap();
     let said: String = one(db, "SELECT refused FROM agents").await;
     assert_eq!(
         said,
@@ -612,7 +612,7 @@ async fn what_the_queue_refuses_is_noted_with_the_triggers_that_are_not_its_own(
          triggers on table jobs that are not the queue's own: audit"
     );
     note.refused = Default::default();
-    bed.queue.note(&note).await.unwrap();
+    bed.queue.report(&note).await.unwrap();
     assert!(one::<bool>(db, "SELECT refused IS NULL FROM agents").await);
 }
 
@@ -638,7 +638,7 @@ async fn a_job_that_waits_for_no_time_ends_with_the_reason_and_holds_up_nobody()
             assert_eq!(taken(&claimed), [good], "{due}");
             let row = bed.row(bad).await;
             if refused {
-                assert_eq!(claimed.told, [Refusal { id: JobId(bad), why: "hands off".into() }], "{due}");
+                assert_eq!(claimed.withheld.new, [Refusal { id: JobId(bad), why: "hands off".into() }], "{due}");
                 assert_eq!(row["state"], json!("pending"), "{due}");
             } else {
                 assert_eq!(claimed.broken, [JobId(bad)], "{due}");
@@ -661,10 +661,10 @@ async fn a_job_in_no_state_is_told_by_a_start_and_left() {
     add(db, &[]).await;
     let health = content(&bed.queue, Duration::from_secs(60)).await.unwrap();
     assert!(matches!(&health.integrity, Integrity::Unruly(what) if what.contains("CHECK")), "{health:?}");
-    let left = bed.queue.recover(now()).await.unwrap().left;
+    let left = bed.queue.join().await.unwrap().left;
     assert_eq!(left.iter().map(|left| left.id.0).collect::<Vec<_>>(), [1, 2, 3]);
     assert!(left.iter().all(|left| left.why.contains("its state is none")), "{left:?}");
-    assert_eq!(taken(&bed.queue.claim(&request()).await.unwrap()), [4]);
+    assert_eq!(taken(&bed.claim_at(0).await), [4]);
 }
 
 #[tokio::test]

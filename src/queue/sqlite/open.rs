@@ -11,12 +11,14 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
 
+use super::clock::QueueClock;
 use super::settle::BatchInsert;
 use super::upgrade::upgrade;
+use crate::clock::Clock;
 use crate::queue::sqlite::files::guard::FileGuard;
 use crate::queue::sqlite::files::{self, Strange};
+use crate::queue::sqlite::files::{AgentLock, LockError};
 use crate::queue::sqlite::store::{BUSY, SqliteQueue, may_pass, primary_code};
-use crate::queue::{AgentLock, LockError};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -282,7 +284,10 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
         lane_heads: Arc::default(),
         pacer: Arc::default(),
         misdated: Arc::default(),
-        refused: Arc::default(),
+        withheld: Arc::default(),
+        untold: Arc::default(),
+        clock: Arc::new(QueueClock::new(Clock::default())),
+        watch: Arc::default(),
         batch_insert,
     })
 }

@@ -5,12 +5,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 
-use super::super::{LaneKey, Recovered, Refusal};
-use super::settle::{UNMOVED, begin, commit, end, is_refusal, roll_back, rounded_up, wake, words};
+use super::settle::{UNMOVED, begin, commit, end, is_refusal, roll_back, wake, words};
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
-use crate::queue::sqlite::claim::lane_heads::lane_key;
 use crate::queue::sqlite::claim::misdated::{self, DRIFT, Strays, ahead_of, stamp, stray};
 use crate::queue::sqlite::claim::unfit;
+use crate::queue::{Recovered, Refusal};
+
+/// A mailbox as the rows have it.
+pub(super) type Lane = Vec<u8>;
+
+/// What the first claim after a start tells beside the pauses: the mailboxes whose last answer a dead agent may have taken with
+/// it, a Retry-After among them.
+#[derive(Debug)]
+pub(super) struct Untold(pub(super) Vec<Lane>);
 
 /// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the last one
 /// that an agent has ended, what is claimed, the attempts of the newest jobs, the last mailbox paused, and the last word of an
@@ -73,10 +80,13 @@ const MOVE_HORIZONS: [&str; 2] = [
     WHERE state = 'claimed' AND give_up_at IS NOT NULL",
 ];
 
-/// Not where somebody has ended it and the agent has not seen that yet.
-const SET_PAUSE: &str = "UPDATE mailboxes SET paused_until = ?2, updated_at = ?3,
-        asked_until = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', asked_until, ?4), asked_until)
-    WHERE mailbox = ?1 AND resumed_at IS NULL";
+/// The clock was set while the agent runs: ?1 is the time now, ?2 how far, ?3 the time by the clock of before. A pause that was
+/// not over goes on for as long as it was to. Not where an operator has ended it: that was by the clock of now.
+const KEEP_PAUSES: &str = "UPDATE mailboxes
+    SET paused_until = strftime('%Y-%m-%dT%H:%M:%fZ', paused_until, ?2), updated_at = ?1,
+        asked_until = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', asked_until, ?2), asked_until)
+    WHERE strftime('%Y-%m-%dT%H:%M:%fZ', paused_until) > ?3 AND resumed_at IS NULL
+        AND strftime('%Y-%m-%dT%H:%M:%fZ', paused_until, ?2) IS NOT NULL";
 
 /// ?1 is when their requests may be repeated, however long ago the jobs were claimed; ?2 now. By the agent's own hand: it
 /// knows of the doubt.
@@ -96,16 +106,17 @@ const PUT_BACK: &str = put_back!("INDEXED BY jobs_claimed");
 
 const CLAIMED: &str = "SELECT id, CAST(claims AS INTEGER) FROM jobs WHERE state = 'claimed' ORDER BY id";
 
+/// What was put back, and the mailboxes whose jobs those were.
 pub(super) async fn recover(
     connection: &mut SqliteConnection,
     strays: &mut Strays,
     now: DateTime<Utc>,
-) -> sqlx::Result<Recovered> {
+) -> sqlx::Result<(Recovered, Vec<Lane>)> {
     let any_stray = misdated::any(connection, now).await?;
     let ahead = newest_stamp(connection).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT);
     // Strays alone tell that the clock was set back, but not how far: by whom has been at work since.
     let by = ahead.or(any_stray.then(TimeDelta::zero)).map(|ahead| -ahead);
-    let mut recovered = match in_one_go(connection, by, now).await {
+    let (mut recovered, lanes) = match in_one_go(connection, by, now).await {
         Ok(recovered) => recovered,
         Err(error) => {
             roll_back(connection).await;
@@ -124,14 +135,14 @@ pub(super) async fn recover(
         None if any_stray => strays.clock_was_set(now, last),
         None => {}
     }
-    Ok(recovered)
+    Ok((recovered, lanes))
 }
 
 async fn in_one_go(
     connection: &mut SqliteConnection,
     by: Option<TimeDelta>,
     now: DateTime<Utc>,
-) -> sqlx::Result<Recovered> {
+) -> sqlx::Result<(Recovered, Vec<Lane>)> {
     begin(connection).await?;
     if let Some(by) = by {
         set_back(connection, now, by).await?;
@@ -140,7 +151,8 @@ async fn in_one_go(
     let lanes = put_back(connection, None, now).await?;
     commit(connection).await?;
     let left = claimed(connection).await?;
-    Ok(recovered(&lanes, left.into_iter().map(|(id, _)| Refusal { id, why: UNMOVED.into() }).collect()))
+    let left = left.into_iter().map(|(id, _)| Refusal { id, why: UNMOVED.into() }).collect();
+    Ok((Recovered { jobs: lanes.len() as u64, left }, lanes))
 }
 
 /// A row that cannot be put back, because of what is in it or because of somebody's trigger, stays and holds up no other.
@@ -148,7 +160,7 @@ async fn one_by_one(
     connection: &mut SqliteConnection,
     by: Option<TimeDelta>,
     now: DateTime<Utc>,
-) -> sqlx::Result<Recovered> {
+) -> sqlx::Result<(Recovered, Vec<Lane>)> {
     if let Some(by) = by {
         bearably(set_back(connection, now, by).await)?;
         bearably(move_pauses(connection, now, by).await)?;
@@ -162,7 +174,7 @@ pub(super) async fn put_back_each(
     connection: &mut SqliteConnection,
     claims: &[(JobId, i64)],
     now: DateTime<Utc>,
-) -> sqlx::Result<Recovered> {
+) -> sqlx::Result<(Recovered, Vec<Lane>)> {
     let (mut lanes, mut left) = (Vec::new(), Vec::new());
     for claim in claims {
         begin(connection).await?;
@@ -179,7 +191,7 @@ pub(super) async fn put_back_each(
         };
         left.push(Refusal { id: claim.0, why });
     }
-    Ok(recovered(&lanes, left))
+    Ok((Recovered { jobs: lanes.len() as u64, left }, lanes))
 }
 
 /// Every claim that is not over.
@@ -197,7 +209,7 @@ async fn put_back(
     connection: &mut SqliteConnection,
     claim: Option<(JobId, i64)>,
     now: DateTime<Utc>,
-) -> sqlx::Result<Vec<Vec<u8>>> {
+) -> sqlx::Result<Vec<Lane>> {
     sqlx::query_scalar(PUT_BACK)
         .bind(format_utc(now + REPEAT_WAIT))
         .bind(format_utc(now))
@@ -205,10 +217,6 @@ async fn put_back(
         .bind(claim.map(|(_, claim)| claim))
         .fetch_all(connection)
         .await
-}
-
-fn recovered(lanes: &[Vec<u8>], left: Vec<Refusal>) -> Recovered {
-    Recovered { jobs: lanes.len() as u64, lanes: lanes.iter().map(|raw| lane_key(raw, None)).collect(), left }
 }
 
 /// Times that a rule keeps from being moved stay as they are: what is due later than it should be is sent later.
@@ -226,19 +234,25 @@ async fn newest_stamp(connection: &mut SqliteConnection) -> sqlx::Result<Option<
     Ok(parse_utc(&stamp))
 }
 
+/// The wall clock was set to `now` from a time `by` earlier (negative: later). Moves the times the agent wrote along: nothing
+/// waits longer than it was to, nothing is given up earlier, and what was due stays due. What a producer wished (`not_before`)
+/// is a time of day and stays.
+///
+/// After the clock was set back, the claims to come look for jobs that came later with the old clock's times: never claimed,
+/// stamped (`created_at`) ahead of now, and due later than now and later than wished. Such a job is due when its producer
+/// wishes, at the earliest now. That ends when stamps of the old clock lie ahead no more, or after an hour.
 pub(super) async fn clock_set(
     connection: &mut SqliteConnection,
     strays: &mut Strays,
     now: DateTime<Utc>,
     by: TimeDelta,
-    rests: &[(LaneKey, DateTime<Utc>)],
 ) -> sqlx::Result<()> {
-    if let Err(error) = move_all(connection, now, by, rests, |moved| moved).await {
+    if let Err(error) = move_all(connection, now, by, |moved| moved).await {
         roll_back(connection).await;
         if !is_refusal(&error) {
             return Err(error);
         }
-        move_all(connection, now, by, rests, bearably).await?;
+        move_all(connection, now, by, bearably).await?;
     }
     let last = misdated::last(connection).await?;
     strays.clock_set(now, by, last);
@@ -250,7 +264,6 @@ async fn move_all(
     connection: &mut SqliteConnection,
     now: DateTime<Utc>,
     by: TimeDelta,
-    rests: &[(LaneKey, DateTime<Utc>)],
     bear: fn(sqlx::Result<()>) -> sqlx::Result<()>,
 ) -> sqlx::Result<()> {
     begin(connection).await?;
@@ -261,11 +274,7 @@ async fn move_all(
             bear(sqlx::query(horizons).bind(modifier(by)).execute(&mut *connection).await.map(drop))?;
         }
     }
-    for (lane, until) in rests {
-        let (until, now) = (format_utc(rounded_up(*until)), format_utc(now));
-        let query = sqlx::query(SET_PAUSE).bind(lane.as_str()).bind(until).bind(now).bind(modifier(by));
-        bear(query.execute(&mut *connection).await.map(drop))?;
-    }
+    bear(keep_pauses(connection, now, by).await)?;
     // A rule that ends the transaction has taken what came before it along.
     bear(commit(connection).await)
 }
@@ -273,6 +282,12 @@ async fn move_all(
 async fn set_back(connection: &mut SqliteConnection, now: DateTime<Utc>, by: TimeDelta) -> sqlx::Result<()> {
     sqlx::query(MOVE_WAITS).bind(format_utc(now)).bind(modifier(by)).bind(ahead_of(now)).execute(connection).await?;
     Ok(())
+}
+
+async fn keep_pauses(connection: &mut SqliteConnection, now: DateTime<Utc>, by: TimeDelta) -> sqlx::Result<()> {
+    let before = now.checked_sub_signed(by).unwrap_or(now);
+    let query = sqlx::query(KEEP_PAUSES).bind(format_utc(now)).bind(modifier(by)).bind(format_utc(before));
+    query.execute(connection).await.map(drop)
 }
 
 async fn move_pauses(connection: &mut SqliteConnection, now: DateTime<Utc>, by: TimeDelta) -> sqlx::Result<()> {

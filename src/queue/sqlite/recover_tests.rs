@@ -16,14 +16,15 @@ async fn claims_of_a_dead_agent_are_put_back_in_doubt() {
     let jobs = bed.claim().await;
     settle(&bed, &end(&jobs[2], sent())).await;
     let (before, done) = (bed.row(1).await, bed.row(3).await);
-    assert_eq!(bed.queue.recover(in_ms(500)).await.unwrap().jobs, 2);
+    bed.wait_until(500);
+    assert_eq!(bed.queue.join().await.unwrap().jobs, 2);
     assert_eq!(
         changes(&before, &bed.row(1).await),
         json!({"state": "pending", "in_doubt": 1, "next_attempt_at": "2100-01-01T00:00:02.500Z",
                "first_sent_at": "2100-01-01T00:00:00.000Z", "defaulted": null, "settled": "claim 1"})
     );
     assert_eq!(bed.row(3).await, done);
-    assert_eq!(bed.queue.recover(in_ms(500)).await.unwrap(), Recovered::default());
+    assert_eq!(bed.queue.join().await.unwrap(), Recovered::default());
 }
 
 #[tokio::test]
@@ -33,21 +34,28 @@ async fn the_repeat_waits_two_seconds_from_the_start_whenever_the_job_was_claime
         let bed = Bed::new().await;
         let claimed = [("state", "'claimed'"), ("claims", "1"), ("claimed_at", &format!("'{claimed_at}'"))];
         let id = add(&mut bed.stranger().await, &claimed).await;
-        assert_eq!(bed.queue.recover(in_ms(500)).await.unwrap().jobs, 1);
+        bed.wait_until(500);
+        assert_eq!(bed.queue.join().await.unwrap().jobs, 1);
         assert_eq!(bed.row(id).await["next_attempt_at"], format_utc(in_ms(2500)), "{claimed_at}");
     }
 }
 
 #[tokio::test]
-async fn recovery_names_the_mailboxes_of_what_was_claimed() {
+async fn the_first_claim_gives_one_slot_to_the_mailboxes_of_what_was_claimed_and_takes_nothing() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     for mailbox in ["'Ann@contoso.com'", "'bob@contoso.com'", "'ann@contoso.com '"] {
         add(db, &[("mailbox", mailbox)]).await;
     }
     bed.claim().await;
-    let recovered = bed.queue.recover(now()).await.unwrap();
-    assert_eq!(recovered.lanes, ["ann@contoso.com", "bob@contoso.com"].map(LaneKey::of).into());
+    add(db, &[]).await;
+    bed.queue.join().await.unwrap();
+    let first = bed.queue.claim(&request()).await.unwrap();
+    assert!(first.jobs.is_empty() && first.more);
+    let limits: HashSet<_> = first.news.limits.into_iter().collect();
+    assert_eq!(limits, ["ann@contoso.com", "bob@contoso.com"].map(|lane| (LaneKey::of(lane), 1)).into());
+    let second = bed.queue.claim(&request()).await.unwrap();
+    assert_eq!((second.jobs.len(), second.news.limits.len()), (1, 0));
 }
 
 #[tokio::test]
@@ -60,11 +68,11 @@ async fn recovery_keeps_the_first_time_sent_and_survives_broken_rows() {
         add(db, &[("state", "'claimed'"), ("claimed_at", claimed_at), ("first_sent_at", &sent), ("subject", "x'ff'")])
             .await;
     }
-    assert_eq!(bed.queue.recover(now()).await.unwrap().jobs, 3);
+    assert_eq!(bed.queue.join().await.unwrap().jobs, 3);
     for id in 1..=3 {
         assert_eq!(bed.row(id).await["first_sent_at"], at);
     }
-    let later = bed.queue.claim(&ClaimRequest { now: in_ms(2000), ..request() }).await.unwrap();
+    let later = bed.claim_at(2000).await;
     assert_eq!(later.jobs.len(), 3);
     assert!(later.jobs.iter().all(|(_, job)| job.in_doubt));
 }
@@ -82,7 +90,7 @@ const HOURS_5: TimeDelta = TimeDelta::hours(5);
 #[tokio::test]
 async fn a_clock_set_back_makes_no_job_wait_longer_than_it_was_to() {
     // The clock showed 05:00 and shows 00:00 now.
-    let set_back = async |bed: &Bed| bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
+    let set_back = async |bed: &Bed| bed.clock_set(now(), -HOURS_5).await;
     for (next_attempt_at, claims, not_before, due) in [
         ("2100-01-01T05:10:00.000Z", "1", "NULL", "2100-01-01T00:10:00.000Z"),
         ("2100-01-01T04:00:00.000Z", "1", "NULL", "2100-01-01T00:00:00.000Z"),
@@ -106,19 +114,63 @@ async fn a_clock_set_forward_moves_the_horizons_and_nothing_else() {
     let horizon = [("give_up_at", "'2100-01-03T00:00:00.000Z'"), ("next_attempt_at", "'2100-01-01T00:10:00.000Z'")];
     let id = add(db, &horizon).await;
     let before = bed.row(id).await;
-    bed.queue.clock_set(in_ms(5 * 3_600_000), HOURS_5, &[]).await.unwrap();
+    bed.clock_set(in_ms(5 * 3_600_000), HOURS_5).await;
     assert_eq!(changes(&before, &bed.row(id).await), json!({"give_up_at": "2100-01-03T05:00:00.000Z"}));
 }
 
 #[tokio::test]
-async fn the_rests_known_replace_what_the_old_clock_wrote() {
+async fn a_pause_keeps_its_length_when_the_clock_is_set_unless_an_operator_has_ended_it() {
     let bed = Bed::new().await;
     let insert = "INSERT INTO mailboxes (mailbox, paused_until, reason, updated_at)
         VALUES ('ann@contoso.com', '2100-01-01T05:00:30.000Z', 'x', '2100-01-01T05:00:00.000Z')";
     run(&mut bed.stranger().await, insert).await;
-    let rests = [(LaneKey::of("ann@contoso.com"), in_ms(30_000))];
-    bed.queue.clock_set(now(), -HOURS_5, &rests).await.unwrap();
-    assert_eq!(bed.queue.pauses(now()).await.unwrap()[0].until, in_ms(30_000));
+    bed.clock_set(now(), -HOURS_5).await;
+    assert_eq!(bed.pauses(now()).await[0].until, in_ms(30_000));
+    let hours_5 = in_ms(5 * 3_600_000);
+    bed.clock_set(hours_5, HOURS_5).await;
+    assert_eq!(bed.pauses(hours_5).await[0].until, hours_5 + TimeDelta::seconds(30));
+    // By the clock of then.
+    let ended =
+        "UPDATE mailboxes SET paused_until = '2100-01-01T00:00:10.000Z', resumed_at = '2100-01-01T00:00:10.000Z'";
+    run(&mut bed.stranger().await, ended).await;
+    bed.clock_set(now(), -HOURS_5).await;
+    assert_eq!(bed.pauses(now()).await[0].until, in_ms(10_000));
+}
+
+#[tokio::test]
+async fn the_first_claim_after_a_start_tells_all_pauses_and_takes_nothing_and_the_next_one_tells_none() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    add(db, &[]).await;
+    let pauses = "INSERT INTO mailboxes (mailbox, paused_until, reason) VALUES
+        ('ann@contoso.com', '2100-01-01T00:00:30.000Z', 'x'), ('bob@contoso.com', '2099-12-31T23:59:30.000Z', 'over')";
+    run(db, pauses).await;
+    bed.queue.join().await.unwrap();
+    let first = bed.queue.claim(&request()).await.unwrap();
+    let told: Vec<_> = first.news.pauses.iter().map(|pause| (pause.lane.as_str(), pause.until)).collect();
+    assert_eq!((told, first.jobs.len(), first.more), (vec![("ann@contoso.com", in_ms(30_000))], 0, true));
+    let second = bed.queue.claim(&request()).await.unwrap();
+    assert_eq!((second.news.pauses.len(), second.jobs.len()), (0, 1));
+}
+
+/// The clock is set between the decision and its writing; the clock of the decision showed five hours more.
+#[tokio::test]
+async fn an_end_that_was_decided_before_the_clock_was_set_waits_as_long_as_it_was_to() {
+    let bed = Bed::new().await;
+    let id = add(&mut bed.stranger().await, &[]).await;
+    let job = bed.claim().await.remove(0);
+    let mut late = end(&job, Verdict::Again(in_ms(10_000) + HOURS_5));
+    late.at.wall = in_ms(1000) + HOURS_5;
+    late.pause = Some(Pause {
+        lane: LaneKey::of("ann@contoso.com"),
+        until: in_ms(20_000) + HOURS_5,
+        reason: "x".into(),
+        kind: None,
+        strikes: 1,
+        asked_until: None,
+    });
+    settle(&bed, &late).await;
+    assert_eq!((bed.due(id).await, bed.pauses(now()).await[0].until), (format_utc(in_ms(10_000)), in_ms(20_000)));
 }
 
 #[tokio::test]
@@ -132,10 +184,10 @@ async fn a_start_after_the_clock_was_set_back_finds_waits_and_pauses_at_their_le
     let pause = "INSERT INTO mailboxes (mailbox, paused_until, reason, updated_at)
         VALUES ('ann@contoso.com', '2100-01-01T05:01:00.000Z', 'x', '2100-01-01T05:00:00.000Z')";
     run(db, pause).await;
-    bed.queue.recover(now()).await.unwrap();
+    bed.queue.join().await.unwrap();
     assert_eq!(bed.row(waiting).await["next_attempt_at"], "2100-01-01T00:10:00.000Z");
     assert_eq!(bed.row(fresh).await["next_attempt_at"], "2100-01-01T00:00:00.000Z");
-    assert_eq!(bed.queue.pauses(now()).await.unwrap()[0].until, in_ms(60_000));
+    assert_eq!(bed.pauses(now()).await[0].until, in_ms(60_000));
 }
 
 #[tokio::test]
@@ -145,7 +197,7 @@ async fn a_start_by_a_steady_clock_changes_no_time() {
     let at = ("created_at", "'2100-01-01T00:00:03.000Z'");
     let id = add(db, &[at, ("claims", "1"), ("next_attempt_at", "'2100-01-01T00:10:00.000Z'")]).await;
     let before = bed.row(id).await;
-    bed.queue.recover(now()).await.unwrap();
+    bed.queue.join().await.unwrap();
     assert_eq!(bed.row(id).await, before);
 }
 
@@ -182,7 +234,7 @@ async fn a_row_stamped_by_the_old_clock_that_comes_after_the_clock_was_set_back_
         (&[("created_at", "CAST(x'32313030ff' AS TEXT)")], OLD_CLOCK),
     ] {
         let bed = Bed::new().await;
-        bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
+        bed.clock_set(now(), -HOURS_5).await;
         let id = add_stamped(&mut bed.stranger().await, OLD_CLOCK, columns).await;
         let claimed = bed.claim().await.len();
         assert_eq!((bed.due(id).await.as_str(), claimed), (due, usize::from(due == NOW)), "{columns:?}");
@@ -195,11 +247,11 @@ async fn strays_are_looked_for_now_and_then_until_the_old_clocks_stamps_lie_ahea
         let bed = Bed::new().await;
         let db = &mut bed.stranger().await;
         let next_look = async |at: i64| {
-            let claimed = bed.queue.claim(&ClaimRequest { now: in_ms(at), ..request() }).await.unwrap();
+            let claimed = bed.claim_at(at).await;
             claimed.next_due.map(|due| (due - now()).num_milliseconds())
         };
         assert_eq!(next_look(0).await, None, "the clock was never set back");
-        bed.queue.clock_set(now(), TimeDelta::milliseconds(-set_back_by), &[]).await.unwrap();
+        bed.clock_set(now(), TimeDelta::milliseconds(-set_back_by)).await;
         // A second, or longer where a look takes long.
         let next = next_look(0).await.unwrap();
         assert!(next >= 1000, "{next}");
@@ -219,13 +271,13 @@ async fn strays_are_looked_for_now_and_then_until_the_old_clocks_stamps_lie_ahea
 async fn a_clock_set_again_looks_for_the_strays_of_before_too() {
     for by in [TimeDelta::hours(1), TimeDelta::seconds(-10), TimeDelta::seconds(-2)] {
         let bed = Bed::new().await;
-        bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
+        bed.clock_set(now(), -HOURS_5).await;
         let db = &mut bed.stranger().await;
         let then = now() + by;
         let before = add_stamped(db, "2100-01-01T09:00:00.000Z", &[]).await;
-        bed.queue.clock_set(then, by, &[]).await.unwrap();
+        bed.clock_set(then, by).await;
         let after = add_stamped(db, "2100-01-01T09:00:00.000Z", &[]).await;
-        bed.queue.claim(&ClaimRequest { now: then, ..request() }).await.unwrap();
+        bed.queue.claim(&request()).await.unwrap();
         assert_eq!([bed.due(before).await, bed.due(after).await], [format_utc(then), format_utc(then)], "{by}");
     }
 }
@@ -233,7 +285,7 @@ async fn a_clock_set_again_looks_for_the_strays_of_before_too() {
 #[tokio::test]
 async fn strays_beyond_number_come_forward_some_at_a_claim() {
     let bed = Bed::new().await;
-    bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
+    bed.clock_set(now(), -HOURS_5).await;
     let db = &mut bed.stranger().await;
     run(db, "BEGIN").await;
     for _ in 0..=2 * REPAIR_BATCH {
@@ -263,7 +315,7 @@ async fn looking_for_strays_takes_no_lock_and_goes_by_the_index() {
         let (ids, others): (Vec<&String>, Vec<_>) = of_jobs.partition(|line| *line == by_id);
         assert!(!ids.is_empty() && (others.is_empty() || others == by_index), "{plan:#?}");
     }
-    bed.queue.clock_set(now(), -HOURS_5, &[]).await.unwrap();
+    bed.clock_set(now(), -HOURS_5).await;
     add_stamped(db, OLD_CLOCK, &[("not_before", "'2100-01-01T09:00:00Z'")]).await;
     run(db, "BEGIN IMMEDIATE").await;
     tokio::time::timeout(Duration::from_secs(2), bed.queue.claim(&request())).await.expect("it waited").unwrap();
@@ -279,7 +331,7 @@ async fn a_start_finds_strays_that_right_rows_have_followed() {
         let wished = add_stamped(db, OLD_CLOCK, &[("not_before", "'2100-01-01T03:00:00Z'")]).await;
         let backoff = add_stamped(db, OLD_CLOCK, &[("claims", "1")]).await;
         add_stamped(db, NOW, &[("created_at", &last)]).await;
-        bed.queue.recover(now()).await.unwrap();
+        bed.queue.join().await.unwrap();
         let due = [bed.due(stray).await, bed.due(wished).await, bed.due(backoff).await];
         assert_eq!(due, [NOW, "2100-01-01T03:00:00.000Z", OLD_CLOCK], "{last}");
         // And those that are still to come.
@@ -301,15 +353,16 @@ async fn a_connection_closed_after_an_error_takes_its_log_along_and_the_queue_is
 }
 
 #[tokio::test]
-async fn a_queue_whose_file_is_gone_is_neither_read_nor_written() {
+async fn a_queue_whose_file_is_gone_is_neither_read_nor_written_nor_waited_for() {
     let bed = Bed::new().await;
     add(&mut bed.stranger().await, &[]).await;
     let job = bed.claim().await.remove(0);
     std::fs::rename(bed.queue.path(), bed.queue.path().with_extension("moved")).unwrap();
     for error in [
         bed.queue.present().err(),
+        bed.queue.changes().await.err(),
         bed.queue.claim(&request()).await.err(),
-        bed.queue.settle(&[end(&job, sent())]).await.err(),
+        bed.queue.settle(&[&end(&job, sent())]).await.err(),
     ] {
         assert!(matches!(error, Some(QueueError::Gone { fate: "deleted", .. })), "{error:?}");
     }

@@ -2,13 +2,13 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
+use super::clock::{machine_wall, steady};
 use super::recover::wished;
 use crate::job::{Ending, format_utc, parse_utc};
 use crate::queue::sqlite::store::{CONSTRAINT, is_damaged, may_pass, primary_code};
@@ -192,13 +192,13 @@ async fn in_one_go(
     {
         let (recorded, told) = sent_together(connection, statements, &statements.whole, &alike).await?;
         if let [locked_at, version] = told.as_slice() {
-            pacer.compare(*version, Instant::now());
-            pacer.wrote(*locked_at, Instant::now(), Utc::now());
+            pacer.compare(*version, steady());
+            pacer.wrote(*locked_at, steady(), machine_wall());
         }
         return Ok(alike.iter().map(|end| recorded.of(end)).collect());
     }
     begin(connection).await?;
-    let locked = Instant::now();
+    let locked = steady();
     let recorded = match statements {
         Some(statements) => Some(sent_together(connection, statements, &statements.part, &alike).await?.0),
         None => None,
@@ -211,7 +211,7 @@ async fn in_one_go(
         });
     }
     commit(connection).await?;
-    pacer.held(locked.elapsed(), Instant::now());
+    pacer.held(locked.elapsed(), steady());
     Ok(settled)
 }
 
@@ -323,7 +323,7 @@ fn bind_job<'q>(query: Scalar<'q>, end: &'q Settlement) -> Scalar<'q> {
         .bind(end.id.0)
         .bind(end.claim)
         .bind(event_id(end))
-        .bind(format_utc(end.at))
+        .bind(format_utc(end.at.wall))
         .bind(i64::from(end.spent))
         .bind(end.sent_at.map(format_utc))
         .bind(end.answer.status.map(i64::from))
@@ -352,7 +352,7 @@ async fn one(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result
         },
     };
     if let Some(pause) = &settlement.pause {
-        self::pause(tx, pause, settlement.at).await?;
+        self::pause(tx, pause, settlement.at.wall).await?;
     }
     Ok(settled)
 }
@@ -366,7 +366,7 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
             .bind(settlement.id.0)
             .bind(settlement.claim)
             .bind(&event_id.0)
-            .bind(format_utc(settlement.at))
+            .bind(format_utc(settlement.at.wall))
             .bind(i64::from(settlement.spent))
             .bind(sent_at)
             .bind(status)
@@ -374,7 +374,7 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
         verdict => {
             let (statement, time) = match verdict {
                 Verdict::Again(due) | Verdict::Anew(due) => (AGAIN, *due),
-                _ => (FAILED, settlement.at),
+                _ => (FAILED, settlement.at.wall),
             };
             let query = sqlx::query(statement)
                 .bind(settlement.id.0)
@@ -439,9 +439,9 @@ async fn pause(tx: &mut SqliteConnection, pause: &Pause, at: DateTime<Utc>) -> s
     Ok(())
 }
 
-pub(super) async fn pauses(pool: &SqlitePool, now: DateTime<Utc>) -> sqlx::Result<Vec<Pause>> {
+pub(super) async fn pauses(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<Pause>> {
     let query = sqlx::query("SELECT mailbox, paused_until, reason, strikes, asked_until FROM mailboxes");
-    let rows = query.fetch_all(pool).await?;
+    let rows = query.fetch_all(connection).await?;
     let pauses = rows.iter().filter_map(|row| {
         // A row somebody typed wrong pauses nothing.
         let until = parse_utc(&row.try_get::<String, _>("paused_until").ok()?)?;

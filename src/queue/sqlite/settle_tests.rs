@@ -1,8 +1,6 @@
 //! The ends of claims: what each writes, the fence, pauses, and what a crash leaves.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use std::time::{Duration, Instant};
-
 use super::super::super::{AttemptRecord, Verdict};
 use super::*;
 use crate::job::{Answer, Cause, Ending, ErrorKind, EventId};
@@ -16,7 +14,7 @@ pub(super) fn end(job: &Job, verdict: Verdict) -> Settlement {
         claim: job.claim,
         verdict,
         spent: false,
-        at: in_ms(1000),
+        at: at_ms(1000),
         in_doubt: false,
         give_up_at: None,
         kind: None,
@@ -65,7 +63,7 @@ fn pause(mailbox: &str, until: i64, reason: &str) -> Pause {
 }
 
 pub(super) async fn settle(bed: &Bed, settlement: &Settlement) -> Settled {
-    bed.queue.settle(std::slice::from_ref(settlement)).await.unwrap().remove(0)
+    bed.queue.settle(&[settlement]).await.unwrap().remove(0)
 }
 
 /// A queue with one claimed job.
@@ -99,7 +97,7 @@ async fn two_claims_of_one_job_that_end_together_are_told_apart() {
     let (bed, first) = claimed().await;
     run(&mut bed.stranger().await, "UPDATE jobs SET state = 'pending'").await;
     let second = bed.claim().await.remove(0);
-    let settled = bed.queue.settle(&[full(&first, sent()), full(&second, sent())]).await.unwrap();
+    let settled = bed.settle(&[full(&first, sent()), full(&second, sent())]).await;
     assert_eq!(settled, [Settled::Stale, Settled::Recorded]);
     assert_eq!(bed.attempts(1).await.len(), 1, "a stale writer leaves no trace");
 }
@@ -118,7 +116,7 @@ async fn a_job_to_be_tried_again_is_pending_and_says_why() {
                "defaulted": null})
     );
     assert!(bed.claim().await.is_empty());
-    let later = bed.queue.claim(&ClaimRequest { now: in_ms(5000), ..request() }).await.unwrap();
+    let later = bed.claim_at(5000).await;
     assert_eq!((later.jobs[0].1.claim, later.jobs[0].1.attempts, later.jobs[0].1.in_doubt), (2, 1, true));
 }
 
@@ -198,8 +196,8 @@ async fn an_attempt_is_written_down_with_everything_known() {
 #[tokio::test]
 async fn a_late_writer_changes_nothing() {
     let (bed, old) = claimed().await;
-    bed.queue.recover(now()).await.unwrap();
-    let new = bed.queue.claim(&ClaimRequest { now: in_ms(2000), ..request() }).await.unwrap().jobs.remove(0).1;
+    bed.queue.join().await.unwrap();
+    let new = bed.claim_at(2000).await.jobs.remove(0).1;
     assert_eq!((old.claim, new.claim), (1, 2));
     let before = bed.row(1).await;
     for verdict in [sent(), Verdict::Again(now()), Verdict::Failed] {
@@ -236,12 +234,12 @@ async fn one_late_writer_does_not_stop_the_others_of_its_batch() {
         vec![full(&jobs[0], sent()), full(&jobs[1], Verdict::Failed), full(&jobs[2], Verdict::Again(now()))];
     batch[1].claim = 0;
     batch[1].pause = Some(pause("ann@contoso.com", 1000, "busy"));
-    let settled = bed.queue.settle(&batch).await.unwrap();
+    let settled = bed.settle(&batch).await;
     assert_eq!(settled, [Settled::Recorded, Settled::Stale, Settled::Recorded]);
     let states: Vec<String> = sqlx::query_scalar("SELECT state FROM jobs ORDER BY id").fetch_all(db).await.unwrap();
     assert_eq!(states, ["sent", "claimed", "pending"]);
-    assert_eq!(bed.queue.pauses(now()).await.unwrap().len(), 1, "what is true of the mailbox is true whoever says it");
-    assert!(bed.queue.settle::<Settlement>(&[]).await.unwrap().is_empty());
+    assert_eq!(bed.pauses(now()).await.len(), 1, "what is true of the mailbox is true whoever says it");
+    assert!(bed.settle(&[]).await.is_empty());
 }
 
 #[tokio::test]
@@ -270,7 +268,7 @@ async fn long_messages_are_shortened_by_characters_not_bytes() {
     settle(&bed, &settlement).await;
     assert_eq!(bed.row(1).await["error_message"], json!(kept));
     assert_eq!(bed.attempts(1).await[0]["message"], json!(kept));
-    assert_eq!(bed.queue.pauses(now()).await.unwrap()[0].reason, kept);
+    assert_eq!(bed.pauses(now()).await[0].reason, kept);
 }
 
 // Pauses
@@ -288,8 +286,8 @@ async fn a_pause_survives_the_program_and_a_shorter_one_does_not_end_it_earlier(
     rest(&bed, pause("Ann@Contoso.com", 60_000, "first")).await;
     rest(&bed, Pause { strikes: 2, ..pause("ann@contoso.com", 30_000, "second") }).await;
     bed.queue.close().await;
-    let queue = SqliteQueue::open(bed.queue.path()).await.unwrap();
-    let pauses = queue.pauses(now()).await.unwrap();
+    let bed = Bed { queue: SqliteQueue::open(bed.queue.path()).await.unwrap(), ..bed };
+    let pauses = bed.pauses(now()).await;
     assert_eq!(pauses.len(), 1);
     let found = &pauses[0];
     assert_eq!((found.lane.as_str(), found.until, found.strikes), ("ann@contoso.com", in_ms(60_000), 2));
@@ -303,7 +301,7 @@ async fn a_longer_pause_makes_it_longer() {
     let bed = Bed::new().await;
     rest(&bed, pause("ann@contoso.com", 30_000, "first")).await;
     rest(&bed, pause("ann@contoso.com", 60_000, "second")).await;
-    assert_eq!(bed.queue.pauses(now()).await.unwrap()[0].until, in_ms(60_000));
+    assert_eq!(bed.pauses(now()).await[0].until, in_ms(60_000));
 }
 
 #[tokio::test]
@@ -325,7 +323,7 @@ async fn pauses_that_are_over_or_mistyped_pause_nothing() {
         )
         .await;
     }
-    let pauses = bed.queue.pauses(now()).await.unwrap();
+    let pauses = bed.pauses(now()).await;
     assert_eq!(pauses.len(), 1, "{pauses:?}");
     assert_eq!(
         (pauses[0].lane.as_str(), pauses[0].until, pauses[0].strikes),
@@ -341,7 +339,7 @@ async fn a_mistyped_pause_does_not_swallow_the_next_real_one() {
             format!("INSERT INTO mailboxes (mailbox, paused_until, reason) VALUES ('ann@contoso.com', {typed}, 'x')");
         run(&mut bed.stranger().await, &insert).await;
         rest(&bed, pause("ann@contoso.com", 30_000, "real")).await;
-        let pauses = bed.queue.pauses(now()).await.unwrap();
+        let pauses = bed.pauses(now()).await;
         assert_eq!(pauses.first().map(|pause| pause.until), Some(in_ms(30_000)), "{typed}");
     }
 }
@@ -357,7 +355,7 @@ async fn a_row_at_the_end_of_its_counters_holds_up_no_other() {
     assert_eq!(jobs.iter().map(|job| job.id.0).collect::<Vec<_>>(), [2, 3]);
     let ends: Vec<_> = jobs.iter().map(|job| full(job, sent())).collect();
     let ends = [ends[0].clone(), Settlement { verdict: Verdict::Sent(EventId("AAMk2".into())), ..ends[1].clone() }];
-    let settled = bed.queue.settle(&ends).await.unwrap();
+    let settled = bed.settle(&ends).await;
     assert!(matches!(settled[..], [Settled::Recorded, Settled::Recorded]), "{settled:?}");
     assert_eq!((&bed.row(2).await["state"], &bed.row(3).await["state"]), (&"sent".into(), &"sent".into()));
     assert_eq!(bed.row(2).await["attempts"], 1_000_000_000);
@@ -396,10 +394,10 @@ async fn retention_deletes_old_ends_with_their_history_and_nothing_else() {
         "INSERT INTO attempts (job_id, claim, started_at, duration_ms, outcome) VALUES (1, 1, 'x', 1, 'failed')",
     )
     .await;
-    let before: DateTime<Utc> = "2099-12-31T00:00:00Z".parse().unwrap();
-    assert_eq!(bed.queue.purge(before, 1).await.unwrap(), 1);
+    let age = Duration::from_secs(86_400);
+    assert_eq!(bed.queue.purge(age, 1).await.unwrap(), 1);
     assert_eq!(one::<i64>(&mut db, "SELECT count(*) FROM attempts").await, 0);
-    assert_eq!(bed.queue.purge(before, 10).await.unwrap(), 1);
+    assert_eq!(bed.queue.purge(age, 10).await.unwrap(), 1);
     assert_eq!(one::<String>(&mut db, "SELECT group_concat(id) FROM (SELECT id FROM jobs ORDER BY id)").await, "3,4,5");
 }
 
@@ -419,7 +417,7 @@ async fn with_retention_the_database_does_not_grow_for_ever() {
         run(&mut db, fill).await;
         run(&mut db, history).await;
         pages.push(one::<i64>(&mut db, "PRAGMA page_count").await);
-        while bed.queue.purge(now(), 100).await.unwrap() > 0 {}
+        while bed.queue.purge(Duration::ZERO, 100).await.unwrap() > 0 {}
         assert_eq!(one::<i64>(&mut db, "SELECT count(*) FROM jobs").await, 0);
     }
     // The indexes split their pages a little differently each time.

@@ -15,25 +15,35 @@ mod status_tests;
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Arc, LazyLock, Mutex};
+use std::time::{Duration, Instant};
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Row, Sqlite, Type};
 use tempfile::TempDir;
 
-use super::super::LaneKey;
 use super::report::columns::stored;
 use super::schema::Rules;
 use super::*;
+use crate::clock::{Clock, Now};
 use crate::job::{BodyType, Cell, Defaults, Job, JobId, JobState, format_utc};
 use crate::queue::{
-    Changed, InsertError, JobFilter, NewJob, Operate, Overview, Produce, Purgeable, Read, Selection, Stored,
+    Agent, AgentStatus, Changed, ClaimRequest, Claimed, InsertError, JobFilter, LaneKey, MailboxNews, NewJob, Operate,
+    Overview, Pause, Produce, Purgeable, QueueError, Read, Recovered, Selection, Settled, Settlement, Stored, Suspects,
+    Verdict,
 };
 
-/// A queue of its own.
+fn by_clock(queue: SqliteQueue, clock: &Arc<Mutex<Now>>) -> SqliteQueue {
+    let shown = clock.clone();
+    queue.with_clock(Clock::new(move || *shown.lock().unwrap()))
+}
+
+/// A queue of its own, and the clock its times are kept by.
 struct Bed {
     queue: SqliteQueue,
+    clock: Arc<Mutex<Now>>,
     _dir: TempDir,
 }
 
@@ -41,7 +51,43 @@ impl Bed {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let queue = SqliteQueue::open(&dir.path().join("queue.db")).await.unwrap();
-        Self { queue, _dir: dir }
+        let clock = Arc::new(Mutex::new(at_ms(0)));
+        Self { queue: by_clock(queue, &clock), clock, _dir: dir }
+    }
+
+    /// Time goes by until then.
+    fn wait_until(&self, ms: i64) {
+        let mut clock = self.clock.lock().unwrap();
+        let passed = in_ms(ms) - clock.wall;
+        *clock = Now { wall: in_ms(ms), steady: moved(clock.steady, passed) };
+    }
+
+    /// The wall clock is set to `now` from a time `by` earlier, and the agent comes by.
+    async fn clock_set(&self, now: DateTime<Utc>, by: TimeDelta) {
+        self.wait_until((now - by - in_ms(0)).num_milliseconds());
+        self.news().await;
+        self.clock.lock().unwrap().wall = now;
+        self.news().await;
+    }
+
+    /// What a claim that takes nothing tells.
+    async fn news(&self) -> MailboxNews {
+        self.queue.claim(&ClaimRequest { limit: 0, ..request() }).await.unwrap().news
+    }
+
+    async fn claim_at(&self, ms: i64) -> Claimed {
+        self.wait_until(ms);
+        self.news().await;
+        self.queue.claim(&request()).await.unwrap()
+    }
+
+    /// Those that are not over then.
+    async fn pauses(&self, then: DateTime<Utc>) -> Vec<Pause> {
+        settle::pauses(&mut *self.queue.connection().await.unwrap(), then).await.unwrap()
+    }
+
+    async fn settle(&self, ends: &[Settlement]) -> Vec<Settled> {
+        self.queue.settle(&ends.iter().collect::<Vec<_>>()).await.unwrap()
     }
 
     /// A foreign program.
@@ -105,13 +151,23 @@ fn in_ms(milliseconds: i64) -> DateTime<Utc> {
     now() + TimeDelta::milliseconds(milliseconds)
 }
 
+/// The same on both clocks.
+fn at_ms(milliseconds: i64) -> Now {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(|| Instant::now() + Duration::from_secs(1_000_000));
+    Now { wall: in_ms(milliseconds), steady: moved(*BEGIN, TimeDelta::milliseconds(milliseconds)) }
+}
+
+fn moved(steady: Instant, by: TimeDelta) -> Instant {
+    let length = by.abs().to_std().unwrap();
+    if by < TimeDelta::zero() { steady - length } else { steady + length }
+}
+
 fn request() -> ClaimRequest {
     ClaimRequest {
-        now: now(),
         limit: 1000,
         per_lane: 1000,
         free: HashMap::new(),
-        troubled: (HashSet::new(), 0),
+        suspects: Suspects::default(),
         unnamed: Some("Team@contoso.com".into()),
         unnamed_rest: false,
         defaults: Defaults {

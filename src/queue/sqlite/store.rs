@@ -10,12 +10,17 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::claim::lane_heads::LaneHeads;
 use super::claim::misdated::Strays;
-use super::claim::refused::Refused;
+use super::claim::withheld::WithheldJobs;
+use super::clock::QueueClock;
 use super::files;
 use super::files::guard::FileGuard;
+use super::files::watch::ChangeWatch;
+use super::recover::Untold;
 use super::settle::BatchInsert;
 use super::write_pacer::WritePacer;
-use crate::queue::{AgentLock, QueueError};
+use crate::clock::Clock;
+use crate::queue::QueueError;
+use crate::queue::sqlite::files::AgentLock;
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
 #[derive(Clone)]
@@ -23,11 +28,14 @@ pub struct SqliteQueue {
     pub(super) pool: SqlitePool,
     pub(super) path: PathBuf,
     pub(super) guard: Arc<FileGuard>,
-    /// These four are taken only by who holds the one connection.
+    /// These five are taken only by who holds the one connection.
     pub(super) lane_heads: Arc<Mutex<LaneHeads>>,
     pub(super) pacer: Arc<Mutex<WritePacer>>,
     pub(super) misdated: Arc<Mutex<Strays>>,
-    pub(super) refused: Arc<Mutex<Refused>>,
+    pub(super) withheld: Arc<Mutex<WithheldJobs>>,
+    pub(super) untold: Arc<Mutex<Option<Untold>>>,
+    pub(super) clock: Arc<QueueClock>,
+    pub(super) watch: Arc<ChangeWatch>,
     pub(super) batch_insert: Arc<BatchInsert>,
 }
 
@@ -35,6 +43,11 @@ impl SqliteQueue {
     /// The database's file.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Its times are kept by this clock, which is the machine's unless said otherwise.
+    pub fn with_clock(self, clock: Clock) -> Self {
+        Self { clock: Arc::new(QueueClock::new(clock)), ..self }
     }
 
     /// Keeps the agent's lock for as long as the queue is open, and watches over it.
@@ -51,6 +64,12 @@ impl SqliteQueue {
             files::look(&self.path).map_err(|strange| written(sqlx::Error::Io(std::io::Error::other(strange))))?;
         }
         self.pool.acquire().await.map_err(written)
+    }
+
+    /// # Errors
+    /// The files are no longer those that were opened.
+    pub fn present(&self) -> Result<(), QueueError> {
+        self.guard.check()
     }
 
     /// For who holds the connection.

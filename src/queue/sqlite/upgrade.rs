@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, SqlitePool};
 use super::open::{MIGRATIONS, OpenError, schema};
 use super::schema::{other_columns, others_on};
 use super::settle::{begin, commit, roll_back, words};
-use crate::queue::sqlite::report::census::Room;
+use crate::queue::Room;
 
 /// The migration that builds `jobs` anew.
 const REBUILD: i64 = 10;

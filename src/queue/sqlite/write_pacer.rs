@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
 
+use super::clock::steady;
+
 /// Two writes of others, seen so shortly after one another, are in quick succession, …
 const SUCCESSION: Duration = Duration::from_millis(25);
 /// … and more are expected for so long.
@@ -73,7 +75,7 @@ impl WritePacer {
 
     /// Puts a write off, as long as it must be.
     pub async fn keep_distance(&mut self) {
-        let wait = self.wait(Instant::now());
+        let wait = self.wait(steady());
         if wait > Duration::ZERO {
             tokio::time::sleep(wait).await;
             self.waited = wait;

@@ -4,9 +4,10 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use event_sender::clock::{Clock, Now};
 use event_sender::graph::encode;
 use event_sender::job::{BodyType, Defaults, EventDraft, Job, MAX_REQUEST_BYTES};
-use event_sender::queue::{ClaimRequest, Queue, SqliteQueue};
+use event_sender::queue::{Agent, ClaimRequest, SqliteQueue, Suspects};
 use proptest::prelude::*;
 use serde_json::Value;
 use sqlx::AssertSqlSafe;
@@ -170,12 +171,10 @@ async fn run(db: &mut SqliteConnection, statement: &str) -> Result<i64, sqlx::Er
 
 async fn claimed(queue: &SqliteQueue) -> Vec<Job> {
     let request = ClaimRequest {
-        // Whatever not_before says, it is over.
-        now: "9999-12-31T23:59:59.999Z".parse().unwrap(),
         limit: 100_000,
         per_lane: 100_000,
         free: HashMap::new(),
-        troubled: Default::default(),
+        suspects: Suspects::default(),
         unnamed: Some("team@contoso.com".into()),
         unnamed_rest: false,
         defaults: Defaults {
@@ -234,7 +233,10 @@ proptest! {
     fn every_row_the_database_takes_is_claimed_and_judged(statements in prop::collection::vec(insert(), 60)) {
         tokio::runtime::Runtime::new().unwrap().block_on(async {
             let home = tempfile::tempdir().unwrap();
+            // Whatever not_before says, it is over.
+            let end_of_time = Now { wall: "9999-12-31T23:59:59.999Z".parse().unwrap(), ..Now::read() };
             let queue = SqliteQueue::open(&home.path().join("queue.db")).await.unwrap();
+            let queue = queue.with_clock(Clock::new(move || end_of_time));
             let mut db = producer(queue.path()).await;
             let mut taken: HashMap<i64, &str> = HashMap::new();
             for statement in &statements {

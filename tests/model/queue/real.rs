@@ -4,12 +4,15 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, LazyLock, OnceLock};
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use event_sender::clock::{Clock, Now};
 use event_sender::job::{Answer, BodyType, Defaults, Ending, ErrorKind, EventId, JobId, format_utc};
 use event_sender::queue::{
-    AttemptRecord, ClaimRequest, LaneKey, Operate, Queue, Settled, Settlement, SqliteQueue, Verdict,
+    Agent, AttemptRecord, ClaimRequest, LaneKey, Operate, Settled, Settlement, SqliteQueue, Suspects, Verdict,
 };
 use proptest_state_machine::StateMachineTest;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -45,6 +48,8 @@ const SEEN: &str =
 pub struct Real {
     runtime: Runtime,
     queue: SqliteQueue,
+    /// What the queue's clock shows.
+    now_ms: Arc<AtomicI64>,
     stranger: RefCell<SqliteConnection>,
     /// The transaction ids as they were inserted.
     transactions: HashMap<i64, String>,
@@ -60,9 +65,13 @@ impl StateMachineTest for Real {
         let home = home();
         let path = home.path().join("queue.db");
         std::fs::write(&path, empty_queue(&runtime)).unwrap();
-        let queue = runtime.block_on(SqliteQueue::open(&path)).unwrap();
+        let now_ms = Arc::new(AtomicI64::new(0));
+        let shown = now_ms.clone();
+        let clock = Clock::new(move || now_at(shown.load(Ordering::Relaxed)));
+        let queue = runtime.block_on(SqliteQueue::open(&path)).unwrap().with_clock(clock);
         let stranger = runtime.block_on(SqliteConnectOptions::new().filename(&path).connect()).unwrap();
-        Self { runtime, queue, stranger: RefCell::new(stranger), transactions: HashMap::new(), _home: home }
+        let stranger = RefCell::new(stranger);
+        Self { runtime, queue, now_ms, stranger, transactions: HashMap::new(), _home: home }
     }
 
     fn apply(mut state: Self, expected: &Expected, step: Step) -> Self {
@@ -79,6 +88,7 @@ impl StateMachineTest for Real {
 impl Real {
     fn take(&mut self, step: &Step, expected: &Expected) -> Effect {
         let now = at(expected.rows.now);
+        self.now_ms.store(expected.rows.now, Ordering::Relaxed);
         match step {
             Step::Clock { .. } => Effect::Rows(0),
             Step::Produce { mailbox, key, wait } => {
@@ -90,19 +100,20 @@ impl Real {
                 }
                 effect
             }
-            Step::Claim(wish) => self.claim(wish, now),
+            Step::Claim(wish) => self.claim(wish),
             Step::Settle(ends) => {
                 let batch: Vec<_> = ends.iter().map(|(ticket, end)| settlement(*ticket, end, expected)).collect();
-                let settled = self.runtime.block_on(self.queue.settle(&batch)).unwrap();
+                let ends: Vec<&Settlement> = batch.iter().collect();
+                let settled = self.runtime.block_on(self.queue.settle(&ends)).unwrap();
                 let refused = settled.iter().any(|settled| matches!(settled, Settled::Refused(_)));
                 assert!(!refused, "the schema refuses its own agent: {batch:?}");
                 Effect::Settled(settled.into_iter().map(|settled| settled == Settled::Recorded).collect())
             }
-            Step::Recover => Effect::Rows(self.runtime.block_on(self.queue.recover(now)).unwrap().jobs),
+            Step::Recover => Effect::Rows(self.runtime.block_on(self.queue.join()).unwrap().jobs),
             Step::Purge { age, limit } => {
-                let before = at(expected.rows.now - age);
+                let age = Duration::from_millis(u64::try_from(*age).unwrap());
                 let limit = u32::try_from(*limit).unwrap();
-                Effect::Rows(self.runtime.block_on(self.queue.purge(before, limit)).unwrap())
+                Effect::Rows(self.runtime.block_on(self.queue.purge(age, limit)).unwrap())
             }
             Step::Cancel { id } => {
                 let now = format_utc(now);
@@ -207,13 +218,12 @@ impl Real {
         self.transactions.insert(id, transaction);
     }
 
-    fn claim(&self, wish: &Wish, now: DateTime<Utc>) -> Effect {
+    fn claim(&self, wish: &Wish) -> Effect {
         let request = ClaimRequest {
-            now,
             limit: wish.limit,
             per_lane: wish.per_lane,
             free: wish.free.map(|(mailbox, slots)| (LaneKey::of(mailbox), slots)).into_iter().collect(),
-            troubled: Default::default(),
+            suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
             unnamed_rest: false,
             defaults: Defaults {
@@ -225,7 +235,12 @@ impl Real {
         };
         // While there is enough to do, what others wrote a moment ago may be overlooked. Who may take nothing has time
         // to look.
-        self.runtime.block_on(self.queue.claim(&ClaimRequest { limit: 0, ..request.clone() })).unwrap();
+        let news = ClaimRequest { limit: 0, ..request.clone() };
+        let no_room = ClaimRequest { limit: 100, per_lane: 0, free: HashMap::new(), ..request.clone() };
+        for takes_nothing in [news, no_room] {
+            let claimed = self.runtime.block_on(self.queue.claim(&takes_nothing)).unwrap();
+            assert!(claimed.jobs.is_empty() && claimed.news.pauses.is_empty(), "{claimed:?}");
+        }
         let claimed = self.runtime.block_on(self.queue.claim(&request)).unwrap();
         let taken: Vec<Taken> = claimed
             .jobs
@@ -299,6 +314,13 @@ fn at(ms: i64) -> DateTime<Utc> {
     start() + TimeDelta::milliseconds(ms)
 }
 
+/// Both clocks go alike, also where the model's is set back by less than the queue takes for a clock that was set between runs.
+fn now_at(ms: i64) -> Now {
+    static BEGIN: LazyLock<Instant> = LazyLock::new(|| Instant::now() + Duration::from_secs(1_000_000));
+    let length = Duration::from_millis(ms.unsigned_abs());
+    Now { wall: at(ms), steady: if ms < 0 { *BEGIN - length } else { *BEGIN + length } }
+}
+
 fn insert(verb: &str, mailbox: Option<&str>, key: Option<u8>, not_before: Option<i64>, id: i64) -> String {
     let text = |value: Option<String>| value.map_or("NULL".to_owned(), |value| format!("'{value}'"));
     let mailbox = text(mailbox.map(str::to_owned));
@@ -326,7 +348,7 @@ fn settlement(ticket: Ticket, end: &End, expected: &Expected) -> Settlement {
         claim: ticket.claim,
         verdict,
         spent,
-        at: now,
+        at: now_at(expected.rows.now),
         in_doubt,
         give_up_at: None,
         kind: Some(ErrorKind::Unavailable),

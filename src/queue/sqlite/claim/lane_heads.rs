@@ -12,8 +12,9 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::job::parse_utc;
-use crate::queue::LaneKey;
+use crate::queue::sqlite::clock::steady;
 use crate::queue::sqlite::row::Text;
+use crate::queue::{LaneKey, MailboxNews};
 
 /// Where a job waits: its due time, which has 24 characters, and its id, as text that sorts in this order.
 macro_rules! place {
@@ -169,14 +170,10 @@ impl LaneHeads {
         self.heads.values()
     }
 
-    /// The mailboxes on hold. The same set as long as nothing is held or released.
-    pub fn held(&self) -> &Arc<HashSet<LaneKey>> {
-        &self.orders.held
-    }
-
-    /// The mailboxes whose pause was ended of late. The same set as long as no other is.
-    pub fn resumed(&self) -> &Arc<HashSet<(LaneKey, DateTime<Utc>)>> {
-        &self.orders.resumed
+    /// The operator's words as they are known. The same sets as long as nothing in them changes.
+    pub fn news(&self) -> MailboxNews {
+        let Orders { held, resumed, .. } = &self.orders;
+        MailboxNews { held: held.clone(), resumed: resumed.clone(), ..MailboxNews::default() }
     }
 
     /// Nothing is to be taken from this lane until it is released.
@@ -281,14 +278,14 @@ impl LaneHeads {
     }
 
     async fn walk(&mut self, connection: &mut SqliteConnection, default_mailbox: Option<&str>) -> sqlx::Result<()> {
-        let at = Instant::now();
+        let at = steady();
         // Asked before: what is written in between is seen twice rather than never.
         let version = data_version(connection).await?;
         let row = sqlx::query(HEADS).fetch_one(connection).await?;
         self.heads.clear();
         self.add(row.try_get(0)?, default_mailbox)?;
         self.obey(row.try_get(1)?)?;
-        self.seen = Some(Seen { version, at: Instant::now(), took: at.elapsed(), old: false });
+        self.seen = Some(Seen { version, at: steady(), took: at.elapsed(), old: false });
         Ok(())
     }
 

@@ -5,13 +5,14 @@
 //! Looked for without a lock, among the rows that have come since, for as long as stamps of the old clock lie ahead.
 //! Where the clock was never set back, only a start looks, and only among the newest rows.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::job::{JobId, format_utc};
 use crate::queue::sqlite::claim::lane_heads::lanes;
+use crate::queue::sqlite::clock::steady;
 use crate::queue::sqlite::operate::REPAIR_BATCH;
 use crate::queue::sqlite::operate::jobs::change;
 use crate::queue::sqlite::recover::wished;
@@ -122,7 +123,7 @@ impl Strays {
         now: DateTime<Utc>,
     ) -> sqlx::Result<bool> {
         let Some(watch) = self.0.filter(|watch| watch.next <= now) else { return Ok(false) };
-        let begin = Instant::now();
+        let begin = steady();
         let found = find(connection, now, watch.after, REPAIR_BATCH).await?;
         let took = begin.elapsed();
         let moved = if found.is_empty() { 0 } else { bring_forward(connection, pacer, now, &found).await? };
@@ -171,10 +172,10 @@ async fn bring_forward(
     found: &[JobId],
 ) -> sqlx::Result<usize> {
     pacer.keep_distance().await;
-    let begin = Instant::now();
+    let begin = steady();
     let (at, ahead) = (format_utc(now), ahead_of(now));
     let changed = change(connection, found, BRING_FORWARD, |query| query.bind(&at).bind(&ahead)).await?;
-    pacer.held(begin.elapsed(), Instant::now());
+    pacer.held(begin.elapsed(), steady());
     Ok(changed.done.len())
 }
 

@@ -4,27 +4,28 @@
 
 pub mod lane_heads;
 pub mod misdated;
-pub mod refused;
 pub mod unfit;
+pub mod withheld;
 
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
 
-use chrono::{TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use serde::{Deserialize, Serialize};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Encode, Row, Sqlite, Type};
 
+use crate::clock::Now;
 use crate::job::{JobId, format_utc, parse_utc};
 use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, orders, place};
 use crate::queue::sqlite::claim::misdated::Strays;
-use crate::queue::sqlite::claim::refused::Refused;
+use crate::queue::sqlite::claim::withheld::WithheldJobs;
+use crate::queue::sqlite::clock::{machine_wall, steady};
 use crate::queue::sqlite::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
 use crate::queue::sqlite::schema::strange_triggers;
 use crate::queue::sqlite::settle::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
-use crate::queue::{ClaimRequest, Claimed, LaneKey, Refusal};
+use crate::queue::{ClaimRequest, Claimed, LaneKey, Refusal, Withheld};
 
 /// Rows beyond this are not handed over together with others, as one text.
 const LARGE: i64 = 256 * 1024;
@@ -235,8 +236,9 @@ struct Due {
 struct Taking {
     jobs: Vec<Taken>,
     broken: Vec<JobId>,
-    refused: Vec<Refusal>,
-    /// Something was refused, told or not.
+    /// Found withheld just now.
+    withheld: Vec<Refusal>,
+    /// A refusal was met, new or not.
     met_refusal: bool,
     more: bool,
 }
@@ -246,47 +248,48 @@ pub struct Memory<'m> {
     pub lane_heads: &'m mut LaneHeads,
     pub pacer: &'m mut WritePacer,
     pub strays: &'m mut Strays,
-    pub refused: &'m mut Refused,
+    pub withheld: &'m mut WithheldJobs,
 }
 
 pub async fn claim(
     connection: &mut SqliteConnection,
     memory: Memory<'_>,
     request: &ClaimRequest,
+    as_of: Now,
 ) -> sqlx::Result<Claimed> {
-    let Memory { lane_heads, pacer, strays, refused } = memory;
-    if strays.look(connection, pacer, request.now).await? {
+    let Memory { lane_heads, pacer, strays, withheld } = memory;
+    if strays.look(connection, pacer, as_of.wall).await? {
         lane_heads.forget();
     }
-    let now = format_utc(request.now);
+    let now = format_utc(as_of.wall);
     let default = request.unnamed.as_deref();
     let (unfit, refused_ends) = match lane_heads.is_old() {
-        true => unfit::end(connection, refused, &now).await?,
+        true => unfit::end(connection, withheld, &now).await?,
         false => Default::default(),
     };
     lane_heads.prepare(connection, default).await?;
-    let mut taking = take_due(connection, lane_heads, pacer, refused, request, &now).await?;
+    let mut taking = take_due(connection, lane_heads, pacer, withheld, request, &now).await?;
     // Perhaps what was seen is no longer there, and something else is.
     let nothing = taking.jobs.is_empty() && taking.broken.is_empty() && !taking.met_refusal;
     if nothing && lane_heads.look_again(connection, default).await? {
-        taking = take_due(connection, lane_heads, pacer, refused, request, &now).await?;
+        taking = take_due(connection, lane_heads, pacer, withheld, request, &now).await?;
     }
-    let Taking { mut jobs, mut broken, refused: mut told, met_refusal, more } = taking;
+    let Taking { mut jobs, mut broken, withheld: mut new, met_refusal: met, more } = taking;
     broken.extend(unfit);
-    told.extend(refused_ends);
+    new.extend(refused_ends);
     let gone = broken.iter().map(|id| id.0).chain(jobs.iter().map(|taken| taken.job.id.0));
-    refused.forget(gone);
+    withheld.forget(gone);
     // Within a lane the order is that of due time and id.
     jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
     let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
     let may_go =
         |head: &&Head| free(request, &head.lane) > 0 && !lane_heads.is_held(&head.lane) && !rests(request, head);
     let waiting = lane_heads.heads().filter(|head| head.due > now).filter(may_go);
-    let again = refused.next(Instant::now()).and_then(|wait| TimeDelta::from_std(wait).ok());
-    let again = again.and_then(|wait| request.now.checked_add_signed(wait));
+    let again = withheld.next(steady()).and_then(|wait| TimeDelta::from_std(wait).ok());
+    let again = again.and_then(|wait| as_of.wall.checked_add_signed(wait));
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).chain(again).min();
-    let (held, resumed) = (lane_heads.held().clone(), lane_heads.resumed().clone());
-    Ok(Claimed { jobs, next_due, broken, told, met_refusal, refusals: refused.sum(), more, held, resumed })
+    let withheld = Withheld { new, met, all: withheld.sum() };
+    Ok(Claimed { as_of, jobs, next_due, more, broken, withheld, news: lane_heads.news() })
 }
 
 /// Takes what is due as far as the lane_heads knows, and puts the lane_heads right.
@@ -294,7 +297,7 @@ async fn take_due(
     connection: &mut SqliteConnection,
     lane_heads: &mut LaneHeads,
     pacer: &mut WritePacer,
-    refused: &mut Refused,
+    withheld: &mut WithheldJobs,
     request: &ClaimRequest,
     now: &str,
 ) -> sqlx::Result<Taking> {
@@ -305,9 +308,9 @@ async fn take_due(
     }
     let default = request.unnamed.as_deref();
     pacer.keep_distance().await;
-    let (version, due) = pick(connection, lane_heads, refused, &wanted, request, now).await?;
+    let (version, due) = pick(connection, lane_heads, withheld, &wanted, request, now).await?;
     lane_heads.compare(version);
-    pacer.compare(version, Instant::now());
+    pacer.compare(version, steady());
     let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
     if due.ids.is_empty() {
         lane_heads.look_at(connection, default, heads).await?;
@@ -317,7 +320,7 @@ async fn take_due(
     if !due.singly {
         match take_all(connection, &due.ids, &heads, request, now).await {
             Ok((locked_at, taken, left)) => {
-                pacer.wrote(locked_at, Instant::now(), Utc::now());
+                pacer.wrote(locked_at, steady(), machine_wall());
                 lane_heads.replace(heads, &left, default);
                 let jobs = match from_json(&taken, default) {
                     Ok(jobs) => jobs,
@@ -325,7 +328,7 @@ async fn take_due(
                 };
                 let mut taking = Taking { jobs, more, ..Taking::default() };
                 if taking.jobs.len() < due.ids.len() {
-                    left_alone(connection, &due, refused, now, &mut taking).await?;
+                    left_alone(connection, &due, withheld, now, &mut taking).await?;
                 }
                 return Ok(taking);
             }
@@ -333,16 +336,16 @@ async fn take_due(
             Err(error) => return Err(error),
         }
     }
-    let locked = Instant::now();
+    let locked = steady();
     let taking = match due.singly {
         true => take_in_turn(connection, &due.ids, request, now).await,
         false => Ok(None),
     };
     let taking = match taking? {
         Some(jobs) => Taking { jobs, ..Taking::default() },
-        None => take_apart(connection, &due, refused, request, now).await?,
+        None => take_apart(connection, &due, withheld, request, now).await?,
     };
-    pacer.held(locked.elapsed(), Instant::now());
+    pacer.held(locked.elapsed(), steady());
     // From here on the jobs are the agent's: no error may lose them.
     if lane_heads.look_at(connection, default, heads).await.is_err() {
         lane_heads.forget();
@@ -353,7 +356,7 @@ async fn take_due(
 /// The lanes with something due and slots for it, the one waiting longest first, as many as there may be jobs.
 fn wanted(lane_heads: &LaneHeads, request: &ClaimRequest, now: &str) -> Vec<Wanted> {
     let mut named: HashSet<&LaneKey> = HashSet::new();
-    let (troubled, mut for_troubled) = (&request.troubled.0, request.troubled.1);
+    let mut for_suspects = request.suspects.limit;
     let mut wanted = Vec::new();
     for head in lane_heads.heads().take_while(|head| *head.due <= *now) {
         if wanted.len() >= request.limit {
@@ -363,9 +366,9 @@ fn wanted(lane_heads: &LaneHeads, request: &ClaimRequest, now: &str) -> Vec<Want
             continue;
         }
         let mut slots = free(request, &head.lane).min(request.limit);
-        if troubled.contains(&head.lane) {
-            slots = slots.min(for_troubled);
-            for_troubled -= slots;
+        if request.suspects.lanes.contains(&head.lane) {
+            slots = slots.min(for_suspects);
+            for_suspects -= slots;
         }
         if slots > 0 {
             wanted.push(Wanted { head: head.clone(), slots, shares: !named.insert(&head.lane) });
@@ -383,14 +386,14 @@ struct Picked(usize, i64, Option<i64>);
 async fn pick(
     connection: &mut SqliteConnection,
     lane_heads: &mut LaneHeads,
-    refused: &Refused,
+    withheld: &WithheldJobs,
     wanted: &[Wanted],
     request: &ClaimRequest,
     now: &str,
 ) -> sqlx::Result<(i64, Due)> {
     // Those left alone stand in the line like others: so many more are looked at.
-    let at = Instant::now();
-    let resting: Vec<usize> = wanted.iter().map(|wanted| refused.resting_in(&wanted.head.lane, at)).collect();
+    let at = steady();
+    let resting: Vec<usize> = wanted.iter().map(|wanted| withheld.resting_in(&wanted.head.lane, at)).collect();
     let resting_in =
         |lane: &LaneKey| wanted.iter().position(|wanted| wanted.head.lane == *lane).map_or(0, |n| resting[n]);
     let together: Vec<&Wanted> =
@@ -415,7 +418,7 @@ async fn pick(
     let mut picked: Vec<(&LaneKey, i64, i64)> = picked
         .into_iter()
         .filter_map(|Picked(lane, id, bytes)| Some((&together.get(lane)?.head.lane, id, bytes?)))
-        .filter(|(lane, id, _)| !lane_heads.is_held(lane) && !refused.rests(*id, at))
+        .filter(|(lane, id, _)| !lane_heads.is_held(lane) && !withheld.rests(*id, at))
         .collect();
     if resting.iter().any(|resting| *resting > 0) {
         let mut left: HashMap<&LaneKey, usize> =
@@ -438,7 +441,7 @@ async fn pick(
             .bind(limit(looked_at))
             .fetch_all(&mut *connection)
             .await?;
-        let odd = odd.into_iter().filter(|(id, _)| !refused.rests(*id, at)).take(left);
+        let odd = odd.into_iter().filter(|(id, _)| !withheld.rests(*id, at)).take(left);
         picked.extend(odd.map(|(id, bytes)| (&head.lane, id, bytes)));
     }
     // Large rows first, with all of their lanes, which keep their order; the others next time, together.
@@ -525,7 +528,7 @@ async fn take_one(
 async fn take_apart(
     connection: &mut SqliteConnection,
     due: &Due,
-    refused: &mut Refused,
+    withheld: &mut WithheldJobs,
     request: &ClaimRequest,
     now: &str,
 ) -> sqlx::Result<Taking> {
@@ -554,10 +557,10 @@ async fn take_apart(
             taking.broken.push(JobId(*id));
         } else {
             taking.met_refusal = true;
-            taking.refused.extend(refused.note(*id, lane, words(&error), false, Instant::now()));
+            taking.withheld.extend(withheld.note(*id, lane, words(&error), false, steady()));
         }
     }
-    left_alone(connection, due, refused, now, &mut taking).await?;
+    left_alone(connection, due, withheld, now, &mut taking).await?;
     Ok(taking)
 }
 
@@ -565,19 +568,19 @@ async fn take_apart(
 async fn left_alone(
     connection: &mut SqliteConnection,
     due: &Due,
-    refused: &mut Refused,
+    withheld: &mut WithheldJobs,
     now: &str,
     taking: &mut Taking,
 ) -> sqlx::Result<()> {
-    let at = Instant::now();
+    let at = steady();
     let taken: HashSet<i64> = taking.jobs.iter().map(|taken| taken.job.id.0).collect();
     for (id, lane) in due.ids.iter().zip(&due.lanes).filter(|(id, _)| !taken.contains(*id)) {
-        if refused.rests(*id, at) {
+        if withheld.rests(*id, at) {
             continue;
         }
         if sqlx::query_scalar(NOT_TAKEN).bind(id).bind(now).fetch_one(&mut *connection).await? {
             taking.met_refusal = true;
-            taking.refused.extend(refused.note(*id, lane, UNMOVED.into(), true, at));
+            taking.withheld.extend(withheld.note(*id, lane, UNMOVED.into(), true, at));
         }
     }
     Ok(())

@@ -3,12 +3,11 @@
 //! that was inserted while the queue's triggers were missing: it is put into its lane. What is in no state is told by a start,
 //! and left as it is: nobody knows what has become of it.
 
-use std::time::Instant;
-
 use sqlx::sqlite::SqliteConnection;
 
 use crate::job::JobId;
-use crate::queue::sqlite::claim::refused::Refused;
+use crate::queue::sqlite::claim::withheld::WithheldJobs;
+use crate::queue::sqlite::clock::steady;
 use crate::queue::sqlite::settle::{is_refusal, words};
 use crate::queue::{LaneKey, Refusal};
 
@@ -28,27 +27,27 @@ const END: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, next_atte
 const STATELESS: &str = "SELECT id FROM jobs WHERE state NOT IN ('pending', 'claimed', 'sent', 'failed', 'cancelled')
     ORDER BY id LIMIT 1000";
 
-/// Ends those that wait; tells which. What a trigger refuses is left alone like a refused claim.
+/// Ends those that wait and returns which. What a trigger refuses is withheld like a refused claim.
 pub async fn end(
     connection: &mut SqliteConnection,
-    refused: &mut Refused,
+    withheld: &mut WithheldJobs,
     now: &str,
 ) -> sqlx::Result<(Vec<JobId>, Vec<Refusal>)> {
-    let (mut ended, mut told) = (Vec::new(), Vec::new());
+    let (mut ended, mut new) = (Vec::new(), Vec::new());
     for id in ids(connection, WAITING).await? {
-        if refused.rests(id, Instant::now()) {
+        if withheld.rests(id, steady()) {
             continue;
         }
         match put_right(connection, id, now).await {
             Ok(true) => ended.push(JobId(id)),
             Ok(false) => {}
             Err(error) if is_refusal(&error) => {
-                told.extend(refused.note(id, &LaneKey::of(""), words(&error), false, Instant::now()));
+                new.extend(withheld.note(id, &LaneKey::of(""), words(&error), false, steady()));
             }
             Err(error) => return Err(error),
         }
     }
-    Ok((ended, told))
+    Ok((ended, new))
 }
 
 /// Whether it has ended.

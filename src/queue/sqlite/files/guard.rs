@@ -8,9 +8,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use super::{self as files, AgentLock};
 use crate::queue::QueueError;
+
+/// Every verb checks for itself. Between them, this often is enough.
+const BETWEEN_CHECKS: Duration = Duration::from_millis(100);
 
 /// Device and number of a file.
 type Identity = (u64, u64);
@@ -25,6 +29,7 @@ pub struct FileGuard {
     lock: OnceLock<AgentLock>,
     /// How many connections were made so far.
     connections: AtomicU64,
+    checked_at: Mutex<Option<Instant>>,
 }
 
 impl FileGuard {
@@ -36,6 +41,7 @@ impl FileGuard {
             known: Mutex::default(),
             lock: OnceLock::new(),
             connections: AtomicU64::new(0),
+            checked_at: Mutex::default(),
         }
     }
 
@@ -64,6 +70,20 @@ impl FileGuard {
     pub fn leave(&self) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         *known = [known[0], None, None];
+    }
+
+    /// As [`FileGuard::check`], but not more often than is of use.
+    ///
+    /// # Errors
+    /// A file was deleted or replaced.
+    pub fn check_now_and_then(&self, now: Instant) -> Result<(), QueueError> {
+        let mut checked_at = self.checked_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if checked_at.is_some_and(|at| now.saturating_duration_since(at) < BETWEEN_CHECKS) {
+            return Ok(());
+        }
+        self.check()?;
+        *checked_at = Some(now);
+        Ok(())
     }
 
     /// Compares. A file that cannot be looked at for another reason than its absence is not called gone.

@@ -7,7 +7,7 @@
 pub mod guard;
 mod lock;
 pub mod permissions;
-mod watch;
+pub mod watch;
 
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::Read;
@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::OFlags;
 
 pub use lock::{AgentLock, LockError, may_pass};
-pub use watch::{ChangeNotice, WatchError, network_file_system, watch};
+pub use watch::network_file_system;
 
 /// What SQLite opens beside the database, and the agent's lock.
 const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];

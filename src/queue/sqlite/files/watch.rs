@@ -5,42 +5,44 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::Notify;
 
-/// A change is told at once and again after each of these, in microseconds. A writer's frames reach the log, are synced,
+/// A change is passed on at once and again after each of these, in microseconds. A writer's frames reach the log, are synced,
 /// and only then become visible, without another event: a look in between finds nothing, and a slow disk makes the
 /// between long.
 const ECHOES_US: [u64; 16] =
     [300, 300, 400, 500, 700, 1_000, 1_500, 2_000, 3_000, 5_000, 8_000, 13_000, 25_000, 50_000, 100_000, 200_000];
 
+/// Claims in a row that took as much as they asked for, after which notices are of no use: there will be a next claim anyway.
+const BUSY: u32 = 4;
+
 /// Why the queue cannot be watched.
 #[derive(Debug, thiserror::Error)]
-pub enum WatchError {
-    /// The system has no watch to give.
+enum WatchError {
     #[error("the system refuses a watch on {}: {source}", directory.display())]
-    Refused {
-        /// What was to be watched.
-        directory: PathBuf,
-        /// Its own words.
-        source: notify::Error,
-    },
-    /// What other machines write there is told to nobody.
+    Refused { directory: PathBuf, source: notify::Error },
+    /// What other machines write there, this one is not told.
     #[error("it is on a network file system ({kind})")]
-    Remote {
-        /// Which.
-        kind: &'static str,
-    },
+    Remote { kind: &'static str },
 }
 
-/// Lives as long as notices are wanted.
-pub struct ChangeNotice {
+/// The watch over a queue, from [`ChangeWatch::begin`] on. Before that, and where no watch can be had, it notices nothing.
+#[derive(Default)]
+pub struct ChangeWatch {
     changed: Arc<Notify>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
     watch: Option<Watch>,
+    /// Claims in a row that took as much as they asked for.
+    busy: u32,
 }
 
 struct Watch {
@@ -48,104 +50,115 @@ struct Watch {
     directory: PathBuf,
     listening: bool,
     /// To the echo.
-    told: SyncSender<()>,
+    echo: SyncSender<()>,
 }
 
-impl ChangeNotice {
+impl ChangeWatch {
+    /// Watches the database and its write-ahead log from now on, or says in the log why that cannot be.
+    pub fn begin(&self, database: &Path) {
+        let begun = Watch::over(database, self.changed.clone()).and_then(|mut watch| watch.listen().map(|_| watch));
+        self.state().watch = begun.map_err(|error| unwatched(&error)).ok();
+    }
+
     /// Waits for the next change or echo of one; one that came since the last wait counts.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
 
-    /// A notice that never comes.
-    pub fn none() -> Self {
-        Self { changed: Arc::default(), watch: None }
+    /// A claim has ended; `all`: it took all there was. While every claim finds more than enough there is no need to listen,
+    /// and the agent's own writes would each be noticed. Returns whether something may have gone unnoticed that way.
+    pub fn claimed(&self, all: bool) -> bool {
+        let mut state = self.state();
+        let State { watch: Some(watch), busy } = &mut *state else { return false };
+        if !all {
+            *busy = busy.saturating_add(1);
+            if *busy >= BUSY {
+                watch.pause();
+            }
+            return false;
+        }
+        *busy = 0;
+        watch.listen().unwrap_or_else(|error| {
+            unwatched(&error);
+            state.watch = None;
+            false
+        })
     }
 
-    /// Listens from now on. Tells whether it did not before: what was written meanwhile has gone unnoticed.
-    ///
-    /// # Errors
-    /// There is no watch any more, and none will be tried again.
-    pub fn listen(&mut self) -> Result<bool, WatchError> {
-        let Some(watch) = &mut self.watch else { return Ok(false) };
-        if watch.listening {
-            return Ok(false);
-        }
-        match watch.watcher.watch(&watch.directory, RecursiveMode::NonRecursive) {
-            Ok(()) => {
-                watch.listening = true;
-                // Somebody may be between the writing and the end of a commit.
-                let _ = watch.told.try_send(());
-                Ok(true)
-            }
-            Err(source) => {
-                let directory = watch.directory.clone();
-                self.watch = None;
-                Err(WatchError::Refused { directory, source })
-            }
-        }
-    }
-
-    /// Does not listen for a while: who looks all the time anyway saves being told of its own writes.
-    pub fn rest(&mut self) {
-        if let Some(watch) = &mut self.watch
-            && watch.listening
-        {
-            // Were it still told, it would look once too often.
-            let _ = watch.watcher.unwatch(&watch.directory);
-            watch.listening = false;
-        }
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Watches the database and its write-ahead log.
-///
-/// # Errors
-/// The system cannot watch that directory, or not for everybody who may write there.
-pub fn watch(database: &Path) -> Result<ChangeNotice, WatchError> {
-    let refused = |source| WatchError::Refused { directory: database.to_owned(), source };
-    let database = std::fs::canonicalize(database).map_err(|error| refused(notify::Error::io(error)))?;
-    let (Some(directory), Some(name)) = (database.parent(), database.file_name()) else {
-        return Err(refused(notify::Error::path_not_found()));
-    };
-    if let Some(kind) = network_file_system(directory) {
-        return Err(WatchError::Remote { kind });
-    }
-    let mut log = name.to_owned();
-    log.push("-wal");
-    let files = [name.to_owned(), log];
-    let changed = Arc::new(Notify::new());
-    let told = echo(changed.clone()).map_err(|error| refused(notify::Error::io(error)))?;
-    let tell = told.clone();
-    let watcher = notify::recommended_watcher(move |event| {
-        if concerns(&files, event) {
-            // Full: it is known already.
-            let _ = tell.try_send(());
+fn unwatched(error: &WatchError) {
+    tracing::warn!(%error, "queue cannot be watched, polling it instead");
+}
+
+impl Watch {
+    /// A watch that does not listen yet.
+    fn over(database: &Path, changed: Arc<Notify>) -> Result<Self, WatchError> {
+        let refused = |source| WatchError::Refused { directory: database.to_owned(), source };
+        let database = std::fs::canonicalize(database).map_err(|error| refused(notify::Error::io(error)))?;
+        let (Some(directory), Some(name)) = (database.parent(), database.file_name()) else {
+            return Err(refused(notify::Error::path_not_found()));
+        };
+        if let Some(kind) = network_file_system(directory) {
+            return Err(WatchError::Remote { kind });
         }
-    })
-    .map_err(refused)?;
-    let watch = Watch { watcher, directory: directory.to_owned(), listening: false, told };
-    let mut notice = ChangeNotice { changed, watch: Some(watch) };
-    notice.listen()?;
-    Ok(notice)
+        let mut log = name.to_owned();
+        log.push("-wal");
+        let files = [name.to_owned(), log];
+        let echo = echo(changed).map_err(|error| refused(notify::Error::io(error)))?;
+        let noticed = echo.clone();
+        let watcher = notify::recommended_watcher(move |event| {
+            if concerns(&files, event) {
+                // Full: it is known already.
+                let _ = noticed.try_send(());
+            }
+        })
+        .map_err(refused)?;
+        Ok(Self { watcher, directory: directory.to_owned(), listening: false, echo })
+    }
+
+    /// Listens from now on. Returns whether it did not before: what was written meanwhile has gone unnoticed.
+    fn listen(&mut self) -> Result<bool, WatchError> {
+        if self.listening {
+            return Ok(false);
+        }
+        let done = self.watcher.watch(&self.directory, RecursiveMode::NonRecursive);
+        done.map_err(|source| WatchError::Refused { directory: self.directory.clone(), source })?;
+        self.listening = true;
+        // A producer may be between the writing and the end of a commit.
+        let _ = self.echo.try_send(());
+        Ok(true)
+    }
+
+    /// Does not listen for a while.
+    fn pause(&mut self) {
+        if self.listening {
+            // Should it go on all the same, the agent looks once too often.
+            let _ = self.watcher.unwatch(&self.directory);
+            self.listening = false;
+        }
+    }
 }
 
 /// Passes changes on with their echoes, on a thread of its own: timers of the runtime are too coarse for the first ones.
 /// Ends with the sender.
 fn echo(changed: Arc<Notify>) -> std::io::Result<SyncSender<()>> {
-    let (sender, told) = sync_channel(1);
+    let (sender, noticed) = sync_channel(1);
     std::thread::Builder::new()
         .name("queue-watch".into())
-        .spawn(move || while told.recv().is_ok() && tell(&told, &changed) {})?;
+        .spawn(move || while noticed.recv().is_ok() && pass_on(&noticed, &changed) {})?;
     Ok(sender)
 }
 
-/// Tells of a change until its last echo; another one meanwhile begins anew. False: nobody is there to be told.
-fn tell(told: &Receiver<()>, changed: &Notify) -> bool {
+/// Passes a change on until its last echo; another one meanwhile begins anew. False: the watch is gone.
+fn pass_on(noticed: &Receiver<()>, changed: &Notify) -> bool {
     changed.notify_one();
     let mut echoes = ECHOES_US.iter();
     while let Some(wait) = echoes.next() {
-        match told.recv_timeout(Duration::from_micros(*wait)) {
+        match noticed.recv_timeout(Duration::from_micros(*wait)) {
             Ok(()) => echoes = ECHOES_US.iter(),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return false,
@@ -187,61 +200,73 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
 
-    async fn told(notice: &ChangeNotice) {
-        tokio::time::timeout(Duration::from_secs(30), notice.changed()).await.unwrap();
+    async fn noticed(watch: &ChangeWatch) {
+        tokio::time::timeout(Duration::from_secs(30), watch.changed()).await.unwrap();
     }
 
-    #[tokio::test]
-    async fn a_write_to_the_log_is_told_at_once_and_echoed() {
+    /// Until the echoes of what was before are over.
+    async fn quiet(watch: &ChangeWatch) {
+        while tokio::time::timeout(Duration::from_secs(1), watch.changed()).await.is_ok() {}
+    }
+
+    fn watched() -> (tempfile::TempDir, PathBuf, ChangeWatch) {
         let dir = tempfile::tempdir().unwrap();
         let database = dir.path().join("queue.db");
         std::fs::write(&database, "").unwrap();
-        let notice = watch(&database).unwrap();
+        let watch = ChangeWatch::default();
+        watch.begin(&database);
+        (dir, database, watch)
+    }
+
+    fn listens(watch: &ChangeWatch) -> Option<bool> {
+        watch.state().watch.as_ref().map(|watch| watch.listening)
+    }
+
+    #[tokio::test]
+    async fn a_write_to_the_log_is_noticed_at_once_and_echoed() {
+        let (dir, _, watch) = watched();
         let log = dir.path().join("queue.db-wal");
         // It appears, is written to, shrinks and is replaced.
         std::fs::write(&log, "frames").unwrap();
-        told(&notice).await;
-        told(&notice).await;
+        noticed(&watch).await;
+        noticed(&watch).await;
         for change in [&|| std::fs::write(&log, "").unwrap(), &|| {
             let other = dir.path().join("other");
             std::fs::write(&other, "frames").unwrap();
             std::fs::rename(&other, &log).unwrap();
         }] as [&dyn Fn(); 2]
         {
-            // Until the echoes of what was before are over.
-            while tokio::time::timeout(Duration::from_secs(1), notice.changed()).await.is_ok() {}
+            quiet(&watch).await;
             change();
-            told(&notice).await;
+            noticed(&watch).await;
         }
     }
 
     #[tokio::test]
-    async fn who_rests_is_told_nothing_and_who_listens_again_learns_that_something_may_have_been_missed() {
-        let dir = tempfile::tempdir().unwrap();
-        let database = dir.path().join("queue.db");
-        std::fs::write(&database, "").unwrap();
-        let mut notice = watch(&database).unwrap();
-        assert!(!notice.listen().unwrap(), "it listens from the beginning");
-        notice.rest();
-        // Until the echoes of the beginning are over.
-        while tokio::time::timeout(Duration::from_secs(1), notice.changed()).await.is_ok() {}
+    async fn while_claims_find_more_than_enough_nothing_is_noticed_and_then_that_something_may_have_been_missed() {
+        let (_dir, database, watch) = watched();
+        assert!(!watch.claimed(true), "it listens from the beginning");
+        for _ in 1..BUSY {
+            watch.claimed(false);
+        }
+        assert_eq!(listens(&watch), Some(true));
+        watch.claimed(false);
+        assert_eq!(listens(&watch), Some(false));
+        quiet(&watch).await;
         std::fs::write(&database, "changed").unwrap();
-        assert!(tokio::time::timeout(Duration::from_millis(300), notice.changed()).await.is_err());
-        assert!(notice.listen().unwrap());
+        assert!(tokio::time::timeout(Duration::from_millis(300), watch.changed()).await.is_err());
+        assert!(watch.claimed(true));
         // What was between writing and commit just then is found by the echoes.
-        told(&notice).await;
+        noticed(&watch).await;
     }
 
     #[tokio::test]
-    async fn a_watch_that_cannot_be_had_again_is_told_once() {
-        let dir = tempfile::tempdir().unwrap();
-        let database = dir.path().join("queue.db");
-        std::fs::write(&database, "").unwrap();
-        let mut notice = watch(&database).unwrap();
-        notice.rest();
+    async fn a_watch_that_cannot_be_had_again_is_given_up() {
+        let (dir, _, watch) = watched();
+        (0..BUSY).for_each(|_| assert!(!watch.claimed(false)));
         drop(dir);
-        assert!(notice.listen().unwrap_err().to_string().contains("refuses a watch"));
-        assert!(!notice.listen().unwrap());
+        assert!(!watch.claimed(true));
+        assert_eq!(listens(&watch), None);
     }
 
     #[test]
@@ -253,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn other_files_and_mere_reading_are_nobodys_business() {
+    fn other_files_and_mere_reading_are_no_change() {
         let ours = [OsString::from("queue.db"), OsString::from("queue.db-wal")];
         let told = |kind: EventKind, file: &str| concerns(&ours, Ok(notify::Event::new(kind).add_path(file.into())));
         let written = EventKind::Modify(notify::event::ModifyKind::Any);

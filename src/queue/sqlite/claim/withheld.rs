@@ -1,6 +1,6 @@
-//! Jobs whose claim the schema refuses, by its own rules or by somebody's trigger. They are left alone for a while, longer each
-//! time, so that they neither stand in front of the others of their mailbox nor keep the agent busy. Known to this process
-//! only: nothing can be written into such a row.
+//! Jobs withheld from the claim, because the schema refuses it: by its own rules or by a trigger of another program. They are
+//! left alone for a while, longer each time, so that they neither stand in front of the others of their mailbox nor keep the
+//! agent busy. Known to this process only: nothing can be written into such a row.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -18,7 +18,7 @@ const MOST: usize = 10_000;
 
 /// The jobs, by id.
 #[derive(Debug, Default)]
-pub struct Refused(HashMap<i64, Rest>);
+pub struct WithheldJobs(HashMap<i64, Rest>);
 
 #[derive(Debug)]
 struct Rest {
@@ -28,9 +28,9 @@ struct Rest {
     why: String,
 }
 
-impl Refused {
-    /// Its claim was refused once more. A silent refusal need not be one: somebody may have taken the job away meanwhile.
-    /// Told when it is known for one.
+impl WithheldJobs {
+    /// Its claim was refused once more. Returns the refusal when it is new. A silent one need not be one, as another program
+    /// may have taken the job away meanwhile: it is new the second time.
     pub fn note(&mut self, id: i64, lane: &LaneKey, why: String, silent: bool, now: Instant) -> Option<Refusal> {
         self.0.retain(|_, rest| now.saturating_duration_since(rest.until) < FORGOTTEN_AFTER);
         let times = self.0.get(&id).map_or(0, |rest| rest.times);
@@ -80,41 +80,41 @@ mod tests {
     #[test]
     fn a_refused_job_rests_longer_each_time_and_is_told_once() {
         let (lane, begin) = (LaneKey::of("ann"), Instant::now());
-        let mut refused = Refused::default();
+        let mut withheld = WithheldJobs::default();
         let mut now = begin;
         let mut rests = Vec::new();
         for time in 0..8 {
-            let told = refused.note(7, &lane, "no".into(), false, now);
+            let told = withheld.note(7, &lane, "no".into(), false, now);
             assert_eq!(told.is_some(), time == 0);
-            assert!(refused.rests(7, now) && refused.resting_in(&lane, now) == 1);
-            let rest = refused.next(now).unwrap();
+            assert!(withheld.rests(7, now) && withheld.resting_in(&lane, now) == 1);
+            let rest = withheld.next(now).unwrap();
             rests.push(rest.as_secs());
             now += rest;
-            assert!(!refused.rests(7, now) && refused.resting_in(&lane, now) == 0);
+            assert!(!withheld.rests(7, now) && withheld.resting_in(&lane, now) == 0);
         }
         assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert_eq!(refused.sum().unwrap(), (1, Refusal { id: JobId(7), why: "no".into() }));
-        refused.forget([7].into_iter());
-        assert!(refused.sum().is_none());
+        assert_eq!(withheld.sum().unwrap(), (1, Refusal { id: JobId(7), why: "no".into() }));
+        withheld.forget([7].into_iter());
+        assert!(withheld.sum().is_none());
     }
 
     #[test]
     fn what_was_silent_once_may_have_been_taken_away_and_is_told_the_second_time() {
         let (lane, now) = (LaneKey::of("ann"), Instant::now());
-        let mut refused = Refused::default();
-        let told = [0, 1, 2].map(|_| refused.note(7, &lane, "no".into(), true, now).is_some());
+        let mut withheld = WithheldJobs::default();
+        let told = [0, 1, 2].map(|_| withheld.note(7, &lane, "no".into(), true, now).is_some());
         assert_eq!(told, [false, true, false]);
     }
 
     #[test]
     fn they_are_forgotten_when_they_are_not_seen_again_and_never_too_many() {
         let (lane, now) = (LaneKey::of("ann"), Instant::now());
-        let mut refused = Refused::default();
+        let mut withheld = WithheldJobs::default();
         for id in 0..=i64::try_from(MOST).unwrap() {
-            assert!(refused.note(id, &lane, "no".into(), false, now).is_some());
+            assert!(withheld.note(id, &lane, "no".into(), false, now).is_some());
         }
-        assert_eq!(refused.sum().unwrap().0, MOST);
-        refused.note(-1, &lane, "no".into(), false, now + FIRST_REST + FORGOTTEN_AFTER);
-        assert_eq!(refused.sum().unwrap(), (1, Refusal { id: JobId(-1), why: "no".into() }));
+        assert_eq!(withheld.sum().unwrap().0, MOST);
+        withheld.note(-1, &lane, "no".into(), false, now + FIRST_REST + FORGOTTEN_AFTER);
+        assert_eq!(withheld.sum().unwrap(), (1, Refusal { id: JobId(-1), why: "no".into() }));
     }
 }

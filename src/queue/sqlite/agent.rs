@@ -1,0 +1,204 @@
+//! The agent's verbs. Each looks whether the files are still the queue's own, and whether the clock was set, before anything
+//! else.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::TimeDelta;
+use sqlx::sqlite::SqliteConnection;
+
+use super::agents;
+use super::claim::lane_heads::lane_key;
+use super::claim::{self, Memory};
+use super::clock::{by_the_clock_of, steady};
+use super::recover::{self, Untold};
+use super::settle;
+use super::store::{SqliteQueue, read, written};
+use crate::clock::Now;
+use crate::job::JobId;
+use crate::queue::{
+    Agent, AgentStatus, ClaimRequest, Claimed, MailboxNews, QueueError, Recovered, Settled, Settlement, Verdict,
+};
+
+/// Nothing is known of what a lane answered last: one request finds out.
+const ONE: usize = 1;
+
+#[async_trait]
+impl Agent for SqliteQueue {
+    async fn join(&self) -> Result<Recovered, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = self.recover(&mut connection).await;
+        let (recovered, lanes) = self.handed_back(connection, done).map_err(written)?;
+        *self.untold.lock().await = Some(Untold(lanes));
+        self.watch.begin(&self.path);
+        Ok(recovered)
+    }
+
+    async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, QueueError> {
+        let mut connection = self.connection().await?;
+        let is_first = self.untold.lock().await.is_some();
+        let done = match is_first || request.limit == 0 {
+            true => self.tell(&mut connection, request).await,
+            false => self.take(&mut connection, request).await,
+        };
+        self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn settle(&self, batch: &[&Settlement]) -> Result<Vec<Settled>, QueueError> {
+        let mut connection = self.connection().await?;
+        let mut pacer = self.pacer().await;
+        pacer.keep_distance().await;
+        let done = match self.now(&mut connection).await {
+            Ok(now) => {
+                let batch: Vec<Cow<Settlement>> = batch.iter().map(|settlement| on_time(settlement, now)).collect();
+                let batch: Vec<&Settlement> = batch.iter().map(Cow::as_ref).collect();
+                settle::settle(&mut connection, &mut pacer, &self.batch_insert, &batch).await
+            }
+            Err(error) => Err(error),
+        };
+        if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_) | Verdict::Anew(_))) {
+            self.lane_heads.lock().await.forget();
+        }
+        self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn claims(&self) -> Result<Vec<(JobId, i64)>, QueueError> {
+        recover::claims(&self.pool).await.map_err(read)
+    }
+
+    async fn put_back(&self, claims: &[(JobId, i64)]) -> Result<Recovered, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = match self.now(&mut connection).await {
+            Ok(now) => recover::put_back_each(&mut connection, claims, now.wall).await,
+            Err(error) => Err(error),
+        };
+        self.lane_heads.lock().await.forget();
+        self.handed_back(connection, done).map_err(written).map(|(recovered, _)| recovered)
+    }
+
+    async fn wake(&self) -> Result<(), QueueError> {
+        loop {
+            let mut connection = self.connection().await?;
+            let done = self.wake_some(&mut connection).await;
+            self.lane_heads.lock().await.forget();
+            if self.handed_back(connection, done).map_err(written)? == 0 {
+                return Ok(());
+            }
+        }
+    }
+
+    async fn purge(&self, age: Duration, limit: u32) -> Result<u64, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = self.purge_some(&mut connection, age, limit).await;
+        self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn forget_pauses(&self, limit: u32) -> Result<u64, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = match self.now(&mut connection).await {
+            Ok(now) => settle::forget_pauses(&mut connection, now.wall, limit).await,
+            Err(error) => Err(error),
+        };
+        self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn report(&self, status: &AgentStatus) -> Result<(), QueueError> {
+        let mut connection = self.connection().await?;
+        let done = agents::write(&mut connection, status).await;
+        self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn outstanding(&self) -> Result<u64, QueueError> {
+        settle::outstanding(&self.pool).await.map_err(read)
+    }
+
+    async fn changes(&self) -> Result<(), QueueError> {
+        self.guard.check_now_and_then(steady())?;
+        self.watch.changed().await;
+        self.guard.check()
+    }
+}
+
+impl SqliteQueue {
+    /// The time. If the clock was set, the queue's times are moved along first.
+    async fn now(&self, connection: &mut SqliteConnection) -> sqlx::Result<Now> {
+        let (now, owed) = self.clock.read();
+        if let Some(by) = owed {
+            let done = recover::clock_set(connection, &mut *self.misdated.lock().await, now.wall, by).await;
+            self.lane_heads.lock().await.forget();
+            done?;
+            self.clock.moved(by);
+        }
+        Ok(now)
+    }
+
+    async fn recover(&self, connection: &mut SqliteConnection) -> sqlx::Result<(Recovered, Vec<recover::Lane>)> {
+        let now = self.now(connection).await?;
+        let recovered = recover::recover(connection, &mut *self.misdated.lock().await, now.wall).await;
+        self.lane_heads.lock().await.forget();
+        recovered
+    }
+
+    /// A claim that takes nothing: the operator's words, and what the agent does not know yet.
+    async fn tell(&self, connection: &mut SqliteConnection, request: &ClaimRequest) -> sqlx::Result<Claimed> {
+        let now = self.now(connection).await?;
+        let mut lane_heads = self.lane_heads.lock().await;
+        lane_heads.look_for_orders(connection).await?;
+        let mut claimed = Claimed { news: lane_heads.news(), ..Claimed::nothing(now) };
+        let mut untold = self.untold.lock().await;
+        if let Some(Untold(lanes)) = untold.as_ref() {
+            let pauses = settle::pauses(connection, now.wall).await?;
+            let limits = lanes.iter().map(|raw| (lane_key(raw, request.unnamed.as_deref()), ONE)).collect();
+            claimed.news = MailboxNews { pauses, limits, ..claimed.news };
+            claimed.more = true;
+            *untold = None;
+        }
+        Ok(claimed)
+    }
+
+    async fn take(&self, connection: &mut SqliteConnection, request: &ClaimRequest) -> sqlx::Result<Claimed> {
+        let now = self.now(connection).await?;
+        let mut lane_heads = self.lane_heads.lock().await;
+        lane_heads.through(self.guard.connections());
+        let mut pacer = self.pacer().await;
+        let mut strays = self.misdated.lock().await;
+        let mut withheld = self.withheld.lock().await;
+        let memory =
+            Memory { lane_heads: &mut lane_heads, pacer: &mut pacer, strays: &mut strays, withheld: &mut withheld };
+        let mut claimed = claim::claim(connection, memory, request, now).await?;
+        claimed.more |= self.watch.claimed(claimed.jobs.len() < request.limit);
+        Ok(claimed)
+    }
+
+    async fn wake_some(&self, connection: &mut SqliteConnection) -> sqlx::Result<u64> {
+        let now = self.now(connection).await?;
+        let mut pacer = self.pacer().await;
+        pacer.keep_distance().await;
+        let begin = steady();
+        let done = settle::wake(connection, now.wall).await;
+        pacer.held(begin.elapsed(), steady());
+        done
+    }
+
+    async fn purge_some(&self, connection: &mut SqliteConnection, age: Duration, limit: u32) -> sqlx::Result<u64> {
+        let now = self.now(connection).await?;
+        // What would have ended before the calendar begins is in no row.
+        let before = TimeDelta::from_std(age).ok().and_then(|age| now.wall.checked_sub_signed(age));
+        let Some(before) = before else { return Ok(0) };
+        let mut pacer = self.pacer().await;
+        pacer.keep_distance().await;
+        let begin = steady();
+        let done = settle::purge(connection, before, limit).await;
+        pacer.held(begin.elapsed(), steady());
+        done
+    }
+}
+
+/// Its times by the queue's clock.
+fn on_time(settlement: &Settlement, now: Now) -> Cow<'_, Settlement> {
+    match by_the_clock_of(settlement, now) {
+        Some(moved) => Cow::Owned(moved),
+        None => Cow::Borrowed(settlement),
+    }
+}
