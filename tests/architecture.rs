@@ -197,6 +197,55 @@ fn wings_of_the_sandbox_import_the_wings_below_them_and_nothing_else() {
     }
 }
 
+/// The rooms that drive work, and may ask what time it is. `sandbox` plays Microsoft, which has clocks of its own.
+const ASK_THE_CLOCK: &[&str] = &["agent", "cli", "monitor", "sandbox", "worker"];
+
+/// Files elsewhere that read a clock, and why they may. What is due, paused or old is compared with none of these.
+const READ_A_CLOCK: &[(&str, &str)] = &[
+    ("clock.rs", "what the time is read by"),
+    ("queue/sqlite/clock.rs", "the queue's own clock"),
+    ("queue/sqlite/open.rs", "how long a queue that is being made is waited for"),
+    ("queue/sqlite/report/census.rs", "how long a count takes"),
+    ("queue/sqlite/report/health.rs", "how long the file may be checked"),
+    ("auth/cache.rs", "when the second of two requests for a token was made"),
+    ("graph/transport.rs", "how long a request waits for a connection, and a connection for a request"),
+    ("job/rules.rs", "when a zone's file was read last"),
+];
+
+#[test]
+fn only_those_who_drive_work_ask_the_clock() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut found = BTreeSet::new();
+    clock_readers(&source, &source, &mut found);
+    let allowed: BTreeSet<String> = READ_A_CLOCK.iter().map(|(file, _)| (*file).to_owned()).collect();
+    assert_eq!(found, allowed, "files that read a clock (left) and those that may (right)");
+}
+
+fn clock_readers(path: &Path, source: &Path, found: &mut BTreeSet<String>) {
+    let name = path.strip_prefix(source).unwrap().to_string_lossy().into_owned();
+    if path.is_dir() {
+        if !ASK_THE_CLOCK.contains(&name.as_str()) {
+            std::fs::read_dir(path).unwrap().for_each(|entry| clock_readers(&entry.unwrap().path(), source, found));
+        }
+    } else if name.ends_with(".rs") && !name.ends_with("_tests.rs") && reads_a_clock(&own_text(path)) {
+        found.insert(name);
+    }
+}
+
+fn reads_a_clock(text: &str) -> bool {
+    ["Utc::now", "Local::now", "Instant::now", "SystemTime::now", "Now::read"].iter().any(|call| text.contains(call))
+}
+
+#[test]
+fn a_clock_is_found_however_it_is_read() {
+    for reader in
+        ["let now = Now::read();", "TokenEndpoint::entra(http, chrono::Utc::now)", "tokio::time::Instant::now()"]
+    {
+        assert!(reads_a_clock(reader), "{reader}");
+    }
+    assert!(!reads_a_clock("fn due(now: DateTime<Utc>) -> bool"));
+}
+
 #[test]
 fn imports_are_found_in_every_form() {
     let rooms: BTreeSet<String> = ["job", "queue", "graph"].map(str::to_owned).into();

@@ -19,7 +19,7 @@ use crate::auth::TokenCache;
 use crate::config::{AuthMode, Exposed, Readers, Settings};
 use crate::graph::GraphClient;
 use crate::queue::{Queue, Started};
-use crate::worker::{Change, Drained, Measures, Notes, Worker, WorkerSettings};
+use crate::worker::{Change, Drained, Measures, StatusReport, Worker, WorkerSettings};
 
 pub use failure::Failure;
 pub use reload::Reload;
@@ -34,7 +34,7 @@ pub struct Running {
     pub measures: Arc<Measures>,
     pub graph: Arc<GraphClient>,
     pub tokens: Arc<TokenCache>,
-    pub notes: Notes,
+    pub status: StatusReport,
     pub changes: mpsc::UnboundedSender<Change>,
 }
 
@@ -68,7 +68,7 @@ pub async fn daemon(
     let worker = Worker::new(queue.clone(), graph.clone(), tokens.clone(), worker, measures.clone())
         .left(&recovered.left)
         .following(following);
-    ready(Running { queue: queue.clone(), measures, graph, tokens, notes: worker.notes(), changes });
+    ready(Running { queue: queue.clone(), measures, graph, tokens, status: worker.status(), changes });
     let drained = worker.run(stop).await.map_err(Failure::failed)?;
     // Results are written or given up by now; a producer's long write must not hold up the end of the process.
     let _ = tokio::time::timeout(CLOSE_WITHIN, queue.close()).await;

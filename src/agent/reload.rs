@@ -16,7 +16,7 @@ use crate::config::{AuthMode, Difference, Environment, Settings};
 use crate::graph::GraphClient;
 use crate::monitor::Monitor;
 use crate::telemetry::Threshold;
-use crate::worker::{Change, Notes};
+use crate::worker::{Change, StatusReport};
 
 /// What the daemon goes by, and whom to tell of other settings.
 pub struct Reload {
@@ -24,7 +24,7 @@ pub struct Reload {
     graph: Arc<GraphClient>,
     tokens: Arc<TokenCache>,
     threshold: Threshold,
-    notes: Notes,
+    status: StatusReport,
     monitor: Option<Arc<Monitor>>,
     changes: mpsc::UnboundedSender<Change>,
 }
@@ -32,8 +32,8 @@ pub struct Reload {
 impl Reload {
     /// `settings` is what was read at the start.
     pub fn new(settings: Settings, threshold: Threshold, running: Running, monitor: Option<Arc<Monitor>>) -> Self {
-        let Running { graph, tokens, notes, changes, .. } = running;
-        Self { settings, graph, tokens, threshold, notes, monitor, changes }
+        let Running { graph, tokens, status, changes, .. } = running;
+        Self { settings, graph, tokens, threshold, status, monitor, changes }
     }
 
     /// For as long as the process lives.
@@ -44,7 +44,7 @@ impl Reload {
                 let _ = sd_notify::notify(&[NotifyState::Reloading, begin]);
             }
             if let Err(failure) = self.read_again() {
-                self.notes.settings_refused(failure);
+                self.status.settings_refused(failure);
             }
             let _ = sd_notify::notify(&[NotifyState::Ready]);
         }
@@ -102,7 +102,7 @@ impl Reload {
         }
         // A worker that has ended needs none.
         let _ = self.changes.send(Change { settings, graph: self.graph.clone(), try_again });
-        self.notes.settings_taken(Utc::now());
+        self.status.settings_taken(Utc::now());
         tracing::info!(changed = differences.len(), "settings read again");
         Ok(())
     }

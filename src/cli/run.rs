@@ -52,7 +52,7 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
         if let Some(monitor) = &monitor {
             monitor.started(running.queue.clone(), running.tokens.clone());
         }
-        tokio::spawn(expiry::Watch::begin(running.tokens.clone(), running.notes.clone()).follow());
+        tokio::spawn(expiry::Watch::begin(running.tokens.clone(), running.status.clone()).follow());
         // Without systemd there is nobody to tell.
         let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("sending")]);
         if let Some(bar) = bar.clone().filter(|bar| !bar.is_hidden()) {

@@ -8,9 +8,9 @@ use std::time::Instant;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
-use super::Measures;
 use super::bearer::Bearer;
-use super::resting::Resting;
+use super::pauses::Pauses;
+use super::{Measures, WorkerSettings};
 use crate::auth::TokenCache;
 use crate::clock::{Now, set_between};
 use crate::graph::{GraphClient, Line, Prepared, Request};
@@ -19,6 +19,7 @@ use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, Ret
 use crate::queue::{AttemptRecord, LaneKey, Setback, Settlement, Trace};
 
 /// What all attempts share.
+#[derive(Clone)]
 pub(super) struct Context {
     pub graph: Arc<GraphClient>,
     pub tokens: Arc<TokenCache>,
@@ -28,11 +29,20 @@ pub(super) struct Context {
     pub stop: CancellationToken,
     /// The grace is nearly over: what is posted is not waited for any longer.
     pub cut: CancellationToken,
-    /// Mailboxes that were just told to rest.
-    pub resting: Arc<Resting>,
+    /// Mailboxes that may not be sent to now.
+    pub pauses: Arc<Pauses>,
     /// An event was made in the default zone: who refuses that zone now means something else.
-    pub zone_taken: AtomicBool,
+    pub zone_taken: Arc<AtomicBool>,
     pub measures: Arc<Measures>,
+}
+
+impl Context {
+    /// For attempts that begin under other settings.
+    pub(super) fn with(&self, graph: Arc<GraphClient>, settings: &WorkerSettings) -> Self {
+        let policy = settings.policy.clone();
+        let own_mailbox = settings.defaults.own_mailbox;
+        Self { graph, policy, own_mailbox, zone_taken: Arc::default(), ..self.clone() }
+    }
 }
 
 /// A claimed job about to be tried.
@@ -188,7 +198,7 @@ impl Attempt {
     }
 
     pub(super) fn is_resting(&self) -> bool {
-        self.context.resting.holds(&self.lane, Instant::now())
+        self.context.pauses.holds(&self.lane, Instant::now())
     }
 
     fn decide(&self, result: CallResult) -> Decision {
@@ -213,7 +223,7 @@ impl Attempt {
         let Decision { disposition, kind, in_doubt, give_up_at, answer, record, mailbox } = decision;
         // Only now: a rest that the look has made needless would hold the mailbox's next jobs up, and no timer ends it.
         if let Some(rest) = &mailbox.rest {
-            self.context.resting.note(&self.lane, rest, Instant::now());
+            self.context.pauses.note(&self.lane, rest, Instant::now());
         }
         if self.took.time_zone.is_some() && matches!(mailbox.met, Outcome::Done(_)) {
             self.context.zone_taken.store(true, Ordering::Relaxed);

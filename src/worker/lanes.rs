@@ -1,7 +1,6 @@
-//! One lane per mailbox: how many requests may be under way, and until when it rests. Only mailboxes that have
-//! something to remember are kept. Mailboxes in trouble together get at most half of all slots, so that requests that
-//! hang until they time out do not keep the healthy ones waiting. Rests are kept on the steady clock: they are lengths
-//! of time.
+//! One lane per mailbox: how many requests may be under way, and what is known of its pauses beside their end, which `pauses`
+//! has. Only mailboxes that have something to remember are kept. Mailboxes in trouble together get at most half of all slots, so
+//! that requests that hang until they time out do not keep the healthy ones waiting.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::log_throttle::LogThrottle;
+use super::pauses::Pauses;
 use crate::clock::{Now, later};
 use crate::policy::Rest;
 use crate::queue::{LaneKey, Pause, Settlement, Suspects};
@@ -27,10 +27,9 @@ struct Lane {
     /// Jobs claimed ahead that wait for a slot.
     ready: usize,
     /// Successes since the slots last changed.
-    streak: usize,
+    successes: usize,
     /// Pauses in a row without a success between them.
-    strikes: u32,
-    paused_until: Option<Instant>,
+    pauses_in_a_row: u32,
     /// Until when Microsoft itself asked for that.
     asked_until: Option<Instant>,
     /// When it was told to rest last.
@@ -43,7 +42,7 @@ struct Lane {
 
 /// What of a rest is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tell {
+pub(super) enum PauseLine {
     /// Nothing new.
     Nothing,
     /// It is paused.
@@ -69,8 +68,9 @@ pub(super) struct Lanes {
     /// Slots of a lane in good health.
     limit: usize,
     /// Slots all lanes in trouble may use together.
-    troubled_limit: usize,
+    suspects_limit: usize,
     lanes: HashMap<LaneKey, Lane>,
+    pauses: Arc<Pauses>,
     /// On hold, as the queue told last.
     held: Arc<HashSet<LaneKey>>,
 }
@@ -85,24 +85,35 @@ pub(super) struct HoldsChanged {
 impl Lanes {
     /// `limit`: requests at once to one mailbox; `all`: to all of them.
     pub(super) fn new(limit: usize, all: usize) -> Self {
-        Self { limit, troubled_limit: (all / 2).max(1), lanes: HashMap::new(), held: Arc::default() }
+        Self {
+            limit,
+            suspects_limit: (all / 2).max(1),
+            lanes: HashMap::new(),
+            pauses: Arc::default(),
+            held: Arc::default(),
+        }
+    }
+
+    /// For the attempts.
+    pub(super) fn pauses(&self) -> &Arc<Pauses> {
+        &self.pauses
     }
 
     /// Other limits from now on. A lane that was narrowed grows up to them as before; what is under way is not cut off.
     pub(super) fn set_limits(&mut self, limit: usize, all: usize) {
         for lane in self.lanes.values_mut() {
-            let full = lane.slots == self.limit && lane.strikes == 0;
+            let full = lane.slots == self.limit && lane.pauses_in_a_row == 0;
             lane.slots = if full { limit } else { lane.slots.min(limit) };
         }
-        (self.limit, self.troubled_limit) = (limit, (all / 2).max(1));
+        (self.limit, self.suspects_limit) = (limit, (all / 2).max(1));
     }
 
-    /// A pause of an earlier run.
+    /// A pause that was found out by another run or agent.
     pub(super) fn remember(&mut self, pause: &Pause, now: Now) {
+        self.pauses.count(&pause.lane, now.steady_at(pause.until));
         let lane = self.lane(&pause.lane);
-        lane.paused_until = Some(now.steady_at(pause.until));
         lane.asked_until = pause.asked_until.map(|until| now.steady_at(until));
-        lane.strikes = pause.strikes;
+        lane.pauses_in_a_row = pause.strikes;
         lane.slots = 1;
     }
 
@@ -110,7 +121,7 @@ impl Lanes {
     pub(super) fn suspect(&mut self, key: &LaneKey, slots: usize) {
         let lane = self.lane(key);
         lane.slots = lane.slots.min(slots.max(1));
-        lane.strikes = lane.strikes.max(1);
+        lane.pauses_in_a_row = lane.pauses_in_a_row.max(1);
     }
 
     /// These mailboxes are on hold: nothing begins there, whatever else is known of them. Tells what is new.
@@ -118,7 +129,8 @@ impl Lanes {
         if Arc::ptr_eq(&self.held, held) {
             return HoldsChanged::default();
         }
-        let before = std::mem::replace(&mut self.held, held.clone());
+        self.held = held.clone();
+        let before = self.pauses.put_on_hold(held);
         let without = |of: &HashSet<LaneKey>, other: &HashSet<LaneKey>| {
             let mut lanes: Vec<LaneKey> = of.difference(other).cloned().collect();
             lanes.sort();
@@ -129,7 +141,7 @@ impl Lanes {
 
     /// Something is on hold.
     pub(super) fn any_on_hold(&self) -> bool {
-        !self.held.is_empty()
+        self.pauses.any_on_hold()
     }
 
     /// Places for jobs of a lane that nothing is known of: its slots, and as many again for jobs claimed ahead, so that no
@@ -140,28 +152,29 @@ impl Lanes {
 
     /// Free places of every lane that differs from an untouched one. One in trouble has its slots, and no more.
     pub(super) fn free(&self) -> HashMap<LaneKey, usize> {
-        let places = |lane: &Lane| match lane.paused_until {
-            Some(_) => 0,
-            None if lane.strikes > 0 => lane.slots,
-            None => lane.slots * 2,
+        let paused = self.pauses.of(self.lanes.keys());
+        let places = |key: &LaneKey, lane: &Lane| match lane.pauses_in_a_row {
+            _ if paused.contains(key) => 0,
+            0 => lane.slots * 2,
+            _ => lane.slots,
         };
-        let free = |lane: &Lane| places(lane).saturating_sub(lane.in_flight + lane.ready);
-        self.lanes.iter().map(|(key, lane)| (key.clone(), free(lane))).collect()
+        let free = |key: &LaneKey, lane: &Lane| places(key, lane).saturating_sub(lane.in_flight + lane.ready);
+        self.lanes.iter().map(|(key, lane)| (key.clone(), free(key, lane))).collect()
     }
 
     /// The lanes in trouble, and how many slots are left for all of them together. Which of them have anything to send
     /// is the queue's business.
     pub(super) fn suspects(&self) -> Suspects {
-        let troubled = || self.lanes.iter().filter(|(_, lane)| lane.strikes > 0);
+        let troubled = || self.lanes.iter().filter(|(_, lane)| lane.pauses_in_a_row > 0);
         let busy: usize = troubled().map(|(_, lane)| lane.in_flight + lane.ready).sum();
         Suspects {
             lanes: troubled().map(|(key, _)| key.clone()).collect(),
-            limit: self.troubled_limit.saturating_sub(busy),
+            limit: self.suspects_limit.saturating_sub(busy),
         }
     }
 
     /// A job was claimed, and waits for its turn.
-    pub(super) fn hold(&mut self, key: &LaneKey) {
+    pub(super) fn reserve(&mut self, key: &LaneKey) {
         self.lane(key).ready += 1;
     }
 
@@ -174,12 +187,11 @@ impl Lanes {
 
     /// What to do with a job that waits.
     pub(super) fn turn(&self, key: &LaneKey) -> Turn {
-        if !self.held.is_empty() && self.held.contains(key) {
+        if self.pauses.is_held(key) || self.pauses.is_paused(key) {
             return Turn::GiveBack;
         }
         match self.lanes.get(key) {
-            Some(lane) if lane.paused_until.is_some() => Turn::GiveBack,
-            Some(lane) if lane.in_flight >= lane.slots && lane.strikes > 0 => Turn::GiveBack,
+            Some(lane) if lane.in_flight >= lane.slots && lane.pauses_in_a_row > 0 => Turn::GiveBack,
             Some(lane) if lane.in_flight >= lane.slots => Turn::Wait,
             _ => Turn::Begin,
         }
@@ -189,7 +201,7 @@ impl Lanes {
     pub(super) fn begin(&mut self, key: &LaneKey) -> u32 {
         let lane = self.lane(key);
         lane.in_flight += 1;
-        lane.strikes
+        lane.pauses_in_a_row
     }
 
     /// A request ended. Each success counts towards one more slot; as many are needed as there are slots. Tells whether
@@ -199,11 +211,11 @@ impl Lanes {
         let lane = self.lane(key);
         lane.in_flight = lane.in_flight.saturating_sub(1);
         if success {
-            lane.strikes = 0;
-            lane.streak += 1;
-            if lane.slots < limit && lane.streak >= lane.slots {
+            lane.pauses_in_a_row = 0;
+            lane.successes += 1;
+            if lane.slots < limit && lane.successes >= lane.slots {
                 lane.slots += 1;
-                lane.streak = 0;
+                lane.successes = 0;
             }
         }
         let resumed = success && std::mem::take(&mut lane.quiet);
@@ -212,42 +224,38 @@ impl Lanes {
     }
 
     /// A request met an unclear end: half the slots, and trouble until the next success.
-    pub(super) fn narrow(&mut self, key: &LaneKey) {
+    pub(super) fn halve_slots(&mut self, key: &LaneKey) {
         let lane = self.lane(key);
         lane.slots = (lane.slots / 2).max(1);
-        lane.strikes = lane.strikes.max(1);
-        lane.streak = 0;
+        lane.pauses_in_a_row = lane.pauses_in_a_row.max(1);
+        lane.successes = 0;
     }
 
     /// The mailbox must rest. Too many requests at once halves its slots, any other trouble leaves one to find out
     /// with when the rest is over.
-    pub(super) fn rest(&mut self, key: &LaneKey, rest: &Rest, settlement: &Settlement, now: Now) -> (Pause, Tell) {
+    pub(super) fn rest(&mut self, key: &LaneKey, rest: &Rest, settlement: &Settlement, now: Now) -> (Pause, PauseLine) {
+        let (until, first) = self.pauses.count(key, later(now.steady, rest.wait));
         let lane = self.lane(key);
-        // Requests that were under way together are told the same; they are one pause, not several.
-        let first = lane.paused_until.is_none();
         if first {
-            lane.strikes = lane.strikes.saturating_add(1);
+            lane.pauses_in_a_row = lane.pauses_in_a_row.saturating_add(1);
             lane.slots = if rest.narrow { (lane.slots / 2).max(1) } else { 1 };
         }
         let tell = match first {
-            false => Tell::Nothing,
-            true if lane.strikes <= 2 => {
+            false => PauseLine::Nothing,
+            true if lane.pauses_in_a_row <= 2 => {
                 lane.log.tell(now.steady);
-                Tell::Paused
+                PauseLine::Paused
             }
-            true => lane.log.again(now.steady).map_or(Tell::Nothing, Tell::StillPaused),
+            true => lane.log.again(now.steady).map_or(PauseLine::Nothing, PauseLine::StillPaused),
         };
-        lane.streak = 0;
-        let until = later(now.steady, rest.wait);
-        let until = lane.paused_until.map_or(until, |earlier| earlier.max(until));
-        lane.paused_until = Some(until);
+        lane.successes = 0;
         lane.told = Some(now.steady);
         let pause = Pause {
             lane: key.clone(),
             until: now.wall_at(until),
             reason: settlement.answer.message.clone().unwrap_or_default(),
             kind: settlement.kind,
-            strikes: lane.strikes,
+            strikes: lane.pauses_in_a_row,
             asked_until: None,
         };
         (pause, tell)
@@ -265,45 +273,44 @@ impl Lanes {
     /// An operator ended its rest at that time. Tells whether that holds: not against what Microsoft asked for, and not for a
     /// rest that it was told of since. One request finds out, as after every rest.
     pub(super) fn resume_by_hand(&mut self, key: &LaneKey, at: DateTime<Utc>, now: Now) -> bool {
-        let Some(lane) = self.lanes.get_mut(key).filter(|lane| lane.paused_until.is_some()) else { return false };
+        let is_paused = self.pauses.is_paused(key);
+        let Some(lane) = self.lanes.get_mut(key).filter(|_| is_paused) else { return false };
         let since = |told: Instant| TimeDelta::from_std(now.steady.saturating_duration_since(told)).ok();
         let told_since = lane.told.and_then(since).is_some_and(|age| now.wall - age > at);
         if told_since || lane.asked_until.is_some_and(|until| until > now.steady) {
             return false;
         }
-        lane.paused_until = None;
         lane.quiet = false;
+        self.pauses.end(key);
         true
     }
 
     /// How many mailboxes rest.
     pub(super) fn paused(&self) -> usize {
-        self.lanes.values().filter(|lane| lane.paused_until.is_some()).count()
+        self.pauses.len()
     }
 
     /// When the first rest ends.
     pub(super) fn next_resume(&self) -> Option<Instant> {
-        self.lanes.values().filter_map(|lane| lane.paused_until).min()
+        self.pauses.next_end()
     }
 
     /// Ends the rests that are over and tells whose, and whether that is for the log. One that has been paused again and
     /// again is not over its trouble yet.
     pub(super) fn resume(&mut self, now: Instant) -> Vec<(LaneKey, bool)> {
-        let over = |lane: &Lane| lane.paused_until.is_some_and(|until| until <= now);
-        let resumed: Vec<_> = self.lanes.iter().filter(|(_, lane)| over(lane)).map(|(key, _)| key.clone()).collect();
+        let resumed = self.pauses.take_over(now);
         let mut told = Vec::with_capacity(resumed.len());
         for key in resumed {
             let lane = self.lane(&key);
-            lane.paused_until = None;
-            lane.quiet = lane.strikes > 1;
+            lane.quiet = lane.pauses_in_a_row > 1;
             let tell = !lane.quiet;
             told.push((key, tell));
         }
         // A mailbox that has nothing left to send is not remembered for ever, or every mistyped address would be.
         let forgotten = |lane: &Lane| lane.told.is_none_or(|told| now.saturating_duration_since(told) > REMEMBERED);
         if self.lanes.len() > REMEMBERED_AT_LEAST {
-            self.lanes
-                .retain(|_, lane| lane.in_flight + lane.ready > 0 || lane.paused_until.is_some() || !forgotten(lane));
+            let pauses = &self.pauses;
+            self.lanes.retain(|key, lane| lane.in_flight + lane.ready > 0 || pauses.is_paused(key) || !forgotten(lane));
         }
         told
     }
@@ -314,9 +321,8 @@ impl Lanes {
             slots: limit,
             in_flight: 0,
             ready: 0,
-            streak: 0,
-            strikes: 0,
-            paused_until: None,
+            successes: 0,
+            pauses_in_a_row: 0,
             asked_until: None,
             told: None,
             log: LogThrottle::default(),
@@ -326,14 +332,9 @@ impl Lanes {
 
     fn forget_if_plain(&mut self, key: &LaneKey) {
         let limit = self.limit;
-        let plain = |lane: &Lane| {
-            lane.in_flight == 0
-                && lane.ready == 0
-                && lane.slots == limit
-                && lane.strikes == 0
-                && lane.paused_until.is_none()
-        };
-        if self.lanes.get(key).is_some_and(plain) {
+        let plain =
+            |lane: &Lane| lane.in_flight == 0 && lane.ready == 0 && lane.slots == limit && lane.pauses_in_a_row == 0;
+        if self.lanes.get(key).is_some_and(plain) && !self.pauses.is_paused(key) {
             self.lanes.remove(key);
         }
     }

@@ -70,13 +70,21 @@ fn trouble_that_goes_on_is_told_at_its_begin_and_when_something_was_sent_again()
         lanes.end(&ann, false);
         let now = Now { wall: START.wall, steady: in_secs(minute * 60) };
         let (_, tell) = lanes.rest(&ann, &rest, &settlement(), now);
-        if tell != Tell::Nothing {
+        if tell != PauseLine::Nothing {
             told.push((minute, tell));
         }
         let resumed = lanes.resume(in_secs(minute * 60 + 60));
         assert_eq!(resumed, [(ann.clone(), minute == 0)], "only a first rest may have been the whole trouble");
     }
-    assert_eq!(told, [(0, Tell::Paused), (1, Tell::Paused), (11, Tell::StillPaused(10)), (21, Tell::StillPaused(10))]);
+    assert_eq!(
+        told,
+        [
+            (0, PauseLine::Paused),
+            (1, PauseLine::Paused),
+            (11, PauseLine::StillPaused(10)),
+            (21, PauseLine::StillPaused(10))
+        ]
+    );
     lanes.begin(&ann);
     assert!(lanes.end(&ann, true), "the end is told");
     lanes.begin(&ann);
@@ -87,7 +95,7 @@ fn trouble_that_goes_on_is_told_at_its_begin_and_when_something_was_sent_again()
 fn other_limits_hold_at_once_and_a_narrowed_lane_grows_up_to_them() {
     let (mut lanes, ann, bob) = (Lanes::new(4, 64), LaneKey::of("ann"), LaneKey::of("bob"));
     lanes.begin(&ann);
-    lanes.narrow(&bob);
+    lanes.halve_slots(&bob);
     lanes.set_limits(1, 8);
     assert_eq!((lanes.places(), lanes.turn(&ann)), (2, Turn::Wait));
     lanes.set_limits(8, 64);
@@ -160,7 +168,7 @@ fn mailboxes_in_trouble_get_at_most_half_of_all_slots_together() {
     for mailbox in ["a", "b", "c", "d"] {
         let key = LaneKey::of(mailbox);
         lanes.begin(&key);
-        lanes.narrow(&key);
+        lanes.halve_slots(&key);
         lanes.end(&key, false);
     }
     lanes.begin(&LaneKey::of("a"));

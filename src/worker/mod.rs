@@ -1,71 +1,65 @@
-//! The loop: wake, claim, attempt, settle. Owns the lanes and the gate, asks the clock, and holds no state that a
-//! restart would miss: pauses are in the database, jobs are in the database.
+//! The loop: wake, claim, begin, end, wait, drain. It owns no state of its own but its owners': `claimer` knows when to claim,
+//! `prefetch` has the jobs at hand, `admission` knows who may be sent to, `attempts` are under way, `settler` records their ends,
+//! `vitals` tells how it all is. Nothing in them is missed by a restart: pauses are in the queue, jobs are in the queue.
 //!
-//! Nothing here waits for the queue while requests end: a claim runs beside the loop (`look`), results are written
-//! beside it (`settler`), and the next jobs are at hand (`ready`).
+//! Nothing here waits for the queue while requests end: a claim runs beside the loop, results are written beside it, and the
+//! next jobs are at hand.
 
+mod admission;
 mod attempt;
+mod attempts;
+mod bad_defaults;
 mod bearer;
 mod change;
+mod claimer;
 mod evidence;
 mod gate;
-mod heartbeat;
-mod hold;
 mod lanes;
 mod log_throttle;
-mod look;
 mod measures;
 mod metrics;
-mod notes;
 mod open_claims;
+mod pauses;
+mod prefetch;
 mod progress;
-mod ready;
-mod refused;
 mod report;
-mod resting;
 mod retention;
 mod settler;
+mod status;
 mod unrecorded;
+mod vitals;
 
-use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::TokenCache;
-use crate::backoff::doubled;
 use crate::clock::Now;
 use crate::graph::GraphClient;
-use crate::job::{Defaults, JobId, Outcome};
+use crate::job::{Defaults, Outcome, REPEAT_WAIT};
 use crate::policy::RetryPolicy;
-use crate::queue::{Agent, LaneKey, QueueError, Refusal, Verdict, capped};
-use crate::retry_after;
+use crate::queue::{Agent, ClaimRequest, Claimed, LaneKey, QueueError, Refusal, Verdict};
 
 pub use bearer::Bearer;
+pub use change::Change;
 pub use measures::{Measures, Trouble};
 pub use metrics::Metrics;
+pub use status::StatusReport;
 
-use attempt::{Attempt, Context, Finished, Took, given_back};
-use gate::{Gate, GateChange};
-use lanes::{Lanes, Tell};
-use log_throttle::LogThrottle;
-use look::Look;
-use open_claims::OpenClaims;
-use progress::Progress;
-use ready::{Ready, Waiting};
-use refused::Refused;
+use admission::{Admission, Blocked, SIGN_IN_EVERY};
+use attempt::{Attempt, Context, Finished, Took, given_back, put_off};
+use attempts::Attempts;
+use change::Control;
+use claimer::Claimer;
+use prefetch::{Prefetch, Waiting};
+use progress::UnderWay;
 use settler::Settler;
+use vitals::Vitals;
 
-pub use change::Change;
-pub use notes::Notes;
-
-/// Wait before a queue that could not be read is asked again: before it doubles for the first time, and at most.
-const FIRST_QUEUE_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_QUEUE_WAIT: Duration = Duration::from_secs(5);
+/// Results waiting to be written, as a multiple of what may be in flight, at which nothing new is claimed.
+const UNSETTLED_FACTOR: usize = 4;
 
 /// What the worker needs to know of the settings.
 #[derive(Clone, Debug)]
@@ -107,37 +101,13 @@ pub struct Drained {
 /// The agent's loop over one queue.
 pub struct Worker {
     context: Arc<Context>,
-    queue: Arc<dyn Agent>,
-    settings: WorkerSettings,
-    measures: Arc<Measures>,
-    lanes: Lanes,
-    gate: Gate,
-    look: Look,
-    ready: Ready,
-    /// Defaults that Exchange refuses.
-    refused: Refused,
-    finished: (mpsc::UnboundedSender<Finished>, mpsc::UnboundedReceiver<Finished>),
+    control: Control,
+    claimer: Claimer,
+    prefetch: Prefetch,
+    admission: Admission,
+    attempts: Attempts,
     settler: Settler,
-    in_flight: usize,
-    /// The jobs of which a request may be out.
-    under_way: HashSet<JobId>,
-    held: OpenClaims,
-    queue_trouble: u32,
-    queue_still: LogThrottle,
-    /// Claims in a row that took nothing, because everything was refused.
-    refused_claims: u32,
-    last_beat: Option<Instant>,
-    progress: Progress,
-    /// What the log has of a gate that stays shut.
-    gate_still: LogThrottle,
-    mended_at: Option<Instant>,
-    notes: Notes,
-    changes: Option<mpsc::UnboundedReceiver<Change>>,
-    retention: watch::Sender<Duration>,
-    /// It was said that only mailboxes on hold are left.
-    said_held: bool,
-    /// The mailboxes whose pause was ended by hand, as the queue told last.
-    resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
+    vitals: Vitals,
 }
 
 impl Worker {
@@ -150,7 +120,9 @@ impl Worker {
         measures: Arc<Measures>,
     ) -> Self {
         measures.max_in_flight.set(settings.max_in_flight as i64);
-        measures.turned(Instant::now(), 0, 0);
+        let begin = Now::read();
+        let vitals = Vitals::new(measures.clone(), settings.longest_attempt, settings.heartbeat, begin);
+        let admission = Admission::new(settings.per_mailbox, settings.max_in_flight);
         let context = Context {
             graph,
             tokens,
@@ -158,57 +130,36 @@ impl Worker {
             own_mailbox: settings.defaults.own_mailbox,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
-            resting: Arc::default(),
-            zone_taken: AtomicBool::new(false),
+            pauses: admission.lanes.pauses().clone(),
+            zone_taken: Arc::default(),
             measures: measures.clone(),
         };
-        let begin = Now::read();
-        let notes = Notes::begin(begin.wall);
-        let held = OpenClaims::default();
         Self {
             context: Arc::new(context),
-            lanes: Lanes::new(settings.per_mailbox, settings.max_in_flight),
-            gate: Gate::default(),
-            look: Look::new(begin.steady),
-            ready: Ready::default(),
-            refused: Refused::default(),
-            settler: Settler::start(queue.clone(), measures.clone(), notes.clone(), held.clone()),
-            progress: Progress::new(begin.steady, settings.longest_attempt),
-            retention: watch::Sender::new(settings.retention),
-            queue,
-            settings,
-            measures,
-            finished: mpsc::unbounded_channel(),
-            in_flight: 0,
-            under_way: HashSet::new(),
-            held,
-            queue_trouble: 0,
-            queue_still: LogThrottle::default(),
-            refused_claims: 0,
-            last_beat: None,
-            gate_still: LogThrottle::default(),
-            mended_at: None,
-            notes,
-            changes: None,
-            said_held: false,
-            resumed: Arc::default(),
+            settler: Settler::start(queue.clone(), measures, vitals.status.clone()),
+            claimer: Claimer::new(queue, begin.steady),
+            prefetch: Prefetch::default(),
+            admission,
+            attempts: Attempts::new(),
+            control: Control::new(settings),
+            vitals,
         }
     }
 
-    /// What the agent says of itself in the queue.
-    pub fn notes(&self) -> Notes {
-        self.notes.clone()
+    /// What the agent reports of itself in the queue.
+    pub fn status(&self) -> StatusReport {
+        self.vitals.status.clone()
     }
 
-    /// Goes by what comes from here.
+    /// Follows the changes that come from here.
     pub fn following(mut self, changes: mpsc::UnboundedReceiver<Change>) -> Self {
-        self.changes = Some(changes);
+        self.control.changes = Some(changes);
         self
     }
 
     /// These jobs of an earlier run stay claimed, because they cannot be put back.
     pub fn left(self, left: &[Refusal]) -> Self {
-        self.notes.left(left);
+        self.vitals.status.left(left);
         self
     }
 
@@ -217,24 +168,14 @@ impl Worker {
     /// # Errors
     /// The queue is gone: its file was deleted or replaced. What was under way has ended by then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<Drained, QueueError> {
-        let (held, notes) = (self.held.clone(), self.notes.clone());
-        open_claims::mind(held, self.queue.clone(), notes, self.settler.trouble(), self.context.stop.clone());
-        retention::forget_pauses(self.queue.clone(), self.settler.trouble(), self.context.stop.clone());
-        retention::start(
-            self.queue.clone(),
-            self.retention.subscribe(),
-            self.settler.trouble(),
-            self.context.stop.clone(),
-        );
-        notes::keep(&self.notes, self.queue.clone(), self.context.stop.clone());
+        self.start_beside();
         while !stop.is_cancelled() {
-            self.beat();
             let now = Now::read();
-            self.mind_the_sign_in(now.steady);
-            self.resume(now.steady);
-            self.begin_ready(now);
-            self.look(now).await;
-            if self.settings.until_empty && self.is_empty().await {
+            self.beat(now.steady);
+            self.wake(now.steady);
+            self.begin_all(now);
+            self.claim(now).await;
+            if self.control.settings.until_empty && self.is_empty().await {
                 break;
             }
             if let Err(gone) = self.wait(&stop).await {
@@ -246,59 +187,170 @@ impl Worker {
         Ok(self.drain().await)
     }
 
-    fn queue_fails(&mut self, error: &QueueError, now: Now) {
-        self.measures.queue_fails(error, now.wall);
-        report::queue_unreadable(&mut self.queue_trouble, &mut self.queue_still, error);
+    /// What runs beside the loop until the agent stops.
+    fn start_beside(&self) {
+        let (queue, stop) = (self.claimer.queue(), &self.context.stop);
+        let (settler, status) = (&self.settler, &self.vitals.status);
+        open_claims::mind(
+            settler.open_claims().clone(),
+            queue.clone(),
+            status.clone(),
+            settler.trouble(),
+            stop.clone(),
+        );
+        retention::forget_pauses(queue.clone(), settler.trouble(), stop.clone());
+        retention::start(queue.clone(), self.control.retention.subscribe(), settler.trouble(), stop.clone());
+        status::keep(status, queue.clone(), stop.clone());
     }
 
-    fn queue_works(&mut self) {
-        if self.queue_trouble > 0 {
-            self.measures.queue_works();
+    fn beat(&mut self, now: Instant) {
+        let under_way = UnderWay {
+            claim: self.claimer.claiming_since(),
+            write: self.settler.writing_since(),
+            in_flight: self.attempts.len(),
+        };
+        self.vitals.beat(under_way, self.prefetch.len(), self.settler.waiting(), now);
+    }
+
+    /// What has waited for this time, or for a person.
+    fn wake(&mut self, now: Instant) {
+        let signed_in = self.admission.look_at_the_sign_in(&self.context.tokens, now);
+        let resumed = self.admission.resume(now, &self.vitals);
+        if signed_in || resumed {
+            self.claimer.want();
         }
-        report::queue_readable(&mut self.queue_trouble);
     }
 
-    fn queue_wait(&self) -> Duration {
-        doubled(FIRST_QUEUE_WAIT, self.queue_trouble, LONGEST_QUEUE_WAIT)
-    }
-
-    /// Begins what was claimed ahead, as far as there are slots for it.
-    fn begin_ready(&mut self, now: Now) {
-        while self.in_flight < self.settings.max_in_flight
-            && self.gate.passes(self.in_flight)
-            && let Some(waiting) = self.ready.next(&mut self.lanes)
+    /// Begins what is at hand, as far as there are slots for it.
+    fn begin_all(&mut self, now: Now) {
+        while self.attempts.len() < self.control.settings.max_in_flight
+            && self.admission.gate.passes(self.attempts.len())
+            && let Some(waiting) = self.prefetch.next(&mut self.admission.lanes)
         {
-            match self.refused.put_off(&waiting.job, now) {
-                Some(due) => self.put_off(waiting, due, now),
+            match self.admission.defaults.put_off(&waiting.job, now) {
+                Some(due) => self.settler.take_back(self.admission.defaults.without_zone(waiting, due, now)),
                 None => self.begin(waiting, now),
             }
         }
     }
 
     fn begin(&mut self, Waiting { lane, job, claimed }: Waiting, began: Now) {
-        if self.in_flight == 0 {
-            self.progress.moved(began.steady);
+        if self.attempts.len() == 0 {
+            self.vitals.progress.moved(began.steady);
         }
-        self.in_flight += 1;
-        self.measures.in_flight.set(self.in_flight as i64);
-        self.measures.began(job.due, began.wall);
-        self.under_way.insert(job.id);
-        let strikes = self.lanes.begin(&lane);
+        self.vitals.measures.began(job.due, began.wall);
+        let strikes = self.admission.lanes.begin(&lane);
         let took = Took::of(&job);
-        let attempt = Attempt { job, lane, strikes, claimed, began, took, context: self.context.clone() };
-        let finished = self.finished.0.clone();
-        tokio::spawn(async move {
-            // The loop outlives its tasks; were it gone, the row would be found claimed by the next start.
-            let _ = finished.send(attempt.run().await);
-        });
+        self.attempts.begin(Attempt { job, lane, strikes, claimed, began, took, context: self.context.clone() });
+        self.vitals.measures.in_flight.set(self.attempts.len() as i64);
     }
 
-    /// What was claimed ahead and may not be sent now goes back: of mailboxes that rest, of `troubled`, which has just met
+    /// Begins a claim if there is a reason for one.
+    async fn claim(&mut self, now: Now) {
+        if !self.claimer.is_due(now.steady) || !self.wake_put_off(now).await {
+            return;
+        }
+        self.claimer.take_turn();
+        let limit = self.limit(now.steady);
+        if limit > 0 || self.wants_news(now.steady) {
+            self.claimer.begin(self.request(limit, now.steady), now.steady);
+        }
+    }
+
+    /// Nothing can be claimed, but what is at hand may be of a mailbox that was put on hold a moment ago; and while all sending
+    /// waits, that may take longer than the end of a pause is told.
+    fn wants_news(&self, now: Instant) -> bool {
+        let heeds = !self.prefetch.is_empty() || !self.admission.gate.passes(0);
+        heeds && self.claimer.wants_news(now) && !self.settler.in_trouble()
+    }
+
+    /// How many jobs may be claimed.
+    fn limit(&mut self, now: Instant) -> usize {
+        let (slots, in_flight) = (self.control.settings.max_in_flight, self.attempts.len());
+        let taken = in_flight + self.prefetch.len();
+        let limit = self.admission.gate.limit(now, in_flight, (slots + ahead(slots)).saturating_sub(taken));
+        // What goes back has its place before what would be claimed next.
+        let unsettled =
+            self.settler.is_behind(slots * UNSETTLED_FACTOR) || self.settler.giving_back() || self.settler.in_trouble();
+        self.claimer.block(unsettled || self.control.settings.until_empty);
+        // With all slots in use and jobs at hand, a claim waits until it is worth its commit.
+        let at_hand = in_flight >= slots && self.prefetch.len() > ahead(slots) / 2;
+        if unsettled || at_hand { 0 } else { limit }
+    }
+
+    fn request(&self, limit: usize, now: Instant) -> ClaimRequest {
+        let Admission { lanes, defaults, .. } = &self.admission;
+        ClaimRequest {
+            limit,
+            per_lane: lanes.places(),
+            free: lanes.free(),
+            suspects: lanes.suspects(),
+            unnamed: self.control.settings.unnamed.clone(),
+            unnamed_rest: defaults.mailbox_rests(now),
+            defaults: self.control.settings.defaults.clone(),
+        }
+    }
+
+    /// Makes those due that were put off for the default zone, once that is another one or is taken. False: the queue could
+    /// not be asked.
+    async fn wake_put_off(&mut self, now: Now) -> bool {
+        if !self.admission.defaults.owes_a_wake() {
+            return true;
+        }
+        let done = self.claimer.queue().wake().await;
+        match &done {
+            Ok(()) => self.admission.defaults.woken(),
+            Err(error) => self.claimer.again_at(self.vitals.queue_fails(error, now)),
+        }
+        done.is_ok()
+    }
+
+    /// Takes over what a claim with this limit brought.
+    ///
+    /// # Errors
+    /// The queue is gone.
+    fn claimed(&mut self, limit: usize, claimed: Result<Claimed, QueueError>) -> Result<(), QueueError> {
+        let now = Now::read();
+        let claimed = match claimed {
+            Ok(claimed) => claimed,
+            Err(gone @ QueueError::Gone { .. }) => return Err(gone),
+            Err(error) => {
+                self.claimer.again_at(self.vitals.queue_fails(&error, now));
+                return Ok(());
+            }
+        };
+        self.vitals.queue_works();
+        self.claimer.learn(limit, &claimed, now.steady);
+        let learnt = self.admission.hear(claimed.news, claimed.as_of, &self.vitals);
+        if learnt.resumed {
+            self.claimer.want();
+        }
+        if limit > 0 {
+            self.vitals.claimed(claimed.jobs.len(), &claimed.broken, claimed.withheld);
+            for (lane, job) in claimed.jobs {
+                self.settler.open_claims().begin(job.id, job.claim);
+                if self.attempts.are_of(job.id) {
+                    // It is looked up before it is sent again, which finds nothing while the first request is still out.
+                    report::taken_back(job.id);
+                    self.settler.take_back(put_off(lane, job, now.wall + REPEAT_WAIT, now));
+                } else {
+                    self.prefetch.push(&mut self.admission.lanes, lane, job, now);
+                }
+            }
+        }
+        if limit > 0 || learnt.holds {
+            self.give_back(None, now);
+        }
+        Ok(())
+    }
+
+    /// What is at hand and may not be sent now goes back: of mailboxes that are paused, of `troubled`, which has just met
     /// trouble, and everything while nothing can be sent.
     fn give_back(&mut self, troubled: Option<&LaneKey>, now: Now) {
-        let all = !self.gate.passes(0) || self.context.stop.is_cancelled();
-        for Waiting { lane, job, .. } in self.ready.give_back(&mut self.lanes, |lane| all || Some(lane) == troubled) {
-            let took_refused = job.defaulted.mailbox && self.refused.mailbox_rests(now.steady);
+        let all = !self.admission.gate.passes(0) || self.context.stop.is_cancelled();
+        let lanes = &mut self.admission.lanes;
+        for Waiting { lane, job, .. } in self.prefetch.return_where(lanes, |lane| all || Some(lane) == troubled) {
+            let took_refused = job.defaulted.mailbox && self.admission.defaults.mailbox_rests(now.steady);
             let mut back = given_back(lane, job, now);
             if let (true, Verdict::Again(place)) = (took_refused, &back.settlement.verdict) {
                 back.settlement.verdict = Verdict::Anew(*place);
@@ -312,117 +364,89 @@ impl Worker {
     /// # Errors
     /// The queue is gone.
     async fn wait(&mut self, stop: &CancellationToken) -> Result<(), QueueError> {
-        let now = Now::read();
-        let mut longest = self.settings.poll_interval;
-        if let Some((interval, _)) = self.settings.heartbeat {
-            longest = longest.min(interval);
+        let pause = self.longest_pause(Instant::now());
+        let queue = self.claimer.queue().clone();
+        tokio::select! {
+            () = stop.cancelled() => {}
+            finished = self.attempts.next() => self.end_all(finished),
+            (limit, claimed) = self.claimer.ended() => self.claimed(limit, claimed)?,
+            changed = queue.changes() => {
+                changed?;
+                self.claimer.want();
+            }
+            () = self.settler.changed() => self.claimer.unblock(),
+            Some(change) = self.control.next() => self.apply(change),
+            () = tokio::time::sleep(pause) => self.claimer.want(),
         }
-        if self.gate.waits_for_a_cure() {
-            longest = longest.min(hold::MENDED_EVERY);
+        Ok(())
+    }
+
+    fn longest_pause(&self, now: Instant) -> Duration {
+        let mut longest = self.control.settings.poll_interval;
+        longest = longest.min(self.vitals.beat_within().unwrap_or(longest));
+        if self.admission.gate.waits_for_a_cure() {
+            longest = longest.min(SIGN_IN_EVERY);
         }
         // In trouble, or while a claim is under way, none of these could be followed, and a time that is over would make
         // the loop spin.
-        let wake = match self.look.not_before() {
+        let wake = match self.claimer.not_before() {
             Some(again) => Some(again),
-            None if self.look.is_under_way() || self.settler.in_trouble() => None,
-            None => {
-                let times = [
-                    self.look.next_due(),
-                    self.lanes.next_resume(),
-                    self.gate.reopens(),
-                    self.refused.next(now.steady),
-                ];
-                times.into_iter().flatten().min()
-            }
+            None if self.claimer.is_claiming() || self.settler.in_trouble() => None,
+            None => self.claimer.next_due().into_iter().chain(self.admission.next(now)).min(),
         };
-        let until_wake = wake.map_or(longest, |wake| wake.saturating_duration_since(now.steady));
-        tokio::select! {
-            () = stop.cancelled() => {}
-            Some(finished) = self.finished.1.recv() => self.end_all(finished),
-            claimed = self.look.claimed() => self.claimed(claimed)?,
-            changed = self.queue.changes() => {
-                changed?;
-                self.look.want();
-            }
-            () = self.settler.changed() => self.look.unblock(),
-            Some(change) = change::next(&mut self.changes) => self.apply(change),
-            () = tokio::time::sleep(longest.min(until_wake)) => self.look.want(),
-        }
-        Ok(())
+        wake.map_or(longest, |wake| wake.saturating_duration_since(now).min(longest))
     }
 
     /// Takes this result and every other that has come meanwhile, so that one claim serves them all.
     fn end_all(&mut self, first: Finished) {
         self.end(first);
-        while let Ok(finished) = self.finished.1.try_recv() {
+        while let Some(finished) = self.attempts.try_next() {
             self.end(finished);
         }
-        self.look.want();
+        self.claimer.want();
     }
 
     fn end(&mut self, mut finished: Finished) {
         let now = Now::read();
-        self.in_flight -= 1;
-        self.under_way.remove(&finished.settlement.id);
-        self.progress.moved(now.steady);
-        self.measures.in_flight.set(self.in_flight as i64);
-        if self.lanes.end(&finished.lane, matches!(finished.mailbox.met, Outcome::Done(_))) {
-            report::mailbox_resumed(&finished.lane);
-        }
-        let unclear = finished.mailbox.halves_slots();
-        if unclear {
-            self.lanes.narrow(&finished.lane);
-        }
-        let mut rest_for = Duration::ZERO;
-        let rest = finished.mailbox.rest.take();
-        if let Some(rest) = &rest {
-            rest_for = rest.wait;
-            let (mut pause, tell) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
-            // Beyond all measure it is obeyed for a while, but nobody is held to it.
-            let asked = finished
-                .mailbox
-                .named
-                .filter(|named| *named <= retry_after::LONGEST && capped(&pause.reason).is_none());
-            pause.asked_until = asked.map(|named| self.lanes.asked(&finished.lane, named, now));
-            match tell {
-                Tell::Paused => report::mailbox_paused(&pause, &finished.settlement),
-                Tell::StillPaused(pauses) => report::mailbox_still_paused(&pause, &finished.settlement, pauses),
-                Tell::Nothing => {}
-            }
-            finished.settlement.pause = Some(pause);
-            self.measures.paused_mailboxes.set(self.lanes.paused() as i64);
-        }
-        let default_rests = self.learn_of_defaults(&mut finished, now);
-        let passage = self.gate.observe(&finished.lane, &finished.mailbox.met, rest_for, now.steady);
-        self.tell_of(&passage, now);
-        let troubled = (unclear || rest.is_some() || default_rests).then(|| finished.lane.clone());
+        self.attempts.ended(finished.settlement.id);
+        self.vitals.progress.moved(now.steady);
+        self.vitals.measures.in_flight.set(self.attempts.len() as i64);
+        let Blocked { lane, all } =
+            self.admission.learn(&mut finished, &self.control.settings.defaults, &self.vitals, now);
         self.settler.take(finished);
-        if troubled.is_some() || matches!(passage, GateChange::Closed { .. }) {
-            self.give_back(troubled.as_ref(), now);
+        if lane.is_some() || all {
+            self.give_back(lane.as_ref(), now);
         }
     }
 
-    fn resume(&mut self, now: Instant) {
-        for (lane, tell) in self.lanes.resume(now) {
-            if tell {
-                report::mailbox_resumed(&lane);
-            }
-            self.measures.paused_mailboxes.set(self.lanes.paused() as i64);
-            self.look.want();
+    /// Goes by other settings from now on. Attempts under way end as they began.
+    fn apply(&mut self, Change { settings, graph, try_again }: Change) {
+        self.admission.lanes.set_limits(settings.per_mailbox, settings.max_in_flight);
+        self.context = Arc::new(self.context.with(graph, &settings));
+        self.vitals.measures.max_in_flight.set(settings.max_in_flight as i64);
+        // Attempts under way go by the old one.
+        let longest_attempt = &mut self.vitals.progress.longest_attempt;
+        *longest_attempt = settings.longest_attempt.max(*longest_attempt);
+        self.control.set(settings);
+        if try_again && self.admission.gate.waits_for_a_cure() {
+            self.admission.gate.try_now(Instant::now());
         }
+        self.admission.defaults.forget();
+        self.vitals.status.default_refused(None);
+        self.claimer.want();
     }
 
     async fn is_empty(&mut self) -> bool {
-        let idle =
-            self.in_flight == 0 && self.ready.is_empty() && self.look.found_nothing() && self.settler.waiting() == 0;
+        let idle = self.attempts.len() == 0
+            && self.prefetch.is_empty()
+            && self.claimer.found_nothing()
+            && self.settler.waiting() == 0;
         if !idle {
             return false;
         }
-        let Ok(jobs) = self.queue.outstanding().await else { return false };
-        let waits = [self.look.next_due(), self.lanes.next_resume(), self.gate.reopens()];
-        if jobs > 0 && self.lanes.any_on_hold() && waits.iter().all(Option::is_none) && !self.said_held {
-            self.said_held = true;
-            report::only_held_left(jobs);
+        let Ok(jobs) = self.claimer.queue().outstanding().await else { return false };
+        if jobs > 0 && self.claimer.next_due().is_none() {
+            self.admission.say_if_only_held(jobs);
         }
         jobs == 0
     }
@@ -430,25 +454,31 @@ impl Worker {
     /// Jobs not yet posted go back, posted ones finish; what is not done near the end of the grace is cut off. The
     /// rest of the grace is for writing the results.
     async fn drain(mut self) -> Drained {
-        let deadline = tokio::time::Instant::now() + self.settings.shutdown_grace;
-        let cut_at = deadline - self.settings.shutdown_grace / 5;
+        let grace = self.control.settings.shutdown_grace;
+        let deadline = tokio::time::Instant::now() + grace;
+        let cut_at = deadline - grace / 5;
         self.context.stop.cancel();
         self.give_back(None, Now::read());
         let mut interrupted = 0;
-        while self.in_flight > 0 || self.look.is_under_way() {
+        while self.attempts.len() > 0 || self.claimer.is_claiming() {
             tokio::select! {
-                Some(finished) = self.finished.1.recv() => {
+                finished = self.attempts.next() => {
                     interrupted += usize::from(finished.mailbox.met == Outcome::Interrupted);
                     self.end(finished);
                 }
-                // A claim that was under way goes back as a whole.
-                // What a queue that is gone has claimed is gone with it.
-                claimed = self.look.claimed() => drop(self.claimed(claimed)),
+                // It goes back as a whole. What a queue that is gone has claimed is gone with it.
+                (limit, claimed) = self.claimer.ended() => drop(self.claimed(limit, claimed)),
                 () = tokio::time::sleep_until(cut_at), if !self.context.cut.is_cancelled() => self.context.cut.cancel(),
                 () = tokio::time::sleep_until(deadline) => break,
             }
         }
-        let unrecorded = self.settler.finish(deadline).await + self.in_flight;
+        let unrecorded = self.settler.finish(deadline).await + self.attempts.len();
         Drained { interrupted, unrecorded }
     }
+}
+
+/// Jobs that may wait for a slot beside those under way: what is sent while a claim waits for the one before it to be
+/// written, and is written itself.
+fn ahead(slots: usize) -> usize {
+    slots * 2
 }

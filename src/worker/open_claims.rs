@@ -8,8 +8,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::report;
 use super::settler::Trouble;
-use super::{Notes, report};
+use super::status::StatusReport;
 use crate::job::JobId;
 use crate::queue::{Agent, QueueError};
 
@@ -44,7 +45,13 @@ impl OpenClaims {
 }
 
 /// Looks until `stop`.
-pub(super) fn mind(open: OpenClaims, queue: Arc<dyn Agent>, notes: Notes, trouble: Trouble, stop: CancellationToken) {
+pub(super) fn mind(
+    open: OpenClaims,
+    queue: Arc<dyn Agent>,
+    status: StatusReport,
+    trouble: Trouble,
+    stop: CancellationToken,
+) {
     tokio::spawn(async move {
         let mut seen = HashSet::new();
         loop {
@@ -54,7 +61,7 @@ pub(super) fn mind(open: OpenClaims, queue: Arc<dyn Agent>, notes: Notes, troubl
             }
             // Trouble with the storage is told by those who have more to write.
             if !trouble.is_there() {
-                seen = look(&open, queue.as_ref(), &notes, &seen).await.unwrap_or_default();
+                seen = look(&open, queue.as_ref(), &status, &seen).await.unwrap_or_default();
             }
         }
     });
@@ -64,7 +71,7 @@ pub(super) fn mind(open: OpenClaims, queue: Arc<dyn Agent>, notes: Notes, troubl
 async fn look(
     open: &OpenClaims,
     queue: &dyn Agent,
-    notes: &Notes,
+    status: &StatusReport,
     seen: &HashSet<(JobId, i64)>,
 ) -> Result<HashSet<(JobId, i64)>, QueueError> {
     let strays: HashSet<_> = queue.claims().await?.into_iter().filter(|(id, claim)| !open.knows(*id, *claim)).collect();
@@ -72,7 +79,7 @@ async fn look(
     if again.is_empty() {
         // What a start had to leave is among the strays of the first look.
         if strays.is_empty() {
-            notes.left(&[]);
+            status.left(&[]);
         }
         return Ok(strays);
     }
@@ -80,7 +87,7 @@ async fn look(
     if put_back.jobs > 0 {
         report::put_back(put_back.jobs);
     }
-    notes.left(&put_back.left);
+    status.left(&put_back.left);
     Ok(strays)
 }
 

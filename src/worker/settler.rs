@@ -14,8 +14,9 @@ use tokio::time::Instant;
 use super::attempt::Finished;
 use super::log_throttle::LogThrottle;
 use super::open_claims::OpenClaims;
+use super::status::StatusReport;
 use super::unrecorded::Unrecorded;
-use super::{Measures, Notes, report};
+use super::{Measures, report};
 use crate::queue::{Agent, QueueError, Settled, Settlement};
 
 /// Most settlements of one transaction.
@@ -28,6 +29,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// The loop's end of the settler.
 pub(super) struct Settler {
     input: mpsc::UnboundedSender<Finished>,
+    open: OpenClaims,
     shared: Arc<Shared>,
     task: JoinHandle<()>,
 }
@@ -62,11 +64,16 @@ impl Shared {
 
 impl Settler {
     /// Starts the task that writes.
-    pub(super) fn start(queue: Arc<dyn Agent>, measures: Arc<Measures>, notes: Notes, held: OpenClaims) -> Self {
+    pub(super) fn start(queue: Arc<dyn Agent>, measures: Arc<Measures>, status: StatusReport) -> Self {
         let (input, output) = mpsc::unbounded_channel();
-        let shared = Arc::new(Shared::default());
-        let task = tokio::spawn(write_all(queue, output, shared.clone(), measures, notes, held));
-        Self { input, shared, task }
+        let (shared, open) = (Arc::new(Shared::default()), OpenClaims::default());
+        let task = tokio::spawn(write_all(queue, output, shared.clone(), measures, status, open.clone()));
+        Self { input, open, shared, task }
+    }
+
+    /// The claims whose end has not been recorded.
+    pub(super) fn open_claims(&self) -> &OpenClaims {
+        &self.open
     }
 
     /// Takes a result over.
@@ -132,7 +139,7 @@ async fn write_all(
     mut output: mpsc::UnboundedReceiver<Finished>,
     shared: Arc<Shared>,
     measures: Arc<Measures>,
-    notes: Notes,
+    status: StatusReport,
     held: OpenClaims,
 ) {
     let mut kept = Unrecorded::default();
@@ -179,7 +186,7 @@ async fn write_all(
             }
             None => batch.drain(..).for_each(|finished| report::unrecordable(&finished)),
         }
-        notes.refused_results(kept.sum());
+        status.refused_results(kept.sum());
         shared.kept.store(kept.len(), Ordering::SeqCst);
         shared.waiting.fetch_sub(ended, Ordering::SeqCst);
         // Jobs that do not go back hold up no claim of others.

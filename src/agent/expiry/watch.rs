@@ -1,4 +1,4 @@
-//! Beside the running agent: looks at the end of what it signs in with, says in the log when it is near, and notes it in
+//! Beside the running agent: looks at the end of what it signs in with, says in the log when it is near, and status it in
 //! the queue for who reads `status`.
 
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use crate::agent::expiry::told::{Told, Word};
 use crate::agent::expiry::{NOT_YET_CURE, Nearness, cure};
 use crate::auth::{CredentialEnd, TokenCache};
 use crate::job::format_utc;
-use crate::worker::Notes;
+use crate::worker::StatusReport;
 
 /// Between two looks at the clock, and at the files. By the steady clock: the other one is what is looked at.
 const EVERY: Duration = Duration::from_secs(3600);
@@ -19,16 +19,16 @@ const EVERY: Duration = Duration::from_secs(3600);
 /// Looks for as long as the process lives.
 pub struct Watch {
     tokens: Arc<TokenCache>,
-    notes: Notes,
+    status: StatusReport,
     end: watch::Receiver<Option<CredentialEnd>>,
     told: Told,
 }
 
 impl Watch {
     /// Looks for the first time, before the agent begins.
-    pub fn begin(tokens: Arc<TokenCache>, notes: Notes) -> Self {
+    pub fn begin(tokens: Arc<TokenCache>, status: StatusReport) -> Self {
         let end = tokens.watch_credential_end();
-        let mut watch = Self { tokens, notes, end, told: Told::default() };
+        let mut watch = Self { tokens, status, end, told: Told::default() };
         watch.look();
         watch
     }
@@ -47,7 +47,7 @@ impl Watch {
 
     fn look(&mut self) {
         let end = *self.end.borrow_and_update();
-        self.notes.signs_in_until(end);
+        self.status.signs_in_until(end);
         let now = Utc::now();
         for word in self.told.look(end, now) {
             end.iter().for_each(|end| say(word, end, now));

@@ -1,5 +1,5 @@
 //! Jobs claimed ahead: the next ones, at hand when a slot falls free. Without them a slot would wait for a claim and its
-//! commit after every request. They have been promised nothing: where their mailbox may not be asked any more, they go
+//! commit after every request. They have no claim to a slot: where their mailbox may not be asked any more, they go
 //! back to the queue, to their old place.
 
 use std::collections::VecDeque;
@@ -18,9 +18,9 @@ pub(super) struct Waiting {
 
 /// The jobs, in the order they were claimed in.
 #[derive(Default)]
-pub(super) struct Ready(VecDeque<Waiting>);
+pub(super) struct Prefetch(VecDeque<Waiting>);
 
-impl Ready {
+impl Prefetch {
     pub(super) fn len(&self) -> usize {
         self.0.len()
     }
@@ -30,7 +30,7 @@ impl Ready {
     }
 
     /// A job was claimed. One that is at hand already was put back by somebody: that claim is over.
-    pub(super) fn hold(&mut self, lanes: &mut Lanes, lane: LaneKey, job: Job, claimed: Now) {
+    pub(super) fn push(&mut self, lanes: &mut Lanes, lane: LaneKey, job: Job, claimed: Now) {
         self.0.retain(|waiting| {
             let over = waiting.job.id == job.id;
             if over {
@@ -38,7 +38,7 @@ impl Ready {
             }
             !over
         });
-        lanes.hold(&lane);
+        lanes.reserve(&lane);
         self.0.push_back(Waiting { lane, job, claimed });
     }
 
@@ -51,7 +51,7 @@ impl Ready {
     }
 
     /// Takes back those whose mailbox rests, is on hold or has no slot in its trouble, and those that `also` names.
-    pub(super) fn give_back(&mut self, lanes: &mut Lanes, also: impl Fn(&LaneKey) -> bool) -> Vec<Waiting> {
+    pub(super) fn return_where(&mut self, lanes: &mut Lanes, also: impl Fn(&LaneKey) -> bool) -> Vec<Waiting> {
         let goes = |lanes: &Lanes, lane: &LaneKey| also(lane) || lanes.turn(lane) == Turn::GiveBack;
         if !self.0.iter().any(|waiting| goes(lanes, &waiting.lane)) {
             return Vec::new();
@@ -70,7 +70,7 @@ mod tests {
     use super::*;
     use crate::job::{JobId, JobInput};
 
-    fn hold(ready: &mut Ready, lanes: &mut Lanes, lane: &LaneKey, id: i64) {
+    fn push(prefetch: &mut Prefetch, lanes: &mut Lanes, lane: &LaneKey, id: i64) {
         let input = JobInput::default();
         let job = Job {
             id: JobId(id),
@@ -82,7 +82,7 @@ mod tests {
             input,
             defaulted: Default::default(),
         };
-        ready.hold(lanes, lane.clone(), job, Now::read());
+        prefetch.push(lanes, lane.clone(), job, Now::read());
     }
 
     fn ids(jobs: &[Waiting]) -> Vec<i64> {
@@ -91,47 +91,47 @@ mod tests {
 
     #[test]
     fn a_job_begins_in_its_turn_and_passes_those_whose_mailbox_is_busy() {
-        let (mut lanes, mut ready) = (Lanes::new(1, 64), Ready::default());
+        let (mut lanes, mut prefetch) = (Lanes::new(1, 64), Prefetch::default());
         let (ann, bob) = (LaneKey::of("ann"), LaneKey::of("bob"));
-        hold(&mut ready, &mut lanes, &ann, 1);
-        hold(&mut ready, &mut lanes, &ann, 2);
-        hold(&mut ready, &mut lanes, &bob, 3);
+        push(&mut prefetch, &mut lanes, &ann, 1);
+        push(&mut prefetch, &mut lanes, &ann, 2);
+        push(&mut prefetch, &mut lanes, &bob, 3);
         assert_eq!(lanes.free()[&ann], 0, "a slot and a place beside it are taken");
         let mut begun = Vec::new();
-        while let Some(waiting) = ready.next(&mut lanes) {
+        while let Some(waiting) = prefetch.next(&mut lanes) {
             lanes.begin(&waiting.lane);
             begun.push(waiting.job.id.0);
         }
         assert_eq!(begun, [1, 3]);
         lanes.end(&ann, true);
-        assert_eq!(ready.next(&mut lanes).unwrap().job.id.0, 2);
-        assert!(ready.is_empty());
+        assert_eq!(prefetch.next(&mut lanes).unwrap().job.id.0, 2);
+        assert!(prefetch.is_empty());
     }
 
     #[test]
     fn a_job_claimed_again_is_at_hand_once_with_its_new_claim() {
-        let (mut lanes, mut ready) = (Lanes::new(1, 64), Ready::default());
+        let (mut lanes, mut prefetch) = (Lanes::new(1, 64), Prefetch::default());
         let ann = LaneKey::of("ann");
-        hold(&mut ready, &mut lanes, &ann, 1);
+        push(&mut prefetch, &mut lanes, &ann, 1);
         let free = lanes.free()[&ann];
-        let job = Job { claim: 2, ..ready.0[0].job.clone() };
-        ready.hold(&mut lanes, ann.clone(), job, Now::read());
-        assert_eq!((ready.len(), lanes.free()[&ann]), (1, free));
-        assert_eq!(ready.next(&mut lanes).unwrap().job.claim, 2);
+        let job = Job { claim: 2, ..prefetch.0[0].job.clone() };
+        prefetch.push(&mut lanes, ann.clone(), job, Now::read());
+        assert_eq!((prefetch.len(), lanes.free()[&ann]), (1, free));
+        assert_eq!(prefetch.next(&mut lanes).unwrap().job.claim, 2);
     }
 
     #[test]
     fn jobs_of_a_mailbox_in_trouble_go_back_and_leave_no_trace() {
-        let (mut lanes, mut ready) = (Lanes::new(1, 64), Ready::default());
+        let (mut lanes, mut prefetch) = (Lanes::new(1, 64), Prefetch::default());
         let (ann, bob) = (LaneKey::of("ann"), LaneKey::of("bob"));
         lanes.begin(&ann);
-        hold(&mut ready, &mut lanes, &ann, 1);
-        hold(&mut ready, &mut lanes, &bob, 2);
-        assert!(ready.give_back(&mut lanes, |_| false).is_empty());
-        lanes.narrow(&ann);
-        assert_eq!(ids(&ready.give_back(&mut lanes, |_| false)), [1]);
-        assert_eq!(ids(&ready.give_back(&mut lanes, |lane| *lane == bob)), [2]);
+        push(&mut prefetch, &mut lanes, &ann, 1);
+        push(&mut prefetch, &mut lanes, &bob, 2);
+        assert!(prefetch.return_where(&mut lanes, |_| false).is_empty());
+        lanes.halve_slots(&ann);
+        assert_eq!(ids(&prefetch.return_where(&mut lanes, |_| false)), [1]);
+        assert_eq!(ids(&prefetch.return_where(&mut lanes, |lane| *lane == bob)), [2]);
         assert!(!lanes.free().contains_key(&bob), "an untouched lane is forgotten");
-        assert_eq!(ready.len(), 0);
+        assert_eq!(prefetch.len(), 0);
     }
 }

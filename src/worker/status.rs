@@ -1,5 +1,5 @@
-//! What the agent says of itself in the queue, for programs beside it (`status`, `check`): its version, its settings,
-//! why nothing is sent if that is so, and when what it signs in with ends. Written beside the loop; only the newest word counts.
+//! What the agent reports of itself in the queue, for programs beside it (`status`, `check`): its version, its settings,
+//! why nothing is sent if that is so, and when what it signs in with ends. Written beside the loop; only the newest status counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,11 +14,11 @@ use crate::queue::{Agent, AgentStatus, CredentialNote, DefaultNote, GateNote, Re
 /// Between two tries where the queue cannot be written.
 const AGAIN: Duration = Duration::from_secs(5);
 
-/// The agent's pencil.
+/// Where everyone who knows something of the agent's status says it.
 #[derive(Clone, Debug)]
-pub struct Notes(Arc<watch::Sender<AgentStatus>>);
+pub struct StatusReport(Arc<watch::Sender<AgentStatus>>);
 
-impl Notes {
+impl StatusReport {
     /// An agent that starts now.
     pub fn begin(now: DateTime<Utc>) -> Self {
         Self(Arc::new(watch::Sender::new(AgentStatus {
@@ -35,21 +35,21 @@ impl Notes {
 
     /// The settings were read again.
     pub fn settings_taken(&self, now: DateTime<Utc>) {
-        self.0.send_modify(|note| {
-            note.settings_at = now;
-            note.settings_refused = None;
+        self.0.send_modify(|status| {
+            status.settings_at = now;
+            status.settings_refused = None;
         });
     }
 
     /// They could not be used, and the old ones hold.
     pub fn settings_refused(&self, why: String) {
-        self.0.send_modify(|note| note.settings_refused = Some(why));
+        self.0.send_modify(|status| status.settings_refused = Some(why));
     }
 
     /// What it signs in with serves until then.
     pub fn signs_in_until(&self, end: Option<CredentialEnd>) {
         let credential = end.map(|end| CredentialNote { name: end.credential, expires: end.at });
-        self.0.send_if_modified(|note| std::mem::replace(&mut note.credential, credential) != credential);
+        self.0.send_if_modified(|status| std::mem::replace(&mut status.credential, credential) != credential);
     }
 
     /// These jobs of an earlier run stay claimed, because they cannot be put back.
@@ -69,8 +69,8 @@ impl Notes {
     }
 
     fn refused(&self, which: fn(&mut Refusals) -> &mut Option<(usize, Refusal)>, now: Option<(usize, Refusal)>) {
-        self.0.send_if_modified(|note| {
-            let known = which(&mut note.refused);
+        self.0.send_if_modified(|status| {
+            let known = which(&mut status.refused);
             let changed = *known != now;
             *known = now;
             changed
@@ -79,37 +79,37 @@ impl Notes {
 
     /// The gate is shut.
     pub(super) fn gate_shut(&self, gate: GateNote) {
-        self.0.send_modify(|note| note.gate = Some(gate));
+        self.0.send_modify(|status| status.gate = Some(gate));
     }
 
     /// Sending from a default waits, or from none any more.
     pub(super) fn default_refused(&self, default: Option<DefaultNote>) {
-        self.0.send_if_modified(|note| {
-            let before = std::mem::replace(&mut note.default, default);
-            before != note.default
+        self.0.send_if_modified(|status| {
+            let before = std::mem::replace(&mut status.default, default);
+            before != status.default
         });
     }
 
     pub(super) fn gate_open(&self) {
-        self.0.send_if_modified(|note| note.gate.take().is_some());
+        self.0.send_if_modified(|status| status.gate.take().is_some());
     }
 }
 
-/// Writes what is noted until `stop`.
-pub(super) fn keep(notes: &Notes, queue: Arc<dyn Agent>, stop: CancellationToken) {
-    let mut note = notes.0.subscribe();
-    note.mark_changed();
+/// Reports the status to the queue until `stop`.
+pub(super) fn keep(status: &StatusReport, queue: Arc<dyn Agent>, stop: CancellationToken) {
+    let mut newest = status.0.subscribe();
+    newest.mark_changed();
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return,
-                changed = note.changed() => if changed.is_err() { return },
+                changed = newest.changed() => if changed.is_err() { return },
             }
-            let newest = note.borrow_and_update().clone();
-            // What cannot be written now is told by those who have more to write.
-            if queue.report(&newest).await.is_err() {
-                note.mark_changed();
+            let status = newest.borrow_and_update().clone();
+            // Trouble with the storage is said by those who have more to write.
+            if queue.report(&status).await.is_err() {
+                newest.mark_changed();
                 tokio::select! {
                     () = stop.cancelled() => return,
                     () = tokio::time::sleep(AGAIN) => {}

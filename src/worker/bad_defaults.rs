@@ -11,11 +11,11 @@ use chrono::{DateTime, Utc};
 
 use super::attempt::{Finished, Took, given_back};
 use super::log_throttle::LogThrottle;
-use super::ready::Waiting;
-use super::{Worker, report};
+use super::prefetch::Waiting;
+use super::report;
 use crate::backoff::doubled;
 use crate::clock::{Now, later};
-use crate::job::{Answer, DefaultKey, ErrorKind, Job, Outcome};
+use crate::job::{Answer, DefaultKey, Defaults, ErrorKind, Job, Outcome};
 use crate::policy::after;
 use crate::queue::{DefaultNote, LaneKey, Verdict};
 
@@ -41,13 +41,13 @@ struct Refusal {
 
 /// What is known of the defaults.
 #[derive(Default)]
-pub(super) struct Refused {
+pub(super) struct BadDefaults {
     mailbox: Option<Refusal>,
     time_zone: Option<Refusal>,
     owes_a_wake: bool,
 }
 
-impl Refused {
+impl BadDefaults {
     /// Rows that name no mailbox are left where they are.
     pub(super) fn mailbox_rests(&self, now: Instant) -> bool {
         self.mailbox.as_ref().is_some_and(|refusal| now < refusal.until)
@@ -88,43 +88,42 @@ impl Refused {
         }
     }
 
-    /// What is noted in the queue: there is room for one, and the mailbox keeps more from being sent.
-    fn note(&self) -> Option<DefaultNote> {
+    /// What is reported: there is room for one, and the mailbox keeps more from being sent.
+    pub(super) fn note(&self) -> Option<DefaultNote> {
         self.mailbox.as_ref().or(self.time_zone.as_ref()).map(|refusal| refusal.note.clone())
     }
-}
 
-impl Worker {
     /// A job that took the refused zone goes back without it, and without a request.
-    pub(super) fn put_off(&mut self, Waiting { lane, job, .. }: Waiting, due: DateTime<Utc>, now: Now) {
+    pub(super) fn without_zone(&self, Waiting { lane, job, .. }: Waiting, due: DateTime<Utc>, now: Now) -> Finished {
         let mut back = given_back(lane, job, now);
-        if let Some(refusal) = &self.refused.time_zone {
+        if let Some(refusal) = &self.time_zone {
             (back.settlement.answer, back.settlement.kind) = (refusal.answer.clone(), refusal.kind);
         }
         back.settlement.verdict = Verdict::Anew(due);
-        self.settler.take_back(back);
+        back
     }
 
-    /// Learns from the end of an attempt. Tells whether the default mailbox rests from now on.
-    pub(super) fn learn_of_defaults(&mut self, finished: &mut Finished, now: Now) -> bool {
-        if let Some(zone) = &mut self.refused.time_zone
+    /// Learns from the end of an attempt, by the defaults of the settings now. Returns whether the default mailbox is paused from
+    /// now on.
+    pub(super) fn learn(&mut self, finished: &mut Finished, defaults: &Defaults, now: Now) -> bool {
+        if let Some(zone) = &mut self.time_zone
             && finished.took.time_zone.as_deref() == Some(zone.note.value.as_str())
         {
             zone.asking = false;
         }
         match (finished.default_at_fault, &finished.mailbox.met) {
-            (Some(key), _) => self.default_refused(key, finished, now),
+            (Some(key), _) => self.refuse(key, finished, defaults, now),
             (None, Outcome::Done(_)) => {
-                self.default_taken(finished);
+                self.take(finished);
                 false
             }
             _ => false,
         }
     }
 
-    fn default_refused(&mut self, key: DefaultKey, finished: &mut Finished, now: Now) -> bool {
-        let Some(value) = self.value_of(key, finished) else { return false };
-        let known = self.refused.of(key);
+    fn refuse(&mut self, key: DefaultKey, finished: &mut Finished, defaults: &Defaults, now: Now) -> bool {
+        let Some(value) = value_of(key, finished, defaults) else { return false };
+        let known = self.of(key);
         if known.as_ref().is_some_and(|refusal| now.steady < refusal.until) {
             // It was under way when the first of them came back.
             if key == DefaultKey::TimeZone {
@@ -148,46 +147,39 @@ impl Worker {
         }
         let (answer, kind) = (finished.settlement.answer.clone(), finished.settlement.kind);
         let answer = Answer { request_id: None, client_request_id: None, ..answer };
-        match key {
-            // When it rests no more, one goes first.
-            DefaultKey::Mailbox => self.lanes.suspect(&finished.lane, 1),
-            DefaultKey::TimeZone => finished.settlement.verdict = Verdict::Anew(note.until),
+        if key == DefaultKey::TimeZone {
+            finished.settlement.verdict = Verdict::Anew(note.until);
         }
         let strikes = strikes.saturating_add(1);
-        *self.refused.of(key) = Some(Refusal { note, answer, kind, until, strikes, asking: false, log });
-        self.notes.default_refused(self.refused.note());
+        *self.of(key) = Some(Refusal { note, answer, kind, until, strikes, asking: false, log });
         key == DefaultKey::Mailbox
     }
 
-    /// The refused value, if it is that of the settings still: the row may have been filled before they were read again.
-    fn value_of(&self, key: DefaultKey, finished: &Finished) -> Option<String> {
-        let defaults = &self.settings.defaults;
-        match key {
-            DefaultKey::Mailbox => defaults.mailbox.clone().filter(|mailbox| LaneKey::of(mailbox) == finished.lane),
-            DefaultKey::TimeZone => {
-                finished.took.time_zone.clone().filter(|zone| Some(zone) == defaults.time_zone.as_ref())
-            }
-        }
-    }
-
-    fn default_taken(&mut self, finished: &Finished) {
+    fn take(&mut self, finished: &Finished) {
         let mailbox = |refusal: &Refusal| finished.took.mailbox && LaneKey::of(&refusal.note.value) == finished.lane;
         let zone = |refusal: &Refusal| finished.took.time_zone.as_deref() == Some(refusal.note.value.as_str());
-        if self.refused.mailbox.take_if(|refusal| mailbox(refusal)).is_some() {
+        if self.mailbox.take_if(|refusal| mailbox(refusal)).is_some() {
             report::default_resumed(DefaultKey::Mailbox);
-            self.notes.default_refused(self.refused.note());
         }
-        if self.refused.time_zone.take_if(|refusal| zone(refusal)).is_some() {
-            self.refused.owes_a_wake = true;
+        if self.time_zone.take_if(|refusal| zone(refusal)).is_some() {
+            self.owes_a_wake = true;
             report::default_resumed(DefaultKey::TimeZone);
-            self.notes.default_refused(self.refused.note());
         }
     }
 
     /// The settings were read again: whatever they say now is tried at once.
-    pub(super) fn forget_refused_defaults(&mut self) {
-        let owes_a_wake = self.refused.owes_a_wake || self.refused.time_zone.is_some();
-        self.refused = Refused { owes_a_wake, ..Refused::default() };
-        self.notes.default_refused(None);
+    pub(super) fn forget(&mut self) {
+        let owes_a_wake = self.owes_a_wake || self.time_zone.is_some();
+        *self = Self { owes_a_wake, ..Self::default() };
+    }
+}
+
+/// The refused value, if it is that of the settings still: the row may have been filled before they were read again.
+fn value_of(key: DefaultKey, finished: &Finished, defaults: &Defaults) -> Option<String> {
+    match key {
+        DefaultKey::Mailbox => defaults.mailbox.clone().filter(|mailbox| LaneKey::of(mailbox) == finished.lane),
+        DefaultKey::TimeZone => {
+            finished.took.time_zone.clone().filter(|zone| Some(zone) == defaults.time_zone.as_ref())
+        }
     }
 }

@@ -1,0 +1,104 @@
+//! The signs of life: what the watchdog, the monitor and the agent's status are told, and whether the queue can be used.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::log_throttle::LogThrottle;
+use super::progress::{Pace, Progress, UnderWay};
+use super::status::StatusReport;
+use super::{Measures, report};
+use crate::backoff::doubled;
+use crate::clock::Now;
+use crate::job::JobId;
+use crate::queue::{QueueError, Withheld};
+
+/// Wait before a queue that could not be used is asked again: before it doubles for the first time, and at most.
+const FIRST_QUEUE_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_QUEUE_WAIT: Duration = Duration::from_secs(5);
+
+pub(super) struct Vitals {
+    pub measures: Arc<Measures>,
+    pub status: StatusReport,
+    pub progress: Progress,
+    /// Told that the loop turns, at least this often.
+    heartbeat: Option<(Duration, fn())>,
+    last_beat: Option<Instant>,
+    /// How often in a row the queue could not be used.
+    queue_failures: u32,
+    queue_log: LogThrottle,
+}
+
+impl Vitals {
+    pub(super) fn new(
+        measures: Arc<Measures>,
+        longest_attempt: Duration,
+        heartbeat: Option<(Duration, fn())>,
+        begin: Now,
+    ) -> Self {
+        measures.turned(begin.steady, 0, 0);
+        Self {
+            measures,
+            status: StatusReport::begin(begin.wall),
+            progress: Progress::new(begin.steady, longest_attempt),
+            heartbeat,
+            last_beat: None,
+            queue_failures: 0,
+            queue_log: LogThrottle::default(),
+        }
+    }
+
+    /// The loop turns. The watchdog hears of it as long as something comes of it.
+    pub(super) fn beat(&mut self, under_way: UnderWay, at_hand: usize, unsettled: usize, now: Instant) {
+        match self.progress.pace(under_way, now) {
+            Pace::Stuck { with, new } => {
+                if new {
+                    report::stuck(with);
+                }
+                return;
+            }
+            Pace::Good { again: true } => report::moving(),
+            Pace::Good { again: false } => {}
+        }
+        // An agent that is stuck is no more alive for the monitor than for the watchdog.
+        self.measures.turned(now, at_hand, unsettled);
+        let Some((interval, beat)) = self.heartbeat else { return };
+        if self.last_beat.is_none_or(|last| now.saturating_duration_since(last) >= interval / 2) {
+            beat();
+            self.last_beat = Some(now);
+        }
+    }
+
+    /// The longest the loop may sleep for the heartbeat's sake.
+    pub(super) fn beat_within(&self) -> Option<Duration> {
+        self.heartbeat.map(|(interval, _)| interval)
+    }
+
+    /// The queue could not be used. Returns when to try again.
+    pub(super) fn queue_fails(&mut self, error: &QueueError, now: Now) -> Instant {
+        self.measures.queue_fails(error, now.wall);
+        report::queue_unreadable(&mut self.queue_failures, &mut self.queue_log, error);
+        now.steady + retry_wait(self.queue_failures)
+    }
+
+    /// What a claim brought.
+    pub(super) fn claimed(&self, jobs: usize, broken: &[JobId], withheld: Withheld) {
+        self.measures.claims.inc();
+        self.measures.claimed.inc_by(jobs as u64);
+        self.measures.failed.inc_by(broken.len() as u64);
+        broken.iter().for_each(|id| report::broken_row(*id));
+        withheld.new.iter().for_each(report::claim_refused);
+        self.status.refused_claims(withheld.all);
+    }
+
+    pub(super) fn queue_works(&mut self) {
+        if self.queue_failures > 0 {
+            self.measures.queue_works();
+        }
+        report::queue_readable(&mut self.queue_failures);
+    }
+}
+
+/// The wait after so many questions in a row that came to nothing.
+pub(super) fn retry_wait(failures: u32) -> Duration {
+    doubled(FIRST_QUEUE_WAIT, failures, LONGEST_QUEUE_WAIT)
+}
