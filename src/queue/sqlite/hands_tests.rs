@@ -9,7 +9,7 @@ use sqlx::Row;
 use super::super::super::{Claimed, Refusal, Verdict};
 use super::super::claim::unfit;
 use super::super::report::health::{Integrity, content};
-use super::super::schema::{Mended, Rules};
+use super::super::schema::{Mended, Rule, Rules};
 use super::settle_tests::{end, sent, settle};
 use super::*;
 use crate::job::EventId;
