@@ -1,4 +1,6 @@
-//! The daemon's own room: its queue opened, what signs in and sends put together, settings read again, expiries watched.
+//! The daemon's own room, in the order of its life: `start` opens the queue and joins it, `wiring` and `sign_in` put together what
+//! signs in and sends, the worker runs and drains; beside it `reload` reads the settings again, `expiry` watches the credentials,
+//! `monitoring` answers the monitor, `log` writes.
 
 pub mod expiry;
 mod failure;

@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(pauses.count(&ann, at(5)), (at(10), true), "a shorter one does not end it earlier");
         assert_eq!(pauses.count(&ann, at(12)), (at(12), false), "met by another request that was under way");
         assert_eq!((pauses.len(), pauses.next_end()), (1, Some(at(12))));
-        assert_eq!(pauses.take_over(at(12)), [ann.clone()]);
+        assert_eq!(pauses.take_over(at(12)), std::slice::from_ref(&ann));
         assert!(!pauses.is_paused(&ann));
     }
 }

@@ -1,5 +1,5 @@
-//! Beside the running agent: looks at the end of what it signs in with, says in the log when it is near, and status it in
-//! the queue for who reads `status`.
+//! Beside the running agent: looks at the end of what it signs in with, says in the log when it is near, and reports it
+//! to the queue, for `status`.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
