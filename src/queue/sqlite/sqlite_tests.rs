@@ -11,6 +11,7 @@ mod repair_tests;
 mod schema_tests;
 mod settle_tests;
 mod status_tests;
+mod upgrade_tests;
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
