@@ -13,7 +13,7 @@ async fn old_queue(version: i64) -> (TempDir, std::path::PathBuf, SqliteConnecti
     let path = dir.path().join("old.db");
     let options = SqliteConnectOptions::new().filename(&path).create_if_missing(true);
     let mut db = options.connect().await.unwrap();
-    let older: Vec<_> = open::MIGRATIONS.iter().filter(|step| step.version <= version).cloned().collect();
+    let older: Vec<_> = schema::MIGRATIONS.iter().filter(|step| step.version <= version).cloned().collect();
     let migrator = sqlx::migrate::Migrator { migrations: older.into(), ..sqlx::migrate!() };
     migrator.run_direct(None, &mut db, false).await.unwrap();
     run(&mut db, "PRAGMA journal_mode = WAL").await;
