@@ -215,14 +215,15 @@ async fn an_old_queue_of_a_million_rows_killed_twenty_times_on_its_way_up_loses_
 async fn a_disk_that_is_full_on_the_way_up_is_waited_for() {
     let mut bed = Bed::new().await;
     bed.set("defaults.mailbox", "organizer@contoso.com");
-    let queue = OldQueue::in_place_of(&mut bed, 3_000).await;
+    let queue = OldQueue::in_place_of(&mut bed, 30_000).await;
     let path = queue.path.clone();
     let disk = DiskDial::before(&mut bed, &path);
-    disk.is(Disk::Full);
     let agent = bed.run();
+    bed.until_said(&agent, "bringing the queue up to date").await;
+    disk.is(Disk::Full);
     let said = bed.until_said(&agent, "queue cannot be used, trying again").await;
     assert!(said["error"].as_str().unwrap().contains("full"), "{said}");
-    assert_eq!(queue.schema().await, OLD);
+    assert!((OLD..10).contains(&queue.schema().await));
     disk.is(Disk::Well);
     bed.until_said(&agent, "queue is up to date").await;
     bed.until_said(&agent, "agent started").await;
