@@ -30,7 +30,7 @@ pub(super) struct Context {
     pub stop: CancellationToken,
     /// The grace is nearly over: what is posted is not waited for any longer.
     pub cut: CancellationToken,
-    /// Mailboxes that were just told to rest.
+    /// Mailboxes that were just paused.
     pub resting: Arc<Resting>,
     /// An event was made in the default zone: who refuses that zone now means something else.
     pub zone_taken: AtomicBool,
@@ -69,7 +69,7 @@ pub(super) struct Finished {
 pub(super) struct Took {
     /// Its mailbox.
     pub mailbox: bool,
-    /// Its zone, and which that was. Not UTC, which nobody refuses.
+    /// Its zone, and which that was. Not UTC, which is never refused.
     pub time_zone: Option<String>,
 }
 
