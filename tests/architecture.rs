@@ -52,10 +52,10 @@ const IMPORTS: &[(&str, &[&str])] = &[
         ],
     ),
     ("monitor", &["auth", "backoff", "job", "queue", "visible", "worker"]),
-    ("worker", &["auth", "backoff", "clock", "graph", "job", "policy", "queue", "retry_after"]),
+    ("worker", &["auth", "backoff", "clock", "graph", "job", "policy", "queue", "retry_after", "secret"]),
     ("policy", &["backoff", "job", "retry_after"]),
     ("queue", &["accounts", "backoff", "job"]),
-    ("graph", &["auth", "clock", "http", "job", "retry_after", "secret"]),
+    ("graph", &["clock", "http", "job", "retry_after", "secret"]),
     ("auth", &["backoff", "certificate", "identity", "retry_after", "secret", "secret_file"]),
     (
         "config",

@@ -20,18 +20,18 @@ pub const NEVER: &str = "2100-01-01T00:00:00.000Z";
 
 /// Number ?1, body ?2, mailboxes' name ?3 and number ?4, due time ?5.
 const WAITING: &str = r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-    INSERT INTO jobs (subject, body, start_time, end_time, location, attendees, mailbox, next_attempt_at)
+    INSERT INTO jobs (subject, body, start_time, end_time, location, attendees, mailbox, mailbox_key, next_attempt_at)
     SELECT 'Review ' || i, ?2, '2026-12-01T09:00:00', '2026-12-01T10:00:00', 'Room 1',
         '[{"name":"Ann","address":"ann@contoso.com","required":true},{"name":"Bob","address":"bob@contoso.com","required":false}]',
-        ?3 || (i % ?4) || '@contoso.com', coalesce(?5, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+        ?3 || (i % ?4) || '@contoso.com', ?3 || (i % ?4) || '@contoso.com', coalesce(?5, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
     FROM n"#;
 
 /// As the agent leaves them, a day ago. Ids are as long as Exchange's.
 const FINISHED: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-    INSERT INTO jobs (subject, body, start_time, end_time, location, mailbox, body_type, time_zone, state, event_id,
+    INSERT INTO jobs (subject, body, start_time, end_time, location, mailbox, mailbox_key, body_type, time_zone, state, event_id,
         attempts, claims, http_status, request_id, created_at, claimed_at, first_sent_at, finished_at)
     SELECT 'Review ' || i, ?2, '2026-12-01T09:00:00', '2026-12-01T10:00:00', 'Room 1',
-        ?3 || (i % ?4) || '@contoso.com', 'text', 'UTC', 'sent', 'AAkALgAA' || hex(randomblob(70)), 1, 1, 201,
+        ?3 || (i % ?4) || '@contoso.com', ?3 || (i % ?4) || '@contoso.com', 'text', 'UTC', 'sent', 'AAkALgAA' || hex(randomblob(70)), 1, 1, 201,
         lower(hex(randomblob(16))), ago, ago, ago, ago
     FROM n, (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day') AS ago)";
 

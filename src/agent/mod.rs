@@ -52,7 +52,7 @@ pub async fn daemon(
         return Ok(Drained { interrupted: 0, unrecorded: 0 });
     };
     let tokens = wiring::tokens(settings)?;
-    let graph = wiring::graph(settings, tokens.clone())?;
+    let graph = wiring::graph(settings)?;
     let notice = watch(path).unwrap_or_else(|error| {
         tracing::warn!(%error, "queue cannot be watched, polling it instead");
         ChangeNotice::none()

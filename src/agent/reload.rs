@@ -57,7 +57,7 @@ impl Reload {
         let graph = differs(|key| key.starts_with("graph."));
         // Both are made before either is used.
         let endpoint = signs_in.then(|| sign_in::token_endpoint(new)).transpose()?;
-        let client = graph.then(|| wiring::graph(new, self.tokens.clone())).transpose()?;
+        let client = graph.then(|| wiring::graph(new)).transpose()?;
         if let Some(endpoint) = endpoint {
             let keeps_token = !differs(|key| key.starts_with("auth.") && !CREDENTIALS.contains(&key));
             self.tokens.sign_in_with(endpoint, keeps_token, Instant::now());

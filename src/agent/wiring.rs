@@ -16,9 +16,9 @@ pub fn tokens(settings: &Settings) -> Result<Arc<TokenCache>, Failure> {
     Ok(Arc::new(TokenCache::new(sign_in::token_endpoint(settings)?)))
 }
 
-pub fn graph(settings: &Settings, tokens: Arc<TokenCache>) -> Result<Arc<GraphClient>, Failure> {
+pub fn graph(settings: &Settings) -> Result<Arc<GraphClient>, Failure> {
     let graph = &settings.graph;
-    let client = GraphClient::new(&graph.endpoint, &graph.api_version, network(graph), tokens, Instant::now());
+    let client = GraphClient::new(&graph.endpoint, &graph.api_version, network(graph), Instant::now());
     Ok(Arc::new(client.map_err(Failure::failed)?))
 }
 

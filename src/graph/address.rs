@@ -4,7 +4,6 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
 use super::wire::MARKER;
-use crate::job::EventDraft;
 
 /// Everything but what RFC 3986 leaves alone and `@`, which admins expect to see in a log of a proxy.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
@@ -20,11 +19,7 @@ impl GraphBase {
     }
 
     /// The calendar's events: where a job is posted to, and where its event is looked for.
-    pub(super) fn events(&self, draft: &EventDraft) -> String {
-        self.events_of(draft.mailbox.as_deref(), draft.calendar_id.as_deref())
-    }
-
-    fn events_of(&self, mailbox: Option<&str>, calendar: Option<&str>) -> String {
+    pub(super) fn events(&self, mailbox: Option<&str>, calendar: Option<&str>) -> String {
         let user = self.user(mailbox);
         match calendar {
             Some(calendar) => format!("{user}/calendars/{}/events", segment(calendar)),
@@ -38,13 +33,13 @@ impl GraphBase {
     pub fn marked(&self, mailbox: Option<&str>, calendar: Option<&str>, transaction_id: &str) -> String {
         let value = transaction_id.replace('\'', "''");
         let filter = format!("singleValueExtendedProperties/Any(ep: ep/id eq '{MARKER}' and ep/value eq '{value}')");
-        let events = self.events_of(mailbox, calendar);
+        let events = self.events(mailbox, calendar);
         format!("{events}?$select=id,createdDateTime,transactionId&$expand={}&$filter={}", marker(), segment(&filter))
     }
 
     /// One event of the mailbox, with what proves whose it is.
-    pub(super) fn event(&self, draft: &EventDraft, event_id: &str) -> String {
-        let event = format!("{}/events/{}", self.user(draft.mailbox.as_deref()), segment(event_id));
+    pub(super) fn event(&self, mailbox: Option<&str>, event_id: &str) -> String {
+        let event = format!("{}/events/{}", self.user(mailbox), segment(event_id));
         format!("{event}?$select=id,subject,transactionId&$expand={}", marker())
     }
 
@@ -88,39 +83,26 @@ fn segment(text: &str) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::job::JobInput;
-
-    fn draft(mailbox: Option<&str>, calendar: Option<&str>) -> EventDraft {
-        let input = JobInput {
-            start_time: "2026-12-01T09:00".into(),
-            end_time: "2026-12-01T10:00".into(),
-            mailbox: mailbox.map(str::to_owned).into(),
-            calendar_id: calendar.map(str::to_owned).into(),
-            transaction_id: "t".into(),
-            ..JobInput::default()
-        };
-        EventDraft::from_input(&input, true).unwrap()
-    }
 
     #[test]
     fn users_calendars_and_me_have_their_paths() {
         let base = GraphBase::new("https://graph.microsoft.com/", "v1.0");
         assert_eq!(
-            base.events(&draft(Some("ann@contoso.com"), None)),
+            base.events(Some("ann@contoso.com"), None),
             "https://graph.microsoft.com/v1.0/users/ann@contoso.com/events"
         );
         assert_eq!(
-            base.events(&draft(Some("ann@contoso.com"), Some("AA/b+c="))),
+            base.events(Some("ann@contoso.com"), Some("AA/b+c=")),
             "https://graph.microsoft.com/v1.0/users/ann@contoso.com/calendars/AA%2Fb%2Bc%3D/events"
         );
-        assert_eq!(base.events(&draft(None, None)), "https://graph.microsoft.com/v1.0/me/events");
+        assert_eq!(base.events(None, None), "https://graph.microsoft.com/v1.0/me/events");
     }
 
     #[test]
     fn a_mailbox_stays_one_segment_whatever_it_contains() {
         let base = GraphBase::new("https://graph.microsoft.com", "v1.0");
         for nasty in ["../../me", "a?b#c", "a%2fb", "a/b", "ü@contoso.com", "a\\b", "...", "%2e%2e"] {
-            let url = reqwest::Url::parse(&base.events(&draft(Some(nasty), None))).unwrap();
+            let url = reqwest::Url::parse(&base.events(Some(nasty), None)).unwrap();
             let segments: Vec<_> = url.path_segments().unwrap().collect();
             assert_eq!(
                 (segments.len(), segments[0], segments[1], segments[3]),
@@ -176,11 +158,10 @@ mod tests {
         #[test]
         fn mailbox_calendar_and_event_are_one_segment_each(mailbox in name(), calendar in name(), event in name()) {
             let base = GraphBase::new("https://graph.microsoft.com", "v1.0");
-            let draft = EventDraft { mailbox: Some(mailbox.clone()), calendar_id: Some(calendar.clone()), ..draft(None, None) };
-            let events = base.events(&draft);
+            let events = base.events(Some(&mailbox), Some(&calendar));
             assert!(events.bytes().all(|byte| byte.is_ascii_graphic()), "nothing a header could break on: {events}");
             assert_eq!(parts(&events), ["v1.0", "users", &mailbox, "calendars", &calendar, "events"]);
-            let one = base.event(&draft, &event);
+            let one = base.event(Some(&mailbox), &event);
             let (path, _) = one.split_once('?').unwrap();
             assert_eq!(parts(path), ["v1.0", "users", &mailbox, "events", &event]);
             assert_eq!(parts(&base.calendar(Some(&mailbox))), ["v1.0", "users", &mailbox, "calendar"]);

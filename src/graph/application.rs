@@ -7,8 +7,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use super::client::{Call, GraphClient};
+use super::client::GraphClient;
 use crate::clock::Now;
+use crate::job::CallResult;
+use crate::secret::Secret;
 
 /// What Graph tells of a client secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,9 +28,14 @@ impl GraphClient {
     ///
     /// # Errors
     /// The call, as of any other request. A refusal with status 403 means that this application may not look.
-    pub async fn client_secrets(&self, client_id: &str, now: Now) -> Result<Vec<ClientSecretInfo>, Call> {
+    pub async fn client_secrets(
+        &self,
+        client_id: &str,
+        token: &Secret,
+        now: Now,
+    ) -> Result<Vec<ClientSecretInfo>, CallResult> {
         let url = format!("{}?$select=passwordCredentials", self.base.application(client_id));
-        let (application, damaged) = self.get(&url, now, &|| true).await?;
+        let (application, damaged) = self.get(&url, token, now).await?;
         let listed = application["passwordCredentials"].as_array().ok_or(damaged)?;
         Ok(listed.iter().map(info).collect())
     }

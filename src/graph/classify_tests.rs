@@ -1,6 +1,8 @@
 //! Every row of graph-facts 4.3, in its order.
 #![allow(clippy::unwrap_used)]
 
+use std::time::Duration;
+
 use super::*;
 use crate::job::EventId;
 
@@ -15,50 +17,56 @@ fn reply(status: u16, code: &str, message: &str) -> Reply {
     }
 }
 
-fn outcome(status: u16, code: &str) -> Outcome {
-    classify(&reply(status, code, "m")).0
+fn told(reply: &Reply) -> Outcome {
+    classify(reply, Purpose::Create).outcome
 }
 
-fn is_held(outcome: &Outcome) -> bool {
-    matches!(outcome, Outcome::Held(_))
+fn outcome(status: u16, code: &str) -> Outcome {
+    told(&reply(status, code, "m"))
+}
+
+fn is_unable(outcome: &Outcome, cause: Cause) -> bool {
+    matches!(outcome, Outcome::Unable(reason) if reason.cause == cause && reason.wait.is_none())
 }
 
 #[test]
 fn created_and_damaged() {
     let graphs = || Reply { request_id: Some("r".into()), ..Reply::default() };
     let created = Reply { status: 201, is_object: true, event_id: Some(EventId("AAMk".into())), ..Reply::default() };
-    assert_eq!(classify(&created).0, Outcome::Created(EventId("AAMk".into())));
-    assert_eq!(classify(&Reply { status: 201, ..graphs() }).0, Outcome::ReplyDamaged);
-    assert_eq!(classify(&Reply { status: 201, is_object: true, ..Reply::default() }).0, Outcome::ReplyDamaged);
+    assert_eq!(told(&created), Outcome::Done(EventId("AAMk".into())));
+    assert_eq!(told(&Reply { status: 201, ..graphs() }), Outcome::ReplyDamaged);
+    assert_eq!(told(&Reply { status: 201, is_object: true, ..Reply::default() }), Outcome::ReplyDamaged);
     // Neither an object nor Graph's request-id: the page of a portal.
     for status in [200, 201, 204] {
-        assert_eq!(classify(&Reply { status, ..Reply::default() }).0, Outcome::NotGraph);
+        assert_eq!(told(&Reply { status, ..Reply::default() }), Outcome::NotGraph);
     }
     for status in [202, 203, 204, 206, 207, 226, 299] {
         let odd = Reply { status, event_id: Some(EventId("AAMk".into())), ..graphs() };
-        assert_eq!(classify(&odd).0, Outcome::ReplyDamaged, "{status}");
+        assert_eq!(told(&odd), Outcome::ReplyDamaged, "{status}");
     }
     for status in [100, 101, 199, 600, 999] {
-        assert_eq!(classify(&Reply { status, ..Reply::default() }).0, Outcome::ServerFault, "{status}");
+        assert_eq!(told(&Reply { status, ..Reply::default() }), Outcome::ServerFault, "{status}");
     }
 }
 
 #[test]
 fn every_code_of_the_table_has_its_outcome() {
-    let seven = Some(Duration::from_secs(7));
-    let rejected = Outcome::Refused(ErrorKind::Rejected);
-    let not_found = Outcome::Refused(ErrorKind::NotFound);
-    let denied = blocked(ErrorKind::Denied, SLOW_RECHECK, None);
-    let unavailable = blocked(ErrorKind::Unavailable, SLOW_RECHECK, None);
-    let new_mailbox = blocked(ErrorKind::NotFound, NEW_MAILBOX_RECHECK, Some(NEW_MAILBOX_HORIZON));
-    let limited = blocked_in_doubt(ErrorKind::Denied);
+    let rejected = Outcome::Refused(Cause::EventRefused);
+    let too_large = Outcome::Refused(Cause::TooLarge);
+    let not_found = Outcome::Refused(Cause::WrongCalendar);
+    let denied = blocked(Cause::Permission);
+    let full = blocked(Cause::MailboxFull);
+    let locked = blocked(Cause::MailboxLocked);
+    let new_mailbox = blocked(Cause::MailboxNotEnabled);
+    let limited = blocked_in_doubt(Cause::MailboxSuspended);
+    let away = Outcome::MailboxAway(Cause::MailboxAway);
     for (status, code, expected) in [
         (400, "ErrorDuplicateTransactionId", Outcome::Duplicate(None)),
         (409, "ErrorDuplicateTransactionId", Outcome::Duplicate(None)),
         (400, "ErrorInvalidRequest", rejected.clone()),
         (400, "ErrorPropertyValidationFailure", rejected.clone()),
         (400, "TimeZoneNotSupportedException", Outcome::ZoneRefused),
-        (400, "ErrorInvalidRecipients", Outcome::RefusedInDoubt),
+        (400, "ErrorInvalidRecipients", Outcome::RefusedInDoubt(Cause::RecipientsRefused)),
         (400, "RequestBodyRead", rejected.clone()),
         (400, "BadRequest", rejected.clone()),
         (400, "invalidRequest", rejected.clone()),
@@ -77,15 +85,15 @@ fn every_code_of_the_table_has_its_outcome() {
         (403, "ErrorMessageSubmissionBlocked", limited.clone()),
         (403, "ErrorAccountSuspendShowTierUpgrade", limited),
         (403, "ErrorSendAsDenied", denied.clone()),
-        (403, "ErrorQuotaExceeded", unavailable.clone()),
-        (413, "ErrorQuotaExceeded", unavailable.clone()),
-        (507, "quotaLimitReached", unavailable.clone()),
+        (403, "ErrorQuotaExceeded", full.clone()),
+        (413, "ErrorQuotaExceeded", full.clone()),
+        (507, "quotaLimitReached", full.clone()),
         (404, "ErrorInvalidUser", Outcome::NoMailbox),
         (404, "ResourceNotFound", Outcome::NoMailbox),
         (404, "Request_ResourceNotFound", Outcome::NoMailbox),
         (404, "MailboxNotEnabledForRESTAPI", new_mailbox.clone()),
         (404, "MailboxNotSupportedForRESTAPI", new_mailbox),
-        (404, "extensionError", blocked(ErrorKind::NotFound, SLOW_RECHECK, None)),
+        (404, "extensionError", blocked(Cause::MailboxOnPremises)),
         (404, "ErrorItemNotFound", not_found.clone()),
         (404, "itemNotFound", not_found.clone()),
         (404, "ErrorFolderNotFound", not_found.clone()),
@@ -103,17 +111,17 @@ fn every_code_of_the_table_has_its_outcome() {
         (412, "preconditionFailed", Outcome::Conflict),
         (412, "", Outcome::Conflict),
         (400, "ErrorIrresolvableConflict", Outcome::Conflict),
-        (413, "RequestEntityTooLarge", rejected.clone()),
-        (413, "ErrorMessageSizeExceeded", rejected.clone()),
+        (413, "RequestEntityTooLarge", too_large.clone()),
+        (413, "ErrorMessageSizeExceeded", too_large),
         (422, "unprocessableEntity", rejected.clone()),
-        (423, "resourceLocked", unavailable.clone()),
-        (423, "notAllowed", unavailable.clone()),
-        (429, "ApplicationThrottled", Outcome::MailboxThrottled(seven)),
-        (429, "TooManyRequests", Outcome::AppThrottled(seven)),
-        (429, "activityLimitReached", Outcome::AppThrottled(seven)),
-        (429, "throttledRequest", Outcome::AppThrottled(seven)),
-        (429, "SomethingNew", Outcome::AppThrottled(seven)),
-        (429, "", Outcome::Busy(seven)),
+        (423, "resourceLocked", locked.clone()),
+        (423, "notAllowed", locked),
+        (429, "ApplicationThrottled", Outcome::MailboxThrottled),
+        (429, "TooManyRequests", Outcome::AppThrottled),
+        (429, "activityLimitReached", Outcome::AppThrottled),
+        (429, "throttledRequest", Outcome::AppThrottled),
+        (429, "SomethingNew", Outcome::AppThrottled),
+        (429, "", Outcome::Busy),
         (500, "ErrorInternalServerError", Outcome::ServerFault),
         (500, "generalException", Outcome::ServerFault),
         (500, "InternalServerError", Outcome::ServerFault),
@@ -121,18 +129,18 @@ fn every_code_of_the_table_has_its_outcome() {
         (500, "SomethingNew", Outcome::ServerFault),
         (502, "", Outcome::ServerFault),
         (504, "UnknownError", Outcome::ServerFault),
-        (503, "serviceNotAvailable", Outcome::MailboxAway(seven)),
-        (503, "ErrorServerBusy", Outcome::MailboxAway(seven)),
-        (503, "ErrorInternalServerTransientError", Outcome::MailboxAway(seven)),
-        (503, "ErrorMailboxStoreUnavailable", Outcome::MailboxAway(seven)),
-        (503, "ResourceUnhealthy", Outcome::MailboxAway(seven)),
-        (503, "ErrorMailboxMoveInProgress", Outcome::MailboxAway(seven)),
-        (503, "", Outcome::MailboxAway(seven)),
-        (503, "ConcurrentItemSave", Outcome::MailboxAway(seven)),
-        (507, "insufficientStorage", unavailable.clone()),
-        (509, "bandwidthLimitExceeded", unavailable),
-        (507, "", blocked_in_doubt(ErrorKind::Unavailable)),
-        (509, "", blocked_in_doubt(ErrorKind::Unavailable)),
+        (503, "serviceNotAvailable", away.clone()),
+        (503, "ErrorServerBusy", away.clone()),
+        (503, "ErrorInternalServerTransientError", away.clone()),
+        (503, "ErrorMailboxStoreUnavailable", away.clone()),
+        (503, "ResourceUnhealthy", away.clone()),
+        (503, "ErrorMailboxMoveInProgress", away.clone()),
+        (503, "", away),
+        (503, "ConcurrentItemSave", Outcome::MailboxAway(Cause::Conflict)),
+        (507, "insufficientStorage", full),
+        (509, "bandwidthLimitExceeded", blocked(Cause::BandwidthLimited)),
+        (507, "", blocked_in_doubt(Cause::MailboxFull)),
+        (509, "", blocked_in_doubt(Cause::BandwidthLimited)),
     ] {
         assert_eq!(outcome(status, code), expected, "{status} {code}");
     }
@@ -140,12 +148,14 @@ fn every_code_of_the_table_has_its_outcome() {
 
 #[test]
 fn an_unclear_answer_that_names_a_wait_is_looked_into_after_it_and_any_other_at_once() {
-    let told = |status, code: &str, wait| classify(&Reply { retry_after: wait, ..reply(status, code, "m") }).0;
+    let told = |status, code: &str, wait| told(&Reply { retry_after: wait, ..reply(status, code, "m") });
     let wait = Some(Duration::from_secs(7));
     for (status, code) in [(503, "ConcurrentItemSave"), (409, "IrresolvableConflict"), (500, ""), (502, ""), (504, "")]
     {
-        assert_eq!(told(status, code, wait), Outcome::MailboxAway(wait), "{status}");
-        assert!(matches!(told(status, code, None), Outcome::Conflict | Outcome::ServerFault), "{status}");
+        let at_once = told(status, code, None);
+        assert!(matches!(at_once, Outcome::Conflict | Outcome::ServerFault), "{status}");
+        // The reason stays what it is.
+        assert_eq!(Some(told(status, code, wait)), at_once.cause().map(Outcome::MailboxAway), "{status}");
     }
 }
 
@@ -158,12 +168,12 @@ fn a_refusal_without_graphs_marks_proves_nothing() {
         Reply { codes: vec!["BadRequest".into()], ..Reply::default() },
         Reply { codes: vec!["Forbidden".into()], message: Some("/me request".into()), ..Reply::default() },
     ] {
-        let told = |status| classify(&Reply { status, ..reply.clone() }).0;
+        let told = |status| told(&Reply { status, ..reply.clone() });
         for status in [400, 402, 403, 404, 405, 406, 410, 418, 421, 422, 423, 426, 451] {
             assert_eq!(told(status), Outcome::NotGraph, "{status}");
         }
         assert_eq!((told(409), told(412)), (Outcome::Conflict, Outcome::Conflict));
-        assert_eq!((told(413), told(429)), (Outcome::RefusedInDoubt, Outcome::Busy(None)));
+        assert_eq!((told(413), told(429)), (Outcome::RefusedInDoubt(Cause::TooLarge), Outcome::Busy));
         for status in [507, 509] {
             assert!(matches!(told(status), Outcome::MailboxBlocked { in_doubt: true, .. }), "{status}");
         }
@@ -174,13 +184,13 @@ fn a_refusal_without_graphs_marks_proves_nothing() {
 }
 
 #[test]
-fn who_sends_elsewhere_or_wants_another_sign_in_than_graphs_leaves_a_doubt_and_holds_the_agent() {
+fn an_answer_that_leads_elsewhere_or_wants_another_sign_in_than_graphs_leaves_a_doubt_and_shuts_the_gate() {
     for status in [300, 301, 302, 303, 304, 307, 308, 401, 407] {
-        let told = classify(&Reply { status, ..Reply::default() }).0;
-        assert!(matches!(told, Outcome::Diverted(hold) if hold.code == format!("http_{status}")), "{status}");
+        let told = told(&Reply { status, ..Reply::default() });
+        assert!(matches!(told, Outcome::Diverted(reason) if reason.code == format!("http_{status}")), "{status}");
     }
     // Graph itself has not carried out what it wants another token for.
-    assert!(is_held(&outcome(401, "InvalidAuthenticationToken")));
+    assert!(is_unable(&outcome(401, "InvalidAuthenticationToken"), Cause::TokenRefused));
     // The same status with nothing but a part of its marks is anybody's.
     let some = [
         Reply { challenged: true, ..Reply::default() },
@@ -188,7 +198,7 @@ fn who_sends_elsewhere_or_wants_another_sign_in_than_graphs_leaves_a_doubt_and_h
         Reply { codes: vec!["Unauthorized".into()], challenged: true, ..Reply::default() },
     ];
     for reply in some {
-        let told = classify(&Reply { status: 401, ..reply }).0;
+        let told = told(&Reply { status: 401, ..reply });
         assert!(matches!(told, Outcome::Diverted(_)), "{told:?}");
     }
 }
@@ -196,29 +206,30 @@ fn who_sends_elsewhere_or_wants_another_sign_in_than_graphs_leaves_a_doubt_and_h
 #[test]
 fn too_many_at_once_is_told_from_a_used_up_budget_by_its_message() {
     let message = "Application is over its MailboxConcurrency limit.";
-    let (outcome, _) = classify(&reply(429, "ApplicationThrottled", message));
-    assert_eq!(outcome, Outcome::TooManyAtOnce(Some(Duration::from_secs(7))));
+    assert_eq!(told(&reply(429, "ApplicationThrottled", message)), Outcome::TooManyAtOnce);
 }
 
 #[test]
-fn what_concerns_the_whole_agent_holds_it() {
-    assert!(is_held(&outcome(401, "InvalidAuthenticationToken")));
-    assert!(is_held(&outcome(403, "insufficient_claims")));
+fn what_concerns_the_whole_agent_shuts_the_gate() {
+    assert!(is_unable(&outcome(401, "InvalidAuthenticationToken"), Cause::TokenRefused));
+    assert!(is_unable(&outcome(403, "insufficient_claims"), Cause::TokenRefused));
     let me = "/me request is only valid with delegated authentication flow.";
-    assert!(is_held(&classify(&reply(400, "BadRequest", me)).0));
-    let Outcome::Held(hold) = classify(&reply(400, "BadRequest", "Invalid version: v2.7")).0 else { panic!() };
-    assert!(hold.hint.contains("graph.api_version"), "{hold:?}");
-    assert_eq!(outcome(400, "BadRequest"), Outcome::Refused(ErrorKind::Rejected));
+    assert!(is_unable(&told(&reply(400, "BadRequest", me)), Cause::MeWithoutUser));
+    let Outcome::Unable(reason) = told(&reply(400, "BadRequest", "Invalid version: v2.7")) else { panic!() };
+    assert!(reason.hint.contains("graph.api_version") && reason.cause == Cause::WrongApiVersion, "{reason:?}");
+    assert_eq!(outcome(400, "BadRequest"), Outcome::Refused(Cause::EventRefused));
 }
 
 #[test]
 fn codes_are_compared_without_case_and_from_the_inside_out() {
-    assert_eq!(outcome(404, "ERRORITEMNOTFOUND"), Outcome::Refused(ErrorKind::NotFound));
+    assert_eq!(outcome(404, "ERRORITEMNOTFOUND"), Outcome::Refused(Cause::WrongCalendar));
     let nested = Reply {
         codes: vec!["generalException".into(), "ErrorInvalidRecipients".into(), "NobodyKnows".into()],
         ..reply(400, "", "m")
     };
-    assert_eq!(classify(&nested), (Outcome::RefusedInDoubt, Some("ErrorInvalidRecipients".into())));
+    let Classified { outcome, code } = classify(&nested, Purpose::Create);
+    assert_eq!(outcome, Outcome::RefusedInDoubt(Cause::RecipientsRefused));
+    assert_eq!(code.as_deref(), Some("ErrorInvalidRecipients"));
 }
 
 #[test]
@@ -227,5 +238,16 @@ fn the_existing_event_of_a_duplicate_is_kept() {
         existing_event: Some(EventId("AAMkOld".into())),
         ..reply(400, "ErrorDuplicateTransactionId", "has already been used")
     };
-    assert_eq!(classify(&duplicate).0, Outcome::Duplicate(Some(EventId("AAMkOld".into()))));
+    assert_eq!(told(&duplicate), Outcome::Duplicate(Some(EventId("AAMkOld".into()))));
+}
+
+#[test]
+fn what_was_only_read_never_says_that_a_job_is_done() {
+    for status in [200, 201, 204] {
+        let calendar = Reply { status, is_object: true, event_id: Some(EventId("AAMk".into())), ..Reply::default() };
+        assert_eq!(classify(&calendar, Purpose::Read).outcome, Outcome::ReplyDamaged, "{status}");
+        let portal = Reply { status, ..Reply::default() };
+        assert_eq!(classify(&portal, Purpose::Read).outcome, Outcome::NotGraph, "{status}");
+    }
+    assert_eq!(classify(&reply(404, "ErrorInvalidUser", "m"), Purpose::Read).outcome, Outcome::NoMailbox);
 }

@@ -1,103 +1,54 @@
-//! Calls that ended without a whole answer: no token, no connection, or a reply that was lost on the way.
+//! Calls that ended without a whole answer: no connection, or a reply that was lost on the way.
 
 use std::io::{self, ErrorKind};
 
-use super::client::Call;
-use crate::auth::TokenRefusal;
 use crate::http::causes;
-use crate::job::{self, Answer, Hold, Outcome};
-
-/// No token: nothing was sent, and nothing can be.
-pub fn no_token(refusal: TokenRefusal) -> Call {
-    let kind = if refusal.unreachable { job::ErrorKind::Unavailable } else { job::ErrorKind::Auth };
-    let answer =
-        Answer { code: Some(refusal.code.clone()), message: Some(refusal.sentence.clone()), ..Answer::default() };
-    let hold = Hold { kind, code: refusal.code, hint: refusal.sentence, wait: refusal.retry_after };
-    Call { outcome: Outcome::Held(hold), answer, retry_after: None }
-}
+use crate::job::{Answer, CallResult, Cause, GateReason, Outcome};
 
 /// The connection never stood: nothing was sent.
-pub(super) fn no_connection(error: &reqwest::Error, id: &str) -> Call {
+pub(super) fn no_connection(error: &reqwest::Error, id: &str) -> CallResult {
     let hint = "No connection to Graph: check network, DNS, TLS, proxy and graph.endpoint.";
-    Call {
-        outcome: Outcome::Held(Hold {
-            kind: job::ErrorKind::Unavailable,
-            code: "no_connection".into(),
-            hint: hint.into(),
-            wait: None,
-        }),
-        answer: Answer {
-            code: Some("no_connection".into()),
-            message: Some(format!("{hint} ({})", causes(error))),
-            client_request_id: Some(id.to_owned()),
-            ..Answer::default()
-        },
-        retry_after: None,
-    }
+    let reason = GateReason { cause: Cause::NoNetwork, code: "no_connection".into(), hint: hint.into(), wait: None };
+    let answer = said("no_connection", format!("{hint} ({})", causes(error)), id);
+    CallResult::new(Outcome::Unable(reason), answer)
 }
 
 /// The request cannot even be made: something in the row that no URL or header can hold.
-pub(super) fn unsayable(error: &reqwest::Error) -> Call {
-    Call {
-        outcome: Outcome::Refused(job::ErrorKind::Rejected),
-        answer: Answer {
-            code: Some("request_impossible".into()),
-            message: Some(format!("no request can be made of this row ({})", causes(error))),
-            ..Answer::default()
-        },
-        retry_after: None,
-    }
+pub(super) fn unbuildable_request(error: &reqwest::Error) -> CallResult {
+    let message = format!("no request can be made of this row ({})", causes(error));
+    let answer = Answer { code: Some("request_impossible".into()), message: Some(message), ..Answer::default() };
+    CallResult::new(Outcome::Refused(Cause::UnbuildableRequest), answer)
 }
 
 /// The request left, or part of it, and no whole answer came back.
-pub(super) fn lost(error: &reqwest::Error, id: &str, status: Option<u16>) -> Call {
+pub(super) fn reply_lost(error: &reqwest::Error, id: &str, status: Option<u16>) -> CallResult {
     let (code, what) = if error.is_timeout() {
         ("timeout", "no answer in time; the event may have been created")
     } else {
         ("connection_lost", "the connection broke before the answer was complete; the event may have been created")
     };
-    Call {
-        outcome: Outcome::ReplyLost,
-        answer: Answer {
-            status,
-            code: Some(code.into()),
-            message: Some(what.into()),
-            request_id: None,
-            client_request_id: Some(id.to_owned()),
-        },
-        retry_after: None,
-    }
+    CallResult::new(Outcome::ReplyLost, Answer { status, ..said(code, what, id) })
 }
 
 /// A connection that had been used before died without a byte of an answer.
-pub(super) fn stale(id: &str) -> Call {
-    Call {
-        outcome: Outcome::ConnectionStale,
-        answer: Answer {
-            code: Some("connection_stale".into()),
-            message: Some(
-                "a kept connection turned out to be closed before any answer; the event may have been created".into(),
-            ),
-            client_request_id: Some(id.to_owned()),
-            ..Answer::default()
-        },
-        retry_after: None,
-    }
+pub(super) fn stale(id: &str) -> CallResult {
+    let what = "a kept connection turned out to be closed before any answer; the event may have been created";
+    CallResult::new(Outcome::ConnectionStale, said("connection_stale", what, id))
 }
 
 /// An answer that says itself that it belongs to another request: whatever it says is said of that one.
-pub(super) fn misdirected(echo: &str, id: &str, status: u16) -> Call {
+pub(super) fn misdirected(echo: &str, id: &str, status: u16) -> CallResult {
     let echo: String = echo.chars().filter(|c| !c.is_control()).take(60).collect();
-    Call {
-        outcome: Outcome::ReplyDamaged,
-        answer: Answer {
-            status: Some(status),
-            code: Some("another_answer".into()),
-            message: Some(format!("the answer belongs to another request ({echo}); the event may have been created")),
-            request_id: None,
-            client_request_id: Some(id.to_owned()),
-        },
-        retry_after: None,
+    let what = format!("the answer belongs to another request ({echo}); the event may have been created");
+    CallResult::new(Outcome::ReplyDamaged, Answer { status: Some(status), ..said("another_answer", what, id) })
+}
+
+fn said(code: &str, message: impl Into<String>, id: &str) -> Answer {
+    Answer {
+        code: Some(code.into()),
+        message: Some(message.into()),
+        client_request_id: Some(id.to_owned()),
+        ..Answer::default()
     }
 }
 

@@ -133,7 +133,7 @@ impl Reply {
         }
     }
 
-    /// What goes into the row; `code` is the one the judgement was based on.
+    /// What goes into the row but for its cause, which the outcome has; `code` is the one the outcome rests on.
     pub(super) fn answer(&self, code: Option<&str>, client_request_id: &str) -> Answer {
         let own = hint(self.status, code).map(str::to_owned);
         let own = own.into_iter().chain(self.asked.clone()).reduce(|one, other| format!("{one} {other}"));
@@ -142,6 +142,7 @@ impl Reply {
             (own, said) => own.or_else(|| said.clone()),
         };
         Answer {
+            cause: None,
             status: Some(self.status),
             code: code.map(str::to_owned),
             message,

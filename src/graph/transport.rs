@@ -1,4 +1,4 @@
-//! One exchange with Graph: connection, token, headers, and the one repeat after a 401. Knows no calendar.
+//! One exchange with Graph: connection and headers. Knows no calendar, and makes no request twice.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,12 +11,11 @@ use reqwest::header::{HeaderMap, HeaderValue};
 use tower::{Layer, Service};
 use zeroize::Zeroizing;
 
-use super::client::Call;
-use super::faults::{has_died, lost, misdirected, no_connection, no_token, stale, unsayable};
+use super::faults::{has_died, misdirected, no_connection, reply_lost, stale, unbuildable_request};
 use super::reply::{self, Reply};
-use crate::auth::TokenCache;
 use crate::clock::Now;
 use crate::http::{ClientFault, NetworkSettings, built, for_url};
+use crate::job::CallResult;
 use crate::secret::Secret;
 
 /// After a 503 the retry wants a new connection (graph-facts 4.2); more often than this all connections of all
@@ -24,9 +23,6 @@ use crate::secret::Secret;
 const RECONNECT_AT_MOST: Duration = Duration::from_secs(5);
 /// From the end of an answer until its connection waits for others.
 const HANDED_OVER_WITHIN: Duration = Duration::from_millis(20);
-
-/// Asked right before each request leaves: the mailbox may have been told to rest while its token was awaited.
-pub type MayLeave<'a> = &'a (dyn Fn() -> bool + Sync);
 
 /// Over which connection a request goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +42,6 @@ pub(super) struct Answered {
     pub id: String,
     /// Whose connections it came over.
     pub client: Generation,
-    token: Arc<Secret>,
 }
 
 /// A request whose answer has begun.
@@ -54,7 +49,6 @@ struct Sent {
     response: reqwest::Response,
     id: String,
     client: Generation,
-    token: Arc<Secret>,
 }
 
 /// Counts the sets of kept connections, each of which is given up as a whole.
@@ -67,7 +61,7 @@ struct Kept {
     since: Instant,
 }
 
-/// The connections to Graph and the tokens for them.
+/// The connections to Graph.
 pub(super) struct Transport {
     url: String,
     network: NetworkSettings,
@@ -75,20 +69,14 @@ pub(super) struct Transport {
     freed: Freed,
     /// Keeps no connection.
     fresh: OnceLock<reqwest::Client>,
-    tokens: Arc<TokenCache>,
 }
 
 impl Transport {
-    pub(super) fn new(
-        endpoint: &str,
-        network: NetworkSettings,
-        tokens: Arc<TokenCache>,
-        now: Instant,
-    ) -> Result<Self, ClientFault> {
+    pub(super) fn new(endpoint: &str, network: NetworkSettings, now: Instant) -> Result<Self, ClientFault> {
         let freed = Freed::default();
         let client = built(for_url(&network, endpoint)?.connector_layer(Noting(freed.clone())))?;
         let kept = Mutex::new(Kept { client, generation: 0, since: now });
-        Ok(Self { url: endpoint.to_owned(), network, kept, freed, fresh: OnceLock::new(), tokens })
+        Ok(Self { url: endpoint.to_owned(), network, kept, freed, fresh: OnceLock::new() })
     }
 
     /// How long one request may take.
@@ -96,40 +84,16 @@ impl Transport {
         self.network.request_timeout
     }
 
-    /// Sends, and after a 401 or a claims challenge that only Graph can have made once more with a new token. The error is a
-    /// call that got no whole answer.
+    /// Sends once. The error is a call that got no whole answer.
     pub(super) async fn exchange(
         &self,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
         limit: usize,
         line: Line,
+        token: &Secret,
         now: Now,
-        may_leave: MayLeave<'_>,
-    ) -> Result<Answered, Call> {
-        let first = self.exchange_once(&build, limit, line, now, may_leave).await?;
-        let reply = &first.reply;
-        if !reply.refuses_token() {
-            return Ok(first);
-        }
-        self.tokens.reject(&first.token, reply.claims.clone());
-        if !reply.is_proven() {
-            return Ok(first);
-        }
-        if reply.retry_after.is_some() {
-            return Err(Call { retry_after: reply.retry_after, ..Call::not_made() });
-        }
-        self.exchange_once(&build, limit, line, now, may_leave).await
-    }
-
-    async fn exchange_once(
-        &self,
-        build: &impl Fn(&reqwest::Client) -> RequestBuilder,
-        limit: usize,
-        line: Line,
-        now: Now,
-        may_leave: MayLeave<'_>,
-    ) -> Result<Answered, Call> {
-        let Sent { mut response, id, client, token } = self.send_once(build, line, now, may_leave).await?;
+    ) -> Result<Answered, CallResult> {
+        let Sent { mut response, id, client } = self.send(build, line, token, now).await?;
         let (status, headers) = (response.status().as_u16(), response.headers().clone());
         if let Some(echo) =
             headers.get("client-request-id").filter(|echo| !echo.as_bytes().eq_ignore_ascii_case(id.as_bytes()))
@@ -142,42 +106,38 @@ impl Transport {
             Ok(body) => body.unwrap_or_default(),
             // Busy or broken is said by the head alone. Of a success or a refusal the rest decides what it means.
             Err(_) if status == 429 || status >= 500 => Vec::new(),
-            Err(error) => return Err(lost(&error, &id, Some(status))),
+            Err(error) => return Err(reply_lost(&error, &id, Some(status))),
         };
         let closes = headers.get("connection").is_some_and(|word| word.as_bytes().eq_ignore_ascii_case(b"close"));
         if line == Line::Kept && !closes {
             self.freed.note(Instant::now());
         }
         let reply = Reply::read(status, &headers, &body, SystemTime::from(now.wall));
-        Ok(Answered { reply, body, id, client, token })
+        Ok(Answered { reply, body, id, client })
     }
 
-    async fn send_once(
+    async fn send(
         &self,
-        build: &impl Fn(&reqwest::Client) -> RequestBuilder,
+        build: impl Fn(&reqwest::Client) -> RequestBuilder,
         line: Line,
+        token: &Secret,
         now: Now,
-        may_leave: MayLeave<'_>,
-    ) -> Result<Sent, Call> {
-        let token = self.tokens.get(now.steady).await.map_err(no_token)?;
-        if !may_leave() {
-            return Err(Call::not_made());
-        }
+    ) -> Result<Sent, CallResult> {
         // Told apart from others, not kept secret: no cryptographic chance is needed.
         let id = uuid::Builder::from_random_bytes(fastrand::u128(..).to_ne_bytes()).into_uuid().to_string();
         let (http, client) = self.http(line);
-        let request = build(&http).headers(headers(&token, &id));
+        let request = build(&http).headers(headers(token, &id));
         let (sent, is_new) = noting(request.send()).await;
         match sent {
-            Ok(response) => Ok(Sent { response, id, client, token }),
-            Err(error) if error.is_builder() => Err(unsayable(&error)),
+            Ok(response) => Ok(Sent { response, id, client }),
+            Err(error) if error.is_builder() => Err(unbuildable_request(&error)),
             Err(error) if error.is_connect() => Err(no_connection(&error, &id)),
             Err(error) if line == Line::Kept && !is_new && has_died(&error) => {
                 // Whoever closed this one has most likely closed the others that were idle as long.
                 self.reconnect(now.steady);
                 Err(stale(&id))
             }
-            Err(error) => Err(lost(&error, &id, None)),
+            Err(error) => Err(reply_lost(&error, &id, None)),
         }
     }
 

@@ -6,11 +6,14 @@
 
 pub mod address;
 mod attendees;
+mod cause;
 mod cell;
 mod draft;
+mod ending;
 mod guests;
 mod input;
 pub mod json;
+mod operation;
 mod outcome;
 mod rules;
 mod span;
@@ -20,11 +23,14 @@ mod timestamp;
 mod zone;
 
 pub use attendees::{Attendee, AttendeeType};
+pub use cause::Cause;
 pub use cell::Cell;
 pub use draft::{Body, EventDraft, EventTime, MAX_ATTENDEES, MAX_REQUEST_BYTES};
+pub use ending::Ending;
 pub use guests::{Guest, attendees_json, guests};
 pub use input::{BodyType, DefaultKey, Defaulted, Defaults, JobInput};
-pub use outcome::{Answer, ErrorKind, EventId, Hold, Outcome, REPEAT_WAIT};
+pub use operation::{Operation, Verified};
+pub use outcome::{Answer, CallResult, Challenge, ErrorKind, EventId, GateReason, Outcome, REPEAT_WAIT};
 pub use rules::{Rules, ZoneSources};
 pub use state::JobState;
 pub use timestamp::{format_utc, parse_utc};

@@ -1,9 +1,9 @@
-//! What an attempt met. [`Outcome`] is fact, sorted by the reaction it calls for; what becomes of the job is decided
+//! What a request met. [`Outcome`] is fact, sorted by the reaction it calls for; what becomes of the job is decided
 //! by `policy`.
 
 use std::time::Duration;
 
-use super::InvalidJob;
+use super::{Cause, InvalidJob};
 
 /// Wait before a request whose end nobody saw is repeated: it may still be at work at the server (graph-facts, design
 /// consequence 2).
@@ -85,6 +85,8 @@ impl ErrorKind {
 /// What was said last about a job, by Graph or by the agent itself. Goes into the row and the attempt's history.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Answer {
+    /// What it comes down to; none of a success.
+    pub cause: Option<Cause>,
     /// HTTP status; none if no answer came.
     pub status: Option<u16>,
     /// The most specific `error.code`, or a word of the agent's own.
@@ -97,30 +99,36 @@ pub struct Answer {
     pub client_request_id: Option<String>,
 }
 
-/// Why the whole agent must hold its sending. Not the fault of any job.
+/// Why the gate must shut: the whole agent cannot send. Not the fault of any job.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hold {
-    /// `auth` or `unavailable`.
-    pub kind: ErrorKind,
+pub struct GateReason {
+    pub cause: Cause,
     /// `AADSTS7000215`, `no_connection`, …
     pub code: String,
     /// What it means and what to do. Safe to log.
     pub hint: String,
-    /// How long at least; none leaves it to the gate's backoff.
+    /// How long at least, where a server said so.
     pub wait: Option<Duration>,
 }
 
-/// What an attempt met. The rows of graph-facts 4.3, by reaction.
+impl GateReason {
+    pub fn kind(&self) -> ErrorKind {
+        self.cause.kind()
+    }
+}
+
+/// What a request met. The rows of graph-facts 4.3, by reaction. How long an answer asked to wait stands beside it, in
+/// [`CallResult`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// The event exists, created now or by an earlier request of this job.
-    Created(EventId),
+    /// What the job asks for is there, brought about now or by an earlier request of this job.
+    Done(EventId),
     /// The row can become no event. Nothing was sent.
     Invalid(InvalidJob),
     /// Graph will never take this event.
-    Refused(ErrorKind),
-    /// Graph will never take this event, but may have created it all the same (`ErrorInvalidRecipients`).
-    RefusedInDoubt,
+    Refused(Cause),
+    /// Graph will never take this event, but may have created it all the same.
+    RefusedInDoubt(Cause),
     /// The transaction id was used before; the event named here, if any, may be this job's.
     Duplicate(Option<EventId>),
     /// A refusal that does not bear Graph's marks: a proxy, a portal or a wrong address may have answered, and may have
@@ -134,26 +142,20 @@ pub enum Outcome {
     ReplyDamaged,
     /// Timeout or reset after the request was written: result unknown.
     ReplyLost,
-    /// 503: the mailbox's store is away, for the time named if there is one.
-    MailboxAway(Option<Duration>),
+    /// 503, or another unclear answer that asks for patience: the mailbox's store is away.
+    MailboxAway(Cause),
     /// More requests at once than the mailbox allows.
-    TooManyAtOnce(Option<Duration>),
+    TooManyAtOnce,
     /// The mailbox's budget is used up.
-    MailboxThrottled(Option<Duration>),
+    MailboxThrottled,
     /// The application's or the tenant's budget is used up.
-    AppThrottled(Option<Duration>),
-    /// Somebody asks for patience who does not bear Graph's marks, and may have passed the request on before.
-    Busy(Option<Duration>),
-    /// The mailbox cannot be written to now and a person must act: the job waits, looked at again after `recheck`.
-    /// With a `horizon` it fails after that time instead of the general one.
+    AppThrottled,
+    /// Too many requests, says an answer without Graph's marks; the request may have been passed on before.
+    Busy,
+    /// The mailbox cannot be written to now and a person must act: the job waits.
     MailboxBlocked {
-        /// Kind recorded meanwhile.
-        kind: ErrorKind,
-        /// Time between two looks.
-        recheck: Duration,
-        /// Shorter time horizon of this case.
-        horizon: Option<Duration>,
-        /// An event may exist although the answer was a refusal (`ErrorAccountSuspend`).
+        cause: Cause,
+        /// An event may exist although the answer was a refusal (a suspended mailbox, a gateway's 507).
         in_doubt: bool,
     },
     /// No attempt is left, and the event a lost answer may have left behind was looked for and not found.
@@ -163,11 +165,11 @@ pub enum Outcome {
     /// Exchange does not know the time zone.
     ZoneRefused,
     /// The agent cannot send at all; the request did not leave, or Graph itself refused it.
-    Held(Hold),
-    /// The agent cannot send at all: somebody else answers all requests. This one may have been passed on before.
-    Diverted(Hold),
-    /// The connection had been used before and died without a byte of an answer. Most likely somebody in between had closed
-    /// it long ago, and nothing arrived; nobody knows.
+    Unable(GateReason),
+    /// The agent cannot send at all: something else answers all requests. This one may have been passed on before.
+    Diverted(GateReason),
+    /// The connection had been used before and died without a byte of an answer. Most likely it had been closed long ago
+    /// between here and there, and nothing arrived; but that is not certain.
     ConnectionStale,
     /// Nothing was sent: the agent is stopping, or the mailbox was told to rest a moment before.
     NotStarted,
@@ -176,12 +178,38 @@ pub enum Outcome {
 }
 
 impl Outcome {
+    /// None where nothing failed.
+    pub fn cause(&self) -> Option<Cause> {
+        Some(match self {
+            Outcome::Done(_) | Outcome::NotStarted => return None,
+            Outcome::Invalid(_) => Cause::InvalidColumn,
+            Outcome::Refused(cause) | Outcome::RefusedInDoubt(cause) | Outcome::MailboxAway(cause) => *cause,
+            Outcome::MailboxBlocked { cause, .. } => *cause,
+            Outcome::Unable(reason) | Outcome::Diverted(reason) => reason.cause,
+            Outcome::Duplicate(_) => Cause::Duplicate,
+            Outcome::NotGraph => Cause::NotGraph,
+            Outcome::Conflict => Cause::Conflict,
+            Outcome::ServerFault => Cause::ServerFault,
+            Outcome::ReplyDamaged => Cause::ReplyDamaged,
+            Outcome::ReplyLost => Cause::ReplyLost,
+            Outcome::TooManyAtOnce => Cause::TooManyAtOnce,
+            Outcome::MailboxThrottled => Cause::ThrottledMailbox,
+            Outcome::AppThrottled => Cause::ThrottledApp,
+            Outcome::Busy => Cause::ThrottledByGateway,
+            Outcome::NotFound => Cause::EventNotFound,
+            Outcome::NoMailbox => Cause::NoMailbox,
+            Outcome::ZoneRefused => Cause::ZoneRefused,
+            Outcome::ConnectionStale => Cause::ConnectionStale,
+            Outcome::Interrupted => Cause::Interrupted,
+        })
+    }
+
     /// A clear no to this one request. It neither passes by itself soon nor asks for a rest.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
             Outcome::Refused(_)
-                | Outcome::RefusedInDoubt
+                | Outcome::RefusedInDoubt(_)
                 | Outcome::Duplicate(_)
                 | Outcome::NoMailbox
                 | Outcome::ZoneRefused
@@ -200,5 +228,53 @@ impl Outcome {
                 | Outcome::ConnectionStale
                 | Outcome::NotGraph
         )
+    }
+}
+
+/// One call's end: all that is known of it, and nothing of what follows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallResult {
+    pub outcome: Outcome,
+    pub answer: Answer,
+    /// The wait named by an answer that is no success.
+    pub retry_after: Option<Duration>,
+    /// The token was refused.
+    pub challenge: Option<Challenge>,
+}
+
+/// How a token was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Challenge {
+    /// What the next token must carry.
+    pub claims: Option<String>,
+    /// Only Graph can have said so, and Graph carries out nothing that it refuses a token for.
+    pub is_proven: bool,
+}
+
+impl CallResult {
+    /// The answer gets its cause from the outcome.
+    pub fn new(outcome: Outcome, answer: Answer) -> Self {
+        let answer = Answer { cause: outcome.cause(), ..answer };
+        Self { outcome, answer, retry_after: None, challenge: None }
+    }
+
+    /// No call: nothing was sent.
+    pub fn not_made() -> Self {
+        Self::new(Outcome::NotStarted, Answer::default())
+    }
+
+    /// A clear no to this one request, after which another one may be made at once.
+    pub fn is_refusal(&self) -> bool {
+        self.outcome.is_refusal() && self.retry_after.is_none()
+    }
+
+    /// Nothing is known of the request's fate, and it may be asked about at once.
+    pub fn is_unclear(&self) -> bool {
+        self.outcome.is_unclear() && self.retry_after.is_none()
+    }
+
+    /// A request was made, whatever came of it.
+    pub fn was_made(&self) -> bool {
+        self.answer.client_request_id.is_some()
     }
 }

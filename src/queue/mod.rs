@@ -20,5 +20,5 @@ pub use agent::{
     AgentNote, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, Queue, Recovered, Refusal, Refusals,
 };
 pub use error::QueueError;
-pub use settlement::{AttemptRecord, Settled, Settlement, Verdict};
+pub use settlement::{AttemptRecord, Setback, Settled, Settlement, Trace, Verdict};
 pub use types::{LaneKey, Pause, capped};

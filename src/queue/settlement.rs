@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Pause;
-use crate::job::{Answer, ErrorKind, EventId, JobId};
+use crate::job::{Answer, Ending, ErrorKind, EventId, Job, JobId};
 
 /// What becomes of a claimed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,8 +25,7 @@ pub struct AttemptRecord {
     pub started_at: DateTime<Utc>,
     /// Milliseconds.
     pub duration_ms: i64,
-    /// `sent`, `retry`, `snoozed`, `failed` or `interrupted`.
-    pub outcome: &'static str,
+    pub ending: Ending,
 }
 
 /// The end of one claim.
@@ -58,6 +57,81 @@ pub struct Settlement {
     pub attempt: Option<AttemptRecord>,
     /// The mailbox's pause, if it must rest.
     pub pause: Option<Pause>,
+}
+
+/// What an attempt leaves in the row whatever becomes of the job.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    /// Time of the decision.
+    pub at: DateTime<Utc>,
+    /// Whether the attempt counts against `delivery.max_attempts`.
+    pub spent: bool,
+    pub answer: Answer,
+    /// A request may have left at this time.
+    pub sent_at: Option<DateTime<Utc>>,
+    /// The attempt's row, if one was made.
+    pub attempt: Option<AttemptRecord>,
+}
+
+/// What stays of an attempt that did not succeed.
+#[derive(Clone, Copy, Debug)]
+pub struct Setback {
+    pub kind: Option<ErrorKind>,
+    pub in_doubt: bool,
+    pub give_up_at: Option<DateTime<Utc>>,
+}
+
+impl Settlement {
+    /// The event exists.
+    pub fn sent(job: &Job, event_id: EventId, trace: Trace) -> Self {
+        let setback = Setback { kind: None, in_doubt: false, give_up_at: job.give_up_at };
+        Self::new(job, Verdict::Sent(event_id), setback, trace)
+    }
+
+    /// To be tried again, not before `due`; the attempt is spent.
+    pub fn retry(job: &Job, due: DateTime<Utc>, setback: Setback, trace: Trace) -> Self {
+        Self::new(job, Verdict::Again(due), setback, Trace { spent: true, ..trace })
+    }
+
+    /// To be tried again, not before `due`; the attempt is not spent.
+    pub fn snooze(job: &Job, due: DateTime<Utc>, setback: Setback, trace: Trace) -> Self {
+        Self::new(job, Verdict::Again(due), setback, Trace { spent: false, ..trace })
+    }
+
+    /// The same, without what defaults filled.
+    pub fn unfill(job: &Job, due: DateTime<Utc>, setback: Setback, trace: Trace) -> Self {
+        Self::new(job, Verdict::Anew(due), setback, Trace { spent: false, ..trace })
+    }
+
+    /// Failed for good. `never_left`: no request can ever have left for it.
+    pub fn fail(job: &Job, never_left: bool, setback: Setback, trace: Trace) -> Self {
+        Self { never_left, ..Self::new(job, Verdict::Failed, setback, trace) }
+    }
+
+    /// Never begun: back to `due`, and nothing else changes.
+    pub fn give_back(job: &Job, due: DateTime<Utc>, at: DateTime<Utc>) -> Self {
+        let setback = Setback { kind: None, in_doubt: job.in_doubt, give_up_at: job.give_up_at };
+        let trace = Trace { at, spent: false, answer: Answer::default(), sent_at: None, attempt: None };
+        Self::new(job, Verdict::Again(due), setback, trace)
+    }
+
+    fn new(job: &Job, verdict: Verdict, setback: Setback, trace: Trace) -> Self {
+        Self {
+            id: job.id,
+            claim: job.claim,
+            verdict,
+            spent: trace.spent,
+            at: trace.at,
+            in_doubt: setback.in_doubt,
+            give_up_at: setback.give_up_at,
+            kind: setback.kind,
+            answer: trace.answer,
+            sent_at: trace.sent_at,
+            never_left: false,
+            attempt: trace.attempt,
+            pause: None,
+        }
+    }
 }
 
 /// Whether a settlement took hold.

@@ -1,24 +1,24 @@
-//! One job's way from its claim to a decision: draft, token, POST. Where only a lookup can tell, `doubt` makes it.
+//! One job's way from its claim to its settlement: operation, token, evidence where the job is in doubt, request. Carries out
+//! and fills in; everything is decided by `policy`.
 
 use std::borrow::Borrow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::Measures;
+use super::bearer::Bearer;
 use super::clock::set_between;
 use super::resting::Resting;
 use crate::auth::TokenCache;
 use crate::clock::Now;
-use crate::graph::{Call, EventRequest, GraphClient, Line, no_token};
-use crate::job::{Answer, Cell, DefaultKey, ErrorKind, EventDraft, InvalidJob, Job, JobInput, Outcome};
-use crate::policy::{Decision, Disposition, Rest, RetryPolicy};
-use crate::queue::{AttemptRecord, LaneKey, Settlement, Verdict};
-
-const MAY_EXIST: &str = "An event may exist: look into the calendar before inserting this job anew.";
+use crate::graph::{GraphClient, Line, Prepared, Request};
+use crate::job::{Answer, CallResult, Cell, DefaultKey, Ending, InvalidJob, Job, JobInput, Operation, Outcome};
+use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, RetryPolicy};
+use crate::queue::{AttemptRecord, LaneKey, Setback, Settlement, Trace};
 
 /// What all attempts share.
 pub(super) struct Context {
@@ -53,11 +53,9 @@ pub(super) struct Attempt {
 /// The end of an attempt, decided but not yet recorded.
 pub(super) struct Finished {
     pub lane: LaneKey,
-    pub outcome: Outcome,
-    pub rest: Option<Rest>,
+    /// What the lane and the gate learn from it.
+    pub mailbox: MailboxEffect,
     pub settlement: Settlement,
-    /// The wait that the answer named.
-    pub named: Option<Duration>,
     /// Number of this attempt among those of the job that count; none of a job that was never begun.
     pub attempt: Option<u32>,
     /// What defaults filled of its row.
@@ -104,22 +102,19 @@ impl Borrow<Settlement> for Finished {
 
 impl Attempt {
     pub(super) async fn run(mut self) -> Finished {
-        let (call, decision) = match self.request() {
-            Ok(request) => self.deliver(&request).await,
-            Err(invalid) => {
-                let call = refused_locally(invalid);
-                let decision = self.decide(&call);
-                (call, decision)
-            }
+        let decision = match self.prepare() {
+            Ok(prepared) => self.deliver(&prepared).await,
+            Err(invalid) => self.decide(refused_locally(invalid)),
         };
-        self.finish(call, decision)
+        self.finish(decision)
     }
 
-    /// The request is all that is needed from here on: the row, which may be large, is not held beside it.
-    fn request(&mut self) -> Result<EventRequest, InvalidJob> {
+    /// The request and its evidence are all that is needed from here on: the row, which may be large, is not held beside them.
+    fn prepare(&mut self) -> Result<Prepared, InvalidJob> {
         let input = std::mem::take(&mut self.job.input);
         self.job.defaulted.time_zone &= self.zone_may_be_at_fault(&input);
-        EventDraft::from_input(&input, self.context.own_mailbox).and_then(EventRequest::new)
+        let operation = Operation::from_input(&input, self.context.own_mailbox)?;
+        self.context.graph.prepare(operation)
     }
 
     /// Whether it can be the default zone that is refused: not one in which an event was made before, and `extra` may name
@@ -130,124 +125,134 @@ impl Attempt {
         self.took.time_zone.is_some() && !another && !self.context.zone_taken.load(Ordering::Relaxed)
     }
 
-    async fn deliver(&self, request: &EventRequest) -> (Call, Decision) {
-        if self.job.in_doubt
-            && let Some(end) = self.look_first(request).await
-        {
-            return end;
-        }
-        // A kept connection may be dead, which is nobody's attempt: so that it happens to a job once, a repeat has its own.
-        let line = if self.job.in_doubt { Line::Fresh } else { Line::Kept };
-        let call = self.send(request, line).await;
-        self.resolve(request, call).await
-    }
-
-    async fn send(&self, request: &EventRequest, line: Line) -> Call {
-        if let Err(call) = self.may_send().await {
-            return call;
-        }
-        let may_leave = || !self.is_resting();
-        let began = Now::read();
-        let call = tokio::select! {
-            biased;
-            call = self.context.graph.create(request, line, began, &may_leave) => call,
-            () = self.context.cut.cancelled() => interrupted(),
+    async fn deliver(&self, prepared: &Prepared) -> Decision {
+        let Prepared { request, evidence } = prepared;
+        let policy = &self.context.policy;
+        let mut bearer = match self.bearer().await {
+            Ok(bearer) => bearer,
+            Err(result) => return self.decide(result),
         };
-        if call.was_made() {
-            self.context.measures.creates.observe(began.steady.elapsed().as_secs_f64());
+        if !self.may_send() {
+            return self.decide(CallResult::not_made());
         }
-        call
+        if self.job.in_doubt {
+            let verified = self.verify(&mut bearer, evidence, None).await;
+            let now = Now::read();
+            if let Some(end) = policy.before_repeat(&self.job_at(now), verified, &self.moment(now)) {
+                return end;
+            }
+        }
+        // A kept connection may be dead, which is no fault of the job: so that it happens to one only once, a repeat has its own.
+        let line = if self.job.in_doubt { Line::Fresh } else { Line::Kept };
+        let result = self.send(&mut bearer, request, line).await;
+        let now = Now::read();
+        if !policy.needs_evidence(&self.job_at(now), &result, &self.moment(now)) {
+            return self.decide(result);
+        }
+        let verified = self.verify_after(&mut bearer, evidence, &result).await;
+        let now = Now::read();
+        policy.after_verification(&self.job_at(now), result, verified, &self.moment(now))
     }
 
-    /// Whether the next request may leave: the agent is not stopping, there is a token, the mailbox is not at rest.
-    pub(super) async fn may_send(&self) -> Result<(), Call> {
-        let context = &self.context;
+    async fn bearer(&self) -> Result<Bearer, CallResult> {
         tokio::select! {
             biased;
-            () = context.stop.cancelled() => return Err(Call::not_made()),
-            token = context.tokens.get(Instant::now()) => token.map_err(no_token)?,
+            () = self.context.stop.cancelled() => Err(CallResult::not_made()),
+            bearer = Bearer::get(&self.context.tokens) => bearer,
+        }
+    }
+
+    async fn send(&self, bearer: &mut Bearer, request: &Request, line: Line) -> CallResult {
+        if !self.may_send() {
+            return CallResult::not_made();
+        }
+        let began = Instant::now();
+        let result = tokio::select! {
+            biased;
+            result = self.sent(bearer, request, line) => result,
+            () = self.context.cut.cancelled() => interrupted(),
         };
-        if self.is_resting() { Err(Call::not_made()) } else { Ok(()) }
+        if result.was_made() {
+            self.context.measures.creates.observe(began.elapsed().as_secs_f64());
+        }
+        result
+    }
+
+    async fn sent(&self, bearer: &mut Bearer, request: &Request, line: Line) -> CallResult {
+        let graph = &self.context.graph;
+        let first = graph.send(request, line, bearer.token(), Now::read()).await;
+        match bearer.renew(&first).await {
+            Ok(false) => first,
+            Ok(true) if self.is_resting() => CallResult::not_made(),
+            Ok(true) => graph.send(request, line, bearer.token(), Now::read()).await,
+            Err(result) => result,
+        }
+    }
+
+    /// Whether a request may leave, asked with the token in hand: the agent is not stopping, and the mailbox was not told to
+    /// rest while the token was awaited.
+    fn may_send(&self) -> bool {
+        !self.context.stop.is_cancelled() && !self.is_resting()
     }
 
     pub(super) fn is_resting(&self) -> bool {
         self.context.resting.holds(&self.lane, Instant::now())
     }
 
-    pub(super) fn decide(&self, call: &Call) -> Decision {
+    fn decide(&self, result: CallResult) -> Decision {
         let now = Now::read();
+        self.context.policy.decide(&self.job_at(now), result, &self.moment(now))
+    }
+
+    fn moment(&self, now: Now) -> Moment {
+        Moment { now: now.wall, jitter: fastrand::f64(), pauses_in_a_row: self.strikes }
+    }
+
+    /// The wall clock may have been set forward since the claim, and the horizon is a length of time.
+    fn job_at(&self, now: Now) -> Job {
         let mut job = self.job.clone();
-        // The wall clock may have been set forward since the claim, and the horizon is a length of time.
         if let Some(by) = set_between(self.claimed, now).filter(|by| *by > TimeDelta::zero()) {
             job.give_up_at = job.give_up_at.and_then(|at| at.checked_add_signed(by));
         }
-        let said = (&call.outcome, call.retry_after);
-        self.context.policy.decide_with(&job, said, self.strikes, now.wall, fastrand::f64())
+        job
     }
 
-    fn finish(self, call: Call, decision: Decision) -> Finished {
-        // Only now: a rest that a lookup has made needless would hold the mailbox's next jobs up, and no timer ends it.
-        if let Some(rest) = &decision.rest {
+    fn finish(self, decision: Decision) -> Finished {
+        let Decision { disposition, kind, in_doubt, give_up_at, answer, record, mailbox } = decision;
+        // Only now: a rest that the look has made needless would hold the mailbox's next jobs up, and no timer ends it.
+        if let Some(rest) = &mailbox.rest {
             self.context.resting.note(&self.lane, rest, Instant::now());
         }
-        let Call { outcome, mut answer, retry_after: named } = call;
-        if self.took.time_zone.is_some() && matches!(outcome, Outcome::Created(_)) {
+        if self.took.time_zone.is_some() && matches!(mailbox.met, Outcome::Done(_)) {
             self.context.zone_taken.store(true, Ordering::Relaxed);
         }
-        let at = Utc::now();
-        let (verdict, spent, word) = match decision.disposition.clone() {
-            // Found by the last look of all, which is no attempt.
-            Disposition::Complete(event_id) => {
-                (Verdict::Sent(event_id), !self.context.policy.is_used_up(&self.job), "sent")
-            }
-            Disposition::Retry(due) => (Verdict::Again(due), true, "retry"),
-            Disposition::Snooze(due) if outcome == Outcome::Interrupted => (Verdict::Again(due), false, "interrupted"),
-            Disposition::Snooze(due) if decision.default_at_fault.is_some() => (Verdict::Anew(due), false, "snoozed"),
-            Disposition::Snooze(due) => (Verdict::Again(due), false, "snoozed"),
-            Disposition::Fail => (
-                Verdict::Failed,
-                !matches!(outcome, Outcome::Invalid(_)) && !self.context.policy.is_used_up(&self.job),
-                "failed",
-            ),
+        let setback = Setback { kind, in_doubt, give_up_at };
+        let trace = Trace {
+            at: Utc::now(),
+            spent: record.spent,
+            answer,
+            sent_at: (record.departure == Departure::Maybe).then_some(self.began.wall),
+            attempt: record.ending.map(|ending| self.record(ending)),
         };
-        if verdict == Verdict::Failed {
-            answer.message =
-                Some(last_words(&decision, self.job.attempts + u32::from(spent), answer.message.as_deref()));
-        }
-        // What spends an attempt has left, also where the lookup after it decided.
-        let left = answer.status.is_some()
-            || matches!(outcome, Outcome::ReplyLost | Outcome::ConnectionStale | Outcome::Interrupted)
-            || matches!(decision.disposition, Disposition::Retry(_));
-        let tried = left || matches!(outcome, Outcome::Invalid(_));
-        let record = AttemptRecord {
-            started_at: self.began.wall,
-            duration_ms: i64::try_from(self.began.steady.elapsed().as_millis()).unwrap_or(i64::MAX),
-            outcome: word,
+        let default_at_fault = match &disposition {
+            Disposition::Unfill(_, key) => Some(*key),
+            _ => None,
         };
-        Finished {
-            attempt: Some(self.job.attempts.saturating_add(u32::from(!self.context.policy.is_used_up(&self.job)))),
-            lane: self.lane,
-            rest: decision.rest,
-            named,
-            took: self.took,
-            default_at_fault: decision.default_at_fault,
-            settlement: Settlement {
-                id: self.job.id,
-                claim: self.job.claim,
-                verdict,
-                spent,
-                at,
-                in_doubt: decision.in_doubt,
-                give_up_at: decision.give_up_at,
-                kind: decision.kind,
-                answer,
-                sent_at: left.then_some(self.began.wall),
-                never_left: matches!(outcome, Outcome::Invalid(_)) && !decision.in_doubt,
-                attempt: tried.then_some(record),
-                pause: None,
-            },
-            outcome,
-        }
+        let job = &self.job;
+        let settlement = match disposition {
+            Disposition::Complete(event_id) => Settlement::sent(job, event_id, trace),
+            Disposition::Retry(due) => Settlement::retry(job, due, setback, trace),
+            Disposition::Snooze(due) => Settlement::snooze(job, due, setback, trace),
+            Disposition::Unfill(due, _) => Settlement::unfill(job, due, setback, trace),
+            Disposition::Fail => Settlement::fail(job, record.departure == Departure::Never, setback, trace),
+        };
+        let (lane, took) = (self.lane, self.took);
+        Finished { lane, mailbox, settlement, attempt: Some(record.number), took, default_at_fault }
+    }
+
+    fn record(&self, ending: Ending) -> AttemptRecord {
+        let duration_ms = i64::try_from(self.began.steady.elapsed().as_millis()).unwrap_or(i64::MAX);
+        AttemptRecord { started_at: self.began.wall, duration_ms, ending }
     }
 }
 
@@ -260,27 +265,10 @@ pub(super) fn given_back(lane: LaneKey, job: Job, now: DateTime<Utc>) -> Finishe
 
 /// The end of a job that was claimed and must not be begun before `due`.
 pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: DateTime<Utc>) -> Finished {
-    let settlement = Settlement {
-        id: job.id,
-        claim: job.claim,
-        verdict: Verdict::Again(due),
-        spent: false,
-        at: now,
-        in_doubt: job.in_doubt,
-        give_up_at: job.give_up_at,
-        kind: None,
-        answer: Answer::default(),
-        sent_at: None,
-        never_left: false,
-        attempt: None,
-        pause: None,
-    };
     Finished {
         lane,
-        outcome: Outcome::NotStarted,
-        rest: None,
-        named: None,
-        settlement,
+        mailbox: MailboxEffect { met: Outcome::NotStarted, rest: None, named: None },
+        settlement: Settlement::give_back(&job, due, now),
         attempt: None,
         took: Took::default(),
         default_at_fault: None,
@@ -288,37 +276,16 @@ pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: DateTime
 }
 
 /// The agent ends before what became of the request can be known.
-pub(super) fn interrupted() -> Call {
-    Call {
-        outcome: Outcome::Interrupted,
-        answer: Answer {
-            code: Some("interrupted".into()),
-            message: Some("the agent was stopped before the answer came; the event may have been created".into()),
-            ..Answer::default()
-        },
-        retry_after: None,
-    }
+fn interrupted() -> CallResult {
+    let answer = Answer {
+        code: Some("interrupted".into()),
+        message: Some("the agent was stopped before the answer came; the event may have been created".into()),
+        ..Answer::default()
+    };
+    CallResult::new(Outcome::Interrupted, answer)
 }
 
-fn refused_locally(invalid: InvalidJob) -> Call {
+fn refused_locally(invalid: InvalidJob) -> CallResult {
     let answer = Answer { code: Some(invalid.code()), message: Some(invalid.to_string()), ..Answer::default() };
-    Call { outcome: Outcome::Invalid(invalid), answer, retry_after: None }
-}
-
-/// The message a failed job keeps: why it was given up, what was said last, and whether an event may exist.
-fn last_words(decision: &Decision, attempts: u32, said: Option<&str>) -> String {
-    let mut words = Vec::new();
-    if decision.kind == Some(ErrorKind::Exhausted) {
-        let number =
-            if attempts == 1 { "1 attempt that counts".to_owned() } else { format!("{attempts} attempts that count") };
-        words.push(format!("Given up after {number}; the last trouble:"));
-    }
-    let said = said.unwrap_or("no reason was given").trim_end();
-    // Another sentence follows, and not everybody ends theirs.
-    let stop = if decision.in_doubt && !said.ends_with(['.', '!', '?']) { "." } else { "" };
-    words.push(format!("{said}{stop}"));
-    if decision.in_doubt {
-        words.push(MAY_EXIST.to_owned());
-    }
-    words.join(" ")
+    CallResult::new(Outcome::Invalid(invalid), answer)
 }

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use super::clock::later;
 use crate::backoff::doubled;
-use crate::job::{ErrorKind, Hold, Outcome};
+use crate::job::{Cause, ErrorKind, GateReason, Outcome};
+use crate::policy::gate_wait;
 use crate::queue::LaneKey;
 
 /// First and longest wait where nobody named one.
@@ -31,9 +32,9 @@ pub(super) enum GateChange {
     /// Nothing.
     Unchanged,
     /// It is shut for that long. `again`: it had opened for one request, which met the same trouble.
-    Closed { hold: Hold, wait: Duration, again: bool },
+    Closed { hold: GateReason, wait: Duration, again: bool },
     /// It was shut already, and stays so for that long from now.
-    Extended { hold: Hold, wait: Duration },
+    Extended { hold: GateReason, wait: Duration },
     /// It is open.
     Reopened,
 }
@@ -102,14 +103,14 @@ impl Gate {
     /// Learns from the end of an attempt. `rest` is how long its mailbox must rest.
     pub(super) fn observe(&mut self, lane: &LaneKey, outcome: &Outcome, rest: Duration, now: Instant) -> GateChange {
         match outcome {
-            Outcome::Held(hold) | Outcome::Diverted(hold) => self.close(hold.clone(), now),
+            Outcome::Unable(hold) | Outcome::Diverted(hold) => self.close(hold.clone(), now),
             // Says nothing about whether sending works.
             Outcome::Invalid(_)
             | Outcome::NotStarted
             | Outcome::Interrupted
             | Outcome::ReplyLost
             | Outcome::ConnectionStale => GateChange::Unchanged,
-            Outcome::AppThrottled(_) => {
+            Outcome::AppThrottled => {
                 self.throttled.retain(|_, (met, _)| now.saturating_duration_since(*met) < AT_ONCE);
                 self.throttled.insert(lane.clone(), (now, later(now, rest)));
                 // The one request that was to find out, did.
@@ -120,7 +121,7 @@ impl Gate {
                     GateChange::Unchanged
                 }
             }
-            Outcome::Created(_) => {
+            Outcome::Done(_) => {
                 self.throttled.clear();
                 self.reopen()
             }
@@ -130,8 +131,8 @@ impl Gate {
 
     fn close_for_throttling(&mut self, now: Instant) -> GateChange {
         let until = self.throttled.values().map(|(_, until)| *until).max().unwrap_or(now);
-        let hold = Hold {
-            kind: ErrorKind::Throttled,
+        let hold = GateReason {
+            cause: Cause::ThrottledApp,
             code: "application_throttled".into(),
             hint: "Microsoft limits the application on several mailboxes at once: all sending waits.".into(),
             wait: Some(until.saturating_duration_since(now)),
@@ -139,15 +140,16 @@ impl Gate {
         self.close(hold, now)
     }
 
-    fn close(&mut self, hold: Hold, now: Instant) -> GateChange {
+    fn close(&mut self, hold: GateReason, now: Instant) -> GateChange {
+        let named = hold.wait.or_else(|| gate_wait(hold.cause));
         let again = match &mut self.state {
             // Others under way met the same. Only a longer wait named by a server is news, and not for the log.
             State::Shut { until, kind, .. } => {
-                if hold.kind == ErrorKind::Throttled {
+                if hold.kind() == ErrorKind::Throttled {
                     // What is mended elsewhere does not end this wait.
                     *kind = ErrorKind::Throttled;
                 }
-                return match hold.wait {
+                return match named {
                     Some(wait) if later(now, wait) > *until => {
                         *until = later(now, wait);
                         GateChange::Extended { hold, wait }
@@ -158,9 +160,9 @@ impl Gate {
             State::Probing { code } => *code == hold.code,
             State::Open => false,
         };
-        let wait = hold.wait.unwrap_or_else(|| doubled(FIRST_WAIT, self.strikes, LONGEST_WAIT));
+        let wait = named.unwrap_or_else(|| doubled(FIRST_WAIT, self.strikes, LONGEST_WAIT));
         self.strikes = self.strikes.saturating_add(1);
-        self.state = State::Shut { until: later(now, wait), kind: hold.kind, code: hold.code.clone() };
+        self.state = State::Shut { until: later(now, wait), kind: hold.kind(), code: hold.code.clone() };
         GateChange::Closed { hold, wait, again }
     }
 

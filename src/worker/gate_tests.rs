@@ -13,8 +13,8 @@ fn at(seconds: u64) -> Instant {
 }
 
 fn held(wait: Option<u64>) -> Outcome {
-    Outcome::Held(Hold {
-        kind: ErrorKind::Unavailable,
+    Outcome::Unable(GateReason {
+        cause: Cause::NoNetwork,
         code: "no_connection".into(),
         hint: String::new(),
         wait: wait.map(Duration::from_secs),
@@ -22,12 +22,12 @@ fn held(wait: Option<u64>) -> Outcome {
 }
 
 fn created() -> Outcome {
-    Outcome::Created(EventId("AAMk".into()))
+    Outcome::Done(EventId("AAMk".into()))
 }
 
 fn throttled(gate: &mut Gate, mailbox: &str, second: u64, until: u64) -> GateChange {
     let lane = LaneKey::of(mailbox);
-    gate.observe(&lane, &Outcome::AppThrottled(None), at(until) - at(second), at(second))
+    gate.observe(&lane, &Outcome::AppThrottled, at(until) - at(second), at(second))
 }
 
 fn observe(gate: &mut Gate, outcome: &Outcome, second: u64) -> GateChange {
@@ -85,7 +85,7 @@ fn one_throttled_mailbox_shuts_nothing_and_two_at_once_shut_all_for_the_longer_t
     assert_eq!(throttled(&mut gate, "ann", 0, 30), GateChange::Unchanged);
     assert_eq!(throttled(&mut gate, "ann", 1, 30), GateChange::Unchanged);
     let GateChange::Closed { wait, hold, .. } = throttled(&mut gate, "bob", 2, 20) else { panic!() };
-    assert_eq!((wait.as_secs(), hold.kind), (28, ErrorKind::Throttled));
+    assert_eq!((wait.as_secs(), hold.kind()), (28, ErrorKind::Throttled));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn throttling_far_apart_or_with_a_success_between_is_not_at_once() {
 fn a_mailboxs_own_limits_never_shut_it() {
     let mut gate = Gate::default();
     for mailbox in ["ann", "bob", "cy"] {
-        let passage = gate.observe(&LaneKey::of(mailbox), &Outcome::MailboxThrottled(None), Duration::ZERO, at(0));
+        let passage = gate.observe(&LaneKey::of(mailbox), &Outcome::MailboxThrottled, Duration::ZERO, at(0));
         assert_eq!(passage, GateChange::Unchanged);
     }
 }

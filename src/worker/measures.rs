@@ -10,50 +10,11 @@ use chrono::{DateTime, Utc};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::metrics::Metrics;
-use crate::job::{ErrorKind, Hold};
+use crate::job::{Ending, ErrorKind, GateReason};
 use crate::queue::{GateNote, QueueError, Settled, Settlement, Verdict};
 
 /// `error_kind` of an attempt that met no trouble.
 const NO_KIND: &str = "none";
-
-/// How an attempt ended: the words of `attempts.outcome`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Ending {
-    /// The event exists.
-    Sent,
-    /// To be repeated, and counted.
-    Retry,
-    /// To be repeated, and not counted.
-    Snoozed,
-    /// Cut off by the end of the agent.
-    Interrupted,
-    /// The job failed.
-    Failed,
-}
-
-impl Ending {
-    /// All endings, in the order of their declaration.
-    const ALL: [Ending; 5] = [Ending::Sent, Ending::Retry, Ending::Snoozed, Ending::Interrupted, Ending::Failed];
-
-    /// The stored word.
-    fn as_str(self) -> &'static str {
-        match self {
-            Ending::Sent => "sent",
-            Ending::Retry => "retry",
-            Ending::Snoozed => "snoozed",
-            Ending::Interrupted => "interrupted",
-            Ending::Failed => "failed",
-        }
-    }
-
-    /// The kinds of trouble that such attempts are expected to meet.
-    fn kinds(self) -> Vec<&'static str> {
-        match self {
-            Ending::Sent | Ending::Interrupted => vec![NO_KIND],
-            Ending::Retry | Ending::Snoozed | Ending::Failed => ErrorKind::ALL.map(ErrorKind::as_str).to_vec(),
-        }
-    }
-}
 
 /// Trouble with the queue that has not passed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -234,27 +195,27 @@ impl Measures {
             Verdict::Again(_) | Verdict::Anew(_) => {}
         }
         if let Some(attempt) = &settlement.attempt {
-            self.count_attempt(attempt.outcome, settlement.kind);
+            self.count_attempt(attempt.ending, settlement.kind);
         }
     }
 
-    fn count_attempt(&self, outcome: &str, kind: Option<ErrorKind>) {
-        if outcome == Ending::Sent.as_str() && kind.is_none() {
+    fn count_attempt(&self, ending: Ending, kind: Option<ErrorKind>) {
+        if ending == Ending::Sent && kind.is_none() {
             return self.attempts_sent.inc();
         }
         // Neither a number of labels that is wrong nor a metric without a place is possible here.
         if let Ok(count) =
-            self.attempts.get_metric_with_label_values(&[outcome, kind.map_or(NO_KIND, ErrorKind::as_str)])
+            self.attempts.get_metric_with_label_values(&[ending.as_str(), kind.map_or(NO_KIND, ErrorKind::as_str)])
         {
             count.inc();
         }
     }
 
     /// All sending pauses. Tells how that stands, since its beginning.
-    pub(super) fn shut(&self, hold: &Hold, now: DateTime<Utc>, until: DateTime<Utc>) -> GateNote {
+    pub(super) fn shut(&self, hold: &GateReason, now: DateTime<Utc>, until: DateTime<Utc>) -> GateNote {
         let mut gate = locked(&self.gate);
         let since = gate.as_ref().map_or(now, |shut| shut.since);
-        let (kind, code, hint) = (hold.kind, hold.code.clone(), hold.hint.clone());
+        let (kind, code, hint) = (hold.kind(), hold.code.clone(), hold.hint.clone());
         gate.insert(GateNote { since, until, kind, code, hint }).clone()
     }
 
@@ -293,6 +254,14 @@ fn begin(trouble: &Mutex<Option<Trouble>>, error: &QueueError, now: DateTime<Utc
     *trouble = Some(Trouble { since, why: error.to_string() });
 }
 
+/// The kinds of trouble that attempts with this end are expected to have met.
+fn expected_kinds(ending: Ending) -> Vec<&'static str> {
+    match ending {
+        Ending::Sent | Ending::Interrupted => vec![NO_KIND],
+        Ending::Retry | Ending::Snoozed | Ending::Failed => ErrorKind::ALL.map(ErrorKind::as_str).to_vec(),
+    }
+}
+
 /// Those that are to be expected stand at zero from the beginning, so that the first one is an increase.
 fn attempts(metrics: &Metrics) -> prometheus::Result<IntCounterVec> {
     let attempts = metrics.counters(
@@ -301,7 +270,7 @@ fn attempts(metrics: &Metrics) -> prometheus::Result<IntCounterVec> {
         &["outcome", "error_kind"],
     )?;
     for ending in Ending::ALL {
-        for kind in ending.kinds() {
+        for kind in expected_kinds(ending) {
             attempts.get_metric_with_label_values(&[ending.as_str(), kind])?;
         }
     }

@@ -4,10 +4,10 @@
 use chrono::TimeDelta;
 
 use super::*;
-use crate::job::{Answer, EventId, JobId};
+use crate::job::{Answer, Cause, EventId, JobId};
 use crate::queue::AttemptRecord;
 
-fn end(verdict: Verdict, outcome: &'static str, kind: Option<ErrorKind>) -> Settlement {
+fn end(verdict: Verdict, ending: Ending, kind: Option<ErrorKind>) -> Settlement {
     Settlement {
         id: JobId(1),
         claim: 1,
@@ -20,7 +20,7 @@ fn end(verdict: Verdict, outcome: &'static str, kind: Option<ErrorKind>) -> Sett
         answer: Answer::default(),
         sent_at: None,
         never_left: false,
-        attempt: Some(AttemptRecord { started_at: Utc::now(), duration_ms: 1, outcome }),
+        attempt: Some(AttemptRecord { started_at: Utc::now(), duration_ms: 1, ending }),
         pause: None,
     }
 }
@@ -45,16 +45,16 @@ fn attempts_that_are_to_be_expected_stand_at_zero_and_others_appear_with_the_fir
     assert_eq!(attempts(&measures, "retry", "throttled"), Some(0.0));
     assert_eq!(attempts(&measures, "sent", "throttled"), None);
     assert_eq!(attempts(&measures, "failed", "none"), None);
-    measures.count_attempt("failed", None);
+    measures.count_attempt(Ending::Failed, None);
     assert_eq!(attempts(&measures, "failed", "none"), Some(1.0));
 }
 
 #[test]
 fn each_end_is_counted_once_and_what_was_not_recorded_only_as_such() {
     let measures = Measures::new().unwrap();
-    let sent = end(Verdict::Sent(EventId("AAMk".into())), "sent", None);
-    let throttled = end(Verdict::Again(Utc::now()), "snoozed", Some(ErrorKind::Throttled));
-    let failed = end(Verdict::Failed, "failed", Some(ErrorKind::Exhausted));
+    let sent = end(Verdict::Sent(EventId("AAMk".into())), Ending::Sent, None);
+    let throttled = end(Verdict::Again(Utc::now()), Ending::Snoozed, Some(ErrorKind::Throttled));
+    let failed = end(Verdict::Failed, Ending::Failed, Some(ErrorKind::Exhausted));
     measures.ended_as(&sent, Settled::Recorded);
     measures.ended_as(&sent, Settled::Stale);
     measures.ended_as(&throttled, Settled::Recorded);
@@ -74,7 +74,8 @@ fn each_end_is_counted_once_and_what_was_not_recorded_only_as_such() {
 fn trouble_keeps_its_beginning_and_ends() {
     let (measures, now) = (Measures::new().unwrap(), Utc::now());
     let later = now + TimeDelta::seconds(5);
-    let hold = |code: &str| Hold { kind: ErrorKind::Auth, code: code.into(), hint: "fix it".into(), wait: None };
+    let hold =
+        |code: &str| GateReason { cause: Cause::SignInRefused, code: code.into(), hint: "fix it".into(), wait: None };
     measures.shut(&hold("AADSTS1"), now, later);
     measures.shut(&hold("AADSTS2"), later, later + TimeDelta::seconds(60));
     let shut = measures.gate().unwrap();

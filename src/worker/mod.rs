@@ -5,9 +5,10 @@
 //! beside it (`settler`), and the next jobs are at hand (`ready`).
 
 mod attempt;
+mod bearer;
 mod change;
 mod clock;
-mod doubt;
+mod evidence;
 mod gate;
 mod heartbeat;
 mod held;
@@ -45,6 +46,7 @@ use crate::policy::RetryPolicy;
 use crate::queue::{ChangeNotice, LaneKey, Queue, QueueError, Recovered, Verdict, capped};
 use crate::retry_after;
 
+pub use bearer::Bearer;
 pub use measures::{Measures, Trouble};
 pub use metrics::Metrics;
 
@@ -395,22 +397,23 @@ impl<Q: Queue> Worker<Q> {
         self.under_way.remove(&finished.settlement.id);
         self.progress.moved(now.steady);
         self.measures.in_flight.set(self.in_flight as i64);
-        if self.lanes.end(&finished.lane, matches!(finished.outcome, Outcome::Created(_))) {
+        if self.lanes.end(&finished.lane, matches!(finished.mailbox.met, Outcome::Done(_))) {
             report::mailbox_resumed(&finished.lane);
         }
-        // Not the death of a kept connection: the mailbox has no part in it.
-        let unclear = matches!(finished.outcome, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict);
+        let unclear = finished.mailbox.halves_slots();
         if unclear {
             self.lanes.narrow(&finished.lane);
         }
         let mut rest_for = Duration::ZERO;
-        let rest = finished.rest.take();
+        let rest = finished.mailbox.rest.take();
         if let Some(rest) = &rest {
             rest_for = rest.wait;
             let (mut pause, tell) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
             // Beyond all measure it is obeyed for a while, but nobody is held to it.
-            let asked =
-                finished.named.filter(|named| *named <= retry_after::LONGEST && capped(&pause.reason).is_none());
+            let asked = finished
+                .mailbox
+                .named
+                .filter(|named| *named <= retry_after::LONGEST && capped(&pause.reason).is_none());
             pause.asked_until = asked.map(|named| self.lanes.asked(&finished.lane, named, now));
             match tell {
                 Tell::Paused => report::mailbox_paused(&pause, &finished.settlement),
@@ -421,7 +424,7 @@ impl<Q: Queue> Worker<Q> {
             self.measures.paused_mailboxes.set(self.lanes.paused() as i64);
         }
         let default_rests = self.learn_of_defaults(&mut finished, now);
-        let passage = self.gate.observe(&finished.lane, &finished.outcome, rest_for, now.steady);
+        let passage = self.gate.observe(&finished.lane, &finished.mailbox.met, rest_for, now.steady);
         self.tell_of(&passage, now);
         let troubled = (unclear || rest.is_some() || default_rests).then(|| finished.lane.clone());
         self.settler.take(finished);
@@ -466,7 +469,7 @@ impl<Q: Queue> Worker<Q> {
         while self.in_flight > 0 || self.look.is_under_way() {
             tokio::select! {
                 Some(finished) = self.finished.1.recv() => {
-                    interrupted += usize::from(finished.outcome == Outcome::Interrupted);
+                    interrupted += usize::from(finished.mailbox.met == Outcome::Interrupted);
                     self.end(finished);
                 }
                 // A claim that was under way goes back as a whole.

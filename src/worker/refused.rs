@@ -113,9 +113,9 @@ impl<Q: Queue> Worker<Q> {
         {
             zone.asking = false;
         }
-        match (finished.default_at_fault, &finished.outcome) {
+        match (finished.default_at_fault, &finished.mailbox.met) {
             (Some(key), _) => self.default_refused(key, finished, now),
-            (None, Outcome::Created(_)) => {
+            (None, Outcome::Done(_)) => {
                 self.default_taken(finished);
                 false
             }

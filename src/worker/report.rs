@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
 use super::log_throttle::LogThrottle;
-use crate::job::{DefaultKey, ErrorKind, Hold, JobId, Outcome, format_utc};
+use crate::job::{DefaultKey, ErrorKind, GateReason, JobId, Outcome, format_utc};
 use crate::queue::{DefaultNote, LaneKey, Pause, QueueError, Refusal, Settled, Settlement, Verdict, WatchError};
 
 /// One line per finished attempt.
@@ -29,10 +29,29 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
         return;
     };
     let answer = &settlement.answer;
-    let (attempt, outcome, duration_ms) = (finished.attempt, record.outcome, record.duration_ms);
+    let (attempt, outcome, duration_ms) = (finished.attempt, record.ending.as_str(), record.duration_ms);
     let (status, error_code) = (answer.status, answer.code.as_deref());
     let (request_id, client_request_id) = (answer.request_id.as_deref(), answer.client_request_id.as_deref());
     let error_kind = settlement.kind.map(|kind| kind.as_str());
+    let retry_at = retry_at(finished);
+    macro_rules! failure {
+        ($level:ident, $message:literal) => {
+            $level!(
+                job_id,
+                attempt,
+                outcome,
+                status,
+                error_kind,
+                error_code,
+                request_id,
+                client_request_id,
+                duration_ms,
+                in_doubt = settlement.in_doubt,
+                retry_at,
+                $message
+            )
+        };
+    }
     match &settlement.verdict {
         Verdict::Sent(event_id) => info!(
             job_id,
@@ -45,37 +64,17 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
             duration_ms,
             "event sent"
         ),
-        Verdict::Again(due) | Verdict::Anew(due) => warn!(
-            job_id,
-            attempt,
-            outcome,
-            status,
-            error_kind,
-            error_code,
-            request_id,
-            client_request_id,
-            duration_ms,
-            in_doubt = settlement.in_doubt,
-            // While all sending is held, or that from a default, its end is on the line that says so.
-            retry_at = (!matches!(finished.outcome, Outcome::Held(_) | Outcome::Diverted(_))
-                && finished.default_at_fault.is_none())
-            .then(|| format_utc(*due)),
-            "attempt failed"
-        ),
-        Verdict::Failed => error!(
-            job_id,
-            attempt,
-            outcome,
-            status,
-            error_kind,
-            error_code,
-            request_id,
-            client_request_id,
-            duration_ms,
-            in_doubt = settlement.in_doubt,
-            "job failed"
-        ),
+        Verdict::Again(_) | Verdict::Anew(_) => failure!(warn, "attempt failed"),
+        Verdict::Failed => failure!(error, "job failed"),
     }
+}
+
+/// When the job is tried again. While all sending pauses, or that from a default, the end of the pause is on the line that
+/// reports it.
+fn retry_at(finished: &Finished) -> Option<String> {
+    let (Verdict::Again(due) | Verdict::Anew(due)) = &finished.settlement.verdict else { return None };
+    let pauses = matches!(finished.mailbox.met, Outcome::Unable(_) | Outcome::Diverted(_));
+    (!pauses && finished.default_at_fault.is_none()).then(|| format_utc(*due))
 }
 
 pub(super) fn broken_row(job_id: JobId) {
@@ -159,15 +158,15 @@ pub(super) fn clock_set(by: TimeDelta) {
     warn!(seconds = by.num_seconds(), "the system clock was set, waits keep their length");
 }
 
-pub(super) fn sending_paused(hold: &Hold, until: DateTime<Utc>) {
-    let (error_kind, error_code, retry_at) = (hold.kind.as_str(), hold.code.as_str(), format_utc(until));
-    error!(error_kind, error_code, hint = hold.hint, retry_at, "sending paused");
+pub(super) fn sending_paused(reason: &GateReason, until: DateTime<Utc>) {
+    let (error_kind, error_code, retry_at) = (reason.kind().as_str(), reason.code.as_str(), format_utc(until));
+    error!(error_kind, error_code, hint = reason.hint, retry_at, "sending paused");
 }
 
 /// One request found out, so many times since the last line.
-pub(super) fn sending_still_paused(hold: &Hold, until: DateTime<Utc>, tries: u32) {
-    let (error_kind, error_code, retry_at) = (hold.kind.as_str(), hold.code.as_str(), format_utc(until));
-    info!(error_kind, error_code, hint = hold.hint, retry_at, tries, "sending still paused");
+pub(super) fn sending_still_paused(reason: &GateReason, until: DateTime<Utc>, tries: u32) {
+    let (error_kind, error_code, retry_at) = (reason.kind().as_str(), reason.code.as_str(), format_utc(until));
+    info!(error_kind, error_code, hint = reason.hint, retry_at, tries, "sending still paused");
 }
 
 pub(super) fn sending_resumed() {

@@ -16,13 +16,15 @@ use super::database::Database;
 use super::findings::Finding;
 use super::network::Answering;
 use crate::agent::wiring;
+use crate::auth::TokenCache;
 use crate::cli::output::short;
 use crate::cli::shell;
 use crate::clock::Now;
 use crate::config::Settings;
-use crate::graph::{Call, GraphClient};
-use crate::job::{ErrorKind, Outcome, format_utc};
+use crate::graph::GraphClient;
+use crate::job::{CallResult, Cause, ErrorKind, Outcome, format_utc};
 use crate::queue::{LaneKey, Rest};
+use crate::worker::Bearer;
 
 const CHECK: &str = "mailbox";
 /// Of the mailboxes in the queue, unless all are wanted.
@@ -94,6 +96,7 @@ pub(super) async fn wanted(settings: &Settings, database: &Database, options: &O
 /// Asks each of them once, a few at a time.
 pub(super) async fn look(
     graph: &Arc<GraphClient>,
+    tokens: &Arc<TokenCache>,
     (wanted, remarks): (Vec<Wanted>, Vec<Finding>),
     database: &Database,
     at: Answering,
@@ -113,9 +116,9 @@ pub(super) async fn look(
             answers.findings[place] = Some(about(&wanted, Finding::not_checked(CHECK, "Graph cannot be reached")));
             continue;
         }
-        let (graph, rest) = (graph.clone(), rest.cloned());
+        let (graph, tokens, rest) = (graph.clone(), tokens.clone(), rest.cloned());
         answers.asked.spawn(async move {
-            let (readable, finding) = ask(&graph, &wanted, rest.as_ref()).await;
+            let (readable, finding) = ask(&graph, &tokens, &wanted, rest.as_ref()).await;
             (place, readable, finding)
         });
     }
@@ -192,12 +195,15 @@ fn left_alone(wanted: &Wanted, rest: Option<&Rest>, all_rest: Option<&str>) -> O
 }
 
 /// Whether it could be read, and what is to be said of it.
-async fn ask(graph: &GraphClient, wanted: &Wanted, rest: Option<&Rest>) -> (bool, Finding) {
+async fn ask(graph: &GraphClient, tokens: &Arc<TokenCache>, wanted: &Wanted, rest: Option<&Rest>) -> (bool, Finding) {
     let now = Now { wall: Utc::now(), steady: Instant::now() };
-    let call = graph.probe(wanted.mailbox.as_deref(), now).await;
-    let readable = matches!(call.outcome, Outcome::Created(_));
-    let finding = if readable { read(rest) } else { refused(&call) };
-    (readable, about(wanted, finding))
+    let mailbox = wanted.mailbox.as_deref();
+    let probed = Bearer::ask(tokens, |token| async move { graph.probe(mailbox, &token, now).await }).await;
+    let finding = match &probed {
+        Ok(()) => read(rest),
+        Err(result) => refused(result),
+    };
+    (probed.is_ok(), about(wanted, finding))
 }
 
 fn read(rest: Option<&Rest>) -> Finding {
@@ -219,7 +225,7 @@ fn readable(rest: Option<&Rest>) -> Finding {
     }
 }
 
-fn refused(call: &Call) -> Finding {
+fn refused(call: &CallResult) -> Finding {
     let said = call.answer.message.as_deref().unwrap_or("Graph did not say why");
     let code = call.answer.code.as_ref().map(|code| format!(" [{}]", short(code, 60))).unwrap_or_default();
     // The agent's own sentence, a cure after its colon, and Graph's words after that.
@@ -230,11 +236,14 @@ fn refused(call: &Call) -> Finding {
     if call.answer.status == Some(429) {
         return Finding::warn(CHECK, text).cure("check again later; the agent waits by itself");
     }
-    let unreachable = matches!(&call.outcome, Outcome::ReplyLost | Outcome::ConnectionStale)
-        || matches!(&call.outcome, Outcome::Held(hold) | Outcome::Diverted(hold) if hold.kind == ErrorKind::Unavailable);
+    let unreachable = match &call.outcome {
+        Outcome::ReplyLost | Outcome::ConnectionStale => true,
+        Outcome::Unable(reason) | Outcome::Diverted(reason) => reason.kind() == ErrorKind::Unavailable,
+        _ => false,
+    };
     let finding = Finding::fail(CHECK, text).unreachable(unreachable);
-    match (cure, &call.outcome) {
-        ("", Outcome::NoMailbox) => {
+    match (cure, call.answer.cause) {
+        ("", Some(Cause::NoMailbox)) => {
             finding.cure("correct the address where it comes from: settings, command line or rows")
         }
         ("", _) => finding,

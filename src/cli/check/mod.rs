@@ -88,7 +88,7 @@ async fn remote(
     report.add(network.findings)?;
     report.add([clock::finding(&network.clocks)])?;
     let tokens = wiring::tokens(settings)?;
-    let graph = wiring::graph(settings, tokens.clone())?;
+    let graph = wiring::graph(settings)?;
     let token = token::get(settings, &tokens, network.sign_in, database.word.as_ref()).await;
     if token.secret.is_none() {
         report.add(token.findings)?;
@@ -98,10 +98,10 @@ async fn remote(
         report.add(token.findings)?;
         return without_token(report, settings, "what answers in Graph's place gets no token");
     }
-    let secret = secret::findings(settings, &graph, network.graph).await;
+    let secret = secret::findings(settings, &graph, &tokens, network.graph).await;
     // Looked at before the token is judged: what it permits shows in the end by what the mailboxes say.
     let wanted = mailboxes::wanted(settings, database, options).await;
-    let mailboxes = mailboxes::look(&graph, wanted, database, network.graph).await;
+    let mailboxes = mailboxes::look(&graph, &tokens, wanted, database, network.graph).await;
     report.add(token.findings)?;
     report.add(token::permissions(settings, token.secret.as_deref(), mailboxes.readable))?;
     report.add(secret)?;

@@ -1,6 +1,7 @@
 //! When what the agent signs in with expires. On that day sending stops, and it comes once in a year or two. A certificate
 //! says it itself; of a client secret Graph tells it to some, and `auth.secret_expires` where somebody wrote it down.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
@@ -8,6 +9,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use super::findings::Finding;
 use super::network::Answering;
 use crate::agent::expiry::{NOT_YET_CURE, Nearness, cure, last_day, sentence};
+use crate::auth::TokenCache;
 use crate::certificate::Certificate;
 use crate::cli::output::short;
 use crate::clock::Now;
@@ -15,6 +17,7 @@ use crate::config::{AuthMode, Settings};
 use crate::graph::{ClientSecretInfo, GraphClient};
 use crate::job::{Answer, Outcome, format_utc};
 use crate::secret::Secret;
+use crate::worker::Bearer;
 
 const SECRET: &str = "secret";
 const CERTIFICATE: &str = "certificate";
@@ -44,7 +47,12 @@ pub(super) fn unasked(settings: &Settings, why: &str, now: DateTime<Utc>) -> Vec
 }
 
 /// After a sign-in that has just succeeded. Asks Graph once; that it does not tell is the usual case, and no fault.
-pub(super) async fn findings(settings: &Settings, graph: &GraphClient, at: Answering) -> Vec<Finding> {
+pub(super) async fn findings(
+    settings: &Settings,
+    graph: &GraphClient,
+    tokens: &Arc<TokenCache>,
+    at: Answering,
+) -> Vec<Finding> {
     let now = Now { wall: Utc::now(), steady: Instant::now() };
     let auth = &settings.auth;
     let (Some(secret), Some(application)) = (secret(&auth.mode), &auth.client_id) else {
@@ -54,7 +62,8 @@ pub(super) async fn findings(settings: &Settings, graph: &GraphClient, at: Answe
     if at != Answering::Microsoft {
         return vec![written.unwrap_or_else(|| Finding::not_checked(SECRET, "Graph cannot be reached"))];
     }
-    match graph.client_secrets(application, now).await {
+    let listed = Bearer::ask(tokens, |token| async move { graph.client_secrets(application, &token, now).await }).await;
+    match listed {
         Ok(listed) => match in_use(&listed, secret, now.wall) {
             Some(told) => of_graph(told, auth.secret_expires, now.wall),
             None => vec![written.unwrap_or_else(unclear)],

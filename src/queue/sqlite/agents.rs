@@ -1,4 +1,4 @@
-//! The row in which the agent says how it is: written by the agent, read by whoever looks at the queue.
+//! What an agent says of itself: a row for each start, written by the agent, read by whoever looks at the queue.
 
 use sqlx::sqlite::SqliteConnection;
 
@@ -7,10 +7,22 @@ use crate::queue::AgentNote;
 use crate::queue::sqlite::report::jobs::{Record, record};
 use crate::queue::sqlite::schema::strange_triggers;
 
-const WRITE: &str = "INSERT OR REPLACE INTO agent
-        (id, version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint,
-        credential, credential_expires, default_key, default_value, default_since, default_until, default_hint, refused)
-    VALUES (1, ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, nullif(?17, ''))";
+const WRITE: &str = "INSERT INTO agents
+        (version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint,
+        credential, credential_expires, default_key, default_value, default_since, default_until, default_hint, refused,
+        name, host, pid, lease_until)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, nullif(?17, ''),
+        ?18, ?18, ?19, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
+    ON CONFLICT (host, pid, started_at) DO UPDATE SET
+        settings_at = excluded.settings_at, settings_refused = excluded.settings_refused, gate_since = excluded.gate_since,
+        gate_until = excluded.gate_until, gate_kind = excluded.gate_kind, gate_code = excluded.gate_code,
+        gate_hint = excluded.gate_hint, credential = excluded.credential, credential_expires = excluded.credential_expires,
+        default_key = excluded.default_key, default_value = excluded.default_value, default_since = excluded.default_since,
+        default_until = excluded.default_until, default_hint = excluded.default_hint, refused = excluded.refused,
+        lease_until = excluded.lease_until";
+
+/// The starts that are remembered.
+const FORGET: &str = "DELETE FROM agents WHERE id <= (SELECT max(id) FROM agents) - 10";
 
 pub async fn write(connection: &mut SqliteConnection, note: &AgentNote) -> sqlx::Result<()> {
     let (gate, default) = (note.gate.as_ref(), note.default.as_ref());
@@ -39,13 +51,15 @@ pub async fn write(connection: &mut SqliteConnection, note: &AgentNote) -> sqlx:
         .bind(default.map(|default| format_utc(default.until)))
         .bind(default.map(|default| &default.hint))
         .bind(refused)
-        .execute(connection)
-        .await
-        .map(|_| ())
+        .bind(rustix::system::uname().nodename().to_string_lossy())
+        .bind(std::process::id())
+        .execute(&mut *connection)
+        .await?;
+    sqlx::query(FORGET).execute(connection).await.map(drop)
 }
 
-/// As it stands, if an agent ever wrote it.
+/// The newest one's, if an agent ever wrote any.
 pub async fn read(connection: &mut SqliteConnection) -> sqlx::Result<Option<Record>> {
-    let row = sqlx::query("SELECT * FROM agent WHERE id = 1").fetch_optional(connection).await?;
+    let row = sqlx::query("SELECT * FROM agents ORDER BY id DESC LIMIT 1").fetch_optional(connection).await?;
     row.as_ref().map(record).transpose()
 }

@@ -270,21 +270,19 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
             .collect();
         plans.push(plan.into_iter().filter(|line| !line.ends_with("lane")).collect::<Vec<_>>());
     }
-    let first_head = "SCAN jobs USING INDEX jobs_waiting"; // stopped after one row by its LIMIT
-    assert_eq!(
-        plans[0].iter().filter(|line| line.contains("SCAN jobs")).collect::<Vec<_>>(),
-        [first_head],
-        "{plans:#?}"
-    );
     const BY_ID: &str = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)";
     for (plan, searches) in plans.iter().zip([
         &[
-            "SEARCH jobs USING INDEX jobs_waiting (<expr>>?)",
-            "SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key>?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key>?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at<?)",
         ][..],
-        &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)"],
-        &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at>? AND next_attempt_at<?)", BY_ID],
-        &["SEARCH jobs USING INDEX jobs_waiting (<expr>=? AND next_attempt_at<?)"],
+        &["SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at<?)"],
+        &[
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at>? AND next_attempt_at<?)",
+            BY_ID,
+        ],
+        &["SEARCH jobs USING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at<?)"],
         &[BY_ID],
         &[BY_ID],
     ]) {
@@ -298,7 +296,7 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
     }
     // The jobs of a lane come in the order of the index: sorting them would mean reading them all.
     let walks = |line: &String| line.contains("SCAN jobs") || line.contains("TEMP B-TREE");
-    assert!(!plans[1..].iter().flatten().any(walks), "{plans:#?}");
+    assert!(!plans.iter().flatten().any(walks), "{plans:#?}");
 }
 
 /// SQLite looks at the value of a bare parameter behind LIMIT while it plans, and plans anew whenever it is bound again.

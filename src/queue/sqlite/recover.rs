@@ -8,20 +8,31 @@ use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 use super::super::{LaneKey, Recovered, Refusal};
 use super::settle::{UNMOVED, begin, commit, end, is_refusal, roll_back, rounded_up, wake, words};
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
-use crate::queue::sqlite::claim::lane_heads::{lane, lane_key};
+use crate::queue::sqlite::claim::lane_heads::lane_key;
 use crate::queue::sqlite::claim::misdated::{self, DRIFT, Strays, ahead_of, stamp, stray};
 use crate::queue::sqlite::claim::unfit;
 
-/// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the
-/// last attempt made, the last mailbox paused. Nothing of those that are no time.
+/// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the last one
+/// that an agent has ended, what is claimed, the attempts of the newest jobs, the last mailbox paused, and the last word of an
+/// agent. Nothing of those that are no time.
 const NEWEST_STAMP: &str = concat!(
     "SELECT max(
     coalesce((SELECT ",
     stamp!("created_at"),
     " FROM jobs ORDER BY id DESC LIMIT 1), ''),
-    coalesce((SELECT ",
+    coalesce((SELECT max(",
+    stamp!("finished_at"),
+    ") FROM (SELECT finished_at, settled, claims FROM jobs WHERE finished_at IS NOT NULL ORDER BY finished_at DESC LIMIT 100)
+        WHERE settled = 'claim ' || claims), ''),
+    coalesce((SELECT max(",
+    stamp!("claimed_at"),
+    ") FROM jobs WHERE state = 'claimed'), ''),
+    coalesce((SELECT max(",
     stamp!("started_at"),
-    " FROM attempts ORDER BY id DESC LIMIT 1), ''),
+    ") FROM (SELECT started_at FROM attempts ORDER BY job_id DESC, claim DESC LIMIT 1000)), ''),
+    coalesce((SELECT max(",
+    stamp!("lease_until"),
+    ") FROM agents), ''),
     coalesce((SELECT max(",
     stamp!("updated_at"),
     ") FROM mailboxes), ''))"
@@ -77,9 +88,7 @@ macro_rules! put_back {
             " SET state = 'pending', settled = 'claim ' || claims, in_doubt = 1, next_attempt_at = ?1,
         first_sent_at = coalesce(first_sent_at, strftime('%Y-%m-%dT%H:%M:%fZ', claimed_at), ?2)
     WHERE state = 'claimed' AND (?3 IS NULL OR id = ?3 AND claims = ?4)
-    RETURNING CAST(",
-            lane!(),
-            " AS BLOB)"
+    RETURNING CAST(coalesce(mailbox_key, '') AS BLOB)"
         )
     };
 }

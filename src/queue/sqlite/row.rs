@@ -71,12 +71,9 @@ pub(super) use octets;
 /// A row as [`Columns`]. Fails where a column is a BLOB.
 macro_rules! json_columns {
     () => {
-        concat!(
-            "json_array(id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, ",
-            lane!(),
-            ", json_array(subject, body, start_time, end_time, location, attendees, mailbox, calendar_id, body_type, time_zone,
+        "json_array(id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, mailbox_key,
+            json_array(subject, body, start_time, end_time, location, attendees, mailbox, calendar_id, body_type, time_zone,
             extra, dedup_key, not_before, transaction_id))"
-        )
     };
 }
 pub(super) use json_columns;

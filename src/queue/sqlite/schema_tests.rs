@@ -87,7 +87,7 @@ async fn the_least_a_job_needs_is_its_times() {
         "INSERT INTO jobs DEFAULT VALUES",
     ] {
         let error = refusal(db, sql).await;
-        assert!(error.contains("NOT NULL") && error.contains("_time"), "{error}");
+        assert_eq!(error, "CHECK constraint failed: a_create_has_start_time_and_end_time");
     }
 }
 
@@ -149,10 +149,10 @@ async fn what_sql_can_judge_is_refused_at_insert() {
         ("body_type", "x'74657874'", "body_type_is_text_or_html"),
         ("start_time", "''", "start_time"),
         ("start_time", "'  '", "start_time"),
-        ("start_time", "NULL", "jobs.start_time"),
+        ("start_time", "NULL", "a_create_has_start_time_and_end_time"),
         ("end_time", "''", "end_time"),
         ("end_time", "'  '", "end_time"),
-        ("end_time", "NULL", "jobs.end_time"),
+        ("end_time", "NULL", "a_create_has_start_time_and_end_time"),
         ("state", "'done'", "state"),
         ("state", "''", "state"),
         ("state", "NULL", "jobs.state"),
@@ -799,10 +799,12 @@ async fn every_other_job_can_be_deleted_and_its_attempts_go_with_it() {
     run(db, "PRAGMA foreign_keys = OFF").await;
     for state in [0, 2, 3, 4] {
         let (gone, kept) = (add(db, IN_STATE[state].1).await, add(db, IN_STATE[state].1).await);
-        for job in [gone, gone, kept] {
+        for (job, claim) in [(gone, 1), (gone, 2), (kept, 1)] {
             run(
                 db,
-                &format!("INSERT INTO attempts (job_id, claim, started_at, duration_ms, outcome) VALUES ({job}, 1, '', 1, '')"),
+                &format!(
+                    "INSERT INTO attempts (job_id, claim, started_at, duration_ms, outcome) VALUES ({job}, {claim}, '', 1, '')"
+                ),
             )
             .await;
         }
@@ -912,12 +914,13 @@ async fn a_hold_needs_no_pause_and_what_the_agent_notes_is_whole() {
     let db = &mut bed.stranger().await;
     run(db, "INSERT INTO mailboxes (mailbox, paused_until, reason, held_at) VALUES ('ann@contoso.com', '', '', '2026-12-01')")
         .await;
-    run(db, "INSERT INTO agent (id, version, started_at, settings_at) VALUES (1, '1', 'x', 'x')").await;
-    refusal(db, "INSERT INTO agent (id, version, started_at, settings_at) VALUES (2, '1', 'x', 'x')").await;
-    refusal(db, "UPDATE agent SET gate_since = 'x'").await;
-    run(db, "UPDATE agent SET gate_since = 'x', gate_until = 'y', gate_kind = 'auth'").await;
-    refusal(db, "UPDATE agent SET credential = 'certificate'").await;
-    run(db, "UPDATE agent SET credential = 'certificate', credential_expires = 'x'").await;
+    let agent = "INSERT INTO agents (host, pid, version, started_at, settings_at) VALUES ('h', 7, '1', 'x', 'x')";
+    run(db, agent).await;
+    assert!(refusal(db, agent).await.contains("UNIQUE"), "one row per start");
+    refusal(db, "UPDATE agents SET gate_since = 'x'").await;
+    run(db, "UPDATE agents SET gate_since = 'x', gate_until = 'y', gate_kind = 'auth'").await;
+    refusal(db, "UPDATE agents SET credential = 'certificate'").await;
+    run(db, "UPDATE agents SET credential = 'certificate', credential_expires = 'x'").await;
 }
 
 /// What people ask at a glance, of a queue whose rows have bodies.

@@ -10,7 +10,7 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
 use super::recover::wished;
-use crate::job::{format_utc, parse_utc};
+use crate::job::{Ending, format_utc, parse_utc};
 use crate::queue::sqlite::store::{CONSTRAINT, is_damaged, may_pass, primary_code};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 
@@ -32,7 +32,8 @@ const ATTEMPT_VALUES: [&str; 7] =
 const JOB_VALUES: [&str; 8] = ["id", "claim", "event_id", "at", "spent", "sent_at", "status", "request_id"];
 
 // A claim that is over leaves no attempt either, so these are asked for before the state changes.
-const SENT_ATTEMPTS: &str = "INSERT INTO attempts
+// What other hands wrote for this claim gives way.
+const SENT_ATTEMPTS: &str = "INSERT OR REPLACE INTO attempts
         (job_id, claim, started_at, duration_ms, outcome, http_status, request_id, client_request_id)
     SELECT s.id, s.claim, s.started_at, s.duration_ms, 'sent', s.status, s.request_id, s.client_request_id
     FROM s CROSS JOIN jobs ON jobs.id = s.id AND jobs.claims = s.claim AND jobs.state = 'claimed'";
@@ -88,7 +89,7 @@ const FAILED: &str = "UPDATE jobs SET state = 'failed', settled = 'claim ' || ?2
         error_code = ?10, error_message = ?11, request_id = ?12
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
-const ATTEMPT: &str = "INSERT INTO attempts
+const ATTEMPT: &str = "INSERT OR REPLACE INTO attempts
         (job_id, claim, started_at, duration_ms, outcome, http_status, error_code, message, request_id, client_request_id)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
@@ -243,7 +244,7 @@ pub(super) async fn roll_back(connection: &mut SqliteConnection) {
 fn is_plain(settlement: &Settlement) -> bool {
     let attempt = settlement.attempt.as_ref();
     matches!(settlement.verdict, Verdict::Sent(_))
-        && attempt.is_some_and(|attempt| attempt.outcome == "sent")
+        && attempt.is_some_and(|attempt| attempt.ending == Ending::Sent)
         && settlement.pause.is_none()
 }
 
@@ -411,7 +412,7 @@ async fn attempt(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Re
         .bind(settlement.claim)
         .bind(format_utc(attempt.started_at))
         .bind(attempt.duration_ms)
-        .bind(attempt.outcome)
+        .bind(attempt.ending.as_str())
         .bind(answer.status.map(i64::from))
         .bind(&answer.code)
         .bind(answer.message.as_deref().map(shortened))

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::super::super::{AttemptRecord, Verdict};
 use super::*;
-use crate::job::{Answer, ErrorKind, EventId};
+use crate::job::{Answer, Ending, ErrorKind, EventId};
 
 const AT: &str = "2100-01-01T00:00:01.000Z";
 
@@ -36,6 +36,7 @@ fn full(job: &Job, verdict: Verdict) -> Settlement {
         give_up_at: Some(in_ms(90_000)),
         kind: Some(ErrorKind::Unavailable),
         answer: Answer {
+            cause: None,
             status: Some(503),
             code: Some("serverBusy".into()),
             message: Some("come back later".into()),
@@ -43,7 +44,7 @@ fn full(job: &Job, verdict: Verdict) -> Settlement {
             client_request_id: Some("client-1".into()),
         },
         sent_at: Some(in_ms(10)),
-        attempt: Some(AttemptRecord { started_at: in_ms(5), duration_ms: 77, outcome: "retry" }),
+        attempt: Some(AttemptRecord { started_at: in_ms(5), duration_ms: 77, ending: Ending::Retry }),
         ..end(job, verdict)
     }
 }
@@ -83,7 +84,7 @@ async fn a_sent_job_has_its_event_and_no_error() {
     let before = bed.row(1).await;
     let mut settlement = full(&job, sent());
     settlement.answer = Answer { status: Some(201), request_id: Some("req-2".into()), ..Answer::default() };
-    settlement.attempt = Some(AttemptRecord { started_at: in_ms(20), duration_ms: 5, outcome: "sent" });
+    settlement.attempt = Some(AttemptRecord { started_at: in_ms(20), duration_ms: 5, ending: Ending::Sent });
     assert_eq!(settle(&bed, &settlement).await, Settled::Recorded);
     assert_eq!(
         changes(&before, &bed.row(1).await),
@@ -188,7 +189,7 @@ async fn an_attempt_is_written_down_with_everything_known() {
     let attempts = bed.attempts(1).await;
     assert_eq!(
         json!(attempts),
-        json!([{"id": 1, "job_id": 1, "claim": 1, "started_at": "2100-01-01T00:00:00.005Z", "duration_ms": 77,
+        json!([{"job_id": 1, "claim": 1, "started_at": "2100-01-01T00:00:00.005Z", "duration_ms": 77,
                 "outcome": "retry", "http_status": 503, "error_code": "serverBusy", "message": "come back later",
                 "request_id": "req-1", "client_request_id": "client-1"}])
     );

@@ -51,7 +51,7 @@ async fn the_status_counts_every_state_and_names_ages_and_pauses() {
         .await;
     }
     run(db, "UPDATE mailboxes SET held_at = '2026-01-01T00:00:00.000Z' WHERE mailbox = 'over@contoso.com'").await;
-    run(db, "INSERT INTO agent (id, version, started_at, settings_at) VALUES (1, '9.9', 'then', 'then')").await;
+    run(db, "INSERT INTO agents (id, version, started_at, settings_at) VALUES (1, '9.9', 'then', 'then')").await;
     let status = status(&bed).await;
     let counts: Vec<_> = status.counts.iter().map(|(state, count)| (state.as_str(), *count)).collect();
     assert_eq!(counts, [("pending", 2), ("claimed", 1), ("sent", 1), ("failed", 1), ("cancelled", 0)]);

@@ -65,14 +65,14 @@ async fn a_file_with_a_fault_is_refused_and_the_old_settings_hold() {
     };
     assert!(refused("delivery.max_in_flite").await.contains("max_in_flight"));
     assert!(refused("auth.mode").await.contains("client_secret"));
-    let why = "SELECT settings_refused IS NOT NULL FROM agent";
+    let why = "SELECT settings_refused IS NOT NULL FROM agents ORDER BY id DESC";
     bed.wait("the queue says so, too", async || bed.is_so(why).await.then_some(())).await;
     let id = bed.insert(row()).await;
     bed.until(id, "sent").await;
     bed.write_settings();
     agent.signal("HUP");
     bed.until_said(&agent, "settings read again").await;
-    let taken = "SELECT settings_refused IS NULL FROM agent";
+    let taken = "SELECT settings_refused IS NULL FROM agents ORDER BY id DESC";
     bed.wait("and no longer", async || bed.is_so(taken).await.then_some(())).await;
     assert!(agent.said("setting changed").is_empty());
     agent.stop().await.expect(0);
@@ -90,7 +90,7 @@ async fn a_secret_renewed_in_its_file_ends_the_pause_without_a_reload_and_no_job
     let id = bed.insert(row()).await;
     let paused = bed.until_said(&agent, "sending paused").await;
     assert_eq!(paused["error_code"], "AADSTS7000222");
-    let gate = "SELECT gate_code = 'AADSTS7000222' AND gate_hint LIKE '%expired%' FROM agent";
+    let gate = "SELECT gate_code = 'AADSTS7000222' AND gate_hint LIKE '%expired%' FROM agents ORDER BY id DESC";
     bed.wait("the queue says why", async || bed.is_so(gate).await.then_some(())).await;
     // As an editor or a deployment would: a new file in the place of the old one.
     let new = bed.home().join("secret.new");
@@ -101,7 +101,7 @@ async fn a_secret_renewed_in_its_file_ends_the_pause_without_a_reload_and_no_job
     assert_eq!(job.attempts, 1);
     assert_eq!(agent.said("secret has changed, the new one is used from now on").len(), 1);
     bed.until_said(&agent, "sending resumed").await;
-    let open = "SELECT gate_since IS NULL FROM agent";
+    let open = "SELECT gate_since IS NULL FROM agents ORDER BY id DESC";
     bed.wait("the queue says it is over", async || bed.is_so(open).await.then_some(())).await;
     assert!(!bed.all_output().contains(sandbox::CLIENT_SECRET));
     bed.assert_one_event_each().await;

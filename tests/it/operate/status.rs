@@ -19,7 +19,7 @@ async fn status_says_first_that_nothing_is_sent_and_why() {
     assert!(idle.stdout.contains("systemctl start event-sender"), "{idle:?}");
 
     // As the agent writes it while its sign-in is refused.
-    let gate = "INSERT OR REPLACE INTO agent (id, version, started_at, settings_at, gate_since, gate_until, gate_kind,
+    let gate = "INSERT OR REPLACE INTO agents (id, version, started_at, settings_at, gate_since, gate_until, gate_kind,
         gate_code, gate_hint) VALUES (1, '9.9', '2026-01-01T00:00:00.000Z', '2026-01-01T00:00:00.000Z',
         '2026-01-01T00:00:00.000Z', '2999-01-01T00:00:00.000Z', 'auth', 'AADSTS7000222', 'The secret has expired.')";
     bed.sql(gate).await;

@@ -38,7 +38,7 @@ async fn nothing_in_the_database_steers_the_terminal_of_whoever_looks_at_it() {
             VALUES (lower({}), '2999-01-01T00:00:00.000Z', {nasty}, {nasty});
         INSERT INTO mailboxes (mailbox, paused_until, reason, held_at, held_reason)
             VALUES (lower({nasty}), '', {nasty}, {nasty}, {nasty});
-        INSERT INTO agent (id, version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code,
+        INSERT INTO agents (id, version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code,
             gate_hint) VALUES (1, {nasty}, {nasty}, {nasty}, {nasty}, {nasty}, {nasty}, {nasty}, {nasty}, {nasty})",
         sql(&mailbox)
     ))

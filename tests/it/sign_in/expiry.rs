@@ -68,7 +68,7 @@ async fn certified(days: std::ops::Range<i64>) -> (Bed, KeyPair, PathBuf) {
 
 /// Waits until `status` tells programs of this end.
 async fn until_noted(bed: &Bed, name: &str) -> Value {
-    let noted = format!("SELECT credential = '{name}' FROM agent");
+    let noted = format!("SELECT credential = '{name}' FROM agents ORDER BY id DESC");
     bed.wait("the queue has the end", async || bed.is_so(&noted).await.then_some(())).await;
     bed.command(&["status", "--json"]).await.expect(0).json()
 }
@@ -104,12 +104,12 @@ async fn a_secret_that_ends_soon_is_told_everywhere_until_its_date_is_a_later_on
     let renewed = bed.until_said(&agent, RENEWED).await;
     assert_eq!((&renewed["level"], &renewed["credential"]), (&json!("INFO"), &json!("client_secret")));
     assert!(monitor.scrape().await.value(METRIC, &labels) > end);
-    let forgotten = format!("SELECT credential_expires > '{}' FROM agent", day(399));
+    let forgotten = format!("SELECT credential_expires > '{}' FROM agents ORDER BY id DESC", day(399));
     bed.wait("the queue has the new end", async || bed.is_so(&forgotten).await.then_some(())).await;
     assert!(bed.command(&["status"]).await.expect(0).stdout.starts_with("All is well"));
     bed.unset("auth.secret_expires");
     reload(&bed, &agent).await;
-    let unknown = "SELECT credential IS NULL AND credential_expires IS NULL FROM agent";
+    let unknown = "SELECT credential IS NULL AND credential_expires IS NULL FROM agents ORDER BY id DESC";
     bed.wait("it is not known any more", async || bed.is_so(unknown).await.then_some(())).await;
     assert_eq!(monitor.scrape().await.find(METRIC, &labels), None);
     assert_eq!((said(&agent, SOON), said(&agent, RENEWED), said(&agent, OVER)), (1, 1, 0));

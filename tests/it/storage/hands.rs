@@ -230,7 +230,7 @@ async fn a_row_that_no_start_can_put_back_stops_no_start() {
     let left: Vec<_> = left.iter().map(|line| (line["job_id"].as_i64(), line["error"].as_str().unwrap())).collect();
     assert!(left[0].0 == Some(ids[0]) && left[0].1.contains("sent_means_event_id"), "{left:?}");
     assert_eq!(left[1..], [(Some(ids[1]), "audit says no")]);
-    let noted = async || bed.is_so("SELECT refused IS NOT NULL FROM agent").await.then_some(());
+    let noted = async || bed.is_so("SELECT refused IS NOT NULL FROM agents ORDER BY id DESC").await.then_some(());
     bed.wait("it is noted", noted).await;
     let status = bed.command(&["status"]).await.expect(0).stdout;
     assert!(status.contains("2 jobs of an earlier run cannot be put back"), "{status}");

@@ -374,7 +374,7 @@ impl Bed {
 
     pub async fn attempts(&self, id: i64) -> Vec<AttemptRow> {
         let mut producer = self.producer.lock().await;
-        let query = sqlx::query_as("SELECT * FROM attempts WHERE job_id = ?1 ORDER BY id").bind(id);
+        let query = sqlx::query_as("SELECT * FROM attempts WHERE job_id = ?1 ORDER BY claim").bind(id);
         query.fetch_all(&mut *producer).await.unwrap()
     }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use event_sender::job::{Answer, BodyType, Defaults, ErrorKind, EventId, JobId, format_utc};
+use event_sender::job::{Answer, BodyType, Defaults, Ending, ErrorKind, EventId, JobId, format_utc};
 use event_sender::queue::{AttemptRecord, ClaimRequest, LaneKey, Queue, Settled, Settlement, SqliteQueue, Verdict};
 use proptest_state_machine::StateMachineTest;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -331,7 +331,7 @@ fn settlement(ticket: Ticket, end: &End, expected: &Expected) -> Settlement {
         answer: Answer::default(),
         sent_at: left.then_some(now),
         never_left,
-        attempt: Some(AttemptRecord { started_at: now, duration_ms: 1, outcome: "retry" }),
+        attempt: Some(AttemptRecord { started_at: now, duration_ms: 1, ending: Ending::Retry }),
         pause: None,
     }
 }

@@ -15,15 +15,6 @@ use crate::job::parse_utc;
 use crate::queue::LaneKey;
 use crate::queue::sqlite::row::Text;
 
-/// The lane of a row, as in the index `jobs_waiting`: the expression must be the same to the letter, or SQLite reads
-/// the table instead.
-macro_rules! lane {
-    () => {
-        "coalesce(lower(substr(trim(mailbox, char(9, 10, 11, 12, 13, 32)), 1, 320)), '')"
-    };
-}
-pub(crate) use lane;
-
 /// Where a job waits: its due time, which has 24 characters, and its id, as text that sorts in this order.
 macro_rules! place {
     () => {
@@ -37,9 +28,8 @@ pub(crate) use place;
 macro_rules! first {
     () => {
         concat!(
-            "(SELECT json_array(next_attempt_at, id) FROM jobs WHERE state = 'pending' AND ",
-            lane!(),
-            " = l.k AND next_attempt_at < x'' ORDER BY next_attempt_at, id LIMIT 1)"
+            "(SELECT json_array(next_attempt_at, id) FROM jobs
+            WHERE state = 'pending' AND mailbox_key = l.k AND next_attempt_at < x'' ORDER BY next_attempt_at, id LIMIT 1)"
         )
     };
 }
@@ -62,23 +52,11 @@ const ORDERS: &str = concat!("SELECT ", orders!());
 /// Every lane with pending jobs, as `l.k`, and a NULL at the end. Jumps from lane to lane in the index.
 macro_rules! lanes {
     () => {
-        concat!(
-            "l(k) AS (
-        SELECT (SELECT ",
-            lane!(),
-            " FROM jobs WHERE state = 'pending' ORDER BY ",
-            lane!(),
-            " LIMIT 1)
+        "l(k) AS (
+        SELECT (SELECT mailbox_key FROM jobs WHERE state = 'pending' AND mailbox_key IS NOT NULL ORDER BY mailbox_key LIMIT 1)
         UNION ALL
-        SELECT (SELECT ",
-            lane!(),
-            " FROM jobs WHERE state = 'pending' AND ",
-            lane!(),
-            " > l.k ORDER BY ",
-            lane!(),
-            " LIMIT 1)
+        SELECT (SELECT mailbox_key FROM jobs WHERE state = 'pending' AND mailbox_key > l.k ORDER BY mailbox_key LIMIT 1)
         FROM l WHERE l.k IS NOT NULL)"
-        )
     };
 }
 pub(crate) use lanes;

@@ -11,7 +11,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::job::{JobId, format_utc};
-use crate::queue::sqlite::claim::lane_heads::{lane, lanes};
+use crate::queue::sqlite::claim::lane_heads::lanes;
 use crate::queue::sqlite::operate::jobs::{REPAIR_BATCH, change};
 use crate::queue::sqlite::recover::wished;
 use crate::queue::sqlite::write_pacer::WritePacer;
@@ -56,9 +56,7 @@ const FIND: &str = concat!(
     "WITH RECURSIVE ",
     lanes!(),
     " SELECT id FROM l CROSS JOIN jobs INDEXED BY jobs_waiting
-    WHERE l.k IS NOT NULL AND state = 'pending' AND ",
-    lane!(),
-    " = l.k AND next_attempt_at > ?1 AND +id > ?3 AND ",
+    WHERE l.k IS NOT NULL AND state = 'pending' AND mailbox_key = l.k AND next_attempt_at > ?1 AND +id > ?3 AND ",
     stray!("?2"),
     " AND next_attempt_at > ",
     wished!(),

@@ -17,7 +17,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{Encode, Row, Sqlite, Type};
 
 use crate::job::{JobId, format_utc, parse_utc};
-use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, lane, orders, place};
+use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, orders, place};
 use crate::queue::sqlite::claim::misdated::Strays;
 use crate::queue::sqlite::claim::refused::Refused;
 use crate::queue::sqlite::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
@@ -114,9 +114,7 @@ macro_rules! pick {
         SELECT lane, k, slots, taken + 1, (
             SELECT ",
             place!(),
-            " FROM jobs WHERE state = 'pending' AND ",
-            lane!(),
-            " = pick.k AND next_attempt_at <= ?1
+            " FROM jobs WHERE state = 'pending' AND mailbox_key = pick.k AND next_attempt_at <= ?1
                 AND (next_attempt_at, id) > (substr(place, 1, 24), CAST(substr(place, 25) AS INTEGER))
             ORDER BY next_attempt_at, id LIMIT 1)
         FROM pick WHERE taken < slots AND place IS NOT NULL
@@ -132,14 +130,11 @@ macro_rules! pick {
 }
 const LOOK_AND_PICK: &str = concat!("PRAGMA data_version; ", pick!());
 
-/// The same of one lane, ?2, whose name may be no text that JSON can hold. The plus takes the affinity off the CAST:
-/// compared with something of TEXT affinity, the lane, which has none, is not looked up in the index.
+/// The same of one lane, ?2, whose name may be no text that JSON can hold.
 const PICK_ODD: &str = concat!(
     "SELECT id, ",
     octets!(),
-    " FROM jobs WHERE state = 'pending' AND ",
-    lane!(),
-    " = +CAST(?2 AS TEXT) AND next_attempt_at <= ?1
+    " FROM jobs WHERE state = 'pending' AND mailbox_key = CAST(?2 AS TEXT) AND next_attempt_at <= ?1
      ORDER BY next_attempt_at, id LIMIT ?3 + 0"
 );
 
@@ -180,9 +175,8 @@ const TAKE_ALL: &str = concat!(
 /// One job.
 const TAKE_ONE: &str = take!("?1");
 const TAKEN_ONE: &str = concat!(
-    "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, CAST(",
-    lane!(),
-    " AS BLOB) AS lane, ",
+    "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted,
+        CAST(coalesce(mailbox_key, '') AS BLOB) AS lane, ",
     input_columns!(),
     "1 FROM jobs WHERE id = ?1 AND state = 'claimed'"
 );

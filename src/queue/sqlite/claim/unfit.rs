@@ -1,6 +1,7 @@
-//! Jobs that no claim would ever find, as a writer leaves them who has switched the checks off: waiting for a time that is
-//! none, or in no state at all. The former end with the reason, before the next walk over the lanes; the latter are told by a
-//! start, and left as they are: nobody knows what has become of them.
+//! Jobs that no claim would ever find: in no lane, or in no state at all. A job is in no lane where a writer has switched the
+//! checks off and had it wait for a time that is none: it ends with the reason, before the next walk over the lanes. So is one
+//! that was inserted while the queue's triggers were missing: it is put into its lane. What is in no state is told by a start,
+//! and left as it is: nobody knows what has become of it.
 
 use std::time::Instant;
 
@@ -11,25 +12,20 @@ use crate::queue::sqlite::claim::refused::Refused;
 use crate::queue::sqlite::settle::{is_refusal, words};
 use crate::queue::{LaneKey, Refusal};
 
-/// As in the index `jobs_unfit`, to the letter: there are no others in it.
-macro_rules! unfit {
-    () => {
-        "(state NOT IN ('pending', 'claimed', 'sent', 'failed', 'cancelled') OR state = 'pending' AND (
-        typeof(next_attempt_at) <> 'text' OR next_attempt_at NOT GLOB
-            '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'))"
-    };
-}
-
-/// A few at a time: what is left is found by the next walk. The plus keeps SQLite from putting the constant into the rest, which
-/// would be another condition than the index has, and from walking over the table in the order of ids.
-const WAITING: &str = concat!("SELECT id FROM jobs WHERE ", unfit!(), " AND +state = 'pending' LIMIT 100");
+/// A few at a time: what is left is found by the next walk. They stand before all lanes in the index.
+const WAITING: &str = "SELECT id FROM jobs WHERE state = 'pending' AND mailbox_key IS NULL LIMIT 100";
+/// Only if it can wait there.
+const INTO_ITS_LANE: &str =
+    "UPDATE jobs SET mailbox_key = (SELECT mailbox_key FROM job_lanes WHERE job_lanes.id = jobs.id)
+    WHERE id = ?1 AND state = 'pending' AND (SELECT mailbox_key FROM job_lanes WHERE job_lanes.id = jobs.id) IS NOT NULL";
 /// With a time in the place of what is none, so that the row is in order.
 const END: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, next_attempt_at = ?2, error_kind = 'invalid_job',
         error_code = 'invalid_row', error_message = 'next_attempt_at: was no time, and the agent alone writes it, so this job was '
             || 'never due: insert it anew without this column'
     WHERE id = ?1 AND state = 'pending'";
-const STATELESS: &str =
-    concat!("SELECT id FROM jobs WHERE ", unfit!(), " AND +state <> 'pending' ORDER BY +id LIMIT 1000");
+/// As in the index `jobs_unfit`, to the letter: there are no others in it.
+const STATELESS: &str = "SELECT id FROM jobs WHERE state NOT IN ('pending', 'claimed', 'sent', 'failed', 'cancelled')
+    ORDER BY id LIMIT 1000";
 
 /// Ends those that wait; tells which. What a trigger refuses is left alone like a refused claim.
 pub async fn end(
@@ -42,8 +38,9 @@ pub async fn end(
         if refused.rests(id, Instant::now()) {
             continue;
         }
-        match sqlx::query(END).bind(id).bind(now).execute(&mut *connection).await {
-            Ok(_) => ended.push(JobId(id)),
+        match put_right(connection, id, now).await {
+            Ok(true) => ended.push(JobId(id)),
+            Ok(false) => {}
             Err(error) if is_refusal(&error) => {
                 told.extend(refused.note(id, &LaneKey::of(""), words(&error), false, Instant::now()));
             }
@@ -51,6 +48,14 @@ pub async fn end(
         }
     }
     Ok((ended, told))
+}
+
+/// Whether it has ended.
+async fn put_right(connection: &mut SqliteConnection, id: i64, now: &str) -> sqlx::Result<bool> {
+    if sqlx::query(INTO_ITS_LANE).bind(id).execute(&mut *connection).await?.rows_affected() > 0 {
+        return Ok(false);
+    }
+    Ok(sqlx::query(END).bind(id).bind(now).execute(connection).await?.rows_affected() > 0)
 }
 
 /// Those in no state.

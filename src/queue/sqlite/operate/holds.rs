@@ -6,7 +6,6 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
 use crate::job::format_utc;
-use crate::queue::sqlite::claim::lane_heads::lane;
 use crate::queue::sqlite::store::{SqliteQueue, read, written};
 use crate::queue::{LaneKey, QueueError};
 
@@ -37,7 +36,7 @@ const RELEASE: &str =
 const HOLDS: &str = "SELECT mailbox, held_at, held_reason FROM mailboxes WHERE held_at IS NOT NULL ORDER BY mailbox";
 
 const WAITING: &str =
-    concat!("SELECT count(*) FROM jobs WHERE state = 'pending' AND ", lane!(), " IN (SELECT value FROM json_each(?1))");
+    "SELECT count(*) FROM jobs WHERE state = 'pending' AND mailbox_key IN (SELECT value FROM json_each(?1))";
 
 impl SqliteQueue {
     /// The mailboxes on hold, by name.

@@ -10,7 +10,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Row, Sqlite};
 
 use crate::job::{ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
-use crate::queue::sqlite::claim::lane_heads::{lane, lane_key};
+use crate::queue::sqlite::claim::lane_heads::lane_key;
 use crate::queue::sqlite::recover::wished;
 use crate::queue::sqlite::report::jobs::{Record, listed_columns, record};
 use crate::queue::sqlite::settle::{begin, end, is_refusal, words};
@@ -89,9 +89,7 @@ const SETTINGS_AT_FAULT: &str = " AND error_kind IN ('auth', 'denied', 'not_foun
 macro_rules! chosen {
     () => {
         concat!(
-            "SELECT id, state, in_doubt, error_kind, CAST(",
-            lane!(),
-            " AS BLOB), next_attempt_at, ",
+            "SELECT id, state, in_doubt, error_kind, CAST(coalesce(mailbox_key, '') AS BLOB), next_attempt_at, ",
             wished!(),
             " FROM jobs WHERE "
         )
@@ -315,7 +313,7 @@ fn select(selection: &Selection, state: JobState) -> String {
         sql.push_str(SETTINGS_AT_FAULT);
     }
     if !selection.lanes.is_empty() {
-        sql.push_str(concat!(" AND ", lane!(), " IN (SELECT value FROM json_each(?2))"));
+        sql.push_str(" AND mailbox_key IN (SELECT value FROM json_each(?2))");
     }
     if selection.since.is_some() {
         let ended = matches!(state, JobState::Sent | JobState::Failed | JobState::Cancelled);

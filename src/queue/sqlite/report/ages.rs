@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::job::format_utc;
-use crate::queue::sqlite::claim::lane_heads::{lane, lane_key};
+use crate::queue::sqlite::claim::lane_heads::lane_key;
 
 /// Where one age ends and the next begins, in seconds: a minute, 5, 15, an hour, 6, a day.
 pub const AGE_LIMITS: [i64; 6] = [60, 300, 900, 3600, 21_600, 86_400];
@@ -49,11 +49,8 @@ pub struct WaitingReport {
 /// ?1 is now, ?2 to ?7 the first ids within each age, ?8 the lane of the jobs without mailbox, ?9 how many mailboxes to
 /// name. The first row is the sum. Grouped in the order of the index, and only then by the name: the unnamed go to a lane
 /// that stands elsewhere. The lane is an aggregate as all the others are: a bare expression is read from the row.
-pub const BY_MAILBOX: &str = concat!(
-    "WITH lanes AS MATERIALIZED (
-        SELECT max(",
-    lane!(),
-    ") AS lane, count(*) AS jobs, sum(next_attempt_at > ?1) AS later, min(next_attempt_at) AS due, min(id) AS oldest,
+pub const BY_MAILBOX: &str = "WITH lanes AS MATERIALIZED (
+        SELECT coalesce(max(mailbox_key), '') AS lane, count(*) AS jobs, sum(next_attempt_at > ?1) AS later, min(next_attempt_at) AS due, min(id) AS oldest,
             min(CASE WHEN next_attempt_at <= ?1 THEN id END) AS oldest_due,
             count(CASE WHEN id >= ?2 AND next_attempt_at <= ?1 THEN 1 END) AS a0,
             count(CASE WHEN id >= ?3 AND next_attempt_at <= ?1 THEN 1 END) AS a1,
@@ -61,9 +58,7 @@ pub const BY_MAILBOX: &str = concat!(
             count(CASE WHEN id >= ?5 AND next_attempt_at <= ?1 THEN 1 END) AS a3,
             count(CASE WHEN id >= ?6 AND next_attempt_at <= ?1 THEN 1 END) AS a4,
             count(CASE WHEN id >= ?7 AND next_attempt_at <= ?1 THEN 1 END) AS a5
-        FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' GROUP BY ",
-    lane!(),
-    "), named AS MATERIALIZED (
+        FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' GROUP BY mailbox_key), named AS MATERIALIZED (
         SELECT CAST(CASE lane WHEN '' THEN ?8 ELSE lane END AS BLOB) AS mailbox, sum(jobs) AS jobs, sum(later) AS later,
             sum(a0) AS a0, sum(a1) AS a1, sum(a2) AS a2, sum(a3) AS a3, sum(a4) AS a4, sum(a5) AS a5
         FROM lanes GROUP BY 1)
@@ -72,8 +67,7 @@ pub const BY_MAILBOX: &str = concat!(
         min(oldest_due) AS oldest_due, min(due) AS due
     FROM lanes
     UNION ALL
-    SELECT * FROM (SELECT 1, named.*, NULL, NULL, NULL, NULL FROM named ORDER BY jobs DESC, mailbox LIMIT ?9)"
-);
+    SELECT * FROM (SELECT 1, named.*, NULL, NULL, NULL, NULL FROM named ORDER BY jobs DESC, mailbox LIMIT ?9)";
 
 /// The next job at ?1 or behind it, before ?2. Deleted jobs leave gaps.
 pub const NEXT: &str = "SELECT id, CAST(created_at AS BLOB) FROM jobs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1";

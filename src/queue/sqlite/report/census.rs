@@ -12,7 +12,6 @@ use sqlx::{ConnectOptions, Connection, FromRow};
 
 use crate::job::{format_utc, parse_utc};
 use crate::queue::QueueError;
-use crate::queue::sqlite::claim::lane_heads::lane;
 use crate::queue::sqlite::store::{SqliteQueue, read};
 
 /// A reader waits for nobody in WAL mode, but for a moment when the log begins anew.
@@ -68,22 +67,17 @@ pub struct Room {
 
 /// What the index of pending jobs tells, lane by lane, in one go. `?1` is now, `?2` the mailbox of rows that name none.
 /// Without the LIMIT, SQLite would merge the innermost SELECT with the one around it, and then read a row of each lane.
-pub const PENDING: &str = concat!(
-    "SELECT coalesce(sum(jobs), 0) AS jobs, coalesce(sum(due), 0) AS due,
+pub const PENDING: &str = "SELECT coalesce(sum(jobs), 0) AS jobs, coalesce(sum(due), 0) AS due,
         min(CASE WHEN standing = 0 THEN first END) AS open,
         min(CASE WHEN standing = 1 THEN first END) AS paused,
         min(CASE WHEN standing = 2 THEN first END) AS held
     FROM (SELECT l.jobs, l.due, l.first,
             CASE WHEN m.held_at IS NOT NULL THEN 2 WHEN m.paused_until > ?1 THEN 1 ELSE 0 END AS standing
         FROM (SELECT lane, count(*) AS jobs, sum(at <= ?1) AS due, min(at) AS first
-            FROM (SELECT ",
-    lane!(),
-    " AS lane, next_attempt_at AS at FROM jobs WHERE state = 'pending' ORDER BY ",
-    lane!(),
-    ", next_attempt_at LIMIT -1)
+            FROM (SELECT mailbox_key AS lane, next_attempt_at AS at FROM jobs WHERE state = 'pending'
+                ORDER BY mailbox_key, next_attempt_at LIMIT -1)
             GROUP BY lane) AS l
-        LEFT JOIN mailboxes AS m ON m.mailbox = CASE l.lane WHEN '' THEN ?2 ELSE l.lane END)"
-);
+        LEFT JOIN mailboxes AS m ON m.mailbox = CASE l.lane WHEN '' THEN ?2 ELSE l.lane END)";
 pub const CLAIMED: &str = "SELECT count(*) FROM jobs WHERE state = 'claimed'";
 pub const FINISHED: &str = "SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL";
 pub const FAILED: &str =

@@ -9,7 +9,6 @@ use sqlx::Row;
 use crate::job::{format_utc, parse_utc};
 use crate::queue::LaneKey;
 use crate::queue::sqlite::agents;
-use crate::queue::sqlite::claim::lane_heads::lane;
 use crate::queue::sqlite::open::newest;
 use crate::queue::sqlite::report::jobs::Record;
 use crate::queue::sqlite::schema::Rules;
@@ -92,19 +91,13 @@ pub struct Rest {
     pub held_reason: Option<String>,
 }
 
-const WAITING: &str = concat!(
-    "SELECT CAST(lane AS TEXT) AS lane, jobs, count(*) OVER () AS lanes FROM (
+const WAITING: &str = "SELECT lane, jobs, count(*) OVER () AS lanes FROM (
          SELECT lane, sum(jobs) AS jobs FROM (
-             SELECT ",
-    lane!(),
-    " AS lane, count(*) AS jobs FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' GROUP BY 1
+             SELECT mailbox_key AS lane, count(*) AS jobs FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' GROUP BY 1
              UNION ALL
-             SELECT ",
-    lane!(),
-    ", 1 FROM jobs WHERE state = 'claimed')
+             SELECT mailbox_key, 1 FROM jobs WHERE state = 'claimed')
          GROUP BY lane)
-     ORDER BY jobs DESC, lane LIMIT ?1"
-);
+     ORDER BY jobs DESC, lane LIMIT ?1";
 
 /// As AUTOINCREMENT sees it.
 const LAST_ID: &str = "SELECT max(coalesce((SELECT max(id) FROM jobs), 0),

@@ -94,7 +94,7 @@ impl SqliteQueue {
     pub async fn show(&self, id: JobId) -> sqlx::Result<Option<(Record, Vec<Record>)>> {
         let row = sqlx::query("SELECT * FROM jobs WHERE id = ?1").bind(id.0).fetch_optional(&self.pool).await?;
         let Some(row) = row else { return Ok(None) };
-        let attempts = sqlx::query("SELECT * FROM attempts WHERE job_id = ?1 ORDER BY id")
+        let attempts = sqlx::query("SELECT * FROM attempts WHERE job_id = ?1 ORDER BY claim")
             .bind(id.0)
             .fetch_all(&self.pool)
             .await?;

@@ -80,17 +80,17 @@ async fn jobs_that_are_due_and_nobody_to_send_them_get_a_warning() {
 /// Starts an agent and waits until it has said its own word: what is put in its place after that stays.
 async fn outspoken(bed: &Bed) -> Process {
     let agent = bed.run();
-    let said = "SELECT started_at <> '2026-11-25T08:00:00.000Z' FROM agent";
+    let said = "SELECT started_at <> '2026-11-25T08:00:00.000Z' FROM agents ORDER BY id DESC";
     bed.wait("the agent's own word", async || bed.is_so(said).await.then_some(())).await;
     agent
 }
 
 /// What the running agent is made to say of itself.
 async fn word(bed: &Bed, columns: &str, values: &str) {
-    bed.sql("DELETE FROM agent").await;
+    bed.sql("DELETE FROM agents").await;
     let start = "'2026-11-25T08:00:00.000Z'";
     bed.sql(&format!(
-        "INSERT INTO agent (id, started_at, settings_at, {columns}) VALUES (1, {start}, {start}, {values})"
+        "INSERT INTO agents (id, started_at, settings_at, {columns}) VALUES (1, {start}, {start}, {values})"
     ))
     .await;
 }

@@ -1,0 +1,56 @@
+//! To read something: one GET, whose whole answer is the JSON that was asked for. Nothing comes of it, so it may be repeated at
+//! once, and no answer to it says that a job is done.
+
+use serde_json::Value;
+
+use super::client::{GraphClient, SMALL_ANSWER};
+use super::operations::Purpose;
+use super::reply::event_id;
+use super::transport::{Answered, Line};
+use crate::clock::Now;
+use crate::job::{Answer, CallResult, Outcome};
+use crate::secret::Secret;
+
+impl GraphClient {
+    /// Reads the default calendar of `mailbox`: whether the agent may, without writing anything.
+    ///
+    /// # Errors
+    /// The call, as of any other request.
+    pub async fn probe(&self, mailbox: Option<&str>, token: &Secret, now: Now) -> Result<(), CallResult> {
+        let url = format!("{}?$select=id", self.base.calendar(mailbox));
+        let (calendar, damaged) = self.get(&url, token, now).await?;
+        // A calendar's id is made like an event's.
+        event_id(&calendar["id"]).map(drop).ok_or(damaged)
+    }
+
+    /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for. A kept connection that
+    /// turns out to be dead is replaced at once.
+    pub(super) async fn get(&self, url: &str, token: &Secret, now: Now) -> Result<(Value, CallResult), CallResult> {
+        let build = |http: &reqwest::Client| http.get(url);
+        let answered = match self.transport.exchange(build, SMALL_ANSWER, Line::Kept, token, now).await {
+            Err(CallResult { outcome: Outcome::ConnectionStale, .. }) => {
+                self.transport.exchange(build, SMALL_ANSWER, Line::Fresh, token, now).await?
+            }
+            answered => answered?,
+        };
+        if !(200..300).contains(&answered.reply.status) {
+            return Err(self.judged(&answered, Purpose::Read, now));
+        }
+        match serde_json::from_slice::<Value>(&answered.body) {
+            // Nothing else is the whole answer.
+            Ok(value) if answered.reply.status == 200 && !answered.reply.is_kept && value["error"].is_null() => {
+                Ok((value, damaged(&answered)))
+            }
+            // The page of a portal is another matter than half an answer.
+            _ => match self.judged(&answered, Purpose::Read, now) {
+                result if result.outcome == Outcome::NotGraph => Err(result),
+                _ => Err(damaged(&answered)),
+            },
+        }
+    }
+}
+
+fn damaged(answered: &Answered) -> CallResult {
+    let answer = answered.reply.answer(None, &answered.id);
+    CallResult::new(Outcome::ReplyDamaged, Answer { message: Some("the answer could not be read".into()), ..answer })
+}

@@ -1,0 +1,112 @@
+//! Jobs in doubt: an event may exist that no answer has confirmed. Its evidence is looked for before the request is
+//! repeated and before the job is failed (graph-facts 2).
+//!
+//! A repeat makes no second event where Exchange honours the transaction id; the look finds the first one where
+//! markers can be searched for. In this order each covers for the other. A look that finds nothing proves nothing in the
+//! first minutes, so it never leads to anything but the same request under the same transaction id, or to a failure that
+//! says an event may exist.
+
+use super::{Decision, Disposition, Moment, Plan, RetryPolicy};
+use crate::job::{Answer, CallResult, EventId, Job, Outcome, Verified};
+
+/// Attempts of a job in doubt after which its request is repeated although the look before it keeps failing: the
+/// repeat under the same transaction id is the better evidence anyway (graph-facts 2.4).
+const PATIENT_LOOKS: u32 = 3;
+
+impl RetryPolicy {
+    /// After the look that comes before the repeat of a job in doubt, or of one that has no attempt left. None: the request is
+    /// to be repeated.
+    pub fn before_repeat(&self, job: &Job, verified: Verified, moment: &Moment) -> Option<Decision> {
+        let is_last = self.is_used_up(job);
+        let result = match verified {
+            Verified::Exists(event_id) => found(event_id, Answer::default()),
+            Verified::Absent if is_last => CallResult::new(Outcome::NotFound, not_found()),
+            Verified::Unknown(look) if look.is_refusal() && is_last => CallResult::new(Outcome::NotFound, look.answer),
+            Verified::Unknown(look) if !look.is_refusal() && !self.repeats_unseen(job, &look) => look,
+            Verified::Absent | Verified::Unknown(_) => return None,
+        };
+        Some(self.decide(job, result, moment))
+    }
+
+    /// Whether evidence must be looked for before this answer decides: it alone cannot tell whether the event exists, or the
+    /// job would fail in doubt. A mailbox that must rest is not asked anything, not even this.
+    pub fn needs_evidence(&self, job: &Job, result: &CallResult, moment: &Moment) -> bool {
+        let cannot_tell = matches!(
+            result.outcome,
+            Outcome::Duplicate(_)
+                | Outcome::RefusedInDoubt(_)
+                | Outcome::Conflict
+                | Outcome::NotGraph
+                | Outcome::MailboxBlocked { in_doubt: true, .. }
+        );
+        let plan = self.plan(job, &result.outcome, result.retry_after, moment);
+        cannot_tell || (plan.disposition == Disposition::Fail && plan.in_doubt && plan.rest.is_none())
+    }
+
+    /// Decides by an answer and the look for evidence after it.
+    pub fn after_verification(&self, job: &Job, result: CallResult, verified: Verified, moment: &Moment) -> Decision {
+        let look = match verified {
+            Verified::Exists(event_id) => return self.decide(job, found(event_id, result.answer), moment),
+            Verified::Unknown(look) if !look.is_refusal() && !look.is_unclear() => {
+                return self.looked_for_later(job, result, look, moment);
+            }
+            look => look,
+        };
+        let is_open = match (look, &result.outcome) {
+            (Verified::Unknown(_), Outcome::Duplicate(_) | Outcome::RefusedInDoubt(_)) => true,
+            // The earlier request was this very job's: soon after it a look that finds nothing proves nothing (graph-facts 2.4).
+            (Verified::Absent, Outcome::Duplicate(_)) => job.in_doubt,
+            _ => false,
+        };
+        if !is_open {
+            return self.decide(job, result, moment);
+        }
+        // Nothing is final: tried again later, as after a save conflict.
+        let plan = self.plan(job, &Outcome::Conflict, None, moment);
+        let CallResult { outcome, answer, retry_after, .. } = result;
+        self.decision(job, plan, answer, outcome, retry_after)
+    }
+
+    /// The look itself met a rest, a closed gate or the end of the agent: nothing is final before it was made. The row keeps
+    /// what was said to the request; mailbox and gate go by the look, which is the later news.
+    fn looked_for_later(&self, job: &Job, result: CallResult, look: CallResult, moment: &Moment) -> Decision {
+        let plan = self.plan(job, &result.outcome, result.retry_after, moment);
+        let wait = self.plan(job, &look.outcome, look.retry_after, moment);
+        let rest = wait.rest.or(plan.rest);
+        let named = look.retry_after.or(result.retry_after);
+        let (Disposition::Retry(until) | Disposition::Snooze(until)) = wait.disposition else {
+            return self.decision(job, Plan { rest, ..plan }, result.answer, result.outcome, named);
+        };
+        let (disposition, kind) = match plan.disposition {
+            Disposition::Snooze(due) | Disposition::Unfill(due, _) => (Disposition::Snooze(due.max(until)), plan.kind),
+            Disposition::Retry(due) => (Disposition::Retry(due.max(until)), plan.kind),
+            Disposition::Complete(_) | Disposition::Fail => (Disposition::Retry(until), wait.kind.or(plan.kind)),
+        };
+        let give_up_at = plan.give_up_at.or(wait.give_up_at);
+        let plan = Plan { disposition, kind, in_doubt: true, give_up_at, rest };
+        self.decision(job, plan, result.answer, look.outcome, named)
+    }
+
+    /// The look before the repeat was answered unclearly, for the last time that counts. Whatever answers in Graph's place has
+    /// looked nowhere.
+    fn repeats_unseen(&self, job: &Job, look: &CallResult) -> bool {
+        look.is_unclear()
+            && look.outcome != Outcome::NotGraph
+            && !self.is_used_up(job)
+            && job.attempts >= PATIENT_LOOKS.min(self.max_attempts / 2)
+    }
+}
+
+/// What is recorded is the answer that decided: the look's.
+fn found(event_id: EventId, answer: Answer) -> CallResult {
+    CallResult::new(Outcome::Done(event_id), Answer { status: Some(200), code: None, message: None, ..answer })
+}
+
+fn not_found() -> Answer {
+    Answer {
+        status: Some(200),
+        code: Some("event_not_found".into()),
+        message: Some("no answer came to the request, and no event of this job can be found in the calendar.".into()),
+        ..Answer::default()
+    }
+}

@@ -1,0 +1,342 @@
+//! Retry policy: the only place where it is decided what becomes of a job and how long its mailbox rests, from what its
+//! requests met. `doubt` decides where evidence must be looked for first, `record` what of an attempt is written down.
+//!
+//! Pure: takes the time and the jitter as arguments, touches nothing. It does not know the agent-wide gate (that is
+//! `worker`'s, which sees all mailboxes at once) and it shortens no `Retry-After` but to the longest that is obeyed at all.
+
+mod doubt;
+mod record;
+
+use std::time::Duration;
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+use crate::backoff::doubled;
+use crate::job::{Answer, CallResult, Cause, DefaultKey, ErrorKind, EventId, InvalidJob, Job, Outcome, REPEAT_WAIT};
+use crate::retry_after;
+
+pub use record::{Departure, Record};
+
+/// The longest time anything is put off. Keeps sums inside the calendar.
+const FAR_OFF: Duration = Duration::from_secs(400 * 24 * 3600);
+/// Rest of a mailbox that does not exist. Short: only the jobs of a mistyped address wait for it.
+const NO_MAILBOX_REST: Duration = Duration::from_secs(10);
+/// Rest of a mailbox for which something else than Graph answered.
+const NOT_GRAPH_REST: Duration = Duration::from_secs(60);
+/// Too many requests at once clears as soon as one of them ends (graph-facts 4.2). Also the shortest rest after any
+/// throttling, so that a server that says "Retry-After: 0" is not asked in a circle.
+const SHORTEST_REST: Duration = Duration::from_secs(1);
+/// A mailbox throttled this often in a row, although each Retry-After was obeyed, is asked less and less often.
+const PATIENT_PAUSES: u32 = 4;
+/// A permission or licence that a person must fix, tried again about as often as Exchange's own caches renew.
+const BLOCKED_RECHECK: Duration = Duration::from_secs(30 * 60);
+/// A new mailbox answers 404 for up to 15 minutes; an unlicensed one for ever. Tried this often …
+const NEW_MAILBOX_RECHECK: Duration = Duration::from_secs(5 * 60);
+/// … for this long.
+const NEW_MAILBOX_HORIZON: Duration = Duration::from_secs(60 * 60);
+/// Wait before another sign-in, or another request with settings that cannot work.
+const UNABLE_RECHECK: Duration = Duration::from_secs(60);
+
+/// `delivery.max_attempts`, `first_retry`, `longest_retry` and `give_up_after`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Attempts after which a job is exhausted.
+    pub max_attempts: u32,
+    /// Wait after the first failed attempt; doubles with each further one.
+    pub first_retry: Duration,
+    /// Longest wait of the backoff. A `Retry-After` may be longer and is obeyed.
+    pub longest_retry: Duration,
+    /// Time after the first failure at which a job is exhausted.
+    pub give_up_after: Duration,
+}
+
+/// The circumstances of a decision.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    pub now: DateTime<Utc>,
+    /// Uniform in 0..1, spreads the retries of jobs that failed together.
+    pub jitter: f64,
+    /// Pauses of the mailbox in a row before this one.
+    pub pauses_in_a_row: u32,
+}
+
+/// What becomes of the job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Sent.
+    Complete(EventId),
+    /// Back to pending until then; the attempt is spent.
+    Retry(DateTime<Utc>),
+    /// Back to pending until then; the attempt is given back.
+    Snooze(DateTime<Utc>),
+    /// The same. Not the row is at fault but this default that filled it, so it goes back without what defaults filled.
+    Unfill(DateTime<Utc>, DefaultKey),
+    /// Failed for good.
+    Fail,
+}
+
+/// A mailbox must rest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// Nothing is sent to it before that has passed.
+    pub wait: Duration,
+    /// Whether the mailbox refused the number of requests at once, so that its lane must narrow.
+    pub narrow: bool,
+}
+
+/// Everything decided about one attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    pub disposition: Disposition,
+    /// Kind of the failure, none for a success or a job given back untouched.
+    pub kind: Option<ErrorKind>,
+    /// An event may exist that no answer has confirmed.
+    pub in_doubt: bool,
+    /// End of the job's time horizon from now on.
+    pub give_up_at: Option<DateTime<Utc>>,
+    /// What the row and its history keep.
+    pub answer: Answer,
+    /// What is counted and written down.
+    pub record: Record,
+    pub mailbox: MailboxEffect,
+}
+
+/// What the mailbox's lane and the gate make of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MailboxEffect {
+    /// What the last of the attempt's requests met.
+    pub met: Outcome,
+    /// The mailbox's rest, if it must have one.
+    pub rest: Option<Rest>,
+    /// The wait that a server named for it.
+    pub named: Option<Duration>,
+}
+
+impl MailboxEffect {
+    /// The mailbox or the way to it is in trouble although it asks for no rest: fewer requests at once. Not the death of a
+    /// kept connection, in which the mailbox has no part.
+    pub fn halves_slots(&self) -> bool {
+        matches!(self.met, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict)
+    }
+}
+
+/// What follows from one outcome, before it is settled what of it is recorded.
+#[derive(Clone, Debug)]
+struct Plan {
+    disposition: Disposition,
+    kind: Option<ErrorKind>,
+    in_doubt: bool,
+    give_up_at: Option<DateTime<Utc>>,
+    rest: Option<Rest>,
+}
+
+/// How a failure that may pass is treated.
+struct Later {
+    kind: Option<ErrorKind>,
+    spends: bool,
+    doubtful: bool,
+    /// Until the job is tried again, at least as long as the mailbox rests.
+    wait: Duration,
+    horizon: Option<Duration>,
+    rest: Option<Rest>,
+}
+
+impl RetryPolicy {
+    /// Decides by one answer alone. Where [`Self::needs_evidence`] says so, [`Self::after_verification`] does instead.
+    pub fn decide(&self, job: &Job, result: CallResult, moment: &Moment) -> Decision {
+        let plan = self.plan(job, &result.outcome, result.retry_after, moment);
+        let CallResult { outcome, answer, retry_after, .. } = result;
+        self.decision(job, plan, answer, outcome, retry_after)
+    }
+
+    /// A wait that an answer named is a floor for the mailbox and for the job, whatever else was decided.
+    fn plan(&self, job: &Job, outcome: &Outcome, named: Option<Duration>, moment: &Moment) -> Plan {
+        let mut plan = self.reaction(job, outcome, named, moment);
+        let Some(named) = named.filter(|_| !matches!(outcome, Outcome::Done(_))) else { return plan };
+        let own = plan.rest.take().unwrap_or(Rest { wait: SHORTEST_REST, narrow: false });
+        let wait = own.wait.max(obeyed(named));
+        if let Disposition::Retry(due) | Disposition::Snooze(due) | Disposition::Unfill(due, _) = &mut plan.disposition
+        {
+            *due = after(moment.now, wait).max(*due);
+        }
+        Plan { rest: Some(Rest { wait, ..own }), ..plan }
+    }
+
+    fn reaction(&self, job: &Job, outcome: &Outcome, named: Option<Duration>, moment: &Moment) -> Plan {
+        let (now, kind) = (moment.now, outcome.cause().map(Cause::kind));
+        if let Some(key) = default_at_fault(job, outcome) {
+            return Plan { disposition: Disposition::Unfill(now, key), ..given_back(job, now, kind, false) };
+        }
+        let backoff = self.backoff(job.attempts, moment.jitter);
+        match outcome {
+            Outcome::Done(event_id) => Plan {
+                disposition: Disposition::Complete(event_id.clone()),
+                kind: None,
+                in_doubt: false,
+                give_up_at: job.give_up_at,
+                rest: None,
+            },
+            Outcome::Invalid(invalid) => fail(job, kind, job.in_doubt && may_have_left(job, invalid)),
+            Outcome::Refused(_) | Outcome::ZoneRefused | Outcome::Duplicate(_) => fail(job, kind, job.in_doubt),
+            Outcome::RefusedInDoubt(_) | Outcome::NotFound => fail(job, kind, true),
+            Outcome::NoMailbox => {
+                Plan { rest: Some(Rest { wait: NO_MAILBOX_REST, narrow: false }), ..fail(job, kind, job.in_doubt) }
+            }
+            Outcome::Conflict | Outcome::ServerFault | Outcome::ReplyDamaged | Outcome::ReplyLost => {
+                self.later(job, now, Later::doubtful(kind, backoff))
+            }
+            Outcome::NotGraph => {
+                let rested = Later::given_back(kind, NOT_GRAPH_REST);
+                // Whatever answered may have passed the request on before.
+                let wait = backoff.max(NOT_GRAPH_REST);
+                self.later(job, now, Later { spends: true, doubtful: true, wait, ..rested })
+            }
+            Outcome::MailboxAway(_) => {
+                let wait = named.map_or(backoff, obeyed).max(SHORTEST_REST);
+                let away = Later::doubtful(kind, backoff.max(wait));
+                self.later(job, now, Later { rest: Some(Rest { wait, narrow: false }), ..away })
+            }
+            Outcome::TooManyAtOnce => {
+                let wait = named.map_or(SHORTEST_REST, obeyed).max(SHORTEST_REST);
+                let rest = Some(Rest { wait, narrow: true });
+                self.later(job, now, Later { rest, ..Later::given_back(kind, wait) })
+            }
+            Outcome::MailboxThrottled | Outcome::AppThrottled => {
+                self.later(job, now, Later::given_back(kind, self.throttle_rest(named, moment)))
+            }
+            Outcome::Busy => {
+                let rested = Later::given_back(kind, self.throttle_rest(named, moment));
+                self.later(job, now, Later { doubtful: true, ..rested })
+            }
+            Outcome::MailboxBlocked { cause, in_doubt } => self.later(job, now, Later::blocked(*cause, *in_doubt)),
+            // Neither attempts nor time are counted while the agent itself cannot send.
+            Outcome::Unable(_) | Outcome::NotStarted => given_back(job, now, kind, job.in_doubt),
+            Outcome::Diverted(_) => given_back(job, now, kind, true),
+            // Whatever may have arrived has its time, and is looked for before the request is made again.
+            Outcome::ConnectionStale | Outcome::Interrupted => given_back(job, after(now, REPEAT_WAIT), kind, true),
+        }
+    }
+
+    /// The job is in doubt and no attempt is left: all that can be done is to look its event up.
+    pub fn is_used_up(&self, job: &Job) -> bool {
+        job.in_doubt && job.attempts >= self.max_attempts
+    }
+
+    /// Wait after `failures` failures before this one: doubling from `first_retry`, at most `longest_retry`, give or
+    /// take a fifth.
+    pub fn backoff(&self, failures: u32, jitter: f64) -> Duration {
+        doubled(self.first_retry, failures, self.longest_retry).mul_f64(0.8 + 0.4 * jitter.clamp(0.0, 1.0))
+    }
+
+    /// The time the server names; if it names none, or keeps refusing although it was obeyed, the backoff.
+    fn throttle_rest(&self, named: Option<Duration>, moment: &Moment) -> Duration {
+        let pauses = moment.pauses_in_a_row;
+        let own = match named {
+            None => self.backoff(pauses, moment.jitter),
+            Some(_) if pauses >= PATIENT_PAUSES => self.backoff(pauses - PATIENT_PAUSES, moment.jitter),
+            Some(_) => SHORTEST_REST,
+        };
+        named.map_or(own, obeyed).max(own)
+    }
+
+    fn later(&self, job: &Job, now: DateTime<Utc>, later: Later) -> Plan {
+        let in_doubt = job.in_doubt || later.doubtful;
+        let give_up_at = job.give_up_at.unwrap_or_else(|| after(now, self.give_up_after));
+        let first_failure = before(give_up_at, self.give_up_after);
+        let deadline = later.horizon.map_or(give_up_at, |horizon| give_up_at.min(after(first_failure, horizon)));
+        let due = after(now, later.wait);
+        let rest = later.rest.map(|rest| Rest { wait: rest.wait.min(FAR_OFF), ..rest });
+        let attempts_used_up = later.spends && job.attempts.saturating_add(1) >= self.max_attempts;
+        // A mailbox's rest is a floor, also past the deadline: one header must not fail a job that has its last chance after
+        // the rest. The backoff is the agent's own, so there the last attempt is moved up to the deadline instead.
+        let floor = rest.as_ref().map_or(now, |rest| after(now, rest.wait));
+        // A doubtful job is looked up before it fails, but not while its mailbox rests: once it waits for the end of that.
+        let looks_again = in_doubt && floor > now && job.attempts < self.max_attempts;
+        if (attempts_used_up && !looks_again) || deadline <= now {
+            let kind = if later.horizon.is_some() { later.kind } else { Some(ErrorKind::Exhausted) };
+            return Plan { rest, give_up_at: Some(give_up_at), ..fail(job, kind, in_doubt) };
+        }
+        // The look that ends the job needs no backoff.
+        let due = if attempts_used_up { floor } else { due.min(deadline).max(floor) };
+        let disposition = if later.spends { Disposition::Retry(due) } else { Disposition::Snooze(due) };
+        Plan { disposition, kind: later.kind, in_doubt, give_up_at: Some(give_up_at), rest }
+    }
+}
+
+/// How long the gate stays shut for a reason that neither a server's word nor time alone limits; none leaves it to the
+/// gate's backoff.
+pub fn gate_wait(cause: Cause) -> Option<Duration> {
+    let by_settings =
+        matches!(cause, Cause::MeWithoutUser | Cause::WrongApiVersion | Cause::TokenRefused | Cause::NotGraph);
+    by_settings.then_some(UNABLE_RECHECK)
+}
+
+impl Later {
+    fn doubtful(kind: Option<ErrorKind>, wait: Duration) -> Self {
+        Self { kind, spends: true, doubtful: true, wait, horizon: None, rest: None }
+    }
+
+    fn given_back(kind: Option<ErrorKind>, wait: Duration) -> Self {
+        let rest = Some(Rest { wait, narrow: false });
+        Self { kind, spends: false, doubtful: false, wait, horizon: None, rest }
+    }
+
+    fn blocked(cause: Cause, doubtful: bool) -> Self {
+        let is_new = cause == Cause::MailboxNotEnabled;
+        let recheck = if is_new { NEW_MAILBOX_RECHECK } else { BLOCKED_RECHECK };
+        let horizon = is_new.then_some(NEW_MAILBOX_HORIZON);
+        Self { doubtful, horizon, ..Self::given_back(Some(cause.kind()), recheck) }
+    }
+}
+
+/// The part of a wait a server named that is obeyed.
+fn obeyed(named: Duration) -> Duration {
+    named.min(retry_after::LONGEST)
+}
+
+/// What cannot be sent now could not be sent before, and a crash while the row was claimed is no doubt. An attempt that
+/// counted says otherwise, and so may the mailbox: whether a row needs one depends on the way of signing in.
+fn may_have_left(job: &Job, invalid: &InvalidJob) -> bool {
+    job.attempts > 0 || invalid.column == "mailbox"
+}
+
+/// A refusal whose cause stands in the settings. A job in doubt keeps what it was sent with, so of such a one the refusal is
+/// its own.
+fn default_at_fault(job: &Job, outcome: &Outcome) -> Option<DefaultKey> {
+    let no_mailbox = match outcome {
+        Outcome::NoMailbox => true,
+        Outcome::MailboxBlocked { cause, in_doubt: false } => cause.kind() == ErrorKind::NotFound,
+        _ => false,
+    };
+    match outcome {
+        _ if job.in_doubt => None,
+        _ if no_mailbox && job.defaulted.mailbox => Some(DefaultKey::Mailbox),
+        Outcome::ZoneRefused if job.defaulted.time_zone => Some(DefaultKey::TimeZone),
+        _ => None,
+    }
+}
+
+fn fail(job: &Job, kind: Option<ErrorKind>, in_doubt: bool) -> Plan {
+    Plan { disposition: Disposition::Fail, kind, in_doubt, give_up_at: job.give_up_at, rest: None }
+}
+
+fn given_back(job: &Job, due: DateTime<Utc>, kind: Option<ErrorKind>, in_doubt: bool) -> Plan {
+    Plan { disposition: Disposition::Snooze(due), kind, in_doubt, give_up_at: job.give_up_at, rest: None }
+}
+
+/// `time` plus `wait`, never past the calendar's end.
+pub fn after(time: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    delta(wait).and_then(|delta| time.checked_add_signed(delta)).unwrap_or(time)
+}
+
+fn before(time: DateTime<Utc>, wait: Duration) -> DateTime<Utc> {
+    delta(wait).and_then(|delta| time.checked_sub_signed(delta)).unwrap_or(time)
+}
+
+fn delta(wait: Duration) -> Option<TimeDelta> {
+    TimeDelta::from_std(wait.min(FAR_OFF)).ok()
+}
+
+#[cfg(test)]
+#[path = "policy_tests.rs"]
+mod tests;

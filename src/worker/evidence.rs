@@ -1,0 +1,61 @@
+//! The look for a job's evidence, and when it is made: before the request of a job in doubt is repeated, and after an answer
+//! that alone cannot tell. What follows from what it finds is decided by `policy`.
+
+use std::time::Instant;
+
+use super::attempt::Attempt;
+use super::bearer::Bearer;
+use crate::clock::Now;
+use crate::graph::{Evidence, Search};
+use crate::job::{CallResult, EventId, Outcome, Verified};
+
+impl Attempt {
+    /// After this answer to the job's request.
+    pub(super) async fn verify_after(&self, bearer: &mut Bearer, evidence: &Evidence, result: &CallResult) -> Verified {
+        // This answer may have named a wait, or another request of the mailbox was told one while this one was under way.
+        if result.retry_after.is_some() || self.is_resting() {
+            return Verified::Unknown(CallResult::not_made());
+        }
+        let named = match &result.outcome {
+            Outcome::Duplicate(named) => named.clone(),
+            _ => None,
+        };
+        self.verify(bearer, evidence, named).await
+    }
+
+    /// Looks until there is an answer, the mailbox must rest, or the agent ends.
+    pub(super) async fn verify(&self, bearer: &mut Bearer, evidence: &Evidence, named: Option<EventId>) -> Verified {
+        let began = Instant::now();
+        let verified = tokio::select! {
+            verified = self.search(bearer, Search::new(evidence, named, began)) => verified,
+            () = self.context.cut.cancelled() => Verified::Unknown(CallResult::not_made()),
+        };
+        if !matches!(&verified, Verified::Unknown(result) if !result.was_made()) {
+            self.context.measures.lookups.observe(began.elapsed().as_secs_f64());
+        }
+        verified
+    }
+
+    async fn search(&self, bearer: &mut Bearer, mut search: Search<'_>) -> Verified {
+        loop {
+            if let Some(verified) = self.ask(bearer, &mut search).await {
+                return verified;
+            }
+        }
+    }
+
+    async fn ask(&self, bearer: &mut Bearer, search: &mut Search<'_>) -> Option<Verified> {
+        if self.is_resting() {
+            return Some(Verified::Unknown(CallResult::not_made()));
+        }
+        let graph = &self.context.graph;
+        let first = graph.verify(search, bearer.token(), Now::read()).await;
+        let Some(Verified::Unknown(result)) = &first else { return first };
+        match bearer.renew(result).await {
+            Ok(false) => first,
+            Ok(true) if self.is_resting() => Some(Verified::Unknown(CallResult::not_made())),
+            Ok(true) => graph.verify(search, bearer.token(), Now::read()).await,
+            Err(result) => Some(Verified::Unknown(result)),
+        }
+    }
+}
