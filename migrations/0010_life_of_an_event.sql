@@ -204,14 +204,15 @@ BEGIN
     SELECT RAISE(ABORT, 'a job cannot be replaced, a request for it may have left: use INSERT, INSERT OR IGNORE or ON CONFLICT');
 END;
 
--- The lane, and not before the producer wishes (view job_wishes).
+-- The lane, and not before the producer wishes (view job_wishes). Most wish nothing: what is not written enters no other trigger.
 CREATE TRIGGER jobs_are_put_into_their_lane AFTER INSERT ON jobs
 BEGIN
+    UPDATE jobs SET mailbox_key = (SELECT mailbox_key FROM job_lanes WHERE job_lanes.id = NEW.id)
+    WHERE id = NEW.id AND (NEW.not_before IS NULL OR NEW.state <> 'pending');
     UPDATE jobs
     SET mailbox_key = (SELECT mailbox_key FROM job_lanes WHERE job_lanes.id = NEW.id),
-        next_attempt_at = CASE WHEN NEW.not_before IS NULL OR NEW.state <> 'pending' THEN next_attempt_at
-            ELSE max(next_attempt_at, coalesce((SELECT due FROM job_wishes WHERE job_wishes.id = NEW.id), '')) END
-    WHERE id = NEW.id;
+        next_attempt_at = max(next_attempt_at, coalesce((SELECT due FROM job_wishes WHERE job_wishes.id = NEW.id), ''))
+    WHERE id = NEW.id AND NEW.not_before IS NOT NULL AND NEW.state = 'pending';
 END;
 
 -- Changing: what is refused

@@ -21,8 +21,9 @@ const PART: i64 = 20_000;
 /// Between two lines of the log.
 const TELL_EVERY: Duration = Duration::from_secs(5);
 
-/// The copy in the log first, and then in the file: the old one's pages are free only after that.
-const COPIES: u64 = 2;
+/// The copy is in the log first, with pages of its indexes more than once, and then in the file: the old one's pages are free only
+/// after that. Of a million rows (469 MB) it took 2.6 times as much.
+const COPIES: u64 = 3;
 
 /// Why the schema is as old as it was.
 pub(super) enum UpgradeError {
