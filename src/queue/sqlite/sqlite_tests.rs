@@ -83,7 +83,7 @@ impl Bed {
 
     /// Those that are not over then.
     async fn pauses(&self, then: DateTime<Utc>) -> Vec<Pause> {
-        settle::pauses(&mut *self.queue.connection().await.unwrap(), then).await.unwrap()
+        settle::pauses(&mut self.queue.connection().await.unwrap(), then).await.unwrap()
     }
 
     async fn settle(&self, ends: &[Settlement]) -> Vec<Settled> {
