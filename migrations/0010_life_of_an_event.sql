@@ -300,12 +300,39 @@ BEGIN
                 OR (instr(NEW.defaulted, 'body_type') > 0 AND instr(OLD.defaulted, 'body_type') = 0)
                 OR (instr(NEW.defaulted, 'time_zone') > 0 AND instr(OLD.defaulted, 'time_zone') = 0))
             THEN RAISE(ABORT, 'defaulted is written by the agent: leave it as it is')
+        WHEN NEW.state <> 'claimed' AND
+                coalesce(length(CAST(NEW.subject AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.body AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.start_time AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.end_time AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.location AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.attendees AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.mailbox AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.calendar_id AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.body_type AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.time_zone AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.extra AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.dedup_key AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.not_before AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.not_after AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.target_event_id AS BLOB)), 0) +
+                coalesce(length(CAST(NEW.transaction_id AS BLOB)), 0) > 33554432
+            THEN RAISE(ABORT, 'this job has more than 32 MB; an event may have 4 MB in all: shorten it')
     END;
+    -- A column that somebody fills while the row may be changed is no default any more. A row put back to pending in the same
+    -- statement is the business of jobs_leave_the_good_way.
+    UPDATE jobs SET defaulted = trim(
+            CASE WHEN instr(OLD.defaulted, 'mailbox') > 0 AND NEW.mailbox IS OLD.mailbox THEN 'mailbox ' ELSE '' END ||
+            CASE WHEN instr(OLD.defaulted, 'body_type') > 0 AND NEW.body_type IS OLD.body_type THEN 'body_type ' ELSE '' END ||
+            CASE WHEN instr(OLD.defaulted, 'time_zone') > 0 AND NEW.time_zone IS OLD.time_zone THEN 'time_zone ' ELSE '' END)
+    WHERE id = NEW.id AND OLD.defaulted <> '' AND NEW.defaulted IS OLD.defaulted
+        AND NOT (NEW.state = 'pending' AND OLD.state IN ('failed', 'cancelled'))
+        AND (NEW.mailbox IS NOT OLD.mailbox OR NEW.body_type IS NOT OLD.body_type OR NEW.time_zone IS NOT OLD.time_zone);
 END;
 
 -- Not at the claim: what is in already, the agent takes and fails with the reason.
-CREATE TRIGGER jobs_of_bearable_size_changed AFTER UPDATE OF subject, body, start_time, end_time, location, attendees, mailbox,
-    calendar_id, body_type, time_zone, extra, dedup_key, not_before, not_after, target_event_id, transaction_id ON jobs
+CREATE TRIGGER jobs_of_bearable_size_changed AFTER UPDATE OF subject, body, start_time, end_time, location, attendees, calendar_id,
+    extra, dedup_key, not_before, not_after, target_event_id, transaction_id ON jobs
 WHEN NEW.state <> 'claimed' AND
         coalesce(length(CAST(NEW.subject AS BLOB)), 0) +
         coalesce(length(CAST(NEW.body AS BLOB)), 0) +
@@ -337,35 +364,36 @@ END;
 
 -- Changing: what follows from it
 
--- A claimed job belongs to the agent. Taken back by anybody else, to whatever state, its request may be out: it is in doubt, what
--- was written over the signs of a request is put right again, and the request gets the two seconds that it gets after a crash.
-CREATE TRIGGER jobs_taken_back_are_in_doubt AFTER UPDATE OF state ON jobs
-WHEN OLD.state = 'claimed' AND NEW.state <> 'claimed'
-    AND (NEW.settled IS NOT 'claim ' || OLD.claims OR OLD.settled IS 'claim ' || OLD.claims)
+-- A job that goes anywhere but along the good way: three things may follow, in this order.
+CREATE TRIGGER jobs_leave_the_good_way AFTER UPDATE OF state ON jobs
+WHEN NEW.state <> 'claimed' AND NEW.state <> 'sent'
 BEGIN
+    -- A claimed job belongs to the agent. Taken back by anybody else, to whatever state, its request may be out: it is in doubt,
+    -- what was written over the signs of a request is put right again, and the request gets the two seconds that it gets after a
+    -- crash.
     UPDATE jobs
     SET in_doubt = 1, claimed_by = NULL, first_sent_at = coalesce(NEW.first_sent_at, OLD.first_sent_at, OLD.claimed_at),
         next_attempt_at = max(NEW.next_attempt_at, strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '+2 seconds'))
-    WHERE id = NEW.id;
-END;
-
--- A job that goes back to pending after its end starts anew, its attempts and its time horizon too. What is known of it (in_doubt,
--- transaction_id) stays. If it has created nothing it takes the defaults of then: the old ones may be why it failed. A transaction
--- id that names some other event already is never tried with other values.
-CREATE TRIGGER jobs_start_anew AFTER UPDATE OF state ON jobs
-WHEN NEW.state = 'pending' AND OLD.state IN ('failed', 'cancelled')
-BEGIN
-    UPDATE jobs SET attempts = 0, give_up_at = NULL WHERE id = NEW.id;
+    WHERE id = NEW.id AND OLD.state = 'claimed' AND NEW.state <> 'claimed'
+        AND (NEW.settled IS NOT 'claim ' || OLD.claims OR OLD.settled IS 'claim ' || OLD.claims);
+    -- A job that goes back to pending after its end starts anew, its attempts and its time horizon too. What is known of it
+    -- (in_doubt, transaction_id) stays. If it has created nothing it takes the defaults of then: the old ones may be why it
+    -- failed. A transaction id that names some other event already is never tried with other values.
+    UPDATE jobs SET attempts = 0, give_up_at = NULL
+    WHERE id = NEW.id AND NEW.state = 'pending' AND OLD.state IN ('failed', 'cancelled');
     UPDATE jobs SET defaulted = '',
         mailbox = CASE WHEN instr(OLD.defaulted, 'mailbox') > 0 AND NEW.mailbox IS OLD.mailbox THEN NULL ELSE mailbox END,
         body_type = CASE WHEN instr(OLD.defaulted, 'body_type') > 0 AND NEW.body_type IS OLD.body_type THEN NULL ELSE body_type END,
         time_zone = CASE WHEN instr(OLD.defaulted, 'time_zone') > 0 AND NEW.time_zone IS OLD.time_zone THEN NULL ELSE time_zone END
-    WHERE id = NEW.id AND OLD.defaulted <> '' AND OLD.in_doubt = 0 AND NEW.in_doubt = 0
-        AND NEW.error_kind IS NOT 'duplicate_transaction';
+    WHERE id = NEW.id AND NEW.state = 'pending' AND OLD.state IN ('failed', 'cancelled')
+        AND OLD.defaulted <> '' AND OLD.in_doubt = 0 AND NEW.in_doubt = 0 AND NEW.error_kind IS NOT 'duplicate_transaction';
+    -- Not before the producer wishes (view job_wishes).
+    UPDATE jobs SET next_attempt_at = max(next_attempt_at, coalesce((SELECT due FROM job_wishes WHERE job_wishes.id = NEW.id), ''))
+    WHERE id = NEW.id AND NEW.state = 'pending' AND NEW.not_before IS NOT NULL;
 END;
 
--- Not before the producer wishes (view job_wishes), also of the job that goes back to pending.
-CREATE TRIGGER jobs_not_before_changed AFTER UPDATE OF not_before, start_time, end_time, state ON jobs
+-- The same where the wish is another one now, or start and end are, by which it is judged.
+CREATE TRIGGER jobs_not_before_changed AFTER UPDATE OF not_before, start_time, end_time ON jobs
 WHEN NEW.state = 'pending' AND (NEW.not_before IS NOT NULL OR OLD.not_before IS NOT NULL)
 BEGIN
     UPDATE jobs
@@ -391,20 +419,6 @@ WHEN NEW.mailbox IS NOT OLD.mailbox OR (NEW.mailbox_key IS NOT OLD.mailbox_key A
 BEGIN
     UPDATE jobs SET mailbox_key = (SELECT mailbox_key FROM job_lanes WHERE job_lanes.id = NEW.id)
     WHERE id = NEW.id AND mailbox_key IS NOT (SELECT mailbox_key FROM job_lanes WHERE job_lanes.id = NEW.id);
-END;
-
--- A column that somebody fills while the row may be changed is no default any more. A row put back to pending in the same
--- statement is the business of jobs_start_anew.
-CREATE TRIGGER jobs_defaulted_are_named AFTER UPDATE OF mailbox, body_type, time_zone ON jobs
-WHEN OLD.defaulted <> '' AND NEW.defaulted IS OLD.defaulted
-    AND NOT (NEW.state = 'pending' AND OLD.state IN ('failed', 'cancelled'))
-    AND (NEW.mailbox IS NOT OLD.mailbox OR NEW.body_type IS NOT OLD.body_type OR NEW.time_zone IS NOT OLD.time_zone)
-BEGIN
-    UPDATE jobs SET defaulted = trim(
-            CASE WHEN instr(OLD.defaulted, 'mailbox') > 0 AND NEW.mailbox IS OLD.mailbox THEN 'mailbox ' ELSE '' END ||
-            CASE WHEN instr(OLD.defaulted, 'body_type') > 0 AND NEW.body_type IS OLD.body_type THEN 'body_type ' ELSE '' END ||
-            CASE WHEN instr(OLD.defaulted, 'time_zone') > 0 AND NEW.time_zone IS OLD.time_zone THEN 'time_zone ' ELSE '' END)
-    WHERE id = NEW.id;
 END;
 
 -- Once an event may exist, every repeat and every look must mean the same one.

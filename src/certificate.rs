@@ -74,7 +74,7 @@ impl Certificate {
         let Some((own, _)) = own else {
             return fault(
                 Part::Pair,
-                "no certificate there is of this key; a certificate needs the key it was made with",
+                "no certificate in it belongs to this key; use the key that the certificate was made with",
             );
         };
         let own = chain.remove(own);
@@ -144,7 +144,7 @@ fn blocks(text: &Secret, part: Part) -> Result<Vec<Pem>, Fault> {
         Ok(blocks) if !blocks.is_empty() => Ok(blocks),
         Ok(_) => fault(
             part,
-            "is no PEM file (text with a line -----BEGIN …-----); convert it with openssl (docs/azure-setup.md)",
+            "is not a PEM file (text with a line -----BEGIN …-----); convert it with openssl (docs/azure-setup.md)",
         ),
         Err(_) => fault(part, "is a damaged PEM file; copy or export it again"),
     }
@@ -186,7 +186,7 @@ fn private_key(text: &Secret, passphrase: Option<&Secret>) -> Result<Zeroizing<V
     match kind.as_str() {
         "RSA PRIVATE KEY" if old_way => fault(
             Part::Key,
-            "holds a key encrypted in the old way; convert it with 'openssl pkcs8 -topk8 -in OLD.pem -out NEW.pem'",
+            "holds a key in the old encrypted format; convert it with 'openssl pkcs8 -topk8 -in OLD.pem -out NEW.pem'",
         ),
         "RSA PRIVATE KEY" => Ok(der),
         "PRIVATE KEY" => of_pkcs8(&der),
@@ -196,7 +196,10 @@ fn private_key(text: &Secret, passphrase: Option<&Secret>) -> Result<Zeroizing<V
 }
 
 fn no_rsa<T>() -> Result<T, Fault> {
-    fault(Part::Key, "holds a key that is not RSA, and Entra takes RSA only; make an RSA key and a certificate of it")
+    fault(
+        Part::Key,
+        "holds a key that is not RSA, and Entra accepts only RSA; make an RSA key and a certificate for it",
+    )
 }
 
 fn decrypted(der: &[u8], passphrase: Option<&Secret>) -> Result<Zeroizing<Vec<u8>>, Fault> {
@@ -209,7 +212,7 @@ fn decrypted(der: &[u8], passphrase: Option<&Secret>) -> Result<Zeroizing<Vec<u8
         Err(_) | Ok(Err(pkcs8::Error::EncryptedPrivateKey(UnsupportedAlgorithm { .. } | NoPbes1CryptSupport))) => {
             fault(
                 Part::Key,
-                "holds a key encrypted in a way that cannot be read here; convert it with 'openssl pkcs8 -topk8 -v2 aes256 -in OLD.pem -out NEW.pem'",
+                "holds a key encrypted by a method that is not supported; convert it with 'openssl pkcs8 -topk8 -v2 aes256 -in OLD.pem -out NEW.pem'",
             )
         }
         // A wrong passphrase may also leave something behind that looks decrypted.
@@ -222,7 +225,7 @@ fn of_pkcs8(der: &[u8]) -> Result<Zeroizing<Vec<u8>>, Fault> {
     if info.algorithm.oid == RSA_PSS {
         return fault(
             Part::Key,
-            "holds a key for RSA-PSS alone; make a plain RSA key ('openssl genpkey -algorithm RSA')",
+            "holds a key for RSA-PSS only; make a plain RSA key ('openssl genpkey -algorithm RSA')",
         );
     }
     if info.algorithm.oid != RSA {
@@ -236,7 +239,7 @@ fn public_key(key: &[u8]) -> Result<Vec<u8>, Fault> {
     match KeyPair::from_der(key) {
         Ok(pair) => Ok(pair.public_key().as_ref().to_vec()),
         Err(rejected) => match rejected.to_string().as_str() {
-            "TooSmall" => fault(Part::Key, "holds a key of less than 2048 bits; Entra takes 2048 and more"),
+            "TooSmall" => fault(Part::Key, "holds a key of fewer than 2048 bits; Entra accepts 2048 and more"),
             "TooLarge" => fault(Part::Key, "holds a key of more than 8192 bits; make one of 2048 to 4096"),
             _ => Err(unreadable(Part::Key)),
         },

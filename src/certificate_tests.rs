@@ -70,14 +70,14 @@ fn a_renewed_certificate_of_the_same_key_is_another_one() {
 
 #[test]
 fn each_fault_names_its_file_and_its_cure() {
-    refused("other", "pkcs8", Part::Pair, "no certificate there is of this key");
+    refused("other", "pkcs8", Part::Pair, "no certificate in it belongs to this key");
     refused("pkcs8", "pkcs8", Part::Certificate, "holds no certificate");
     refused("certificate", "certificate", Part::Key, "holds no private key");
     refused("certificate", "ec", Part::Key, "not RSA");
-    refused("certificate", "pss", Part::Key, "RSA-PSS alone");
+    refused("certificate", "pss", Part::Key, "RSA-PSS only");
     refused("certificate", "huge", Part::Key, "more than 8192 bits");
     refused("certificate", "ec-sec1", Part::Key, "not RSA");
-    refused("certificate", "small", Part::Key, "less than 2048 bits");
+    refused("certificate", "small", Part::Key, "fewer than 2048 bits");
     refused("certificate", "old-encrypted", Part::Key, "openssl pkcs8 -topk8");
     refused("certificate", "weak-encrypted", Part::Key, "openssl pkcs8 -topk8");
 }
@@ -96,13 +96,13 @@ fn a_passphrase_that_is_missing_or_wrong_is_told() {
 fn what_is_no_pem_is_told_apart_from_what_is_damaged() {
     let good = text("pkcs8");
     for (broken, word) in [
-        (String::new(), "is no PEM file"),
-        ("0\u{82}".into(), "is no PEM file"),
+        (String::new(), "is not a PEM file"),
+        ("0\u{82}".into(), "is not a PEM file"),
         (good.expose()[..200].to_owned(), "PEM file"),
         (good.expose().replace("BEGIN PRIVATE", "BEGIN PUBLIC"), "damaged"),
         (pem::encode(&Pem::new("PRIVATE KEY", vec![1, 2, 3])), "cannot be read"),
         (pem::encode(&Pem::new("RSA PRIVATE KEY", vec![1, 2, 3])), "cannot be read"),
-        (pem::encode(&Pem::new("ENCRYPTED PRIVATE KEY", vec![1, 2, 3])), "cannot be read here"),
+        (pem::encode(&Pem::new("ENCRYPTED PRIVATE KEY", vec![1, 2, 3])), "not supported"),
     ] {
         let fault = read(&text("certificate"), &Secret::new(broken)).unwrap_err();
         assert_eq!(fault.part, Part::Key);

@@ -44,7 +44,7 @@ pub fn quoted(text: &str) -> String {
 pub fn quoted_ascii(text: &str) -> String {
     let stranger = || beginning(text).chars().find(|c| !c.is_ascii());
     match fault(beginning(text)).map_or_else(stranger, |_| None) {
-        Some(c) => format!("'{}' (contains {}, which is none of ASCII; write it plainly)", shown(text), code_point(c)),
+        Some(c) => format!("'{}' (contains {}, which is not ASCII; write it in ASCII)", shown(text), code_point(c)),
         None => quoted(text),
     }
 }
@@ -53,7 +53,7 @@ fn beginning(text: &str) -> &str {
     text.char_indices().nth(LONGEST_SHOWN).and_then(|(end, _)| text.get(..end)).unwrap_or(text)
 }
 
-/// The first character that hides in a text, and the cure: `contains U+200E, which cannot be seen; take it out`.
+/// The first character that hides in a text, and the cure: `contains U+200E, which is invisible; remove it`.
 pub fn fault(text: &str) -> Option<String> {
     hidden(text).first().map(|(_, c, guise)| format!("contains {}", named(*c, *guise)))
 }
@@ -81,13 +81,13 @@ pub fn unseen(text: &str) -> Option<String> {
 fn named(c: char, guise: Guise) -> String {
     let point = code_point(c);
     match guise {
-        Guise::Nothing if matches!(c, '\n' | '\r') => format!("{point}, a line break; take it out"),
-        Guise::Nothing if c == '\t' => format!("{point}, a tab; take it out"),
-        Guise::Nothing => format!("{point}, which cannot be seen; take it out"),
-        Guise::Space => format!("{point}, a blank that is no plain one; take it out or write a plain one"),
-        Guise::Plain(plain) => format!("{point}, which is no plain {plain}; write the plain one"),
+        Guise::Nothing if matches!(c, '\n' | '\r') => format!("{point}, a line break; remove it"),
+        Guise::Nothing if c == '\t' => format!("{point}, a tab; remove it"),
+        Guise::Nothing => format!("{point}, which is invisible; remove it"),
+        Guise::Space => format!("{point}, an unusual space; remove it or write a plain one"),
+        Guise::Plain(plain) => format!("{point}, which is not a plain {plain}; write the plain one"),
         Guise::Latin(script) => format!("{point}, a {script} letter among Latin ones; write the Latin one"),
-        Guise::Lost => format!("{point}, which stands where a character was lost; write that one"),
+        Guise::Lost => format!("{point}, which replaces a character that was lost; write that one"),
     }
 }
 
@@ -199,12 +199,12 @@ mod tests {
     fn the_first_is_named_with_the_cure() {
         assert_eq!(fault("plain"), None);
         for (text, expected) in [
-            ("\u{200b}x", "contains U+200B, which cannot be seen; take it out"),
-            ("x\u{a0}", "contains U+00A0, a blank that is no plain one; take it out or write a plain one"),
-            ("o\u{2019}brien\u{200b}", "contains U+2019, which is no plain '; write the plain one"),
-            ("\u{ff20}", "contains U+FF20, which is no plain @; write the plain one"),
+            ("\u{200b}x", "contains U+200B, which is invisible; remove it"),
+            ("x\u{a0}", "contains U+00A0, an unusual space; remove it or write a plain one"),
+            ("o\u{2019}brien\u{200b}", "contains U+2019, which is not a plain '; write the plain one"),
+            ("\u{ff20}", "contains U+FF20, which is not a plain @; write the plain one"),
             ("p\u{430}ge", "contains U+0430, a Cyrillic letter among Latin ones; write the Latin one"),
-            ("M\u{fffd}ller", "contains U+FFFD, which stands where a character was lost; write that one"),
+            ("M\u{fffd}ller", "contains U+FFFD, which replaces a character that was lost; write that one"),
         ] {
             assert_eq!(fault(text).as_deref(), Some(expected));
         }
@@ -216,6 +216,6 @@ mod tests {
     fn a_long_text_is_quoted_by_its_beginning() {
         assert_eq!(quoted("soon"), "'soon'");
         assert_eq!(quoted(&"ü".repeat(41)), format!("'{}…'", "ü".repeat(40)));
-        assert_eq!(quoted("\u{200e}x"), "'<U+200E>x' (contains U+200E, which cannot be seen; take it out)");
+        assert_eq!(quoted("\u{200e}x"), "'<U+200E>x' (contains U+200E, which is invisible; remove it)");
     }
 }

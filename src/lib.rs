@@ -17,7 +17,7 @@
 //! | [`job`] | the domain |
 //! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
 //! | [`clock`], [`http`], [`backoff`], [`retry_after`] | time on both clocks, HTTP clients, how long to wait |
-//! | [`identity`], [`certificate`], [`secret_file`], [`accounts`] | what signs in, and who may read it |
+//! | [`identity`], [`certificate`], [`secret_file`], [`accounts`], [`viewer`] | what signs in, and who may read it |
 //! | [`characters`], [`encoding`], [`visible`], [`format`] | text that others wrote, and figures as a person reads them |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials; shares no code with `auth` and `graph` |
 //!
@@ -50,5 +50,6 @@ pub mod secret;
 pub mod secret_file;
 pub mod shutdown;
 pub mod telemetry;
+pub mod viewer;
 pub mod visible;
 pub mod worker;

@@ -53,7 +53,7 @@ impl RetryAfter {
                 let until = until.to_rfc3339_opts(SecondsFormat::Secs, true);
                 format!("{who} asked to wait until {until}; capped at {hours} h.")
             }
-            Asked::ForEver => format!("{who} asked to wait longer than any calendar goes; capped at {hours} h."),
+            Asked::ForEver => format!("{who} asked to wait beyond the last date there is; capped at {hours} h."),
         })
     }
 

@@ -20,13 +20,15 @@ pub enum FileFault {
     #[error("cannot be read: {0}")]
     Unreadable(io::Error),
     /// A directory, a pipe, a device, a link where none may be.
-    #[error("is no plain file")]
+    #[error("is not a regular file")]
     NoFile,
     /// More than was asked for.
     #[error("is too large for a secret or a certificate")]
     TooLarge,
     /// Bytes that are no UTF-8.
-    #[error("is no text file; a certificate or key must be in PEM form (docs/azure-setup.md, section 12, converts it)")]
+    #[error(
+        "is not a text file; a certificate or key must be in PEM form (docs/azure-setup.md, section 12, converts it)"
+    )]
     NoText,
     /// Text in another encoding, an archive; what it is and the cure.
     #[error("{0}")]
@@ -94,11 +96,11 @@ mod tests {
         assert_eq!(read(&at("plain"), 7, Links::Refused).unwrap().expose(), "secret\n");
         assert_eq!(read(&at("link"), 7, Links::Followed).unwrap().expose(), "secret\n");
         for (path, links, fault) in [
-            (at("link"), Links::Refused, "is no plain file"),
-            (at("pipe"), Links::Followed, "is no plain file"),
-            (dir.path().to_owned(), Links::Followed, "is no plain file"),
-            ("/dev/zero".into(), Links::Followed, "is no plain file"),
-            (at("bytes"), Links::Followed, "is no text file"),
+            (at("link"), Links::Refused, "is not a regular file"),
+            (at("pipe"), Links::Followed, "is not a regular file"),
+            (dir.path().to_owned(), Links::Followed, "is not a regular file"),
+            ("/dev/zero".into(), Links::Followed, "is not a regular file"),
+            (at("bytes"), Links::Followed, "is not a text file"),
             (at("wide"), Links::Followed, "is UTF-16; save it as UTF-8"),
             (at("missing"), Links::Followed, "cannot be read"),
         ] {

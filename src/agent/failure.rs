@@ -2,7 +2,7 @@
 
 use crate::config::ConfigError;
 use crate::exit::Exit;
-use crate::queue::OpenError;
+use crate::queue::{OpenError, QueueError};
 
 /// Why a command did not do its work: the exit code, and the words for stderr.
 #[derive(Debug)]
@@ -37,9 +37,10 @@ impl From<OpenError> for Failure {
     }
 }
 
-impl From<sqlx::Error> for Failure {
-    fn from(error: sqlx::Error) -> Self {
-        Self::failed(format!("the queue cannot be read: {error}"))
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        let exit = if matches!(error, QueueError::AgentRuns(_)) { Exit::Unavailable } else { Exit::Failed };
+        Self::new(exit, error.to_string())
     }
 }
 

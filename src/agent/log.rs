@@ -60,7 +60,8 @@ impl Log {
         tokio::spawn(async move {
             loop {
                 tokio::time::sleep(LOOK_EVERY).await;
-                measures.log_lines_dropped.set(told.dropped.dropped_lines());
+                let dropped = told.dropped.dropped_lines() as u64;
+                measures.log_lines_dropped.inc_by(dropped.saturating_sub(measures.log_lines_dropped.get()));
                 told.tell();
             }
         });

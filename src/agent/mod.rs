@@ -20,7 +20,7 @@ use tokio_util::sync::CancellationToken;
 use crate::auth::TokenCache;
 use crate::config::{AuthMode, Exposed, Readers, Settings};
 use crate::graph::GraphClient;
-use crate::queue::SqliteQueue;
+use crate::queue::{Queue, Started};
 use crate::worker::{Change, Drained, Measures, StatusReport, Worker, WorkerSettings};
 
 pub use failure::Failure;
@@ -32,7 +32,7 @@ const CLOSE_WITHIN: Duration = Duration::from_secs(1);
 
 /// What there is to hold on to while the daemon runs.
 pub struct Running {
-    pub queue: Arc<SqliteQueue>,
+    pub queue: Arc<dyn Queue>,
     pub measures: Arc<Measures>,
     pub graph: Arc<GraphClient>,
     pub tokens: Arc<TokenCache>,
@@ -50,7 +50,7 @@ pub async fn daemon(
     ready: impl FnOnce(Running),
 ) -> Result<Drained, Failure> {
     let path = &settings.queue.path;
-    let Some((queue, recovered)) = start::usable_queue(path, &stop).await? else {
+    let Some(Started { queue, recovered, .. }) = start::usable_queue(&settings.queue, &stop).await? else {
         return Ok(Drained { interrupted: 0, unrecorded: 0 });
     };
     let tokens = wiring::tokens(settings)?;

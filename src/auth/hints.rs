@@ -43,7 +43,7 @@ pub fn advice(number: Option<u32>) -> Advice {
             "The certificate is not the one uploaded in Entra, or it has expired: upload the one of auth.certificate_file.",
             Refused,
         ),
-        50_027 => ("The assertion is no valid JWT: look at what is in auth.federated_token_file.", Refused),
+        50_027 => ("The assertion is not a valid JWT: check the content of auth.federated_token_file.", Refused),
         700_021 | 700_023 => (
             "The assertion is for another application or tenant: check auth.client_id, auth.tenant_id and auth.instance.",
             Refused,

@@ -82,7 +82,7 @@ impl ManagedIdentity {
         let what = if error.is_timeout() { "does not answer in time" } else { "does not answer" };
         let hint = match &self.host {
             IdentityHost::VirtualMachine { .. } => {
-                "is this an Azure VM, with a managed identity and no firewall before 169.254.169.254? Elsewhere auth.mode must be another."
+                "is this an Azure VM, with a managed identity and no firewall before 169.254.169.254? Elsewhere, set another auth.mode."
             }
             IdentityHost::AppService { .. } => "it is at IDENTITY_ENDPOINT, which App Service sets.",
             IdentityHost::Arc { .. } => "look at Azure Arc's agent ('azcmagent show').",
@@ -119,7 +119,7 @@ impl ManagedIdentity {
         match &self.host {
             // Other clouds have something at the same address.
             IdentityHost::VirtualMachine { .. } => {
-                "The managed identity service of this machine is busy or not ready: waiting. If it stays so: is this an Azure VM?"
+                "The managed identity service of this machine is busy or not ready: waiting. If this lasts: is this an Azure VM?"
             }
             _ => "The managed identity service of this machine is busy or not ready: waiting.",
         }
@@ -128,7 +128,7 @@ impl ManagedIdentity {
     fn unwelcome(&self) -> &'static str {
         match &self.host {
             IdentityHost::VirtualMachine { .. } => {
-                "What answers in the place of the managed identity service refuses the caller: is this an Azure VM? Elsewhere auth.mode must be another."
+                "What answers in place of the managed identity service refuses the caller: is this an Azure VM? Elsewhere, set another auth.mode."
             }
             IdentityHost::AppService { .. } => {
                 "The managed identity service refuses the caller: IDENTITY_HEADER must be the one App Service sets for this process."
@@ -147,7 +147,7 @@ fn hidden(value: &str) -> Option<HeaderValue> {
     Some(header)
 }
 
-const STRAY: &str = "Azure Arc's agent asks for a file that is none of auth.arc_tokens_dir: it is not read. Is what listens at its address really the agent?";
+const STRAY: &str = "Azure Arc's agent names a file outside auth.arc_tokens_dir, which is not read. Is what listens at its address really the agent?";
 const MISSING: &str = "The challenge file that Azure Arc's agent names is not there: is auth.arc_tokens_dir the directory of the agent that answers?";
 const UNREADABLE: &str = "The challenge file of Azure Arc's agent cannot be read: make the user of this service a member of the group himds, and restart it.";
 

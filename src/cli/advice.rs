@@ -1,16 +1,12 @@
 //! What an operator is told about one job: what happened, what happens by itself, and what is to be done. What a code of
-//! Microsoft's means stands in `error_message` already (`graph::hints`, `auth::hints`); here is what follows from it.
+//! Microsoft's means stands in `error_message` already (`graph::hints`, `auth::hints`); here is what follows from its cause.
 
 use chrono::{DateTime, Utc};
 
-use super::list::plain;
 use super::shell;
 use crate::format::moment;
-use crate::job::{ErrorKind, JobState, parse_utc};
-use crate::queue::Record;
-
-/// Codes of mailboxes that Microsoft lets send no more for a while.
-const LIMITED: &str = "erroraccountsuspend errorexceededmessagelimit errormessagesubmissionblocked";
+use crate::job::{Cause, ErrorKind, JobState, parse_utc};
+use crate::queue::{JobRow, Stored};
 
 /// Advice about a job in its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,9 +23,9 @@ pub(super) struct Case {
     id: i64,
     state: JobState,
     kind: Option<ErrorKind>,
-    /// In lower case.
-    code: String,
-    status: i64,
+    cause: Option<Cause>,
+    /// The column a row is invalid for.
+    column: Option<String>,
     in_doubt: bool,
     /// A request may have left, so that the content is fixed.
     left: bool,
@@ -41,19 +37,19 @@ pub(super) struct Case {
 
 impl Case {
     /// Of a row of `jobs`; none if it is in no state at all. `mailbox` is whose the job is.
-    pub(super) fn of(job: &Record, mailbox: &str) -> Option<Self> {
-        let text = |column: &str| job.get(column).map(plain).unwrap_or_default();
+    pub(super) fn of(job: &JobRow, mailbox: &str) -> Option<Self> {
+        let of = &job.summary;
         Some(Self {
-            id: job.get("id")?.as_i64()?,
-            state: JobState::parse(&text("state"))?,
-            kind: ErrorKind::parse(&text("error_kind")),
-            code: text("error_code").to_lowercase(),
-            status: job.get("http_status").and_then(serde_json::Value::as_i64).unwrap_or_default(),
-            in_doubt: text("in_doubt") == "1",
-            left: !text("first_sent_at").is_empty(),
+            id: of.id.0,
+            state: of.state.known()?,
+            kind: of.error_kind.known(),
+            cause: of.cause(),
+            column: column(&of.error_code),
+            in_doubt: of.is_in_doubt(),
+            left: !job.first_sent_at.to_string().is_empty(),
             mailbox: mailbox.to_owned(),
-            next_attempt_at: text("next_attempt_at"),
-            give_up_at: text("give_up_at"),
+            next_attempt_at: of.next_attempt_at.to_string(),
+            give_up_at: job.give_up_at.to_string(),
         })
     }
 
@@ -82,55 +78,55 @@ impl Case {
     }
 
     fn trouble(&self, kind: ErrorKind) -> String {
-        match kind {
-            ErrorKind::InvalidJob if self.code == "invalid_row" => {
-                "Another program wrote values into the agent's columns that cannot be, so the agent cannot take the row."
-                    .into()
-            }
-            ErrorKind::InvalidJob => match (self.column(), self.left) {
-                (Some(column), false) => format!("The row makes no event: {column} is at fault. Nothing was sent."),
-                (Some(column), true) => format!("The row makes no event any more: {column} is at fault."),
-                (None, _) => "The row makes no event.".into(),
-            },
-            ErrorKind::Rejected => "Exchange refuses this event for good.".into(),
-            ErrorKind::NotFound if self.no_mailbox() => "There is no such mailbox.".into(),
-            ErrorKind::NotFound if self.is("mailboxnotenabledforrestapi mailboxnotsupportedforrestapi extensionerror") => {
-                "The mailbox is not in Exchange Online, or has no licence.".into()
-            }
-            ErrorKind::NotFound => "The mailbox has no such calendar.".into(),
-            ErrorKind::Denied if self.is(LIMITED) => "Microsoft limits this mailbox: it may not send now.".into(),
-            ErrorKind::Denied if self.is("me_without_user") => {
-                "The row names no mailbox, and an application signed in without a user has none of its own.".into()
-            }
-            ErrorKind::Denied if self.is("no_such_version") => "Graph has no such version of its interface.".into(),
-            ErrorKind::Denied => "The application may not write to this mailbox.".into(),
-            ErrorKind::Throttled => "Microsoft limits the requests: there were too many of them.".into(),
-            ErrorKind::Unavailable => self.unavailable().into(),
-            ErrorKind::Auth => "The sign-in was refused, so there was no token to send it with.".into(),
-            ErrorKind::Exhausted if self.is("event_not_found") => {
-                "No answer came to its requests, and no event of it is found in the calendar: given up.".into()
-            }
-            ErrorKind::Exhausted => "It was given up: its attempts or its time are used up.".into(),
-            ErrorKind::DuplicateTransaction => {
-                "Exchange says that its transaction id belongs to another event.".into()
-            }
+        if kind == ErrorKind::Exhausted {
+            let said = match self.cause {
+                Some(Cause::EventNotFound) => {
+                    "No answer came to its requests, and no event of it is found in the calendar: given up."
+                }
+                _ => "It was given up: its attempts or its time are used up.",
+            };
+            return said.into();
+        }
+        match self.cause {
+            Some(cause) => self.met(cause),
+            None => kind_alone(kind).into(),
         }
     }
 
-    fn unavailable(&self) -> &'static str {
-        match self.code.as_str() {
-            "timeout" | "connection_lost" => "A request left, and no whole answer came back.",
-            "interrupted" => "The agent was stopped before the answer came.",
-            "no_connection" => "There was no connection to Graph; nothing was sent.",
-            _ if self.full() => "The mailbox is full.",
-            "resourcelocked" | "notallowed" => "The mailbox is locked.",
-            _ if self.status == 423 => "The mailbox is locked.",
-            code if code.starts_with("http_") => {
-                "Something else than Graph answered: a proxy, a portal, a wrong address."
+    fn met(&self, cause: Cause) -> String {
+        let said = match cause {
+            Cause::InvalidRow => {
+                "Another program wrote values into the agent's columns that cannot be, so the agent cannot take the row."
             }
-            _ if self.status == 503 => "The mailbox was away for a moment.",
-            _ if self.status == 409 => "Exchange was busy with the same calendar.",
-            _ => "Microsoft had trouble of its own.",
+            Cause::InvalidColumn => return self.invalid(),
+            Cause::NoMailbox => "There is no such mailbox.",
+            Cause::MailboxNotEnabled | Cause::MailboxOnPremises => {
+                "The mailbox is not in Exchange Online, or has no licence."
+            }
+            Cause::WrongCalendar => "The mailbox has no such calendar.",
+            Cause::MailboxSuspended => "Microsoft limits this mailbox: it may not send now.",
+            Cause::MeWithoutUser => {
+                "The row names no mailbox, and an application signed in without a user has none of its own."
+            }
+            Cause::WrongApiVersion => "Graph has no such version of its interface.",
+            Cause::ReplyLost => "A request left, and no whole answer came back.",
+            Cause::Interrupted => "The agent was stopped before the answer came.",
+            Cause::NoNetwork => "There was no connection to Graph; nothing was sent.",
+            Cause::MailboxFull => "The mailbox is full.",
+            Cause::MailboxLocked => "The mailbox is locked.",
+            Cause::NotGraph => "Something else than Graph answered: a proxy, a portal, a wrong address.",
+            Cause::MailboxAway => "The mailbox was away for a moment.",
+            Cause::Conflict => "Exchange was busy with the same calendar.",
+            other => kind_alone(other.kind()),
+        };
+        said.into()
+    }
+
+    fn invalid(&self) -> String {
+        match (&self.column, self.left) {
+            (Some(column), false) => format!("The row makes no event: {column} is at fault. Nothing was sent."),
+            (Some(column), true) => format!("The row makes no event any more: {column} is at fault."),
+            (None, _) => "The row makes no event.".into(),
         }
     }
 
@@ -184,33 +180,31 @@ impl Case {
         to_do
     }
 
-    /// What a person must mend before another attempt has a chance.
+    /// What a person must put right before another attempt has a chance.
     fn cure(&self) -> Option<String> {
         let check = format!("event-sender check --mailbox {} tells whether it works", shell::word(self.mailbox()));
-        Some(match self.kind? {
-            ErrorKind::Denied if self.is("me_without_user") => "Set defaults.mailbox in agent.toml.".into(),
-            ErrorKind::Denied if self.is("no_such_version") => "Correct graph.api_version in agent.toml.".into(),
-            ErrorKind::Denied if self.is(LIMITED) => format!(
+        Some(match self.cause? {
+            Cause::MeWithoutUser => "Set defaults.mailbox in agent.toml.".into(),
+            Cause::WrongApiVersion => "Correct graph.api_version in agent.toml.".into(),
+            Cause::MailboxSuspended => format!(
                 "Sign in to the mailbox and do what the message in its inbox asks for, or wait: Microsoft does this to personal \
                  mailboxes (Outlook.com); {check}."
             ),
-            ErrorKind::Denied => format!(
+            Cause::Permission => format!(
                 "Let the application write to it: consent, RBAC scope or access policy (docs/azure-setup.md), which take up to \
                  2 hours to hold; {check}."
             ),
-            ErrorKind::NotFound if self.no_mailbox() => format!("If the mailbox is to exist, make it; {check}."),
-            ErrorKind::NotFound => {
+            Cause::NoMailbox => format!("If the mailbox is to exist, make it; {check}."),
+            Cause::MailboxNotEnabled | Cause::MailboxOnPremises | Cause::WrongCalendar => {
                 format!("Give the mailbox a licence, which takes up to 15 minutes to hold; {check}.")
             }
-            ErrorKind::Unavailable if self.full() => format!("Make room in the mailbox; {check}."),
-            ErrorKind::Unavailable if self.is("resourcelocked notallowed") || self.status == 423 => {
-                format!("Check licence and subscription of the mailbox; {check}.")
-            }
-            ErrorKind::Unavailable if self.code.starts_with("http_") || self.is("no_connection") => {
+            Cause::MailboxFull => format!("Make room in the mailbox; {check}."),
+            Cause::MailboxLocked => format!("Check licence and subscription of the mailbox; {check}."),
+            Cause::NotGraph | Cause::NoNetwork => {
                 "Check graph.endpoint, network and proxies: event-sender check says where it ends.".into()
             }
-            ErrorKind::Auth => {
-                "Mend the [auth] settings or the secret: event-sender check says what is refused.".into()
+            Cause::SignInRefused | Cause::TokenRefused => {
+                "Correct the [auth] settings or renew the secret: event-sender check says what is refused.".into()
             }
             _ => return None,
         })
@@ -222,7 +216,7 @@ impl Case {
         let anew = "its content can no longer be changed, a request may have left: insert a corrected job (event-sender enqueue)";
         let Some(kind) = self.kind else { return vec![format!("Try it again: {retry}{looks}.")] };
         match kind {
-            ErrorKind::InvalidJob if !self.left && !self.in_doubt => vec![match self.column() {
+            ErrorKind::InvalidJob if !self.left && !self.in_doubt => vec![match &self.column {
                 Some(column) => format!(
                     "Correct it and try again: UPDATE jobs SET {column} = … WHERE id = {}, then {retry}.",
                     self.id
@@ -234,12 +228,12 @@ impl Case {
                 format!("Correct what is said: {anew}."),
                 format!("If the fault was not in the event: {retry}{looks}."),
             ],
-            ErrorKind::NotFound if self.no_mailbox() => {
+            ErrorKind::NotFound if self.cause == Some(Cause::NoMailbox) => {
                 vec![format!("A wrong address: {anew}."), format!("If the mailbox exists by now: {retry}{looks}.")]
             }
             ErrorKind::NotFound => vec![
                 format!("A wrong mailbox or calendar_id: {anew}."),
-                format!("If it was mended (calendar shared, licence given): {retry}{looks}."),
+                format!("If it was put right (calendar shared, licence given): {retry}{looks}."),
             ],
             ErrorKind::DuplicateTransaction => {
                 vec![format!(
@@ -258,44 +252,51 @@ impl Case {
         }
     }
 
-    /// The column a row is invalid for.
-    fn column(&self) -> Option<&str> {
-        self.code.strip_prefix("invalid_").filter(|column| *column != "row")
-    }
-
-    fn no_mailbox(&self) -> bool {
-        self.is("errorinvaliduser resourcenotfound request_resourcenotfound")
-    }
-
-    fn full(&self) -> bool {
-        self.is("errorquotaexceeded quotalimitreached") || self.status == 507
-    }
-
-    /// Whether the code is one of these.
-    fn is(&self, codes: &str) -> bool {
-        codes.split(' ').any(|code| code == self.code)
-    }
-
     fn mailbox(&self) -> &str {
         if self.mailbox.is_empty() { "MAILBOX" } else { &self.mailbox }
+    }
+}
+
+/// What the code of a job that failed as invalid names.
+fn column(code: &Stored) -> Option<String> {
+    let column = code.text()?.strip_prefix("invalid_")?;
+    (column != "row").then(|| column.to_owned())
+}
+
+fn kind_alone(kind: ErrorKind) -> &'static str {
+    match kind {
+        ErrorKind::InvalidJob => "The row makes no event.",
+        ErrorKind::Rejected => "Exchange refuses this event for good.",
+        ErrorKind::NotFound => "The mailbox has no such calendar.",
+        ErrorKind::Denied => "The application may not write to this mailbox.",
+        ErrorKind::Throttled => "Microsoft limits the requests: there were too many of them.",
+        ErrorKind::Unavailable => "Microsoft had trouble of its own.",
+        ErrorKind::Auth => "The sign-in was refused, so there was no token to send it with.",
+        ErrorKind::Exhausted => "It was given up: its attempts or its time are used up.",
+        ErrorKind::DuplicateTransaction => "Exchange says that its transaction id belongs to another event.",
     }
 }
 
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use serde_json::json;
-
     use super::*;
 
     fn advice(state: JobState, kind: Option<ErrorKind>, code: &str, in_doubt: bool) -> Advice {
-        let job = json!({
-            "id": 23, "state": state.as_str(), "error_kind": kind.map(ErrorKind::as_str), "error_code": code,
-            "in_doubt": i64::from(in_doubt), "first_sent_at": in_doubt.then_some("2026-12-01T11:00:00.000Z"),
-            "next_attempt_at": "2026-12-01T12:05:00.000Z", "give_up_at": null, "http_status": null,
-        });
+        let case = Case {
+            id: 23,
+            state,
+            kind,
+            cause: kind.and_then(|kind| Cause::of_stored(kind, None, Some(code))),
+            column: column(&code.into()),
+            in_doubt,
+            left: in_doubt,
+            mailbox: "ann@contoso.com".into(),
+            next_attempt_at: "2026-12-01T12:05:00.000Z".into(),
+            give_up_at: String::new(),
+        };
         let now = parse_utc("2026-12-01T12:00:00Z").unwrap();
-        Case::of(job.as_object().unwrap(), "ann@contoso.com").unwrap().advice(now)
+        case.advice(now)
     }
 
     #[test]

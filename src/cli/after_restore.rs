@@ -3,11 +3,11 @@
 
 use chrono::Utc;
 
-use super::{existing_queue, output};
+use super::output;
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::queue::{AgentLock, LockError};
+use crate::queue;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -17,22 +17,13 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
-    let queue = existing_queue(&settings).await?;
+    let queue = queue::open_existing(&settings.queue).await?;
     if options.dry_run {
-        let jobs = queue.trusted().await?.len();
-        output::line(&format!("would mark {}", counted(jobs as u64)))?;
+        output::line(&format!("would mark {}", counted(queue.not_in_doubt().await?)))?;
         return Ok(Exit::Done);
     }
-    // Held to the end: an agent that starts meanwhile would send what is not marked yet.
-    let _lock = AgentLock::acquire_for_a_moment(queue.path()).map_err(|error| match error {
-        LockError::Held { .. } => {
-            Failure::new(Exit::Unavailable, format!("{error}; stop it first, it may be sending these jobs already"))
-        }
-        LockError::Strange(_) | LockError::Io { .. } => Failure::failed(error),
-    })?;
-    let jobs = queue.trusted().await?;
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
-    let marked = queue.distrust(&jobs, &defaults, Utc::now()).await?;
+    let marked = queue.mark_in_doubt(&defaults, Utc::now()).await?;
     output::line(&format!("marked {}; start the agent now", counted(marked)))?;
     Ok(Exit::Done)
 }

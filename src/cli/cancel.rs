@@ -4,14 +4,13 @@
 use chrono::Utc;
 use clap::ArgGroup;
 
-use super::existing_queue;
-use super::repair::{Judgement, Manner, Plan, Verb};
+use super::repair::{Asked, Judgement, Manner, Plan, Verb};
 use super::which::{self, Which};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::job::JobState;
-use crate::queue::Chosen;
+use crate::job::{JobId, JobState};
+use crate::queue::{self, Chosen, OnBatch};
 
 const VERB: Verb = Verb { now: "cancel", done: "cancelled" };
 const STATES: [JobState; 2] = [JobState::Pending, JobState::Failed];
@@ -38,18 +37,19 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
-    let queue = existing_queue(&settings).await?;
+    let queue = queue::open_existing(&settings.queue).await?;
     let (which, even_if_in_doubt) = (&options.which, options.even_if_in_doubt);
     // Who means the waiting jobs should know of those that wait no longer.
     let states: &[JobState] = match options.state {
         JobState::Pending => &[JobState::Pending, JobState::Claimed],
         _ => &[JobState::Failed],
     };
-    let (chosen, missing) = which.find(&queue, &settings, states, false).await.map_err(Failure::failed)?;
+    let (chosen, missing) = which.find(&*queue, &settings, states, false).await.map_err(Failure::failed)?;
     let plan = Plan::new(&chosen, missing, |job| judge(job, even_if_in_doubt));
     let now = Utc::now();
-    let how = (VERB, options.manner, which.is_by_id());
-    plan.carry_out(&queue, how, async |batch| queue.cancel(batch, even_if_in_doubt, now).await).await
+    let asked = Asked { verb: VERB, manner: options.manner, by_id: which.is_by_id() };
+    let change = async |ids: &[JobId], on_batch: OnBatch<'_>| queue.cancel(ids, even_if_in_doubt, now, on_batch).await;
+    plan.carry_out(&*queue, asked, change).await
 }
 
 fn judge(job: &Chosen, even_if_in_doubt: bool) -> Judgement {

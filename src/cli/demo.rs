@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
@@ -15,7 +14,7 @@ use super::output::{self, Tone, paint};
 use crate::agent::{Failure, wiring};
 use crate::config::{Environment, Settings};
 use crate::exit::Exit;
-use crate::queue::{ListFilter, NewJob, Record, SqliteQueue};
+use crate::queue::{self, JobFilter, JobSummary, NewJob, Read};
 use crate::sandbox::{Fault, OptionsChange, Sandbox, SandboxOptions};
 use crate::shutdown::{self, Hangup};
 use crate::telemetry;
@@ -35,7 +34,7 @@ pub(super) async fn run() -> Result<Exit, Failure> {
     let settings = settings(&sandbox, home.path())?;
     introduce(&sandbox, &settings)?;
 
-    let queue = SqliteQueue::open(&settings.queue.path).await?;
+    let queue = queue::open_to_insert(&settings.queue).await?;
     let samples = samples();
     let ids = queue.insert(&samples).await.map_err(Failure::failed)?;
     for (id, job) in ids.iter().zip(&samples) {
@@ -49,7 +48,7 @@ pub(super) async fn run() -> Result<Exit, Failure> {
     if stop.is_cancelled() {
         return Err(Failure::failed("stopped before the end"));
     }
-    conclude(&sandbox, &queue).await
+    conclude(&sandbox, &*queue).await
 }
 
 /// The sandbox's own settings with retries quick enough to watch.
@@ -77,13 +76,14 @@ fn heading(text: &str) -> std::io::Result<()> {
 
 async fn send(settings: &Settings, stop: CancellationToken) -> Result<(), Failure> {
     let worker = wiring::worker(settings, true, None);
-    crate::agent::daemon(settings, worker, Arc::new(Measures::default()), stop, |_| {}).await.map(|_| ())
+    let measures = Arc::new(Measures::new().map_err(Failure::failed)?);
+    crate::agent::daemon(settings, worker, measures, stop, |_| {}).await.map(|_| ())
 }
 
 /// The table, and both sides counted against each other.
-async fn conclude(sandbox: &Sandbox, queue: &SqliteQueue) -> Result<Exit, Failure> {
+async fn conclude(sandbox: &Sandbox, queue: &dyn Read) -> Result<Exit, Failure> {
     heading("The queue at the end")?;
-    let jobs = queue.list(&ListFilter { limit: 100, ..ListFilter::default() }).await?;
+    let jobs = queue.jobs(&JobFilter { limit: 100, ..JobFilter::default() }).await?;
     list::table(&jobs)?;
     let (sent, events) = (event_ids(&jobs), sandbox.events());
     let mut created: BTreeMap<String, usize> = BTreeMap::new();
@@ -105,11 +105,11 @@ async fn conclude(sandbox: &Sandbox, queue: &SqliteQueue) -> Result<Exit, Failur
     Ok(Exit::Done)
 }
 
-fn event_ids(jobs: &[Record]) -> BTreeMap<String, usize> {
+fn event_ids(jobs: &[JobSummary]) -> BTreeMap<String, usize> {
     let mut ids = BTreeMap::new();
     for job in jobs {
-        if let Value::String(id) = list::column(job, "event_id") {
-            *ids.entry(id.clone()).or_default() += 1;
+        if let Some(id) = job.event_id.text() {
+            *ids.entry(id.to_owned()).or_default() += 1;
         }
     }
     ids

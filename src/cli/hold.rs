@@ -6,11 +6,11 @@ use serde_json::{Value, json};
 
 use super::repair::Manner;
 use super::which::lanes;
-use super::{existing_queue, output};
+use super::{output, row_json};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::queue::{Hold, LaneKey, SqliteQueue};
+use crate::queue::{self, HoldColumns, LaneKey, Read};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -48,28 +48,29 @@ pub(super) struct ReleaseOptions {
 }
 
 pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Result<Exit, Failure> {
-    let queue = existing_queue(&settings).await?;
-    let holds = queue.holds().await.map_err(Failure::failed)?;
+    let queue = queue::open_existing(&settings.queue).await?;
+    let holds = holds(&*queue).await?;
     if options.list {
-        list(&queue, &settings, &holds, options.manner.json).await?;
+        list(&*queue, &settings, &holds, options.manner.json).await?;
         return Ok(Exit::Done);
     }
     let mut told = Vec::new();
     for lane in &options.mailbox {
-        let before = holds.iter().find(|hold| LaneKey::of(&hold.mailbox) == *lane);
+        let before = holds.iter().find(|hold| hold.lane() == *lane);
         if !options.manner.dry_run {
-            queue.hold_mailbox(lane, options.reason.as_deref(), Utc::now()).await.map_err(Failure::failed)?;
+            queue.hold_mailbox(lane, options.reason.as_deref(), Utc::now()).await?;
         }
-        let waiting = waiting(&queue, &settings, lane).await?;
+        let waiting = waiting(&*queue, &settings, lane).await?;
         if options.manner.json {
-            told.push(json!({ "mailbox": lane.as_str(), "waiting": waiting, "since": before.map(|hold| &hold.since) }));
+            told.push(json!({ "mailbox": lane.as_str(), "waiting": waiting, "since": before.map(|hold| row_json::stored(&hold.columns.since)) }));
             continue;
         }
         let verb = if options.manner.dry_run { "would hold" } else { "held" };
         match before {
             Some(hold) => {
-                let replaced = replaced(hold, options.reason.as_deref(), options.manner.dry_run);
-                let text = format!("{} is on hold since {}{replaced}: {}", hold.mailbox, hold.since, wait(waiting));
+                let replaced = replaced(&hold.columns, options.reason.as_deref(), options.manner.dry_run);
+                let since = &hold.columns.since;
+                let text = format!("{} is on hold since {since}{replaced}: {}", hold.mailbox, wait(waiting));
                 output::line(&output::short(&text, usize::MAX))?;
             }
             None => output::line(&format!("{verb} {}: {}", lane.as_str(), wait(waiting)))?,
@@ -88,18 +89,18 @@ pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Resul
 }
 
 pub(super) async fn release(options: ReleaseOptions, settings: LocalSettings) -> Result<Exit, Failure> {
-    let queue = existing_queue(&settings).await?;
-    let holds = queue.holds().await.map_err(Failure::failed)?;
-    let held: Vec<LaneKey> = holds.iter().map(|hold| LaneKey::of(&hold.mailbox)).collect();
+    let queue = queue::open_existing(&settings.queue).await?;
+    let holds = holds(&*queue).await?;
+    let held: Vec<LaneKey> = holds.iter().map(Hold::lane).collect();
     let wanted = if options.all { held.clone() } else { options.mailbox };
     let (mut told, mut skipped) = (Vec::new(), Vec::new());
     for lane in &wanted {
         let name = lane.as_str();
         // Asked before: a running agent begins to send at once.
-        let waiting = waiting(&queue, &settings, lane).await?;
+        let waiting = waiting(&*queue, &settings, lane).await?;
         let released = match options.manner.dry_run {
             true => held.contains(lane),
-            false => queue.release_mailbox(lane).await.map_err(Failure::failed)?,
+            false => queue.release_mailbox(lane).await?,
         };
         if !released {
             skipped.push(json!({ "mailbox": name, "reason": "is not on hold" }));
@@ -122,21 +123,47 @@ pub(super) async fn release(options: ReleaseOptions, settings: LocalSettings) ->
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
 
-async fn list(queue: &SqliteQueue, settings: &LocalSettings, holds: &[Hold], as_json: bool) -> Result<(), Failure> {
+/// A mailbox on hold.
+struct Hold {
+    mailbox: String,
+    columns: HoldColumns,
+}
+
+impl Hold {
+    fn lane(&self) -> LaneKey {
+        LaneKey::of(&self.mailbox)
+    }
+}
+
+/// By name.
+async fn holds(queue: &dyn Read) -> Result<Vec<Hold>, Failure> {
+    let stopped = queue.mailboxes(Utc::now()).await?.into_iter();
+    Ok(stopped.filter_map(|row| Some(Hold { mailbox: row.mailbox, columns: row.hold? })).collect())
+}
+
+async fn list(queue: &dyn Read, settings: &LocalSettings, holds: &[Hold], as_json: bool) -> Result<(), Failure> {
     let mut rows = Vec::new();
     for hold in holds {
-        let waiting = waiting(queue, settings, &LaneKey::of(&hold.mailbox)).await?;
+        let waiting = waiting(queue, settings, &hold.lane()).await?;
         rows.push((hold, waiting));
     }
     if as_json {
-        let row = |(hold, waiting): &(&Hold, u64)| json!({ "mailbox": hold.mailbox, "held_at": hold.since, "reason": hold.reason, "waiting": waiting });
+        let row = |(hold, waiting): &(&Hold, u64)| {
+            let (since, reason) = (row_json::stored(&hold.columns.since), row_json::stored(&hold.columns.reason));
+            json!({ "mailbox": hold.mailbox, "held_at": since, "reason": reason, "waiting": waiting })
+        };
         output::json(&Value::Array(rows.iter().map(row).collect()))?;
     } else if rows.is_empty() {
         eprintln!("no mailbox is on hold");
     } else {
         let row = |(hold, waiting): &(&Hold, u64)| {
-            let reason = output::short(hold.reason.as_deref().unwrap_or_default(), 90);
-            vec![output::short(&hold.mailbox, 60), output::short(&hold.since, 30), waiting.to_string(), reason]
+            let reason = output::short(&hold.columns.reason.to_string(), 90);
+            vec![
+                output::short(&hold.mailbox, 60),
+                output::short(&hold.columns.since.to_string(), 30),
+                waiting.to_string(),
+                reason,
+            ]
         };
         output::table(&["mailbox on hold", "since", "jobs waiting", "reason"], rows.iter().map(row).collect())?;
     }
@@ -144,13 +171,13 @@ async fn list(queue: &SqliteQueue, settings: &LocalSettings, holds: &[Hold], as_
 }
 
 /// How many jobs wait for a mailbox.
-pub(super) async fn waiting(queue: &SqliteQueue, settings: &LocalSettings, lane: &LaneKey) -> Result<u64, Failure> {
-    queue.waiting_for(&lanes(lane.as_str(), settings)).await.map_err(Failure::failed)
+pub(super) async fn waiting(queue: &dyn Read, settings: &LocalSettings, lane: &LaneKey) -> Result<u64, Failure> {
+    Ok(queue.waiting_for(&lanes(lane.as_str(), settings)).await?)
 }
 
 /// What a new reason does to the one that stands there. A hold keeps its time.
-fn replaced(hold: &Hold, reason: Option<&str>, dry_run: bool) -> String {
-    match (reason, hold.reason.as_deref()) {
+fn replaced(hold: &HoldColumns, reason: Option<&str>, dry_run: bool) -> String {
+    match (reason, hold.reason.words().as_deref()) {
         (None, _) => String::new(),
         (Some(new), Some(old)) if new == old => String::new(),
         (Some(_), Some(old)) if dry_run => {

@@ -2,13 +2,13 @@
 
 use serde_json::Value;
 
-use super::existing_queue;
 use super::output::{self, short};
+use super::row_json;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::job::JobState;
-use crate::queue::{ListFilter, Record};
+use crate::queue::{self, JobFilter, JobSummary, Stored};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -33,17 +33,17 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
-    let queue = existing_queue(&settings).await?;
-    let filter = ListFilter {
+    let queue = queue::open_existing(&settings.queue).await?;
+    let filter = JobFilter {
         state: options.state,
         mailbox: options.mailbox,
         error_kind: options.error_kind,
         in_doubt: options.in_doubt,
         limit: options.limit,
     };
-    let jobs = queue.list(&filter).await?;
+    let jobs = queue.jobs(&filter).await?;
     if options.json {
-        output::json(&Value::Array(jobs.into_iter().map(Value::Object).collect()))?;
+        output::json(&Value::Array(jobs.iter().map(|job| Value::Object(row_json::summary(job))).collect()))?;
     } else if jobs.is_empty() {
         eprintln!("no jobs");
     } else {
@@ -53,42 +53,28 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
 }
 
 /// Jobs as a table; also the end of the demo.
-pub(super) fn table(jobs: &[Record]) -> std::io::Result<()> {
+pub(super) fn table(jobs: &[JobSummary]) -> std::io::Result<()> {
     let rows = jobs.iter().map(row).collect();
     output::table(&["id", "state", "mailbox", "start", "subject", "tries", "event id or reason"], rows)
 }
 
-fn row(job: &Record) -> Vec<String> {
-    let text = |name: &str, width: usize| short(&plain(column(job, name)), width);
-    let doubt = if *column(job, "in_doubt") == 1 { " in doubt" } else { "" };
-    let end = match (column(job, "event_id"), column(job, "error_message")) {
-        (Value::String(id), _) => output::event_id(id),
-        (_, Value::String(reason)) => format!("{}: {}", text("error_kind", 30), short(reason, 90)),
-        _ => String::new(),
+fn row(job: &JobSummary) -> Vec<String> {
+    let text = |column: &Stored, width: usize| short(&column.to_string(), width);
+    let doubt = if job.is_in_doubt() { " in doubt" } else { "" };
+    let end = match (&job.event_id, &job.error_message) {
+        (Stored::Null, Stored::Null) => String::new(),
+        (Stored::Null, reason) => format!("{}: {}", short(&job.error_kind.word(), 30), text(reason, 90)),
+        (id, _) => output::event_id(&id.to_string()),
     };
     vec![
-        text("id", 20),
-        format!("{}{doubt}", output::state(&text("state", 20))),
-        text("mailbox", 30),
-        text("start_time", 25),
-        text("subject", 30),
-        text("attempts", 6),
+        job.id.to_string(),
+        format!("{}{doubt}", output::state(&short(&job.state.word(), 20))),
+        text(&job.mailbox, 30),
+        text(&job.start_time, 25),
+        text(&job.subject, 30),
+        text(&job.attempts, 6),
         end,
     ]
-}
-
-/// A column of a row; null if the row has none of that name.
-pub(super) fn column<'r>(row: &'r Record, name: &str) -> &'r Value {
-    row.get(name).unwrap_or(&Value::Null)
-}
-
-/// A value without JSON's quotes; nothing for null.
-pub(super) fn plain(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
 }
 
 fn state(word: &str) -> Result<JobState, String> {

@@ -26,6 +26,7 @@ mod reference;
 mod repair;
 mod resume;
 mod retry;
+mod row_json;
 mod run;
 mod sandbox;
 mod settings;
@@ -45,7 +46,6 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::agent::Failure;
 use crate::config::{Environment, LocalSettings};
 use crate::exit::Exit;
-use crate::queue::SqliteQueue;
 
 /// Turns rows of a SQLite queue into Microsoft 365 calendar events: one row, one event.
 #[derive(Debug, Parser)]
@@ -182,10 +182,6 @@ fn definition() -> clap::Command {
 
 fn local(file: Option<PathBuf>) -> Result<LocalSettings, Failure> {
     Ok(LocalSettings::load(file, &Environment::of_process())?)
-}
-
-async fn existing_queue(settings: &LocalSettings) -> Result<SqliteQueue, Failure> {
-    Ok(SqliteQueue::open_existing(&settings.queue.path).await?)
 }
 
 fn report(failure: Failure) -> Exit {

@@ -1,12 +1,14 @@
 //! Results, on stdout: lines, tables, JSON, and the live screen; and what is said beside them, on stderr. Colour only on a
 //! terminal, and not against NO_COLOR. Nothing that others wrote steers a terminal: all of it leaves through [`visible`].
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Write};
 use std::ops::Range;
 
 use comfy_table::{CellAlignment, ContentArrangement, Table, presets};
-use ratatui::{DefaultTerminal, Frame};
+use ratatui::{DefaultTerminal, Frame, crossterm::terminal};
 use serde_json::Value;
+use textwrap::{Options, WordSplitter};
 
 use crate::visible;
 
@@ -52,21 +54,11 @@ pub(super) fn prose(head: &str, indent: usize, text: &str, tone: Option<Tone>) -
     Ok(())
 }
 
-/// Text in lines of at most so many characters, broken between words; a word that is longer has a line of its own.
+/// Text in lines of at most `width` columns, broken between words; a word that is longer has a line of its own, because
+/// it may be a command or an address to copy.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let fits = |line: &String| line.is_empty() || line.chars().count() + 1 + word.chars().count() <= width;
-        match lines.last_mut().filter(|line| fits(line)) {
-            Some(line) if line.is_empty() => line.push_str(word),
-            Some(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            None => lines.push(word.to_owned()),
-        }
-    }
-    lines
+    let options = Options::new(width).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).into_iter().map(Cow::into_owned).collect()
 }
 
 /// Writes bytes as they are, and a line break.
@@ -101,10 +93,10 @@ pub(super) fn numbers(header: &[&str], rows: Vec<Vec<String>>, right: Range<usiz
     line(&table_text(header, rows, right))
 }
 
-/// Columns of the terminal that stdout is; none if it is none, and every line is to be whole.
+/// Columns of the terminal; none if stdout is not a terminal, where every line stays whole.
 pub(super) fn width() -> Option<usize> {
-    let (width, _) = terminal_size::terminal_size().filter(|_| std::io::stdout().is_terminal())?;
-    Some(usize::from(width.0))
+    let (width, _) = std::io::stdout().is_terminal().then(terminal::size)?.ok()?;
+    (width > 0).then_some(usize::from(width))
 }
 
 /// Blanks behind each column of a table of numbers, of which there are many.

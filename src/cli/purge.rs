@@ -1,17 +1,15 @@
 //! `purge`: deletes jobs that ended a while ago, with their history. What `queue.retention` does by itself, by hand.
 
-use std::time::Instant;
-
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
 use super::repair::{Manner, jobs};
-use super::{existing_queue, output, progress, when, which};
+use super::{output, progress, when, which};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::job::JobState;
-use crate::queue::{PURGE_BATCH, QueueError, SqliteQueue, rest_after};
+use crate::queue;
 
 const STATES: [JobState; 3] = [JobState::Sent, JobState::Failed, JobState::Cancelled];
 
@@ -31,14 +29,20 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
-    let queue = existing_queue(&settings).await?;
+    let queue = queue::open_existing(&settings.queue).await?;
     let states = if options.state.is_empty() { STATES.to_vec() } else { options.state };
-    let found = queue.purgeable(options.older_than, &states).await.map_err(Failure::failed)?;
+    let found = queue.purgeable(options.older_than, &states).await?;
     let mut deleted = 0;
-    let trouble = match options.manner.dry_run {
-        true => None,
-        false => purge(&queue, options.older_than, &states, found.jobs, &mut deleted).await.err(),
-    };
+    let mut trouble = None;
+    if !options.manner.dry_run {
+        let bar = progress::of(found.jobs, "jobs");
+        let mut on_batch = |gone| {
+            deleted += gone;
+            bar.inc(gone);
+        };
+        trouble = queue.purge_ended(options.older_than, &states, &mut on_batch).await.err();
+        bar.finish_and_clear();
+    }
     let count = if options.manner.dry_run { found.jobs } else { deleted };
     if options.manner.json {
         let told = json!({ "dry_run": options.manner.dry_run, "purged": count, "kept_in_doubt": found.in_doubt });
@@ -54,32 +58,4 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         Some(error) => Err(Failure::failed(format!("{error}\nrun the command again for the rest"))),
         None => Ok(Exit::Done),
     }
-}
-
-async fn purge(
-    queue: &SqliteQueue,
-    before: DateTime<Utc>,
-    states: &[JobState],
-    expected: u64,
-    deleted: &mut u64,
-) -> Result<(), QueueError> {
-    let bar = progress::of(expected, "jobs");
-    for state in states {
-        loop {
-            let (round, already) = (queue.to_purge(before, *state).await?, *deleted);
-            for batch in round.chunks(PURGE_BATCH) {
-                let begin = Instant::now();
-                let gone = queue.purge_batch(batch, before).await?;
-                *deleted += gone;
-                bar.inc(gone);
-                tokio::time::sleep(rest_after(begin.elapsed())).await;
-            }
-            // None, or none of them any more.
-            if *deleted == already {
-                break;
-            }
-        }
-    }
-    bar.finish_and_clear();
-    Ok(())
 }

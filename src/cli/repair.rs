@@ -2,18 +2,20 @@
 //! say what was done to how many and what was not, and why.
 
 use std::collections::BTreeMap;
-use std::time::Instant;
 
+use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::{list, output, progress};
 use crate::agent::Failure;
 use crate::exit::Exit;
 use crate::job::JobId;
-use crate::queue::{Changed, Chosen, QueueError, REPAIR_BATCH, SqliteQueue, rest_after};
+use crate::queue::{Changed, Chosen, OnBatch, QueueError, Read};
 
 /// Jobs named before the rest is only counted.
 const SHOWN: usize = 20;
+/// So many jobs are changed in no time: no progress bar.
+const FEW: usize = 200;
 
 #[derive(Clone, Copy, Debug, clap::Args)]
 pub(super) struct Manner {
@@ -41,6 +43,15 @@ pub(super) enum Judgement {
 pub(super) struct Verb {
     pub now: &'static str,
     pub done: &'static str,
+}
+
+/// What was asked for, and how.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    pub verb: Verb,
+    pub manner: Manner,
+    /// Each of the jobs was named, so that none may be left alone without the command failing.
+    pub by_id: bool,
 }
 
 /// What is done, and what is left alone.
@@ -80,25 +91,25 @@ impl Plan {
         self.skipped.push((id.0, reason));
     }
 
-    /// Changes the jobs, or only says which, and says what came of it. `by_id`: each of them was named, so that none
-    /// may be left alone without the command failing.
+    /// Changes the jobs, or only says which, and says what came of it.
     pub(super) async fn carry_out(
         mut self,
-        queue: &SqliteQueue,
-        (verb, manner, by_id): (Verb, Manner, bool),
-        change: impl AsyncFn(&[JobId]) -> Result<Changed, QueueError>,
+        queue: &dyn Read,
+        asked: Asked,
+        change: impl AsyncFnOnce(&[JobId], OnBatch<'_>) -> Result<(), QueueError>,
     ) -> Result<Exit, Failure> {
+        let Asked { verb, manner, by_id } = asked;
         let mut done = Vec::new();
         let mut trouble = None;
         if manner.dry_run {
             done.clone_from(&self.jobs);
         } else {
-            trouble = self.change(&mut done, change).await;
+            trouble = self.change(&mut done, change).await.err();
         }
         if manner.json {
             self.print_json(verb, manner, &done)?;
         } else {
-            self.print(queue, (verb, manner), &done).await?;
+            self.print(queue, verb, manner, &done).await?;
         }
         if let Some(error) = trouble {
             return Err(Failure::failed(format!("{error}\nrun the command again for the rest")));
@@ -107,35 +118,25 @@ impl Plan {
         Ok(if failed { Exit::Failed } else { Exit::Done })
     }
 
-    /// A batch at a time. Between two of them the agent and the producers have their turn.
     async fn change(
         &mut self,
         done: &mut Vec<JobId>,
-        change: impl AsyncFn(&[JobId]) -> Result<Changed, QueueError>,
-    ) -> Option<QueueError> {
+        change: impl AsyncFnOnce(&[JobId], OnBatch<'_>) -> Result<(), QueueError>,
+    ) -> Result<(), QueueError> {
         let jobs = std::mem::take(&mut self.jobs);
-        let bar = (jobs.len() > REPAIR_BATCH).then(|| progress::of(jobs.len() as u64, "jobs"));
-        for batch in jobs.chunks(REPAIR_BATCH) {
-            let begin = Instant::now();
-            let changed = match change(batch).await {
-                Ok(changed) => changed,
-                Err(error) => return Some(error),
-            };
+        let bar = if jobs.len() > FEW { progress::of(jobs.len() as u64, "jobs") } else { ProgressBar::hidden() };
+        let mut on_batch = |batch: &[JobId], changed: Changed| {
             for id in batch.iter().filter(|id| changed.done.binary_search(id).is_err()) {
                 let refused = changed.refused.iter().find(|(refused, _)| refused == id);
                 let reason = refused.map_or("has moved on meanwhile", |(_, reason)| reason);
                 self.refuse(*id, reason.to_owned());
             }
             done.extend(changed.done);
-            if let Some(bar) = &bar {
-                bar.inc(batch.len() as u64);
-                tokio::time::sleep(rest_after(begin.elapsed())).await;
-            }
-        }
-        if let Some(bar) = bar {
-            bar.finish_and_clear();
-        }
-        None
+            bar.inc(batch.len() as u64);
+        };
+        let ended = change(&jobs, &mut on_batch).await;
+        bar.finish_and_clear();
+        ended
     }
 
     fn print_json(&self, verb: Verb, manner: Manner, done: &[JobId]) -> std::io::Result<()> {
@@ -147,7 +148,7 @@ impl Plan {
         }))
     }
 
-    async fn print(&self, queue: &SqliteQueue, (verb, manner): (Verb, Manner), done: &[JobId]) -> Result<(), Failure> {
+    async fn print(&self, queue: &dyn Read, verb: Verb, manner: Manner, done: &[JobId]) -> Result<(), Failure> {
         if done.is_empty() && self.skipped.is_empty() {
             eprintln!("no job matches");
             return Ok(());
@@ -156,7 +157,7 @@ impl Plan {
             output::line(&format!("would {} {}", verb.now, jobs(done.len())))?;
             let shown = &done[..done.len().min(SHOWN)];
             if !shown.is_empty() {
-                list::table(&queue.listed(shown).await?)?;
+                list::table(&queue.jobs_by_id(shown).await?)?;
             }
             if done.len() > SHOWN {
                 output::line(&format!("and {} more", done.len() - SHOWN))?;

@@ -7,12 +7,12 @@ use serde_json::{Value, json};
 use super::hold::{mailbox, wait, waiting};
 use super::repair::Manner;
 use super::which::lanes;
-use super::{existing_queue, output, shell};
+use super::{output, row_json, shell};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::job::{ErrorKind, JobState, format_utc};
-use crate::queue::{LaneKey, REPAIR_BATCH, Rest, Selection, SqliteQueue};
+use crate::job::format_utc;
+use crate::queue::{self, LaneKey, MailboxRow, Queue};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -35,22 +35,23 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
-    let queue = existing_queue(&settings).await?;
+    let queue = queue::open_existing(&settings.queue).await?;
     let now = Utc::now();
-    let paused: Vec<Rest> = queue.rests(now).await?.into_iter().filter(|rest| rest.paused_until.is_some()).collect();
-    let wanted = if options.all { paused.iter().map(|rest| rest.lane.clone()).collect() } else { options.mailbox };
+    let stopped = queue.mailboxes(now).await?.into_iter();
+    let paused: Vec<MailboxRow> = stopped.filter(|row| row.paused_until(now).is_some()).collect();
+    let wanted = if options.all { paused.iter().map(MailboxRow::lane).collect() } else { options.mailbox };
     let (mut told, mut skipped) = (Vec::new(), Vec::new());
     for lane in &wanted {
         let name = lane.as_str();
-        let ended = match paused.iter().find(|rest| rest.lane == *lane) {
-            Some(rest) => end(&queue, &settings, rest, (now, options.manner.dry_run)).await?,
+        let ended = match paused.iter().find(|row| row.lane() == *lane) {
+            Some(row) => end(&*queue, &settings, row, now, options.manner.dry_run).await?,
             None => Err("is not paused".to_owned()),
         };
         match ended {
             Ok(ended) => {
                 if !options.manner.json {
                     output::line(&ended.line(options.manner.dry_run))?;
-                    ended.rest.held_at.iter().for_each(|_| {
+                    ended.row.hold.iter().for_each(|_| {
                         eprintln!("{name} is on hold, too: 'event-sender release {}' ends that", shell::last(name));
                     });
                 }
@@ -74,20 +75,21 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
 
 /// A pause that is over, and how many jobs waited for that.
 struct Ended<'r> {
-    rest: &'r Rest,
+    row: &'r MailboxRow,
     waiting: u64,
 }
 
 impl Ended<'_> {
     fn line(&self, dry_run: bool) -> String {
         let verb = if dry_run { "would resume" } else { "resumed" };
-        let Self { rest, waiting } = self;
-        let until = rest.paused_until.map(format_utc).unwrap_or_default();
-        let kind = rest.kind.as_deref().unwrap_or("no kind");
+        let Self { row, waiting } = self;
+        let until = self.until().unwrap_or_default();
+        let kind = row.pause.kind.word();
+        let kind = if kind.is_empty() { "no kind" } else { &kind };
         // What was asked for beyond all measure comes first: whoever ends that must have read it.
-        let why = rest.beyond_measure().unwrap_or_else(|| rest.reason.clone());
+        let why = row.beyond_measure().unwrap_or_else(|| row.pause.reason.clone());
         let why = output::short(why.trim_end().trim_end_matches('.'), 200);
-        let name = rest.lane.as_str();
+        let name = &row.mailbox;
         output::short(
             &format!("{verb} {name}, which was to rest until {until} ({kind}: {why}): {}", wait(*waiting)),
             usize::MAX,
@@ -95,25 +97,30 @@ impl Ended<'_> {
     }
 
     fn json(&self) -> Value {
-        let Self { rest, waiting } = self;
+        let Self { row, waiting } = self;
         json!({
-            "mailbox": rest.lane.as_str(),
-            "until": rest.paused_until.map(format_utc),
-            "error_kind": rest.kind,
-            "reason": rest.beyond_measure().unwrap_or_else(|| rest.reason.clone()),
+            "mailbox": row.lane().as_str(),
+            "until": self.until(),
+            "error_kind": row_json::mailbox(row)["error_kind"],
+            "reason": row.beyond_measure().unwrap_or_else(|| row.pause.reason.clone()),
             "waiting": waiting,
         })
+    }
+
+    fn until(&self) -> Option<String> {
+        self.row.pause.until.time().map(format_utc)
     }
 }
 
 /// Ends a pause, or says why not.
 async fn end<'r>(
-    queue: &SqliteQueue,
+    queue: &dyn Queue,
     settings: &LocalSettings,
-    rest: &'r Rest,
-    (now, dry_run): (DateTime<Utc>, bool),
+    row: &'r MailboxRow,
+    now: DateTime<Utc>,
+    dry_run: bool,
 ) -> Result<Result<Ended<'r>, String>, Failure> {
-    if let Some(until) = rest.kept_until(now) {
+    if let Some(until) = row.kept_until(now) {
         let until = format_utc(until);
         return Ok(Err(format!(
             "rests until {until} because Microsoft asked for that (Retry-After, throttling): it goes on by itself, and asking \
@@ -121,34 +128,9 @@ async fn end<'r>(
         )));
     }
     // Counted before: a running agent begins to send at once.
-    let waiting = waiting(queue, settings, &rest.lane).await?;
-    if !dry_run {
-        if !queue.resume_mailbox(rest, now).await.map_err(Failure::failed)? {
-            return Ok(Err("has been paused anew meanwhile: look at it again".into()));
-        }
-        come_forward(queue, settings, rest, now).await?;
+    let waiting = waiting(queue, settings, &row.lane()).await?;
+    if !dry_run && !queue.resume_mailbox(row, &lanes(&row.mailbox, settings), now).await? {
+        return Ok(Err("has been paused anew meanwhile: look at it again".into()));
     }
-    Ok(Ok(Ended { rest, waiting }))
-}
-
-/// The jobs that met what the mailbox rests for wait for the end of that, each by itself.
-async fn come_forward(
-    queue: &SqliteQueue,
-    settings: &LocalSettings,
-    rest: &Rest,
-    now: DateTime<Utc>,
-) -> Result<(), Failure> {
-    let Some(kind) = rest.kind.as_deref().and_then(ErrorKind::parse) else { return Ok(()) };
-    let selection = Selection {
-        states: vec![JobState::Pending],
-        error_kinds: vec![kind],
-        lanes: lanes(rest.lane.as_str(), settings),
-        ..Selection::default()
-    };
-    let waiting = queue.select(&selection).await.map_err(Failure::failed)?;
-    let ids: Vec<_> = waiting.iter().map(|job| job.id).collect();
-    for batch in ids.chunks(REPAIR_BATCH) {
-        queue.retry(batch, now).await.map_err(Failure::failed)?;
-    }
-    Ok(())
+    Ok(Ok(Ended { row, waiting }))
 }

@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clap::ArgGroup;
 
-use super::repair::{Judgement, Manner, Plan, Verb, jobs};
-use super::standing::Agent;
+use super::repair::{Asked, Judgement, Manner, Plan, Verb, jobs};
+use super::shell;
+use super::standing::gate_words;
 use super::which::{self, Which, lane_of};
-use super::{existing_queue, shell};
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::job::{ErrorKind, EventDraft, JobId, JobState, REPEAT_WAIT, format_utc};
-use crate::queue::{AgentLock, Chosen, LaneKey, SqliteQueue};
+use crate::queue::{self, Chosen, LaneKey, OnBatch, Read};
 
 const VERB: Verb = Verb { now: "retry", done: "retried" };
 const STATES: [JobState; 3] = [JobState::Failed, JobState::Cancelled, JobState::Pending];
@@ -41,28 +41,28 @@ pub(super) struct Options {
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
-    let queue = existing_queue(&settings).await?;
+    let queue = queue::open_existing(&settings.queue).await?;
     let now = Utc::now();
     let which = &options.which;
     let (chosen, missing) =
-        which.find(&queue, &settings, &[options.state], options.configuration).await.map_err(Failure::failed)?;
+        which.find(&*queue, &settings, &[options.state], options.configuration).await.map_err(Failure::failed)?;
     let invalid_too = which.is_by_id() || which.error_kind.contains(&ErrorKind::InvalidJob);
     let mut plan = Plan::new(&chosen, missing, |job| judge(job, invalid_too, now));
-    plan.waits = waits(&queue, &settings, &chosen, &plan, now).await?;
+    plan.waits = waits(&*queue, &settings, &chosen, &plan, now).await?;
     if which.is_by_id() {
-        plan.notes = still_invalid(&queue, &settings, &chosen).await?;
+        plan.notes = still_invalid(&*queue, &settings, &chosen).await?;
     }
-    let how = (VERB, options.manner, which.is_by_id());
-    plan.carry_out(&queue, how, async |batch| queue.retry(batch, now).await).await
+    let asked = Asked { verb: VERB, manner: options.manner, by_id: which.is_by_id() };
+    let change = async |ids: &[JobId], on_batch: OnBatch<'_>| queue.retry(ids, now, on_batch).await;
+    plan.carry_out(&*queue, asked, change).await
 }
 
 fn judge(job: &Chosen, invalid_too: bool, now: DateTime<Utc>) -> Judgement {
     match job.state {
-        JobState::Failed if !invalid_too && job.error_kind.as_deref() == Some(ErrorKind::InvalidJob.as_str()) => {
-            Judgement::Refuse(
-                "failed as invalid_job and would fail again: correct the row, or insert a new one, then retry it by its id".into(),
-            )
-        }
+        JobState::Failed if !invalid_too && job.error_kind == Some(ErrorKind::InvalidJob) => Judgement::Refuse(
+            "failed as invalid_job and would fail again: correct the row, or insert a new one, then retry it by its id"
+                .into(),
+        ),
         JobState::Failed | JobState::Cancelled => Judgement::Change,
         JobState::Pending => {
             let earliest = format_utc(if job.in_doubt { now + REPEAT_WAIT } else { now });
@@ -82,7 +82,7 @@ fn judge(job: &Chosen, invalid_too: bool, now: DateTime<Utc>) -> Judgement {
 /// What keeps jobs waiting all the same, those put back and those that waited already: all sending rests, their mailbox is on
 /// hold or rests, their time has not come.
 async fn waits(
-    queue: &SqliteQueue,
+    queue: &dyn Read,
     settings: &LocalSettings,
     chosen: &[Chosen],
     plan: &Plan,
@@ -99,30 +99,26 @@ async fn waits(
             *counts.entry(lane_of(job, settings)).or_default() += 1;
         }
     }
-    let agent = queue.standing("").await?.0;
-    let agent = Agent::new(AgentLock::holder(queue.path()), agent.as_ref());
-    if let Some((gate, until)) = agent.gate().and_then(|gate| Some((gate, gate.still(now)?)))
+    let agent = queue.agents().await?.into_iter().next().unwrap_or_default();
+    if let Some((gate, until)) = agent.gate().and_then(|gate| Some((gate, gate.closed_until(now)?)))
         && !counts.is_empty()
     {
         let jobs = jobs(counts.values().sum());
-        return Ok(vec![format!(
-            "waits until {}: all sending is paused, {} ({jobs})",
-            format_utc(until),
-            gate.words()
-        )]);
+        let (until, words) = (format_utc(until), gate_words(gate));
+        return Ok(vec![format!("waits until {until}: all sending is paused, {words} ({jobs})")]);
     }
-    let rests = queue.rests(now).await?;
+    let stopped = queue.mailboxes(now).await?;
     let of_mailbox = |(lane, count): (LaneKey, usize)| {
         let (name, jobs) = (lane.as_str(), jobs(count));
-        let rest = rests.iter().find(|rest| rest.lane == lane)?;
-        if rest.held_at.is_some() {
+        let row = stopped.iter().find(|row| row.lane() == lane)?;
+        if row.hold.is_some() {
             let release = shell::last(name);
             return Some(format!(
                 "waits until {name} is released ({jobs}): it is on hold, 'event-sender release {release}'"
             ));
         }
-        let until = format_utc(rest.paused_until?);
-        let resume = match rest.kept_until(now) {
+        let until = format_utc(row.paused_until(now)?);
+        let resume = match row.kept_until(now) {
             Some(_) => ", as Microsoft asked".to_owned(),
             None => format!("; 'event-sender resume {}' when it is put right", shell::last(name)),
         };
@@ -136,11 +132,7 @@ async fn waits(
 }
 
 /// Named by the operator, who may have corrected them: those that are no event even so.
-async fn still_invalid(
-    queue: &SqliteQueue,
-    settings: &LocalSettings,
-    chosen: &[Chosen],
-) -> Result<Vec<String>, Failure> {
+async fn still_invalid(queue: &dyn Read, settings: &LocalSettings, chosen: &[Chosen]) -> Result<Vec<String>, Failure> {
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
     let mut notes = Vec::new();
     for JobId(id) in chosen.iter().filter(|job| job.state == JobState::Failed).map(|job| job.id) {

@@ -15,7 +15,7 @@ use crate::agent::log::{self, Log};
 use crate::agent::{Failure, daemon, expiry, monitoring, warn_of_exposed, wiring};
 use crate::config::{ConfigError, Environment, LogSettings, Settings};
 use crate::exit::Exit;
-use crate::queue::{Agent, SqliteQueue};
+use crate::queue::Queue;
 use crate::shutdown::{self, Hangup};
 use crate::telemetry::Form;
 use crate::worker::Measures;
@@ -42,7 +42,7 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
     let hangups = if at_a_terminal { None } else { shutdown::hangups()? };
     let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
     let mut worker = wiring::worker(&settings, options.until_empty, heartbeat);
-    let measures = Arc::new(Measures::default());
+    let measures = Arc::new(Measures::new().map_err(Failure::failed)?);
     log.watch(measures.clone());
     let monitor = monitoring::start(&settings, &mut worker, &measures, &stop);
     let announced = announce_stopping(stop.clone());
@@ -92,7 +92,7 @@ fn progress_bar() -> ProgressBar {
     progress::styled(0, "{bar:40} {pos}/{len} jobs  {per_sec}  {elapsed}")
 }
 
-async fn show_progress(bar: ProgressBar, queue: Arc<SqliteQueue>, measures: Arc<Measures>) {
+async fn show_progress(bar: ProgressBar, queue: Arc<dyn Queue>, measures: Arc<Measures>) {
     loop {
         if let Ok(outstanding) = queue.outstanding().await {
             let ended = measures.ended();

@@ -4,11 +4,8 @@ use super::output::short;
 
 /// As one word: as it is, or in quotes, and without what would steer a terminal.
 pub(super) fn word(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "@._+-".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", short(text, usize::MAX).replace('\'', r"'\''"))
+    // Only a NUL cannot be quoted, and `short` leaves no control characters.
+    shlex::Quoter::new().allow_nul(true).quote(&short(text, usize::MAX)).map(Into::into).unwrap_or_default()
 }
 
 /// As the last word of a command, which it cannot take for an option of its own.
@@ -23,15 +20,13 @@ mod tests {
 
     #[test]
     fn what_a_producer_wrote_is_one_word_and_no_option() {
-        for (text, said) in [
-            ("ann.b+c_d-e@contoso.com", "ann.b+c_d-e@contoso.com"),
-            ("x; rm -rf ~", "'x; rm -rf ~'"),
-            ("o'neil@contoso.com", r"'o'\''neil@contoso.com'"),
-            ("$(reboot)\n\x1b[2J", r"'$(reboot) \u{1b}[2J'"),
-            ("", "''"),
-        ] {
-            assert_eq!(word(text), said);
+        for text in ["x; rm -rf ~", "o'neil@contoso.com", "$(reboot)\n\x1b[2J", "", "a\0b", "!!"] {
+            let quoted = word(text);
+            assert_eq!(shlex::split(&quoted), Some(vec![short(text, usize::MAX)]), "{quoted}");
+            assert!(!quoted.contains(char::is_control), "{quoted:?}");
         }
+        assert_eq!(word("ann.b+c_d-e@contoso.com"), "ann.b+c_d-e@contoso.com");
+        assert_eq!(word("$(reboot)"), "'$(reboot)'");
         assert_eq!(last("--all"), "-- --all");
         assert_eq!(last("ann"), "ann");
     }

@@ -1,21 +1,20 @@
 //! `show`: one job. What happened to it and what to do, every column, its whole history with Microsoft's request ids; or
 //! the exact request it makes.
 
-use chrono::Utc;
+use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::advice::{Advice, Case};
-use super::list::{column, plain};
 use super::output::{self, Tone, line, paint, short};
-use super::standing::{Agent, Stop, rests_as_asked};
-use super::{existing_queue, shell};
+use super::standing::{default_concerns, default_cure, default_words, gate_again, gate_words};
+use super::{row_json, shell};
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::format::moment;
 use crate::graph::{GraphBase, encode};
-use crate::job::{EventDraft, JobId};
-use crate::queue::{AgentLock, Record, SqliteQueue};
+use crate::job::{EventDraft, JobId, JobState};
+use crate::queue::{self, AttemptRow, JobRow, LaneKey, MailboxRow, Read, Stored};
 
 /// Of a value on a terminal. A program gets all of it.
 const LONGEST: usize = 400;
@@ -34,31 +33,31 @@ pub(super) struct Options {
 
 /// A job with everything that is to be said of it.
 struct Shown {
-    job: Record,
-    attempts: Vec<Record>,
+    job: JobRow,
+    attempts: Vec<AttemptRow>,
     advice: Advice,
     /// What keeps it from being sent, beyond its own time.
     waits_for: Vec<String>,
-    /// The request that finds its event, if that may exist and nobody knows.
+    /// The request that finds its event, if that may exist and no answer says so.
     lookup: Option<String>,
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
-    let queue = existing_queue(&settings).await?;
+    let queue = queue::open_existing(&settings.queue).await?;
     if options.request {
-        return request(&queue, &settings, options.id).await;
+        return request(&*queue, &settings, options.id).await;
     }
-    let (job, attempts) = queue.show(JobId(options.id)).await?.ok_or_else(|| missing(options.id))?;
-    let shown = Shown::of(job, attempts, &queue, &settings).await?;
+    let (job, attempts) = queue.job(JobId(options.id)).await?.ok_or_else(|| missing(options.id))?;
+    let shown = Shown::of(job, attempts, &*queue, &settings).await?;
     if options.json {
-        output::json(&shown.into_json())?;
+        output::json(&shown.json())?;
     } else {
         shown.print()?;
     }
     Ok(Exit::Done)
 }
 
-async fn request(queue: &SqliteQueue, settings: &LocalSettings, id: i64) -> Result<Exit, Failure> {
+async fn request(queue: &dyn Read, settings: &LocalSettings, id: i64) -> Result<Exit, Failure> {
     let input = queue.input(JobId(id)).await?.ok_or_else(|| missing(id))?;
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
     let draft = EventDraft::from_input(&input.with_defaults(&defaults), defaults.own_mailbox);
@@ -75,34 +74,31 @@ fn missing(id: i64) -> Failure {
 
 impl Shown {
     async fn of(
-        job: Record,
-        attempts: Vec<Record>,
-        queue: &SqliteQueue,
+        job: JobRow,
+        attempts: Vec<AttemptRow>,
+        queue: &dyn Read,
         settings: &LocalSettings,
     ) -> Result<Self, Failure> {
-        let own = column(&job, "mailbox").as_str().map(str::trim).filter(|mailbox| !mailbox.is_empty());
-        let mailbox = own.or(settings.defaults.mailbox.as_deref());
+        let own = job.summary.mailbox.text().map(str::trim).filter(|mailbox| !mailbox.is_empty());
         let whose = own.or(settings.unnamed.as_deref()).unwrap_or_default();
         let advice = Case::of(&job, whose).map(|case| case.advice(Utc::now()));
-        let lookup = (plain(column(&job, "in_doubt")) == "1").then(|| {
+        let lookup = job.summary.is_in_doubt().then(|| {
             let (endpoint, version) = &settings.graph;
+            let mailbox = own.or(settings.defaults.mailbox.as_deref());
             let base = GraphBase::new(endpoint, version);
-            format!(
-                "GET {}",
-                base.marked(mailbox, column(&job, "calendar_id").as_str(), &plain(column(&job, "transaction_id")))
-            )
+            format!("GET {}", base.marked(mailbox, job.calendar_id.text(), &job.transaction_id.to_string()))
         });
-        let waits_for = match plain(column(&job, "state")).as_str() {
-            "pending" | "claimed" => waits_for(queue, &job, whose).await?,
+        let waits_for = match job.summary.state.known() {
+            Some(JobState::Pending | JobState::Claimed) => waits_for(queue, &job, whose).await?,
             _ => Vec::new(),
         };
         Ok(Self { job, attempts, advice: advice.unwrap_or_default(), waits_for, lookup })
     }
 
-    fn into_json(self) -> Value {
-        let mut job = self.job;
+    fn json(&self) -> Value {
+        let mut job = row_json::job(&self.job);
         // `attempts` is the column that counts them.
-        job.insert("history".into(), self.attempts.into_iter().map(Value::Object).collect());
+        job.insert("history".into(), self.attempts.iter().map(row_json::attempt).collect());
         let advice = json!({
             "happened": self.advice.happened,
             "by_itself": self.advice.by_itself,
@@ -115,13 +111,15 @@ impl Shown {
     }
 
     fn print(&self) -> std::io::Result<()> {
-        let (id, state) = (plain(column(&self.job, "id")), cut(&plain(column(&self.job, "state"))));
+        let (id, state) = (self.job.summary.id, cut(&self.job.summary.state.word()));
         let doubt = if self.lookup.is_some() { ", in doubt" } else { "" };
         line(&format!("{} is {}{doubt}", paint(Tone::Strong, &format!("job {id}")), output::state(&state)))?;
         self.print_advice()?;
         line("")?;
-        for (column, value) in self.job.iter().filter(|(_, value)| !value.is_null()) {
-            let text = if column == "state" { output::state(&cut(&plain(value))) } else { cut(&plain(value)) };
+        for (column, value) in row_json::job(&self.job).iter().filter(|(column, value)| is_worth_a_line(column, value))
+        {
+            let text = cut(&plain(value));
+            let text = if column == "state" { output::state(&text) } else { text };
             line(&format!("{} {text}", paint(Tone::Faint, &format!("{column:16}"))))?;
         }
         line("")?;
@@ -129,7 +127,7 @@ impl Shown {
     }
 
     fn print_advice(&self) -> std::io::Result<()> {
-        let said = plain(column(&self.job, "error_message"));
+        let said = self.job.summary.error_message.to_string();
         let once = |name: &str, text: &str| match text {
             "" => Ok(()),
             text => output::prose(&paint(Tone::Faint, &format!("{name:16} ")), 17, &cut(text), None),
@@ -165,10 +163,10 @@ impl Shown {
     }
 }
 
-fn print_attempt(attempt: &Record) -> std::io::Result<()> {
-    let text = |name: &str| short(&plain(column(attempt, name)), usize::MAX);
-    let answer = [text("http_status"), text("error_code")].join(" ");
-    let outcome = text("outcome");
+fn print_attempt(attempt: &AttemptRow) -> std::io::Result<()> {
+    let text = |column: &Stored| short(&column.to_string(), usize::MAX);
+    let answer = [text(&attempt.http_status), text(&attempt.error_code)].join(" ");
+    let outcome = text(&attempt.outcome);
     let tone = match outcome.as_str() {
         "sent" => Tone::Good,
         "failed" => Tone::Bad,
@@ -176,69 +174,81 @@ fn print_attempt(attempt: &Record) -> std::io::Result<()> {
     };
     line(&format!(
         "  {}  claim {}  {}  {} ms  {}",
-        text("started_at"),
-        text("claim"),
+        text(&attempt.started_at),
+        text(&attempt.claim),
         paint(tone, &outcome),
-        text("duration_ms"),
+        text(&attempt.duration_ms),
         cut(answer.trim())
     ))?;
     for id in ids(attempt) {
         line(&format!("    {}", cut(&id)))?;
     }
-    match text("message").as_str() {
+    match text(&attempt.message).as_str() {
         "" => Ok(()),
         message => output::prose("    ", 4, &cut(message), None),
     }
 }
 
 /// Microsoft asks for these.
-fn ids(attempt: &Record) -> Vec<String> {
-    let named = [("request-id", "request_id"), ("client-request-id", "client_request_id")];
-    let named = named.iter().map(|(header, name)| (header, plain(column(attempt, name))));
+fn ids(attempt: &AttemptRow) -> Vec<String> {
+    let named = [("request-id", &attempt.request_id), ("client-request-id", &attempt.client_request_id)];
+    let named = named.iter().map(|(header, id)| (header, id.to_string()));
     named.filter(|(_, id)| !id.is_empty()).map(|(header, id)| format!("{header} {id}")).collect()
 }
 
-fn support(attempt: &Record) -> String {
-    cut(&format!("{}, at {}", ids(attempt).join(", "), plain(column(attempt, "started_at"))))
+fn support(attempt: &AttemptRow) -> String {
+    cut(&format!("{}, at {}", ids(attempt).join(", "), attempt.started_at))
 }
 
 /// An attempt support can do something with.
-fn is_trouble(attempt: &Record) -> bool {
-    *column(attempt, "outcome") != "sent" && !ids(attempt).is_empty()
+fn is_trouble(attempt: &AttemptRow) -> bool {
+    attempt.outcome.text() != Some("sent") && !ids(attempt).is_empty()
 }
 
 /// What keeps a waiting job of this mailbox from being sent.
-async fn waits_for(queue: &SqliteQueue, job: &Record, mailbox: &str) -> Result<Vec<String>, Failure> {
+async fn waits_for(queue: &dyn Read, job: &JobRow, mailbox: &str) -> Result<Vec<String>, Failure> {
     let now = Utc::now();
-    let (agent, row) = queue.standing(mailbox).await?;
-    let agent = Agent::new(AgentLock::holder(queue.path()), agent.as_ref());
+    let agent = queue.agents().await?.into_iter().next().unwrap_or_default();
     let mut reasons = Vec::new();
-    if agent.holder.is_none() {
+    if !agent.runs() {
         reasons.push("an agent: none is running (systemctl start event-sender)".into());
     }
     if let Some(gate) = agent.gate() {
-        reasons.push(format!("all sending, which is paused and {}: {}", gate.again(now), gate.words()));
+        let (again, words) = (gate_again(gate, now), gate_words(gate));
+        reasons.push(format!("all sending, which is paused and {again}: {words}"));
     }
-    if let Some(default) = agent.refused_default().filter(|default| default.concerns(job)) {
-        reasons.push(format!("a setting: {} ({})", default.words(), default.cure(now)));
+    if let Some(default) = agent.refused_default().filter(|default| default_concerns(default, job)) {
+        reasons.push(format!("a setting: {} ({})", default_words(default), default_cure(default, now)));
     }
-    let asked = row.as_ref().is_some_and(|row| rests_as_asked(row, now));
-    match row.and_then(|row| Stop::of(&row, now)) {
-        Some(Stop::Held { since, reason }) => {
-            let since = moment(&since, now);
-            let release = shell::last(mailbox);
-            reasons.push(format!("its mailbox, held since {since}: {reason} (event-sender release {release})"));
-        }
-        Some(Stop::Paused { until, kind, reason }) => {
-            let resume = match asked {
-                true => String::new(),
-                false => format!(" (once that is mended: event-sender resume {})", shell::last(mailbox)),
-            };
-            reasons.push(format!("its mailbox, which rests until {}, {kind}: {reason}{resume}", moment(&until, now)));
-        }
-        None => {}
-    }
+    let row = queue.mailbox(&LaneKey::of(mailbox)).await?;
+    reasons.extend(row.and_then(|row| stopped(&row, mailbox, now)));
     Ok(reasons)
+}
+
+/// A hold comes first, for only a person ends it.
+fn stopped(row: &MailboxRow, mailbox: &str, now: DateTime<Utc>) -> Option<String> {
+    if let Some(hold) = &row.hold {
+        let since = moment(&hold.since.to_string(), now);
+        let release = shell::last(mailbox);
+        return Some(format!("its mailbox, held since {since}: {} (event-sender release {release})", hold.reason));
+    }
+    row.paused_until(now)?;
+    let (until, kind) = (moment(&row.pause.until.to_string(), now), row.pause.kind.word());
+    let resume = match row.rests_as_asked(now) {
+        true => String::new(),
+        false => format!(" (once that is put right: event-sender resume {})", shell::last(mailbox)),
+    };
+    Some(format!("its mailbox, which rests until {until}, {kind}: {}{resume}", row.pause.reason))
+}
+
+/// Most jobs create an event, and come in their turn.
+fn is_worth_a_line(column: &str, value: &Value) -> bool {
+    !(value.is_null() || column == "operation" && value == "create" || column == "priority" && *value == 0)
+}
+
+/// A value without JSON's quotes.
+fn plain(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
 fn cut(text: &str) -> String {

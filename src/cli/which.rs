@@ -7,7 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use super::when;
 use crate::config::LocalSettings;
 use crate::job::{ErrorKind, JobId, JobState};
-use crate::queue::{Chosen, LaneKey, QueueError, Selection, SqliteQueue};
+use crate::queue::{Chosen, LaneKey, Operate, QueueError, Selection};
 
 /// One of these must be given, or a command of few letters would be about everything.
 pub(super) const ONE_OF: [&str; 5] = ["ids", "error_kind", "mailbox", "since", "all"];
@@ -44,7 +44,7 @@ impl Which {
     /// The jobs, and the ids of which there are none.
     pub(super) async fn find(
         &self,
-        queue: &SqliteQueue,
+        queue: &dyn Operate,
         settings: &LocalSettings,
         states: &[JobState],
         settings_at_fault: bool,

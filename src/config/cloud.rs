@@ -86,7 +86,7 @@ pub(super) fn refuse_mixture(source: &mut Source, said: Option<Cloud>, addresses
         if CLOSED.contains(&host) {
             source.problem(
                 key,
-                "is of Microsoft Cloud Germany, which was closed in 2021; use the cloud the tenant moved to",
+                "belongs to Microsoft Cloud Germany, which closed in 2021; use the cloud the tenant moved to",
             );
         }
         let Some((_, clouds)) = HOSTS.iter().find(|(one, _)| *one == host) else { continue };
@@ -98,7 +98,7 @@ pub(super) fn refuse_mixture(source: &mut Source, said: Option<Cloud>, addresses
         if both.is_empty() {
             let (found, said) = (words(clouds), words(before));
             let what = format!(
-                "is {host}, of the cloud {found}, but {other} is of {said}; set graph.cloud and leave the addresses out, or make them agree"
+                "is {host}, in the cloud {found}, but {other} is in {said}; set graph.cloud and leave the addresses out, or make them agree"
             );
             // What follows may only take over the fault.
             return source.problem(key, what);

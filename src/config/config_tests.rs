@@ -147,7 +147,7 @@ fn all_problems_are_told_at_once_each_with_key_rule_and_cure() {
         .unwrap_err();
     let text = error.to_string();
     for part in [
-        "auth.tenant: is no known key; did you mean auth.tenant_id?",
+        "auth.tenant: is not a known key; did you mean auth.tenant_id?",
         "EVENT_SENDER__QUEU__PATH: sets no known key; did you mean EVENT_SENDER__QUEUE__PATH?",
         "EVENT_SENDER__DELIVERY__MAX_ATTEMPTS (delivery.max_attempts): is \"many\"; it must be a whole number from 1 to 1000",
         "auth.client_id: is a number; it must be text in quotes",
@@ -179,7 +179,7 @@ fn wrong_types_words_and_bounds_are_refused() {
         ("[defaults]\nbody_type = \"rtf\"", "defaults.body_type: is \"rtf\""),
         ("[graph]\napi_version = \"v1.0/..\"", "graph.api_version"),
         ("[graph]\nca_file = \"/nonexistent.pem\"", "graph.ca_file: names /nonexistent.pem"),
-        ("queue = 5", "is no known key"),
+        ("queue = 5", "is not a known key"),
     ] {
         let problems = Bed::new().problems(&with(more)).join("\n");
         assert!(problems.contains(part), "{part}\nnot in\n{problems}");

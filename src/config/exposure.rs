@@ -36,7 +36,7 @@ impl Exposed {
     pub fn hint(&self) -> String {
         match &self.readers {
             Readers::Everybody => {
-                "everybody on this machine can read the secret in it: take their right with 'chmod o= \
+                "everybody on this machine can read the secret in it: remove that right with 'chmod o= \
                                    FILE', and change the secret"
                     .to_owned()
             }

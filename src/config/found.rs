@@ -42,7 +42,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
 fn judge(path: &Path, file: &File) -> Result<(), String> {
     let seen = file.metadata().map_err(|error| format!("cannot be read: {error}"))?;
     if !seen.is_file() {
-        return Err("is no plain file; take it away, or name another one with --config".to_owned());
+        return Err("is not a regular file; remove it, or name another one with --config".to_owned());
     }
     if let Some(who) = writer(path, &seen) {
         let cure = if seen.uid() == 0 || seen.uid() == geteuid().as_raw() { ", or 'chmod go-w' it" } else { "" };
@@ -56,7 +56,7 @@ fn judge(path: &Path, file: &File) -> Result<(), String> {
         if let Some(who) = writer(directory, &seen) {
             let shown = std::fs::canonicalize(directory).unwrap_or_else(|_| directory.to_owned());
             return Err(format!(
-                "lies in {}, where {who} may put another one in its place, and was only found, not named; {CURE}",
+                "is in {}, where {who} may replace it, and was only found, not named; {CURE}",
                 shown.display()
             ));
         }
@@ -76,7 +76,7 @@ fn writer(path: &Path, seen: &Metadata) -> Option<String> {
         let list = rustix::fs::getxattr(path, ACCESS_LIST, &mut [0_u8; 1024]);
         let has_list = matches!(list, Ok(_) | Err(Errno::RANGE));
         (has_list && seen.mode() & GROUP_WRITES != 0)
-            .then(|| "somebody in its list of access rights ('getfacl')".to_owned())
+            .then(|| "a user or group in its access control list ('getfacl')".to_owned())
     };
     other_writer(seen, user).or_else(listed)
 }

@@ -28,7 +28,7 @@ pub(super) fn read(
     let identity = identity(source, client_id);
     let tokens_dir = PathBuf::from(source.text_or_default("auth.arc_tokens_dir").trim());
     if !tokens_dir.is_absolute() {
-        source.problem("auth.arc_tokens_dir", "is no absolute path, like \"/var/opt/azcmagent/tokens\"");
+        source.problem("auth.arc_tokens_dir", "is not an absolute path, like \"/var/opt/azcmagent/tokens\"");
     }
     let host = host(source, environment, tokens_dir)?;
     if matches!(host, IdentityHost::Arc { .. }) && identity != Identity::System {
@@ -59,7 +59,7 @@ fn identity(source: &mut Source, client_id: Option<String>) -> Identity {
 fn object_id(source: &mut Source) -> Option<String> {
     let id = trimmed(source, "auth.identity_object_id")?;
     rules::judge(source, "auth.identity_object_id", &id, |id| {
-        shapes::guid(id, "is no GUID; it is the Object (principal) ID on the identity's overview page")
+        shapes::guid(id, "is not a GUID; it is the Object (principal) ID on the identity's overview page")
     });
     Some(id)
 }
@@ -75,7 +75,7 @@ fn host(source: &mut Source, environment: &Environment, tokens_dir: PathBuf) -> 
         (Some(_), Some(_)) if said("IDENTITY_SERVER_THUMBPRINT").is_some() => {
             source.problem(
                 "IDENTITY_SERVER_THUMBPRINT",
-                "is set, which is Service Fabric, whose managed identities are not known here; use mode \"certificate\"",
+                "is set, as on Service Fabric, whose managed identities are not supported; use mode \"certificate\"",
             );
             None
         }
@@ -83,7 +83,10 @@ fn host(source: &mut Source, environment: &Environment, tokens_dir: PathBuf) -> 
             let endpoint = own_address(source, "IDENTITY_ENDPOINT", endpoint)?;
             // It goes into a header of the request.
             if !header.bytes().all(|byte| byte.is_ascii_graphic()) {
-                source.problem("IDENTITY_HEADER", "holds something that no header can hold; it is set by App Service");
+                source.problem(
+                    "IDENTITY_HEADER",
+                    "contains a character that an HTTP header cannot carry; App Service sets it",
+                );
             }
             Some(IdentityHost::AppService { endpoint, header: Secret::new(header.to_owned()) })
         }
@@ -117,7 +120,10 @@ fn own_address(source: &mut Source, variable: &str, text: &str) -> Option<String
         url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none()
     };
     if !is_own {
-        source.problem(variable, "names no address of this machine (localhost, 127.0.0.1 or 169.254.…); correct it");
+        source.problem(
+            variable,
+            "does not name an address of this machine (localhost, 127.0.0.1 or 169.254.…); correct it",
+        );
         return None;
     }
     if !url.as_ref().is_some_and(plain) {

@@ -115,7 +115,7 @@ pub(super) fn address(source: &mut Source, key: &str, text: &str, path: impl Fn(
         _ => {
             let rule = "it must begin with https:// and name a host, like \"https://graph.microsoft.com\"";
             // Before an @ there may stand a password.
-            let found = if text.contains('@') { "is no address".to_owned() } else { format!("is \"{text}\"") };
+            let found = if text.contains('@') { "is not an address".to_owned() } else { format!("is \"{text}\"") };
             let mut bare = text.trim_end_matches(['.', ',', ';', '>', '/']);
             while let Some(rest) = ["<", "/", "\\", "https:", "http:", "https/", "http/"]
                 .iter()

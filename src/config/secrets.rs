@@ -133,11 +133,13 @@ fn typed(text: &str) -> Result<Secret, String> {
     match secret {
         "" => Err("is empty".to_owned()),
         _ if secret.contains(['\n', '\r']) => {
-            Err("has a line break in it, and so more than one line; write the secret alone, in one".to_owned())
+            Err("contains a line break; write the secret alone, on one line".to_owned())
         }
-        _ if quoted => Err("stands in quotation marks that would be part of the secret; write it without".to_owned()),
-        _ if secret.starts_with([' ', '\t']) => Err("begins with a blank; take it out".to_owned()),
-        _ if secret.ends_with([' ', '\t']) => Err("ends in a blank; take it out".to_owned()),
+        _ if quoted => {
+            Err("is in quotation marks, which would be part of the secret; write it without them".to_owned())
+        }
+        _ if secret.starts_with([' ', '\t']) => Err("begins with a space; remove it".to_owned()),
+        _ if secret.ends_with([' ', '\t']) => Err("ends with a space; remove it".to_owned()),
         _ => match characters::unseen(secret) {
             Some(what) => Err(what),
             None => Ok(Secret::new(secret.to_owned())),
@@ -161,12 +163,12 @@ mod tests {
     fn what_came_along_in_copying_is_told_and_the_secret_is_not() {
         for (text, part) in [
             ("\n", "is empty"),
-            (" hunter2", "begins with a blank"),
-            ("hunter2 ", "ends in a blank"),
-            ("hunter2 \n", "ends in a blank"),
-            ("\thunter2", "begins with a blank"),
-            ("hunter2\n\n", "more than one line"),
-            ("hunter2\nx", "more than one line"),
+            (" hunter2", "begins with a space"),
+            ("hunter2 ", "ends with a space"),
+            ("hunter2 \n", "ends with a space"),
+            ("\thunter2", "begins with a space"),
+            ("hunter2\n\n", "contains a line break"),
+            ("hunter2\nx", "contains a line break"),
             ("\"hunter2\"", "in quotation marks"),
             ("'hunter2'\n", "in quotation marks"),
             ("“hunter2”", "in quotation marks"),

@@ -46,7 +46,7 @@ pub(super) fn wrapping(text: &str) -> Option<Unfit> {
         return Some(Unfit::new("has quotes that are part of the value; write it without them", meant));
     }
     if text.contains(['\n', '\r']) {
-        return Some(Unfit::new("has a line break in it; it is one line", meant));
+        return Some(Unfit::new("contains a line break; write it on one line", meant));
     }
     let control = || Some(format!("contains {}", characters::standing_at(text, text.find(char::is_control)?)?));
     characters::unseen(text).or_else(control).map(|hidden| Unfit::new(hidden, meant))
@@ -83,10 +83,10 @@ pub(super) fn guid(text: &str, what: &str) -> Result<(), Unfit> {
 pub(super) fn damaged_guid(text: &str) -> Option<Unfit> {
     if is_guid(text) {
         let zeros = Uuid::try_parse(text).is_ok_and(|guid| guid.is_nil());
-        return zeros.then(|| Unfit::new("is all zeros, which stands in samples for an id", None));
+        return zeros.then(|| Unfit::new("is all zeros, as the placeholder in samples", None));
     }
     if let Some(found) = guid_within(text) {
-        return Some(Unfit::new("is a GUID with something beside it", Some(found.to_ascii_lowercase())));
+        return Some(Unfit::new("is a GUID with something around it", Some(found.to_ascii_lowercase())));
     }
     let bare: String = text
         .chars()
@@ -110,11 +110,11 @@ pub(super) fn damaged_guid(text: &str) -> Option<Unfit> {
         return None;
     }
     if let Ok(guid) = Uuid::try_parse(&digits) {
-        let what = "is a GUID that was not written as one: 32 hexadecimal digits as 8-4-4-4-12";
+        let what = "is a GUID in another form; write 32 hexadecimal digits as 8-4-4-4-12";
         return Some(Unfit::new(what, Some(guid.hyphenated().to_string())));
     }
     let what = match (digits.len(), hex) {
-        (32, _) => "looks like a GUID, but has a character that is no hexadecimal digit".to_owned(),
+        (32, _) => "looks like a GUID, but has a character that is not a hexadecimal digit".to_owned(),
         (digits, _) => format!("looks like a GUID, but has {digits} digits instead of 32"),
     };
     Some(Unfit::new(what, None))
@@ -140,13 +140,13 @@ pub(super) fn mailbox(text: &str) -> Result<(), Unfit> {
         return Err(Unfit::new(what, None));
     }
     if text.chars().count() > LONGEST_ADDRESS {
-        return Err(Unfit::new("is longer than 320 characters; no address is", None));
+        return Err(Unfit::new("is longer than the 320 characters an address may have", None));
     }
     if text.matches('@').count() > 1 && text.contains([';', ',', ' ']) {
         return Err(Unfit::new("is more than one address; name one mailbox", None));
     }
     let meant = address_within(text).filter(|meant| is_address(meant));
-    Err(Unfit::new("is no address: \"calendar@contoso.com\" alone, nothing before, behind or between", meant))
+    Err(Unfit::new("is not a plain address; write \"calendar@contoso.com\" alone", meant))
 }
 
 /// What is left of an address without name, brackets, scheme, blanks and the end of the sentence it stood in.
@@ -183,7 +183,7 @@ fn is_address(text: &str) -> bool {
 /// A zone whose rules the program knows. Of the rows' own, others are passed on, for they concern one row.
 pub(super) fn zone(text: &str) -> Result<(), Unfit> {
     if let Some((_, meant)) = REFUSED_ZONES.iter().find(|(zone, _)| zone.eq_ignore_ascii_case(text)) {
-        return Err(Unfit::new("is a zone, but none that Exchange takes", Some((*meant).to_owned())));
+        return Err(Unfit::new("is a zone that Exchange does not accept", Some((*meant).to_owned())));
     }
     if is_zone(text) {
         return Ok(());
@@ -195,10 +195,10 @@ pub(super) fn zone(text: &str) -> Result<(), Unfit> {
             rest.strip_prefix(name).is_some_and(|rest| rest.trim().starts_with(['+', '-']))
         });
     if offset {
-        let what = "is an offset, and no zone; name the place whose clock is meant, like \"Europe/Berlin\", or \"UTC\"";
+        let what = "is an offset, not a zone; name the place whose clock is meant, like \"Europe/Berlin\", or \"UTC\"";
         return Err(Unfit::new(what, None));
     }
-    let what = "is no zone that is known; it is an IANA name, like \"Europe/Berlin\", or a Windows name, like \"W. Europe Standard Time\"";
+    let what = "is not a known zone; write an IANA name, like \"Europe/Berlin\", or a Windows name, like \"W. Europe Standard Time\"";
     Err(Unfit::new(what, zone_meant(text)))
 }
 
@@ -278,7 +278,7 @@ pub(super) fn api_version(text: &str) -> Result<(), Unfit> {
     let bare = text.trim_matches('/').rsplit('/').next().unwrap_or_default().to_ascii_lowercase();
     let full = format!("v{}", bare.trim_start_matches('v'));
     let meant = [bare, full.clone(), format!("{full}.0")].into_iter().find(|meant| numbered(meant) || meant == "beta");
-    Err(Unfit::new("is no version like \"v1.0\" or \"beta\"", meant))
+    Err(Unfit::new("is not a version like \"v1.0\" or \"beta\"", meant))
 }
 
 /// The ends of the names of files that SQLite keeps beside a database, and the agent's lock.
@@ -299,46 +299,46 @@ pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
         let path = rest.trim_start_matches("//").split('?').next().unwrap_or_default();
         let path = if path.starts_with("//") { path.trim_start_matches('/') } else { path };
         let meant = Some(path.to_owned()).filter(|path| database && queue_path(path).is_ok());
-        return Err(Unfit::new("is an address; it is the path of a file", meant));
+        return Err(Unfit::new("is an address; write the path of a file", meant));
     }
     if lower == ":memory:" {
-        return Err(Unfit::new("is a database that ends with the process; it is the path of a file", None));
+        return Err(Unfit::new("is a database that ends with the process; write the path of a file", None));
     }
     if text.starts_with(['~', '$', '%']) {
-        let what = format!("begins with {}, which means something to others only; write the whole path", &text[..1]);
+        let what = format!("begins with {}, which is not expanded here; write the whole path", &text[..1]);
         return Err(Unfit::new(what, None));
     }
     if KERNELS.iter().any(|directory| text.starts_with(directory)) && !text.starts_with(SHARED_MEMORY) {
-        return Err(Unfit::new("is no place for a file; it is the path of one that lasts", None));
+        return Err(Unfit::new("is not a place for files; write the path of one that lasts", None));
     }
     if let Some(path) = text.contains(';').then(|| connected(text)) {
         let meant = Some(path.to_owned()).filter(|path| queue_path(path).is_ok());
-        return Err(Unfit::new("has a ; in it, as a connection string has; it is the path of a file", meant));
+        return Err(Unfit::new("contains a ; like a connection string; write the path of a file", meant));
     }
     if lower.starts_with("data source=") || lower.starts_with("datasource=") {
         let meant = Some(connected(text).to_owned()).filter(|path| queue_path(path).is_ok());
-        return Err(Unfit::new("is a connection string; it is the path of a file", meant));
+        return Err(Unfit::new("is a connection string; write the path of a file", meant));
     }
     if text.contains('\\') {
-        let what = "is written as on Windows; here directories are separated by /, and drives have no letters";
+        let what = "is a Windows path; here directories are separated by /, and there are no drive letters";
         return Err(Unfit::new(what, None));
     }
     let meant = |path: &str| Some(path.to_owned()).filter(|path| queue_path(path).is_ok());
     if let Some((path, _)) = text.split_once('?').filter(|(_, options)| options.contains('=')) {
-        return Err(Unfit::new("has options behind a ?, as an address has; it is the path of a file", meant(path)));
+        return Err(Unfit::new("has options after a ?, like an address; write the path of a file", meant(path)));
     }
     if let Some(path) = BESIDE.iter().find_map(|end| text.strip_suffix(end)).filter(|path| !path.is_empty()) {
-        return Err(Unfit::new("is a file that stands beside the queue; it is the queue itself", meant(path)));
+        return Err(Unfit::new("is a file that belongs to the queue; name the queue itself", meant(path)));
     }
     let path = Path::new(text);
     if text.ends_with('/') || text.ends_with("/.") || path.is_dir() {
         let meant = path.join("queue.db");
-        return Err(Unfit::new("is a directory; it is a file in one", Some(meant.display().to_string())));
+        return Err(Unfit::new("is a directory; name a file in it", Some(meant.display().to_string())));
     }
     // A directory that is missing is made.
     let standing = path.ancestors().skip(1).find(|above| !above.as_os_str().is_empty() && above.exists());
     match standing.filter(|above| !above.is_dir()) {
-        Some(file) => Err(Unfit::new(format!("lies in {}, which is no directory", file.display()), None)),
+        Some(file) => Err(Unfit::new(format!("is in {}, which is not a directory", file.display()), None)),
         None => Ok(()),
     }
 }
@@ -370,7 +370,7 @@ pub(super) fn listen(text: &str) -> Result<SocketAddr, Unfit> {
         let out_of_range =
             !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit()) && port.parse::<u16>().is_err();
         let rule =
-            "is no address and port, like \"127.0.0.1:9185\" or \"[::1]:9185\", or a port alone for this machine only";
+            "is not an address and port, like \"127.0.0.1:9185\" or \"[::1]:9185\", or a port alone for this machine only";
         let rule = if out_of_range { format!("{rule}; ports go up to 65535") } else { rule.to_owned() };
         Unfit::new(rule, Some(meant).filter(|meant| meant.parse::<SocketAddr>().is_ok()))
     })

@@ -259,7 +259,7 @@ impl Reader<'_> {
     }
 
     fn federated(&self, source: &mut Source) -> Option<(AuthMode, SecretFiles)> {
-        let cure = "it is the file the other provider keeps its token in";
+        let cure = "it is the file in which the other provider keeps its token";
         let (file, key) = self.needed(source, "auth.federated_token_file", "AZURE_FEDERATED_TOKEN_FILE", cure)?;
         let named = PassedIn { key, file: file.into(), named: true };
         let token = read_file(source, &named)?;
@@ -285,7 +285,7 @@ fn read_file(source: &mut Source, named: &PassedIn) -> Option<Secret> {
 
 /// The id of an application; its name is none.
 fn client_shape(client: &str) -> Result<(), Unfit> {
-    shapes::guid(client, "is no GUID; it is the Application (client) ID on the app registration's overview page")
+    shapes::guid(client, "is not a GUID; it is the Application (client) ID on the app registration's overview page")
 }
 
 fn check_tenant(source: &mut Source, key: &str, mode: Mode, tenant: &str) {
@@ -361,7 +361,7 @@ fn resource(source: &mut Source, endpoint: &str) -> String {
     if resource.chars().any(char::is_whitespace) {
         source.problem(
             "auth.resource",
-            "contains a blank; it is one address or GUID, like \"https://graph.microsoft.com\"",
+            "contains a space; write one address or GUID, like \"https://graph.microsoft.com\"",
         );
     }
     resource

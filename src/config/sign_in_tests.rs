@@ -89,7 +89,7 @@ fn a_certificate_that_is_no_text_is_told_to_be_converted() {
     std::fs::write(&der, [0x30, 0x82, 0x03, 0xff]).unwrap();
     let problem = one_problem(&bed, &mode("certificate", &format!("certificate_file = {der:?}")));
     assert!(
-        problem.contains("is no text file; a certificate or key must be in PEM form (docs/azure-setup.md"),
+        problem.contains("is not a text file; a certificate or key must be in PEM form (docs/azure-setup.md"),
         "{problem}"
     );
 }
@@ -177,10 +177,10 @@ fn what_no_machine_itself_says_of_its_identity_is_refused() {
         (
             arc().env("IDENTITY_ENDPOINT", "http://elsewhere.example/x"),
             "",
-            "IDENTITY_ENDPOINT: names no address of this machine",
+            "IDENTITY_ENDPOINT: does not name an address of this machine",
         ),
-        (arc().env("IDENTITY_ENDPOINT", "http://10.0.0.1/x"), "", "IDENTITY_ENDPOINT: names no address"),
-        (arc().env("IDENTITY_ENDPOINT", "file:///x"), "", "IDENTITY_ENDPOINT: names no address"),
+        (arc().env("IDENTITY_ENDPOINT", "http://10.0.0.1/x"), "", "IDENTITY_ENDPOINT: does not name an address"),
+        (arc().env("IDENTITY_ENDPOINT", "file:///x"), "", "IDENTITY_ENDPOINT: does not name an address"),
         (arc().env("IDENTITY_ENDPOINT", "http://localhost/x?a=b"), "", "IDENTITY_ENDPOINT: contains a ?"),
         (arc().env("IDENTITY_ENDPOINT", "http://localhost/x#a"), "", "IDENTITY_ENDPOINT: contains a ?"),
         (arc().env("IDENTITY_ENDPOINT", "http://u:p@localhost/x"), "", "IDENTITY_ENDPOINT: contains a ?"),
@@ -189,14 +189,14 @@ fn what_no_machine_itself_says_of_its_identity_is_refused() {
             "client_id = \"66666666-7777-8888-9999-000000000000\"",
             "auth.client_id: is set, but Azure Arc has",
         ),
-        (Bed::new(), "arc_tokens_dir = \"tokens\"", "auth.arc_tokens_dir: is no absolute path"),
+        (Bed::new(), "arc_tokens_dir = \"tokens\"", "auth.arc_tokens_dir: is not an absolute path"),
         (
             Bed::new()
                 .env("IDENTITY_ENDPOINT", "https://localhost:1")
                 .env("IDENTITY_HEADER", "h")
                 .env("IDENTITY_SERVER_THUMBPRINT", "t"),
             "",
-            "IDENTITY_SERVER_THUMBPRINT: is set, which is Service Fabric",
+            "IDENTITY_SERVER_THUMBPRINT: is set, as on Service Fabric",
         ),
     ] {
         let problem = one_problem(&bed, &managed(lines));
@@ -282,15 +282,15 @@ fn clouds_are_not_mixed() {
     for (lines, part) in [
         (
             "instance = \"https://login.microsoftonline.us\"",
-            "graph.endpoint: is graph.microsoft.com, of the cloud \"global\", but auth.instance is of \"us_gov_l4\" or \"us_gov_l5\"",
+            "graph.endpoint: is graph.microsoft.com, in the cloud \"global\", but auth.instance is in \"us_gov_l4\" or \"us_gov_l5\"",
         ),
         (
             "[graph]\nendpoint = \"https://graph.microsoft.us\"",
-            "graph.endpoint: is graph.microsoft.us, of the cloud \"us_gov_l4\", but auth.instance is of \"global\"",
+            "graph.endpoint: is graph.microsoft.us, in the cloud \"us_gov_l4\", but auth.instance is in \"global\"",
         ),
         (
             "instance = \"https://login.microsoftonline.com\"\n[graph]\ncloud = \"china\"",
-            "auth.instance: is login.microsoftonline.com, of the cloud \"global\", but graph.cloud is of \"china\"",
+            "auth.instance: is login.microsoftonline.com, in the cloud \"global\", but graph.cloud is in \"china\"",
         ),
         (
             "[graph]\ncloud = \"us_gov_l4\"\nendpoint = \"https://dod-graph.microsoft.us\"",
@@ -299,7 +299,7 @@ fn clouds_are_not_mixed() {
         ("resource = \"https://graph.microsoft.us\"", "auth.resource: is graph.microsoft.us"),
         (
             "instance = \"https://login.microsoftonline.de\"",
-            "auth.instance: is of Microsoft Cloud Germany, which was closed",
+            "auth.instance: belongs to Microsoft Cloud Germany, which closed",
         ),
     ] {
         let problem = one_problem(&Bed::new(), &format!("{GOOD}{lines}\n"));
@@ -317,7 +317,7 @@ fn kubernetes_in_another_cloud_wants_its_graph_too() {
         .env("AZURE_FEDERATED_TOKEN_FILE", token.to_str().unwrap());
     let problem = one_problem(&bed, &mode("federated", ""));
     assert!(
-        problem.contains("but AZURE_AUTHORITY_HOST is of \"us_gov_l4\" or \"us_gov_l5\"; set graph.cloud"),
+        problem.contains("but AZURE_AUTHORITY_HOST is in \"us_gov_l4\" or \"us_gov_l5\"; set graph.cloud"),
         "{problem}"
     );
     bed.load(&format!("{}[graph]\ncloud = \"us_gov_l4\"\n", mode("federated", ""))).unwrap();
@@ -390,7 +390,7 @@ fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
         ("client_secret", "client_secret_file"),
     ] {
         let problem = one_problem(&bed, &mode(mode_word, &format!("{key} = {pipe:?}")));
-        assert!(problem.ends_with("which is no plain file"), "{problem}");
+        assert!(problem.ends_with("which is not a regular file"), "{problem}");
     }
 }
 

@@ -285,7 +285,8 @@ impl Source {
             None => {
                 let list: Vec<String> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
                 // Next to the secrets' keys a secret may stand by mistake.
-                let found = if key.starts_with("auth.") { "is another word".into() } else { format!("is \"{text}\"") };
+                let found =
+                    if key.starts_with("auth.") { "is not a known word".into() } else { format!("is \"{text}\"") };
                 let meant = nearest_word(text.trim(), words.iter().map(|(word, _)| *word));
                 let meant = meant.map(|meant| format!("; did you mean \"{meant}\"?")).unwrap_or_default();
                 self.problem(key, format!("{found}; it must be one of {}{meant}", list.join(", ")));
@@ -351,7 +352,7 @@ impl Source {
             if !is_known(&key) {
                 self.problems.push(Problem {
                     key: key.clone(),
-                    what: format!("is no known key{}", suggestion(&key, str::to_owned)),
+                    what: format!("is not a known key{}", suggestion(&key, str::to_owned)),
                 });
             }
         }
@@ -367,7 +368,7 @@ fn nearest_word<'w>(unknown: &str, words: impl Iterator<Item = &'w str>) -> Opti
 
 fn suggestion(key: &str, write: impl Fn(&str) -> String) -> String {
     nearest(key).map_or_else(
-        || "; remove it, or see the README for all keys".to_owned(),
+        || "; remove it; 'event-sender settings' lists all keys".to_owned(),
         |near| format!("; did you mean {}?", write(near)),
     )
 }
@@ -402,7 +403,7 @@ fn find(environment: &Environment) -> Result<Option<SettingsFile>, ConfigError> 
             Ok(_) => return Ok(Some(SettingsFile::Found(usual))),
             // Not to be passed over in silence: without it a command would work on another queue.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                let what = "may not be read by you; become a member of the group event-sender, or name another file with --config";
+                let what = "cannot be read by you; become a member of the group event-sender, or name another file with --config";
                 return Err(refused(&usual, what.to_owned()));
             }
             _ => {}

@@ -20,7 +20,7 @@ pub fn fault(address: &str) -> Option<String> {
     }
     let Some((local, domain)) = address.rsplit_once('@') else {
         return Some(match address.contains("%40") {
-            true => format!("is written as URLs write it; {CURE}"),
+            true => format!("is percent-encoded; {CURE}"),
             false => format!("is not a mail address; {CURE}"),
         });
     };
@@ -28,9 +28,9 @@ pub fn fault(address: &str) -> Option<String> {
         let options = Options::default().without_display_text().with_domain_literal();
         let error = EmailAddress::parse_with_options(address, options).err()?;
         Some(match error {
-            Error::LocalPartTooLong => "has more than 64 bytes before the '@'; no address has".to_owned(),
+            Error::LocalPartTooLong => "has more than the 64 bytes allowed before the '@'".to_owned(),
             Error::DomainTooLong | Error::SubDomainTooLong => {
-                "has a domain, or a part of one, that is too long; 63 bytes between dots and 254 in all are the most"
+                "has a domain, or a part of one, that is too long; 63 bytes between dots and 254 in all are allowed"
                     .to_owned()
             }
             _ => format!("is not a mail address; {CURE}"),
@@ -56,13 +56,13 @@ fn disguise(text: &str) -> Option<String> {
         return Some(hidden);
     }
     if bare.contains(['<', '>']) {
-        return Some("has angle brackets; write the address alone, the name belongs in a place of its own".to_owned());
+        return Some("has angle brackets; write the address alone; the name has a field of its own".to_owned());
     }
     if let Some((scheme, _)) = bare.split_once(':').filter(|(scheme, _)| is_scheme(scheme)) {
         return Some(format!("begins with '{scheme}:'; write the address alone"));
     }
     if (bare == text && bare.starts_with(QUOTES)) || bare.ends_with(QUOTES) {
-        return Some("stands in quotation marks; write it without".to_owned());
+        return Some("is in quotation marks; write it without them".to_owned());
     }
     if let Some(last) = bare.chars().last().filter(|last| matches!(last, ',' | ';')) {
         return Some(format!("ends in '{last}'; leave that out"));
@@ -77,7 +77,7 @@ fn disguise(text: &str) -> Option<String> {
 }
 
 fn blank(text: &str) -> Option<String> {
-    text.contains(char::is_whitespace).then(|| "contains a blank; no address or id does".to_owned())
+    text.contains(char::is_whitespace).then(|| "contains a space; remove it".to_owned())
 }
 
 /// `"ann lee"@contoso.com` is an address, and between its quotation marks nearly everything is legal.
@@ -102,7 +102,7 @@ fn of_local(local: &str) -> Option<String> {
         let stranger = local.chars().find(|c| *c != '.' && !EmailAddress::is_valid_local_part(&c.to_string()));
         stranger.map(|c| match c {
             '@' => "has more than one '@'; write one address alone".to_owned(),
-            c => format!("has {c:?} before the '@', where it may not stand; {CURE}"),
+            c => format!("has {c:?} before the '@', where it is not allowed; {CURE}"),
         })
     })
 }
@@ -117,15 +117,15 @@ fn of_domain(domain: &str) -> Option<String> {
     dots(domain, "after the '@'").or_else(|| {
         let strange = |c: &char| c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-');
         if let Some(c) = domain.chars().find(strange) {
-            return Some(format!("has {c:?} in its domain, where only letters, digits, hyphens and dots may stand"));
+            return Some(format!("has {c:?} in its domain, where only letters, digits, hyphens and dots are allowed"));
         }
         if domain.split('.').any(|label| label.starts_with('-') || label.ends_with('-')) {
-            return Some("has a hyphen at the beginning or the end of a part of its domain; take it out".to_owned());
+            return Some("has a hyphen at the beginning or end of a part of its domain; remove it".to_owned());
         }
         match domain.rsplit_once('.') {
             None => Some(format!("has the domain '{domain}', which has no dot; write it in full, like contoso.com")),
             Some((_, last)) if last.bytes().all(|byte| byte.is_ascii_digit()) => {
-                Some("has a domain that ends in digits, which none does; write its name, like contoso.com".to_owned())
+                Some("has a domain that ends in digits; write its name, like contoso.com".to_owned())
             }
             Some(_) => None,
         }
@@ -134,11 +134,9 @@ fn of_domain(domain: &str) -> Option<String> {
 
 fn dots(part: &str, place: &str) -> Option<String> {
     match part {
-        part if part.starts_with('.') => {
-            Some(format!("has a dot right at the beginning of what stands {place}; take it out"))
-        }
-        part if part.ends_with('.') => Some(format!("has a dot at the end of what stands {place}; take it out")),
-        part if part.contains("..") => Some(format!("has two dots in a row {place}; take one out")),
+        part if part.starts_with('.') => Some(format!("has a dot at the beginning of the part {place}; remove it")),
+        part if part.ends_with('.') => Some(format!("has a dot at the end of the part {place}; remove it")),
+        part if part.contains("..") => Some(format!("has two dots in a row {place}; remove one")),
         _ => None,
     }
 }
@@ -177,7 +175,7 @@ mod tests {
         for (address, part) in [
             ("", "is empty"),
             ("Ann", "is not a mail address"),
-            ("ann%40contoso.com", "as URLs write it"),
+            ("ann%40contoso.com", "is percent-encoded"),
             ("/o=ExchangeLabs/ou=x/cn=Recipients/cn=ann", "is not a mail address"),
             ("mailto:ann@contoso.com", "begins with 'mailto:'"),
             ("SMTP:ann@contoso.com", "begins with 'SMTP:'"),
@@ -194,11 +192,11 @@ mod tests {
             ("ann@contoso.com;", "ends in ';'"),
             ("ann@contoso,com", "contains ','"),
             ("ann@contoso.com (Ann)", "parentheses"),
-            ("ann lee@contoso.com", "a blank"),
-            ("ann@contoso.com.", "a dot at the end of what stands after the '@'"),
-            ("ann@.contoso.com", "a dot right at the beginning of what stands after the '@'"),
-            (".ann@contoso.com", "a dot right at the beginning of what stands before the '@'"),
-            ("ann.@contoso.com", "a dot at the end of what stands before the '@'"),
+            ("ann lee@contoso.com", "contains a space"),
+            ("ann@contoso.com.", "a dot at the end of the part after the '@'"),
+            ("ann@.contoso.com", "a dot at the beginning of the part after the '@'"),
+            (".ann@contoso.com", "a dot at the beginning of the part before the '@'"),
+            ("ann.@contoso.com", "a dot at the end of the part before the '@'"),
             ("ann@contoso..com", "two dots in a row after"),
             ("ann..lee@contoso.com", "two dots in a row before"),
             ("@contoso.com", "nothing before"),
@@ -217,11 +215,11 @@ mod tests {
             ("\u{feff}ann@contoso.com", "U+FEFF"),
             ("ann@contoso.com\u{a0}", "U+00A0"),
             ("\u{202a}ann@contoso.com\u{202c}", "U+202A"),
-            ("ann\u{ff20}contoso.com", "U+FF20, which is no plain @"),
-            ("o\u{2019}brien@contoso.com", "U+2019, which is no plain '"),
+            ("ann\u{ff20}contoso.com", "U+FF20, which is not a plain @"),
+            ("o\u{2019}brien@contoso.com", "U+2019, which is not a plain '"),
             ("\u{201c}ann@contoso.com\u{201d}", "U+201C"),
             ("ann@c\u{43e}ntoso.com", "U+043E, a Cyrillic letter"),
-            ("ann@contoso\u{3002}com", "U+3002, which is no plain ."),
+            ("ann@contoso\u{3002}com", "U+3002, which is not a plain ."),
             ("ann\t@contoso.com", "U+0009, a tab"),
         ] {
             let fault = fault(address).unwrap_or_default();

@@ -150,7 +150,7 @@ impl EventDraft {
 fn zone(name: Option<&str>, recurs: bool) -> Result<Zone, InvalidJob> {
     match name {
         Some(name) if name.len() > MAX_ZONE_BYTES => {
-            Err(InvalidJob::new("time_zone", format!("is {} bytes long; no zone's name is", name.len())))
+            Err(InvalidJob::new("time_zone", format!("is {} bytes long, longer than the name of any zone", name.len())))
         }
         Some(name) => match characters::fault(name) {
             // Exchange has the last word on names, but none has such a character.
@@ -208,7 +208,7 @@ fn mailbox(input: &JobInput, own_mailbox: bool) -> Result<Option<String>, Invali
         return Err(InvalidJob::new("mailbox", disguise));
     }
     if mailbox.as_ref().is_some_and(|mailbox| mailbox.chars().count() > 320) {
-        return Err(InvalidJob::new("mailbox", "is longer than 320 characters; no address is"));
+        return Err(InvalidJob::new("mailbox", "is longer than the 320 characters an address may have"));
     }
     Ok(mailbox)
 }
@@ -216,10 +216,10 @@ fn mailbox(input: &JobInput, own_mailbox: bool) -> Result<Option<String>, Invali
 /// One segment of a URL's path. Percent-encoding makes every text safe but these: a URL has no way to say them.
 fn segment(column: &'static str, text: Option<&str>) -> Result<Option<String>, InvalidJob> {
     match text {
-        Some("." | "..") => Err(InvalidJob::new(column, "is no name but a relative path; give the id or address")),
+        Some("." | "..") => Err(InvalidJob::new(column, "is a relative path; give an id or address")),
         Some(text) if text.len() > MAX_SEGMENT_BYTES => Err(InvalidJob::new(
             column,
-            format!("is {} bytes long; no id or address is longer than {MAX_SEGMENT_BYTES}", text.len()),
+            format!("is {} bytes long; an id or address has at most {MAX_SEGMENT_BYTES}", text.len()),
         )),
         text => match text.and_then(characters::fault) {
             Some(hidden) => Err(InvalidJob::new(column, hidden)),
@@ -272,7 +272,7 @@ fn check_not_before(input: &JobInput) -> Result<(), InvalidJob> {
     let no_time = |what: &str| InvalidJob::new("not_before", format!("{what}; write it like 2026-12-01T09:00:00Z"));
     // The database does not see through white space beyond ASCII, and would have taken it for no time.
     if let Some(text) = input.not_before.optional("not_before")?.filter(|text| !text.is_ascii()) {
-        return Err(no_time(&format!("{} is no time", characters::quoted_ascii(text))));
+        return Err(no_time(&format!("{} is not a time", characters::quoted_ascii(text))));
     }
     match input.not_before.optional_word("not_before")? {
         Some(text) => match times::parse("not_before", text)? {

@@ -60,7 +60,7 @@ fn told(text: &str, error: &serde_json::Error) -> JsonFault {
     let at = text.floor_char_boundary((line + error.column().saturating_sub(1)).min(text.len()));
     // At the end of the text there stands nothing to be named.
     let standing = (error.classify() == Category::Syntax).then(|| characters::standing_at(text, at)).flatten();
-    let standing = standing.map(|standing| format!("; there stands {standing}")).unwrap_or_default();
+    let standing = standing.map(|standing| format!("; found {standing}")).unwrap_or_default();
     JsonFault { what: format!("is not JSON: {what}{standing}"), place: Some(place(text.get(..at).unwrap_or_default())) }
 }
 
@@ -203,31 +203,28 @@ mod tests {
     #[test]
     fn a_fault_has_the_place_an_editor_shows_and_names_what_hides_there() {
         for (text, expected) in [
-            ("{\"ü\": True}", "is not JSON: expected value; there stands 'True' (line 1, column 7)"),
-            ("{'a': 1}", "is not JSON: key must be a string; there stands ''' (line 1, column 2)"),
+            ("{\"ü\": True}", "is not JSON: expected value; found 'True' (line 1, column 7)"),
+            ("{'a': 1}", "is not JSON: key must be a string; found ''' (line 1, column 2)"),
             ("{\"a\": 1", "is not JSON: EOF while parsing an object (line 1, column 7)"),
-            (
-                "{\r\n  \"a\": 1\r\n  \"b\": 2}",
-                "is not JSON: expected `,` or `}`; there stands '\"' (line 3, column 3)",
-            ),
+            ("{\r\n  \"a\": 1\r\n  \"b\": 2}", "is not JSON: expected `,` or `}`; found '\"' (line 3, column 3)"),
             (
                 "{\u{201c}a\": 1}",
-                "is not JSON: key must be a string; there stands U+201C, which is no plain \"; write the plain one (line 1, column 2)",
+                "is not JSON: key must be a string; found U+201C, which is not a plain \"; write the plain one (line 1, column 2)",
             ),
             (
                 "\u{feff}{}",
-                "is not JSON: expected value; there stands U+FEFF, which cannot be seen; take it out (line 1, column 1)",
+                "is not JSON: expected value; found U+FEFF, which is invisible; remove it (line 1, column 1)",
             ),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), expected);
         }
         assert_eq!(
             parse("[\n x]").unwrap_err().within(7, 4).to_string(),
-            "is not JSON: expected value; there stands 'x' (line 8, column 2)"
+            "is not JSON: expected value; found 'x' (line 8, column 2)"
         );
         assert_eq!(
             parse("[x]").unwrap_err().within(7, 4).to_string(),
-            "is not JSON: expected value; there stands 'x' (line 7, column 5)"
+            "is not JSON: expected value; found 'x' (line 7, column 5)"
         );
     }
 

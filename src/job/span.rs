@@ -82,8 +82,8 @@ fn sent(kind: Kind, column: &'static str, time: Written, zone: &Zone) -> Result<
         (Written::Instant { .. }, None) => Err(InvalidJob::new(
             column,
             format!(
-                "has an offset, and a series (extra.recurrence) is sent in the time of its zone, but nothing is known \
-                 here of the zone {}; write the time as that zone's clock shows it, without offset, or name the zone \
+                "has an offset, and a series (extra.recurrence) is sent in the time of its zone, but the zone {} \
+                 is not known here; write the time as that zone's clock shows it, without offset, or name the zone \
                  as IANA or Windows does",
                 zone.name
             ),

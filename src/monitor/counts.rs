@@ -9,7 +9,7 @@ use chrono::Utc;
 use tokio::sync::watch;
 
 use super::Unnamed;
-use crate::queue::{Census, SqliteQueue};
+use crate::queue::{Census, Read};
 
 /// Between two counts there is at least this long …
 const AT_LEAST: Duration = Duration::from_secs(5);
@@ -33,7 +33,7 @@ pub(super) struct Counts {
 }
 
 struct Shared {
-    queue: Arc<SqliteQueue>,
+    queue: Arc<dyn Read>,
     unnamed: Unnamed,
     latest: watch::Sender<Option<Counted>>,
     counting: AtomicBool,
@@ -43,7 +43,7 @@ struct Shared {
 }
 
 impl Counts {
-    pub(super) fn new(queue: Arc<SqliteQueue>, unnamed: Unnamed) -> Self {
+    pub(super) fn new(queue: Arc<dyn Read>, unnamed: Unnamed) -> Self {
         let (sender, latest) = watch::channel(None);
         let shared = Shared {
             queue,

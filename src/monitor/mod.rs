@@ -3,7 +3,6 @@
 //! subject or a secret.
 
 mod counts;
-mod families;
 mod health;
 mod metrics;
 mod server;
@@ -14,7 +13,7 @@ use chrono::{DateTime, Utc};
 use tokio_util::sync::CancellationToken;
 
 use crate::auth::TokenCache;
-use crate::queue::SqliteQueue;
+use crate::queue::Read;
 use crate::worker::Measures;
 
 use counts::Counts;
@@ -45,7 +44,7 @@ impl Monitor {
     }
 
     /// The agent has started on this queue, with these tokens.
-    pub fn started(&self, queue: Arc<SqliteQueue>, tokens: Arc<TokenCache>) {
+    pub fn started(&self, queue: Arc<dyn Read>, tokens: Arc<TokenCache>) {
         // An agent starts once.
         let counts = Counts::new(queue, self.unnamed.clone());
         let _ = self.standing.set(Standing { counts, tokens });

@@ -15,6 +15,12 @@ pub enum QueueError {
         /// It may pass by itself: a lock, a full disk, a connection.
         may_pass: bool,
     },
+    /// An agent runs on it, and what was asked would come in its way.
+    #[error("{0}")]
+    AgentRuns(String),
+    /// What lies in its place cannot be used.
+    #[error("{0}")]
+    Unusable(String),
     /// The storage is no longer the one that was opened. Nothing can be read from it or written to it any more.
     #[error("{} was {fate} while the agent was running; it stops, so that nothing is lost or sent twice", path.display())]
     Gone {

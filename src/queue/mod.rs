@@ -1,25 +1,37 @@
-//! The queue: what the agent may ask of it, in prose, and its one implementation so far.
+//! The queue: what is asked of it, by who asks, and its one implementation so far.
 //!
 //! A row is claimed, attempted and settled. Between claim and settlement it belongs to the agent that claimed it,
 //! and every settlement carries the claim's number: a late writer whose claim is over changes nothing.
 
 mod agent;
 mod error;
+mod open;
+mod operate;
+mod produce;
+mod read;
+mod rows;
 mod settlement;
 mod sqlite;
 mod types;
-
-pub use sqlite::files::{AgentLock, LockError, Strange, network_file_system};
-pub use sqlite::{
-    AGE_COUNT, AGE_LIMITS, Census, Changed, Chosen, Ended, Health, Hold, InsertError, Insertion, Integrity, ListFilter,
-    Mended, NewJob, OpenError, PURGE_BATCH, Purgeable, REPAIR_BATCH, Record, Rest, Room, Rule, Rules, Selection,
-    SqliteQueue, StatusReport, Waiting, WaitingMailbox, WaitingReport, rest_after,
-};
 
 pub use agent::{
     Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Recovered, Refusal,
     Refusals, Suspects, Withheld,
 };
 pub use error::QueueError;
+pub use open::{
+    Examined, Queue, Repaired, Start, StartError, Started, examine, open_existing, open_to_insert, permissions,
+};
+pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
+pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
+pub use read::{
+    AGE_COUNT, AGE_LIMITS, Census, Ended, Grade, JobFilter, Overview, Read, Room, StorageFinding, Trouble, Waiting,
+    WaitingReport,
+};
+pub use rows::{
+    AgentRow, AgentSaid, AttemptRow, CredentialSaid, DefaultSaid, GateSaid, HoldColumns, JobRow, JobSummary,
+    MailboxRow, Parsed, PauseColumns, Stored,
+};
 pub use settlement::{AttemptRecord, Setback, Settled, Settlement, Trace, Verdict};
+pub use sqlite::{OpenError, SqliteQueue};
 pub use types::{LaneKey, Pause, capped};

@@ -52,7 +52,7 @@ impl Certificate {
         let blocks = pem::parse_many(text).map_err(|error| format!("not PEM: {error}"))?;
         let block = blocks.iter().find(|block| block.tag() == "CERTIFICATE");
         let block = block.ok_or("no PEM block with BEGIN CERTIFICATE in it")?;
-        Self::from_der(block.contents()).ok_or_else(|| "its first block is no X.509 certificate".to_owned())
+        Self::from_der(block.contents()).ok_or_else(|| "its first block is not an X.509 certificate".to_owned())
     }
 
     pub(super) fn from_der(der: &[u8]) -> Option<Self> {
@@ -70,7 +70,7 @@ impl Certificate {
         })
     }
 
-    /// Whether the key inside has signed these bytes. A key that is not RSA has signed nothing.
+    /// Whether the key inside signed these bytes. A key that is not RSA never did.
     pub(super) fn has_signed(&self, scheme: Scheme, signed: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(scheme.algorithm(), &self.public_key).verify(signed, signature).is_ok()
     }

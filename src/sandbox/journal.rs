@@ -24,18 +24,17 @@ pub enum RequestKind {
     Other,
 }
 
-/// One request and what came of it.
+/// One request and its answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestRecord {
     /// Order of arrival, from 1; goes on after a reset.
     pub sequence: u64,
     /// Time of arrival, UTC, RFC 3339 with milliseconds.
     pub at: String,
-    /// The same in microseconds since 1970, for who measures what milliseconds cannot tell.
+    /// The same in microseconds since 1970, for measurements finer than milliseconds.
     pub at_us: i64,
     /// What was asked for.
     pub kind: RequestKind,
-    /// HTTP method.
     pub method: String,
     /// The path as it came, still percent-encoded, without the query.
     pub path: String,
@@ -72,7 +71,7 @@ pub struct RequestRecord {
 pub struct Counters {
     /// Requests to a token endpoint.
     pub token_requests: u64,
-    /// Requests to create an event, whatever came of them.
+    /// Requests to create an event, whatever the answer.
     pub create_requests: u64,
     /// Lookups by a `$filter`.
     pub lookup_requests: u64,

@@ -9,10 +9,10 @@
 //! nothing imports back up:
 //!
 //! ```text
-//! http          a request from the first byte to the last: connection, visit, the order of judging, /sandbox/…
+//! http          a request from the first byte to the last: connection, scope of a request, the order of judging, /sandbox/…
 //! faults        what is scripted to go wrong, and how that is played
 //! entra         who gets a token, for what proof  │  calendar   mailboxes, their limits and their events
-//! ground floor  knobs, tenant, certificate · reply, refusal, retry_after · journal · guarded
+//! ground floor  options, tenant, certificate · reply, refusal, retry_after · journal · guarded
 //! ```
 //!
 //! `entra` and `calendar` do not see each other: what a token permits is asked by `http`, before it asks the calendar.
@@ -24,7 +24,7 @@ mod faults;
 mod guarded;
 mod http;
 mod journal;
-mod knobs;
+mod options;
 mod refusal;
 mod reply;
 mod retry_after;
@@ -38,14 +38,14 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use http::{Door, Line, World};
-use knobs::Knobs;
+use http::{Connection, Listener, SandboxState};
+use options::Options;
 
 pub use calendar::StoredEvent;
 pub use entra::{ASSERTIONS_KEPT, FederatedToken, PresentedAssertion};
 pub use faults::{Action, AnswerBody, Fault, FaultOn};
 pub use journal::{CAPACITY as JOURNAL_CAPACITY, Counters, RequestKind, RequestRecord};
-pub use knobs::{FederatedCredential, OptionsChange, SandboxOptions};
+pub use options::{FederatedCredential, OptionsChange, SandboxOptions};
 pub use tenant::{
     CLIENT_ID, CLIENT_SECRET, EXPIRED_SECRET, IDENTITY_CLIENT_ID, IDENTITY_HEADER, IDENTITY_OBJECT_ID,
     IDENTITY_RESOURCE_ID, NO_CONSENT_CLIENT_ID, PASSWORD, PUBLIC_CLIENT_ID, SYSTEM_IDENTITY_CLIENT_ID, TENANT_DOMAIN,
@@ -56,7 +56,7 @@ pub use tenant::{
 #[derive(Debug)]
 pub struct Sandbox {
     address: SocketAddr,
-    world: Arc<World>,
+    state: Arc<SandboxState>,
     shutdown: CancellationToken,
     server: Option<JoinHandle<()>>,
 }
@@ -66,29 +66,30 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// The address is not a loopback address, or cannot be listened on; a certificate is none; the claims are
-    /// no JSON object; the directory of Arc is no path.
+    /// The address is not a loopback address or cannot be bound; a text is not a certificate; the claims are not a JSON
+    /// object; the directory of Arc is not a path.
     pub async fn start(mut options: SandboxOptions) -> io::Result<Sandbox> {
         if !options.listen.ip().is_loopback() {
-            let message = format!("the sandbox listens on loopback addresses only, {} is none", options.listen);
+            let message = format!("the sandbox listens on loopback addresses only; {} is not one", options.listen);
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        let wrong = |what: &str, fault: String| io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: {fault}"));
-        knobs::check_certificates(&options.certificates).map_err(|fault| wrong("certificate", fault))?;
+        let invalid =
+            |what: &str, fault: String| io::Error::new(io::ErrorKind::InvalidInput, format!("{what}: {fault}"));
+        options::check_certificates(&options.certificates).map_err(|fault| invalid("certificate", fault))?;
         let challenge = options.claims_challenge.as_deref().unwrap_or_default();
-        knobs::check_claims(challenge).map_err(|fault| wrong("claims_challenge", fault))?;
+        options::check_claims(challenge).map_err(|fault| invalid("claims_challenge", fault))?;
         options.arc_tokens_dir = options.arc_tokens_dir.map(std::path::absolute).transpose()?;
         let listener = TcpListener::bind(options.listen).await?;
         let address = listener.local_addr()?;
-        let world = Arc::new(World::new(Knobs::new(&options)));
+        let state = Arc::new(SandboxState::new(Options::new(&options)));
         let shutdown = CancellationToken::new();
-        let door = Door::new(listener, shutdown.clone());
-        let service = http::router(Arc::clone(&world)).into_make_service_with_connect_info::<Line>();
+        let listener = Listener::new(listener, shutdown.clone());
+        let service = http::router(Arc::clone(&state)).into_make_service_with_connect_info::<Connection>();
         let server = tokio::spawn(async move {
             // Never ends by itself: failed accepts are tried again.
-            let _ = axum::serve(door, service).await;
+            let _ = axum::serve(listener, service).await;
         });
-        Ok(Sandbox { address, world, shutdown, server: Some(server) })
+        Ok(Sandbox { address, state, shutdown, server: Some(server) })
     }
 
     /// Whether this PEM text holds a certificate that can be registered.
@@ -97,10 +98,9 @@ impl Sandbox {
     ///
     /// What is wrong with it.
     pub fn check_certificate(pem: &str) -> Result<(), String> {
-        knobs::check_certificates(&[pem.to_owned()])
+        options::check_certificates(&[pem.to_owned()])
     }
 
-    /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -134,52 +134,52 @@ impl Sandbox {
 
     /// Appends a fault to the script.
     pub fn script(&self, fault: Fault) {
-        self.world.script.add(fault);
+        self.state.script.add(fault);
     }
 
-    /// Takes back every fault still to come.
+    /// Removes every fault still to come.
     pub fn clear_faults(&self) {
-        self.world.script.clear();
+        self.state.script.clear();
     }
 
     /// Changes options while it runs.
     pub fn configure(&self, change: OptionsChange) {
-        self.world.turn(change);
+        self.state.turn(change);
     }
 
     /// Makes every token issued so far invalid.
     pub fn expire_tokens(&self) {
-        self.world.entra.tokens.expire_all();
+        self.state.entra.tokens.expire_all();
     }
 
-    /// Back to the start; tokens stay valid.
+    /// Forgets events, faults, records and changed options; tokens stay valid.
     pub fn reset(&self) {
-        self.world.reset();
+        self.state.reset();
     }
 
     /// All events, in the order they were created.
     pub fn events(&self) -> Vec<StoredEvent> {
-        self.world.store.events()
+        self.state.store.events()
     }
 
     /// The last [`JOURNAL_CAPACITY`] requests, in the order they arrived, the ones being answered included.
     pub fn requests(&self) -> Vec<RequestRecord> {
-        self.world.journal.records(|_| true)
+        self.state.journal.records(|_| true)
     }
 
     /// The last [`ASSERTIONS_KEPT`] assertions presented, in the order they came.
     pub fn assertions(&self) -> Vec<PresentedAssertion> {
-        self.world.entra.presented.all()
+        self.state.entra.assertions.all()
     }
 
     /// A token of the other identity provider, as `auth.federated_token_file` holds it.
     pub fn federated_token(&self, wanted: &FederatedToken) -> String {
-        self.world.federated_token(wanted)
+        self.state.federated_token(wanted)
     }
 
     /// Totals since the start or the last reset.
     pub fn counters(&self) -> Counters {
-        self.world.counters()
+        self.state.counters()
     }
 
     /// Ends it and waits until it no longer listens.

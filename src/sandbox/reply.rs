@@ -54,7 +54,6 @@ pub(super) enum Cut {
     MidBody = 3,
 }
 
-/// One answer.
 #[derive(Debug)]
 pub(super) struct Reply {
     pub(super) status: StatusCode,

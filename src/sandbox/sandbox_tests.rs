@@ -156,7 +156,7 @@ async fn an_answer_has_the_body_it_was_given() {
     for body in [AnswerBody::None, AnswerBody::Html, AnswerBody::Text("busy".into())] {
         bed.sandbox.script(plain().body(body));
     }
-    bed.sandbox.script(plain().message("why").created());
+    bed.sandbox.script(plain().message("why").applied());
     for expected in ["", "<html>", "busy", "{\"error\""] {
         let got = bed.create(MAILBOX, &meeting("Review", None)).await.unwrap();
         assert_eq!(got.status, 502);
@@ -184,14 +184,14 @@ async fn a_reset_reaches_the_client_as_a_reset() {
     let (bytes, end) = raw(&bed).await;
     assert_eq!((bytes.len(), end.unwrap_err().kind()), (0, io::ErrorKind::ConnectionReset));
     assert!(bed.sandbox.events().is_empty());
-    bed.sandbox.script(Fault::reset().created());
+    bed.sandbox.script(Fault::reset().applied());
     raw(&bed).await.1.unwrap_err();
     assert_eq!(bed.sandbox.events().len(), 1);
 }
 
 #[tokio::test]
 async fn a_hang_ends_without_an_answer() {
-    let bed = faulty(Fault::hang(Duration::from_millis(1)).created()).await;
+    let bed = faulty(Fault::hang(Duration::from_millis(1)).applied()).await;
     let (bytes, end) = raw(&bed).await;
     assert!(bytes.is_empty() && end.is_ok());
     assert_eq!((bed.sandbox.events().len(), last(&bed).status), (1, None));

@@ -1,5 +1,4 @@
-//! Who and what there is in the tenant from the start: applications, the user, the host's identities, and what each of
-//! them proves itself with.
+//! What the tenant holds from the start: applications, the user, the host's identities, and the credentials of each.
 
 /// The tenant; [`TENANT_DOMAIN`] names it too.
 pub const TENANT_ID: &str = "5a6d0c3e-7b1f-4e02-9c55-3f0e8a1b2c4d";

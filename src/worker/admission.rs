@@ -80,7 +80,7 @@ impl Admission {
         changed.released.iter().for_each(report::mailbox_released);
         let learnt = Learnt { holds: changed != HoldsChanged::default(), resumed: self.resume_by_hand(resumed, as_of) };
         if !pauses.is_empty() || learnt.resumed {
-            vitals.measures.paused_mailboxes.set(self.lanes.paused());
+            vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
         }
         learnt
     }
@@ -108,7 +108,7 @@ impl Admission {
             report::mailbox_resumed(lane);
         }
         if !resumed.is_empty() {
-            vitals.measures.paused_mailboxes.set(self.lanes.paused());
+            vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
         }
         !resumed.is_empty()
     }
@@ -125,7 +125,7 @@ impl Admission {
         let rest = finished.mailbox.rest.take();
         if let Some(rest) = &rest {
             finished.settlement.pause = Some(self.pause(rest, finished, now));
-            vitals.measures.paused_mailboxes.set(self.lanes.paused());
+            vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
         }
         let default_rests = self.defaults.learn(finished, defaults, now);
         if default_rests {

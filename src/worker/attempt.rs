@@ -175,7 +175,7 @@ impl Attempt {
             () = self.context.cut.cancelled() => interrupted(),
         };
         if result.was_made() {
-            self.context.measures.creates.observe(began.elapsed());
+            self.context.measures.creates.observe(began.elapsed().as_secs_f64());
         }
         result
     }

@@ -31,7 +31,7 @@ impl Attempt {
             () = self.context.cut.cancelled() => CallResult::not_made().into(),
         };
         if !matches!(&verified, Verified::Unknown(result) if !result.was_made()) {
-            self.context.measures.lookups.observe(began.elapsed());
+            self.context.measures.lookups.observe(began.elapsed().as_secs_f64());
         }
         verified
     }

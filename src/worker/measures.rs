@@ -1,35 +1,26 @@
-//! What the worker did since the start and how it stands, in numbers, for whoever watches it from beside: a progress
-//! bar, the monitor. Feeding them costs an addition each; only what happens rarely (all sending pauses, the queue is in
-//! trouble) takes a lock. Knows nothing of how they are shown.
+//! What the worker did since the start and how it stands, in numbers, for a progress bar and the monitor. Feeding them costs
+//! an addition each; only what happens rarely (all sending pauses, the queue is in trouble) takes a lock. The numbers are
+//! Prometheus' own types, declared here; how they are shown is the monitor's business.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
-use super::histogram::Histogram;
+use super::metrics::Metrics;
 use crate::job::{Ending, ErrorKind, GateReason};
 use crate::queue::{GateNote, QueueError, Settled, Settlement, Verdict};
 
-const KINDS: usize = ErrorKind::ALL.len();
+/// `error_kind` of an attempt that met no trouble.
+const NO_KIND: &str = "none";
 
-/// A number that others may read at any time.
-#[derive(Debug, Default)]
-pub struct Count(AtomicU64);
-
-impl Count {
-    /// The number.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn add(&self, more: usize) {
-        self.0.fetch_add(more as u64, Ordering::Relaxed);
-    }
-
-    pub(crate) fn set(&self, value: usize) {
-        self.0.store(value as u64, Ordering::Relaxed);
+/// The kinds of trouble that attempts with this ending are expected to meet.
+fn expected_kinds(ending: Ending) -> Vec<&'static str> {
+    match ending {
+        Ending::Sent | Ending::Interrupted => vec![NO_KIND],
+        Ending::Retry | Ending::Snoozed | Ending::Failed => ErrorKind::ALL.map(ErrorKind::as_str).to_vec(),
     }
 }
 
@@ -43,75 +34,122 @@ pub struct Trouble {
 }
 
 /// The numbers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Measures {
-    /// Attempts by ending and kind of failure; the last place is of those without one.
-    attempts: [[Count; KINDS + 1]; Ending::ALL.len()],
-    /// Jobs sent.
-    pub sent: Count,
-    /// Jobs failed for good.
-    pub failed: Count,
-    /// Those of them of which an event may exist.
-    pub failed_in_doubt: Count,
+    metrics: Metrics,
+    /// By outcome and kind of trouble.
+    attempts: IntCounterVec,
+    /// The one of them that counts on the good way.
+    attempts_sent: IntCounter,
+    pub sent: IntCounter,
+    /// For good.
+    pub failed: IntCounter,
+    pub failed_in_doubt: IntCounter,
     /// Results that could not be recorded because the row was no longer as it was claimed.
-    pub unrecorded: Count,
-    /// How long create requests took, from the wait for a connection to the whole answer.
+    pub unrecorded: IntCounter,
     pub creates: Histogram,
-    /// How long lookups took.
     pub lookups: Histogram,
-    /// How long after a job was due its attempt began.
     pub pickup: Histogram,
-    /// Attempts under way.
-    pub in_flight: Count,
-    /// `delivery.max_in_flight`.
-    pub max_in_flight: Count,
-    /// Jobs claimed and waiting for a slot.
-    pub claimed_ahead: Count,
-    /// Results waiting to be written.
-    pub unsettled: Count,
-    /// Mailboxes at rest.
-    pub paused_mailboxes: Count,
+    pub in_flight: IntGauge,
+    pub max_in_flight: IntGauge,
+    pub claimed_ahead: IntGauge,
+    pub unsettled: IntGauge,
+    pub paused_mailboxes: IntGauge,
     /// Claims that were answered.
-    pub claims: Count,
-    /// Jobs they took.
-    pub claimed: Count,
-    /// Questions to the queue that were not answered.
-    pub queue_errors: Count,
-    /// Transactions that wrote results, and how long they took, waiting for the lock included.
+    pub claims: IntCounter,
+    pub claimed: IntCounter,
+    pub queue_errors: IntCounter,
     pub settles: Histogram,
-    /// Results they wrote.
-    pub settled: Count,
-    /// Such transactions that failed and were repeated, and results that a rule of the table refused.
-    pub settle_failures: Count,
-    /// Lines of the log that nobody took in time.
-    pub log_lines_dropped: Count,
+    pub settled: IntCounter,
+    pub settle_failures: IntCounter,
+    pub log_lines_dropped: IntCounter,
     gate: Mutex<Option<GateNote>>,
     queue_trouble: Mutex<Option<Trouble>>,
     settle_trouble: Mutex<Option<Trouble>>,
-    start: Start,
+    start: Instant,
     /// When the loop turned last, in milliseconds after the start.
     turned_ms: AtomicU64,
 }
 
-/// When the numbers began.
-#[derive(Debug)]
-struct Start(Instant);
-
-impl Default for Start {
-    fn default() -> Self {
-        Self(Instant::now())
-    }
-}
-
 impl Measures {
+    /// All at zero.
+    ///
+    /// # Errors
+    ///
+    /// A name is not one, or used twice.
+    pub fn new() -> prometheus::Result<Self> {
+        let metrics = Metrics::default();
+        let attempts = attempts(&metrics)?;
+        let finished = metrics.counters(
+            "jobs_finished_total",
+            "Jobs that reached their end since the start, by the state they ended in.",
+            &["state"],
+        )?;
+        let requests = metrics.durations_by(
+            "request_duration_seconds",
+            "From the moment a request is handed to the network until its whole answer is there, by kind: create an \
+             event, or look one up by its marker. A request that got no answer counts, one that never left does not.",
+            &["kind"],
+        )?;
+        Ok(Self {
+            attempts_sent: attempts.get_metric_with_label_values(&[Ending::Sent.as_str(), NO_KIND])?,
+            attempts,
+            sent: finished.get_metric_with_label_values(&["sent"])?,
+            failed: finished.get_metric_with_label_values(&["failed"])?,
+            failed_in_doubt: metrics.counter(
+                "jobs_failed_in_doubt_total",
+                "Jobs that failed since the start although an event may exist: somebody should look into the calendar.",
+            )?,
+            unrecorded: metrics.counter(
+                "results_not_recorded_total",
+                "Results the queue did not take, because somebody else changed the row meanwhile: see the log.",
+            )?,
+            creates: requests.get_metric_with_label_values(&["create"])?,
+            lookups: requests.get_metric_with_label_values(&["lookup"])?,
+            pickup: metrics.durations(
+                "pickup_seconds",
+                "From the moment a job is due (inserted, its not_before, or the end of its wait) until its attempt \
+                 begins.",
+            )?,
+            in_flight: metrics.level("in_flight", "Attempts under way.")?,
+            max_in_flight: metrics.level("in_flight_limit", "delivery.max_in_flight.")?,
+            claimed_ahead: metrics.level("claimed_ahead", "Jobs claimed that wait for a slot.")?,
+            unsettled: metrics.level("results_waiting", "Results that wait to be written into the queue.")?,
+            paused_mailboxes: metrics
+                .level("paused_mailboxes", "Mailboxes at rest, because Microsoft throttles or refuses them.")?,
+            claims: metrics.counter("claims_total", "Times the queue was asked for jobs and answered.")?,
+            claimed: metrics.counter("jobs_claimed_total", "Jobs claimed, those given back unbegun included.")?,
+            queue_errors: metrics.counter("queue_errors_total", "Times the queue was asked for jobs in vain.")?,
+            settles: metrics.durations(
+                "settle_duration_seconds",
+                "How long a transaction took that wrote results, the wait for other writers included.",
+            )?,
+            settled: metrics.counter("results_settled_total", "Results taken to the queue.")?,
+            settle_failures: metrics.counter(
+                "settle_failures_total",
+                "Times results could not be written; they are kept and tried again.",
+            )?,
+            log_lines_dropped: metrics.counter(
+                "log_lines_dropped_total",
+                "Lines of the log that were dropped because whoever reads it did not take them in time.",
+            )?,
+            gate: Mutex::default(),
+            queue_trouble: Mutex::default(),
+            settle_trouble: Mutex::default(),
+            start: Instant::now(),
+            turned_ms: AtomicU64::new(0),
+            metrics,
+        })
+    }
+
+    /// The metrics, to be shown.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
     /// Jobs that reached an end.
     pub fn ended(&self) -> u64 {
         self.sent.get() + self.failed.get()
-    }
-
-    /// Attempts that ended so, having met that.
-    pub fn attempts(&self, ending: Ending, kind: Option<ErrorKind>) -> u64 {
-        self.attempts[ending as usize][place(kind)].get()
     }
 
     /// Why nothing at all is sent, if that is so.
@@ -132,40 +170,52 @@ impl Measures {
     /// How long the loop has not turned.
     pub fn still_for(&self, now: Instant) -> Duration {
         let turned = Duration::from_millis(self.turned_ms.load(Ordering::Relaxed));
-        now.saturating_duration_since(self.start.0).saturating_sub(turned)
+        now.saturating_duration_since(self.start).saturating_sub(turned)
     }
 
     pub(super) fn turned(&self, now: Instant, claimed_ahead: usize, unsettled: usize) {
-        let after = now.saturating_duration_since(self.start.0).as_millis();
+        let after = now.saturating_duration_since(self.start).as_millis();
         self.turned_ms.store(u64::try_from(after).unwrap_or(u64::MAX), Ordering::Relaxed);
-        self.claimed_ahead.set(claimed_ahead);
-        self.unsettled.set(unsettled);
+        self.claimed_ahead.set(claimed_ahead as i64);
+        self.unsettled.set(unsettled as i64);
     }
 
     /// An attempt began of a job that was due then.
     pub(super) fn began(&self, due: Option<DateTime<Utc>>, now: DateTime<Utc>) {
-        // Who has no due time that could be read was due whenever; a clock set back makes no time negative.
+        // Without a readable due time there is nothing to measure; a clock set back counts as no wait.
         if let Some(due) = due {
-            self.pickup.observe((now - due).to_std().unwrap_or_default());
+            self.pickup.observe((now - due).to_std().unwrap_or_default().as_secs_f64());
         }
     }
 
     /// A result was taken to the queue.
     pub(super) fn ended_as(&self, settlement: &Settlement, settled: Settled) {
         if settled != Settled::Recorded {
-            self.unrecorded.add(1);
+            self.unrecorded.inc();
             return;
         }
         match settlement.verdict {
-            Verdict::Sent(_) => self.sent.add(1),
+            Verdict::Sent(_) => self.sent.inc(),
             Verdict::Failed => {
-                self.failed.add(1);
-                self.failed_in_doubt.add(usize::from(settlement.in_doubt));
+                self.failed.inc();
+                self.failed_in_doubt.inc_by(u64::from(settlement.in_doubt));
             }
             Verdict::Again(_) | Verdict::Anew(_) => {}
         }
         if let Some(attempt) = &settlement.attempt {
-            self.attempts[attempt.ending as usize][place(settlement.kind)].add(1);
+            self.count_attempt(attempt.ending, settlement.kind);
+        }
+    }
+
+    fn count_attempt(&self, ending: Ending, kind: Option<ErrorKind>) {
+        if ending == Ending::Sent && kind.is_none() {
+            return self.attempts_sent.inc();
+        }
+        // Neither a number of labels that is wrong nor a metric without a place is possible here.
+        if let Ok(count) =
+            self.attempts.get_metric_with_label_values(&[ending.as_str(), kind.map_or(NO_KIND, ErrorKind::as_str)])
+        {
+            count.inc();
         }
     }
 
@@ -184,7 +234,7 @@ impl Measures {
 
     /// The queue could not be asked.
     pub(super) fn queue_fails(&self, error: &QueueError, now: DateTime<Utc>) {
-        self.queue_errors.add(1);
+        self.queue_errors.inc();
         begin(&self.queue_trouble, error, now);
     }
 
@@ -195,7 +245,7 @@ impl Measures {
 
     /// Results could not be written.
     pub(super) fn settling_fails(&self, error: &QueueError, now: DateTime<Utc>) {
-        self.settle_failures.add(1);
+        self.settle_failures.inc();
         begin(&self.settle_trouble, error, now);
     }
 
@@ -212,8 +262,19 @@ fn begin(trouble: &Mutex<Option<Trouble>>, error: &QueueError, now: DateTime<Utc
     *trouble = Some(Trouble { since, why: error.to_string() });
 }
 
-fn place(kind: Option<ErrorKind>) -> usize {
-    kind.map_or(KINDS, |kind| kind as usize)
+/// Those that are to be expected stand at zero from the beginning, so that the first one is an increase.
+fn attempts(metrics: &Metrics) -> prometheus::Result<IntCounterVec> {
+    let attempts = metrics.counters(
+        "attempts_total",
+        "Attempts since the start, by how they ended and the kind of trouble met (none where there was none).",
+        &["outcome", "error_kind"],
+    )?;
+    for ending in Ending::ALL {
+        for kind in expected_kinds(ending) {
+            attempts.get_metric_with_label_values(&[ending.as_str(), kind])?;
+        }
+    }
+    Ok(attempts)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

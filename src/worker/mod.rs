@@ -14,10 +14,10 @@ mod change;
 mod claimer;
 mod evidence;
 mod gate;
-mod histogram;
 mod lanes;
 mod log_throttle;
 mod measures;
+mod metrics;
 mod open_claims;
 mod pauses;
 mod prefetch;
@@ -44,8 +44,8 @@ use crate::queue::{Agent, ClaimRequest, Claimed, LaneKey, QueueError, Refusal, V
 
 pub use bearer::Bearer;
 pub use change::Change;
-pub use histogram::{Distribution, Histogram};
-pub use measures::{Count, Measures, Trouble};
+pub use measures::{Measures, Trouble};
+pub use metrics::Metrics;
 pub use status::StatusReport;
 
 use admission::{Admission, Blocked, SIGN_IN_EVERY};
@@ -119,7 +119,7 @@ impl Worker {
         settings: WorkerSettings,
         measures: Arc<Measures>,
     ) -> Self {
-        measures.max_in_flight.set(settings.max_in_flight);
+        measures.max_in_flight.set(settings.max_in_flight as i64);
         let begin = Now::read();
         let vitals = Vitals::new(measures.clone(), settings.longest_attempt, settings.heartbeat, begin);
         let admission = Admission::new(settings.per_mailbox, settings.max_in_flight);
@@ -242,7 +242,7 @@ impl Worker {
         let strikes = self.admission.lanes.begin(&lane);
         let took = Took::of(&job);
         self.attempts.begin(Attempt { job, lane, strikes, claimed, began, took, context: self.context.clone() });
-        self.vitals.measures.in_flight.set(self.attempts.len());
+        self.vitals.measures.in_flight.set(self.attempts.len() as i64);
     }
 
     /// Begins a claim if there is a reason for one.
@@ -410,7 +410,7 @@ impl Worker {
         let now = Now::read();
         self.attempts.ended(finished.settlement.id);
         self.vitals.progress.moved(now.steady);
-        self.vitals.measures.in_flight.set(self.attempts.len());
+        self.vitals.measures.in_flight.set(self.attempts.len() as i64);
         let Blocked { lane, all } =
             self.admission.learn(&mut finished, &self.control.settings.defaults, &self.vitals, now);
         self.settler.take(finished);
@@ -423,7 +423,7 @@ impl Worker {
     fn apply(&mut self, Change { settings, graph, try_again }: Change) {
         self.admission.lanes.set_limits(settings.per_mailbox, settings.max_in_flight);
         self.context = Arc::new(self.context.with(graph, &settings));
-        self.vitals.measures.max_in_flight.set(settings.max_in_flight);
+        self.vitals.measures.max_in_flight.set(settings.max_in_flight as i64);
         // Attempts under way go by the old one.
         let longest_attempt = &mut self.vitals.progress.longest_attempt;
         *longest_attempt = settings.longest_attempt.max(*longest_attempt);

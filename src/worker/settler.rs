@@ -172,7 +172,7 @@ async fn write_all(
                     match settled {
                         Settled::Refused(why) => {
                             ended -= 1;
-                            measures.settle_failures.add(1);
+                            measures.settle_failures.inc();
                             kept.keep(finished, why, open);
                         }
                         settled => {
@@ -210,8 +210,8 @@ async fn write(queue: &dyn Agent, batch: &[Finished], shared: &Shared, measures:
         *shared.writing() = None;
         match done {
             Ok(settled) => {
-                measures.settles.observe(begin.elapsed());
-                measures.settled.add(batch.len());
+                measures.settles.observe(begin.elapsed().as_secs_f64());
+                measures.settled.inc_by(batch.len() as u64);
                 if shared.trouble.swap(false, Ordering::SeqCst) {
                     measures.settling_works();
                     report::recording_works();

@@ -82,9 +82,9 @@ impl Vitals {
 
     /// What a claim brought.
     pub(super) fn claimed(&self, jobs: usize, broken: &[JobId], withheld: Withheld) {
-        self.measures.claims.add(1);
-        self.measures.claimed.add(jobs);
-        self.measures.failed.add(broken.len());
+        self.measures.claims.inc();
+        self.measures.claimed.inc_by(jobs as u64);
+        self.measures.failed.inc_by(broken.len() as u64);
         broken.iter().for_each(|id| report::broken_row(*id));
         withheld.new.iter().for_each(report::claim_refused);
         self.status.refused_claims(withheld.all);

@@ -5,16 +5,16 @@ use chrono::{DateTime, Utc};
 use super::findings::Finding;
 use crate::accounts::user;
 use crate::cli::output::short;
-use crate::cli::standing::{Gate, Word};
+use crate::cli::standing::{default_cure, default_words};
 use crate::job::{ErrorKind, format_utc};
+use crate::queue::{AgentRow, AgentSaid, GateSaid};
 
 const CHECK: &str = "agent";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// `pid` as the kernel names the holder of the lock, which dies with its process.
 /// `due`: jobs are.
-pub(super) fn findings(pid: Option<&str>, word: Option<&Word>, due: bool, now: DateTime<Utc>) -> Vec<Finding> {
-    let Some(pid) = pid else {
+pub(super) fn findings(agent: Option<&AgentRow>, due: bool, now: DateTime<Utc>) -> Vec<Finding> {
+    let Some((agent, pid)) = agent.and_then(|agent| Some((agent, agent.pid.as_ref()?))) else {
         let none = "none is running on this queue";
         return vec![match due {
             true => Finding::warn(CHECK, format!("{none}, and jobs are due"))
@@ -22,60 +22,60 @@ pub(super) fn findings(pid: Option<&str>, word: Option<&Word>, due: bool, now: D
             false => Finding::pass(CHECK, none),
         }];
     };
-    let mut findings = vec![Finding::pass(CHECK, running(pid, word))];
+    let mut findings = vec![Finding::pass(CHECK, running(pid, agent.said.as_ref()))];
     // An agent that has not written its row yet, or cannot, says nothing.
-    if let Some(word) = word {
-        findings.extend(told(word, now));
+    if let Some(said) = &agent.said {
+        findings.extend(of_itself(said, now));
     }
     findings
 }
 
-fn running(pid: &str, word: Option<&Word>) -> String {
+fn running(pid: &str, said: Option<&AgentSaid>) -> String {
     use std::os::unix::fs::MetadataExt;
     let who = match std::fs::metadata(format!("/proc/{pid}")) {
         Ok(process) => format!(" of user {}", user(process.uid())),
         // The lock is held, so it lives: in another container, or hidden from who asks.
         Err(_) => ", which cannot be seen from here".to_owned(),
     };
-    let since = word.map(|word| format!(", version {}, since {}", word.version, word.started_at)).unwrap_or_default();
+    let since = said.map(|said| format!(", version {}, since {}", said.version, said.started_at)).unwrap_or_default();
     format!("running as process {pid}{who}{since}")
 }
 
-fn told(word: &Word, now: DateTime<Utc>) -> Vec<Finding> {
+fn of_itself(said: &AgentSaid, now: DateTime<Utc>) -> Vec<Finding> {
     let mut findings = Vec::new();
-    if word.version != VERSION {
-        let text = format!("version {} is running, and this is {VERSION}", word.version);
+    if said.version != VERSION {
+        let text = format!("version {} is running, and this is {VERSION}", said.version);
         findings.push(
             Finding::warn(CHECK, text).cure("restart it to run the new version: 'systemctl restart event-sender'"),
         );
     }
-    if let Some(why) = &word.settings_refused {
+    if let Some(why) = &said.settings_refused {
         let text =
             format!("it goes on with its earlier settings, because the present ones were refused: {}", sentence(why));
-        findings.push(Finding::warn(CHECK, text).cure("mend them, then 'systemctl reload event-sender'"));
+        findings.push(Finding::warn(CHECK, text).cure("correct them, then 'systemctl reload event-sender'"));
     }
-    if let Some(refused) = &word.refused {
+    if let Some(refused) = &said.refused {
         let text = format!("the queue refuses what it writes: {}", sentence(refused));
         findings.push(
-            Finding::fail(CHECK, text).cure("mend or drop the trigger named; nothing is lost, it is tried again"),
+            Finding::fail(CHECK, text).cure("correct or drop the trigger named; nothing is lost, it is tried again"),
         );
     }
-    findings.extend(word.gate.as_ref().map(|gate| sends_nothing(gate, now)));
-    findings.extend(word.default.as_ref().map(|default| {
-        let text = format!("it sends nothing from a default, for {}", sentence(&default.words()));
-        Finding::warn(CHECK, text).cure(default.cure(now))
+    findings.extend(said.gate.as_ref().map(|gate| sends_nothing(gate, now)));
+    findings.extend(said.default.as_ref().map(|default| {
+        let text = format!("it sends nothing from a default, for {}", sentence(&default_words(default)));
+        Finding::warn(CHECK, text).cure(default_cure(default, now))
     }));
     findings
 }
 
-fn sends_nothing(gate: &Gate, now: DateTime<Utc>) -> Finding {
-    let said = |before: &str, text: String| if text.is_empty() { text } else { format!("{before}{text}") };
-    let (code, hint) = (said(", ", short(&gate.code, 60)), said(": ", sentence(&gate.hint)));
-    let cure = match gate.still(now).map(format_utc) {
-        Some(until) if gate.kind == ErrorKind::Throttled.as_str() => {
+fn sends_nothing(gate: &GateSaid, now: DateTime<Utc>) -> Finding {
+    let after = |before: &str, text: String| if text.is_empty() { text } else { format!("{before}{text}") };
+    let (code, hint) = (after(", ", short(&gate.code, 60)), after(": ", sentence(&gate.hint)));
+    let cure = match gate.closed_until(now).map(format_utc) {
+        Some(until) if gate.kind.known() == Some(ErrorKind::Throttled) => {
             format!("it goes on by itself, not before {until}")
         }
-        Some(until) if gate.kind == ErrorKind::Auth.as_str() => {
+        Some(until) if gate.kind.known() == Some(ErrorKind::Auth) => {
             format!(
                 "it looks again at {until}, and as soon as a secret in a file is renewed; after a change of settings \
                  'systemctl reload event-sender', of a secret in the credstore 'systemctl restart event-sender'"
@@ -86,7 +86,7 @@ fn sends_nothing(gate: &Gate, now: DateTime<Utc>) -> Finding {
         }
         None => "it is looking again now".to_owned(),
     };
-    Finding::warn(CHECK, format!("it sends nothing at all ({}{code}){hint}", gate.kind)).cure(cure)
+    Finding::warn(CHECK, format!("it sends nothing at all ({}{code}){hint}", gate.kind.word())).cure(cure)
 }
 
 /// Words a cure comes behind.

@@ -54,8 +54,8 @@ pub(super) fn finding(readings: &[Reading]) -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use super::super::findings::Grade;
     use super::*;
+    use crate::queue::Grade;
 
     /// A server whose clock is this many seconds from ours, asked within a second.
     fn reading(host: &str, server: i64) -> Reading {

@@ -4,33 +4,21 @@ use serde_json::{Value, json};
 
 use crate::cli::output::{self, Tone, paint, short};
 use crate::exit::Exit;
+use crate::queue::{Grade, StorageFinding};
 
-/// How bad it is. The order is that of badness.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Grade {
-    /// In order.
-    Pass,
-    /// Works, or could not be looked at.
-    Warn,
-    /// Does not work.
-    Fail,
+fn word(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Pass => "pass",
+        Grade::Warn => "warn",
+        Grade::Fail => "fail",
+    }
 }
 
-impl Grade {
-    fn word(self) -> &'static str {
-        match self {
-            Grade::Pass => "pass",
-            Grade::Warn => "warn",
-            Grade::Fail => "fail",
-        }
-    }
-
-    fn tone(self) -> Tone {
-        match self {
-            Grade::Pass => Tone::Good,
-            Grade::Warn => Tone::Waiting,
-            Grade::Fail => Tone::Bad,
-        }
+fn tone(grade: Grade) -> Tone {
+    match grade {
+        Grade::Pass => Tone::Good,
+        Grade::Warn => Tone::Waiting,
+        Grade::Fail => Tone::Bad,
     }
 }
 
@@ -68,6 +56,12 @@ impl Finding {
         Self::warn(check, format!("not checked: {why}"))
     }
 
+    /// What the queue found of its storage.
+    pub(super) fn of_storage(check: &'static str, found: StorageFinding) -> Self {
+        let finding = Self { cure: found.cure, ..Self::new(check, found.grade, found.means) };
+        finding.about(found.about)
+    }
+
     pub(super) fn about(mut self, subject: impl Into<String>) -> Self {
         self.subject = Some(subject.into());
         self
@@ -96,18 +90,18 @@ impl Finding {
     }
 
     fn line(&self) -> String {
-        let word = paint(self.grade.tone(), &self.grade.word().to_uppercase());
+        let grade = paint(tone(self.grade), &word(self.grade).to_uppercase());
         let subject = self.subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
         let cure = self.cure.as_ref().map(|cure| format!("; {cure}")).unwrap_or_default();
         // Much of it is quoted: rows, answers, names of files. It is one line, whoever wrote it.
         let said = short(&format!("{subject}{}{cure}", self.text), usize::MAX);
-        format!("{word}  {:11} {said}", self.check)
+        format!("{grade}  {:11} {said}", self.check)
     }
 
     fn json(&self) -> Value {
         json!({
             "check": self.check,
-            "grade": self.grade.word(),
+            "grade": word(self.grade),
             "subject": self.subject,
             "text": self.text,
             "cure": self.cure,
@@ -154,7 +148,7 @@ impl Report {
         if self.json {
             let worst = self.findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Pass);
             let checks: Vec<Value> = self.findings.iter().map(Finding::json).collect();
-            output::json(&json!({ "checks": checks, "worst": worst.word(), "exit_code": exit.code() }))?;
+            output::json(&json!({ "checks": checks, "worst": word(worst), "exit_code": exit.code() }))?;
         }
         Ok(exit)
     }

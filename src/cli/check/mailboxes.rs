@@ -4,7 +4,6 @@
 //! A mailbox that Microsoft asked to be left alone is left alone here too. Of one that rests for another reason an operator
 //! who names it wants to know whether it is right again.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -23,12 +22,12 @@ use crate::clock::Now;
 use crate::config::Settings;
 use crate::graph::GraphClient;
 use crate::job::{CallResult, Cause, ErrorKind, Outcome, format_utc};
-use crate::queue::{LaneKey, Rest};
+use crate::queue::{LaneKey, MailboxRow};
 use crate::worker::Bearer;
 
 const CHECK: &str = "mailbox";
 /// Of the mailboxes in the queue, unless all are wanted.
-const BUSIEST: u32 = 10;
+pub(super) const BUSIEST: u32 = 10;
 /// Asked at once.
 const AT_ONCE: usize = 4;
 
@@ -50,7 +49,7 @@ pub(super) struct Looked {
 }
 
 /// Which mailboxes, and what is to be said about the choice.
-pub(super) async fn wanted(settings: &Settings, database: &Database, options: &Options) -> (Vec<Wanted>, Vec<Finding>) {
+pub(super) fn wanted(settings: &Settings, database: &Database, options: &Options) -> (Vec<Wanted>, Vec<Finding>) {
     let (mut all, mut remarks) = (Vec::new(), Vec::new());
     let (default, unnamed) = (settings.defaults.mailbox.as_ref(), settings.unnamed());
     let mut add = |mailbox: Option<&str>, named| {
@@ -68,23 +67,24 @@ pub(super) async fn wanted(settings: &Settings, database: &Database, options: &O
     if default.is_none() && options.mailbox.is_empty() && wiring::own_mailbox(settings) {
         add(None, false);
     }
-    let limit = if options.all_mailboxes { u32::MAX } else { BUSIEST };
-    match &database.queue {
+    match &database.overview {
         None => {}
-        Some(queue) => match queue.waiting(limit).await {
-            Ok((waiting, lanes)) => {
-                waiting
-                    .iter()
-                    .map(|lane| lane.lane.as_str())
-                    .filter(|lane| !lane.is_empty())
-                    .for_each(|lane| add(Some(lane), false));
-                if lanes > waiting.len() {
-                    let text = format!("{} more with waiting jobs were left out", lanes - waiting.len());
-                    remarks.push(Finding::warn(CHECK, text).cure("--all-mailboxes checks them too"));
-                }
+        Some(Ok(overview)) => {
+            let waiting = &overview.waiting;
+            // The signed-in user's own is asked for as such, above.
+            let own = unnamed.as_deref().filter(|_| default.is_none()).map(LaneKey::of);
+            waiting
+                .mailboxes
+                .iter()
+                .map(|one| one.mailbox.as_str())
+                .filter(|mailbox| !mailbox.is_empty() && own != Some(LaneKey::of(mailbox)))
+                .for_each(|mailbox| add(Some(mailbox), false));
+            if waiting.more > 0 {
+                let text = format!("{} more with waiting jobs were left out", waiting.more);
+                remarks.push(Finding::warn(CHECK, text).cure("--all-mailboxes checks them too"));
             }
-            Err(error) => remarks.push(Finding::not_checked(CHECK, &format!("the queue cannot be read: {error}"))),
-        },
+        }
+        Some(Err(error)) => remarks.push(Finding::not_checked(CHECK, &error.to_string())),
     }
     if all.is_empty() {
         let text = "none to check, and a job without mailbox will fail";
@@ -101,10 +101,10 @@ pub(super) async fn look(
     database: &Database,
     at: Answering,
 ) -> Looked {
-    let (rests, all_rest) = (rests(database).await, throttled_as_a_whole(database));
+    let all_rest = throttled_as_a_whole(database);
     let mut answers = Answers { findings: vec![None; wanted.len()], asked: JoinSet::new(), readable: false };
     for (place, wanted) in wanted.into_iter().enumerate() {
-        let rest = rests.get(&wanted.lane);
+        let rest = database.stopped.iter().find(|row| row.lane() == wanted.lane);
         if let Some(finding) = left_alone(&wanted, rest, all_rest.as_deref()) {
             answers.findings[place] = Some(finding);
             continue;
@@ -145,18 +145,11 @@ impl Answers {
     }
 }
 
-async fn rests(database: &Database) -> HashMap<LaneKey, Rest> {
-    let Some(queue) = &database.queue else { return HashMap::new() };
-    // What cannot be read now could not be read above either, and was told there.
-    let rests = queue.rests(Utc::now()).await.unwrap_or_default();
-    rests.into_iter().map(|rest| (rest.lane.clone(), rest)).collect()
-}
-
 /// Until when Microsoft has the whole application wait.
 fn throttled_as_a_whole(database: &Database) -> Option<String> {
-    let gate = database.word.as_ref()?.gate.as_ref()?;
-    let until = gate.still(Utc::now())?;
-    (gate.kind == ErrorKind::Throttled.as_str()).then(|| format_utc(until))
+    let gate = database.agent()?.said.as_ref()?.gate.as_ref()?;
+    let until = gate.closed_until(Utc::now())?;
+    (gate.kind.known() == Some(ErrorKind::Throttled)).then(|| format_utc(until))
 }
 
 fn about(wanted: &Wanted, finding: Finding) -> Finding {
@@ -165,7 +158,7 @@ fn about(wanted: &Wanted, finding: Finding) -> Finding {
 }
 
 /// Those that must not be asked now, or cannot.
-fn left_alone(wanted: &Wanted, rest: Option<&Rest>, all_rest: Option<&str>) -> Option<Finding> {
+fn left_alone(wanted: &Wanted, rest: Option<&MailboxRow>, all_rest: Option<&str>) -> Option<Finding> {
     if matches!(wanted.mailbox.as_deref().map(str::trim), Some("" | "." | "..")) {
         let finding =
             Finding::fail(CHECK, "this is no mailbox").cure("give an address, a user principal name or an object id");
@@ -176,26 +169,32 @@ fn left_alone(wanted: &Wanted, rest: Option<&Rest>, all_rest: Option<&str>) -> O
         return Some(about(wanted, Finding::not_checked(CHECK, &why)));
     }
     let rest = rest?;
-    let until = rest.paused_until?;
-    let asked = rest.is_throttled() || rest.kept_until(Utc::now()).is_some();
+    let now = Utc::now();
+    let until = rest.paused_until(now)?;
+    let asked = rest.is_throttled() || rest.kept_until(now).is_some();
     if wanted.named && !asked {
         return None;
     }
-    let reason = short(&rest.reason, 200);
+    let reason = short(&rest.pause.reason, 200);
     let finding = Finding::warn(CHECK, format!("not asked, it is paused until {} ({reason})", format_utc(until)));
-    let name = shell::last(rest.lane.as_str());
+    let name = shell::last(&rest.mailbox);
     let cure = match (asked, rest.beyond_measure()) {
         (true, Some(_)) => format!("'event-sender resume {name}' ends that, if you do not believe it"),
         (true, None) => "nothing to do: Microsoft asked to leave it alone, and it goes on by itself".to_owned(),
         (false, _) => format!(
-            "when you have mended that: --mailbox with its name asks all the same, 'event-sender resume {name}' ends the pause"
+            "when you have put that right: --mailbox with its name asks all the same, 'event-sender resume {name}' ends the pause"
         ),
     };
     Some(about(wanted, finding.cure(cure)))
 }
 
 /// Whether it could be read, and what is to be said of it.
-async fn ask(graph: &GraphClient, tokens: &Arc<TokenCache>, wanted: &Wanted, rest: Option<&Rest>) -> (bool, Finding) {
+async fn ask(
+    graph: &GraphClient,
+    tokens: &Arc<TokenCache>,
+    wanted: &Wanted,
+    rest: Option<&MailboxRow>,
+) -> (bool, Finding) {
     let now = Now { wall: Utc::now(), steady: Instant::now() };
     let mailbox = wanted.mailbox.as_deref();
     let probed = Bearer::ask(tokens, |token| async move { graph.probe(mailbox, &token, now).await }).await;
@@ -206,19 +205,18 @@ async fn ask(graph: &GraphClient, tokens: &Arc<TokenCache>, wanted: &Wanted, res
     (probed.is_ok(), about(wanted, finding))
 }
 
-fn read(rest: Option<&Rest>) -> Finding {
-    let Some((since, reason)) = rest.and_then(|rest| Some((rest.held_at.as_ref()?, rest.held_reason.as_ref()))) else {
-        return readable(rest);
-    };
-    let reason = reason.map(|reason| format!(" ({})", short(reason, 120))).unwrap_or_default();
+fn read(rest: Option<&MailboxRow>) -> Finding {
+    let Some(hold) = rest.and_then(|rest| rest.hold.as_ref()) else { return readable(rest) };
+    let since = &hold.since;
+    let reason = hold.reason.words().map(|reason| format!(" ({})", short(&reason, 120))).unwrap_or_default();
     let text = format!("its calendar can be read, but it is on hold since {since}{reason}");
     Finding::warn(CHECK, text).cure("nothing is sent to it until it is released")
 }
 
 /// Nobody holds it.
-fn readable(rest: Option<&Rest>) -> Finding {
+fn readable(rest: Option<&MailboxRow>) -> Finding {
     let text = "its calendar can be read";
-    match rest.and_then(|rest| Some((rest.paused_until?, shell::last(rest.lane.as_str())))) {
+    match rest.and_then(|rest| Some((rest.paused_until(Utc::now())?, shell::last(&rest.mailbox)))) {
         None => Finding::pass(CHECK, text),
         Some((until, name)) => Finding::pass(CHECK, format!("{text}; its pause goes on until {}", format_utc(until)))
             .cure(format!("'event-sender resume {name}' ends that")),

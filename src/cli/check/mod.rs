@@ -13,7 +13,6 @@ mod permissions;
 mod secret;
 mod settings;
 mod token;
-mod viewer;
 mod zones;
 
 use std::path::PathBuf;
@@ -27,7 +26,7 @@ use crate::agent::{Failure, wiring};
 use crate::config::{Environment, LocalSettings, Settings};
 use crate::exit::Exit;
 use crate::job::ZoneSources;
-use crate::queue::AgentLock;
+use crate::queue;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
@@ -54,19 +53,20 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
             report.add(settings::problems(&error))?;
             // A secret only the service can see must not hide the state of the database.
             if let Ok(local) = LocalSettings::load(file, &environment) {
-                let agent = AgentLock::holder(&local.queue.path);
-                report.add(permissions::of_queue(&local.queue.path, agent.as_deref()))?;
-                report.add(Database::look(&local.queue.path, agent.as_deref()).await.findings)?;
+                let (viewer, found) = queue::permissions(&local.queue);
+                report.add(permissions::of_queue(&viewer, found))?;
+                report.add(Database::look(&local.queue, local.unnamed.as_deref(), 0).await.findings)?;
             }
             return Ok(report.end_with(Exit::Config)?);
         }
     };
     report.add(settings::accepted(&settings))?;
     report.add(zones::findings(&ZoneSources::of_process()))?;
-    let agent = AgentLock::holder(&settings.queue.path);
     // Before the queue is opened, which may make files beside it.
-    report.add(permissions::of(&settings, agent.as_deref()))?;
-    let database = Database::look(&settings.queue.path, agent.as_deref()).await;
+    let (viewer, found) = queue::permissions(&settings.queue);
+    report.add(permissions::of(&settings, &viewer, found))?;
+    let mailboxes = if options.all_mailboxes { u32::MAX } else { mailboxes::BUSIEST };
+    let database = Database::look(&settings.queue, settings.unnamed().as_deref(), mailboxes).await;
     report.add(database.findings.iter().cloned())?;
     if options.offline {
         report.add([Finding::warn("network", "skipped (--offline): sign-in and mailboxes were not checked")])?;
@@ -89,7 +89,7 @@ async fn remote(
     report.add([clock::finding(&network.clocks)])?;
     let tokens = wiring::tokens(settings)?;
     let graph = wiring::graph(settings)?;
-    let token = token::get(settings, &tokens, network.sign_in, database.word.as_ref()).await;
+    let token = token::get(settings, &tokens, network.sign_in, database.agent()).await;
     if token.secret.is_none() {
         report.add(token.findings)?;
         return without_token(report, settings, "there is no token");
@@ -100,7 +100,7 @@ async fn remote(
     }
     let secret = secret::findings(settings, &graph, &tokens, network.graph).await;
     // Looked at before the token is judged: what it permits shows in the end by what the mailboxes say.
-    let wanted = mailboxes::wanted(settings, database, options).await;
+    let wanted = mailboxes::wanted(settings, database, options);
     let mailboxes = mailboxes::look(&graph, &tokens, wanted, database, network.graph).await;
     report.add(token.findings)?;
     report.add(token::permissions(settings, token.secret.as_deref(), mailboxes.readable))?;

@@ -163,8 +163,8 @@ fn in_use<'l>(listed: &'l [ClientSecretInfo], secret: &Secret, now: DateTime<Utc
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
-    use super::super::findings::Grade;
     use super::*;
+    use crate::queue::Grade;
 
     fn listed(hint: &str, days: i64, now: DateTime<Utc>) -> ClientSecretInfo {
         ClientSecretInfo { name: None, hint: Some(hint.into()), expires: Some(now + TimeDelta::days(days)) }

@@ -9,9 +9,9 @@ use super::findings::Finding;
 use super::network::Answering;
 use crate::agent::wiring;
 use crate::auth::{TokenCache, TokenClaims, only_time_helps};
-use crate::cli::standing::Word;
 use crate::config::{AuthMode, AuthSettings, Settings};
 use crate::job::format_utc;
+use crate::queue::AgentRow;
 use crate::secret::Secret;
 
 const CHECK: &str = "token";
@@ -26,7 +26,7 @@ pub(super) struct Token {
 }
 
 /// Signs in as the agent does, unless that would do harm.
-pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering, agent: Option<&Word>) -> Token {
+pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering, agent: Option<&AgentRow>) -> Token {
     let none = |finding| Token { findings: vec![finding], secret: None };
     if at == Answering::Stranger {
         return none(Finding::not_checked(CHECK, "what answers in the sign-in's place gets no secret"));
@@ -59,9 +59,9 @@ pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering,
 }
 
 /// Until when the agent, running or stopped meanwhile, leaves the sign-in alone because of a lock or limit that grows with every try.
-fn better_left_alone(agent: Option<&Word>) -> Option<String> {
-    let gate = agent?.gate.as_ref()?;
-    let until = gate.still(Utc::now())?;
+fn better_left_alone(agent: Option<&AgentRow>) -> Option<String> {
+    let gate = agent?.said.as_ref()?.gate.as_ref()?;
+    let until = gate.closed_until(Utc::now())?;
     only_time_helps(&gate.code).then(|| format_utc(until))
 }
 

@@ -1,7 +1,7 @@
 //! What a token permits, beside what the mailboxes said.
 
-use super::super::findings::Grade;
 use super::*;
+use crate::queue::Grade;
 
 fn grade(user: bool, given: &[&str], readable: bool) -> Grade {
     let given: Vec<String> = given.iter().map(|one| (*one).to_owned()).collect();

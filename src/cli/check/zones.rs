@@ -38,8 +38,8 @@ pub(super) fn findings(sources: &ZoneSources) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::findings::Grade;
     use super::*;
+    use crate::queue::Grade;
 
     #[test]
     fn rules_that_are_old_or_grow_old_are_warned_of() {

@@ -168,7 +168,7 @@ fn lines_are_those_an_editor_shows() {
         );
         let json = ["[", "  {", "    \"body\": x", "  },", "  {}", "]"].join(end);
         let told = faults(json.as_bytes(), Format::Ndjson);
-        let expected = "f, line 2: is not JSON: expected value; there stands 'x' (line 3, column 13)";
+        let expected = "f, line 2: is not JSON: expected value; found 'x' (line 3, column 13)";
         assert_eq!(told, [expected], "{end:?}");
     }
 }
@@ -200,8 +200,8 @@ fn an_object_that_is_cut_off_takes_no_other_along_in_silence() {
         ("[{} {}]", vec!["f, line 1: is not JSON: trailing characters", "f, line 1: the list"]),
         ("[{}\n{}]", vec!["f, line 2: stands in the list without a comma"]),
         ("[{}]\n{}", vec!["f, line 2: stands after the end of the list"]),
-        ("{},\n{}", vec!["f, line 1: is not JSON: trailing characters; there stands ',' (line 1, column 3)"]),
-        ("{}\nx]", vec!["f, line 2: is not JSON: expected value; there stands 'x' (line 2, column 1)"]),
+        ("{},\n{}", vec!["f, line 1: is not JSON: trailing characters; found ',' (line 1, column 3)"]),
+        ("{}\nx]", vec!["f, line 2: is not JSON: expected value; found 'x' (line 2, column 1)"]),
         ("{\"subject\":\"a\",\"subject\":\"b\"}", vec!["f, line 1: has the key 'subject' twice"]),
         ("{\"extra\":{\"a\":1,\"a\":2}}", vec!["f, line 1: extra has the key 'a' twice"]),
     ] {

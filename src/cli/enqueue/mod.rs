@@ -19,11 +19,11 @@ use self::flags::Columns;
 use super::output;
 use super::repair::jobs;
 use crate::agent::{Failure, wiring};
-use crate::config::LocalSettings;
+use crate::config::{LocalSettings, QueueSettings};
 use crate::exit::Exit;
 use crate::graph::encode;
 use crate::job::{Defaults, EventDraft};
-use crate::queue::{InsertError, NewJob, SqliteQueue};
+use crate::queue::{self, InsertError, NewJob};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -70,25 +70,26 @@ enum Format {
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let judge = Judge(wiring::defaults(&settings.defaults, settings.own_mailbox));
-    let path = &settings.queue.path;
+    let queue = (!options.dry_run).then_some(&settings.queue);
     if let (Some(start), Some(end)) = (options.start, options.end) {
         let job = options.columns.job(start, end).and_then(|job| judge.job(job));
         let job = job.map_err(|fault| nothing("the job", &fault))?;
-        return one(job, path, options.dry_run).await;
+        return one(job, queue).await;
     }
     let given = Given::all(&options.files, options.format)?;
-    match (options.skip_invalid, options.dry_run) {
-        (true, dry_run) => with_gaps::insert(given, &judge, (!dry_run).then_some(path)).await,
-        (false, dry_run) => whole::insert(given, &judge, (!dry_run).then_some(path)).await,
+    match options.skip_invalid {
+        true => with_gaps::insert(given, &judge, queue).await,
+        false => whole::insert(given, &judge, queue).await,
     }
 }
 
-async fn one(job: NewJob, path: &std::path::Path, dry_run: bool) -> Result<Exit, Failure> {
-    if dry_run {
+/// Without a queue it is only judged.
+async fn one(job: NewJob, queue: Option<&QueueSettings>) -> Result<Exit, Failure> {
+    let Some(settings) = queue else {
         output::line(&format!("would insert {}", jobs(1)))?;
         return Ok(Exit::Done);
-    }
-    let queue = SqliteQueue::open_to_insert(path).await?;
+    };
+    let queue = queue::open_to_insert(settings).await?;
     let ids = queue.insert(&[job]).await.map_err(|error| match error {
         InsertError::Refused { reason, .. } => nothing("the job", &reason),
         error => Failure::failed(error),

@@ -1,16 +1,15 @@
 //! Files that go in whole or not at all. Each is read twice: once to be judged, which takes the time, and once to be
 //! inserted in one transaction, which others wait for; so no file is held in memory.
 
-use std::path::PathBuf;
-
 use indicatif::ProgressBar;
 
 use super::super::{output, progress};
 use super::files::{Again, Given};
 use super::{Judge, ends, inserted, jobs, print_ids, unprinted};
 use crate::agent::Failure;
+use crate::config::QueueSettings;
 use crate::exit::Exit;
-use crate::queue::{InsertError, SqliteQueue};
+use crate::queue::{self, InsertError, Produce};
 
 /// Faults shown of a file before the rest is only counted.
 const SHOWN: usize = 20;
@@ -18,7 +17,7 @@ const SHOWN: usize = 20;
 const FEW: u64 = 2000;
 
 /// Inserts what is in order into the queue there; without one, only judges.
-pub(super) async fn insert(given: Vec<Given>, judge: &Judge, queue: Option<&PathBuf>) -> Result<Exit, Failure> {
+pub(super) async fn insert(given: Vec<Given>, judge: &Judge, queue: Option<&QueueSettings>) -> Result<Exit, Failure> {
     let mut good = Vec::new();
     let mut told = Told { good: Vec::new(), bad: false, deaf: false, only_judged: queue.is_none() };
     for given in &given {
@@ -32,14 +31,14 @@ pub(super) async fn insert(given: Vec<Given>, judge: &Judge, queue: Option<&Path
             let all = good.iter().map(|(_, count)| count).sum::<u64>();
             output::line(&format!("would insert {}", jobs(usize::try_from(all).unwrap_or(usize::MAX))))?;
         }
-        Some(path) if !good.is_empty() => {
-            let queue = SqliteQueue::open_to_insert(path).await?;
+        Some(settings) if !good.is_empty() => {
+            let queue = queue::open_to_insert(settings).await?;
             for (file, count) in &good {
                 if told.deaf {
                     told.good.push(format!("{}: not inserted", file.name()));
                     continue;
                 }
-                match one(file, *count, &queue).await {
+                match one(file, *count, &*queue).await {
                     Ok(ids) => {
                         let printed = print_ids(&ids);
                         told.deaf = printed.is_err();
@@ -126,10 +125,10 @@ fn judged(file: &Again, judge: &Judge) -> Result<u64, Faults> {
 }
 
 /// All of its jobs, in one transaction.
-async fn one(file: &Again<'_>, count: u64, queue: &SqliteQueue) -> Result<Vec<i64>, String> {
+async fn one(file: &Again<'_>, count: u64, queue: &dyn Produce) -> Result<Vec<i64>, String> {
     let of_file = |error: &dyn std::fmt::Display| format!("{}: {error}", file.name());
     let bar = if count > FEW { progress::of(count, "jobs") } else { ProgressBar::hidden() };
-    let mut insertion = queue.insertion().await.map_err(|error| of_file(&error))?;
+    let mut insertion = queue.begin().await.map_err(|error| of_file(&error))?;
     let mut ids = Vec::new();
     for candidate in file.read(&ProgressBar::hidden())? {
         let candidate = candidate?;

@@ -2,8 +2,7 @@
 //! with the reason.
 
 use std::io::Read;
-use std::path::PathBuf;
-use std::time::Instant;
+use std::sync::Arc;
 
 use indicatif::ProgressBar;
 
@@ -11,16 +10,17 @@ use super::super::output;
 use super::files::{Candidates, Given};
 use super::{Judge, inserted, jobs, print_ids};
 use crate::agent::Failure;
+use crate::config::QueueSettings;
 use crate::exit::Exit;
-use crate::queue::{InsertError, NewJob, SqliteQueue, rest_after};
+use crate::queue::{self, NewJob, Queue};
 
-/// Jobs of one transaction: some ten milliseconds of the write lock.
+/// Jobs read before they are handed to the queue.
 const BATCH: usize = 500;
 
 /// Inserts what is in order into the queue there; without one, only judges.
-pub(super) async fn insert(all: Vec<Given>, judge: &Judge, queue: Option<&PathBuf>) -> Result<Exit, Failure> {
+pub(super) async fn insert(all: Vec<Given>, judge: &Judge, queue: Option<&QueueSettings>) -> Result<Exit, Failure> {
     let queue = match queue {
-        Some(path) => Some(SqliteQueue::open_to_insert(path).await?),
+        Some(settings) => Some(queue::open_to_insert(settings).await?),
         None => None,
     };
     let mut gaps =
@@ -57,7 +57,7 @@ pub(super) async fn insert(all: Vec<Given>, judge: &Judge, queue: Option<&PathBu
 
 /// What went in so far, and what did not.
 struct Gaps {
-    queue: Option<SqliteQueue>,
+    queue: Option<Arc<dyn Queue>>,
     inserted: usize,
     skipped: usize,
     /// From the file being read: how many, the first id and the last.
@@ -86,41 +86,50 @@ impl Gaps {
                 Err(fault) => self.skip(&fault),
             }
             if batch.len() == BATCH {
-                let begin = Instant::now();
-                self.insert(&batch).await?;
-                batch.clear();
-                tokio::time::sleep(rest_after(begin.elapsed())).await;
+                self.insert(std::mem::take(&mut batch)).await?;
             }
         }
-        self.insert(&batch).await?;
+        self.insert(batch).await?;
         Ok(whole)
     }
 
-    /// One transaction. What the schema refuses is left out; the rest is in, or nothing of it.
-    async fn insert(&mut self, batch: &[(String, NewJob)]) -> Result<(), Failure> {
-        let Some(queue) = self.queue.as_ref().filter(|_| !batch.is_empty()) else {
-            self.inserted += batch.len();
+    /// What the queue refuses is left out.
+    async fn insert(&mut self, batch: Vec<(String, NewJob)>) -> Result<(), Failure> {
+        let (from, jobs): (Vec<String>, Vec<NewJob>) = batch.into_iter().unzip();
+        let Some(queue) = self.queue.clone() else {
+            self.inserted += jobs.len();
             return Ok(());
         };
-        let (mut ids, mut refused) = (Vec::with_capacity(batch.len()), Vec::new());
-        let mut insertion = queue.insertion().await.map_err(Failure::failed)?;
-        for (from, job) in batch {
-            match insertion.add(job).await {
+        let mut from = from.into_iter();
+        let mut printed = Ok(());
+        let mut on_batch = |inserted: Vec<Result<i64, String>>| {
+            let from: Vec<String> = from.by_ref().take(inserted.len()).collect();
+            let now = self.inserted(&from, inserted);
+            if printed.is_ok() {
+                printed = now;
+            }
+        };
+        queue.insert_with_gaps(&jobs, &mut on_batch).await.map_err(Failure::failed)?;
+        printed
+    }
+
+    /// These are in, or were refused.
+    fn inserted(&mut self, from: &[String], inserted: Vec<Result<i64, String>>) -> Result<(), Failure> {
+        let mut ids = Vec::with_capacity(inserted.len());
+        for (from, inserted) in from.iter().zip(inserted) {
+            match inserted {
                 Ok(id) => ids.push(id),
-                Err(InsertError::Refused { reason, .. }) => refused.push(format!("{from}: {reason}")),
-                Err(error) => return Err(Failure::failed(error)),
+                Err(reason) => self.skip(&format!("{from}: {reason}")),
             }
         }
-        insertion.commit().await.map_err(Failure::failed)?;
         self.inserted += ids.len();
-        refused.iter().for_each(|fault| self.skip(fault));
         if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
             let (count, range) = self.of_file;
             self.of_file = (count + ids.len(), Some((range.map_or(*first, |(first, _)| first), *last)));
         }
         // Whoever is not told what is in inserts it again.
         self.bar.suspend(|| print_ids(&ids)).map_err(|error| {
-            let up_to = batch.last().map(|(from, _)| from.as_str()).unwrap_or_default();
+            let up_to = from.last().map(String::as_str).unwrap_or_default();
             Failure::failed(format!("inserted up to {up_to}; the ids could not be printed: {error}"))
         })
     }

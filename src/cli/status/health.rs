@@ -5,13 +5,12 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Glance;
 use crate::auth::only_time_helps;
-use crate::cli::list::{column, plain};
 use crate::cli::output::{Tone, short};
 use crate::cli::shell;
-use crate::cli::standing::{Agent, Gate, rests_as_asked};
+use crate::cli::standing::{credential_warning, default_cure, default_words, gate_again, gate_words};
 use crate::format::{age, clock, count, counted, jobs, moment};
-use crate::job::{JobState, parse_utc};
-use crate::queue::StatusReport;
+use crate::job::{ErrorKind, JobState, parse_utc};
+use crate::queue::{AgentRow, GateSaid, Overview};
 
 /// A due job that waits longer although the agent runs and nothing is shut is worth a word.
 const STANDSTILL: TimeDelta = TimeDelta::minutes(1);
@@ -31,7 +30,7 @@ impl Health {
     pub(super) fn of(glance: &Glance) -> Self {
         let Glance { report, agent, now, .. } = glance;
         let mut health = Self { tone: Tone::Good, headline: String::new(), remarks: Vec::new(), steps: Vec::new() };
-        match (&agent.holder, agent.gate()) {
+        match (&agent.pid, agent.gate()) {
             (None, _) => health.no_agent(report, agent, *now),
             (_, Some(gate)) => health.gate(report, gate, *now),
             _ => health.open(report, *now),
@@ -46,7 +45,7 @@ impl Health {
         health
     }
 
-    fn no_agent(&mut self, report: &StatusReport, agent: &Agent, now: DateTime<Utc>) {
+    fn no_agent(&mut self, report: &Overview, agent: &AgentRow, now: DateTime<Utc>) {
         if of(report, JobState::Pending) + of(report, JobState::Claimed) == 0 {
             self.tone = Tone::Waiting;
             self.headline = format!("no agent is running; {}", waiting(report, now));
@@ -54,22 +53,24 @@ impl Health {
             self.tone = Tone::Bad;
             self.headline = format!("NOTHING IS SENT: no agent is running; {}", waiting(report, now));
         }
-        if let Some(gate) = agent.word.as_ref().and_then(|word| word.gate.as_ref()) {
-            self.remarks.push(format!("when the last one ended, sending was paused: {}", gate.words()));
+        if let Some(gate) = agent.said.as_ref().and_then(|said| said.gate.as_ref()) {
+            self.remarks.push(format!("when the last one ended, sending was paused: {}", gate_words(gate)));
         }
         self.step("systemctl start event-sender", "start it (by hand: event-sender run)");
         self.step("journalctl -u event-sender -n 50", "why it ended");
         self.step("event-sender check", "what would keep it from working");
     }
 
-    fn gate(&mut self, report: &StatusReport, gate: &Gate, now: DateTime<Utc>) {
+    fn gate(&mut self, report: &Overview, gate: &GateSaid, now: DateTime<Utc>) {
         self.tone = Tone::Bad;
-        self.headline = format!("NOTHING IS SENT: {}", gate.words());
-        let again = gate.again(now);
-        let mended = if gate.kind == "throttled" { "" } else { ", once that is mended" };
-        self.remarks.push(format!("since {}, {again}; it goes on by itself{mended}", moment(&gate.since, now)));
+        self.headline = format!("NOTHING IS SENT: {}", gate_words(gate));
+        let again = gate_again(gate, now);
+        let throttled = gate.kind.known() == Some(ErrorKind::Throttled);
+        let mended = if throttled { "" } else { ", once that is put right" };
+        self.remarks
+            .push(format!("since {}, {again}; it goes on by itself{mended}", moment(&gate.since.to_string(), now)));
         self.remarks.push(waiting(report, now));
-        if gate.kind == "throttled" {
+        if throttled {
             return;
         }
         self.step("event-sender check", "sign-in, network and mailboxes, one by one");
@@ -78,7 +79,7 @@ impl Health {
         }
     }
 
-    fn open(&mut self, report: &StatusReport, now: DateTime<Utc>) {
+    fn open(&mut self, report: &Overview, now: DateTime<Utc>) {
         let total = &report.waiting.total;
         let oldest = report.oldest_due.as_deref().and_then(parse_utc).map_or(TimeDelta::zero(), |oldest| now - oldest);
         let sent = report.last_minute.sent;
@@ -93,38 +94,35 @@ impl Health {
         };
     }
 
-    fn settings(&mut self, agent: &Agent) {
-        let Some(word) = agent.word.as_ref().filter(|_| agent.holder.is_some()) else { return };
-        if let Some(refused) = &word.settings_refused {
+    fn settings(&mut self, agent: &AgentRow) {
+        if let Some(refused) = agent.running().and_then(|said| said.settings_refused.as_ref()) {
             self.attention(format!("changed settings were refused, the agent goes on with the old ones: {refused}"));
             self.step("event-sender check --offline", "all that is wrong with the settings");
         }
     }
 
-    fn refused_default(&mut self, agent: &Agent, now: DateTime<Utc>) {
+    fn refused_default(&mut self, agent: &AgentRow, now: DateTime<Utc>) {
         let Some(default) = agent.refused_default() else { return };
-        let since = moment(&default.since, now);
+        let since = moment(&default.since.to_string(), now);
         self.attention(format!(
             "jobs that leave it to the default wait since {since}: {}; {}",
-            default.words(),
-            default.cure(now)
+            default_words(default),
+            default_cure(default, now)
         ));
         self.step("systemctl reload event-sender", "once the setting is corrected; the jobs go on by themselves");
     }
 
     /// Of the agent that runs: one that starts may find a renewed one.
-    fn credential(&mut self, agent: &Agent, now: DateTime<Utc>) {
-        let word = agent.word.as_ref().filter(|_| agent.holder.is_some());
-        let credential = word.and_then(|word| word.credential.as_ref());
-        if let Some(warning) = credential.and_then(|credential| credential.warning(now)) {
+    fn credential(&mut self, agent: &AgentRow, now: DateTime<Utc>) {
+        let credential = agent.running().and_then(|said| said.credential.as_ref());
+        if let Some(warning) = credential.and_then(|credential| credential_warning(credential, now)) {
             self.attention(warning);
         }
     }
 
     /// By a rule of the table, most of the time somebody's trigger.
-    fn refused(&mut self, agent: &Agent) {
-        let word = agent.word.as_ref().filter(|_| agent.holder.is_some());
-        if let Some(refused) = word.and_then(|word| word.refused.as_ref()) {
+    fn refused(&mut self, agent: &AgentRow) {
+        if let Some(refused) = agent.running().and_then(|said| said.refused.as_ref()) {
             self.attention(format!(
                 "the queue refuses what the agent writes, which is tried again: {}",
                 short(refused, 500)
@@ -133,8 +131,8 @@ impl Health {
         }
     }
 
-    fn mailboxes(&mut self, report: &StatusReport, now: DateTime<Utc>) {
-        let asked = report.paused.iter().filter(|row| rests_as_asked(row, now)).count();
+    fn mailboxes(&mut self, report: &Overview, now: DateTime<Utc>) {
+        let asked = report.paused.iter().filter(|row| row.rests_as_asked(now)).count();
         let other = report.paused.len() - asked;
         if asked > 0 {
             let rest = if asked == 1 { "rests" } else { "rest" };
@@ -144,25 +142,22 @@ impl Health {
             let cannot =
                 if other == 1 { "takes nothing now, see why below" } else { "take nothing now, see why below" };
             self.attention(format!("{} {cannot}", mailboxes(other)));
-            if let Some(row) = report.paused.iter().rev().find(|row| !rests_as_asked(row, now)) {
+            if let Some(row) = report.paused.iter().rev().find(|row| !row.rests_as_asked(now)) {
                 self.step(
-                    format!("event-sender check --mailbox {}", shell::word(&plain(column(row, "mailbox")))),
-                    "whether it is mended",
+                    format!("event-sender check --mailbox {}", shell::word(&row.mailbox)),
+                    "whether it is put right",
                 );
-                self.step(
-                    format!("event-sender resume {}", shell::last(&plain(column(row, "mailbox")))),
-                    "tries it at once, when it is",
-                );
+                self.step(format!("event-sender resume {}", shell::last(&row.mailbox)), "tries it at once, when it is");
             }
         }
         if let Some(row) = report.held.first() {
             let held = if report.held.len() == 1 { "is held" } else { "are held" };
             self.attention(format!("{} {held} by an operator", mailboxes(report.held.len())));
-            self.step(format!("event-sender release {}", shell::last(&plain(column(row, "mailbox")))), "lets it go on");
+            self.step(format!("event-sender release {}", shell::last(&row.mailbox)), "lets it go on");
         }
     }
 
-    fn ends(&mut self, report: &StatusReport) {
+    fn ends(&mut self, report: &Overview) {
         let failed = report.last_hour.failed;
         if failed > 0 {
             self.attention(format!("{} failed in the last hour", jobs(failed)));
@@ -204,12 +199,12 @@ impl Health {
 }
 
 /// Jobs in this state.
-pub(super) fn of(report: &StatusReport, state: JobState) -> i64 {
+pub(super) fn of(report: &Overview, state: JobState) -> i64 {
     report.counts.iter().find(|(known, _)| *known == state).map_or(0, |(_, count)| *count)
 }
 
 /// What waits, and for how long.
-fn waiting(report: &StatusReport, now: DateTime<Utc>) -> String {
+fn waiting(report: &Overview, now: DateTime<Utc>) -> String {
     let total = &report.waiting.total;
     let oldest = report.oldest_due.as_deref().and_then(|oldest| age(oldest, now));
     let oldest = oldest.map(|age| format!(", the oldest for {age}")).unwrap_or_default();

@@ -3,6 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Glance;
+use crate::cli::row_json;
+use crate::cli::standing::{agent_json, credential_json, default_json, gate_json};
 use crate::queue::{AGE_COUNT, Ended, Waiting};
 
 /// The names of the ages, in the order of `Waiting::by_age`.
@@ -17,17 +19,17 @@ pub(super) fn of(glance: &Glance) -> Value {
     put("oldest_pending", report.oldest_pending.clone().into());
     put("oldest_due", report.oldest_due.clone().into());
     put("next_due", report.waiting.next_due.clone().into());
-    put("agent_running", agent.holder.is_some().into());
-    put("agent_pid", agent.holder.as_ref().and_then(|pid| pid.parse::<u32>().ok()).into());
-    put("agent", agent.as_json());
-    put("gate", agent.gate().map_or(Value::Null, |gate| gate.as_json()));
-    put("refused_default", agent.refused_default().map_or(Value::Null, |default| default.as_json()));
-    put("credential", agent.credential_as_json());
+    put("agent_running", agent.runs().into());
+    put("agent_pid", agent.pid.as_ref().and_then(|pid| pid.parse::<u32>().ok()).into());
+    put("agent", agent_json(agent));
+    put("gate", agent.gate().map_or(Value::Null, gate_json));
+    put("refused_default", agent.refused_default().map_or(Value::Null, default_json));
+    put("credential", credential_json(agent));
     put("rates", json!({ "last_minute": ended(report.last_minute), "last_hour": ended(report.last_hour) }));
     put("failed_by_kind", report.failed_by_kind.iter().map(by_kind).collect::<Map<_, _>>().into());
-    put("troubles", report.troubles.iter().cloned().map(Value::Object).collect());
-    put("paused_mailboxes", report.paused.iter().cloned().map(Value::Object).collect());
-    put("held_mailboxes", report.held.iter().cloned().map(Value::Object).collect());
+    put("troubles", report.troubles.iter().map(row_json::trouble).collect());
+    put("paused_mailboxes", report.paused.iter().map(row_json::mailbox).collect());
+    put("held_mailboxes", report.held.iter().map(row_json::mailbox).collect());
     put("waiting", Value::Object(ages(&report.waiting.total)));
     put("mailboxes", report.waiting.mailboxes.iter().map(mailbox).collect());
     put("more_mailboxes", report.waiting.more.into());

@@ -1,6 +1,7 @@
 //! `status --watch`: looks at the queue again and again, and at the keyboard. A queue that goes away is waited for.
 
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
@@ -9,11 +10,10 @@ use tokio::sync::mpsc;
 use super::Glance;
 use super::screen::{View, draw};
 use crate::agent::Failure;
-use crate::cli::existing_queue;
 use crate::cli::output::Screen;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::queue::{QueueError, SqliteQueue};
+use crate::queue::{self, Queue, QueueError};
 use crate::shutdown;
 
 /// Looking may take this part of the time: a look at millions of waiting rows costs a good deal of a second.
@@ -88,18 +88,16 @@ fn looks(settings: LocalSettings, mailboxes: u32, every: Duration) -> mpsc::Rece
     receiver
 }
 
-async fn look(queue: &mut Option<SqliteQueue>, settings: &LocalSettings, mailboxes: u32) -> Result<Glance, String> {
+async fn look(queue: &mut Option<Arc<dyn Queue>>, settings: &LocalSettings, mailboxes: u32) -> Result<Glance, String> {
     let open = match queue.take() {
         Some(open) => open,
-        None => existing_queue(settings).await.map_err(|failure| failure.text)?,
+        None => queue::open_existing(&settings.queue).await.map_err(|error| error.to_string())?,
     };
     let open = queue.insert(open);
-    match open.present() {
-        Ok(()) => {}
-        Err(QueueError::Gone { path, fate }) => return Err(format!("{} was {fate}", path.display())),
-        Err(error) => return Err(error.to_string()),
-    }
-    Glance::take(open, settings, mailboxes).await.map_err(|error| Failure::from(error).text)
+    Glance::take(&**open, settings, mailboxes).await.map_err(|error| match error {
+        QueueError::Gone { path, fate } => format!("{} was {fate}", path.display()),
+        error => error.to_string(),
+    })
 }
 
 /// Reads the keyboard on a thread of its own, for reading it waits.

@@ -7,18 +7,15 @@ mod live;
 mod screen;
 mod text;
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
-use super::existing_queue;
 use super::output::{self, short};
-use super::standing::Agent;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::queue::{AgentLock, SqliteQueue, StatusReport};
+use crate::queue::{self, AgentRow, Overview, QueueError, Read};
 
 /// Mailboxes named if nobody says how many.
 const IN_TEXT: u32 = 20;
@@ -41,9 +38,10 @@ pub(super) struct Options {
 
 /// Everything one look found.
 struct Glance {
-    report: StatusReport,
-    agent: Agent,
-    path: PathBuf,
+    report: Overview,
+    agent: AgentRow,
+    /// What people call the queue.
+    queue: String,
     /// The mailbox of jobs that name none, as it is shown.
     unnamed: String,
     now: DateTime<Utc>,
@@ -54,8 +52,8 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         let mailboxes = options.mailboxes.unwrap_or(ON_A_SCREEN);
         return live::run(Duration::from_secs(seconds.into()), mailboxes, settings).await;
     }
-    let queue = existing_queue(&settings).await?;
-    let glance = Glance::take(&queue, &settings, options.mailboxes.unwrap_or(IN_TEXT)).await?;
+    let queue = queue::open_existing(&settings.queue).await?;
+    let glance = Glance::take(&*queue, &settings, options.mailboxes.unwrap_or(IN_TEXT)).await?;
     if options.json {
         output::json(&json::of(&glance))?;
     } else {
@@ -65,12 +63,12 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
 }
 
 impl Glance {
-    async fn take(queue: &SqliteQueue, settings: &LocalSettings, mailboxes: u32) -> sqlx::Result<Self> {
+    async fn take(queue: &dyn Read, settings: &LocalSettings, mailboxes: u32) -> Result<Self, QueueError> {
         let now = Utc::now();
-        let report = queue.status(now, settings.unnamed.as_deref(), mailboxes).await?;
-        let agent = Agent::new(AgentLock::holder(queue.path()), report.agent.as_ref());
+        let report = queue.overview(now, settings.unnamed.as_deref(), mailboxes).await?;
+        let agent = report.agents.first().cloned().unwrap_or_default();
         let unnamed = if settings.own_mailbox { "(the signed-in user's own)" } else { "(none named)" };
-        Ok(Self { report, agent, path: queue.path().to_owned(), unnamed: unnamed.into(), now })
+        Ok(Self { report, agent, queue: queue.name(), unnamed: unnamed.into(), now })
     }
 
     /// A mailbox's name for people, without what would steer a terminal: a producer wrote it.

@@ -12,8 +12,7 @@ use ratatui::widgets::{Paragraph, Row, Sparkline, Table};
 
 use super::Glance;
 use super::health::Health;
-use super::text::{AGES, agent, mark, number, stop_row, trouble_row};
-use crate::cli::list::column;
+use super::text::{AGES, agent, mark, number, stop_row, stopped, trouble_row};
 use crate::cli::output::{self, Tone, short};
 use crate::format::{clock, count, more_mailboxes};
 use crate::queue::{Ended, Waiting};
@@ -150,7 +149,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View) {
 }
 
 fn draw_head(frame: &mut Frame<'_>, area: Rect, view: &View, now: DateTime<Utc>) {
-    let path = view.glance.as_ref().map(|glance| glance.path.display().to_string()).unwrap_or_default();
+    let path = view.glance.as_ref().map(|glance| glance.queue.clone()).unwrap_or_default();
     let time = clock(now, now);
     let room = usize::from(area.width).saturating_sub(time.len() + 3);
     let left = short(&format!("Exchange Event Sender  {path}"), room);
@@ -184,7 +183,7 @@ fn verdict(view: &View, width: u16, remarks: usize) -> Vec<Line<'static>> {
         let steps = short(&format!("  next: {}", steps.join("  |  ")), width);
         lines.push(Line::from(Span::styled(steps, view.style(Tone::Faint))));
     }
-    let sending = match (&glance.agent.holder, glance.agent.gate()) {
+    let sending = match (&glance.agent.pid, glance.agent.gate()) {
         (None, _) => "stopped",
         (_, Some(_)) => "paused",
         _ => "open",
@@ -300,11 +299,10 @@ fn cells(waiting: &Waiting, name: String, mark: String) -> Vec<String> {
 
 /// Why a mailbox stands still; in one word where there is no room for more.
 fn remark(glance: &Glance, mailbox: &str, width: u16) -> String {
-    let row = glance.report.held.iter().chain(&glance.report.paused).find(|row| *column(row, "mailbox") == mailbox);
-    match row.and_then(|row| stop_row(row, glance)).filter(|_| width >= WIDE).as_deref() {
+    match stopped(glance, mailbox).and_then(|row| stop_row(row, glance)).filter(|_| width >= WIDE).as_deref() {
         Some([_, at, kind, _]) if kind == "held" => format!("held since {at}"),
         Some([_, at, kind, _]) => format!("{kind} until {at}"),
-        _ => mark(glance, mailbox),
+        _ => mark(glance, mailbox).to_owned(),
     }
 }
 

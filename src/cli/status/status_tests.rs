@@ -9,13 +9,22 @@ use super::health::Health;
 use super::screen::{View, draw};
 use super::*;
 use crate::cli::output::Tone;
-use crate::job::{JobState, parse_utc};
-use crate::queue::{Ended, Record, Waiting, WaitingReport};
+use crate::job::{ErrorKind, JobState, parse_utc};
+use crate::queue::{
+    AgentSaid, CredentialSaid, Ended, GateSaid, HoldColumns, MailboxRow, PauseColumns, Trouble, Waiting, WaitingReport,
+};
 
 const NOW: &str = "2026-12-01T12:00:00Z";
 
-fn record(value: serde_json::Value) -> Record {
-    value.as_object().unwrap().clone()
+/// A mailbox that is paused.
+fn paused(mailbox: &str, kind: ErrorKind) -> MailboxRow {
+    let pause = PauseColumns { until: NOW.into(), kind: kind.into(), ..PauseColumns::default() };
+    MailboxRow { mailbox: mailbox.into(), pause, ..MailboxRow::default() }
+}
+
+fn held(mailbox: &str) -> MailboxRow {
+    let hold = Some(HoldColumns { since: NOW.into(), reason: "move".into() });
+    MailboxRow { mailbox: mailbox.into(), hold, ..MailboxRow::default() }
 }
 
 fn waiting(mailbox: &str, jobs: i64, later: i64) -> Waiting {
@@ -27,7 +36,7 @@ fn waiting(mailbox: &str, jobs: i64, later: i64) -> Waiting {
 /// So many jobs wait, and the agent runs.
 fn glance(jobs: i64, later: i64) -> Glance {
     let oldest = (jobs > later).then(|| "2026-12-01T11:57:00.000Z".to_owned());
-    let report = StatusReport {
+    let report = Overview {
         counts: JobState::ALL.map(|state| (state, if state == JobState::Pending { jobs } else { 0 })).into(),
         waiting: WaitingReport {
             total: waiting("", jobs, later),
@@ -38,21 +47,27 @@ fn glance(jobs: i64, later: i64) -> Glance {
         oldest_due: oldest,
         last_minute: Ended { sent: 25, failed: 0 },
         by_minute: vec![5; 60],
-        ..StatusReport::default()
+        ..Overview::default()
     };
-    let agent = Agent { holder: Some("4711".into()), word: None };
-    Glance { report, agent, path: "queue.db".into(), unnamed: "(none named)".into(), now: parse_utc(NOW).unwrap() }
+    let agent = AgentRow { pid: Some("4711".into()), said: None };
+    Glance { report, agent, queue: "queue.db".into(), unnamed: "(none named)".into(), now: parse_utc(NOW).unwrap() }
 }
 
-fn word(gate: serde_json::Value) -> Record {
-    let mut row = record(json!({ "version": "1.0", "started_at": "2026-12-01T11:00:00.000Z", "settings_at": "x" }));
-    row.extend(record(gate));
-    row
+/// A running agent that says this of itself.
+fn agent(said: AgentSaid) -> AgentRow {
+    let said = AgentSaid { version: "1.0".into(), started_at: "2026-12-01T11:00:00.000Z".into(), ..said };
+    AgentRow { pid: Some("4711".into()), said: Some(said) }
 }
 
-fn expired() -> serde_json::Value {
-    json!({ "gate_since": "2026-12-01T11:55:00.000Z", "gate_until": "2026-12-01T12:01:00.000Z", "gate_kind": "auth",
-        "gate_code": "AADSTS7000222", "gate_hint": "The client secret has expired: create a new one." })
+fn expired() -> AgentSaid {
+    let gate = GateSaid {
+        since: "2026-12-01T11:55:00.000Z".into(),
+        until: "2026-12-01T12:01:00.000Z".into(),
+        kind: ErrorKind::Auth.into(),
+        code: "AADSTS7000222".into(),
+        hint: "The client secret has expired: create a new one.".into(),
+    };
+    AgentSaid { gate: Some(gate), ..AgentSaid::default() }
 }
 
 fn commands(health: &Health) -> String {
@@ -79,7 +94,7 @@ fn good_health_is_said_in_one_sentence() {
 #[test]
 fn a_closed_gate_says_why_and_until_when_but_not_that_of_an_agent_that_is_gone() {
     let mut glance = glance(12, 0);
-    glance.agent = Agent::new(Some("4711".into()), Some(&word(expired())));
+    glance.agent = agent(expired());
     let health = Health::of(&glance);
     assert_eq!(health.tone, Tone::Bad);
     assert_eq!(health.headline, "NOTHING IS SENT: The client secret has expired: create a new one (AADSTS7000222)");
@@ -87,7 +102,7 @@ fn a_closed_gate_says_why_and_until_when_but_not_that_of_an_agent_that_is_gone()
     assert!(commands(&health).contains("event-sender check"));
     assert_eq!(json::of(&glance)["gate"]["code"], "AADSTS7000222");
 
-    glance.agent.holder = None;
+    glance.agent.pid = None;
     let health = Health::of(&glance);
     assert!(health.headline.starts_with("NOTHING IS SENT: no agent is running; 12 jobs wait"), "{health:?}");
     assert!(health.remarks[0].contains("when the last one ended"), "{health:?}");
@@ -96,26 +111,25 @@ fn a_closed_gate_says_why_and_until_when_but_not_that_of_an_agent_that_is_gone()
 
 #[test]
 fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
-    let mut paused = glance(12, 0);
-    paused.report.paused = vec![
-        record(json!({ "mailbox": "bob@contoso.com", "error_kind": "throttled", "paused_until": NOW })),
-        record(json!({ "mailbox": "eve@contoso.com", "error_kind": "denied", "paused_until": NOW })),
-    ];
-    let mut held = glance(12, 0);
-    held.report.held = vec![record(json!({ "mailbox": "carl@contoso.com", "held_at": NOW }))];
+    let mut resting = glance(12, 0);
+    resting.report.paused =
+        vec![paused("bob@contoso.com", ErrorKind::Throttled), paused("eve@contoso.com", ErrorKind::Denied)];
+    let mut stopped = glance(12, 0);
+    stopped.report.held = vec![held("carl@contoso.com")];
     let mut failed = glance(12, 0);
     failed.report.counts[3].1 = 2;
     failed.report.last_hour.failed = 2;
     let mut in_the_way = glance(12, 0);
-    let said = json!({ "refused": "1 result cannot be recorded (job 7: audit says no)" });
-    in_the_way.agent = Agent::new(Some("1".into()), Some(&word(said)));
+    let said = Some("1 result cannot be recorded (job 7: audit says no)".into());
+    in_the_way.agent = agent(AgentSaid { refused: said, ..AgentSaid::default() });
     let mut refused = glance(12, 0);
-    refused.agent = Agent::new(Some("1".into()), Some(&word(json!({ "settings_refused": "delivery.max_attempts" }))));
+    let said = Some("delivery.max_attempts".into());
+    refused.agent = agent(AgentSaid { settings_refused: said, ..AgentSaid::default() });
     let mut stuck = glance(12, 0);
     stuck.report.last_minute.sent = 0;
     for (glance, remark, command) in [
-        (paused, "1 mailbox takes nothing now", "event-sender check --mailbox eve@contoso.com"),
-        (held, "1 mailbox is held by an operator", "event-sender release carl@contoso.com"),
+        (resting, "1 mailbox takes nothing now", "event-sender check --mailbox eve@contoso.com"),
+        (stopped, "1 mailbox is held by an operator", "event-sender release carl@contoso.com"),
         (failed, "2 jobs failed in the last hour", "event-sender list --state failed"),
         (refused, "delivery.max_attempts", "event-sender check --offline"),
         (in_the_way, "(job 7: audit says no)", "event-sender check --offline"),
@@ -133,8 +147,8 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
 fn a_credential_is_a_remark_once_its_end_is_near_and_a_program_is_always_told() {
     let with_end = |name: &str, expires: &str| {
         let mut glance = glance(12, 0);
-        let row = word(json!({ "credential": name, "credential_expires": expires }));
-        glance.agent = Agent::new(Some("4711".into()), Some(&row));
+        let credential = Some(CredentialSaid { name: name.into(), expires: expires.into() });
+        glance.agent = agent(AgentSaid { credential, ..AgentSaid::default() });
         glance
     };
     for (name, expires, remark) in [
@@ -157,7 +171,7 @@ fn a_credential_is_a_remark_once_its_end_is_near_and_a_program_is_always_told() 
     let mut view = View::new(Duration::from_secs(2));
     view.take(Ok(with_end("certificate", "2026-12-02T12:00:00.000Z")), Duration::ZERO);
     assert!(screen(&view, 80, 24).join("\n").contains("the certificate expires on 2026-12-02, in 1 day"));
-    gone.agent.holder = None;
+    gone.agent.pid = None;
     assert!(Health::of(&gone).remarks.is_empty(), "who starts next may find a renewed one");
     assert_eq!(json::of(&gone)["credential"]["name"], "certificate");
     assert_eq!(json::of(&glance(1, 0))["credential"], serde_json::Value::Null);
@@ -183,12 +197,18 @@ fn screen(view: &View, width: u16, height: u16) -> Vec<String> {
 #[test]
 fn the_screen_has_room_for_what_matters_in_eighty_by_twenty_four() {
     let mut glance = glance(1_234_567, 0);
-    glance.agent = Agent::new(Some("4711".into()), Some(&word(expired())));
+    glance.agent = agent(expired());
     glance.report.waiting.mailboxes = (0..50).map(|n| waiting(&format!("user{n}@contoso.com"), 1000 - n, 0)).collect();
     glance.report.waiting.more = 100;
-    glance.report.held = vec![record(json!({ "mailbox": "user1@contoso.com", "held_at": NOW, "held_reason": "move" }))];
-    glance.report.troubles = vec![record(json!({ "error_kind": "denied", "error_code": "ErrorAccessDenied",
-        "jobs": 3, "oldest": "2026-12-01T11:00:00.000Z", "error_message": "no" }))];
+    glance.report.held = vec![held("user1@contoso.com")];
+    glance.report.troubles = vec![Trouble {
+        kind: "denied".into(),
+        code: "ErrorAccessDenied".into(),
+        jobs: 3,
+        message: "no".into(),
+        oldest: "2026-12-01T11:00:00.000Z".into(),
+        newest_id: 3,
+    }];
     let mut view = View::new(Duration::from_secs(2));
     view.take(Ok(glance), Duration::from_millis(12));
     let shown = screen(&view, 80, 24);

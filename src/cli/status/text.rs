@@ -4,12 +4,10 @@ use chrono::{DateTime, Utc};
 
 use super::Glance;
 use super::health::{Health, of};
-use crate::cli::list::{column, plain};
 use crate::cli::output::{self, Tone, line, paint, short};
-use crate::cli::standing::Stop;
 use crate::format::{self, clock, count, moment, more_mailboxes, span};
 use crate::job::{JobState, parse_utc};
-use crate::queue::{AGE_COUNT, Record, StatusReport, Waiting};
+use crate::queue::{AGE_COUNT, MailboxRow, Overview, Stored, Trouble, Waiting};
 
 /// Heads of the columns of ages.
 pub(super) const AGES: [&str; AGE_COUNT] = ["<1 min", "5 min", "15 min", "1 h", "6 h", "1 d", ">1 d"];
@@ -33,7 +31,7 @@ pub(super) fn print(glance: &Glance) -> std::io::Result<()> {
 
 fn figures(glance: &Glance) -> std::io::Result<()> {
     let Glance { report, now, .. } = glance;
-    fact("queue", &glance.path.display().to_string())?;
+    fact("queue", &glance.queue)?;
     fact("agent", &agent(glance))?;
     fact("sending", &sending(glance))?;
     for (state, count) in &report.counts {
@@ -56,33 +54,32 @@ fn fact(name: &str, text: &str) -> std::io::Result<()> {
 }
 
 pub(super) fn agent(glance: &Glance) -> String {
-    let word = glance.agent.word.as_ref();
-    let Some(pid) = &glance.agent.holder else {
-        let last = word.map(|word| {
-            format!(" (version {} ran last, started {})", word.version, moment(&word.started_at, glance.now))
-        });
+    let said = glance.agent.said.as_ref();
+    let began = said.map(|said| (&said.version, moment(&said.started_at.to_string(), glance.now)));
+    let Some(pid) = &glance.agent.pid else {
+        let last = began.map(|(version, began)| format!(" (version {version} ran last, started {began})"));
         return format!("not running{}", last.unwrap_or_default());
     };
-    let word = word.map(|word| format!(", version {}, since {}", word.version, moment(&word.started_at, glance.now)));
-    format!("running (process {pid}){}", word.unwrap_or_default())
+    let since = began.map(|(version, began)| format!(", version {version}, since {began}"));
+    format!("running (process {pid}){}", since.unwrap_or_default())
 }
 
 fn sending(glance: &Glance) -> String {
-    match (&glance.agent.holder, glance.agent.gate()) {
+    match (&glance.agent.pid, glance.agent.gate()) {
         (None, _) => "stopped".into(),
         (_, None) => "open".into(),
         (_, Some(gate)) => format!(
             "paused since {}, until {} at least: {} {}",
-            moment(&gate.since, glance.now),
-            parse_utc(&gate.until).map_or_else(|| gate.until.clone(), |until| clock(until, glance.now)),
-            gate.kind,
+            moment(&gate.since.to_string(), glance.now),
+            gate.until.time().map_or_else(|| gate.until.to_string(), |until| clock(until, glance.now)),
+            gate.kind.word(),
             gate.code
         ),
     }
 }
 
 /// What is to be said of a state beside its number.
-fn remark(report: &StatusReport, state: JobState, now: DateTime<Utc>) -> String {
+fn remark(report: &Overview, state: JobState, now: DateTime<Utc>) -> String {
     match state {
         JobState::Pending => {
             let oldest =
@@ -121,7 +118,9 @@ fn waiting(glance: &Glance) -> std::io::Result<()> {
     header.extend(AGES);
     header.push("");
     let mut rows = vec![row(&waiting.total, "all mailboxes".into(), String::new())];
-    rows.extend(waiting.mailboxes.iter().map(|one| row(one, glance.name(&one.mailbox), mark(glance, &one.mailbox))));
+    rows.extend(
+        waiting.mailboxes.iter().map(|one| row(one, glance.name(&one.mailbox), mark(glance, &one.mailbox).to_owned())),
+    );
     if let Some(width) = output::width() {
         // What the numbers leave of the terminal.
         let longest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
@@ -146,17 +145,20 @@ pub(super) fn number(number: i64) -> String {
 }
 
 /// Whether a mailbox stands still, in one word.
-pub(super) fn mark(glance: &Glance, mailbox: &str) -> String {
-    let is = |row: &&Record| *column(row, "mailbox") == mailbox;
-    let row = glance.report.held.iter().chain(&glance.report.paused).find(is);
-    match row.and_then(|row| Stop::of(row, glance.now)) {
-        Some(Stop::Held { .. }) => "held".into(),
-        Some(Stop::Paused { .. }) => "paused".into(),
-        None => String::new(),
+pub(super) fn mark(glance: &Glance, mailbox: &str) -> &'static str {
+    match stopped(glance, mailbox) {
+        Some(MailboxRow { hold: Some(_), .. }) => "held",
+        Some(row) if row.paused_until(glance.now).is_some() => "paused",
+        _ => "",
     }
 }
 
-fn troubles(report: &StatusReport, now: DateTime<Utc>) -> std::io::Result<()> {
+/// A hold comes first, for only a person ends it.
+pub(super) fn stopped<'g>(glance: &'g Glance, mailbox: &str) -> Option<&'g MailboxRow> {
+    glance.report.held.iter().chain(&glance.report.paused).find(|row| row.mailbox == mailbox)
+}
+
+fn troubles(report: &Overview, now: DateTime<Utc>) -> std::io::Result<()> {
     if report.troubles.is_empty() {
         return Ok(());
     }
@@ -166,18 +168,17 @@ fn troubles(report: &StatusReport, now: DateTime<Utc>) -> std::io::Result<()> {
 }
 
 /// Kind, jobs, code, age of the oldest, words.
-pub(super) fn trouble_row(trouble: &Record, now: DateTime<Utc>) -> Vec<String> {
-    let text = |name: &str| short(&plain(column(trouble, name)), usize::MAX);
+pub(super) fn trouble_row(trouble: &Trouble, now: DateTime<Utc>) -> Vec<String> {
     vec![
-        text("error_kind"),
-        column(trouble, "jobs").as_i64().map_or_else(String::new, count),
-        short(&text("error_code"), 40),
-        format::age(&text("oldest"), now).unwrap_or_default(),
-        words(&text("error_message")),
+        short(&trouble.kind.to_string(), usize::MAX),
+        count(trouble.jobs),
+        short(&trouble.code.to_string(), 40),
+        format::age(&trouble.oldest.to_string(), now).unwrap_or_default(),
+        words(&trouble.message.to_string()),
     ]
 }
 
-fn stops(title: &str, rows: &[Record], glance: &Glance) -> std::io::Result<()> {
+fn stops(title: &str, rows: &[MailboxRow], glance: &Glance) -> std::io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
@@ -188,15 +189,15 @@ fn stops(title: &str, rows: &[Record], glance: &Glance) -> std::io::Result<()> {
 }
 
 /// Mailbox, time, kind, reason.
-pub(super) fn stop_row(row: &Record, glance: &Glance) -> Option<Vec<String>> {
-    let name = glance.name(column(row, "mailbox").as_str().unwrap_or_default());
+pub(super) fn stop_row(row: &MailboxRow, glance: &Glance) -> Option<Vec<String>> {
+    let name = glance.name(&row.mailbox);
     let clean = |text: &str| short(text, usize::MAX);
-    Some(match Stop::of(row, glance.now)? {
-        Stop::Held { since, reason } => {
-            vec![name, clean(&moment(&since, glance.now)), "held".into(), words(&reason)]
-        }
-        Stop::Paused { until, kind, reason } => vec![name, moment(&until, glance.now), clean(&kind), words(&reason)],
-    })
+    let time = |time: &Stored| clean(&moment(&time.to_string(), glance.now));
+    if let Some(hold) = &row.hold {
+        return Some(vec![name, time(&hold.since), "held".into(), words(&hold.reason.to_string())]);
+    }
+    row.paused_until(glance.now)?;
+    Some(vec![name, time(&row.pause.until), clean(&row.pause.kind.word()), words(&row.pause.reason)])
 }
 
 /// What was said, in a table: on a terminal not more than four lines of it.

@@ -1,10 +1,14 @@
 //! What an agent says of itself: a row for each start, written by the agent, read by whoever looks at the queue.
 
-use sqlx::sqlite::SqliteConnection;
+use std::path::Path;
+
+use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::job::format_utc;
 use crate::queue::AgentStatus;
-use crate::queue::sqlite::report::jobs::{Record, record};
+use crate::queue::rows::{AgentRow, AgentSaid, CredentialSaid, DefaultSaid, GateSaid};
+use crate::queue::sqlite::files::AgentLock;
+use crate::queue::sqlite::report::columns::{error_kind, stored, words};
 use crate::queue::sqlite::schema::strange_triggers;
 
 const WRITE: &str = "INSERT INTO agents
@@ -58,8 +62,51 @@ pub async fn write(connection: &mut SqliteConnection, note: &AgentStatus) -> sql
     sqlx::query(FORGET).execute(connection).await.map(drop)
 }
 
-/// The newest one's, if an agent ever wrote any.
-pub async fn read(connection: &mut SqliteConnection) -> sqlx::Result<Option<Record>> {
+/// The agent that runs, which has the lock, with what it says of itself; else the one that ran last, if any did.
+pub async fn agents(connection: &mut SqliteConnection, database: &Path) -> sqlx::Result<Vec<AgentRow>> {
     let row = sqlx::query("SELECT * FROM agents ORDER BY id DESC LIMIT 1").fetch_optional(connection).await?;
-    row.as_ref().map(record).transpose()
+    let said = row.as_ref().map(said).transpose()?;
+    let pid = AgentLock::holder(database);
+    Ok(if pid.is_none() && said.is_none() { Vec::new() } else { vec![AgentRow { pid, said }] })
+}
+
+fn said(row: &SqliteRow) -> sqlx::Result<AgentSaid> {
+    let text = |column| Ok::<_, sqlx::Error>(words(row, column)?.unwrap_or_default());
+    Ok(AgentSaid {
+        version: text("version")?,
+        started_at: stored(row, "started_at")?,
+        settings_at: stored(row, "settings_at")?,
+        settings_refused: words(row, "settings_refused")?,
+        gate: gate(row)?,
+        credential: match words(row, "credential")? {
+            Some(name) => Some(CredentialSaid { name, expires: stored(row, "credential_expires")? }),
+            None => None,
+        },
+        default: default(row)?,
+        refused: words(row, "refused")?,
+    })
+}
+
+fn gate(row: &SqliteRow) -> sqlx::Result<Option<GateSaid>> {
+    if words(row, "gate_since")?.is_none() {
+        return Ok(None);
+    }
+    Ok(Some(GateSaid {
+        since: stored(row, "gate_since")?,
+        until: stored(row, "gate_until")?,
+        kind: error_kind(row, "gate_kind")?,
+        code: words(row, "gate_code")?.unwrap_or_default(),
+        hint: words(row, "gate_hint")?.unwrap_or_default(),
+    }))
+}
+
+fn default(row: &SqliteRow) -> sqlx::Result<Option<DefaultSaid>> {
+    let Some(key) = words(row, "default_key")? else { return Ok(None) };
+    Ok(Some(DefaultSaid {
+        key,
+        value: words(row, "default_value")?.unwrap_or_default(),
+        since: stored(row, "default_since")?,
+        until: stored(row, "default_until")?,
+        hint: words(row, "default_hint")?.unwrap_or_default(),
+    }))
 }

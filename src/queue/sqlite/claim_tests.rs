@@ -12,7 +12,7 @@ use sqlx::Row;
 
 use super::super::claim::{self, lane_heads};
 use super::*;
-use crate::job::JobInput;
+use crate::job::{Cause, JobInput};
 
 /// A job of `mailbox` due `due` milliseconds from now.
 async fn waiting(db: &mut SqliteConnection, mailbox: &str, due: i64) -> i64 {
@@ -285,6 +285,7 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
         &["SEARCH jobs USING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at<?)"],
         &[BY_ID],
         &[BY_ID],
+        &[BY_ID],
     ]) {
         let found: Vec<_> = plan.iter().filter(|line| line.contains("SEARCH jobs")).collect();
         assert_eq!(found, searches, "{plans:#?}");
@@ -547,6 +548,7 @@ async fn a_row_whose_claim_the_schema_refuses_fails_and_holds_up_no_other_of_its
     assert_eq!((ids, claimed.broken), (vec![good, other], vec![JobId(broken)]));
     let row = bed.row(broken).await;
     assert_eq!((row["state"].as_str(), row["error_code"].as_str()), (Some("failed"), Some("invalid_row")));
+    assert_eq!(row["cause"].as_str(), Some(Cause::InvalidRow.as_str()));
 }
 
 #[tokio::test]

@@ -8,7 +8,8 @@ use sqlx::Row;
 
 use super::super::super::{Claimed, Refusal, Verdict};
 use super::super::claim::unfit;
-use super::super::report::health::Integrity;
+use super::super::report::health::{Integrity, content};
+use super::super::schema::{Mended, Rules};
 use super::settle_tests::{end, sent, settle};
 use super::*;
 use crate::job::EventId;
@@ -242,10 +243,7 @@ async fn no_insert_uses_up_the_ids_of_all_others() {
         add(db, &[("id", id)]).await;
     }
     assert_eq!(add(db, &[]).await, 1_000_000_000_000_001, "there is room behind the largest");
-    assert_eq!(
-        bed.queue.health(now(), TimeDelta::seconds(5).to_std().unwrap()).await.unwrap().last_id,
-        1_000_000_000_000_001
-    );
+    assert_eq!(content(&bed.queue, Duration::from_secs(5)).await.unwrap().last_id, 1_000_000_000_000_001);
 }
 
 // Triggers of others
@@ -474,7 +472,7 @@ async fn the_operators_commands_change_what_no_trigger_refuses() {
             add(db, &[]).await;
         }
         refuse(db, "OLD.id = 2", what).await;
-        let changed = bed.queue.cancel(&[1, 2, 3].map(JobId), false, now()).await.unwrap();
+        let changed = bed.queue.cancel_batch(&[1, 2, 3].map(JobId), false, now()).await.unwrap();
         assert_eq!(changed.done, [1, 3].map(JobId), "{what}");
         assert!(changed.refused[0].1.contains(words), "{what}: {changed:?}");
     }
@@ -508,7 +506,7 @@ async fn rules_that_are_missing_or_changed_are_found_and_made_again() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     run(db, "DROP TRIGGER jobs_doubt_is_kept; DROP INDEX jobs_claimed; DROP TABLE jobs_in_the_way").await;
-    run(db, "DROP TRIGGER jobs_start_anew; CREATE TRIGGER jobs_start_anew AFTER UPDATE ON jobs BEGIN SELECT 1; END")
+    run(db, "DROP TRIGGER jobs_not_before_changed; CREATE TRIGGER jobs_not_before_changed AFTER UPDATE ON jobs BEGIN SELECT 1; END")
         .await;
     run(
         db,
@@ -518,12 +516,12 @@ async fn rules_that_are_missing_or_changed_are_found_and_made_again() {
     run(db, "CREATE INDEX theirs ON jobs (subject); CREATE TABLE other (x); CREATE TRIGGER o AFTER UPDATE ON other BEGIN SELECT 1; END")
         .await;
     let rules = bed.queue.rules().await.unwrap();
-    let names = |rules: &[Rule]| rules.iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
+    let names = |rules: &[crate::queue::Rule]| rules.iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
     assert_eq!(
         names(&rules.missing).into_iter().collect::<HashSet<_>>(),
         ["jobs_claimed", "jobs_doubt_is_kept", "jobs_in_the_way"].map(String::from).into()
     );
-    assert_eq!(names(&rules.changed), ["jobs_start_anew"]);
+    assert_eq!(names(&rules.changed), ["jobs_not_before_changed"]);
     assert_eq!(names(&rules.strange), ["audit", "once"]);
     let mended = bed.queue.mend().await.unwrap();
     assert_eq!((mended.made.len(), mended.failed), (4, Vec::new()));
@@ -645,7 +643,7 @@ async fn a_job_that_waits_for_no_time_ends_with_the_reason_and_holds_up_nobody()
             } else {
                 assert_eq!(claimed.broken, [JobId(bad)], "{due}");
                 assert_eq!((&row["state"], &row["error_kind"]), (&json!("failed"), &json!("invalid_job")), "{due}");
-                let sound = bed.queue.health(now(), Duration::from_secs(60)).await.unwrap().integrity;
+                let sound = content(&bed.queue, Duration::from_secs(60)).await.unwrap().integrity;
                 assert_eq!(sound, Integrity::Sound, "{due}");
             }
         }
@@ -661,7 +659,7 @@ async fn a_job_in_no_state_is_told_by_a_start_and_left() {
         add(db, &[("state", state)]).await;
     }
     add(db, &[]).await;
-    let health = bed.queue.health(now(), Duration::from_secs(60)).await.unwrap();
+    let health = content(&bed.queue, Duration::from_secs(60)).await.unwrap();
     assert!(matches!(&health.integrity, Integrity::Unruly(what) if what.contains("CHECK")), "{health:?}");
     let left = bed.queue.join().await.unwrap().left;
     assert_eq!(left.iter().map(|left| left.id.0).collect::<Vec<_>>(), [1, 2, 3]);

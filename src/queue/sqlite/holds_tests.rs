@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
-use super::super::Hold;
 use super::*;
 use crate::job::{ErrorKind, parse_utc};
+use crate::queue::HoldColumns;
 
 /// A job of `mailbox` due `due` milliseconds from now.
 async fn waiting(db: &mut SqliteConnection, mailbox: &str, due: i64) -> i64 {
@@ -32,7 +32,7 @@ fn ids(claimed: &Claimed) -> Vec<i64> {
 
 async fn mailboxes(bed: &Bed) -> Vec<Record> {
     let rows = sqlx::query("SELECT * FROM mailboxes ORDER BY mailbox").fetch_all(&bed.queue.pool).await.unwrap();
-    rows.iter().map(|row| crate::queue::sqlite::report::jobs::record(row).unwrap()).collect()
+    rows.iter().map(record).collect()
 }
 
 #[tokio::test]
@@ -158,11 +158,13 @@ async fn a_mailbox_held_twice_is_held_since_the_first_time_and_for_the_last_reas
     for (reason, at) in [(Some("moved"), 0), (None, 1000), (Some("still moved"), 2000)] {
         bed.queue.hold_mailbox(&ann, reason, in_ms(at)).await.unwrap();
     }
-    let hold = Hold { mailbox: "ann".into(), since: format_utc(now()), reason: Some("still moved".into()) };
-    assert_eq!(bed.queue.holds().await.unwrap(), [hold]);
+    let row = bed.queue.mailbox(&ann).await.unwrap().unwrap();
+    let hold = HoldColumns { since: format_utc(now()).as_str().into(), reason: "still moved".into() };
+    assert_eq!((row.mailbox.as_str(), row.hold), ("ann", Some(hold)));
     release(&bed.queue, "ann").await;
     bed.queue.hold_mailbox(&ann, None, now()).await.unwrap();
-    assert_eq!(bed.queue.holds().await.unwrap()[0].reason, None);
+    let row = bed.queue.mailbox(&ann).await.unwrap().unwrap();
+    assert!(row.hold.unwrap().reason.is_null());
 }
 
 #[tokio::test]
@@ -177,10 +179,10 @@ async fn an_ended_pause_is_told_with_every_look_until_the_next_pause_comes_and_n
     let operator = operator(&bed).await;
     // To the millisecond, as it is stored.
     let at = parse_utc(&format_utc(Utc::now())).unwrap();
-    let rest = operator.rests(at).await.unwrap().remove(0);
+    let rest = operator.mailboxes(at).await.unwrap().remove(0);
     assert_eq!((rest.kept_until(at), rest.beyond_measure()), (None, None));
-    assert!(operator.resume_mailbox(&rest, at).await.unwrap());
-    assert!(!operator.resume_mailbox(&rest, at).await.unwrap(), "that one is over");
+    assert!(operator.resume_mailbox(&rest, &[], at).await.unwrap());
+    assert!(!operator.resume_mailbox(&rest, &[], at).await.unwrap(), "that one is over");
     assert!(bed.pauses(at).await.is_empty());
     let told = bed.queue.claim(&request()).await.unwrap().news.resumed;
     let mark = told.iter().next().map(|(lane, at)| (lane.clone(), format_utc(*at)));
@@ -202,10 +204,14 @@ async fn an_ended_pause_is_told_with_every_look_until_the_next_pause_comes_and_n
     let end = Settlement { pause: Some(pause), ..settle_tests::end(&job, Verdict::Again(at)) };
     bed.settle(&[end]).await;
     assert!(bed.queue.claim(&request()).await.unwrap().news.resumed.is_empty());
-    let rest = operator.rests(at).await.unwrap().remove(0);
+    let rest = operator.mailboxes(at).await.unwrap().remove(0);
     assert_eq!(rest.kept_until(at).map(format_utc), asked.map(format_utc), "whatever error it stood beside");
     let later = at + chrono::TimeDelta::seconds(61);
-    assert_eq!(operator.rests(later).await.unwrap()[0].kept_until(later), None, "the rest is the agent's own patience");
+    assert_eq!(
+        operator.mailboxes(later).await.unwrap()[0].kept_until(later),
+        None,
+        "the rest is the agent's own patience"
+    );
     assert_eq!(bed.pauses(at).await[0].asked_until.map(format_utc), asked.map(format_utc));
 }
 
@@ -232,7 +238,7 @@ async fn throttling_is_kept_for_as_long_as_any_wait_is_obeyed() {
         let row = format!("'ann', '{}', '{reason}', 'throttled', '{}'", time(until), time(since));
         let columns = "mailbox, paused_until, reason, error_kind, updated_at";
         run(&mut bed.stranger().await, &format!("INSERT OR REPLACE INTO mailboxes ({columns}) VALUES ({row})")).await;
-        let rest = bed.queue.rests(at).await.unwrap().remove(0);
+        let rest = bed.queue.mailboxes(at).await.unwrap().remove(0);
         assert_eq!(rest.kept_until(at).is_some(), kept, "{row}");
         let said = rest.beyond_measure();
         assert_eq!(said.is_some(), beyond.is_some(), "{row}");

@@ -15,19 +15,15 @@ mod report;
 mod row;
 mod schema;
 mod settle;
+mod start;
 mod store;
+mod upgrade;
 mod write_pacer;
 
+pub use files::permissions::Permissions;
 pub use open::OpenError;
-pub use operate::holds::Hold;
-pub use operate::jobs::{Changed, Chosen, PURGE_BATCH, Purgeable, REPAIR_BATCH, Selection, rest_after};
-pub use produce::{InsertError, Insertion, NewJob};
-pub use report::ages::{AGE_COUNT, AGE_LIMITS, Waiting, WaitingReport};
-pub use report::census::{Census, Room};
-pub use report::health::{Health, Integrity, Rest, WaitingMailbox};
-pub use report::jobs::{ListFilter, Record};
-pub use report::overview::{Ended, StatusReport};
-pub use schema::{Mended, Rule, Rules};
+pub use report::health::examine;
+pub use start::start;
 
 pub use store::SqliteQueue;
 

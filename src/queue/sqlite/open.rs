@@ -13,11 +13,12 @@ use sqlx::{ConnectOptions, SqlitePool};
 
 use super::clock::QueueClock;
 use super::settle::BatchInsert;
+use super::upgrade::upgrade;
 use crate::clock::Clock;
 use crate::queue::sqlite::files::guard::FileGuard;
 use crate::queue::sqlite::files::{self, Strange};
+use crate::queue::sqlite::files::{AgentLock, LockError};
 use crate::queue::sqlite::store::{BUSY, SqliteQueue, may_pass, primary_code};
-use crate::queue::{AgentLock, LockError};
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -81,6 +82,24 @@ pub enum OpenError {
         /// Why.
         source: sqlx::Error,
     },
+    /// The way up from an older schema needs more room than there is.
+    #[error("cannot bring the queue {} up to date: it needs {} MB of free disk for a while, and there are {} MB; the queue is as it was", path.display(), needed.div_ceil(1 << 20), free >> 20)]
+    NoRoom {
+        /// Which file.
+        path: PathBuf,
+        /// Bytes.
+        needed: u64,
+        /// Bytes.
+        free: u64,
+    },
+    /// The way up would lose what somebody else has made in the queue's tables.
+    #[error("cannot bring the queue {} up to date without losing {what}; the queue is as it was: take that out of it, or move it to a table of its own", path.display())]
+    Others {
+        /// Which file.
+        path: PathBuf,
+        /// What.
+        what: String,
+    },
     /// A migration failed.
     #[error("cannot prepare the queue {}: {source}", path.display())]
     Migrate {
@@ -101,6 +120,7 @@ impl OpenError {
     pub fn may_pass(&self) -> bool {
         match self {
             Self::Io { source, .. } => crate::queue::sqlite::files::may_pass(source),
+            Self::NoRoom { .. } => true,
             _ => self.source().is_some_and(may_pass),
         }
     }
@@ -171,8 +191,7 @@ impl SqliteQueue {
         ours?;
         let queue = connect(path, options(path).journal_mode(SqliteJournalMode::Wal)).await?;
         check_not_newer(&queue.pool, path).await?;
-        let migrated = MIGRATIONS.run(&queue.pool).await;
-        migrated.map_err(|source| OpenError::Migrate { path: path.to_owned(), source: Box::new(source) })?;
+        upgrade(&queue.pool, path).await?;
         Ok(queue)
     }
 
@@ -318,7 +337,7 @@ async fn check_not_newer(pool: &SqlitePool, path: &Path) -> Result<(), OpenError
 }
 
 /// The newest migration the database has seen; 0 for a new one.
-async fn schema(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
+pub(super) async fn schema(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
     let error = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let known: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
         .fetch_one(pool)

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::super::operate::REPAIR_BATCH;
 use super::settle_tests::{end, sent, settle};
 use super::*;
 

@@ -1,8 +1,8 @@
 //! The operator's writes: which jobs are meant, what becomes of them, and what the schema says to it.
 #![allow(clippy::unwrap_used)]
 
+use super::super::operate::PURGE_BATCH;
 use super::super::operate::jobs as repair;
-use super::super::{Changed, PURGE_BATCH, Purgeable, Selection};
 use super::*;
 use crate::job::ErrorKind;
 
@@ -30,12 +30,12 @@ fn done(ids: &[i64]) -> Changed {
 }
 
 async fn retry(bed: &Bed, ids: &[i64]) -> Changed {
-    bed.queue.retry(&ids.iter().copied().map(JobId).collect::<Vec<_>>(), now()).await.unwrap()
+    bed.queue.retry_batch(&ids.iter().copied().map(JobId).collect::<Vec<_>>(), now()).await.unwrap()
 }
 
 async fn cancel(bed: &Bed, ids: &[i64], even_if_in_doubt: bool) -> Changed {
     let ids: Vec<JobId> = ids.iter().copied().map(JobId).collect();
-    bed.queue.cancel(&ids, even_if_in_doubt, now()).await.unwrap()
+    bed.queue.cancel_batch(&ids, even_if_in_doubt, now()).await.unwrap()
 }
 
 // Which jobs
@@ -265,24 +265,24 @@ async fn a_purge_takes_what_is_old_in_batches_and_keeps_what_is_in_doubt() {
     let waiting = add(db, &[]).await;
     let (before, states) = (now() - TimeDelta::hours(6), [JobState::Failed]);
     assert_eq!(bed.queue.purgeable(before, &states).await.unwrap(), Purgeable { jobs: 150, in_doubt: 1 });
-    let found = bed.queue.to_purge(before, JobState::Failed).await.unwrap();
+    let found = repair::to_purge(&bed.queue.pool, before, JobState::Failed).await.unwrap();
     assert_eq!(found, (1..=150).map(JobId).collect::<Vec<_>>());
     // Chosen, and before it is deleted put back by somebody.
     retry(&bed, &[1]).await;
     for (batch, deleted) in found.chunks(PURGE_BATCH).zip([99, 50]) {
         assert_eq!(bed.queue.purge_batch(batch, before).await.unwrap(), deleted);
     }
-    assert_eq!(bed.queue.to_purge(before, JobState::Failed).await.unwrap(), []);
+    assert_eq!(repair::to_purge(&bed.queue.pool, before, JobState::Failed).await.unwrap(), []);
     assert_eq!(bed.queue.purge_batch(&[JobId(151), JobId(young), JobId(waiting)], before).await.unwrap(), 0);
     let left: Vec<i64> = bed
         .queue
-        .list(&super::super::ListFilter { limit: 10, ..Default::default() })
+        .jobs(&JobFilter { limit: 10, ..Default::default() })
         .await
         .unwrap()
         .iter()
-        .map(|job| job["id"].as_i64().unwrap())
+        .map(|job| job.id.0)
         .collect();
     assert_eq!(left, [1, 151, young, sent, waiting]);
-    assert_eq!(bed.queue.to_purge(before, JobState::Sent).await.unwrap(), [JobId(sent)]);
+    assert_eq!(repair::to_purge(&bed.queue.pool, before, JobState::Sent).await.unwrap(), [JobId(sent)]);
     assert_eq!(bed.queue.purge_batch(&[JobId(sent)], before).await.unwrap(), 1);
 }

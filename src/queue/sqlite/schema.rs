@@ -20,7 +20,7 @@ pub struct Rule {
     pub name: String,
     /// The table it is on.
     pub table: String,
-    sql: String,
+    pub(super) sql: String,
 }
 
 /// What is not as this program makes it.
@@ -104,13 +104,46 @@ async fn compare(connection: &mut SqliteConnection) -> sqlx::Result<Rules> {
     Ok(rules)
 }
 
-/// As this program makes them: the migrations, run in memory.
+/// Indexes and triggers on these tables that are not the queue's own, as it was before the migration of this version.
+pub(super) async fn others_on(
+    connection: &mut SqliteConnection,
+    tables: &[&str],
+    version: i64,
+) -> sqlx::Result<Vec<Rule>> {
+    let known = objects(&mut in_memory(version).await?).await?;
+    let is_ours =
+        |rule: &Rule| known.iter().any(|ours| ours.kind == rule.kind && ours.name.eq_ignore_ascii_case(&rule.name));
+    let on_them = |rule: &Rule| tables.iter().any(|table| table.eq_ignore_ascii_case(&rule.table));
+    let found = objects(connection).await?.into_iter();
+    let others = found.filter(|rule| matches!(rule.kind.as_str(), "index" | "trigger"));
+    Ok(others.filter(|rule| on_them(rule) && !is_ours(rule)).collect())
+}
+
+/// The columns of a table that are not the queue's own, as it was before the migration of this version.
+pub(super) async fn other_columns(
+    connection: &mut SqliteConnection,
+    table: &str,
+    version: i64,
+) -> sqlx::Result<Vec<String>> {
+    let columns = "SELECT name FROM pragma_table_xinfo(?1)";
+    let known: Vec<String> = sqlx::query_scalar(columns).bind(table).fetch_all(&mut in_memory(version).await?).await?;
+    let found: Vec<String> = sqlx::query_scalar(columns).bind(table).fetch_all(connection).await?;
+    let is_ours = |name: &String| known.iter().any(|ours| ours.eq_ignore_ascii_case(name));
+    Ok(found.into_iter().filter(|name| !is_ours(name)).collect())
+}
+
+/// As this program makes them.
 async fn expected() -> sqlx::Result<Vec<Rule>> {
+    objects(&mut in_memory(i64::MAX).await?).await
+}
+
+/// The migrations before this version, run in memory.
+async fn in_memory(version: i64) -> sqlx::Result<SqliteConnection> {
     let mut memory = SqliteConnectOptions::new().in_memory(true).disable_statement_logging().connect().await?;
-    for migration in MIGRATIONS.iter() {
+    for migration in MIGRATIONS.iter().filter(|migration| migration.version < version) {
         sqlx::raw_sql(migration.sql.clone()).execute(&mut memory).await?;
     }
-    objects(&mut memory).await
+    Ok(memory)
 }
 
 async fn objects(connection: &mut SqliteConnection) -> sqlx::Result<Vec<Rule>> {

@@ -43,7 +43,7 @@ const SENT_ATTEMPTS: &str = "INSERT OR REPLACE INTO attempts
 const SENT: &str =
     "UPDATE jobs SET state = 'sent', settled = 'claim ' || s.claim, event_id = s.event_id, finished_at = s.at, in_doubt = 0,
         attempts = min(attempts + s.spent, 1000000000), first_sent_at = coalesce(first_sent_at, s.sent_at), error_kind = NULL,
-        http_status = s.status, error_code = NULL, error_message = NULL, request_id = s.request_id
+        cause = NULL, http_status = s.status, error_code = NULL, error_message = NULL, request_id = s.request_id
     FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed'";
 
 /// Which of the ends in ?1, a JSON array with id, claim and event id of each, are recorded, and which jobs are claimed still.
@@ -60,13 +60,14 @@ pub(super) const UNMOVED: &str = "the update had no effect; a trigger on the tab
 const SENT_ONE: &str =
     "UPDATE jobs SET state = 'sent', settled = 'claim ' || ?2, event_id = ?3, finished_at = ?4, in_doubt = 0,
         attempts = min(attempts + ?5, 1000000000), first_sent_at = coalesce(first_sent_at, ?6), error_kind = NULL,
-        http_status = ?7, error_code = NULL, error_message = NULL, request_id = ?8
+        cause = NULL, http_status = ?7, error_code = NULL, error_message = NULL, request_id = ?8
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
 const AGAIN: &str = "UPDATE jobs SET state = 'pending', settled = 'claim ' || ?2, next_attempt_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
         first_sent_at = coalesce(first_sent_at, ?6), give_up_at = coalesce(give_up_at, ?7), error_kind = coalesce(?8, error_kind),
         http_status = iif(?8 IS NULL, http_status, ?9), error_code = iif(?8 IS NULL, error_code, ?10),
-        error_message = iif(?8 IS NULL, error_message, ?11), request_id = iif(?8 IS NULL, request_id, ?12)
+        error_message = iif(?8 IS NULL, error_message, ?11), request_id = iif(?8 IS NULL, request_id, ?12),
+        cause = iif(?8 IS NULL, cause, ?13)
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
 /// After [`AGAIN`]. Not of a job in doubt, whose row remembers nothing to take out.
@@ -85,8 +86,8 @@ const WAKE: &str = concat!(
 );
 
 const FAILED: &str = "UPDATE jobs SET state = 'failed', settled = 'claim ' || ?2, finished_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
-        first_sent_at = iif(?13, NULL, coalesce(first_sent_at, ?6)), give_up_at = coalesce(give_up_at, ?7), error_kind = ?8, http_status = ?9,
-        error_code = ?10, error_message = ?11, request_id = ?12
+        first_sent_at = iif(?14, NULL, coalesce(first_sent_at, ?6)), give_up_at = coalesce(give_up_at, ?7), error_kind = ?8, http_status = ?9,
+        error_code = ?10, error_message = ?11, request_id = ?12, cause = ?13
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
 const ATTEMPT: &str = "INSERT OR REPLACE INTO attempts
@@ -387,7 +388,8 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
                 .bind(status)
                 .bind(&answer.code)
                 .bind(answer.message.as_deref().map(shortened))
-                .bind(&answer.request_id);
+                .bind(&answer.request_id)
+                .bind(answer.cause.map(|cause| cause.as_str()));
             if *verdict == Verdict::Failed { query.bind(settlement.never_left) } else { query }
         }
     };

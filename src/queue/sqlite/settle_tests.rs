@@ -3,7 +3,7 @@
 
 use super::super::super::{AttemptRecord, Verdict};
 use super::*;
-use crate::job::{Answer, Ending, ErrorKind, EventId};
+use crate::job::{Answer, Cause, Ending, ErrorKind, EventId};
 
 const AT: &str = "2100-01-01T00:00:01.000Z";
 
@@ -34,7 +34,7 @@ fn full(job: &Job, verdict: Verdict) -> Settlement {
         give_up_at: Some(in_ms(90_000)),
         kind: Some(ErrorKind::Unavailable),
         answer: Answer {
-            cause: None,
+            cause: Some(Cause::MailboxAway),
             status: Some(503),
             code: Some("serverBusy".into()),
             message: Some("come back later".into()),
@@ -87,7 +87,7 @@ async fn a_sent_job_has_its_event_and_no_error() {
     assert_eq!(
         changes(&before, &bed.row(1).await),
         json!({"state": "sent", "event_id": "AAMk=", "finished_at": AT, "in_doubt": 0, "attempts": 2, "error_kind": null,
-               "http_status": 201, "error_code": null, "error_message": null, "request_id": "req-2", "settled": "claim 2"})
+               "cause": null, "http_status": 201, "error_code": null, "error_message": null, "request_id": "req-2", "settled": "claim 2"})
     );
     assert_eq!(bed.attempts(1).await.len(), 2);
 }
@@ -110,7 +110,7 @@ async fn a_job_to_be_tried_again_is_pending_and_says_why() {
     assert_eq!(
         changes(&before, &bed.row(1).await),
         json!({"state": "pending", "in_doubt": 1, "attempts": 1, "next_attempt_at": "2100-01-01T00:00:05.000Z",
-               "error_kind": "unavailable", "http_status": 503, "error_code": "serverBusy",
+               "error_kind": "unavailable", "cause": "mailbox_away", "http_status": 503, "error_code": "serverBusy",
                "error_message": "come back later", "request_id": "req-1",
                "first_sent_at": "2100-01-01T00:00:00.010Z", "give_up_at": "2100-01-01T00:01:30.000Z", "settled": "claim 1",
                "defaulted": null})
@@ -127,7 +127,7 @@ async fn a_failed_job_is_finished_and_says_why() {
     assert_eq!(settle(&bed, &full(&job, Verdict::Failed)).await, Settled::Recorded);
     assert_eq!(
         changes(&before, &bed.row(1).await),
-        json!({"state": "failed", "in_doubt": 1, "attempts": 1, "finished_at": AT, "error_kind": "unavailable",
+        json!({"state": "failed", "in_doubt": 1, "attempts": 1, "finished_at": AT, "error_kind": "unavailable", "cause": "mailbox_away",
                "http_status": 503, "error_code": "serverBusy", "error_message": "come back later",
                "request_id": "req-1", "first_sent_at": "2100-01-01T00:00:00.010Z",
                "give_up_at": "2100-01-01T00:01:30.000Z", "settled": "claim 1", "defaulted": null})

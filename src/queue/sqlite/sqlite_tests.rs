@@ -20,16 +20,19 @@ use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Decode, Sqlite, Type};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteRow};
+use sqlx::{AssertSqlSafe, Column, ConnectOptions, Connection, Decode, Row, Sqlite, Type};
 use tempfile::TempDir;
 
+use super::report::columns::stored;
+use super::schema::Rules;
 use super::*;
 use crate::clock::{Clock, Now};
 use crate::job::{BodyType, Cell, Defaults, Job, JobId, JobState, format_utc};
 use crate::queue::{
-    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Pause, QueueError, Recovered, Settled, Settlement,
-    Suspects, Verdict,
+    Agent, AgentStatus, Changed, ClaimRequest, Claimed, InsertError, JobFilter, LaneKey, MailboxNews, NewJob, Operate,
+    Overview, Pause, Produce, Purgeable, QueueError, Read, Recovered, Selection, Settled, Settlement, Stored, Suspects,
+    Verdict,
 };
 
 fn by_clock(queue: SqliteQueue, clock: &Arc<Mutex<Now>>) -> SqliteQueue {
@@ -106,7 +109,7 @@ impl Bed {
 
     /// Every column of a job.
     async fn row(&self, id: i64) -> Record {
-        self.queue.show(JobId(id)).await.unwrap().unwrap().0
+        self.rows("SELECT * FROM jobs WHERE id = ?1", id).await.remove(0)
     }
 
     async fn due(&self, id: i64) -> String {
@@ -114,8 +117,25 @@ impl Bed {
     }
 
     async fn attempts(&self, id: i64) -> Vec<Record> {
-        self.queue.show(JobId(id)).await.unwrap().unwrap().1
+        self.rows("SELECT * FROM attempts WHERE job_id = ?1 ORDER BY claim", id).await
     }
+
+    async fn rows(&self, select: &'static str, id: i64) -> Vec<Record> {
+        sqlx::query(select).bind(id).fetch_all(&self.queue.pool).await.unwrap().iter().map(record).collect()
+    }
+}
+
+/// A row by the names of its columns.
+type Record = serde_json::Map<String, Value>;
+
+fn record(row: &SqliteRow) -> Record {
+    let value = |name: &str| match stored(row, name).unwrap() {
+        Stored::Null => Value::Null,
+        Stored::Integer(number) => number.into(),
+        Stored::Real(number) => number.into(),
+        other => other.to_string().into(),
+    };
+    row.columns().iter().map(|column| (column.name().to_owned(), value(column.name()))).collect()
 }
 
 async fn connect(path: &Path) -> SqliteConnection {
@@ -548,24 +568,23 @@ async fn the_list_shows_the_newest_jobs_oldest_first_by_every_filter() {
     ] {
         add(db, columns).await;
     }
-    let list = async |filter: ListFilter| -> Vec<i64> {
-        let records = bed.queue.list(&filter).await.unwrap();
-        records.iter().map(|record| record["id"].as_i64().unwrap()).collect()
+    let list = async |filter: JobFilter| -> Vec<i64> {
+        bed.queue.jobs(&filter).await.unwrap().iter().map(|job| job.id.0).collect()
     };
-    let all = ListFilter { limit: 10, ..ListFilter::default() };
+    let all = JobFilter { limit: 10, ..JobFilter::default() };
     assert_eq!(list(all.clone()).await, [1, 2, 3, 4, 5, 6, 7]);
-    assert_eq!(list(ListFilter { limit: 2, ..all.clone() }).await, [6, 7]);
+    assert_eq!(list(JobFilter { limit: 2, ..all.clone() }).await, [6, 7]);
     for (state, ids) in JobState::ALL.into_iter().zip([&[1, 5][..], &[6], &[4], &[2, 3], &[7]]) {
-        assert_eq!(list(ListFilter { state: Some(state), ..all.clone() }).await, ids, "{state:?}");
+        assert_eq!(list(JobFilter { state: Some(state), ..all.clone() }).await, ids, "{state:?}");
     }
-    let throttled = ListFilter { state: Some(JobState::Pending), error_kind: Some("throttled".into()), ..all.clone() };
+    let throttled = JobFilter { state: Some(JobState::Pending), error_kind: Some("throttled".into()), ..all.clone() };
     assert_eq!(list(throttled).await, [5]);
-    assert_eq!(list(ListFilter { mailbox: Some("Ann@Contoso.COM".into()), ..all.clone() }).await, [1, 2]);
-    assert_eq!(list(ListFilter { error_kind: Some("auth".into()), ..all.clone() }).await, [3]);
-    let one = ListFilter { mailbox: Some("ann@contoso.com".into()), state: Some(JobState::Failed), ..all.clone() };
+    assert_eq!(list(JobFilter { mailbox: Some("Ann@Contoso.COM".into()), ..all.clone() }).await, [1, 2]);
+    assert_eq!(list(JobFilter { error_kind: Some("auth".into()), ..all.clone() }).await, [3]);
+    let one = JobFilter { mailbox: Some("ann@contoso.com".into()), state: Some(JobState::Failed), ..all.clone() };
     assert_eq!(list(one).await, [2]);
-    assert_eq!(list(ListFilter { in_doubt: true, ..all.clone() }).await, [3]);
-    assert_eq!(list(ListFilter { in_doubt: true, state: Some(JobState::Sent), ..all }).await, [0; 0]);
+    assert_eq!(list(JobFilter { in_doubt: true, ..all.clone() }).await, [3]);
+    assert_eq!(list(JobFilter { in_doubt: true, state: Some(JobState::Sent), ..all }).await, [0; 0]);
 }
 
 #[tokio::test]
@@ -582,13 +601,11 @@ async fn a_job_is_shown_with_its_attempts_oldest_first() {
         )
         .await;
     }
-    let (record, attempts) = bed.queue.show(JobId(id)).await.unwrap().unwrap();
-    assert_eq!(
-        (&record["subject"], &record["attendees"], &record["event_id"]),
-        (&json!("Review"), &json!("[]"), &Value::Null)
-    );
-    assert_eq!(attempts.iter().map(|attempt| &attempt["claim"]).collect::<Vec<_>>(), [1, 2]);
-    assert!(bed.queue.show(JobId(99)).await.unwrap().is_none());
+    let (shown, attempts) = bed.queue.job(JobId(id)).await.unwrap().unwrap();
+    assert_eq!((shown.summary.subject, shown.attendees), ("Review".into(), "[]".into()));
+    assert!(shown.summary.event_id.is_null());
+    assert_eq!(attempts.iter().map(|attempt| attempt.claim.integer()).collect::<Vec<_>>(), [Some(1), Some(2)]);
+    assert!(bed.queue.job(JobId(99)).await.unwrap().is_none());
     assert!(bed.queue.input(JobId(99)).await.unwrap().is_none());
 }
 
@@ -612,8 +629,10 @@ async fn blobs_and_broken_text_are_described_and_numbers_shown() {
     assert_eq!(row["calendar_id"], "7");
     assert_eq!(row["http_status"], 1.5);
     assert_eq!(row["error_code"], "<BLOB of 0 bytes>");
-    let list = bed.queue.list(&ListFilter { limit: 1, ..ListFilter::default() }).await.unwrap();
-    assert_eq!(list[0]["subject"], "<BLOB of 3 bytes>");
+    let list = bed.queue.jobs(&JobFilter { limit: 1, ..JobFilter::default() }).await.unwrap();
+    assert_eq!(list[0].subject, Stored::Blob(3));
+    let (shown, _) = bed.queue.job(JobId(id)).await.unwrap().unwrap();
+    assert_eq!((shown.body, shown.summary.http_status), (Stored::NotUtf8(2), Stored::Real(1.5)));
 }
 
 #[tokio::test]

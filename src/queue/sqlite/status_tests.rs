@@ -3,9 +3,10 @@
 use std::os::unix::fs::FileExt;
 
 use super::*;
+use crate::queue::Ended;
 
-async fn status(bed: &Bed) -> StatusReport {
-    bed.queue.status(now(), Some("Team@contoso.com"), 20).await.unwrap()
+async fn status(bed: &Bed) -> Overview {
+    bed.queue.overview(now(), Some("Team@contoso.com"), 20).await.unwrap()
 }
 
 /// A time the agent would write, so many seconds before now.
@@ -30,7 +31,7 @@ async fn the_status_counts_every_state_and_names_ages_and_pauses() {
     let empty = status(&bed).await;
     assert_eq!(empty.counts, JobState::ALL.map(|state| (state, 0)));
     assert_eq!((empty.in_doubt, empty.oldest_pending, empty.waiting.next_due, empty.paused.len()), (0, None, None, 0));
-    assert_eq!((empty.waiting.total.jobs, empty.waiting.mailboxes.len(), empty.agent), (0, 0, None));
+    assert_eq!((empty.waiting.total.jobs, empty.waiting.mailboxes.len(), empty.agents), (0, 0, Vec::new()));
 
     let db = &mut bed.stranger().await;
     for (created, due) in [
@@ -60,9 +61,13 @@ async fn the_status_counts_every_state_and_names_ages_and_pauses() {
     assert_eq!(status.oldest_due.as_deref(), Some("2026-01-02T00:00:00.000Z"), "the other one is for later");
     assert_eq!(status.waiting.next_due.as_deref(), Some("2026-03-01T00:00:00.000Z"));
     assert_eq!((status.paused.len(), status.held.len()), (1, 1));
-    assert_eq!((&status.paused[0]["mailbox"], &status.paused[0]["strikes"]), (&json!("paused@contoso.com"), &json!(1)));
-    assert_eq!(status.held[0]["mailbox"], "over@contoso.com");
-    assert_eq!(status.agent.unwrap()["version"], "9.9");
+    assert_eq!(
+        (status.paused[0].mailbox.as_str(), &status.paused[0].pause.strikes),
+        ("paused@contoso.com", &Stored::Integer(1))
+    );
+    assert_eq!(status.held[0].mailbox, "over@contoso.com");
+    let agent = &status.agents[0];
+    assert_eq!((agent.runs(), agent.said.as_ref().unwrap().version.as_str()), (false, "9.9"));
     assert_eq!(bed.queue.outstanding().await.unwrap(), 3);
 }
 
@@ -95,9 +100,9 @@ async fn waiting_jobs_are_told_by_mailbox_and_age() {
     assert_eq!(waiting.total.by_age, [1, 1, 0, 1, 1, 1, 1]);
     assert_eq!((waiting.total.jobs, waiting.total.later, waiting.more), (7, 1, 0));
 
-    let few = bed.queue.status(now(), None, 1).await.unwrap().waiting;
+    let few = bed.queue.overview(now(), None, 1).await.unwrap().waiting;
     assert_eq!((few.mailboxes.len(), few.more, few.total.jobs), (1, 3, 7));
-    let all = bed.queue.status(now(), None, 9).await.unwrap().waiting;
+    let all = bed.queue.overview(now(), None, 9).await.unwrap().waiting;
     assert!(all.mailboxes.iter().any(|one| one.mailbox.is_empty() && one.jobs == 1), "nobody's lane");
 }
 
@@ -138,9 +143,9 @@ async fn what_waiting_jobs_met_is_told_with_the_last_words() {
     let status = status(&bed).await;
     assert_eq!(status.troubled, 3);
     let [throttled, denied] = &status.troubles[..] else { panic!("{:?}", status.troubles) };
-    assert_eq!((&throttled["jobs"], &throttled["error_message"]), (&json!(2), &json!("last")));
-    assert_eq!((&throttled["oldest"], &throttled["newest_id"]), (&json!(format_utc(in_ms(-60_000))), &json!(2)));
-    assert_eq!((&denied["error_kind"], &denied["error_code"]), (&json!("denied"), &Value::Null));
+    assert_eq!((throttled.jobs, throttled.message.text(), throttled.newest_id), (2, Some("last"), 2));
+    assert_eq!(throttled.oldest.time(), Some(in_ms(-60_000)));
+    assert_eq!((denied.kind.text(), &denied.code), (Some("denied"), &Stored::Null));
 }
 
 #[tokio::test]

@@ -19,7 +19,8 @@ use super::recover::Untold;
 use super::settle::BatchInsert;
 use super::write_pacer::WritePacer;
 use crate::clock::Clock;
-use crate::queue::{AgentLock, QueueError};
+use crate::queue::QueueError;
+use crate::queue::sqlite::files::AgentLock;
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
 #[derive(Clone)]

@@ -9,13 +9,13 @@ use jiff::tz::TimeZone;
 use serde_json::{Value, json};
 
 use super::event::Draft;
-use super::mailbox::Mood;
+use super::mailbox::MailboxBehaviour;
 use super::marker::{Marker, expanded_id};
 use super::resource::{View, resource};
-use super::route::{Call, Wish};
-use super::store::{Arriving, Event, Kept, Store};
+use super::route::{Call, Operation};
+use super::store::{Event, Inserted, NewEvent, Store};
 use super::times::zone_named;
-use crate::sandbox::knobs::Knobs;
+use crate::sandbox::options::Options;
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::reply::{Ids, Reply};
 
@@ -31,25 +31,25 @@ pub(in crate::sandbox) struct Request<'a> {
     /// The body as JSON; none if it was none.
     pub(in crate::sandbox) body: Option<Value>,
     pub(in crate::sandbox) ids: &'a Ids,
-    pub(in crate::sandbox) knobs: &'a Knobs,
+    pub(in crate::sandbox) options: &'a Options,
 }
 
 /// The answer, and what the journal should remark.
 pub(in crate::sandbox) fn answer(store: &Store, request: Request<'_>) -> (Reply, Option<&'static str>) {
     let ids = request.ids;
     let mut note = None;
-    let result = match &request.call.wish {
-        Wish::Create => create(store, request, &mut note),
-        Wish::List { filter } => list(store, &request, filter.as_deref()),
-        Wish::Event(id) => event(store, &request, id),
-        Wish::CalendarInfo => calendar(&request),
+    let result = match &request.call.operation {
+        Operation::CreateEvent => create(store, request, &mut note),
+        Operation::ListEvents { filter } => list(store, &request, filter.as_deref()),
+        Operation::GetEvent(id) => event(store, &request, id),
+        Operation::GetCalendar => calendar(&request),
     };
     (result.unwrap_or_else(|refusal| refusal.reply(ids)), note)
 }
 
 fn create(store: &Store, request: Request<'_>, note: &mut Option<&'static str>) -> Result<Reply, Refusal> {
-    let mood = Mood::of(request.mailbox);
-    if let Mood::Closed(refusal) | Mood::NoRoom(refusal) = mood {
+    let behaviour = MailboxBehaviour::of(request.mailbox);
+    if let MailboxBehaviour::Closed(refusal) | MailboxBehaviour::Full(refusal) = behaviour {
         return Err(refusal);
     }
     let view = view(&request)?;
@@ -61,21 +61,21 @@ fn create(store: &Store, request: Request<'_>, note: &mut Option<&'static str>) 
     let draft = Draft::read(&received)?;
     *note = draft.note();
     let invalid_recipient = draft.invalid_recipient;
-    let kept = store.keep(Arriving {
+    let kept = store.insert(NewEvent {
         mailbox: request.mailbox.to_owned(),
         calendar_id: request.call.calendar.clone(),
         draft,
         received: Value::Object(received),
         immutable: view.immutable,
-        deduplicate: request.knobs.deduplicate,
+        deduplicate: request.options.deduplicate,
     });
     let event = match kept {
-        Kept::Created(event) | Kept::Repeated(event) => event,
-        Kept::Clash(first) => return Err(duplicate(&first, &view, request.knobs)),
+        Inserted::Created(event) | Inserted::Repeated(event) => event,
+        Inserted::Conflict(first) => return Err(duplicate(&first, &view, request.options)),
     };
     // An error answer does not prove that nothing was created: in these two cases the event is there.
-    match mood {
-        Mood::Suspended(refusal) => Err(refusal),
+    match behaviour {
+        MailboxBehaviour::Suspended(refusal) => Err(refusal),
         _ if invalid_recipient => Err(invalid_recipients()),
         _ => Ok(created(&event, &view)),
     }
@@ -99,7 +99,7 @@ fn list(store: &Store, request: &Request<'_>, filter: Option<&str>) -> Result<Re
         Some(filter) => {
             let marker = Marker::from_filter(filter).ok_or_else(|| bad_filter(filter))?;
             let found = store.by_marker(request.mailbox, marker);
-            if request.knobs.lookup { found } else { Vec::new() }
+            if request.options.lookup { found } else { Vec::new() }
         }
         None => store.all_of(request.mailbox),
     };
@@ -154,9 +154,9 @@ fn calendar(request: &Request<'_>) -> Result<Reply, Refusal> {
 
 /// Reading goes on in a mailbox that is full or suspended.
 fn check_mailbox(mailbox: &str) -> Result<(), Refusal> {
-    match Mood::of(mailbox) {
-        Mood::Closed(refusal) => Err(refusal),
-        Mood::Open | Mood::NoRoom(_) | Mood::Suspended(_) => Ok(()),
+    match MailboxBehaviour::of(mailbox) {
+        MailboxBehaviour::Closed(refusal) => Err(refusal),
+        MailboxBehaviour::Open | MailboxBehaviour::Full(_) | MailboxBehaviour::Suspended(_) => Ok(()),
     }
 }
 
@@ -195,11 +195,11 @@ fn view(request: &Request<'_>) -> Result<View, Refusal> {
     Ok(view)
 }
 
-fn duplicate(first: &Event, view: &View, knobs: &Knobs) -> Refusal {
+fn duplicate(first: &Event, view: &View, options: &Options) -> Refusal {
     let transaction = first.stored.transaction_id.as_deref().unwrap_or_default();
     let message = format!("The transactionId '{transaction}' has already been used to create a different event.");
     let mut refusal = Refusal::bad_request("ErrorDuplicateTransactionId", message);
-    refusal.existing_event_id = knobs.existing_event_id.then(|| first.ids.form(view.immutable).to_owned());
+    refusal.existing_event_id = options.existing_event_id.then(|| first.ids.form(view.immutable).to_owned());
     refusal
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use super::marker::Marker;
 use super::schema::EVENT;
-use super::times::{TimeFault, When};
+use super::times::{EventTime, TimeFault};
 use crate::sandbox::refusal::Refusal;
 
 /// Attendees per event.
@@ -16,8 +16,8 @@ const INVALID_RECIPIENT: &str = "invalid-recipient";
 /// An event that Exchange takes.
 #[derive(Clone, Debug)]
 pub(super) struct Draft {
-    pub(super) start: When,
-    pub(super) end: When,
+    pub(super) start: EventTime,
+    pub(super) end: EventTime,
     pub(super) all_day: bool,
     pub(super) transaction_id: Option<String>,
     /// Its single-value extended properties.
@@ -74,12 +74,12 @@ fn text<'a>(object: &'a Map<String, Value>, name: &str) -> Option<&'a str> {
     object.get(name).and_then(Value::as_str)
 }
 
-fn time(event: &Map<String, Value>, name: &str) -> Result<When, Refusal> {
+fn time(event: &Map<String, Value>, name: &str) -> Result<EventTime, Refusal> {
     let Some(Value::Object(value)) = event.get(name) else {
         return Err(Refusal::validation());
     };
     let date_time = text(value, "dateTime").ok_or_else(Refusal::validation)?;
-    When::parse(date_time, text(value, "timeZone").unwrap_or("UTC")).map_err(|fault| match fault {
+    EventTime::parse(date_time, text(value, "timeZone").unwrap_or("UTC")).map_err(|fault| match fault {
         TimeFault::UnknownZone(zone) => Refusal::unknown_zone(&zone),
         TimeFault::Text | TimeFault::RefusedZone => Refusal::validation(),
     })

@@ -1,5 +1,5 @@
 //! One lane per mailbox: how many of its requests are in flight, how many came in the last ten minutes, and until when
-//! it was asked to be left alone. This is where Outlook's documented limits live, and where a client that comes back
+//! its clients were asked to wait. This is where Outlook's documented limits live, and where a client that comes back
 //! before its Retry-After has passed is caught. Lanes are spread over shards so that mailboxes do not wait for each other.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -51,7 +51,7 @@ impl Lanes {
             lane.max_in_flight = lane.max_in_flight.max(lane.in_flight);
             Arrival {
                 in_flight: lane.in_flight,
-                early_by: lane.left_alone_until.and_then(|until| until.checked_duration_since(now)),
+                early_by: lane.wait_until.and_then(|until| until.checked_duration_since(now)),
             }
         });
         if arrival.early_by.is_some() {
@@ -61,15 +61,15 @@ impl Lanes {
     }
 
     /// Counts the request against the rate limit; over it, the time until it would be let in.
-    pub(in crate::sandbox) fn spend(&self, mailbox: &str, now: Instant) -> Option<Duration> {
+    pub(in crate::sandbox) fn count_request(&self, mailbox: &str, now: Instant) -> Option<Duration> {
         let second = now.saturating_duration_since(self.started).as_secs();
-        self.with(mailbox, |lane| lane.rate.spend(second))
+        self.with(mailbox, |lane| lane.rate.count_request(second))
     }
 
     /// The mailbox was answered with a Retry-After. A second one never shortens the first.
-    pub(in crate::sandbox) fn leave_alone(&self, mailbox: &str, wait: Duration, now: Instant) {
+    pub(in crate::sandbox) fn ask_to_wait(&self, mailbox: &str, wait: Duration, now: Instant) {
         let Some(until) = now.checked_add(wait) else { return };
-        self.with(mailbox, |lane| lane.left_alone_until = lane.left_alone_until.max(Some(until)));
+        self.with(mailbox, |lane| lane.wait_until = lane.wait_until.max(Some(until)));
     }
 
     /// The request has been answered or given up.
@@ -121,7 +121,7 @@ pub(super) fn shard_of(mailbox: &str, shards: usize) -> usize {
 struct Lane {
     in_flight: u32,
     max_in_flight: u32,
-    left_alone_until: Option<Instant>,
+    wait_until: Option<Instant>,
     rate: Rate,
 }
 
@@ -134,7 +134,7 @@ struct Rate {
 
 impl Rate {
     /// A refused request is counted too: waiting is the fastest way back.
-    fn spend(&mut self, second: u64) -> Option<Duration> {
+    fn count_request(&mut self, second: u64) -> Option<Duration> {
         self.forget_before((second + 1).saturating_sub(RATE_WINDOW.as_secs()));
         let over = self.total >= RATE_LIMIT;
         self.total = self.total.saturating_add(1);

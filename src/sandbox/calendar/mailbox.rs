@@ -1,5 +1,5 @@
-//! Which mailboxes there are: every plausible address and every object id, except that the beginning of the local part
-//! can ask for trouble. So a test needs no set-up to meet an unknown, a forbidden or a full mailbox.
+//! Which mailboxes exist: every plausible address and every object id. The beginning of the local part can ask for
+//! trouble, so a test needs no set-up to meet an unknown, a forbidden or a full mailbox.
 
 use axum::http::StatusCode;
 
@@ -7,33 +7,33 @@ use crate::sandbox::refusal::Refusal;
 
 /// What a mailbox does with requests.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Mood {
+pub(super) enum MailboxBehaviour {
     Open,
     /// Every request is refused.
     Closed(Refusal),
     /// Reading works; creating is refused and leaves nothing behind.
-    NoRoom(Refusal),
+    Full(Refusal),
     /// Creating is refused, and the event is there all the same.
     Suspended(Refusal),
 }
 
-impl Mood {
+impl MailboxBehaviour {
     pub(super) fn of(mailbox: &str) -> Self {
         let Some(local) = local_part(mailbox) else {
             return Self::Closed(invalid_user());
         };
         match PREFIXES.iter().find(|(prefix, _)| local.starts_with(prefix)) {
-            Some((_, mood)) => mood(),
+            Some((_, behaviour)) => behaviour(),
             None => Self::Open,
         }
     }
 }
 
-type Maker = fn() -> Mood;
+type Maker = fn() -> MailboxBehaviour;
 
 /// Longer beginnings stand before shorter ones.
 const PREFIXES: &[(&str, Maker)] = &[
-    ("nobody", || Mood::Closed(invalid_user())),
+    ("nobody", || MailboxBehaviour::Closed(invalid_user())),
     ("unlicensed", unlicensed),
     ("denied", denied),
     ("suspended", suspended),
@@ -43,23 +43,23 @@ const PREFIXES: &[(&str, Maker)] = &[
     ("locked", locked),
 ];
 
-fn unlicensed() -> Mood {
-    Mood::Closed(Refusal::not_found(
+fn unlicensed() -> MailboxBehaviour {
+    MailboxBehaviour::Closed(Refusal::not_found(
         "MailboxNotEnabledForRESTAPI",
         "The mailbox is either inactive, soft-deleted, or is hosted on-premise.",
     ))
 }
 
-fn denied() -> Mood {
-    Mood::Closed(Refusal::new(
+fn denied() -> MailboxBehaviour {
+    MailboxBehaviour::Closed(Refusal::new(
         StatusCode::FORBIDDEN,
         "ErrorAccessDenied",
         "Access to OData is disabled: [RAOP] : Blocked by tenant configured AppOnly AccessPolicy settings.",
     ))
 }
 
-fn suspended() -> Mood {
-    Mood::Suspended(Refusal::new(
+fn suspended() -> MailboxBehaviour {
+    MailboxBehaviour::Suspended(Refusal::new(
         StatusCode::FORBIDDEN,
         "ErrorAccountSuspend",
         "Account suspended. Follow the instructions in your Inbox to verify your account.",
@@ -67,12 +67,12 @@ fn suspended() -> Mood {
 }
 
 /// Sources disagree about the status, so each one can be had.
-fn full(status: StatusCode) -> Mood {
-    Mood::NoRoom(Refusal::new(status, "ErrorQuotaExceeded", "The mailbox has exceeded its storage quota."))
+fn full(status: StatusCode) -> MailboxBehaviour {
+    MailboxBehaviour::Full(Refusal::new(status, "ErrorQuotaExceeded", "The mailbox has exceeded its storage quota."))
 }
 
-fn locked() -> Mood {
-    Mood::Closed(Refusal::new(StatusCode::LOCKED, "resourceLocked", "The resource is locked."))
+fn locked() -> MailboxBehaviour {
+    MailboxBehaviour::Closed(Refusal::new(StatusCode::LOCKED, "resourceLocked", "The resource is locked."))
 }
 
 fn invalid_user() -> Refusal {
@@ -95,9 +95,11 @@ mod tests {
     use super::*;
 
     fn code(mailbox: &str) -> (u16, String) {
-        match Mood::of(mailbox) {
-            Mood::Open => (201, String::new()),
-            Mood::Closed(r) | Mood::NoRoom(r) | Mood::Suspended(r) => (r.status.as_u16(), r.code),
+        match MailboxBehaviour::of(mailbox) {
+            MailboxBehaviour::Open => (201, String::new()),
+            MailboxBehaviour::Closed(r) | MailboxBehaviour::Full(r) | MailboxBehaviour::Suspended(r) => {
+                (r.status.as_u16(), r.code)
+            }
         }
     }
 
@@ -120,12 +122,12 @@ mod tests {
     #[test]
     fn any_other_address_and_any_object_id_is_a_mailbox() {
         for mailbox in ["room.1+a@contoso", "o'neil@contoso.com", "87d349ed-44d7-43e1-9a83-5f2406dee5bd"] {
-            assert_eq!(Mood::of(mailbox), Mood::Open, "{mailbox}");
+            assert_eq!(MailboxBehaviour::of(mailbox), MailboxBehaviour::Open, "{mailbox}");
         }
     }
 
     #[test]
-    fn what_is_no_address_is_no_mailbox() {
+    fn only_an_address_is_a_mailbox() {
         for mailbox in ["", "calendar", "a@b@c", "@x.example", "a b@x.example", "a@", "a@.x"] {
             assert_eq!(code(mailbox).1, "ErrorInvalidUser", "{mailbox}");
         }

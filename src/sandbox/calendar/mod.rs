@@ -1,7 +1,7 @@
 //! The calendar: which mailboxes there are, the limits of each, the calls on them, and the events they keep, as Graph
 //! reads and returns them.
 //!
-//! It imports the ground floor only: whoever asks here has passed sign-in, limits and script.
+//! It imports the ground floor only: a call that comes here has passed sign-in, limits and script.
 //!
 //! ```text
 //! calls ─ route, mailbox           lanes

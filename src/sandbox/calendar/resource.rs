@@ -5,7 +5,7 @@ use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
 use super::store::Event;
-use super::times::When;
+use super::times::EventTime;
 
 /// How the client wants to see events.
 #[derive(Clone, Debug)]
@@ -125,7 +125,7 @@ fn escaped(text: &str) -> String {
 
 fn times(all: &mut Map<String, Value>, event: &Event, view: &View) {
     let (name, tz) = &view.zone;
-    let shown = |when: &When| match event.draft.all_day {
+    let shown = |when: &EventTime| match event.draft.all_day {
         true => when.floating(),
         false => when.in_zone(tz),
     };

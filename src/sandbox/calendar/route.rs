@@ -8,7 +8,6 @@ use url::form_urlencoded;
 use crate::sandbox::journal::RequestKind;
 use crate::sandbox::refusal::Refusal;
 
-/// Whose mailbox is meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) enum Owner {
     /// The signed-in user.
@@ -17,16 +16,15 @@ pub(in crate::sandbox) enum Owner {
     Mailbox(String),
 }
 
-/// What is asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
-    Create,
+pub(super) enum Operation {
+    CreateEvent,
     /// A collection of events, whole or by the given `$filter`.
-    List {
+    ListEvents {
         filter: Option<String>,
     },
-    Event(String),
-    CalendarInfo,
+    GetEvent(String),
+    GetCalendar,
 }
 
 /// A call of the Graph API.
@@ -35,7 +33,7 @@ pub(in crate::sandbox) struct Call {
     pub(in crate::sandbox) owner: Owner,
     /// None for the default calendar and for all calendars together.
     pub(in crate::sandbox) calendar: Option<String>,
-    pub(super) wish: Wish,
+    pub(super) operation: Operation,
     pub(in crate::sandbox) select: Option<String>,
     pub(super) expand: Option<String>,
     pub(in crate::sandbox) top: Option<usize>,
@@ -56,25 +54,25 @@ impl Call {
             ["users", mailbox, rest @ ..] => (Owner::Mailbox(mailbox.to_lowercase()), rest),
             other => return Err(no_segment(other)),
         };
-        let (calendar, wish) = place(rest)?;
-        let mut call = Self { owner, calendar, wish, select: None, expand: None, top: None, skip: 0 };
+        let (calendar, operation) = place(rest)?;
+        let mut call = Self { owner, calendar, operation, select: None, expand: None, top: None, skip: 0 };
         call.read_query(query.unwrap_or_default());
         call.check_method(method)?;
         Ok(call)
     }
 
     pub(in crate::sandbox) fn kind(&self) -> RequestKind {
-        match &self.wish {
-            Wish::Create => RequestKind::Create,
-            Wish::List { filter: Some(_) } => RequestKind::Lookup,
+        match &self.operation {
+            Operation::CreateEvent => RequestKind::Create,
+            Operation::ListEvents { filter: Some(_) } => RequestKind::Lookup,
             _ => RequestKind::Other,
         }
     }
 
     fn read_query(&mut self, query: &str) {
         for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-            match (name.as_ref(), &mut self.wish) {
-                ("$filter", Wish::List { filter }) => *filter = Some(value.into_owned()),
+            match (name.as_ref(), &mut self.operation) {
+                ("$filter", Operation::ListEvents { filter }) => *filter = Some(value.into_owned()),
                 ("$select", _) => self.select = Some(value.into_owned()),
                 ("$expand", _) => self.expand = Some(value.into_owned()),
                 ("$top", _) => self.top = value.parse().ok(),
@@ -88,8 +86,8 @@ impl Call {
         if method == Method::GET {
             return Ok(());
         }
-        if method == Method::POST && matches!(self.wish, Wish::List { .. }) {
-            self.wish = Wish::Create;
+        if method == Method::POST && matches!(self.operation, Operation::ListEvents { .. }) {
+            self.operation = Operation::CreateEvent;
             return Ok(());
         }
         let message = format!("The HTTP method '{method}' is not supported by this sandbox here.");
@@ -97,20 +95,20 @@ impl Call {
     }
 }
 
-fn place(rest: &[&str]) -> Result<(Option<String>, Wish), Refusal> {
+fn place(rest: &[&str]) -> Result<(Option<String>, Operation), Refusal> {
     let (calendar, rest) = match rest {
         ["calendars", id, rest @ ..] => (Some((*id).to_owned()), rest),
         ["calendar", rest @ ..] => (None, rest),
         ["events", ..] => (None, rest),
         other => return Err(no_segment(other)),
     };
-    let wish = match rest {
-        [] => Wish::CalendarInfo,
-        ["events"] => Wish::List { filter: None },
-        ["events", id] => Wish::Event((*id).to_owned()),
+    let operation = match rest {
+        [] => Operation::GetCalendar,
+        ["events"] => Operation::ListEvents { filter: None },
+        ["events", id] => Operation::GetEvent((*id).to_owned()),
         other => return Err(no_segment(other)),
     };
-    Ok((calendar, wish))
+    Ok((calendar, operation))
 }
 
 fn decoded(segment: &str) -> String {
@@ -139,7 +137,7 @@ mod tests {
             ("/v1.0/users/a@x.example/calendars/AAMk%2FB%3D/events", Some("AAMk/B=")),
         ] {
             let call = call(Method::POST, path);
-            assert_eq!(call.wish, Wish::Create);
+            assert_eq!(call.operation, Operation::CreateEvent);
             assert_eq!(call.owner, Owner::Mailbox("a@x.example".into()));
             assert_eq!(call.calendar.as_deref(), calendar);
         }
@@ -149,11 +147,11 @@ mod tests {
     #[test]
     fn a_filter_makes_a_get_a_lookup() {
         let filtered = Call::parse(&Method::GET, "/v1.0/me/events", Some("%24filter=a+eq+%27b%27&$top=2")).unwrap();
-        assert_eq!(filtered.wish, Wish::List { filter: Some("a eq 'b'".into()) });
+        assert_eq!(filtered.operation, Operation::ListEvents { filter: Some("a eq 'b'".into()) });
         assert_eq!((filtered.kind(), filtered.top), (RequestKind::Lookup, Some(2)));
         assert_eq!(call(Method::GET, "/v1.0/me/events").kind(), RequestKind::Other);
-        assert_eq!(call(Method::GET, "/v1.0/me/events/AbC").wish, Wish::Event("AbC".into()));
-        assert_eq!(call(Method::GET, "/v1.0/me/calendar").wish, Wish::CalendarInfo);
+        assert_eq!(call(Method::GET, "/v1.0/me/events/AbC").operation, Operation::GetEvent("AbC".into()));
+        assert_eq!(call(Method::GET, "/v1.0/me/calendar").operation, Operation::GetCalendar);
     }
 
     #[test]

@@ -44,30 +44,27 @@ pub(super) struct Event {
     pub(super) ids: EventIds,
 }
 
-/// An event on its way into a mailbox.
 #[derive(Debug)]
-pub(super) struct Arriving {
+pub(super) struct NewEvent {
     pub(super) mailbox: String,
     pub(super) calendar_id: Option<String>,
     pub(super) draft: Draft,
     pub(super) received: Value,
-    /// The client asked for immutable ids.
+    /// The client wants immutable ids.
     pub(super) immutable: bool,
     /// `transactionId` is honoured.
     pub(super) deduplicate: bool,
 }
 
-/// What became of it.
 #[derive(Debug)]
-pub(super) enum Kept {
+pub(super) enum Inserted {
     Created(Arc<Event>),
     /// The same event under the same `transactionId` was there already.
     Repeated(Arc<Event>),
     /// Another event has this `transactionId`.
-    Clash(Arc<Event>),
+    Conflict(Arc<Event>),
 }
 
-/// All mailboxes.
 #[derive(Debug)]
 pub(in crate::sandbox) struct Store {
     order: AtomicU64,
@@ -87,17 +84,17 @@ impl Store {
         Self { order: AtomicU64::new(0), shards: (0..SHARDS).map(|_| Guarded::default()).collect() }
     }
 
-    pub(super) fn keep(&self, arriving: Arriving) -> Kept {
-        let mut shard = self.shard(&arriving.mailbox).lock();
-        let mailbox = shard.entry(arriving.mailbox.clone()).or_default();
-        if let Some(first) = mailbox.same_transaction(&arriving) {
-            let same = first.stored.received == arriving.received;
-            return if same { Kept::Repeated(first) } else { Kept::Clash(first) };
+    pub(super) fn insert(&self, new_event: NewEvent) -> Inserted {
+        let mut shard = self.shard(&new_event.mailbox).lock();
+        let mailbox = shard.entry(new_event.mailbox.clone()).or_default();
+        if let Some(first) = mailbox.same_transaction(&new_event) {
+            let same = first.stored.received == new_event.received;
+            return if same { Inserted::Repeated(first) } else { Inserted::Conflict(first) };
         }
         let order = self.order.fetch_add(1, Ordering::Relaxed);
-        let event = Arc::new(Event::new(arriving, order));
+        let event = Arc::new(Event::new(new_event, order));
         mailbox.add(Arc::clone(&event));
-        Kept::Created(event)
+        Inserted::Created(event)
     }
 
     /// Event ids are case-sensitive; both forms of an id are understood.
@@ -150,23 +147,23 @@ impl Store {
 }
 
 impl Event {
-    fn new(arriving: Arriving, order: u64) -> Self {
-        let ids = EventIds::new(&arriving.mailbox);
+    fn new(new_event: NewEvent, order: u64) -> Self {
+        let ids = EventIds::new(&new_event.mailbox);
         let stored = StoredEvent {
-            mailbox: arriving.mailbox,
-            calendar_id: arriving.calendar_id,
-            id: ids.form(arriving.immutable).to_owned(),
-            transaction_id: arriving.draft.transaction_id.clone(),
-            received: arriving.received,
+            mailbox: new_event.mailbox,
+            calendar_id: new_event.calendar_id,
+            id: ids.form(new_event.immutable).to_owned(),
+            transaction_id: new_event.draft.transaction_id.clone(),
+            received: new_event.received,
             created_at: Utc::now().to_rfc3339_opts(SecondsFormat::Millis, true),
         };
-        Self { order, stored, draft: arriving.draft, ids }
+        Self { order, stored, draft: new_event.draft, ids }
     }
 }
 
 impl Mailbox {
-    fn same_transaction(&self, arriving: &Arriving) -> Option<Arc<Event>> {
-        let wanted = arriving.draft.transaction_id.as_ref().filter(|_| arriving.deduplicate)?;
+    fn same_transaction(&self, new_event: &NewEvent) -> Option<Arc<Event>> {
+        let wanted = new_event.draft.transaction_id.as_ref().filter(|_| new_event.deduplicate)?;
         let at = self.by_transaction.get(wanted)?;
         Some(Arc::clone(&self.events[*at]))
     }

@@ -26,7 +26,7 @@ pub(super) enum TimeFault {
 
 /// A `dateTimeTimeZone` that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct When {
+pub(super) struct EventTime {
     /// The zone's name as it was sent.
     pub(super) zone: String,
     /// The wall time as it was sent.
@@ -37,7 +37,7 @@ pub(super) struct When {
     pub(super) had_offset: bool,
 }
 
-impl When {
+impl EventTime {
     pub(super) fn parse(text: &str, zone: &str) -> Result<Self, TimeFault> {
         let tz = zone_named(zone).ok_or_else(|| TimeFault::UnknownZone(zone.to_owned()))?;
         if zone == REFUSED_ZONE {

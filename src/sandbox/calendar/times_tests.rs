@@ -5,7 +5,7 @@
 use super::*;
 
 fn moment(text: &str, zone: &str) -> String {
-    When::parse(text, zone).unwrap().in_zone(&TimeZone::UTC)
+    EventTime::parse(text, zone).unwrap().in_zone(&TimeZone::UTC)
 }
 
 #[test]
@@ -29,15 +29,15 @@ fn every_windows_name_is_known() {
 #[test]
 fn unknown_zones_are_named() {
     for zone in ["Greenwich Mean Time", "", "[]", "Mars/Olympus"] {
-        let fault = When::parse("2026-12-01T09:00:00", zone).unwrap_err();
+        let fault = EventTime::parse("2026-12-01T09:00:00", zone).unwrap_err();
         assert_eq!(fault, TimeFault::UnknownZone(zone.to_owned()));
     }
-    let refused = When::parse("2026-12-01T09:00:00", "Africa/Casablanca").unwrap_err();
+    let refused = EventTime::parse("2026-12-01T09:00:00", "Africa/Casablanca").unwrap_err();
     assert_eq!(refused, TimeFault::RefusedZone);
 }
 
 #[test]
-fn text_that_is_no_date_and_time_is_refused() {
+fn text_that_is_not_a_date_and_time_is_refused() {
     for text in [
         "",
         "2026-12-01",
@@ -50,17 +50,17 @@ fn text_that_is_no_date_and_time_is_refused() {
         "2026-12-01T09:00:00 x",
         "ééééééé",
     ] {
-        assert_eq!(When::parse(text, "UTC").unwrap_err(), TimeFault::Text, "{text}");
+        assert_eq!(EventTime::parse(text, "UTC").unwrap_err(), TimeFault::Text, "{text}");
     }
 }
 
 #[test]
 fn an_offset_wins_and_is_remarked() {
-    let with = When::parse("2026-12-01T09:00:00+01:00", "UTC").unwrap();
+    let with = EventTime::parse("2026-12-01T09:00:00+01:00", "UTC").unwrap();
     assert!(with.had_offset);
     assert_eq!(with.in_zone(&TimeZone::UTC), "2026-12-01T08:00:00.0000000");
-    assert!(When::parse("2026-12-01T09:00:00Z", "UTC").unwrap().had_offset);
-    assert!(!When::parse("2026-12-01T09:00:00", "UTC").unwrap().had_offset);
+    assert!(EventTime::parse("2026-12-01T09:00:00Z", "UTC").unwrap().had_offset);
+    assert!(!EventTime::parse("2026-12-01T09:00:00", "UTC").unwrap().had_offset);
 }
 
 #[test]
@@ -69,7 +69,7 @@ fn the_calendar_has_its_last_day() {
     assert_eq!(moment("9999-12-31T23:59:59", "Europe/Paris"), "9999-12-31T22:59:59.0000000");
     assert_eq!(moment("9999-12-30T23:00:00", "UTC"), "9999-12-30T23:00:00.0000000");
     for zone in ["America/New_York", "Europe/Paris", "UTC"] {
-        let when = When::parse("9999-12-31T00:00:00", zone).unwrap();
+        let when = EventTime::parse("9999-12-31T00:00:00", zone).unwrap();
         assert!(when.is_midnight() && when.floating() == "9999-12-31T00:00:00.0000000", "{zone}");
     }
 }

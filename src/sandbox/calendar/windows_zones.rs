@@ -1,5 +1,6 @@
 //! The time zone names of Windows and the IANA zone each one stands for (CLDR `windowsZones`, territory 001).
-//! Exchange answers in these names and accepts them beside IANA's, so the sandbox keeps its own copy.
+//! Exchange answers in these names and accepts them beside IANA's. The client looks them up in a library; the sandbox has
+//! this table of its own, so that it does not share the client's mistakes.
 
 /// Every Windows zone id with its IANA zone, in alphabetical order.
 pub(super) const WINDOWS_ZONES: &[(&str, &str)] = &[

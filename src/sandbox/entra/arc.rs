@@ -1,5 +1,5 @@
-//! How the agent of Azure Arc makes sure that who asks for a token may read its directory: it writes a secret into a
-//! file there, names the file, and gives a token to whoever brings the content back. Each file serves once.
+//! How the agent of Azure Arc makes sure that a client may read its directory: it writes a secret into a file there,
+//! names the file, and gives a token to the client that sends the content back. Each file serves once.
 
 use std::collections::VecDeque;
 use std::fs::{self, OpenOptions};
@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::sandbox::guarded::Guarded;
 
-/// Challenges nobody answers are taken back beyond this number.
+/// Beyond this number, the oldest unanswered challenges are withdrawn.
 const OPEN_CHALLENGES: usize = 100;
 
 /// The challenges not answered yet, the oldest first. Their files go with them.
@@ -30,7 +30,7 @@ impl Challenges {
     /// # Errors
     ///
     /// The file cannot be written.
-    pub(super) fn pose(&self, dir: &Path) -> io::Result<PathBuf> {
+    pub(super) fn issue(&self, dir: &Path) -> io::Result<PathBuf> {
         fs::create_dir_all(dir)?;
         let file = dir.join(format!("{}.key", Uuid::new_v4()));
         let content = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
@@ -50,7 +50,7 @@ impl Challenges {
     }
 
     /// Whether this is what stands in one of the files; that file has served then.
-    pub(super) fn solve(&self, content: &str) -> bool {
+    pub(super) fn redeem(&self, content: &str) -> bool {
         let mut open = self.0.lock();
         let at = open.iter().position(|challenge| challenge.content == content);
         at.and_then(|at| open.remove(at)).is_some()
@@ -63,7 +63,7 @@ impl Challenges {
 
 impl Drop for Challenge {
     fn drop(&mut self) {
-        // Somebody else may have tidied up; a file that stays is of no use to anyone any more.
+        // The file may be gone already, and one that stays is useless from now on.
         let _ = fs::remove_file(&self.file);
     }
 }
@@ -79,21 +79,21 @@ mod tests {
     fn a_file_serves_once() {
         let home = tempfile::tempdir().unwrap();
         let (challenges, dir) = (Challenges::default(), home.path().join("tokens"));
-        let (first, second) = (challenges.pose(&dir).unwrap(), challenges.pose(&dir).unwrap());
+        let (first, second) = (challenges.issue(&dir).unwrap(), challenges.issue(&dir).unwrap());
         assert_eq!(first.extension().unwrap(), "key");
         assert_eq!(fs::metadata(&first).unwrap().permissions().mode() & 0o777, 0o600);
         let content = fs::read_to_string(&first).unwrap();
-        assert!(!challenges.solve("made up") && challenges.solve(&content) && !challenges.solve(&content));
+        assert!(!challenges.redeem("made up") && challenges.redeem(&content) && !challenges.redeem(&content));
         assert!(!first.exists() && second.exists());
         drop(challenges);
         assert!(!second.exists());
     }
 
     #[test]
-    fn challenges_nobody_answers_are_taken_back() {
+    fn unanswered_challenges_are_withdrawn() {
         let home = tempfile::tempdir().unwrap();
         let challenges = Challenges::default();
-        (0..OPEN_CHALLENGES + 5).for_each(|_| drop(challenges.pose(home.path()).unwrap()));
+        (0..OPEN_CHALLENGES + 5).for_each(|_| drop(challenges.issue(home.path()).unwrap()));
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), OPEN_CHALLENGES);
         challenges.reset();
         assert_eq!(fs::read_dir(home.path()).unwrap().count(), 0);

@@ -38,29 +38,29 @@ pub(super) fn chain_length(jwt: &Jwt) -> usize {
 
 /// Accepts the assertion, or says why not.
 pub(super) fn check(jwt: &Jwt, expected: Expected, registered: &[Certificate]) -> Result<(), TokenRefusal> {
-    let (scheme, names) = check_header(jwt)?;
+    let (scheme, thumbprints) = check_header(jwt)?;
     let span = check_form(jwt, expected.now)?;
     check_audience(jwt, expected.endpoint)?;
     check_identity(jwt, expected.client_id)?;
-    let certificate = find(&names, registered, expected.client_id)?;
-    check_key(certificate, &names, expected)?;
+    let certificate = find(&thumbprints, registered, expected.client_id)?;
+    check_key(certificate, &thumbprints, expected)?;
     if !certificate.has_signed(scheme, jwt.signed, &jwt.signature) {
         let reason = "The key was found, but use of the key to verify the signature failed.";
         let what = "Client assertion failed signature validation.";
-        return Err(key_refused(what, reason, &names, Some(certificate), expected.client_id));
+        return Err(key_refused(what, reason, &thumbprints, Some(certificate), expected.client_id));
     }
     check_time(span.from, span.to, expected.now)
 }
 
 /// The thumbprints the header gives.
 #[derive(Debug)]
-struct Names {
+struct Thumbprints {
     sha1: Option<Vec<u8>>,
     sha256: Option<Vec<u8>>,
 }
 
-impl Names {
-    fn fit(&self, certificate: &Certificate) -> bool {
+impl Thumbprints {
+    fn match_certificate(&self, certificate: &Certificate) -> bool {
         self.sha1.as_ref().is_none_or(|name| *name == certificate.sha1)
             && self.sha256.as_ref().is_none_or(|name| *name == certificate.sha256)
     }
@@ -71,7 +71,7 @@ impl Names {
     }
 }
 
-fn check_header(jwt: &Jwt) -> Result<(Scheme, Names), TokenRefusal> {
+fn check_header(jwt: &Jwt) -> Result<(Scheme, Thumbprints), TokenRefusal> {
     if jwt.header.get("typ").is_some_and(|kind| !kind.as_str().is_some_and(|kind| kind.eq_ignore_ascii_case("JWT"))) {
         return Err(malformed("The header's 'typ' is not JWT."));
     }
@@ -80,13 +80,13 @@ fn check_header(jwt: &Jwt) -> Result<(Scheme, Names), TokenRefusal> {
         let message = "Invalid JWT token. Unsupported key for the signing algorithm.";
         TokenRefusal::bad("invalid_request", 5_002_730, message)
     })?;
-    let names = Names { sha1: thumbprint(jwt, "x5t")?, sha256: thumbprint(jwt, "x5t#S256")? };
-    if names.sha1.is_none() && names.sha256.is_none() {
+    let thumbprints = Thumbprints { sha1: thumbprint(jwt, "x5t")?, sha256: thumbprint(jwt, "x5t#S256")? };
+    if thumbprints.sha1.is_none() && thumbprints.sha256.is_none() {
         let message = "Invalid JWT token. No certificate SHA-1 thumbprint, certificate SHA-256 thumbprint, nor keyId specified in token header.";
         return Err(TokenRefusal::bad("invalid_request", 5_002_738, message));
     }
-    check_chain(jwt, &names)?;
-    Ok((scheme, names))
+    check_chain(jwt, &thumbprints)?;
+    Ok((scheme, thumbprints))
 }
 
 fn thumbprint(jwt: &Jwt, name: &str) -> Result<Option<Vec<u8>>, TokenRefusal> {
@@ -95,14 +95,14 @@ fn thumbprint(jwt: &Jwt, name: &str) -> Result<Option<Vec<u8>>, TokenRefusal> {
     decoded.map(Some).ok_or_else(|| malformed(&format!("The header's '{name}' is not base64url encoded.")))
 }
 
-/// `x5c` is base64 with the usual alphabet, unlike the rest of a JWT, and begins with the certificate that has signed.
-fn check_chain(jwt: &Jwt, names: &Names) -> Result<(), TokenRefusal> {
+/// `x5c` is base64 with the usual alphabet, unlike the rest of a JWT, and begins with the certificate that signed.
+fn check_chain(jwt: &Jwt, thumbprints: &Thumbprints) -> Result<(), TokenRefusal> {
     let Some(chain) = jwt.header.get("x5c") else { return Ok(()) };
     let wrong = || malformed("The header's 'x5c' is not a list of base64 encoded certificates.");
     let chain = chain.as_array().filter(|chain| !chain.is_empty()).ok_or_else(wrong)?;
     let certificate = |element: &Value| Certificate::from_der(&STANDARD.decode(element.as_str()?).ok()?);
     let chain: Option<Vec<Certificate>> = chain.iter().map(certificate).collect();
-    if chain.ok_or_else(wrong)?.first().is_some_and(|first| names.fit(first)) {
+    if chain.ok_or_else(wrong)?.first().is_some_and(|first| thumbprints.match_certificate(first)) {
         return Ok(());
     }
     Err(malformed("The first certificate of 'x5c' is not the one the thumbprint names."))
@@ -149,26 +149,30 @@ fn check_identity(jwt: &Jwt, client_id: &str) -> Result<(), TokenRefusal> {
     Err(TokenRefusal::client(700_021, message))
 }
 
-fn find<'a>(names: &Names, registered: &'a [Certificate], client_id: &str) -> Result<&'a Certificate, TokenRefusal> {
-    let found = registered.iter().find(|certificate| names.fit(certificate));
+fn find<'a>(
+    thumbprints: &Thumbprints,
+    registered: &'a [Certificate],
+    client_id: &str,
+) -> Result<&'a Certificate, TokenRefusal> {
+    let found = registered.iter().find(|certificate| thumbprints.match_certificate(certificate));
     found.ok_or_else(|| {
         let what =
             "The certificate with identifier used to sign the client assertion is not registered on application.";
-        key_refused(what, "The key was not found.", names, None, client_id)
+        key_refused(what, "The key was not found.", thumbprints, None, client_id)
     })
 }
 
-fn check_key(certificate: &Certificate, names: &Names, expected: Expected) -> Result<(), TokenRefusal> {
+fn check_key(certificate: &Certificate, thumbprints: &Thumbprints, expected: Expected) -> Result<(), TokenRefusal> {
     let reason = match expected.now {
         now if now > certificate.not_after => "The key used is expired.",
         now if now < certificate.not_before => "The key used is not yet valid.",
         _ => return Ok(()),
     };
     let what = "Client assertion contains an invalid signature.";
-    Err(key_refused(what, reason, names, Some(certificate), expected.client_id))
+    Err(key_refused(what, reason, thumbprints, Some(certificate), expected.client_id))
 }
 
-/// Also asked of another provider's token.
+/// The same rule holds for the token of another provider.
 pub(super) fn check_time(from: DateTime<Utc>, to: DateTime<Utc>, now: DateTime<Utc>) -> Result<(), TokenRefusal> {
     if from <= now + SKEW && to >= now - SKEW {
         return Ok(());
@@ -183,17 +187,23 @@ pub(super) fn check_time(from: DateTime<Utc>, to: DateTime<Utc>, now: DateTime<U
     Err(TokenRefusal::client(700_024, message))
 }
 
-/// Not a JWT at all, or not one Entra takes.
+/// Not a JWT, or not one Entra takes.
 pub(super) fn malformed(detail: &str) -> TokenRefusal {
     TokenRefusal::bad("invalid_request", 50_027, format!("JWT token is invalid or malformed. {detail}"))
 }
 
-fn key_refused(what: &str, reason: &str, names: &Names, found: Option<&Certificate>, client_id: &str) -> TokenRefusal {
+fn key_refused(
+    what: &str,
+    reason: &str,
+    thumbprints: &Thumbprints,
+    found: Option<&Certificate>,
+    client_id: &str,
+) -> TokenRefusal {
     let us = |time: DateTime<Utc>| time.format("%m/%d/%Y %H:%M:%S");
     let found = found.map(|key| format!("Found key 'Start={}, End={}', ", us(key.not_before), us(key.not_after)));
     let message = format!(
         "{what} [Reason - {reason}, Thumbprint of key used by client: '{}', {}Please visit the Azure Portal, Graph Explorer or directly use MS Graph to see configured keys for app Id '{client_id}'. Review the documentation at https://docs.microsoft.com/en-us/graph/deployments to determine the corresponding service endpoint and https://docs.microsoft.com/en-us/graph/api/application-get?view=graph-rest-1.0&tabs=http to build a query request URL, such as 'https://graph.microsoft.com/beta/applications/{client_id}'].",
-        names.shown(),
+        thumbprints.shown(),
         found.unwrap_or_default()
     );
     TokenRefusal::client(700_027, message)

@@ -7,7 +7,7 @@ use super::aadsts::TokenRefusal;
 use super::assertion::{self, Expected};
 use super::federation::{self, Provider};
 use super::jwt::Jwt;
-use crate::sandbox::knobs::Knobs;
+use crate::sandbox::options::Options;
 use crate::sandbox::tenant::{EXPIRED_SECRET, PUBLIC_CLIENT_ID};
 
 const JWT_BEARER: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
@@ -26,7 +26,7 @@ pub(super) struct ClientProof<'a> {
 }
 
 impl ClientProof<'_> {
-    pub(super) fn check(&self, knobs: &Knobs, provider: &Provider) -> Result<(), TokenRefusal> {
+    pub(super) fn check(&self, options: &Options, provider: &Provider) -> Result<(), TokenRefusal> {
         let is_public = self.client_id == PUBLIC_CLIENT_ID;
         match (self.secret, self.assertion) {
             (None, None) if is_public && self.ropc => Ok(()),
@@ -40,8 +40,8 @@ impl ClientProof<'_> {
                 90_023,
                 "Invalid STS request. Only one of 'client_assertion' and 'client_secret' may be presented.",
             )),
-            (Some(secret), None) => self.check_secret(secret, knobs),
-            (None, Some(text)) => self.check_assertion(text, knobs, provider),
+            (Some(secret), None) => self.check_secret(secret, options),
+            (None, Some(text)) => self.check_assertion(text, options, provider),
         }
     }
 
@@ -58,10 +58,10 @@ impl ClientProof<'_> {
         }
     }
 
-    fn check_secret(&self, secret: &str, knobs: &Knobs) -> Result<(), TokenRefusal> {
+    fn check_secret(&self, secret: &str, options: &Options) -> Result<(), TokenRefusal> {
         let client_id = self.client_id;
         match secret {
-            secret if secret == knobs.client_secret => Ok(()),
+            secret if secret == options.client_secret => Ok(()),
             EXPIRED_SECRET => Err(TokenRefusal::client(
                 7_000_222,
                 format!("The provided client secret keys for app '{client_id}' are expired."),
@@ -76,16 +76,16 @@ impl ClientProof<'_> {
     }
 
     /// A token that names no certificate is another provider's, unless it claims to come from the application itself.
-    fn check_assertion(&self, text: &str, knobs: &Knobs, provider: &Provider) -> Result<(), TokenRefusal> {
+    fn check_assertion(&self, text: &str, options: &Options, provider: &Provider) -> Result<(), TokenRefusal> {
         self.check_type()?;
         let jwt = Jwt::read(text).ok_or_else(|| assertion::malformed("Token format not valid."))?;
         let now = Utc::now();
         let is_own = jwt.claim_text("iss").is_some_and(|issuer| issuer.eq_ignore_ascii_case(self.client_id));
         if assertion::names_certificate(&jwt) || is_own {
             let expected = Expected { client_id: self.client_id, endpoint: self.endpoint, now };
-            return assertion::check(&jwt, expected, &knobs.certificates);
+            return assertion::check(&jwt, expected, &options.certificates);
         }
-        federation::check(&jwt, &knobs.federated, provider, now)
+        federation::check(&jwt, &options.federated, provider, now)
     }
 
     fn check_type(&self) -> Result<(), TokenRefusal> {

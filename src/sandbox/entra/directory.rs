@@ -1,5 +1,5 @@
-//! The directory, as far as an application may look at itself: when its secrets and certificates expire. That takes a permission which
-//! sending does not need, so most are refused.
+//! The directory, as far as an application may read itself: when its secrets and certificates expire. That takes a
+//! permission that sending does not need, so most are refused.
 
 use axum::http::{Method, StatusCode};
 use base64::Engine;
@@ -9,9 +9,9 @@ use percent_encoding::percent_decode_str;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::tokens::{Standing, Tokens};
+use super::tokens::{TokenStatus, Tokens};
 use crate::sandbox::certificate::Certificate;
-use crate::sandbox::knobs::Knobs;
+use crate::sandbox::options::Options;
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::reply::{Ids, Reply};
 use crate::sandbox::tenant::CLIENT_ID;
@@ -31,32 +31,31 @@ pub(in crate::sandbox) fn asked_for(method: &Method, path: &str) -> Option<Strin
 pub(in crate::sandbox) fn answer(
     client_id: &str,
     bearer: Option<&str>,
-    standing: &Standing,
     tokens: &Tokens,
-    knobs: &Knobs,
+    options: &Options,
     ids: &Ids,
 ) -> Reply {
-    let refusal = match (standing, bearer) {
-        (Standing::Valid(_), Some(token)) if !READERS.iter().any(|reader| tokens.permits(token, reader)) => {
+    let refusal = match (tokens.status(bearer), bearer) {
+        (TokenStatus::Valid(_), Some(token)) if !READERS.iter().any(|reader| tokens.permits(token, reader)) => {
             Refusal::new(
                 StatusCode::FORBIDDEN,
                 "Authorization_RequestDenied",
                 "Insufficient privileges to complete the operation.",
             )
         }
-        (Standing::Valid(_), _) if !client_id.eq_ignore_ascii_case(CLIENT_ID) => {
+        (TokenStatus::Valid(_), _) if !client_id.eq_ignore_ascii_case(CLIENT_ID) => {
             let message = format!(
                 "Resource '{client_id}' does not exist or one of its queried reference-property objects are not present."
             );
             Refusal::not_found("Request_ResourceNotFound", message)
         }
-        (Standing::Valid(_), _) => return Reply::json(StatusCode::OK, application(knobs)),
+        (TokenStatus::Valid(_), _) => return Reply::json(StatusCode::OK, application(options)),
         _ => Refusal::unauthorized("Access token validation failure."),
     };
     refusal.reply(ids)
 }
 
-fn application(knobs: &Knobs) -> Value {
+fn application(options: &Options) -> Value {
     let at_time = |time: DateTime<Utc>| time.to_rfc3339_opts(SecondsFormat::Secs, true);
     let at = |days: i64| at_time(Utc::now() + TimeDelta::try_days(days.clamp(-36_500, 36_500)).unwrap_or_default());
     let key = |certificate: &Certificate| {
@@ -67,8 +66,8 @@ fn application(knobs: &Knobs) -> Value {
             "startDateTime": at_time(certificate.not_before), "endDateTime": at_time(certificate.not_after),
         })
     };
-    let keys: Vec<Value> = knobs.certificates.iter().map(key).collect();
-    let hint: String = knobs.client_secret.chars().take(3).collect();
+    let keys: Vec<Value> = options.certificates.iter().map(key).collect();
+    let hint: String = options.client_secret.chars().take(3).collect();
     json!({
         "@odata.context": "https://graph.microsoft.com/v1.0/$metadata#applications(passwordCredentials,keyCredentials)/$entity",
         "keyCredentials": keys,
@@ -81,8 +80,8 @@ fn application(knobs: &Knobs) -> Value {
             {
                 "customKeyIdentifier": null, "displayName": "sandbox", "hint": hint,
                 "keyId": "0b9a1c3d-0000-4000-8000-000000000002", "secretText": null,
-                "startDateTime": at(knobs.secret_expires_in_days.saturating_sub(365)),
-                "endDateTime": at(knobs.secret_expires_in_days),
+                "startDateTime": at(options.secret_expires_in_days.saturating_sub(365)),
+                "endDateTime": at(options.secret_expires_in_days),
             },
         ],
     })

@@ -16,7 +16,7 @@ use uuid::Uuid;
 use super::aadsts::TokenRefusal;
 use super::assertion::{check_time, malformed};
 use super::jwt::Jwt;
-use crate::sandbox::knobs::FederatedCredential;
+use crate::sandbox::options::FederatedCredential;
 
 /// Lifetime of a token when none is asked for, seconds; that of a Kubernetes service account token.
 const LIFETIME_S: i64 = 3600;

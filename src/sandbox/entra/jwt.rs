@@ -1,5 +1,5 @@
-//! A signed token as a client presents it (a JWT in its compact form), taken apart by hand: the client's library must
-//! be checked by another hand than its own. Whether the signature is right is for those to say who know the key.
+//! A signed token as a client presents it (a JWT in its compact form), taken apart by hand, so that the client's
+//! library is not checked by itself. The signature is verified elsewhere, where the key is known.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

@@ -14,7 +14,7 @@ use super::scope::check_resource;
 use super::state::Entra;
 use super::token_text::token_text;
 use super::tokens::Caller;
-use crate::sandbox::knobs::Knobs;
+use crate::sandbox::options::Options;
 use crate::sandbox::reply::{Ids, Reply};
 use crate::sandbox::tenant::{
     IDENTITY_CLIENT_ID, IDENTITY_HEADER, IDENTITY_OBJECT_ID, IDENTITY_RESOURCE_ID, SYSTEM_IDENTITY_CLIENT_ID, TENANT_ID,
@@ -74,9 +74,8 @@ pub(in crate::sandbox) struct IdentityRequest<'a> {
     query: HashMap<String, String>,
 }
 
-/// Why there is no token.
 #[derive(Debug)]
-struct NoToken {
+struct IdentityRefusal {
     status: StatusCode,
     error: &'static str,
     description: String,
@@ -91,58 +90,62 @@ impl<'a> IdentityRequest<'a> {
     }
 
     /// A token, or why there is none. For Arc this writes or removes a file.
-    pub(in crate::sandbox) fn answer(&self, entra: &Entra, knobs: &Knobs, ids: &Ids) -> Reply {
-        if entra.token_rate.is_over(knobs.token_requests_per_minute) {
-            let no_token = NoToken::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests");
-            return no_token.reply(self.host, ids);
+    pub(in crate::sandbox) fn answer(&self, entra: &Entra, options: &Options, ids: &Ids) -> Reply {
+        if entra.token_rate_limit.is_over(options.token_requests_per_minute) {
+            let refusal = IdentityRefusal::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", "Too many requests");
+            return refusal.reply(self.host, ids);
         }
-        match self.identity(entra, knobs) {
-            Err(no_token) => no_token.reply(self.host, ids),
+        match self.identity(entra, options) {
+            Err(refusal) => refusal.reply(self.host, ids),
             Ok(client_id) => {
-                let token = token_text(&Caller::App, client_id, self.resource(), knobs);
-                entra.tokens.issue(&token, Caller::App, &knobs.roles, knobs.token_lifetime);
-                self.granted(token, client_id, knobs)
+                let token = token_text(&Caller::App, client_id, self.resource(), options);
+                entra.tokens.issue(&token, Caller::App, &options.roles, options.token_lifetime);
+                self.granted(token, client_id, options)
             }
         }
     }
 
     /// The client id of the identity asked for.
-    fn identity(&self, entra: &Entra, knobs: &Knobs) -> Result<&'static str, NoToken> {
+    fn identity(&self, entra: &Entra, options: &Options) -> Result<&'static str, IdentityRefusal> {
         self.check_origin()?;
         let version = self.query.get("api-version").map(String::as_str).unwrap_or_default();
         if !self.host.takes_version(version) {
             let description = format!("The api-version '{version}' is missing or not supported");
-            return Err(NoToken::bad("invalid_request", description));
+            return Err(IdentityRefusal::bad("invalid_request", description));
         }
         if self.resource().is_empty() {
-            return Err(NoToken::bad("invalid_request", "Required query variable 'resource' is missing"));
+            return Err(IdentityRefusal::bad("invalid_request", "Required query variable 'resource' is missing"));
         }
-        let identity = self.selected(knobs)?;
+        let identity = self.selected(options)?;
         if check_resource(self.resource()).is_err() {
             let description = format!(
                 "AADSTS500011: The resource principal named {} was not found in the tenant named {TENANT_ID}.",
                 self.resource()
             );
-            return Err(NoToken::bad("invalid_resource", description));
+            return Err(IdentityRefusal::bad("invalid_resource", description));
         }
         if self.host == Host::Arc {
-            self.check_challenge(entra, knobs)?;
+            self.check_challenge(entra, options)?;
         }
         Ok(identity)
     }
 
-    /// What a request from elsewhere, led here by a trick, would not have.
-    fn check_origin(&self) -> Result<(), NoToken> {
+    /// Catches forwarded requests (SSRF): those lack the header, or carry one too many.
+    fn check_origin(&self) -> Result<(), IdentityRefusal> {
         let has = |name: &str, value: &str| self.headers.get(name).is_some_and(|given| given == value);
         if self.host == Host::AppService {
-            let unauthorized = || NoToken::new(StatusCode::UNAUTHORIZED, "unauthorized", "Wrong X-IDENTITY-HEADER");
+            let unauthorized =
+                || IdentityRefusal::new(StatusCode::UNAUTHORIZED, "unauthorized", "Wrong X-IDENTITY-HEADER");
             return has("x-identity-header", IDENTITY_HEADER).then_some(()).ok_or_else(unauthorized);
         }
         if !has("metadata", "true") {
-            return Err(NoToken::bad("invalid_request", "Required metadata header not specified"));
+            return Err(IdentityRefusal::bad("invalid_request", "Required metadata header not specified"));
         }
         if self.headers.contains_key("x-forwarded-for") {
-            return Err(NoToken::bad("invalid_request", "Requests with an X-Forwarded-For header are not served"));
+            return Err(IdentityRefusal::bad(
+                "invalid_request",
+                "Requests with an X-Forwarded-For header are not served",
+            ));
         }
         Ok(())
     }
@@ -151,7 +154,7 @@ impl<'a> IdentityRequest<'a> {
         self.query.get("resource").map(String::as_str).unwrap_or_default()
     }
 
-    fn selected(&self, knobs: &Knobs) -> Result<&'static str, NoToken> {
+    fn selected(&self, options: &Options) -> Result<&'static str, IdentityRefusal> {
         let given = |selector: &&(&str, &str)| self.query.contains_key(selector.0);
         let given: Vec<_> = self.host.selectors().iter().filter(given).collect();
         let not_found = match self.host {
@@ -161,31 +164,37 @@ impl<'a> IdentityRequest<'a> {
             Host::VirtualMachine | Host::Arc => "Identity not found",
         };
         match given.as_slice() {
-            [] if knobs.system_identity => Ok(SYSTEM_IDENTITY_CLIENT_ID),
+            [] if options.system_identity => Ok(SYSTEM_IDENTITY_CLIENT_ID),
             [_, ..] if self.host == Host::Arc => {
-                Err(NoToken::bad("invalid_request", "Only the system-assigned identity is supported"))
+                Err(IdentityRefusal::bad("invalid_request", "Only the system-assigned identity is supported"))
             }
             [(name, id)] if self.query.get(*name).is_some_and(|given| given.eq_ignore_ascii_case(id)) => {
                 Ok(IDENTITY_CLIENT_ID)
             }
-            [_, _, ..] => Err(NoToken::bad("invalid_request", "Only one of the identity's ids may be specified")),
-            _ => Err(NoToken::bad("invalid_request", not_found)),
+            [_, _, ..] => {
+                Err(IdentityRefusal::bad("invalid_request", "Only one of the identity's ids may be specified"))
+            }
+            _ => Err(IdentityRefusal::bad("invalid_request", not_found)),
         }
     }
 
-    fn check_challenge(&self, entra: &Entra, knobs: &Knobs) -> Result<(), NoToken> {
-        let Some(answer) = self.headers.get(AUTHORIZATION) else { return Err(challenge(entra, knobs)) };
+    fn check_challenge(&self, entra: &Entra, options: &Options) -> Result<(), IdentityRefusal> {
+        let Some(answer) = self.headers.get(AUTHORIZATION) else { return Err(challenge(entra, options)) };
         let content = answer.to_str().ok().and_then(|answer| answer.strip_prefix("Basic "));
-        if content.is_some_and(|content| entra.challenges.solve(content)) {
+        if content.is_some_and(|content| entra.challenges.redeem(content)) {
             return Ok(());
         }
-        Err(NoToken::new(StatusCode::FORBIDDEN, "forbidden", "The authorization is not what stands in the file"))
+        Err(IdentityRefusal::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "The authorization is not the content of the file",
+        ))
     }
 
-    /// Numbers are text, whoever answers.
-    fn granted(&self, token: String, client_id: &str, knobs: &Knobs) -> Reply {
+    /// On every kind of host, numbers are text.
+    fn granted(&self, token: String, client_id: &str, options: &Options) -> Reply {
         let now = u64::try_from(Utc::now().timestamp()).unwrap_or_default();
-        let lifetime = knobs.token_lifetime.as_secs();
+        let lifetime = options.token_lifetime.as_secs();
         let expires_on = now.saturating_add(lifetime).to_string();
         let body = match self.host {
             Host::AppService => json!({
@@ -202,24 +211,28 @@ impl<'a> IdentityRequest<'a> {
     }
 }
 
-fn challenge(entra: &Entra, knobs: &Knobs) -> NoToken {
-    let Some(dir) = &knobs.arc_tokens_dir else {
+fn challenge(entra: &Entra, options: &Options) -> IdentityRefusal {
+    let Some(dir) = &options.arc_tokens_dir else {
         let description = "The sandbox was started without --arc-tokens-dir, so it has no place for challenge files";
-        return NoToken::new(StatusCode::NOT_FOUND, "not_found", description);
+        return IdentityRefusal::new(StatusCode::NOT_FOUND, "not_found", description);
     };
-    match entra.challenges.pose(dir) {
-        Ok(file) => NoToken {
+    match entra.challenges.issue(dir) {
+        Ok(file) => IdentityRefusal {
             realm: Some(format!("Basic realm={}", file.display())),
-            ..NoToken::new(StatusCode::UNAUTHORIZED, "unauthorized_client", "Missing Basic Authorization header")
+            ..IdentityRefusal::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized_client",
+                "Missing Basic Authorization header",
+            )
         },
         Err(error) => {
             let description = format!("cannot write a challenge file into {}: {error}", dir.display());
-            NoToken::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", description)
+            IdentityRefusal::new(StatusCode::INTERNAL_SERVER_ERROR, "server_error", description)
         }
     }
 }
 
-impl NoToken {
+impl IdentityRefusal {
     fn new(status: StatusCode, error: &'static str, description: impl Into<String>) -> Self {
         Self { status, error, description: description.into(), realm: None }
     }

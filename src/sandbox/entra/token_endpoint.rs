@@ -20,10 +20,10 @@ use super::client_proof::ClientProof;
 use super::federation::Provider;
 use super::scope::{check_resource, check_scope};
 use super::state::Entra;
-use super::token_rate::TOO_OFTEN_WAIT;
+use super::token_rate_limit::TOO_OFTEN_WAIT;
 use super::token_text::token_text;
 use super::tokens::Caller;
-use crate::sandbox::knobs::{Knobs, check_claims};
+use crate::sandbox::options::{Options, check_claims};
 use crate::sandbox::reply::{Ids, Reply};
 use crate::sandbox::retry_after::RetryAfter;
 use crate::sandbox::tenant::{CLIENT_ID, NO_CONSENT_CLIENT_ID, PUBLIC_CLIENT_ID, TENANT_DOMAIN, TENANT_ID, USERNAME};
@@ -71,25 +71,25 @@ impl TokenRequest {
         self.field("claims")
     }
 
-    /// What stands in a secret's place.
+    /// What is presented instead of a secret.
     pub(in crate::sandbox) fn assertion(&self) -> Option<&str> {
         self.field("client_assertion")
     }
 
     /// A token, or why there is none.
-    pub(in crate::sandbox) fn answer(&self, entra: &Entra, knobs: &Knobs, ids: &Ids) -> Reply {
-        if entra.token_rate.is_over(knobs.token_requests_per_minute) {
+    pub(in crate::sandbox) fn answer(&self, entra: &Entra, options: &Options, ids: &Ids) -> Reply {
+        if entra.token_rate_limit.is_over(options.token_requests_per_minute) {
             return self.too_often(ids);
         }
-        match self.caller(knobs, &entra.provider) {
+        match self.caller(options, &entra.provider) {
             Ok(caller) => {
                 let client_id = self.field("client_id").unwrap_or_default().to_lowercase();
-                let token = token_text(&caller, &client_id, self.audience(), knobs);
-                entra.tokens.issue(&token, caller, &knobs.roles, knobs.token_lifetime);
+                let token = token_text(&caller, &client_id, self.audience(), options);
+                entra.tokens.issue(&token, caller, &options.roles, options.token_lifetime);
                 if let Some(claims) = self.claims() {
                     entra.tokens.note_claims(&token, claims);
                 }
-                self.granted(token, knobs)
+                self.granted(token, options)
             }
             Err(refusal) => refusal.reply(ids),
         }
@@ -105,7 +105,7 @@ impl TokenRequest {
         resource.unwrap_or("https://graph.microsoft.com")
     }
 
-    fn caller(&self, knobs: &Knobs, provider: &Provider) -> Result<Caller, TokenRefusal> {
+    fn caller(&self, options: &Options, provider: &Provider) -> Result<Caller, TokenRefusal> {
         let grant = self.needed("grant_type")?;
         let ropc = match grant {
             "client_credentials" => false,
@@ -121,13 +121,13 @@ impl TokenRequest {
         check_client(&client_id)?;
         self.check_target(ropc)?;
         self.check_claims()?;
-        self.proof(&client_id, ropc).check(knobs, provider)?;
+        self.proof(&client_id, ropc).check(options, provider)?;
         if client_id == NO_CONSENT_CLIENT_ID {
             let message =
                 format!("The user or administrator has not consented to use the application with ID '{client_id}'.");
             return Err(TokenRefusal::bad("invalid_grant", 65_001, message).suberror("consent_required"));
         }
-        if ropc { self.user(knobs) } else { Ok(Caller::App) }
+        if ropc { self.user(options) } else { Ok(Caller::App) }
     }
 
     fn check_target(&self, ropc: bool) -> Result<(), TokenRefusal> {
@@ -137,7 +137,7 @@ impl TokenRequest {
         }
     }
 
-    /// A client that passes a challenge on without decoding it is told so.
+    /// Catches a client that passes a challenge on without decoding it.
     fn check_claims(&self) -> Result<(), TokenRefusal> {
         let claims = self.claims().unwrap_or_default();
         check_claims(claims).map_err(|_| {
@@ -157,8 +157,8 @@ impl TokenRequest {
         }
     }
 
-    /// Accounts with trouble have it whatever the password is.
-    fn user(&self, knobs: &Knobs) -> Result<Caller, TokenRefusal> {
+    /// Accounts with trouble are refused whatever the password.
+    fn user(&self, options: &Options) -> Result<Caller, TokenRefusal> {
         let username = self.needed("username")?.to_lowercase();
         let password = self.needed("password")?;
         if let Some(refusal) = troubled(&username) {
@@ -170,21 +170,21 @@ impl TokenRequest {
             );
             return Err(TokenRefusal::bad("invalid_grant", 50_034, message));
         }
-        if password != knobs.password {
+        if password != options.password {
             let message = "Error validating credentials due to invalid username or password.";
             return Err(TokenRefusal::bad("invalid_grant", 50_126, message));
         }
         Ok(Caller::User(username))
     }
 
-    fn granted(&self, token: String, knobs: &Knobs) -> Reply {
-        let is_text = knobs.expires_in_as_text || self.version == Version::V1;
+    fn granted(&self, token: String, options: &Options) -> Reply {
+        let is_text = options.expires_in_as_text || self.version == Version::V1;
         let seconds = |seconds: u64| if is_text { json!(seconds.to_string()) } else { json!(seconds) };
-        let lifetime = knobs.token_lifetime.as_secs();
+        let lifetime = options.token_lifetime.as_secs();
         let mut body =
             json!({"token_type": "Bearer", "expires_in": seconds(lifetime), "ext_expires_in": seconds(lifetime)});
         if let Some(body) = body.as_object_mut() {
-            if let Some(refresh_in) = knobs.refresh_in_s {
+            if let Some(refresh_in) = options.refresh_in_s {
                 body.insert("refresh_in".into(), seconds(refresh_in));
             }
             if self.version == Version::V1 {
@@ -205,7 +205,7 @@ impl TokenRequest {
         Reply::json(StatusCode::OK, body).header(CACHE_CONTROL, "no-store, no-cache")
     }
 
-    /// Applications are told when to come back; users are told that their client loops.
+    /// Applications get a Retry-After; users get the error for a client that loops.
     fn too_often(&self, ids: &Ids) -> Reply {
         if self.field("grant_type") == Some("password") {
             let message = "The server terminated an operation because it encountered a client request loop.";
@@ -226,7 +226,7 @@ impl TokenRequest {
     }
 }
 
-/// What the public discovery document of a tenant says of its endpoints, or that there is no such tenant.
+/// A tenant's public discovery document, or the refusal of an unknown tenant.
 pub(in crate::sandbox) fn discovery(tenant: &str, parts: &Parts, ids: &Ids) -> Reply {
     if let Err(refusal) = check_tenant(&tenant.to_lowercase(), true) {
         return refusal.reply(ids);

@@ -1,5 +1,5 @@
-//! What a token looks like: a JWT with the claims of a Graph token, under a signature that is none. Clients must not
-//! look inside, and Graph's own may be opaque one day; a diagnosis looks all the same, so there must be something to see.
+//! What a token looks like: a JWT with the claims of a Graph token, with a signature that is not valid. Clients must
+//! not rely on the claims, and Graph's own may be opaque one day; a diagnosis reads them all the same, so they are there.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -8,23 +8,23 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::tokens::Caller;
-use crate::sandbox::knobs::Knobs;
+use crate::sandbox::options::Options;
 use crate::sandbox::tenant::TENANT_ID;
 
 /// The token for `caller`, asked for by `client_id` for the resource `audience`.
-pub(super) fn token_text(caller: &Caller, client_id: &str, audience: &str, knobs: &Knobs) -> String {
+pub(super) fn token_text(caller: &Caller, client_id: &str, audience: &str, options: &Options) -> String {
     let signature = URL_SAFE_NO_PAD.encode(random());
-    if knobs.opaque_tokens {
+    if options.opaque_tokens {
         return format!("sandbox.{signature}");
     }
     let header = json!({"typ": "JWT", "alg": "RS256", "kid": "sandbox", "x5t": "sandbox"});
-    format!("{}.{}.{signature}", part(&header), part(&claims(caller, client_id, audience, knobs)))
+    format!("{}.{}.{signature}", part(&header), part(&claims(caller, client_id, audience, options)))
 }
 
-/// Those of a token of version 1.0, which is what Graph takes.
-fn claims(caller: &Caller, client_id: &str, audience: &str, knobs: &Knobs) -> Value {
+/// The claims of a version 1.0 token, which is what Graph takes.
+fn claims(caller: &Caller, client_id: &str, audience: &str, options: &Options) -> Value {
     let now = Utc::now().timestamp();
-    let lifetime = i64::try_from(knobs.token_lifetime.as_secs()).unwrap_or(i64::MAX);
+    let lifetime = i64::try_from(options.token_lifetime.as_secs()).unwrap_or(i64::MAX);
     let mut claims = json!({
         "aud": audience,
         "iss": format!("https://sts.windows.net/{TENANT_ID}/"),
@@ -40,12 +40,12 @@ fn claims(caller: &Caller, client_id: &str, audience: &str, knobs: &Knobs) -> Va
     });
     match caller {
         // Without any permission the claim is not there at all.
-        Caller::App if knobs.roles.is_empty() => {}
-        Caller::App => claims["roles"] = json!(knobs.roles),
+        Caller::App if options.roles.is_empty() => {}
+        Caller::App => claims["roles"] = json!(options.roles),
         Caller::User(name) => {
             claims["idtyp"] = json!("user");
             claims["upn"] = json!(name);
-            claims["scp"] = json!(knobs.roles.join(" "));
+            claims["scp"] = json!(options.roles.join(" "));
         }
     }
     claims

@@ -9,7 +9,7 @@ use serde_json::Value;
 /// Beyond this many tokens the expired ones are forgotten before a new one is added.
 const PRUNE_ABOVE: usize = 10_000;
 
-/// Who calls with a token.
+/// The identity behind a token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(in crate::sandbox) enum Caller {
     /// The application itself.
@@ -18,16 +18,14 @@ pub(in crate::sandbox) enum Caller {
     User(String),
 }
 
-/// What a presented token is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(in crate::sandbox) enum Standing {
+pub(in crate::sandbox) enum TokenStatus {
     Missing,
     Unknown,
     Expired,
     Valid(Caller),
 }
 
-/// All tokens.
 #[derive(Debug, Default)]
 pub(in crate::sandbox) struct Tokens(RwLock<HashMap<String, Issued>>);
 
@@ -77,14 +75,14 @@ impl Tokens {
         self.read().get(token).is_some_and(|issued| issued.permissions.iter().any(|one| one == permission))
     }
 
-    pub(in crate::sandbox) fn standing(&self, token: Option<&str>) -> Standing {
+    pub(in crate::sandbox) fn status(&self, token: Option<&str>) -> TokenStatus {
         let Some(token) = token else {
-            return Standing::Missing;
+            return TokenStatus::Missing;
         };
         match self.read().get(token) {
-            None => Standing::Unknown,
-            Some(issued) if issued.until <= Instant::now() => Standing::Expired,
-            Some(issued) => Standing::Valid(issued.caller.clone()),
+            None => TokenStatus::Unknown,
+            Some(issued) if issued.until <= Instant::now() => TokenStatus::Expired,
+            Some(issued) => TokenStatus::Valid(issued.caller.clone()),
         }
     }
 
@@ -126,12 +124,12 @@ mod tests {
         let tokens = Tokens::default();
         tokens.issue("app", Caller::App, &["Calendars.ReadWrite".to_owned()], HOUR);
         tokens.issue("stale", Caller::App, &[], Duration::ZERO);
-        assert_eq!(tokens.standing(Some("app")), Standing::Valid(Caller::App));
-        assert_eq!(tokens.standing(Some("stale")), Standing::Expired);
+        assert_eq!(tokens.status(Some("app")), TokenStatus::Valid(Caller::App));
+        assert_eq!(tokens.status(Some("stale")), TokenStatus::Expired);
         assert!(tokens.permits("app", "Calendars.ReadWrite"));
         assert!(!tokens.permits("stale", "Calendars.ReadWrite") && !tokens.permits("app", "Calendars.Read"));
-        assert_eq!(tokens.standing(Some("made-up")), Standing::Unknown);
-        assert_eq!(tokens.standing(None), Standing::Missing);
+        assert_eq!(tokens.status(Some("made-up")), TokenStatus::Unknown);
+        assert_eq!(tokens.status(None), TokenStatus::Missing);
     }
 
     #[test]
@@ -140,10 +138,10 @@ mod tests {
         tokens.issue("one", Caller::App, &[], HOUR);
         tokens.issue("two", Caller::App, &[], Duration::MAX);
         tokens.revoke("one");
-        assert_eq!(tokens.standing(Some("one")), Standing::Expired);
-        assert_eq!(tokens.standing(Some("two")), Standing::Valid(Caller::App));
+        assert_eq!(tokens.status(Some("one")), TokenStatus::Expired);
+        assert_eq!(tokens.status(Some("two")), TokenStatus::Valid(Caller::App));
         tokens.expire_all();
-        assert_eq!(tokens.standing(Some("two")), Standing::Expired);
+        assert_eq!(tokens.status(Some("two")), TokenStatus::Expired);
     }
 
     #[test]

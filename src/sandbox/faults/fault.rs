@@ -1,6 +1,5 @@
-//! Scripted faults: what shall go wrong, for which requests, how often. The same values serve Rust tests and, as JSON,
-//! tests in other processes. Which one strikes is `script`'s
-//! business, what that does to a request is `stage`'s.
+//! Scripted faults: what goes wrong, for which requests, how often. The same values serve Rust tests and, as JSON, tests
+//! in other processes. `script` decides which one strikes; `player` knows what that does to a request.
 
 use std::time::Duration;
 
@@ -23,11 +22,32 @@ pub enum FaultOn {
     Any,
 }
 
-/// One scripted fault. The first one that fits a request and has times left strikes it.
+impl FaultOn {
+    fn includes(self, kind: RequestKind) -> bool {
+        match self {
+            FaultOn::Any => true,
+            FaultOn::Token => kind == RequestKind::Token,
+            FaultOn::Create => kind == RequestKind::Create,
+            FaultOn::Lookup => kind == RequestKind::Lookup,
+        }
+    }
+}
+
+/// A request, as far as a fault can choose by it.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sandbox) struct FaultTarget<'a> {
+    pub(in crate::sandbox) kind: RequestKind,
+    pub(in crate::sandbox) mailbox: Option<&'a str>,
+    pub(in crate::sandbox) subject: Option<&'a str>,
+    /// It came over a connection that had brought a request before.
+    pub(in crate::sandbox) kept: bool,
+}
+
+/// One scripted fault. The first that fits a request and is not used up strikes it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fault {
-    /// Which requests; a refused token waits for token requests whatever stands here.
+    /// Which requests; `token_refused` waits for token requests whatever this says.
     #[serde(default)]
     pub on: FaultOn,
     /// Only this mailbox, in any case.
@@ -39,13 +59,12 @@ pub struct Fault {
     /// Only requests over a connection that has brought one before.
     #[serde(default)]
     pub kept: bool,
-    /// Requests that fit and are let through first.
+    /// How many matching requests are let through first.
     #[serde(default)]
     pub after: u32,
-    /// How often it strikes; 0 = for ever.
+    /// How often it strikes; 0 means always.
     #[serde(default = "once")]
     pub times: u32,
-    /// What happens.
     pub action: Action,
 }
 
@@ -53,7 +72,8 @@ fn once() -> u32 {
     1
 }
 
-/// What happens to a request. "Created" means: the request is carried out as usual, and its answer is thrown away.
+/// What happens to a request. "Applied" means: the request is carried out as usual, and its answer is thrown away. In
+/// JSON this is `created`, from when creating was all there was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
@@ -64,76 +84,73 @@ pub enum Action {
         /// `error.code`, or `error` of a token request.
         #[serde(default)]
         code: String,
-        /// The error's message.
         #[serde(default)]
         message: String,
         /// The header as it is: `5`, `2.128`, any text; `date:+5` is the HTTP date five seconds ahead.
         #[serde(default)]
         retry_after: Option<String>,
-        /// What the body looks like.
         #[serde(default)]
         body: AnswerBody,
-        /// The event is created first.
-        #[serde(default)]
-        created: bool,
+        /// The request is applied first.
+        #[serde(default, rename = "created")]
+        applied: bool,
         /// Further headers, name and value; one may come more than once.
         #[serde(default)]
         headers: Vec<(String, String)>,
-        /// Without the ids that Graph puts on every answer: somebody in between answers.
+        /// Without the ids that Graph puts on every answer, as something in between would answer.
         #[serde(default)]
         unmarked: bool,
     },
-    /// Created, then the connection is closed without an answer.
+    /// Applied, then the connection is closed without an answer.
     LostReply,
     /// The connection is reset (RST) without an answer.
     Reset {
-        /// The event is created first.
-        #[serde(default)]
-        created: bool,
+        /// The request is applied first.
+        #[serde(default, rename = "created")]
+        applied: bool,
     },
     /// No answer for this long, then the connection is closed.
     Hang {
-        /// How long, in seconds.
         seconds: f64,
-        /// The event is created first.
-        #[serde(default)]
-        created: bool,
+        /// The request is applied first.
+        #[serde(default, rename = "created")]
+        applied: bool,
     },
     /// The usual answer, late.
     Slow {
         /// How late, in milliseconds.
         ms: u64,
     },
-    /// Carried out only after this time, whatever has become of the client by then; a token request is answered late.
+    /// Carried out only after this time, whether or not the client is still there.
     Late {
         /// How late, in milliseconds.
         ms: u64,
     },
-    /// Created; the answer breaks off in the middle of its body.
+    /// Applied; the answer breaks off in the middle of its body.
     Truncated,
-    /// Created; the body of the answer is an HTML page.
+    /// Applied; the body of the answer is an HTML page.
     Html,
-    /// Created; the answer is JSON without an `id`.
+    /// Applied; the answer is JSON without an `id`.
     NoId,
     /// 307 to another place.
     Redirect {
         /// The `Location` header.
         location: String,
-        /// The event is created first.
-        #[serde(default)]
-        created: bool,
+        /// The request is applied first.
+        #[serde(default, rename = "created")]
+        applied: bool,
     },
     /// Carried out; the usual answer under another status.
     Status {
         /// 200 to 599.
         status: u16,
     },
-    /// Carried out; the answer tells of an event of another job: other id, other `transactionId`, other marker. An answer
-    /// that tells of no event tells of that one.
+    /// Carried out; the answer shows the event of another job: other id, other `transactionId`, other marker. So does an
+    /// answer that would show no event.
     AnotherEvent,
     /// Carried out; the answer says that it belongs to another request, as where answers have come out of step.
     AnotherAnswer,
-    /// Carried out; what the answer tells of the event does not say whose it is: no `transactionId`, no extended property.
+    /// Carried out; the answer does not show whose event it is: no `transactionId`, no extended property.
     Unnamed,
     /// The answer to a lookup is an empty page with a link to the next.
     NextPage {
@@ -161,7 +178,7 @@ pub enum Action {
         #[serde(default)]
         retry_after: Option<String>,
     },
-    /// Created; the answer is the usual one behind this many MiB of white space (at most 256).
+    /// Applied; the answer is the usual one behind this many MiB of white space (at most 256).
     Oversized {
         /// How much, in MiB.
         mib: u32,
@@ -193,7 +210,7 @@ impl Fault {
         Self { on: FaultOn::default(), mailbox: None, subject: None, kept: false, after: 0, times: 1, action }
     }
 
-    /// An error answer with this status and code.
+    /// An error answer.
     pub fn answer(status: u16, code: &str) -> Self {
         Self::new(Action::Answer {
             status,
@@ -201,7 +218,7 @@ impl Fault {
             message: String::new(),
             retry_after: None,
             body: AnswerBody::Json,
-            created: false,
+            applied: false,
             headers: Vec::new(),
             unmarked: false,
         })
@@ -214,13 +231,13 @@ impl Fault {
 
     /// The connection is reset, nothing is created.
     pub fn reset() -> Self {
-        Self::new(Action::Reset { created: false })
+        Self::new(Action::Reset { applied: false })
     }
 
     /// No answer for this long, nothing is created.
     pub fn hang(time: Duration) -> Self {
         let seconds = time.as_secs_f64();
-        Self::new(Action::Hang { seconds, created: false })
+        Self::new(Action::Hang { seconds, applied: false })
     }
 
     /// The usual answer, late.
@@ -253,7 +270,7 @@ impl Fault {
     /// 307 to another place.
     pub fn redirect(location: &str) -> Self {
         let location = location.to_owned();
-        Self::new(Action::Redirect { location, created: false })
+        Self::new(Action::Redirect { location, applied: false })
     }
 
     /// The usual answer under another status.
@@ -261,7 +278,7 @@ impl Fault {
         Self::new(Action::Status { status })
     }
 
-    /// The answer tells of another job's event.
+    /// The answer shows another job's event.
     pub fn another_event() -> Self {
         Self::new(Action::AnotherEvent)
     }
@@ -271,7 +288,7 @@ impl Fault {
         Self::new(Action::AnotherAnswer)
     }
 
-    /// The answer does not say whose event it tells of.
+    /// The answer does not show whose event it is.
     pub fn unnamed() -> Self {
         Self::new(Action::Unnamed)
     }
@@ -343,19 +360,19 @@ impl Fault {
         self
     }
 
-    /// Strikes this often; 0 = for ever.
+    /// Strikes this often; 0 means always.
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
         self
     }
 
-    /// The event is created first (answers, resets, hangs and redirects; the others say it by themselves).
-    pub fn created(mut self) -> Self {
+    /// The request is applied first (answers, resets, hangs and redirects; the other actions imply it).
+    pub fn applied(mut self) -> Self {
         match &mut self.action {
-            Action::Answer { created, .. }
-            | Action::Reset { created }
-            | Action::Hang { created, .. }
-            | Action::Redirect { created, .. } => *created = true,
+            Action::Answer { applied, .. }
+            | Action::Reset { applied }
+            | Action::Hang { applied, .. }
+            | Action::Redirect { applied, .. } => *applied = true,
             _ => {}
         }
         self
@@ -401,29 +418,16 @@ impl Fault {
         self
     }
 
-    /// Whether it waits for such a request. `kept`: it came over a connection that had brought one before.
-    pub(in crate::sandbox) fn fits(
-        &self,
-        kind: RequestKind,
-        mailbox: Option<&str>,
-        subject: Option<&str>,
-        kept: bool,
-    ) -> bool {
+    pub(in crate::sandbox) fn fits(&self, target: FaultTarget<'_>) -> bool {
         let on = match self.action {
             Action::TokenRefused { .. } => FaultOn::Token,
             _ => self.on,
         };
-        let kind_fits = match on {
-            FaultOn::Any => true,
-            FaultOn::Token => kind == RequestKind::Token,
-            FaultOn::Create => kind == RequestKind::Create,
-            FaultOn::Lookup => kind == RequestKind::Lookup,
-        };
-        let is_mailbox = |wanted: &String| mailbox.is_some_and(|mailbox| mailbox.eq_ignore_ascii_case(wanted));
-        kind_fits
-            && (kept || !self.kept)
+        let is_mailbox = |wanted: &String| target.mailbox.is_some_and(|mailbox| mailbox.eq_ignore_ascii_case(wanted));
+        on.includes(target.kind)
+            && (target.kept || !self.kept)
             && self.mailbox.as_ref().is_none_or(is_mailbox)
-            && self.subject.as_deref().is_none_or(|wanted| subject == Some(wanted))
+            && self.subject.as_deref().is_none_or(|wanted| target.subject == Some(wanted))
     }
 }
 

@@ -1,8 +1,7 @@
-//! The script: faults in the order they were given, and which of them strikes a request.
+//! The script: the faults in the order they were given, and which of them strikes a request.
 
-use super::fault::{Action, Fault};
+use super::fault::{Action, Fault, FaultTarget};
 use crate::sandbox::guarded::Guarded;
-use crate::sandbox::journal::RequestKind;
 
 /// The faults still to come, in the order they were scripted.
 #[derive(Debug, Default)]
@@ -18,16 +17,10 @@ impl Script {
     }
 
     /// What strikes this request. A fault that lets it through leaves it to the next one.
-    pub(in crate::sandbox) fn take(
-        &self,
-        kind: RequestKind,
-        mailbox: Option<&str>,
-        subject: Option<&str>,
-        kept: bool,
-    ) -> Option<Action> {
+    pub(in crate::sandbox) fn take(&self, target: FaultTarget<'_>) -> Option<Action> {
         let mut faults = self.0.lock();
         let at = faults.iter_mut().position(|fault| {
-            let fits = fault.fits(kind, mailbox, subject, kept);
+            let fits = fault.fits(target);
             let let_through = fits && fault.after > 0;
             fault.after -= u32::from(let_through);
             fits && !let_through

@@ -1,11 +1,14 @@
 //! Which fault strikes which request.
 
 use super::*;
+use crate::sandbox::journal::RequestKind;
 
-const CREATE: RequestKind = RequestKind::Create;
+fn target<'a>(kind: RequestKind, mailbox: &'a str, subject: &'a str) -> FaultTarget<'a> {
+    FaultTarget { kind, mailbox: Some(mailbox), subject: Some(subject), kept: false }
+}
 
 fn take(script: &Script, mailbox: &str, subject: &str) -> Option<&'static str> {
-    script.take(CREATE, Some(mailbox), Some(subject), false).map(|action| action.word())
+    script.take(target(RequestKind::Create, mailbox, subject)).map(|action| action.word())
 }
 
 #[test]
@@ -24,7 +27,7 @@ fn a_fault_aims_at_a_mailbox_and_a_subject() {
     script.add(Fault::reset().mailbox("A@X").subject("Review"));
     assert_eq!(take(&script, "b@x", "Review"), None);
     assert_eq!(take(&script, "a@x", "review"), None);
-    assert_eq!(script.take(RequestKind::Lookup, Some("a@x"), Some("Review"), false), None);
+    assert_eq!(script.take(target(RequestKind::Lookup, "a@x", "Review")), None);
     assert_eq!(take(&script, "a@x", "Review"), Some("reset"));
 }
 
@@ -43,5 +46,5 @@ fn a_refused_token_waits_for_token_requests() {
     let script = Script::default();
     script.add(Fault::new(Fault::token_refused(50076, "invalid_grant").action));
     assert_eq!(take(&script, "a@x", "s"), None);
-    assert!(script.take(RequestKind::Token, None, None, false).is_some());
+    assert!(script.take(target(RequestKind::Token, "", "")).is_some());
 }

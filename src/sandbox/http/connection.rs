@@ -1,6 +1,6 @@
 //! The sandbox's own TCP connection, which a request may cut: closed or reset before any answer, or in the middle of
 //! the answer's body. These are the faults HTTP libraries cannot be asked for, so they happen below HTTP, on the bytes.
-//! Knows nothing of requests: whoever answers one pulls the switch ([`Line::cut`]) and the next write obeys it.
+//! Knows nothing of requests: the answering side pulls the switch ([`Connection::cut`]) and the next write obeys it.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener};
+use axum::serve::{self, IncomingStream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
@@ -21,9 +21,9 @@ use crate::sandbox::reply::Cut;
 /// After a failed accept (no file descriptors left) the listener waits this long before it tries again.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// The switch of one connection; clones share it.
+/// A connection as its requests see it, and the switch that cuts it; clones share it.
 #[derive(Clone, Debug, Default)]
-pub(in crate::sandbox) struct Line(Arc<Switch>);
+pub(in crate::sandbox) struct Connection(Arc<Switch>);
 
 #[derive(Debug, Default)]
 struct Switch {
@@ -32,13 +32,13 @@ struct Switch {
     used: AtomicBool,
 }
 
-impl Line {
+impl Connection {
     /// From the next write on, the connection fails in this way.
     pub(in crate::sandbox) fn cut(&self, cut: Cut) {
         self.0.cut.store(cut as u8, Ordering::Release);
     }
 
-    /// Notes a request; tells whether the connection had brought one before.
+    /// Notes a request; whether the connection had brought one before.
     pub(super) fn note_request(&self) -> bool {
         self.0.used.swap(true, Ordering::AcqRel)
     }
@@ -53,32 +53,32 @@ impl Line {
     }
 }
 
-impl Connected<IncomingStream<'_, Door>> for Line {
-    fn connect_info(stream: IncomingStream<'_, Door>) -> Self {
-        stream.io().line.clone()
+impl Connected<IncomingStream<'_, Listener>> for Connection {
+    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
+        stream.io().connection.clone()
     }
 }
 
-/// The listening socket; every connection it accepts carries a [`Line`] and ends with the shutdown token.
-pub(in crate::sandbox) struct Door {
+/// The listening socket; every connection it accepts carries a [`Connection`] and ends with the shutdown token.
+pub(in crate::sandbox) struct Listener {
     listener: TcpListener,
     shutdown: CancellationToken,
 }
 
-impl Door {
+impl Listener {
     pub(in crate::sandbox) fn new(listener: TcpListener, shutdown: CancellationToken) -> Self {
         Self { listener, shutdown }
     }
 }
 
-impl Listener for Door {
-    type Io = Connection;
+impl serve::Listener for Listener {
+    type Io = Stream;
     type Addr = SocketAddr;
 
-    async fn accept(&mut self) -> (Connection, SocketAddr) {
+    async fn accept(&mut self) -> (Stream, SocketAddr) {
         loop {
             match self.listener.accept().await {
-                Ok((stream, peer)) => return (Connection::new(stream, &self.shutdown), peer),
+                Ok((stream, peer)) => return (Stream::new(stream, &self.shutdown), peer),
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
             }
         }
@@ -89,61 +89,61 @@ impl Listener for Door {
     }
 }
 
-/// One accepted connection.
-pub(in crate::sandbox) struct Connection {
-    stream: TcpStream,
-    line: Line,
+/// The bytes of one accepted connection.
+pub(in crate::sandbox) struct Stream {
+    tcp: TcpStream,
+    connection: Connection,
     shutdown: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
-impl Connection {
-    fn new(stream: TcpStream, shutdown: &CancellationToken) -> Self {
+impl Stream {
+    fn new(tcp: TcpStream, shutdown: &CancellationToken) -> Self {
         // Answers are small; without this, the last part of one could wait for the client's delayed ACK.
-        let _ = stream.set_nodelay(true);
+        let _ = tcp.set_nodelay(true);
         let shutdown = Box::pin(shutdown.clone().cancelled_owned());
-        Self { stream, line: Line::default(), shutdown }
+        Self { tcp, connection: Connection::default(), shutdown }
     }
 
     fn poll_part(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let part = half_of_the_body(bytes);
-        let sent = ready!(Pin::new(&mut self.stream).poll_write(cx, &bytes[..part]))?;
+        let sent = ready!(Pin::new(&mut self.tcp).poll_write(cx, &bytes[..part]))?;
         if sent == part {
-            self.line.cut(Cut::Close);
+            self.connection.cut(Cut::Close);
         }
         Poll::Ready(Ok(sent))
     }
 }
 
-impl AsyncRead for Connection {
+impl AsyncRead for Stream {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         // The reading side is polled even while a request is being answered, so this also ends a hanging one.
         if self.shutdown.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
         }
-        Pin::new(&mut self.stream).poll_read(cx, buffer)
+        Pin::new(&mut self.tcp).poll_read(cx, buffer)
     }
 }
 
-impl AsyncWrite for Connection {
+impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.line.state() {
-            None => Pin::new(&mut self.stream).poll_write(cx, bytes),
+        match self.connection.state() {
+            None => Pin::new(&mut self.tcp).poll_write(cx, bytes),
             Some(Cut::MidBody) => self.poll_part(cx, bytes),
             Some(Cut::Close) => Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into())),
             Some(Cut::Reset) => {
                 // With a zero linger time the kernel answers the coming close with RST instead of FIN.
-                let _ = self.stream.set_zero_linger();
+                let _ = self.tcp.set_zero_linger();
                 Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
             }
         }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        Pin::new(&mut self.tcp).poll_flush(cx)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        Pin::new(&mut self.tcp).poll_shutdown(cx)
     }
 }
 

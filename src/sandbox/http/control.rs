@@ -1,4 +1,4 @@
-//! The sandbox's own API for tests in other processes: what arrived, what shall go wrong, which options hold. No
+//! The sandbox's own API for tests in other processes: what arrived, which faults come, which options hold. No
 //! sign-in: it is reachable from this machine only. A refused request says which field is wrong and why.
 
 use std::sync::Arc;
@@ -14,14 +14,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::world::World;
+use super::state::SandboxState;
 use crate::sandbox::entra::FederatedToken;
 use crate::sandbox::faults::{Action, Fault};
 use crate::sandbox::journal::RequestKind;
-use crate::sandbox::knobs::{OptionsChange, check_certificates, check_claims};
+use crate::sandbox::options::{OptionsChange, check_certificates, check_claims};
 
-/// Routes below `/sandbox`.
-pub(super) fn router() -> Router<Arc<World>> {
+pub(super) fn router() -> Router<Arc<SandboxState>> {
     Router::new()
         .route("/health", get(|| async { answer(&json!({"status": "ok"})) }))
         .route("/events", get(events))
@@ -36,8 +35,8 @@ pub(super) fn router() -> Router<Arc<World>> {
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "no such address below /sandbox") })
 }
 
-async fn events(State(world): State<Arc<World>>) -> Response {
-    answer(&world.store.events())
+async fn events(State(state): State<Arc<SandboxState>>) -> Response {
+    answer(&state.store.events())
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -50,14 +49,14 @@ struct Wanted {
 }
 
 async fn requests(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SandboxState>>,
     wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let Ok(Query(wanted)) = wanted.map_err(|error| error.body_text()) else {
         return bad("the query takes mailbox, kind (token, create, lookup, other) and after (a number)");
     };
     let mailbox = wanted.mailbox.map(|mailbox| mailbox.to_lowercase());
-    let records = world.journal.records(|record| {
+    let records = state.journal.records(|record| {
         mailbox.as_ref().is_none_or(|mailbox| record.mailbox.as_ref() == Some(mailbox))
             && wanted.kind.is_none_or(|kind| record.kind == kind)
             && wanted.after.is_none_or(|after| record.sequence > after)
@@ -65,27 +64,27 @@ async fn requests(
     answer(&records)
 }
 
-async fn counters(State(world): State<Arc<World>>) -> Response {
-    answer(&world.counters())
+async fn counters(State(state): State<Arc<SandboxState>>) -> Response {
+    answer(&state.counters())
 }
 
-async fn assertions(State(world): State<Arc<World>>) -> Response {
-    answer(&world.entra.presented.all())
+async fn assertions(State(state): State<Arc<SandboxState>>) -> Response {
+    answer(&state.entra.assertions.all())
 }
 
 /// Text, as it stands in a file; without a body the token is as the configured credential wants it.
-async fn federated_token(State(world): State<Arc<World>>, body: Bytes) -> Response {
+async fn federated_token(State(state): State<Arc<SandboxState>>, body: Bytes) -> Response {
     let wanted = match body.trim_ascii().is_empty() {
         true => Ok(FederatedToken::default()),
         false => parse::<Value>(&body).and_then(|value| field_by_field::<FederatedToken>(&value)),
     };
     match wanted {
         Err(error) => bad(&error),
-        Ok(wanted) => ([(CONTENT_TYPE, "text/plain")], world.federated_token(&wanted)).into_response(),
+        Ok(wanted) => ([(CONTENT_TYPE, "text/plain")], state.federated_token(&wanted)).into_response(),
     }
 }
 
-async fn add_faults(State(world): State<Arc<World>>, body: Bytes) -> Response {
+async fn add_faults(State(state): State<Arc<SandboxState>>, body: Bytes) -> Response {
     let faults = match parse::<Value>(&body) {
         Ok(Value::Array(faults)) => faults,
         Ok(fault) => vec![fault],
@@ -96,34 +95,34 @@ async fn add_faults(State(world): State<Arc<World>>, body: Bytes) -> Response {
         Err(error) => bad(&error),
         Ok(faults) => {
             let added = faults.len();
-            faults.into_iter().for_each(|fault| world.script.add(fault));
+            faults.into_iter().for_each(|fault| state.script.add(fault));
             answer(&json!({"added": added}))
         }
     }
 }
 
-async fn clear_faults(State(world): State<Arc<World>>) -> Response {
-    world.script.clear();
+async fn clear_faults(State(state): State<Arc<SandboxState>>) -> Response {
+    state.script.clear();
     answer(&json!({}))
 }
 
-async fn options(State(world): State<Arc<World>>, body: Bytes) -> Response {
+async fn options(State(state): State<Arc<SandboxState>>, body: Bytes) -> Response {
     match parse::<Value>(&body).and_then(|value| change(&value)) {
         Err(error) => bad(&error),
         Ok(change) => {
-            world.turn(change);
+            state.turn(change);
             answer(&json!({}))
         }
     }
 }
 
-async fn expire_tokens(State(world): State<Arc<World>>) -> Response {
-    world.entra.tokens.expire_all();
+async fn expire_tokens(State(state): State<Arc<SandboxState>>) -> Response {
+    state.entra.tokens.expire_all();
     answer(&json!({}))
 }
 
-async fn reset(State(world): State<Arc<World>>) -> Response {
-    world.reset();
+async fn reset(State(state): State<Arc<SandboxState>>) -> Response {
+    state.reset();
     answer(&json!({}))
 }
 
@@ -152,7 +151,7 @@ fn change(value: &Value) -> Result<OptionsChange, String> {
     Ok(change)
 }
 
-/// Reads a value; an error is put down to the field whose removal changes it, as deep as that leads.
+/// Reads a value; an error is blamed on the field whose removal changes it, as deep as that leads.
 fn field_by_field<T: DeserializeOwned>(value: &Value) -> Result<T, String> {
     serde_json::from_value(value.clone()).map_err(|error| {
         let message = error.to_string();

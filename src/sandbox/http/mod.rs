@@ -4,16 +4,16 @@
 //! It imports every wing and the ground floor; only the front page of the sandbox imports it.
 //!
 //! ```text
-//! server ─ visit (journal, lanes) ─ connection
-//!        ─ control (/sandbox/…)   ─ world
+//! server ─ request_scope (journal, lanes) ─ connection
+//!        ─ control (/sandbox/…)           ─ state
 //! ```
 
 mod connection;
 mod control;
+mod request_scope;
 mod server;
-mod visit;
-mod world;
+mod state;
 
-pub(super) use connection::{Door, Line};
+pub(super) use connection::{Connection, Listener};
 pub(super) use server::router;
-pub(super) use world::World;
+pub(super) use state::SandboxState;

@@ -1,35 +1,35 @@
-//! The HTTP side: which door a request comes in by, its body within bounds, and the order in which a calendar request
-//! is judged: sign-in, limits, script, then the calendar itself.
+//! The HTTP side: the routes, a request's body within bounds, and the order in which a calendar request is judged:
+//! sign-in, limits, script, then the calendar itself.
 //!
 //! A request is carried out the moment it has arrived whole; latency and delays only hold back the answer. So a client
 //! that hangs up early leaves its event behind, as with the real service. The one exception is a request scripted to
-//! come late: it waits for its turn first, and the client's hanging up does not call it back.
+//! come late: it waits for its turn first, and goes on even if the client hangs up.
 
 use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::{Body, HttpBody};
 use axum::extract::{ConnectInfo, Path, Request, State};
 use axum::http::header::{AUTHORIZATION, CONNECTION};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::middleware::map_response_with_state;
 use axum::response::Response;
 use axum::routing::{get, post};
 use serde_json::Value;
 
-use super::connection::Line;
+use super::connection::Connection;
 use super::control;
-use super::visit::Visit;
-use super::world::World;
+use super::request_scope::RequestScope;
+use super::state::SandboxState;
 use crate::sandbox::calendar::{self, CONCURRENCY_LIMIT, Call, Owner};
-use crate::sandbox::entra::{Caller, Host, IdentityRequest, Standing, TokenRequest, directory, discovery};
-use crate::sandbox::faults::{Action, Scene};
+use crate::sandbox::entra::{Caller, Host, IdentityRequest, TokenRequest, TokenStatus, directory, discovery};
+use crate::sandbox::faults::{FaultPlayer, FaultTarget};
 use crate::sandbox::journal::RequestKind;
-use crate::sandbox::knobs::Knobs;
+use crate::sandbox::options::Options;
 use crate::sandbox::refusal::{Refusal, insufficient_claims};
 use crate::sandbox::reply::{Cut, Ids, Reply};
 use crate::sandbox::retry_after::RetryAfter;
@@ -39,10 +39,9 @@ const MAX_BODY: usize = 4 << 20;
 /// A larger body is read on and thrown away up to here, so that the client gets to read the refusal.
 const MAX_DISCARDED: usize = 64 << 20;
 
-/// All routes.
-pub(in crate::sandbox) fn router(world: Arc<World>) -> Router {
+pub(in crate::sandbox) fn router(state: Arc<SandboxState>) -> Router {
     let hosts = Host::ALL.iter().fold(Router::new(), |router, host| {
-        router.route(host.path(), get(move |world, line, request| identity(*host, world, line, request)))
+        router.route(host.path(), get(move |state, connection, request| identity(*host, state, connection, request)))
     });
     hosts
         .route("/{tenant}/oauth2/v2.0/token", post(token))
@@ -51,256 +50,235 @@ pub(in crate::sandbox) fn router(world: Arc<World>) -> Router {
         .route("/{tenant}/.well-known/openid-configuration", get(describe))
         .nest("/sandbox", control::router())
         .fallback(graph)
-        .layer(map_response_with_state(Arc::clone(&world), let_go))
-        .with_state(world)
+        .layer(map_response_with_state(Arc::clone(&state), close_without_keep_alive))
+        .with_state(state)
 }
 
 /// Without keep-alive, each connection ends with its answer.
-async fn let_go(State(world): State<Arc<World>>, mut response: Response) -> Response {
-    if !world.knobs().keep_alive {
+async fn close_without_keep_alive(State(state): State<Arc<SandboxState>>, mut response: Response) -> Response {
+    if !state.options().keep_alive {
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
 }
 
+/// The head of a request.
+struct Head {
+    parts: Arc<Parts>,
+    /// Its connection had brought a request before.
+    kept: bool,
+}
+
+impl Head {
+    fn new(parts: Parts, connection: &Connection) -> Self {
+        Self { parts: Arc::new(parts), kept: connection.note_request() }
+    }
+
+    fn bearer(&self) -> Option<&str> {
+        bearer(&self.parts.headers)
+    }
+}
+
+/// The step that all requests share: the fault scripted for this one is played, or else it is carried out as usual.
+async fn carry_out(
+    state: &SandboxState,
+    scope: &mut RequestScope,
+    head: &Head,
+    subject: Option<&str>,
+    usual: impl FnOnce() -> Reply + Send + 'static,
+) -> Reply {
+    let target = FaultTarget { kind: scope.kind, mailbox: scope.mailbox.as_deref(), subject, kept: head.kept };
+    let Some(action) = state.script.take(target) else { return usual() };
+    scope.notes.fault = Some(action.word());
+    let (tokens, bearer, uri) = (&state.entra.tokens, head.bearer(), &head.parts.uri);
+    FaultPlayer { kind: scope.kind, ids: &scope.ids, tokens, bearer, uri }.play(&action, usual).await
+}
+
 async fn token(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SandboxState>>,
     Path(tenant): Path<String>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
     request: Request,
 ) -> Response {
     let (parts, body) = request.into_parts();
-    let kept = line.note_request();
-    let mut visit = Visit::begin(&world, RequestKind::Token, &parts, None);
+    let head = Head::new(parts, &connection);
+    let mut scope = RequestScope::begin(&state, RequestKind::Token, &head.parts, None);
     let reply = match read(body).await {
-        Ok(body) => {
-            let request = TokenRequest::read(&tenant, &parts, &body);
-            answer_token(&world, &request, &parts.uri, kept, &mut visit).await
-        }
-        Err(refused) => refused.reply(&visit),
+        Ok(body) => answer_token(&state, TokenRequest::read(&tenant, &head.parts, &body), &head, &mut scope).await,
+        Err(error) => error.reply(&scope.ids),
     };
-    visit.answer(reply, &line)
+    scope.answer(reply, &connection)
 }
 
-async fn answer_token(world: &World, request: &TokenRequest, uri: &Uri, kept: bool, visit: &mut Visit) -> Reply {
-    visit.notes.claims = request.claims().map(str::to_owned);
-    let presented = request.assertion().map(|assertion| world.entra.presented.open(assertion, uri.path()));
-    let action = world.script.take(visit.kind, None, None, kept);
-    let ids = visit.ids.clone();
-    let usual = || {
-        let reply = request.answer(&world.entra, &world.knobs(), &ids);
-        if let Some(number) = presented {
-            world.entra.presented.close(number, reply.error_code.as_deref().unwrap_or("granted"));
+async fn answer_token(
+    state: &Arc<SandboxState>,
+    request: TokenRequest,
+    head: &Head,
+    scope: &mut RequestScope,
+) -> Reply {
+    scope.notes.claims = request.claims().map(str::to_owned);
+    let presented = request.assertion().map(|assertion| state.entra.assertions.open(assertion, head.parts.uri.path()));
+    let usual = {
+        let (state, ids) = (Arc::clone(state), scope.ids.clone());
+        move || {
+            let reply = request.answer(&state.entra, &state.options(), &ids);
+            if let Some(number) = presented {
+                state.entra.assertions.close(number, reply.error_code.as_deref().unwrap_or("granted"));
+            }
+            reply
         }
-        reply
     };
-    let Some(action) = action else { return usual() };
-    visit.notes.fault = Some(action.word());
-    let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.entra.tokens, bearer: None, uri };
-    scene.play(&action, usual).await
+    carry_out(state, scope, head, None, usual).await
 }
 
 /// A token of the host's own identity.
 async fn identity(
     host: Host,
-    State(world): State<Arc<World>>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    State(state): State<Arc<SandboxState>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
     request: Request,
 ) -> Response {
-    let (parts, _) = request.into_parts();
-    let mut visit = Visit::begin(&world, RequestKind::Token, &parts, None);
-    let request = IdentityRequest::read(host, &parts);
-    let ids = visit.ids.clone();
-    let usual = || request.answer(&world.entra, &world.knobs(), &ids);
-    let reply = match world.script.take(visit.kind, None, None, line.note_request()) {
-        None => usual(),
-        Some(action) => {
-            visit.notes.fault = Some(action.word());
-            let scene =
-                Scene { kind: visit.kind, ids: &ids, tokens: &world.entra.tokens, bearer: None, uri: &parts.uri };
-            scene.play(&action, usual).await
-        }
+    let head = Head::new(request.into_parts().0, &connection);
+    let mut scope = RequestScope::begin(&state, RequestKind::Token, &head.parts, None);
+    let usual = {
+        let (state, parts, ids) = (Arc::clone(&state), Arc::clone(&head.parts), scope.ids.clone());
+        move || IdentityRequest::read(host, &parts).answer(&state.entra, &state.options(), &ids)
     };
-    visit.answer(reply, &line)
+    let reply = carry_out(&state, &mut scope, &head, None, usual).await;
+    scope.answer(reply, &connection)
 }
 
-/// No sign-in: whoever is there may ask where the token endpoint is.
+/// Where the token endpoint is, which is asked without a token.
 async fn describe(
-    State(world): State<Arc<World>>,
+    State(state): State<Arc<SandboxState>>,
     Path(tenant): Path<String>,
-    ConnectInfo(line): ConnectInfo<Line>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
     request: Request,
 ) -> Response {
     let (parts, _) = request.into_parts();
-    let visit = Visit::begin(&world, RequestKind::Other, &parts, None);
-    let reply = discovery(&tenant, &parts, &visit.ids);
-    visit.answer(reply, &line)
+    let scope = RequestScope::begin(&state, RequestKind::Other, &parts, None);
+    let reply = discovery(&tenant, &parts, &scope.ids);
+    scope.answer(reply, &connection)
 }
 
-async fn graph(State(world): State<Arc<World>>, ConnectInfo(line): ConnectInfo<Line>, request: Request) -> Response {
+async fn graph(
+    State(state): State<Arc<SandboxState>>,
+    ConnectInfo(connection): ConnectInfo<Connection>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
-    if let Some(client_id) = directory::asked_for(&parts.method, parts.uri.path()) {
-        return application(world, &client_id, &parts, &line).await;
+    let head = Head::new(parts, &connection);
+    if let Some(client_id) = directory::asked_for(&head.parts.method, head.parts.uri.path()) {
+        return application(&state, client_id, &head, &connection).await;
     }
-    let kept = line.note_request();
-    let call = Call::parse(&parts.method, parts.uri.path(), parts.uri.query());
-    let standing = world.entra.tokens.standing(bearer(&parts.headers));
+    let call = Call::parse(&head.parts.method, head.parts.uri.path(), head.parts.uri.query());
+    let status = state.entra.tokens.status(head.bearer());
     let kind = call.as_ref().map_or(RequestKind::Other, Call::kind);
-    let mailbox = call.as_ref().ok().and_then(|call| mailbox_of(call, &standing));
-    let mut visit = Visit::begin(&world, kind, &parts, mailbox);
+    let mailbox = call.as_ref().ok().and_then(|call| mailbox_of(call, &status));
+    let mut scope = RequestScope::begin(&state, kind, &head.parts, mailbox);
     let reply = match (read(body).await, call) {
-        (Err(refused), _) => refused.reply(&visit),
-        (Ok(_), Err(refusal)) => refusal.reply(&visit.ids),
-        (Ok(body), Ok(call)) => {
-            let arrived = Arrived { parts: &parts, body: &body, kept };
-            judge(&world, &call, standing, arrived, &mut visit).await
+        (Err(error), _) => error.reply(&scope.ids),
+        (Ok(_), Err(refusal)) => refusal.reply(&scope.ids),
+        (Ok(body), Ok(call)) => match judge(&state, &call, &status, &head, &scope) {
+            Some(refused) => refused,
+            None => answer_call(&state, call, &head, &body, &mut scope).await,
+        },
+    };
+    scope.answer(reply, &connection)
+}
+
+async fn application(state: &Arc<SandboxState>, client_id: String, head: &Head, connection: &Connection) -> Response {
+    let mut scope = RequestScope::begin(state, RequestKind::Other, &head.parts, None);
+    let usual = {
+        let (state, parts, ids) = (Arc::clone(state), Arc::clone(&head.parts), scope.ids.clone());
+        move || {
+            let (bearer, options) = (bearer(&parts.headers), state.options());
+            unmet_claims(&state, &options, bearer, &ids)
+                .unwrap_or_else(|| directory::answer(&client_id, bearer, &state.entra.tokens, &options, &ids))
         }
     };
-    visit.answer(reply, &line)
+    let reply = carry_out(state, &mut scope, head, None, usual).await;
+    scope.answer(reply, connection)
 }
 
-async fn application(world: Arc<World>, client_id: &str, parts: &Parts, line: &Line) -> Response {
-    let mut visit = Visit::begin(&world, RequestKind::Other, parts, None);
-    let bearer = bearer(&parts.headers);
-    let (standing, knobs, ids) = (world.entra.tokens.standing(bearer), world.knobs(), visit.ids.clone());
-    let usual = || match unmet_claims(&world, &knobs, bearer, &ids) {
-        Some(reply) => reply,
-        None => directory::answer(client_id, bearer, &standing, &world.entra.tokens, &knobs, &ids),
-    };
-    let reply = match world.script.take(visit.kind, None, None, line.note_request()) {
-        None => usual(),
-        Some(action) => {
-            visit.notes.fault = Some(action.word());
-            let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.entra.tokens, bearer, uri: &parts.uri };
-            scene.play(&action, usual).await
-        }
-    };
-    visit.answer(reply, line)
+/// The refusal of a calendar request that does not get as far as the script.
+fn judge(state: &SandboxState, call: &Call, status: &TokenStatus, head: &Head, scope: &RequestScope) -> Option<Reply> {
+    if let Err(refusal) = check_caller(call, status) {
+        return Some(refusal.reply(&scope.ids));
+    }
+    let options = state.options();
+    unmet_claims(state, &options, head.bearer(), &scope.ids).or_else(|| over_limit(state, &options, scope))
 }
 
-/// A calendar request as it came.
-struct Arrived<'a> {
-    parts: &'a Parts,
-    body: &'a [u8],
-    /// Its connection had brought one before.
-    kept: bool,
-}
-
-async fn judge(
-    world: &Arc<World>,
-    call: &Call,
-    standing: Standing,
-    Arrived { parts, body, kept }: Arrived<'_>,
-    visit: &mut Visit,
+async fn answer_call(
+    state: &Arc<SandboxState>,
+    call: Call,
+    head: &Head,
+    body: &[u8],
+    scope: &mut RequestScope,
 ) -> Reply {
-    let knobs = world.knobs();
-    if let Err(refusal) = check_caller(call, &standing) {
-        return refusal.reply(&visit.ids);
-    }
-    if let Some(reply) = unmet_claims(world, &knobs, bearer(&parts.headers), &visit.ids) {
-        return reply;
-    }
-    if let Some(reply) = over_limit(world, &knobs, visit) {
-        return reply;
-    }
     let body: Option<Value> = serde_json::from_slice(body).ok();
-    let field = |name: &str| body.as_ref().and_then(|body| body.get(name)).and_then(Value::as_str);
-    visit.notes.transaction_id = field("transactionId").map(str::to_owned);
-    let mailbox = visit.mailbox.clone().unwrap_or_default();
-    let action = world.script.take(visit.kind, Some(&mailbox), field("subject"), kept);
-    let ids = visit.ids.clone();
-    let headers = &parts.headers;
-    let note = &mut visit.notes.note;
-    if let Some(Action::Late { ms }) = action {
-        visit.notes.fault = action.as_ref().map(Action::word);
-        let late = Late { call: call.clone(), mailbox, uri: parts.uri.clone(), headers: headers.clone(), body, ids };
-        let (reply, remark) = late.answer(Arc::clone(world), Duration::from_millis(ms)).await;
-        visit.notes.note = remark;
-        return reply;
-    }
-    let usual = || {
-        let (mailbox, uri) = (mailbox.as_str(), &parts.uri);
-        let request = calendar::Request { call, mailbox, uri, headers, body, ids: &ids, knobs: &knobs };
-        let (reply, remark) = calendar::answer(&world.store, request);
-        *note = remark;
-        reply
-    };
-    let reply = match &action {
-        None => usual(),
-        Some(action) => {
-            visit.notes.fault = Some(action.word());
-            let bearer = bearer(headers);
-            let scene = Scene { kind: visit.kind, ids: &ids, tokens: &world.entra.tokens, bearer, uri: &parts.uri };
-            scene.play(action, usual).await
+    let field = |name: &str| Some(body.as_ref()?.get(name)?.as_str()?.to_owned());
+    scope.notes.transaction_id = field("transactionId");
+    let subject = field("subject");
+    let usual = {
+        let (state, parts, ids) = (Arc::clone(state), Arc::clone(&head.parts), scope.ids.clone());
+        let (mailbox, remark) = (scope.mailbox.clone().unwrap_or_default(), Arc::clone(&scope.remark));
+        move || {
+            let (uri, headers, options) = (&parts.uri, &parts.headers, state.options());
+            let (ids, options) = (&ids, &options);
+            let request = calendar::Request { call: &call, mailbox: &mailbox, uri, headers, body, ids, options };
+            let (reply, odd) = calendar::answer(&state.store, request);
+            if let Some(odd) = odd {
+                let _ = remark.set(odd);
+            }
+            reply
         }
     };
-    let latency = knobs.latency_of(visit.sequence);
+    let reply = carry_out(state, scope, head, subject.as_deref(), usual).await;
+    let latency = state.options().latency_of(scope.sequence);
     if !latency.is_zero() {
         tokio::time::sleep(latency).await;
     }
     reply
 }
 
-/// A calendar request that owns all it came with, so that it can outlive its client.
-struct Late {
-    call: Call,
-    mailbox: String,
-    uri: Uri,
-    headers: HeaderMap,
-    body: Option<Value>,
-    ids: Ids,
-}
-
-impl Late {
-    /// Carried out by a task of its own: dropping this future does not stop it.
-    async fn answer(self, world: Arc<World>, wait: Duration) -> (Reply, Option<&'static str>) {
-        let task = tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            let Self { call, mailbox, uri, headers, body, ids } = &self;
-            let knobs = world.knobs();
-            let request = calendar::Request { call, mailbox, uri, headers, body: body.clone(), ids, knobs: &knobs };
-            calendar::answer(&world.store, request)
-        });
-        task.await.unwrap_or_else(|_| (Reply::cut(Cut::Close), None))
-    }
-}
-
-fn check_caller(call: &Call, standing: &Standing) -> Result<(), Refusal> {
-    match (standing, &call.owner) {
-        (Standing::Missing, _) => Err(Refusal::unauthorized("Access token is empty.")),
-        (Standing::Unknown, _) => {
+fn check_caller(call: &Call, status: &TokenStatus) -> Result<(), Refusal> {
+    match (status, &call.owner) {
+        (TokenStatus::Missing, _) => Err(Refusal::unauthorized("Access token is empty.")),
+        (TokenStatus::Unknown, _) => {
             Err(Refusal::unauthorized("IDX14100: JWT is not well formed, there are no dots (.)."))
         }
-        (Standing::Expired, _) => Err(Refusal::unauthorized("Lifetime validation failed, the token is expired.")),
-        (Standing::Valid(Caller::App), Owner::Me) => {
+        (TokenStatus::Expired, _) => Err(Refusal::unauthorized("Lifetime validation failed, the token is expired.")),
+        (TokenStatus::Valid(Caller::App), Owner::Me) => {
             Err(Refusal::bad_request("BadRequest", "/me request is only valid with delegated authentication flow."))
         }
-        (Standing::Valid(_), _) => Ok(()),
+        (TokenStatus::Valid(_), _) => Ok(()),
     }
 }
 
 /// A valid token that was not issued with the claims Graph wants is answered with them.
-fn unmet_claims(world: &World, knobs: &Knobs, bearer: Option<&str>, ids: &Ids) -> Option<Reply> {
-    let (claims, token) = (knobs.claims_challenge.as_deref()?, bearer?);
-    let is_valid = matches!(world.entra.tokens.standing(bearer), Standing::Valid(_));
-    (is_valid && !world.entra.tokens.meets(token, claims)).then(|| insufficient_claims(claims, ids))
+fn unmet_claims(state: &SandboxState, options: &Options, bearer: Option<&str>, ids: &Ids) -> Option<Reply> {
+    let (claims, token) = (options.claims_challenge.as_deref()?, bearer?);
+    let is_valid = matches!(state.entra.tokens.status(bearer), TokenStatus::Valid(_));
+    (is_valid && !state.entra.tokens.meets(token, claims)).then(|| insufficient_claims(claims, ids))
 }
 
 /// The limit on requests in flight is not a matter of time, so it comes without Retry-After.
-fn over_limit(world: &World, knobs: &Knobs, visit: &Visit) -> Option<Reply> {
-    let mailbox = visit.mailbox.as_deref().filter(|_| knobs.limits)?;
-    if let Some(wait) = world.lanes.spend(mailbox, Instant::now()) {
-        let reply = Refusal::throttled("RequestRate").reply(&visit.ids);
+fn over_limit(state: &SandboxState, options: &Options, scope: &RequestScope) -> Option<Reply> {
+    let mailbox = scope.mailbox.as_deref().filter(|_| options.limits)?;
+    if let Some(wait) = state.lanes.count_request(mailbox, Instant::now()) {
+        let reply = Refusal::throttled("RequestRate").reply(&scope.ids);
         return Some(reply.retry_after(&RetryAfter::seconds(wait)));
     }
-    let over = visit.arrival.in_flight > CONCURRENCY_LIMIT;
-    over.then(|| Refusal::throttled("MailboxConcurrency").reply(&visit.ids))
+    let over = scope.arrival.in_flight > CONCURRENCY_LIMIT;
+    over.then(|| Refusal::throttled("MailboxConcurrency").reply(&scope.ids))
 }
 
-fn mailbox_of(call: &Call, standing: &Standing) -> Option<String> {
-    match (&call.owner, standing) {
+fn mailbox_of(call: &Call, status: &TokenStatus) -> Option<String> {
+    match (&call.owner, status) {
         (Owner::Mailbox(mailbox), _) => Some(mailbox.clone()),
-        (Owner::Me, Standing::Valid(Caller::User(user))) => Some(user.clone()),
+        (Owner::Me, TokenStatus::Valid(Caller::User(user))) => Some(user.clone()),
         (Owner::Me, _) => None,
     }
 }
@@ -311,30 +289,29 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     scheme.eq_ignore_ascii_case("Bearer").then(|| token.trim())
 }
 
-/// Why a body was not read.
-enum Unread {
+enum BodyError {
     TooLarge,
     /// The client went away.
     Broken,
 }
 
-impl Unread {
-    fn reply(&self, visit: &Visit) -> Reply {
+impl BodyError {
+    fn reply(&self, ids: &Ids) -> Reply {
         match self {
-            Unread::Broken => Reply::cut(Cut::Close),
-            Unread::TooLarge => {
+            BodyError::Broken => Reply::cut(Cut::Close),
+            BodyError::TooLarge => {
                 let message = "The request body is larger than 4 MB.";
-                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message).reply(&visit.ids)
+                Refusal::new(StatusCode::PAYLOAD_TOO_LARGE, "RequestEntityTooLarge", message).reply(ids)
             }
         }
     }
 }
 
-async fn read(mut body: Body) -> Result<Vec<u8>, Unread> {
+async fn read(mut body: Body) -> Result<Vec<u8>, BodyError> {
     let mut bytes = Vec::new();
     let mut seen = 0_usize;
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let frame = frame.map_err(|_| Unread::Broken)?;
+        let frame = frame.map_err(|_| BodyError::Broken)?;
         let Ok(data) = frame.into_data() else { continue };
         seen = seen.saturating_add(data.len());
         if seen <= MAX_BODY {
@@ -343,5 +320,5 @@ async fn read(mut body: Body) -> Result<Vec<u8>, Unread> {
             break;
         }
     }
-    if seen > MAX_BODY { Err(Unread::TooLarge) } else { Ok(bytes) }
+    if seen > MAX_BODY { Err(BodyError::TooLarge) } else { Ok(bytes) }
 }

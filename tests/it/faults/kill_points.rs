@@ -54,7 +54,7 @@ impl Ground {
 
     /// An agent whose request is carried out and never answered.
     async fn hanging(&mut self, mailbox: &str) -> (Process, i64) {
-        self.script(Fault::hang(FOR_EVER).created().mailbox(mailbox)).await;
+        self.script(Fault::hang(FOR_EVER).applied().mailbox(mailbox)).await;
         let agent = self.bed.run();
         let id = self.insert_for(mailbox).await;
         self.until_event(mailbox).await;

@@ -145,15 +145,15 @@ impl Server {
 fn on_create_carried_out(rng: &mut Rng) -> Fault {
     match rng.u32(0..11) {
         0 => Fault::lost_reply(),
-        1 => Fault::reset().created(),
-        2 => Fault::hang(FOR_EVER).created(),
+        1 => Fault::reset().applied(),
+        2 => Fault::hang(FOR_EVER).applied(),
         3 => Fault::truncated(),
         4 => Fault::html(),
         5 => Fault::no_id(),
-        6 => Fault::answer(504, "UnknownError").body(AnswerBody::None).created(),
-        7 => Fault::answer(500, "ErrorInternalServerError").created(),
-        8 => Fault::answer(503, "ErrorServerBusy").retry_after("1").created(),
-        9 => Fault::answer(409, "ConcurrentItemSave").created(),
+        6 => Fault::answer(504, "UnknownError").body(AnswerBody::None).applied(),
+        7 => Fault::answer(500, "ErrorInternalServerError").applied(),
+        8 => Fault::answer(503, "ErrorServerBusy").retry_after("1").applied(),
+        9 => Fault::answer(409, "ConcurrentItemSave").applied(),
         _ => Fault::slow(Duration::from_millis(rng.u64(10..600))),
     }
 }

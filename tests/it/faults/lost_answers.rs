@@ -50,14 +50,14 @@ async fn an_event_whose_answer_is_lost_or_damaged_is_asked_for_again_with_the_sa
 fn created_unsaid() -> [Fault; 9] {
     [
         Fault::lost_reply(),
-        Fault::reset().created(),
-        Fault::hang(Duration::from_secs(20)).created(),
+        Fault::reset().applied(),
+        Fault::hang(Duration::from_secs(20)).applied(),
         Fault::truncated(),
         Fault::html(),
         Fault::no_id(),
-        Fault::answer(500, "ErrorInternalServerError").created(),
-        Fault::answer(504, "UnknownError").body(AnswerBody::None).created(),
-        Fault::answer(200, "").body(AnswerBody::Html).created(),
+        Fault::answer(500, "ErrorInternalServerError").applied(),
+        Fault::answer(504, "UnknownError").body(AnswerBody::None).applied(),
+        Fault::answer(200, "").body(AnswerBody::Html).applied(),
     ]
 }
 
@@ -119,7 +119,7 @@ async fn a_job_that_ran_out_of_attempts_at_a_resting_mailbox_is_looked_up_after_
         let mut bed = Bed::with_sandbox(SandboxOptions { lookup, ..SandboxOptions::default() }).await;
         bed.set("delivery.max_attempts", "1");
         let fault = Fault::answer(503, "ErrorServerBusy").retry_after("1");
-        bed.sandbox().script(if created { fault.created() } else { fault });
+        bed.sandbox().script(if created { fault.applied() } else { fault });
         let _agent = bed.run();
         let id = bed.insert(row()).await;
         let job = bed.until(id, state).await;
@@ -169,8 +169,8 @@ async fn a_server_fault_that_passes_costs_one_attempt() {
 async fn after_a_save_conflict_the_event_is_looked_up_before_it_is_asked_for_again() {
     let bed = Bed::new().await;
     bed.sandbox().script(Fault::answer(409, "IrresolvableConflict").mailbox("absent@contoso.com"));
-    bed.sandbox().script(Fault::answer(409, "ConcurrentItemSave").mailbox("present@contoso.com").created());
-    bed.sandbox().script(Fault::answer(503, "ConcurrentItemSave").mailbox("there@contoso.com").created());
+    bed.sandbox().script(Fault::answer(409, "ConcurrentItemSave").mailbox("present@contoso.com").applied());
+    bed.sandbox().script(Fault::answer(503, "ConcurrentItemSave").mailbox("there@contoso.com").applied());
     let _agent = bed.run();
     let rows = ["absent@contoso.com", "present@contoso.com", "there@contoso.com"].map(row_for);
     let ids = bed.insert_all(rows).await;
@@ -271,7 +271,7 @@ async fn a_refusal_that_cannot_be_read_is_looked_into() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_save_conflict_that_asks_for_patience_is_given_it() {
     let bed = Bed::new().await;
-    bed.sandbox().script(Fault::answer(503, "ConcurrentItemSave").retry_after("1").created());
+    bed.sandbox().script(Fault::answer(503, "ConcurrentItemSave").retry_after("1").applied());
     let _agent = bed.run();
     let id = bed.insert(row()).await;
     bed.until(id, "sent").await;

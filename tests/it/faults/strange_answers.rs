@@ -125,7 +125,7 @@ async fn an_event_without_a_transaction_id_in_its_answer_is_taken_as_before() {
 async fn made_and_denied(fault: Fault) {
     let form = format!("{fault:?}");
     let bed = Bed::with_sandbox(marker_only()).await;
-    bed.sandbox().script(fault.created());
+    bed.sandbox().script(fault.applied());
     let _agent = bed.run();
     let id = bed.insert(row()).await;
     let job = bed.until(id, "sent").await;
@@ -154,7 +154,7 @@ async fn a_strangers_refusal_after_the_event_was_made_is_looked_into_at_once() {
 async fn made_and_diverted(fault: Fault) {
     let form = format!("{fault:?}");
     let bed = Bed::with_sandbox(marker_only()).await;
-    bed.sandbox().script(fault.created());
+    bed.sandbox().script(fault.applied());
     let agent = bed.run();
     let id = bed.insert(row()).await;
     bed.until_said(&agent, "sending paused").await;
@@ -215,7 +215,7 @@ async fn a_kept_connection_that_turns_out_to_be_dead_costs_a_look_and_no_attempt
         closed_in_between(Fault::reset(), SandboxOptions::default()),
         closed_in_between(Fault::reset(), marker_only()),
         closed_in_between(Fault::lost_reply(), marker_only()),
-        closed_in_between(Fault::reset().created(), marker_only()),
+        closed_in_between(Fault::reset().applied(), marker_only()),
     ])
     .await;
 }
@@ -225,7 +225,7 @@ async fn a_kept_connection_that_turns_out_to_be_dead_costs_a_look_and_no_attempt
 async fn a_lookup_over_a_dead_connection_is_made_again() {
     let bed = Bed::with_sandbox(marker_only()).await;
     bed.sandbox().script(Fault::reset().kept().on(FaultOn::Lookup).times(0));
-    bed.sandbox().script(Fault::answer(400, "").body(AnswerBody::Html).created());
+    bed.sandbox().script(Fault::answer(400, "").body(AnswerBody::Html).applied());
     let _agent = bed.run();
     let id = bed.insert(row()).await;
     assert_eq!(bed.until(id, "sent").await.attempts, 1);

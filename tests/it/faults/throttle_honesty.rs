@@ -93,8 +93,8 @@ fn random_throttle(rng: &mut Rng) -> Fault {
         17 => Fault::answer(503, "ErrorMailboxStoreUnavailable"),
         18 => Fault::answer(503, "").body(AnswerBody::None),
         19 => Fault::answer(503, "").body(AnswerBody::Html),
-        20..22 => Fault::answer(503, "ErrorInternalServerTransientError").created(),
-        _ => Fault::answer(503, "ConcurrentItemSave").created(),
+        20..22 => Fault::answer(503, "ErrorInternalServerTransientError").applied(),
+        _ => Fault::answer(503, "ConcurrentItemSave").applied(),
     };
     let forms = ["1", "2", "1.3", "2.128", "0.4", "date:+2", "date:+3", "0", "date:-5", "soon", "-1", ""];
     let fault = match forms[rng.usize(0..forms.len())] {

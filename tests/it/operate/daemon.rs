@@ -10,7 +10,7 @@ use crate::process::Process;
 
 /// An agent whose one request is carried out but never answered.
 async fn hanging(bed: &Bed) -> (Process, i64) {
-    bed.sandbox().script(Fault::hang(Duration::from_secs(600)).created());
+    bed.sandbox().script(Fault::hang(Duration::from_secs(600)).applied());
     let agent = bed.run();
     let id = bed.insert(row().with("subject", "Review")).await;
     bed.wait("the event is there", async || (!bed.events().is_empty()).then_some(())).await;

@@ -44,7 +44,7 @@ async fn settings_that_others_may_write_count_only_if_named() {
     chmod(&file, 0o640);
     for mode in [0o777, 0o1777] {
         chmod(bed.home(), mode);
-        is_refused(&bed, &["lies in", bed.home().to_str().unwrap(), "everybody"]).await;
+        is_refused(&bed, &["is in", bed.home().to_str().unwrap(), "everybody"]).await;
         is_taken(&bed, &file).await;
     }
     chmod(bed.home(), 0o755);
@@ -117,7 +117,7 @@ async fn a_link_and_a_pipe_that_were_only_found_are_refused_at_once() {
     is_taken(&bed, &file).await;
     std::fs::remove_file(&file).unwrap();
     assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
-    is_refused(&bed, &["no plain file"]).await;
+    is_refused(&bed, &["not a regular file"]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -199,7 +199,7 @@ async fn a_job_in_doubt_is_cancelled_only_by_who_has_looked_and_retried_without_
 async fn cancel_calls_off_what_waits_beside_the_agent_and_says_what_is_being_sent() {
     let mut bed = Bed::new().await;
     bed.set("delivery.max_in_flight_per_mailbox", "1");
-    bed.sandbox().script(Fault::hang(std::time::Duration::from_secs(3)).mailbox(ANN).created());
+    bed.sandbox().script(Fault::hang(std::time::Duration::from_secs(3)).mailbox(ANN).applied());
     let agent = bed.run();
     let first = bed.insert(row_for(ANN)).await;
     bed.until(first, "claimed").await;

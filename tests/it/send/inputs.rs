@@ -49,17 +49,17 @@ async fn an_address_that_invites_nobody_is_refused_with_entry_character_and_cure
     let cases = [
         ("mailto:ann@contoso.example", "begins with 'mailto:'; write the address alone"),
         ("SMTP:ann@contoso.example", "begins with 'SMTP:'"),
-        ("'ann@contoso.example'", "stands in quotation marks; write it without"),
+        ("'ann@contoso.example'", "is in quotation marks; write it without them"),
         ("ann@contoso.example.", "a dot at the end"),
         ("ann@contoso..example", "two dots in a row"),
         ("ann@contoso", "no dot"),
         ("<ann@contoso.example>", "angle brackets"),
         ("ann@contoso.example (Ann)", "parentheses"),
         ("ann@contoso.example; bob@contoso.example", "contains ';'"),
-        ("ann\u{200b}@contoso.example", "U+200B, which cannot be seen; take it out"),
-        ("ann@contoso.example\u{a0}", "U+00A0, a blank"),
-        ("ann\u{ff20}contoso.example", "U+FF20, which is no plain @"),
-        ("o\u{2019}brien@contoso.example", "U+2019, which is no plain '"),
+        ("ann\u{200b}@contoso.example", "U+200B, which is invisible; remove it"),
+        ("ann@contoso.example\u{a0}", "U+00A0, an unusual space"),
+        ("ann\u{ff20}contoso.example", "U+FF20, which is not a plain @"),
+        ("o\u{2019}brien@contoso.example", "U+2019, which is not a plain '"),
     ];
     let rows = cases.map(|(address, _)| {
         let attendees = json!([{"address": "bob@contoso.example"}, {"address": address}]);
@@ -94,7 +94,7 @@ async fn what_hides_in_any_column_is_named_by_its_code_point() {
         (row().with("calendar_id", "AAMk\u{feff}"), "calendar_id: contains U+FEFF"),
         (row_for("ann@contoso.com\u{200b}"), "mailbox: contains U+200B"),
         (row_for("mailto:ann@contoso.com"), "mailbox: begins with 'mailto:'"),
-        (row_for("'ann@contoso.com'"), "mailbox: stands in quotation marks"),
+        (row_for("'ann@contoso.com'"), "mailbox: is in quotation marks"),
         (row().with("attendees", r#"[{"address":"a@b.c","name\u200b":"A"}]"#), "unknown key 'name<U+200B>'"),
     ];
     let rows = cases.iter().map(|(row, _)| row.clone()).collect();
@@ -105,7 +105,7 @@ async fn what_hides_in_any_column_is_named_by_its_code_point() {
     let times = ["enqueue", "--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00"];
     for (flag, value, part) in [
         ("--body-type", "html\u{200b}", "body_type: 'html<U+200B>'"),
-        ("--extra", "{\u{201c}showAs\u{201d}:\"busy\"}", "U+201C, which is no plain \""),
+        ("--extra", "{\u{201c}showAs\u{201d}:\"busy\"}", "U+201C, which is not a plain \""),
         ("--not-before", "\u{202d}2026-12-01", "not_before: '<U+202D>2026-12-01'"),
     ] {
         let ran = bed.command(&[&times[..], &[flag, value]].concat()).await.expect(1);
@@ -255,9 +255,9 @@ async fn json_over_several_lines_or_in_a_list_is_taken_and_its_faults_have_their
     assert_eq!(invited(&bed, "d.json", json!([job, job]).to_string()).await, [ann(), ann()]);
 
     let said = refused(&bed, "e.json", pretty.replace("\"busy\"", "busy")).await;
-    assert!(said.contains("e.json, line 1: is not JSON: expected value; there stands 'busy' (line "), "{said}");
+    assert!(said.contains("e.json, line 1: is not JSON: expected value; found 'busy' (line "), "{said}");
     let said = refused(&bed, "f.json", job.to_string().replace("\"extra\"", "\u{a0}\"extra\"")).await;
-    assert!(said.contains("there stands U+00A0, a blank"), "{said}");
+    assert!(said.contains("found U+00A0, an unusual space"), "{said}");
     let said = refused(&bed, "g.json", format!("{job}\n{}", &pretty[..pretty.len() - 3])).await;
     assert!(said.contains("g.json, line 2: what begins here is never closed"), "{said}");
     let twice = job.to_string().replacen('{', "{\"end_time\":\"2026-12-01 11:00\",", 1);
@@ -306,9 +306,9 @@ async fn a_secret_may_end_in_a_line_break_wherever_it_comes_from_and_anything_el
         assert_eq!(bed.job(1).await.state, "sent", "{end:?}");
     }
     for (text, part) in [
-        (format!(" {secret}"), "begins with a blank"),
-        (format!("{secret} \n"), "ends in a blank"),
-        (format!("\"{secret}\""), "stands in quotation marks"),
+        (format!(" {secret}"), "begins with a space"),
+        (format!("{secret} \n"), "ends with a space"),
+        (format!("\"{secret}\""), "is in quotation marks"),
         (format!("{secret}\u{a0}"), "contains U+00A0"),
     ] {
         let mut bed = Bed::new().await;
@@ -333,7 +333,7 @@ async fn what_hides_in_the_settings_is_named() {
     bed.set("defaults.time_zone", "Europe/Paris\u{200b}");
     let ran = bed.command(&["run"]).await.expect(78);
     assert!(
-        ran.stderr.contains("which contains U+200B, which cannot be seen; take it out; did you mean \"Europe/Paris\"?"),
+        ran.stderr.contains("which contains U+200B, which is invisible; remove it; did you mean \"Europe/Paris\"?"),
         "{ran:?}"
     );
     bed.unset("defaults.time_zone");
@@ -343,7 +343,7 @@ async fn what_hides_in_the_settings_is_named() {
     let path = config.to_str().unwrap();
     std::fs::write(&config, format!("{settings}\n[log]\nlevel = \u{201c}info\u{201d}\n")).unwrap();
     let ran = bed.bare_command(&["run", "--config", path]).await.expect(78);
-    assert!(ran.stderr.contains("U+201C, which is no plain \""), "{ran:?}");
+    assert!(ran.stderr.contains("U+201C, which is not a plain \""), "{ran:?}");
     let utf16: Vec<u8> = format!("\u{feff}{settings}").encode_utf16().flat_map(u16::to_le_bytes).collect();
     std::fs::write(&config, utf16).unwrap();
     let ran = bed.bare_command(&["run", "--config", path]).await.expect(78);

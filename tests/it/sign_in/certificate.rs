@@ -206,7 +206,7 @@ async fn check_tells_a_pair_that_does_not_belong_together() {
     signs_in_with(&mut bed, &Pair { certificate: own.certificate.clone(), key: other.key });
     let ran = bed.command(&["check", "--offline"]).await.expect(78);
     assert!(
-        ran.stdout.contains("FAIL") && ran.stdout.contains("no certificate there is of this key"),
+        ran.stdout.contains("FAIL") && ran.stdout.contains("no certificate in it belongs to this key"),
         "{}",
         ran.stdout
     );

@@ -116,7 +116,7 @@ async fn a_pipe_in_the_place_of_the_file_holds_nobody_up() {
     }
     let warned = agent.said("credentials cannot be read again, the last ones known are used");
     assert_eq!(warned.len(), 1, "{warned:?}");
-    assert!(warned[0]["error"].as_str().unwrap().ends_with("is no plain file"), "{warned:?}");
+    assert!(warned[0]["error"].as_str().unwrap().ends_with("is not a regular file"), "{warned:?}");
     agent.stop().await.expect(0);
 }
 

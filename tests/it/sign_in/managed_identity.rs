@@ -129,7 +129,7 @@ async fn no_file_outside_the_directory_is_read_for_azure_arc() {
     std::fs::create_dir(&other).unwrap();
     bed.set("auth.arc_tokens_dir", other.to_str().unwrap());
     let line = refused(&bed, "arc_challenge").await;
-    assert!(line.contains("none of auth.arc_tokens_dir"), "{line}");
+    assert!(line.contains("outside auth.arc_tokens_dir"), "{line}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

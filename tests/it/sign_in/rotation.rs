@@ -64,7 +64,7 @@ async fn a_certificate_is_replaced_under_load_by_one_of_another_key_and_back() {
     assert_nobody_noticed(&bed, &agent).await;
     let warned = agent.said("credentials cannot be read again, the last ones known are used");
     assert_eq!(warned.len(), 2, "once for each pair that did not belong together: {warned:?}");
-    assert!(warned[0]["error"].as_str().unwrap().contains("no certificate there is of this key"), "{warned:?}");
+    assert!(warned[0]["error"].as_str().unwrap().contains("no certificate in it belongs to this key"), "{warned:?}");
     assert_eq!(warned[0]["credential"], "certificate");
     let changed = agent.said("certificate has changed, the new one is used from now on");
     assert_eq!(changed.len(), 2);

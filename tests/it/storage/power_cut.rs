@@ -96,7 +96,7 @@ async fn bed_with(jobs: usize, jitter: &mut Rng) -> Bed {
     for n in 0..jobs {
         let fault = match jitter.u8(0..10) {
             0 | 1 => Fault::lost_reply(),
-            2 => Fault::answer(504, "").created(),
+            2 => Fault::answer(504, "").applied(),
             3 => Fault::slow(Duration::from_millis(jitter.u64(20..200))),
             _ => continue,
         };

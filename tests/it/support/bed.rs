@@ -33,7 +33,7 @@ pub struct Bed {
 
 /// The columns of [`Job`]. What a producer wrote may be anything; seen as text it is at least readable.
 const JOB: &str = "SELECT CAST(mailbox AS TEXT) AS mailbox, body_type, CAST(time_zone AS TEXT) AS time_zone, state,
-    event_id, in_doubt, attempts, claims, next_attempt_at, transaction_id, error_kind, http_status, error_code,
+    event_id, in_doubt, attempts, claims, next_attempt_at, transaction_id, error_kind, cause, http_status, error_code,
     error_message, request_id, created_at, claimed_at, finished_at FROM jobs";
 
 /// The columns of a row that tests look at.
@@ -50,6 +50,7 @@ pub struct Job {
     pub next_attempt_at: String,
     pub transaction_id: String,
     pub error_kind: Option<String>,
+    pub cause: Option<String>,
     pub http_status: Option<i64>,
     pub error_code: Option<String>,
     pub error_message: Option<String>,

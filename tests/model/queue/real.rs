@@ -12,7 +12,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use event_sender::clock::{Clock, Now};
 use event_sender::job::{Answer, BodyType, Defaults, Ending, ErrorKind, EventId, JobId, format_utc};
 use event_sender::queue::{
-    Agent, AttemptRecord, ClaimRequest, LaneKey, Settled, Settlement, SqliteQueue, Suspects, Verdict,
+    Agent, AttemptRecord, ClaimRequest, LaneKey, Operate, Settled, Settlement, SqliteQueue, Suspects, Verdict,
 };
 use proptest_state_machine::StateMachineTest;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};

@@ -13,7 +13,8 @@ use sqlx::sqlite::SqliteConnection;
 use crate::job::{JobId, format_utc};
 use crate::queue::sqlite::claim::lane_heads::lanes;
 use crate::queue::sqlite::clock::steady;
-use crate::queue::sqlite::operate::jobs::{REPAIR_BATCH, change};
+use crate::queue::sqlite::operate::REPAIR_BATCH;
+use crate::queue::sqlite::operate::jobs::change;
 use crate::queue::sqlite::recover::wished;
 use crate::queue::sqlite::write_pacer::WritePacer;
 

@@ -31,12 +31,12 @@ use crate::queue::{ClaimRequest, Claimed, LaneKey, Refusal, Withheld};
 const LARGE: i64 = 256 * 1024;
 
 /// Whether `extra` makes the event a series, but not one of all-day events. It is JSON, unless somebody turned the schema's
-/// rules off.
+/// rules off. Mostly there is none, and nothing to be parsed.
 macro_rules! recurs {
     () => {
-        "coalesce((
+        "CASE WHEN extra IS NULL THEN 0 ELSE coalesce((
             SELECT max(lower(key) = 'recurrence' AND type <> 'null') AND NOT max(lower(key) = 'isallday' AND type = 'true')
-            FROM json_each(CASE WHEN json_valid(extra) THEN extra ELSE '{}' END)), 0)"
+            FROM json_each(CASE WHEN json_valid(extra) THEN extra ELSE '{}' END)), 0) END"
     };
 }
 
@@ -49,14 +49,12 @@ macro_rules! fillable {
 }
 
 /// ?3 to ?5 are the defaults, frozen into rows of which no request has left yet. Where nobody chose a zone, the one of a
-/// series stays NULL (JobInput::with_defaults has the same rule, a test compares them).
+/// series stays NULL (JobInput::with_defaults has the same rule, a test compares them). Without the mailbox, for rows that
+/// name theirs: what is not written enters no trigger and no index.
 macro_rules! freeze {
-    () => {
+    (named) => {
         concat!(
-            "mailbox = CASE WHEN ",
-            fillable!(),
-            " THEN coalesce(mailbox, ?3) ELSE mailbox END,
-    body_type = CASE WHEN ",
+            "body_type = CASE WHEN ",
             fillable!(),
             " THEN coalesce(body_type, ?4) ELSE body_type END,
     time_zone = CASE WHEN ",
@@ -64,6 +62,18 @@ macro_rules! freeze {
             " THEN coalesce(time_zone, ?5, CASE WHEN NOT ",
             recurs!(),
             " THEN 'UTC' END) ELSE time_zone END"
+        )
+    };
+    (any) => {
+        concat!(
+            "mailbox = CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(mailbox, ?3) ELSE mailbox END,
+    mailbox_key = CASE WHEN mailbox IS NULL AND ?3 IS NOT NULL AND ",
+            fillable!(),
+            " THEN ?6 ELSE mailbox_key END,
+    ",
+            freeze!(named)
         )
     };
 }
@@ -86,11 +96,11 @@ macro_rules! remember {
 
 /// Takes what is still due of these jobs, which ?1 tells, at ?2, and freezes the defaults.
 macro_rules! take {
-    ($ids:expr) => {
+    ($which:ident, $ids:expr) => {
         concat!(
             "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2,
     ",
-            freeze!(),
+            freeze!($which),
             ",
     ",
             remember!(),
@@ -161,20 +171,27 @@ macro_rules! taken {
 
 /// In one go, with what is left in the lanes that [`Picks`] holds: a claim should hold the lock for as long as SQLite needs, and no
 /// longer.
-const TAKE_ALL: &str = concat!(
-    "BEGIN IMMEDIATE; ",
-    locked_at!(),
-    "; ",
-    take!(picked!()),
-    "; ",
-    taken!(),
-    "; ",
-    heads_of!("?1, '$.lanes'"),
-    "; COMMIT"
-);
+macro_rules! take_all {
+    ($which:ident) => {
+        concat!(
+            "BEGIN IMMEDIATE; ",
+            locked_at!(),
+            "; ",
+            take!($which, picked!()),
+            "; ",
+            taken!(),
+            "; ",
+            heads_of!("?1, '$.lanes'"),
+            "; COMMIT"
+        )
+    };
+}
+const TAKE_ALL: &str = take_all!(any);
+/// The same where every row names its mailbox.
+const TAKE_NAMED: &str = take_all!(named);
 
 /// One job.
-const TAKE_ONE: &str = take!("?1");
+const TAKE_ONE: &str = take!(any, "?1");
 const TAKEN_ONE: &str = concat!(
     "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted,
         CAST(coalesce(mailbox_key, '') AS BLOB) AS lane, ",
@@ -187,6 +204,7 @@ const NOT_TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM jobs
     WHERE id = ?1 AND state = 'pending' AND (next_attempt_at <= ?2 OR claimed_at = ?2))";
 
 const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
+        cause = 'invalid_row',
         error_code = 'invalid_row', error_message = 'the columns that belong to the agent (claims, attempts, …) hold values '
             || 'no agent writes, so this job cannot be taken: insert it anew'
     WHERE id = ?1 AND state = 'pending'";
@@ -452,7 +470,8 @@ async fn take_all(
     now: &str,
 ) -> sqlx::Result<(i64, Vec<u8>, Vec<u8>)> {
     let picks = json(&Picks { ids, lanes: heads.iter().filter_map(Head::name).collect() });
-    match query(TAKE_ALL, picks, now, request).fetch_all(&mut *connection).await {
+    let all_named = heads.iter().all(|head| !head.raw.is_empty());
+    match query(if all_named { TAKE_NAMED } else { TAKE_ALL }, picks, now, request).fetch_all(&mut *connection).await {
         Ok(rows) => match rows.as_slice() {
             [locked_at, taken, left] => Ok((locked_at.try_get(0)?, taken.try_get(0)?, left.try_get(0)?)),
             _ => Err(sqlx::Error::RowNotFound),
@@ -593,6 +612,7 @@ fn query<'q>(
         .bind(&request.defaults.mailbox)
         .bind(request.defaults.body_type.as_str())
         .bind(&request.defaults.time_zone)
+        .bind(request.defaults.mailbox.as_deref().map(|mailbox| LaneKey::of(mailbox).as_str().to_owned()))
 }
 
 /// Text and numbers: JSON can hold them.
@@ -611,4 +631,4 @@ fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {
 
 /// The statements, for the test that looks at their plans.
 #[cfg(test)]
-pub const STATEMENTS: [&str; 4] = [pick!(), PICK_ODD, take!(picked!()), taken!()];
+pub const STATEMENTS: [&str; 5] = [pick!(), PICK_ODD, take!(any, picked!()), take!(named, picked!()), taken!()];

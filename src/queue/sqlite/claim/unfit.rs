@@ -19,6 +19,7 @@ const INTO_ITS_LANE: &str =
     WHERE id = ?1 AND state = 'pending' AND (SELECT mailbox_key FROM job_lanes WHERE job_lanes.id = jobs.id) IS NOT NULL";
 /// With a time in the place of what is none, so that the row is in order.
 const END: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, next_attempt_at = ?2, error_kind = 'invalid_job',
+        cause = 'invalid_row',
         error_code = 'invalid_row', error_message = 'next_attempt_at: was no time, and the agent alone writes it, so this job was '
             || 'never due: insert it anew without this column'
     WHERE id = ?1 AND state = 'pending'";

@@ -6,6 +6,7 @@
 
 pub mod guard;
 mod lock;
+pub mod permissions;
 pub mod watch;
 
 use std::fs::{File, Metadata, OpenOptions};

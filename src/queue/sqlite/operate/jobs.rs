@@ -3,87 +3,25 @@
 //! again whether the change is still right. The schema's triggers do the rest, as for every other writer.
 
 use std::fmt::Write;
-use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
-use sqlx::{AssertSqlSafe, Row, Sqlite};
+use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
-use crate::job::{ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
+use crate::job::{Cause, ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
 use crate::queue::sqlite::claim::lane_heads::lane_key;
 use crate::queue::sqlite::recover::wished;
-use crate::queue::sqlite::report::jobs::{Record, listed_columns, record};
 use crate::queue::sqlite::settle::{begin, end, is_refusal, words};
-use crate::queue::sqlite::store::{SqliteQueue, read, written};
-use crate::queue::{LaneKey, QueueError};
+use crate::queue::sqlite::store::{SqliteQueue, written};
+use crate::queue::{Changed, Chosen, LaneKey, Purgeable, QueueError, Selection};
 
-/// Jobs changed in one transaction: some ten milliseconds of the write lock.
-pub const REPAIR_BATCH: usize = 200;
-/// Jobs deleted in one, with their history.
-pub const PURGE_BATCH: usize = 100;
 /// Ids of jobs to delete that are looked up at a time.
 const PURGE_ROUND: u32 = 10_000;
 
-/// Which jobs are meant; what is empty does not narrow.
-#[derive(Clone, Debug, Default)]
-pub struct Selection {
-    /// In one of these states. None of them: no job.
-    pub states: Vec<JobState>,
-    /// Whose last failure was of one of these kinds.
-    pub error_kinds: Vec<ErrorKind>,
-    /// Only those that failed for something an operator mends outside of the job: sign-in,
-    /// permission, a mailbox or calendar that is not there. Also those that waited for it until their time was used up.
-    pub settings_at_fault: bool,
-    /// Of one of these mailboxes.
-    pub lanes: Vec<LaneKey>,
-    /// Ended since then; for jobs that have not ended, inserted since then.
-    pub since: Option<DateTime<Utc>>,
-    /// At most so many of each state, the first inserted.
-    pub limit: Option<u32>,
-}
-
-/// What must be known of a job to judge whether it may be changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Chosen {
-    /// Its row.
-    pub id: JobId,
-    /// Its state.
-    pub state: JobState,
-    /// An event may exist.
-    pub in_doubt: bool,
-    /// Its last failure, as stored.
-    pub error_kind: Option<String>,
-    /// Its mailbox; of a row that names none, the empty one.
-    pub lane: LaneKey,
-    /// Not due before this.
-    pub due: String,
-    /// When its producer wishes it to be sent, as UTC of the agent's form; empty if that is not said.
-    pub wished: String,
-}
-
-/// What became of one batch.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changed {
-    /// Changed.
-    pub done: Vec<JobId>,
-    /// The schema's own rules refuse it, in these words. All others of the batch that are not `done` had moved on meanwhile.
-    pub refused: Vec<(JobId, String)>,
-}
-
-/// What a purge would find.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Purgeable {
-    /// Jobs to delete.
-    pub jobs: u64,
-    /// Jobs as old, but in doubt: they are kept.
-    pub in_doubt: u64,
-}
-
-/// Failures an operator mends outside of the job. Of those that waited for it until their time was used up, only the answer
-/// still tells: a permission (403, or 401 and the 400 that means the same), but not a mailbox that is full.
-const SETTINGS_AT_FAULT: &str = " AND error_kind IN ('auth', 'denied', 'not_found', 'exhausted') AND (error_kind <> 'exhausted'
-    OR http_status = 401 OR http_status = 403 AND lower(coalesce(error_code, '')) NOT IN ('errorquotaexceeded', 'quotalimitreached')
-    OR http_status = 400 AND lower(error_code) = 'authenticationerror')";
+/// Kinds of failures that an operator may be able to put right outside of the job. Of those whose attempts or time were used
+/// up the cause tells.
+const PERHAPS_OF_SETTINGS: [ErrorKind; 4] =
+    [ErrorKind::Auth, ErrorKind::Denied, ErrorKind::NotFound, ErrorKind::Exhausted];
 
 /// The columns of [`Chosen`].
 macro_rules! chosen {
@@ -91,7 +29,7 @@ macro_rules! chosen {
         concat!(
             "SELECT id, state, in_doubt, error_kind, CAST(coalesce(mailbox_key, '') AS BLOB), next_attempt_at, ",
             wished!(),
-            " FROM jobs WHERE "
+            ", cause, http_status, error_code FROM jobs WHERE "
         )
     };
 }
@@ -118,68 +56,19 @@ pub const PURGE: &str =
     "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2)) AND +finished_at < ?1 AND in_doubt = 0
     AND state IN ('sent', 'failed', 'cancelled')";
 
-const BY_ID: &str =
-    concat!("SELECT ", listed_columns!(), " FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id");
-
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
 impl SqliteQueue {
-    /// The jobs that are meant, in the order of the states given and of their ids.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn select(&self, selection: &Selection) -> Result<Vec<Chosen>, QueueError> {
-        let mut chosen = Vec::new();
-        for state in &selection.states {
-            let words: Vec<&str> = selection.error_kinds.iter().map(|kind| kind.as_str()).collect();
-            let lanes: Vec<&str> = selection.lanes.iter().map(LaneKey::as_str).collect();
-            let rows = sqlx::query(AssertSqlSafe(select(selection, *state)))
-                .bind(json(&words))
-                .bind(json(&lanes))
-                .bind(selection.since.map(format_utc))
-                .bind(selection.limit.map_or(-1, i64::from))
-                .fetch_all(&self.pool)
-                .await
-                .map_err(read)?;
-            chosen.extend(rows.iter().filter_map(as_chosen));
-        }
-        Ok(chosen)
-    }
-
-    /// These jobs, as far as they are there, in the order of their ids.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn chosen(&self, ids: &[JobId]) -> Result<Vec<Chosen>, QueueError> {
-        let rows = sqlx::query(CHOSEN_BY_ID).bind(as_json(ids)).fetch_all(&self.pool).await.map_err(read)?;
-        Ok(rows.iter().filter_map(as_chosen).collect())
-    }
-
-    /// The same for people, as in a list.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn listed(&self, ids: &[JobId]) -> sqlx::Result<Vec<Record>> {
-        let rows = sqlx::query(BY_ID).bind(as_json(ids)).fetch_all(&self.pool).await?;
-        rows.iter().map(record).collect()
-    }
-
-    /// Puts jobs that failed or were cancelled back, to be sent at `now`, or when their `not_before` comes; brings those
-    /// forward that wait for another try. They keep their `transaction_id`, and what is known of them: in doubt, the event is
-    /// looked for first, and not before a request that may still be at work has had its time.
-    ///
-    /// # Errors
-    /// The database cannot be written; nothing of the batch was done.
-    pub async fn retry(&self, ids: &[JobId], now: DateTime<Utc>) -> Result<Changed, QueueError> {
+    pub(in crate::queue::sqlite) async fn retry_batch(
+        &self,
+        ids: &[JobId],
+        now: DateTime<Utc>,
+    ) -> Result<Changed, QueueError> {
         let (at, doubtful_at) = (format_utc(now), format_utc(now + REPEAT_WAIT));
         self.change(ids, RETRY, |query| query.bind(&at).bind(&doubtful_at)).await
     }
 
-    /// Calls jobs off that wait or have failed. One in doubt only `even_if_in_doubt`: an event may exist.
-    ///
-    /// # Errors
-    /// The database cannot be written; nothing of the batch was done.
-    pub async fn cancel(
+    pub(in crate::queue::sqlite) async fn cancel_batch(
         &self,
         ids: &[JobId],
         even_if_in_doubt: bool,
@@ -189,38 +78,12 @@ impl SqliteQueue {
         self.change(ids, CANCEL, |query| query.bind(&at).bind(even_if_in_doubt)).await
     }
 
-    /// What there is to delete that ended before then in one of these states.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn purgeable(&self, before: DateTime<Utc>, states: &[JobState]) -> Result<Purgeable, QueueError> {
-        let mut found = Purgeable::default();
-        for statement in states.iter().filter_map(|state| ended(*state)).map(|ended| purgeable(&ended)) {
-            let query = sqlx::query_as(AssertSqlSafe(statement)).bind(format_utc(before));
-            let rows: Vec<(bool, i64)> = query.fetch_all(&self.pool).await.map_err(read)?;
-            for (in_doubt, count) in rows {
-                *(if in_doubt { &mut found.in_doubt } else { &mut found.jobs }) += count.unsigned_abs();
-            }
-        }
-        Ok(found)
-    }
-
-    /// Some of them, the oldest first; none if there are no more. Read without the write lock, which the many jobs of
-    /// other states that are as old would make a long one.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn to_purge(&self, before: DateTime<Utc>, state: JobState) -> Result<Vec<JobId>, QueueError> {
-        let Some(statement) = ended(state).map(|ended| to_purge(&ended)) else { return Ok(Vec::new()) };
-        let query = sqlx::query(AssertSqlSafe(statement)).bind(format_utc(before)).bind(PURGE_ROUND);
-        ids_of(&query.fetch_all(&self.pool).await.map_err(read)?).map_err(read)
-    }
-
     /// Deletes those of these jobs that ended before then and are not in doubt, and tells how many.
-    ///
-    /// # Errors
-    /// The database cannot be written; nothing of the batch was done.
-    pub async fn purge_batch(&self, ids: &[JobId], before: DateTime<Utc>) -> Result<u64, QueueError> {
+    pub(in crate::queue::sqlite) async fn purge_batch(
+        &self,
+        ids: &[JobId],
+        before: DateTime<Utc>,
+    ) -> Result<u64, QueueError> {
         let mut connection = self.connection().await?;
         let done = sqlx::query(PURGE).bind(format_utc(before)).bind(as_json(ids)).execute(&mut *connection).await;
         Ok(self.handed_back(connection, done).map_err(written)?.rows_affected())
@@ -237,6 +100,63 @@ impl SqliteQueue {
         self.lane_heads.lock().await.forget();
         self.handed_back(connection, done).map_err(written)
     }
+}
+
+pub async fn selected(pool: &SqlitePool, selection: &Selection) -> sqlx::Result<Vec<Chosen>> {
+    let mut chosen = Vec::new();
+    let kinds = if selection.settings_at_fault { &PERHAPS_OF_SETTINGS } else { selection.error_kinds.as_slice() };
+    let words: Vec<&str> = kinds.iter().map(|kind| kind.as_str()).collect();
+    let lanes: Vec<&str> = selection.lanes.iter().map(LaneKey::as_str).collect();
+    let limit = selection.limit.map_or(usize::MAX, |limit| usize::try_from(limit).unwrap_or(usize::MAX));
+    for state in &selection.states {
+        let mut found = sqlx::query(AssertSqlSafe(select(selection, *state)))
+            .bind(json(&words))
+            .bind(json(&lanes))
+            .bind(selection.since.map(format_utc))
+            .bind(if selection.settings_at_fault { -1 } else { selection.limit.map_or(-1, i64::from) })
+            .fetch_all(pool)
+            .await?;
+        if selection.settings_at_fault {
+            found.retain(|row| cause(row).is_some_and(Cause::is_fault_of_settings));
+        }
+        chosen.extend(found.iter().take(limit).filter_map(as_chosen));
+    }
+    Ok(chosen)
+}
+
+/// Why it failed last, also where an earlier version recorded that.
+fn cause(row: &SqliteRow) -> Option<Cause> {
+    let text = |column| row.try_get::<Option<String>, _>(column).ok().flatten();
+    let told = || {
+        let status = row.try_get::<Option<u16>, _>("http_status").ok().flatten();
+        Cause::of_stored(ErrorKind::parse(&text("error_kind")?)?, status, text("error_code").as_deref())
+    };
+    text("cause").as_deref().and_then(Cause::parse).or_else(told)
+}
+
+pub async fn chosen(pool: &SqlitePool, ids: &[JobId]) -> sqlx::Result<Vec<Chosen>> {
+    let rows = sqlx::query(CHOSEN_BY_ID).bind(as_json(ids)).fetch_all(pool).await?;
+    Ok(rows.iter().filter_map(as_chosen).collect())
+}
+
+pub async fn purgeable(pool: &SqlitePool, before: DateTime<Utc>, states: &[JobState]) -> sqlx::Result<Purgeable> {
+    let mut found = Purgeable::default();
+    for statement in states.iter().filter_map(|state| ended(*state)).map(|ended| count_ended(&ended)) {
+        let rows: Vec<(bool, i64)> =
+            sqlx::query_as(AssertSqlSafe(statement)).bind(format_utc(before)).fetch_all(pool).await?;
+        for (in_doubt, count) in rows {
+            *(if in_doubt { &mut found.in_doubt } else { &mut found.jobs }) += count.unsigned_abs();
+        }
+    }
+    Ok(found)
+}
+
+/// Some of them, the oldest first; none if there are no more. Read without the write lock, which the many jobs of
+/// other states that are as old would make a long one.
+pub async fn to_purge(pool: &SqlitePool, before: DateTime<Utc>, state: JobState) -> sqlx::Result<Vec<JobId>> {
+    let Some(statement) = ended(state).map(|ended| find_ended(&ended)) else { return Ok(Vec::new()) };
+    let query = sqlx::query(AssertSqlSafe(statement)).bind(format_utc(before)).bind(PURGE_ROUND);
+    ids_of(&query.fetch_all(pool).await?)
 }
 
 /// Statements over many jobs, for the test that looks at their plans.
@@ -261,13 +181,8 @@ pub fn plans() -> Vec<String> {
 /// Those that look for jobs to delete, by the state they look for.
 #[cfg(test)]
 pub fn purge_plans() -> Vec<(JobState, String)> {
-    let of = |state| ended(state).map(|ended| [(state, purgeable(&ended)), (state, to_purge(&ended))]);
+    let of = |state| ended(state).map(|ended| [(state, count_ended(&ended)), (state, find_ended(&ended))]);
     JobState::ALL.into_iter().filter_map(of).flatten().collect()
-}
-
-/// How long to leave the write lock alone after a batch that took so long: others have three quarters of the time.
-pub fn rest_after(batch: Duration) -> Duration {
-    (batch * 3).clamp(Duration::from_millis(5), Duration::from_secs(1))
 }
 
 /// All at once; where one row is refused, one by one, each in a transaction of its own, so that no row somebody broke and no
@@ -306,11 +221,8 @@ async fn change_together(connection: &mut SqliteConnection, query: Query<'_>) ->
 /// The state stands in the text, and what does not narrow is left out: only so are the partial indexes used.
 fn select(selection: &Selection, state: JobState) -> String {
     let mut sql = format!("{}state = '{}'", chosen!(), state.as_str());
-    if !selection.error_kinds.is_empty() {
+    if selection.settings_at_fault || !selection.error_kinds.is_empty() {
         sql.push_str(" AND error_kind IN (SELECT value FROM json_each(?1))");
-    }
-    if selection.settings_at_fault {
-        sql.push_str(SETTINGS_AT_FAULT);
     }
     if !selection.lanes.is_empty() {
         sql.push_str(" AND mailbox_key IN (SELECT value FROM json_each(?2))");
@@ -339,11 +251,11 @@ fn ended(state: JobState) -> Option<String> {
     ))
 }
 
-fn purgeable(ended: &str) -> String {
+fn count_ended(ended: &str) -> String {
     format!("SELECT in_doubt, count(*) {ended} GROUP BY in_doubt")
 }
 
-fn to_purge(ended: &str) -> String {
+fn find_ended(ended: &str) -> String {
     format!("SELECT id {ended} AND in_doubt = 0 ORDER BY finished_at LIMIT ?2 + 0")
 }
 
@@ -353,7 +265,7 @@ fn as_chosen(row: &SqliteRow) -> Option<Chosen> {
         id: JobId(row.try_get(0).ok()?),
         state: JobState::parse(row.try_get(1).ok()?)?,
         in_doubt: row.try_get(2).ok()?,
-        error_kind: row.try_get(3).ok()?,
+        error_kind: row.try_get::<Option<String>, _>(3).ok()?.as_deref().and_then(ErrorKind::parse),
         lane: lane_key(row.try_get(4).ok()?, None),
         due: row.try_get(5).ok()?,
         wished: row.try_get(6).ok()?,
@@ -364,7 +276,7 @@ fn ids_of(rows: &[SqliteRow]) -> sqlx::Result<Vec<JobId>> {
     rows.iter().map(|row| row.try_get(0).map(JobId)).collect()
 }
 
-fn as_json(ids: &[JobId]) -> String {
+pub fn as_json(ids: &[JobId]) -> String {
     json(&ids.iter().map(|id| id.0).collect::<Vec<_>>())
 }
 

@@ -1,6 +1,168 @@
-//! What an operator may do to the queue beside a running agent. Each verb is a short write of its own, large ones in batches.
+//! The operator's verbs on a SQLite queue. Between two batches the agent and the producers have three quarters of the time.
 
 pub mod holds;
 pub mod jobs;
 pub mod restored;
 pub mod resume;
+
+use std::time::{Duration, Instant};
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::files::{AgentLock, LockError};
+use super::store::{SqliteQueue, read, written};
+use crate::job::{Defaults, JobId, JobState};
+use crate::queue::{Chosen, LaneKey, MailboxRow, OnBatch, Operate, Purgeable, QueueError, Selection};
+
+/// Jobs changed in one transaction: some ten milliseconds of the write lock.
+pub const REPAIR_BATCH: usize = 200;
+/// Jobs deleted in one, with their history.
+pub const PURGE_BATCH: usize = 100;
+
+#[async_trait]
+impl Operate for SqliteQueue {
+    async fn select(&self, selection: &Selection) -> Result<Vec<Chosen>, QueueError> {
+        jobs::selected(&self.pool, selection).await.map_err(read)
+    }
+
+    async fn chosen(&self, ids: &[JobId]) -> Result<Vec<Chosen>, QueueError> {
+        jobs::chosen(&self.pool, ids).await.map_err(read)
+    }
+
+    async fn retry(&self, ids: &[JobId], now: DateTime<Utc>, on_batch: OnBatch<'_>) -> Result<(), QueueError> {
+        self.in_batches(Change::Retry, ids, now, on_batch).await
+    }
+
+    async fn cancel(
+        &self,
+        ids: &[JobId],
+        even_if_in_doubt: bool,
+        now: DateTime<Utc>,
+        on_batch: OnBatch<'_>,
+    ) -> Result<(), QueueError> {
+        self.in_batches(Change::Cancel { even_if_in_doubt }, ids, now, on_batch).await
+    }
+
+    async fn purgeable(&self, before: DateTime<Utc>, states: &[JobState]) -> Result<Purgeable, QueueError> {
+        jobs::purgeable(&self.pool, before, states).await.map_err(read)
+    }
+
+    async fn purge_ended(
+        &self,
+        before: DateTime<Utc>,
+        states: &[JobState],
+        on_batch: &mut (dyn FnMut(u64) + Send),
+    ) -> Result<(), QueueError> {
+        for state in states {
+            loop {
+                let mut deleted = 0;
+                for batch in jobs::to_purge(&self.pool, before, *state).await.map_err(read)?.chunks(PURGE_BATCH) {
+                    let begin = Instant::now();
+                    let gone = self.purge_batch(batch, before).await?;
+                    deleted += gone;
+                    on_batch(gone);
+                    tokio::time::sleep(rest_after(begin.elapsed())).await;
+                }
+                // None, or none of them any more.
+                if deleted == 0 {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn hold_mailbox(&self, lane: &LaneKey, reason: Option<&str>, now: DateTime<Utc>) -> Result<(), QueueError> {
+        let mut connection = self.connection().await?;
+        let done = holds::hold(&mut connection, lane, reason, now).await;
+        self.lane_heads.lock().await.forget();
+        self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn release_mailbox(&self, lane: &LaneKey) -> Result<bool, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = holds::release(&mut connection, lane).await;
+        self.lane_heads.lock().await.forget();
+        self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn resume_mailbox(
+        &self,
+        row: &MailboxRow,
+        lanes: &[LaneKey],
+        now: DateTime<Utc>,
+    ) -> Result<bool, QueueError> {
+        let mut connection = self.connection().await?;
+        let done = resume::resume(&mut connection, row, now).await;
+        if !self.handed_back(connection, done).map_err(written)? {
+            return Ok(false);
+        }
+        // The jobs that met what the mailbox was paused for wait for the end of that, each by itself.
+        if let Some(kind) = row.pause.kind.known() {
+            let selection = Selection {
+                states: vec![JobState::Pending],
+                error_kinds: vec![kind],
+                lanes: lanes.to_vec(),
+                ..Selection::default()
+            };
+            let waiting: Vec<JobId> = self.select(&selection).await?.iter().map(|job| job.id).collect();
+            self.retry(&waiting, now, &mut |_, _| {}).await?;
+        }
+        Ok(true)
+    }
+
+    async fn not_in_doubt(&self) -> Result<u64, QueueError> {
+        let mut connection = self.pool.acquire().await.map_err(read)?;
+        Ok(restored::trusted(&mut connection).await.map_err(read)?.len() as u64)
+    }
+
+    async fn mark_in_doubt(&self, defaults: &Defaults, now: DateTime<Utc>) -> Result<u64, QueueError> {
+        // Held to the end: an agent that starts meanwhile would send what is not marked yet.
+        let _lock = AgentLock::acquire_for_a_moment(&self.path).map_err(|error| match error {
+            LockError::Held { .. } => {
+                QueueError::AgentRuns(format!("{error}; stop it first, it may be sending these jobs already"))
+            }
+            LockError::Strange(_) | LockError::Io { .. } => QueueError::Unusable(error.to_string()),
+        })?;
+        let mut connection = self.connection().await?;
+        let ids = restored::trusted(&mut connection).await.map_err(read)?;
+        let done = restored::distrust(&mut connection, &ids, defaults, now).await;
+        self.handed_back(connection, done).map_err(written)
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Retry,
+    Cancel { even_if_in_doubt: bool },
+}
+
+impl SqliteQueue {
+    async fn in_batches(
+        &self,
+        change: Change,
+        ids: &[JobId],
+        now: DateTime<Utc>,
+        on_batch: OnBatch<'_>,
+    ) -> Result<(), QueueError> {
+        let mut batches = ids.chunks(REPAIR_BATCH).peekable();
+        while let Some(batch) = batches.next() {
+            let begin = Instant::now();
+            let changed = match change {
+                Change::Retry => self.retry_batch(batch, now).await?,
+                Change::Cancel { even_if_in_doubt } => self.cancel_batch(batch, even_if_in_doubt, now).await?,
+            };
+            on_batch(batch, changed);
+            if batches.peek().is_some() {
+                tokio::time::sleep(rest_after(begin.elapsed())).await;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// How long to leave the write lock alone after a batch that took so long: others have three quarters of the time.
+pub fn rest_after(batch: Duration) -> Duration {
+    (batch * 3).clamp(Duration::from_millis(5), Duration::from_secs(1))
+}

@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use crate::job::{Defaults, format_utc};
+use crate::queue::LaneKey;
 use crate::queue::sqlite::claim::{fillable, freeze, recurs};
-use crate::queue::sqlite::store::SqliteQueue;
 
 /// Rows of one write: producers wait a few milliseconds at most.
 const BATCH: usize = 500;
@@ -16,32 +16,28 @@ const TRUSTED: &str = "SELECT id FROM jobs WHERE state = 'pending' AND in_doubt 
 /// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them.
 const DISTRUST: &str = concat!(
     "UPDATE jobs SET in_doubt = 1, first_sent_at = coalesce(first_sent_at, ?2), ",
-    freeze!(),
+    freeze!(any),
     " WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'pending' AND in_doubt = 0"
 );
 
-impl SqliteQueue {
-    /// Waiting jobs that would be sent without being looked up.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn trusted(&self) -> sqlx::Result<Vec<i64>> {
-        sqlx::query_scalar(TRUSTED).fetch_all(&self.pool).await
-    }
+/// Waiting jobs that would be sent without being looked up.
+pub async fn trusted(connection: &mut SqliteConnection) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar(TRUSTED).fetch_all(connection).await
+}
 
-    /// Has these jobs looked up before they are sent, as far as they still wait; tells how many. No agent may be running: it
-    /// might send one of them meanwhile.
-    ///
-    /// # Errors
-    /// The database cannot be written. Jobs marked before stay marked.
-    pub async fn distrust(&self, ids: &[i64], defaults: &Defaults, now: DateTime<Utc>) -> sqlx::Result<u64> {
-        let mut connection = self.pool.acquire().await?;
-        let mut marked = 0;
-        for batch in ids.chunks(BATCH) {
-            marked += mark(&mut connection, batch, defaults, now).await?;
-        }
-        Ok(marked)
+/// Has these jobs looked up before they are sent, as far as they still wait; says how many. No agent may be running: it
+/// might send one of them meanwhile.
+pub async fn distrust(
+    connection: &mut SqliteConnection,
+    ids: &[i64],
+    defaults: &Defaults,
+    now: DateTime<Utc>,
+) -> sqlx::Result<u64> {
+    let mut marked = 0;
+    for batch in ids.chunks(BATCH) {
+        marked += mark(connection, batch, defaults, now).await?;
     }
+    Ok(marked)
 }
 
 async fn mark(
@@ -56,6 +52,7 @@ async fn mark(
         .bind(&defaults.mailbox)
         .bind(defaults.body_type.as_str())
         .bind(&defaults.time_zone)
+        .bind(defaults.mailbox.as_deref().map(|mailbox| LaneKey::of(mailbox).as_str().to_owned()))
         .execute(connection)
         .await?;
     Ok(done.rows_affected())

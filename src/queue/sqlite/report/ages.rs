@@ -10,41 +10,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::job::format_utc;
 use crate::queue::sqlite::claim::lane_heads::lane_key;
-
-/// Where one age ends and the next begins, in seconds: a minute, 5, 15, an hour, 6, a day.
-pub const AGE_LIMITS: [i64; 6] = [60, 300, 900, 3600, 21_600, 86_400];
-/// The ages: below each limit, and beyond the last.
-pub const AGE_COUNT: usize = AGE_LIMITS.len() + 1;
-
-/// What waits for one mailbox, or for all.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// The mailbox in lower case; empty for the one of jobs that name none.
-    pub mailbox: String,
-    /// Pending jobs.
-    pub jobs: i64,
-    /// Those of them that are not due yet: for later by their producer's wish, or after an attempt.
-    pub later: i64,
-    /// Those that are due, by the time since their insertion: below the first of [`AGE_LIMITS`], the second, … and older.
-    pub by_age: [i64; AGE_COUNT],
-}
-
-/// The waiting jobs by mailbox.
-#[derive(Clone, Debug, Default)]
-pub struct WaitingReport {
-    /// All of them.
-    pub total: Waiting,
-    /// The mailboxes with the most.
-    pub mailboxes: Vec<Waiting>,
-    /// Number of mailboxes not among these.
-    pub more: i64,
-    /// The job inserted first, of all and of those that are due.
-    pub oldest: Option<i64>,
-    /// See `oldest`.
-    pub oldest_due: Option<i64>,
-    /// When the next one is due.
-    pub next_due: Option<String>,
-}
+use crate::queue::{AGE_COUNT, AGE_LIMITS, Waiting, WaitingReport};
 
 /// ?1 is now, ?2 to ?7 the first ids within each age, ?8 the lane of the jobs without mailbox, ?9 how many mailboxes to
 /// name. The first row is the sum. Grouped in the order of the index, and only then by the name: the unnamed go to a lane

@@ -1,37 +1,127 @@
-//! What `check` asks of a queue: whether the file is sound, what the agent on it says of itself, for which mailboxes jobs
-//! wait, and which of them are at rest. Reads only, and never for long: other programs live on this file.
+//! What the queue finds of itself, for `check`: is it there, a queue, of this version, sound; is there room for it, on a
+//! disk that suits it. Reads only, and never for long: other programs live on this file.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, Utc};
-use sqlx::Row;
+use rustix::fs::{StatVfs, statvfs};
 
-use crate::job::{format_utc, parse_utc};
-use crate::queue::LaneKey;
-use crate::queue::sqlite::agents;
-use crate::queue::sqlite::open::newest;
-use crate::queue::sqlite::report::jobs::Record;
-use crate::queue::sqlite::schema::Rules;
-use crate::queue::sqlite::store::{CORRUPT, SqliteQueue, primary_code};
+use crate::queue::sqlite::files::{Strange, beside, network_file_system};
+use crate::queue::sqlite::open::{OpenError, newest};
+use crate::queue::sqlite::schema::{Rule, Rules};
+use crate::queue::sqlite::store::{CORRUPT, SqliteQueue, primary_code, read};
+use crate::queue::{Examined, QueueError, StorageFinding};
 
 /// SQLite's number for a statement that was told to end.
 const INTERRUPTED: i32 = 9;
 /// Pages between two looks at the clock.
 const PAGES_BETWEEN_LOOKS: i32 = 200;
 
-/// The file, and who works on it.
-#[derive(Clone, Debug)]
-pub struct Health {
+/// Longest time for looking into every page. Long enough for some hundred megabytes.
+const LOOK_WITHIN: Duration = Duration::from_secs(2);
+/// Longest time for everything asked of the database: it may be on a disk that hangs.
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+/// With less than this, commits are about to fail.
+const HARDLY_ANY: u64 = 16 << 20;
+/// The log alone takes 64 MB before it is cut back (`journal_size_limit`), and somebody's long transaction more.
+const LITTLE: u64 = 256 << 20;
+/// A log this large was kept from being cut back for a long time.
+const LONG_LOG: u64 = 256 << 20;
+const FEW_INODES: u64 = 100;
+/// The largest id the schema takes, and how many left are few.
+const LARGEST_ID: i64 = 9_007_199_254_740_991;
+const FEW_IDS: i64 = 1_000_000_000_000;
+
+/// Looks at a queue that may be anything, and opens it if it is one.
+pub async fn examine(path: &Path) -> Examined {
+    if let Some(finding) = hidden(path) {
+        return Examined { findings: vec![finding], queue: None };
+    }
+    let mut found = Examined::default();
+    if tokio::time::timeout(ANSWER_WITHIN, open(path, &mut found)).await.is_err() {
+        let text = format!("it did not answer within {} s", ANSWER_WITHIN.as_secs());
+        let cure = "look at the disk, and for programs that hold its lock ('fuser -v FILE')";
+        found.findings.push(StorageFinding::fail(text).cure(cure).about(path));
+    }
+    found.findings.extend(place(path).into_iter().map(|finding| finding.about(path)));
+    found
+}
+
+async fn open(path: &Path, found: &mut Examined) {
+    let queue = match SqliteQueue::open_existing(path).await {
+        Ok(queue) => queue,
+        Err(error) => return found.findings.push(refused(path, error)),
+    };
+    let begin = Instant::now();
+    match content(&queue, LOOK_WITHIN).await {
+        Ok(content) => {
+            let findings = sound(&content, begin.elapsed(), LOOK_WITHIN);
+            found.findings.extend(findings.into_iter().map(|finding| finding.about(path)));
+            // Nothing that a damaged file says can be relied on.
+            if !matches!(content.integrity, Integrity::Broken(_)) {
+                found.queue = Some(Arc::new(queue));
+            }
+        }
+        Err(error) => {
+            let cure = "look at the permissions above, and at the disk ('dmesg')";
+            let finding = StorageFinding::fail(format!("it cannot be read: {error}")).cure(cure);
+            found.findings.push(finding.about(path));
+        }
+    }
+}
+
+/// Of an open queue.
+pub async fn health(queue: &SqliteQueue, within: Duration) -> Result<Vec<StorageFinding>, QueueError> {
+    let begin = Instant::now();
+    let content = content(queue, within).await.map_err(read)?;
+    let findings = sound(&content, begin.elapsed(), within);
+    Ok(findings.into_iter().map(|finding| finding.about(&queue.path)).collect())
+}
+
+/// A file one may not see is not one that is missing.
+fn hidden(path: &Path) -> Option<StorageFinding> {
+    let denied = std::fs::metadata(path).err()?.kind() == std::io::ErrorKind::PermissionDenied;
+    let cure = "become a member of the group it belongs to, or run this check as the agent's user";
+    denied.then(|| StorageFinding::fail("you may not look at it").cure(cure).about(path))
+}
+
+/// Why it could not be opened.
+fn refused(path: &Path, error: OpenError) -> StorageFinding {
+    let finding = match error {
+        OpenError::Missing(_) => {
+            let cure = "'event-sender run' and 'event-sender enqueue' make it, or check queue.path";
+            StorageFinding::warn("there is no queue here yet").cure(cure)
+        }
+        OpenError::Strange(Strange { path, what, cure }) => return StorageFinding::fail(what).cure(cure).about(&path),
+        OpenError::Foreign(_) => {
+            StorageFinding::fail("it is a database, but of something else").cure("check queue.path")
+        }
+        OpenError::Older { found: 0, .. } => {
+            StorageFinding::warn("it is empty").cure("'event-sender run' makes a queue of it")
+        }
+        OpenError::Older { found, known, .. } => {
+            StorageFinding::warn(format!("its schema is older ({found}, this program's is {known})"))
+                .cure("'event-sender run' brings it up to date; until then no other command works on it")
+        }
+        OpenError::Newer { found, known, .. } => {
+            StorageFinding::fail(format!("its schema is newer ({found}) than this program knows ({known})"))
+                .cure("update this program; is an old copy of it in the way ('command -v event-sender')?")
+        }
+        other => StorageFinding::fail(other.to_string())
+            .cure("look at the permissions above, and whether it is a queue at all"),
+    };
+    finding.about(path)
+}
+
+/// What is in the file.
+#[derive(Debug)]
+pub struct Content {
     /// `wal`, as it should be.
-    pub journal_mode: String,
-    /// Whether what is in it fits together.
+    journal_mode: String,
     pub integrity: Integrity,
-    /// What the agent that ran last says of itself.
-    pub agent: Option<Record>,
-    /// A job is due.
-    pub due: bool,
     /// What is not as this program makes it.
-    pub rules: Rules,
+    rules: Rules,
     /// The next job's id is beyond this one.
     pub last_id: i64,
 }
@@ -59,141 +149,182 @@ fn judged(mut faults: Vec<String>) -> Integrity {
     }
 }
 
-/// Jobs that wait for one mailbox.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WaitingMailbox {
-    /// Which, in lower case; empty for rows that name none.
-    pub lane: LaneKey,
-    /// How many.
-    pub jobs: i64,
-}
-
-/// Why nothing is sent to a mailbox at the moment.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rest {
-    /// Which.
-    pub lane: LaneKey,
-    /// It is not to be asked anything before then.
-    pub paused_until: Option<DateTime<Utc>>,
-    /// The same as it is stored.
-    pub stored_until: String,
-    /// Microsoft itself asked for that, until then.
-    pub asked_until: Option<DateTime<Utc>>,
-    /// When the pause was written.
-    pub since: Option<DateTime<Utc>>,
-    /// What the pause came from.
-    pub kind: Option<String>,
-    /// The same in words.
-    pub reason: String,
-    /// Somebody holds it, since then.
-    pub held_at: Option<String>,
-    /// For this reason.
-    pub held_reason: Option<String>,
-}
-
-const WAITING: &str = "SELECT lane, jobs, count(*) OVER () AS lanes FROM (
-         SELECT lane, sum(jobs) AS jobs FROM (
-             SELECT mailbox_key AS lane, count(*) AS jobs FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' GROUP BY 1
-             UNION ALL
-             SELECT mailbox_key, 1 FROM jobs WHERE state = 'claimed')
-         GROUP BY lane)
-     ORDER BY jobs DESC, lane LIMIT ?1";
-
 /// As AUTOINCREMENT sees it.
 const LAST_ID: &str = "SELECT max(coalesce((SELECT max(id) FROM jobs), 0),
     coalesce((SELECT CAST(max(seq) AS INTEGER) FROM sqlite_sequence WHERE name = 'jobs'), 0))";
 
-impl SqliteQueue {
-    /// Looks the file over, taking about as long as `within` for it at most.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn health(&self, now: DateTime<Utc>, within: Duration) -> sqlx::Result<Health> {
-        let journal_mode = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&self.pool).await?;
-        let integrity = self.integrity(within).await?;
-        if let Integrity::Broken(_) = integrity {
-            // Nothing it says can be relied on.
-            return Ok(Health {
-                journal_mode,
-                integrity,
-                agent: None,
-                due: false,
-                rules: Rules::default(),
-                last_id: 0,
-            });
-        }
-        let agent = agents::read(&mut *self.pool.acquire().await?).await?;
-        let due =
-            sqlx::query_scalar("SELECT EXISTS (SELECT 1 FROM jobs WHERE state = 'pending' AND next_attempt_at <= ?1)")
-                .bind(format_utc(now))
-                .fetch_one(&self.pool)
-                .await?;
-        let rules = self.rules().await?;
-        let last_id = sqlx::query_scalar(LAST_ID).fetch_one(&self.pool).await?;
-        Ok(Health { journal_mode, integrity, agent, due, rules, last_id })
+pub async fn content(queue: &SqliteQueue, within: Duration) -> sqlx::Result<Content> {
+    let journal_mode = sqlx::query_scalar("PRAGMA journal_mode").fetch_one(&queue.pool).await?;
+    let integrity = integrity(queue, within).await?;
+    if let Integrity::Broken(_) = integrity {
+        // Nothing it says can be relied on.
+        return Ok(Content { journal_mode, integrity, rules: Rules::default(), last_id: 0 });
     }
+    let rules = queue.rules().await?;
+    let last_id = sqlx::query_scalar(LAST_ID).fetch_one(&queue.pool).await?;
+    Ok(Content { journal_mode, integrity, rules, last_id })
+}
 
-    async fn integrity(&self, within: Duration) -> sqlx::Result<Integrity> {
-        let mut connection = self.pool.acquire().await?;
-        let until = Instant::now() + within;
-        connection.lock_handle().await?.set_progress_handler(PAGES_BETWEEN_LOOKS, move || Instant::now() < until);
-        let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check").fetch_all(&mut *connection).await;
-        connection.lock_handle().await?.remove_progress_handler();
-        match found {
-            Ok(words) if words == ["ok"] => Ok(Integrity::Sound),
-            // Told to end, it may report the end as a fault of the page it was at.
-            Ok(_) if Instant::now() >= until => Ok(Integrity::Unfinished),
-            Ok(faults) => Ok(judged(faults)),
-            Err(error) if primary_code(&error) == Some(INTERRUPTED) => Ok(Integrity::Unfinished),
-            Err(error) if primary_code(&error) == Some(CORRUPT) => Ok(Integrity::Broken(error.to_string())),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// The mailboxes most jobs wait for, and how many mailboxes there are in all.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn waiting(&self, limit: u32) -> sqlx::Result<(Vec<WaitingMailbox>, usize)> {
-        let rows = sqlx::query(WAITING).bind(limit).fetch_all(&self.pool).await?;
-        let count = rows.first().map_or(Ok(0), |row| row.try_get::<i64, _>("lanes"))?;
-        // A name that is no text is no mailbox; its jobs fail with the reason.
-        let waiting = rows.iter().filter_map(|row| {
-            let lane: String = row.try_get("lane").ok()?;
-            Some(WaitingMailbox { lane: LaneKey::of(&lane), jobs: row.try_get("jobs").ok()? })
-        });
-        Ok((waiting.collect(), usize::try_from(count).unwrap_or(0)))
-    }
-
-    /// The mailboxes that are paused at `now`, or on hold.
-    ///
-    /// # Errors
-    /// The database cannot be read.
-    pub async fn rests(&self, now: DateTime<Utc>) -> sqlx::Result<Vec<Rest>> {
-        let rows = sqlx::query("SELECT * FROM mailboxes WHERE paused_until > ?1 OR held_at IS NOT NULL")
-            .bind(format_utc(now))
-            .fetch_all(&self.pool)
-            .await?;
-        rows.iter()
-            .map(|row| {
-                let time = |column: &str| row.try_get::<String, _>(column).ok().and_then(|time| parse_utc(&time));
-                Ok(Rest {
-                    lane: LaneKey::of(&row.try_get::<String, _>("mailbox")?),
-                    paused_until: time("paused_until").filter(|until| *until > now),
-                    stored_until: row.try_get("paused_until")?,
-                    asked_until: time("asked_until").filter(|until| *until > now),
-                    since: time("updated_at"),
-                    kind: row.try_get("error_kind")?,
-                    reason: row.try_get("reason")?,
-                    held_at: row.try_get("held_at")?,
-                    held_reason: row.try_get("held_reason")?,
-                })
-            })
-            .collect()
-    }
-
-    /// The schema of this program.
-    pub fn newest_schema() -> i64 {
-        newest()
+async fn integrity(queue: &SqliteQueue, within: Duration) -> sqlx::Result<Integrity> {
+    let mut connection = queue.pool.acquire().await?;
+    let until = Instant::now() + within;
+    connection.lock_handle().await?.set_progress_handler(PAGES_BETWEEN_LOOKS, move || Instant::now() < until);
+    let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check").fetch_all(&mut *connection).await;
+    connection.lock_handle().await?.remove_progress_handler();
+    match found {
+        Ok(words) if words == ["ok"] => Ok(Integrity::Sound),
+        // Told to end, it may report the end as a fault of the page it was at.
+        Ok(_) if Instant::now() >= until => Ok(Integrity::Unfinished),
+        Ok(faults) => Ok(judged(faults)),
+        Err(error) if primary_code(&error) == Some(INTERRUPTED) => Ok(Integrity::Unfinished),
+        Err(error) if primary_code(&error) == Some(CORRUPT) => Ok(Integrity::Broken(error.to_string())),
+        Err(error) => Err(error),
     }
 }
+
+/// What its content says.
+fn sound(content: &Content, took: Duration, within: Duration) -> Vec<StorageFinding> {
+    let schema = newest();
+    let depth = match content.integrity {
+        Integrity::Unfinished => format!("looked at for {} s, not all of it", within.as_secs()),
+        _ => format!("looked through in {} ms", took.as_millis()),
+    };
+    let mut findings = Vec::new();
+    if let Integrity::Unruly(fault) = &content.integrity {
+        let cure = "the agent names such jobs in its log, at its start or when it meets them; correct them by hand, or let them end";
+        let text = format!(
+            "a row breaks the rules of its table ({}): somebody wrote it with the checks off; the file itself is sound",
+            first_line(fault)
+        );
+        findings.push(StorageFinding::warn(text).cure(cure));
+    } else if let Integrity::Broken(fault) = &content.integrity {
+        // Not `.recover`: the sqlite3 of Debian and its kin is built without it.
+        let cure = "stop the agent, copy all of its files away, and put a backup back ('event-sender after-restore'); without one, \
+                    'sqlite3 -init /dev/null FILE .dump' writes out what can still be read";
+        findings.push(StorageFinding::fail(format!("it is damaged ({})", first_line(fault))).cure(cure));
+    } else {
+        findings.push(StorageFinding::pass(format!("a queue, schema {schema}, {depth}")));
+    }
+    findings.extend(rules(&content.rules));
+    findings.extend(ids(content.last_id));
+    if !content.journal_mode.eq_ignore_ascii_case("wal") {
+        let text =
+            format!("its journal mode is \"{}\": readers and writers stand in each other's way", content.journal_mode);
+        findings.push(StorageFinding::warn(text).cure("'event-sender run' sets it to WAL again; somebody changed it"));
+    }
+    findings
+}
+
+/// Whether its rules are those of this program, and nobody else's in the way.
+fn rules(rules: &Rules) -> Vec<StorageFinding> {
+    let mut findings = Vec::new();
+    let (tables, others): (Vec<&Rule>, Vec<&Rule>) = rules.changed.iter().partition(|rule| rule.kind == "table");
+    for (lost, fate) in [(rules.missing.iter().collect(), "missing"), (others, "changed")] {
+        let lost: Vec<&Rule> = lost;
+        if !lost.is_empty() {
+            let text = format!("rules of its own are {fate}: {}; what they forbid is not refused now", named(&lost));
+            let cure = "start the agent anew, it makes them again; whatever rebuilt the table must keep its triggers and indexes";
+            findings.push(StorageFinding::fail(text).cure(cure));
+        }
+    }
+    if !tables.is_empty() {
+        let text = format!("somebody has rebuilt or altered {}: rules of the table may be gone", named(&tables));
+        let cure = "compare it with a new queue ('.schema'), and move the jobs into one if rules are missing";
+        findings.push(StorageFinding::warn(text).cure(cure));
+    }
+    if !rules.strange.is_empty() {
+        let strange: Vec<&Rule> = rules.strange.iter().collect();
+        let text = format!(
+            "not the queue's own: {}; what it refuses, the agent can neither claim nor record",
+            named(&strange)
+        );
+        findings.push(StorageFinding::warn(text).cure("see that it refuses no update of a job, or drop it"));
+    }
+    findings
+}
+
+fn named(rules: &[&Rule]) -> String {
+    let names = rules.iter().map(|rule| match rule.kind.as_str() {
+        "table" => format!("table {}", rule.name),
+        kind => format!("{kind} {} on {}", rule.name, rule.table),
+    });
+    cut(&names.collect::<Vec<_>>().join(", "), 400)
+}
+
+/// Every new job gets an id beyond all others, and there is a largest one.
+fn ids(last: i64) -> Option<StorageFinding> {
+    if LARGEST_ID.saturating_sub(last) > FEW_IDS {
+        return None;
+    }
+    let text = format!("its ids are nearly used up: the last was {last}, the largest there can be is {LARGEST_ID}");
+    let cure = "with the agent stopped, delete the job with that id if there is one, then run in sqlite3: \
+                UPDATE sqlite_sequence SET seq = (SELECT max(id) FROM jobs) WHERE name = 'jobs'";
+    Some(if last >= LARGEST_ID { StorageFinding::fail(text) } else { StorageFinding::warn(text) }.cure(cure))
+}
+
+fn first_line(text: &str) -> String {
+    let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with("***"));
+    cut(line.unwrap_or(text), 160)
+}
+
+/// Where it is.
+fn place(path: &Path) -> Vec<StorageFinding> {
+    // Of a queue that is still to be made: where that would be.
+    let real = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).unwrap_or_else(|_| path.into());
+    let Some(directory) = real.ancestors().skip(1).find(|directory| directory.is_dir()) else { return Vec::new() };
+    let mut findings = Vec::new();
+    if let Some(kind) = network_file_system(directory) {
+        let text = format!("it is on a network file system ({kind}): locks do not hold there, and rows can be lost");
+        findings.push(StorageFinding::warn(text).cure("move it to a local disk"));
+    }
+    let size = |suffix: &str| std::fs::metadata(beside(&real, suffix)).map_or(0, |file| file.len());
+    if let Ok(system) = statvfs(directory) {
+        findings.extend(room(&system, size("") + size("-wal")));
+    }
+    let log = size("-wal");
+    if log >= LONG_LOG {
+        let text = format!("its log has grown to {}: a program has been reading it for long", megabytes(log));
+        findings.push(StorageFinding::warn(text).cure("find it ('fuser -v FILE') and let it end its transaction"));
+    }
+    findings
+}
+
+/// Whether there is room beside a queue of `size` bytes.
+fn room(system: &StatVfs, size: u64) -> Option<StorageFinding> {
+    if system.f_blocks == 0 {
+        // It does not count.
+        return None;
+    }
+    let free = system.f_bavail.saturating_mul(system.f_frsize);
+    // Some file systems have no number of files to run out of.
+    if system.f_files > 0 && system.f_favail < FEW_INODES {
+        let text = format!("its file system has room for {} more files", system.f_favail);
+        let finding = if system.f_favail == 0 { StorageFinding::fail(text) } else { StorageFinding::warn(text) };
+        return Some(finding.cure("delete small files there ('df -i')"));
+    }
+    let text = format!("its file system has {} left", megabytes(free));
+    let cure = "make room, or set queue.retention; a full disk loses nothing, but nothing is sent either";
+    if free < HARDLY_ANY {
+        return Some(StorageFinding::fail(text).cure(cure));
+    }
+    (free < LITTLE.max(size / 10)).then(|| StorageFinding::warn(text).cure(cure))
+}
+
+fn megabytes(bytes: u64) -> String {
+    match bytes {
+        0..10_000_000 => format!("{:.1} MB", bytes as f64 / 1e6),
+        _ => format!("{} MB", bytes / 1_000_000),
+    }
+}
+
+/// So much of what others wrote.
+fn cut(text: &str, length: usize) -> String {
+    match text.char_indices().nth(length) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "../storage_tests.rs"]
+mod tests;

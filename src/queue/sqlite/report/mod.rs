@@ -1,7 +1,93 @@
-//! What people, programs and the monitor read of the queue. Nothing here writes.
+//! What people, programs and the monitor read of a SQLite queue. Nothing here writes.
 
 pub mod ages;
 pub mod census;
+pub mod columns;
+pub mod counted;
 pub mod health;
 pub mod jobs;
 pub mod overview;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::agents;
+use super::operate::jobs::as_json;
+use super::store::{SqliteQueue, read};
+use crate::job::{JobId, JobInput};
+use crate::queue::{
+    AgentRow, AttemptRow, Census, JobFilter, JobRow, JobSummary, LaneKey, MailboxRow, Overview, QueueError, Read,
+    StorageFinding,
+};
+
+const WAITING_FOR: &str =
+    "SELECT count(*) FROM jobs WHERE state = 'pending' AND mailbox_key IN (SELECT value FROM json_each(?1))";
+
+#[async_trait]
+impl Read for SqliteQueue {
+    fn name(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, QueueError> {
+        jobs::list(&self.pool, filter).await.map_err(read)
+    }
+
+    async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError> {
+        jobs::by_id(&self.pool, as_json(ids)).await.map_err(read)
+    }
+
+    async fn job(&self, id: JobId) -> Result<Option<(JobRow, Vec<AttemptRow>)>, QueueError> {
+        jobs::one(&self.pool, id).await.map_err(read)
+    }
+
+    async fn input(&self, id: JobId) -> Result<Option<JobInput>, QueueError> {
+        jobs::input(&self.pool, id).await.map_err(read)
+    }
+
+    async fn overview(
+        &self,
+        now: DateTime<Utc>,
+        unnamed: Option<&str>,
+        mailboxes: u32,
+    ) -> Result<Overview, QueueError> {
+        self.guard.check()?;
+        overview::overview(self, now, unnamed, mailboxes).await.map_err(read)
+    }
+
+    async fn census(&self, now: DateTime<Utc>, unnamed: Option<&str>) -> Result<Census, QueueError> {
+        census::census(self, now, unnamed).await
+    }
+
+    async fn waiting_for(&self, lanes: &[LaneKey]) -> Result<u64, QueueError> {
+        let names: Vec<&str> = lanes.iter().map(LaneKey::as_str).collect();
+        let names = serde_json::Value::from(names).to_string();
+        let count: i64 = sqlx::query_scalar(WAITING_FOR).bind(names).fetch_one(&self.pool).await.map_err(read)?;
+        Ok(count.unsigned_abs())
+    }
+
+    async fn mailboxes(&self, now: DateTime<Utc>) -> Result<Vec<MailboxRow>, QueueError> {
+        let mut connection = self.pool.acquire().await.map_err(read)?;
+        overview::stopped(&mut connection, now).await.map_err(read)
+    }
+
+    async fn mailbox(&self, lane: &LaneKey) -> Result<Option<MailboxRow>, QueueError> {
+        let mut connection = self.pool.acquire().await.map_err(read)?;
+        overview::one_mailbox(&mut connection, lane).await.map_err(read)
+    }
+
+    async fn agents(&self) -> Result<Vec<AgentRow>, QueueError> {
+        let mut connection = self.pool.acquire().await.map_err(read)?;
+        agents::agents(&mut connection, &self.path).await.map_err(read)
+    }
+
+    async fn health(&self, within: Duration) -> Result<Vec<StorageFinding>, QueueError> {
+        health::health(self, within).await
+    }
+
+    async fn close(&self) {
+        self.pool.close().await;
+    }
+}

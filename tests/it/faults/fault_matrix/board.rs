@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use event_sender::job::{Cause, ErrorKind};
 use event_sender::sandbox::{Fault, FaultOn, OptionsChange, RequestKind, RequestRecord};
 
 use super::specification::{Meaning, Row};
@@ -143,12 +144,18 @@ fn differs(case: &Case, job: &Job, history: &[String], requests: &[RequestRecord
     let bounded = lookups <= 2 * MAX_ATTEMPTS;
     let explained = job.state == "sent" || job.message().len() > 10;
     let admitted = stand.state != "failed" || !stand.in_doubt || job.message().contains("may exist");
+    let caused = match (&job.error_kind, &job.cause) {
+        (None, None) => true,
+        (Some(kind), Some(cause)) => Cause::parse(cause)
+            .is_some_and(|cause| kind == ErrorKind::Exhausted.as_str() || cause.kind().as_str() == kind),
+        _ => false,
+    };
     let early = requests.iter().any(|request| request.early_by_ms.is_some());
     let same = (job.state.as_str(), job.error_kind.as_deref(), job.in_doubt == 1)
         == (stand.state, stand.kind, stand.in_doubt)
         && history == stand.history
         && posts == case.expected.posts;
-    (!same || !bounded || !explained || !admitted || early).then(|| {
+    (!same || !bounded || !explained || !admitted || !caused || early).then(|| {
         format!(
             "expected {:?}\n    found {posts} posts, {lookups} lookups, {history:?}, early {early}, {job:?}",
             case.expected

@@ -209,7 +209,7 @@ pub fn answers() -> Vec<Row> {
         (Fault::answer(*status, "").unmarked().body(AnswerBody::Text((*body).to_owned())), *meaning)
     });
     let all = coded.chain([at_once]).chain(bare).chain(unmarked);
-    all.flat_map(|(fault, meaning)| [row(fault.clone(), meaning, false), row(fault.created(), meaning, true)]).collect()
+    all.flat_map(|(fault, meaning)| [row(fault.clone(), meaning, false), row(fault.applied(), meaning, true)]).collect()
 }
 
 /// What else a connection can do to a request, quickly.
@@ -217,7 +217,7 @@ pub fn broken_connections() -> Vec<Row> {
     vec![
         row(Fault::lost_reply(), Unclear, true),
         row(Fault::reset(), Unclear, false),
-        row(Fault::reset().created(), Unclear, true),
+        row(Fault::reset().applied(), Unclear, true),
         row(Fault::truncated(), Unclear, true),
         row(Fault::html(), Unclear, true),
         row(Fault::oversized(3), Unclear, true),
@@ -235,7 +235,7 @@ pub fn out_of_step() -> Vec<Row> {
 /// Requests nobody answers in time.
 pub fn hangs() -> Vec<Row> {
     let hang = || Fault::hang(Duration::from_secs(60));
-    vec![row(hang(), Unclear, false), row(hang().created(), Unclear, true)]
+    vec![row(hang(), Unclear, false), row(hang().applied(), Unclear, true)]
 }
 
 /// What concerns more than one mailbox, so that each needs an agent of its own.
@@ -246,12 +246,12 @@ pub fn agent_wide() -> Vec<Row> {
     // Nobody listens on port 9 of this machine; a request that went there would be a lost one.
     let others = [
         row(Fault::redirect("http://127.0.0.1:9/v1.0/elsewhere"), Diverted, false),
-        row(Fault::redirect("http://127.0.0.1:9/v1.0/elsewhere").created(), Diverted, true),
+        row(Fault::redirect("http://127.0.0.1:9/v1.0/elsewhere").applied(), Diverted, true),
         row(Fault::answer(401, "").unmarked().body(AnswerBody::Html), Diverted, false),
-        row(Fault::answer(401, "").unmarked().body(AnswerBody::Html).created(), Diverted, true),
+        row(Fault::answer(401, "").unmarked().body(AnswerBody::Html).applied(), Diverted, true),
         row(Fault::answer(401, "").body(AnswerBody::None), Diverted, false),
-        row(Fault::answer(401, "").body(AnswerBody::Html).created(), Diverted, true),
-        row(Fault::answer(401, "").unmarked().body(AnswerBody::Text(NAMELESS.to_owned())).created(), Diverted, true),
+        row(Fault::answer(401, "").body(AnswerBody::Html).applied(), Diverted, true),
+        row(Fault::answer(401, "").unmarked().body(AnswerBody::Text(NAMELESS.to_owned())).applied(), Diverted, true),
         row(Fault::expire_tokens(), Renewed, false),
         row(Fault::claims_challenge(), Renewed, false),
     ];

@@ -3,7 +3,7 @@
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
 use rustix::fs::{Access, AtFlags, CWD, accessat};
@@ -12,7 +12,7 @@ use crate::accounts::user;
 
 /// What is wanted of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Wish {
+pub enum Wish {
     Read,
     ReadAndWrite,
     /// Of a directory: to pass through it.
@@ -42,17 +42,17 @@ impl Wish {
 }
 
 /// A user of this machine.
-pub(super) struct Viewer {
+pub struct Viewer {
     uid: u32,
     groups: Vec<u32>,
     /// Why this one.
-    pub(super) why: String,
+    pub why: String,
 }
 
 impl Viewer {
     /// The user the agent runs as: that of the running one, or the one the queue's directory belongs to; where that is
     /// root's or not there, whoever asks.
-    pub(super) fn of_agent(pid: Option<&str>, directory: Option<&Metadata>) -> Self {
+    pub fn of_agent(pid: Option<&str>, directory: Option<&Metadata>) -> Self {
         let process = pid.and_then(|pid| Some((pid, std::fs::metadata(format!("/proc/{pid}")).ok()?.uid())));
         if let Some((pid, uid)) = process {
             return Self::new(uid, format!("as which the agent runs (process {pid})"));
@@ -74,18 +74,29 @@ impl Viewer {
         Self { uid, groups: groups.unwrap_or_default().into_iter().map(Gid::as_raw).collect(), why }
     }
 
-    pub(super) fn uid(&self) -> u32 {
+    pub fn uid(&self) -> u32 {
         self.uid
     }
 
     /// By name where there is one.
-    pub(super) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         user(self.uid)
+    }
+
+    /// The first directory above a file that this user cannot pass.
+    pub fn blocked_on_the_way_to(&self, path: &Path) -> Option<PathBuf> {
+        let path = std::fs::canonicalize(path).or_else(|_| std::path::absolute(path)).ok()?;
+        let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
+        above.reverse();
+        let shut = above.into_iter().find(|directory| {
+            std::fs::metadata(directory).is_ok_and(|seen| !self.may(Wish::Enter, directory, &seen))
+        })?;
+        Some(shut.to_owned())
     }
 
     /// Whether this user may do that with the file. The kernel is asked where the user is the one who asks, which takes
     /// lists of access rights and read-only file systems into account; else owner, group and mode decide.
-    pub(super) fn may(&self, wish: Wish, path: &Path, file: &Metadata) -> bool {
+    pub fn may(&self, wish: Wish, path: &Path, file: &Metadata) -> bool {
         if self.uid == geteuid().as_raw() {
             return accessat(CWD, path, wish.access(), AtFlags::EACCESS).is_ok();
         }
@@ -100,7 +111,7 @@ impl Viewer {
 }
 
 /// Whether others than this user were made members of the group.
-pub(super) fn has_others(gid: u32, uid: u32) -> bool {
+pub fn has_others(gid: u32, uid: u32) -> bool {
     let own = user(uid);
     Group::from_gid(Gid::from_raw(gid)).ok().flatten().is_some_and(|group| group.mem.iter().any(|name| *name != own))
 }

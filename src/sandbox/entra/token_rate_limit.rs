@@ -1,18 +1,18 @@
-//! How often the token endpoint was asked in the last minute; only watched when a test turns that on.
+//! How often the token endpoint was asked in the last minute; counted only when a test turns that on.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::sandbox::guarded::Guarded;
 
-/// What a client is told that asks too often.
+/// The Retry-After of a client that asks too often.
 pub(super) const TOO_OFTEN_WAIT: Duration = Duration::from_secs(60);
 
 /// Counts token requests of the last minute.
 #[derive(Debug, Default)]
-pub(super) struct AskedTooOften(Guarded<VecDeque<Instant>>);
+pub(super) struct TokenRateLimit(Guarded<VecDeque<Instant>>);
 
-impl AskedTooOften {
+impl TokenRateLimit {
     /// Whether this request is one too many; it is counted if not.
     pub(super) fn is_over(&self, per_minute: Option<u32>) -> bool {
         let Some(per_minute) = per_minute else { return false };

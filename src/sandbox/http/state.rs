@@ -1,4 +1,4 @@
-//! Everything the sandbox knows, shared by all requests: knobs, the state of each wing below, and the journal.
+//! Everything the sandbox knows, shared by all requests: options, the state of each wing below, and the journal.
 
 use std::sync::Arc;
 
@@ -9,45 +9,45 @@ use crate::sandbox::entra::{Entra, FederatedToken};
 use crate::sandbox::faults::Script;
 use crate::sandbox::guarded::Guarded;
 use crate::sandbox::journal::{Counters, Journal};
-use crate::sandbox::knobs::{Knobs, OptionsChange};
+use crate::sandbox::options::{Options, OptionsChange};
 
 /// The state behind every request.
 #[derive(Debug)]
-pub(in crate::sandbox) struct World {
+pub(in crate::sandbox) struct SandboxState {
     pub(in crate::sandbox) entra: Entra,
     pub(in crate::sandbox) store: Store,
     pub(in crate::sandbox) lanes: Lanes,
     pub(in crate::sandbox) script: Script,
     pub(in crate::sandbox) journal: Journal,
-    knobs: Guarded<Arc<Knobs>>,
-    first_knobs: Knobs,
+    options: Guarded<Arc<Options>>,
+    initial_options: Options,
 }
 
-impl World {
-    pub(in crate::sandbox) fn new(knobs: Knobs) -> Self {
+impl SandboxState {
+    pub(in crate::sandbox) fn new(options: Options) -> Self {
         Self {
             entra: Entra::default(),
             store: Store::new(),
             lanes: Lanes::new(),
             script: Script::default(),
             journal: Journal::default(),
-            knobs: Guarded::new(Arc::new(knobs.clone())),
-            first_knobs: knobs,
+            options: Guarded::new(Arc::new(options.clone())),
+            initial_options: options,
         }
     }
 
-    pub(in crate::sandbox) fn knobs(&self) -> Arc<Knobs> {
-        Arc::clone(&self.knobs.lock())
+    pub(in crate::sandbox) fn options(&self) -> Arc<Options> {
+        Arc::clone(&self.options.lock())
     }
 
     pub(in crate::sandbox) fn turn(&self, change: OptionsChange) {
-        let mut knobs = self.knobs.lock();
-        *knobs = Arc::new(Knobs::clone(&knobs).changed(change));
+        let mut options = self.options.lock();
+        *options = Arc::new(Options::clone(&options).changed(change));
     }
 
     /// What the other identity provider gives to a workload now.
     pub(in crate::sandbox) fn federated_token(&self, wanted: &FederatedToken) -> String {
-        self.entra.provider.issue(wanted, &self.knobs().federated, Utc::now())
+        self.entra.provider.issue(wanted, &self.options().federated, Utc::now())
     }
 
     pub(in crate::sandbox) fn counters(&self) -> Counters {
@@ -62,7 +62,7 @@ impl World {
     /// Back to the start: no events, no faults, no records, options as given at the start. Tokens stay valid, so that a
     /// running client does not notice.
     pub(in crate::sandbox) fn reset(&self) {
-        *self.knobs.lock() = Arc::new(self.first_knobs.clone());
+        *self.options.lock() = Arc::new(self.initial_options.clone());
         self.script.clear();
         self.store.clear();
         self.lanes.reset();

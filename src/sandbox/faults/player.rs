@@ -1,5 +1,5 @@
-//! Plays a scripted fault: takes the way to the usual answer, walks it or not, and damages what comes back. The same
-//! acts serve token requests and calendar requests.
+//! Plays a scripted fault: carries the request out or not, and damages the answer. Token requests and calendar requests
+//! have the same faults.
 
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ const EXTENDED: &str = "singleValueExtendedProperties";
 const HTML_PAGE: &str = "<html><head><title>Service unavailable</title></head>\r\n\
     <body><h1>Our services aren't available right now</h1></body></html>\r\n";
 
-/// The request on stage.
-pub(in crate::sandbox) struct Scene<'a> {
+/// The request that a fault strikes.
+pub(in crate::sandbox) struct FaultPlayer<'a> {
     pub(in crate::sandbox) kind: RequestKind,
     pub(in crate::sandbox) ids: &'a Ids,
     pub(in crate::sandbox) tokens: &'a Tokens,
@@ -36,32 +36,36 @@ pub(in crate::sandbox) struct Scene<'a> {
     pub(in crate::sandbox) uri: &'a Uri,
 }
 
-impl Scene<'_> {
+impl FaultPlayer<'_> {
     /// Plays the action; `usual` carries the request out and returns the answer it would have had.
-    pub(in crate::sandbox) async fn play(&self, action: &Action, usual: impl FnOnce() -> Reply) -> Reply {
+    pub(in crate::sandbox) async fn play(
+        &self,
+        action: &Action,
+        usual: impl FnOnce() -> Reply + Send + 'static,
+    ) -> Reply {
         match action {
-            Action::Answer { created, .. } => {
-                if *created {
+            Action::Answer { applied, .. } => {
+                if *applied {
                     usual();
                 }
                 self.scripted_answer(action)
             }
             Action::LostReply => after(usual, Cut::Close),
-            Action::Reset { created: true } => after(usual, Cut::Reset),
-            Action::Reset { created: false } => Reply::cut(Cut::Reset),
-            Action::Hang { seconds, created } => {
-                if *created {
+            Action::Reset { applied: true } => after(usual, Cut::Reset),
+            Action::Reset { applied: false } => Reply::cut(Cut::Reset),
+            Action::Hang { seconds, applied } => {
+                if *applied {
                     usual();
                 }
                 tokio::time::sleep(hang_time(*seconds)).await;
                 Reply::cut(Cut::Close)
             }
-            // A calendar request that comes late is not played here; a token request leaves nothing behind to come late.
-            Action::Slow { ms } | Action::Late { ms } => {
+            Action::Slow { ms } => {
                 let reply = usual();
                 tokio::time::sleep(Duration::from_millis(*ms)).await;
                 reply
             }
+            Action::Late { ms } => late(usual, Duration::from_millis(*ms)).await,
             Action::Truncated => {
                 let mut reply = usual();
                 reply.cut = Some(Cut::MidBody);
@@ -69,8 +73,8 @@ impl Scene<'_> {
             }
             Action::Html => with_content(usual(), html()),
             Action::NoId => without_id(usual()),
-            Action::Redirect { location, created } => {
-                if *created {
+            Action::Redirect { location, applied } => {
+                if *applied {
                     usual();
                 }
                 Reply::new(StatusCode::TEMPORARY_REDIRECT, Content::Empty).header(LOCATION, location)
@@ -155,6 +159,15 @@ impl Scene<'_> {
     }
 }
 
+/// Carried out by a task of its own, which goes on when the client hangs up and this future is dropped.
+async fn late(usual: impl FnOnce() -> Reply + Send + 'static, wait: Duration) -> Reply {
+    let task = tokio::spawn(async move {
+        tokio::time::sleep(wait).await;
+        usual()
+    });
+    task.await.unwrap_or_else(|_| Reply::cut(Cut::Close))
+}
+
 fn after(usual: impl FnOnce() -> Reply, cut: Cut) -> Reply {
     usual();
     Reply::cut(cut)
@@ -176,25 +189,27 @@ fn html() -> Content {
     Content::Bytes("text/html; charset=utf-8", HTML_PAGE.as_bytes().to_vec())
 }
 
-/// Every event in the answer becomes another job's; where there is none, one is.
+/// Every event in the answer becomes another job's; an answer without events gets one.
 fn another_event(mut reply: Reply) -> Reply {
     if let Content::Json(Value::Object(body)) = &mut reply.content {
         match body.get_mut("value") {
-            Some(Value::Array(events)) if events.is_empty() => events.push(Value::Object(anothers(&Map::new()))),
-            Some(Value::Array(events)) => events.iter_mut().filter_map(Value::as_object_mut).for_each(estrange),
-            _ => estrange(body),
+            Some(Value::Array(events)) if events.is_empty() => {
+                events.push(Value::Object(foreign_identity(&Map::new())))
+            }
+            Some(Value::Array(events)) => events.iter_mut().filter_map(Value::as_object_mut).for_each(replace_identity),
+            _ => replace_identity(body),
         }
     }
     reply
 }
 
-fn estrange(event: &mut Map<String, Value>) {
-    let other = anothers(event);
+fn replace_identity(event: &mut Map<String, Value>) {
+    let other = foreign_identity(event);
     event.extend(other);
 }
 
-/// What tells another job's event from this one.
-fn anothers(event: &Map<String, Value>) -> Map<String, Value> {
+/// The properties that tell another job's event from this one.
+fn foreign_identity(event: &Map<String, Value>) -> Map<String, Value> {
     let transaction = Uuid::new_v4().to_string();
     let mut other = Map::new();
     other.insert("id".into(), json!(format!("AAMkAnother{}", Uuid::new_v4().simple())));

@@ -1,4 +1,4 @@
-//! How a sandbox starts, and what can be turned while it runs: plain data, replaced as a whole, read once per request.
+//! How a sandbox starts, and what can be changed while it runs: plain data, replaced as a whole, read once per request.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -10,17 +10,16 @@ use serde_json::{Map, Value};
 use super::certificate::Certificate;
 use super::tenant::{CLIENT_SECRET, PASSWORD};
 
-/// A wide spread must not make a request take for ever.
+/// Bounds what a wide spread can ask for.
 const LONGEST_LATENCY: Duration = Duration::from_secs(600);
 
-/// How a sandbox starts.
 #[derive(Clone, Debug)]
 pub struct SandboxOptions {
     /// A loopback address; port 0 takes a free one.
     pub listen: SocketAddr,
     /// Added to each calendar request.
     pub latency: Duration,
-    /// Lifetime of tokens, told in whole seconds.
+    /// Lifetime of tokens; answers give it in whole seconds.
     pub token_lifetime: Duration,
     /// `transactionId` is honoured.
     pub deduplicate: bool,
@@ -34,7 +33,7 @@ pub struct SandboxOptions {
     pub federated: FederatedCredential,
     /// The host has a system-assigned identity.
     pub system_identity: bool,
-    /// Where Azure Arc writes its challenge files; without a place there is no Arc here.
+    /// Where Azure Arc writes its challenge files; without a directory this host is not an Arc machine.
     pub arc_tokens_dir: Option<PathBuf>,
     /// Claims that Graph wants a token to have been issued with, a JSON object.
     pub claims_challenge: Option<String>,
@@ -83,7 +82,7 @@ impl Default for FederatedCredential {
 
 /// The settings in force.
 #[derive(Clone, Debug)]
-pub(super) struct Knobs {
+pub(super) struct Options {
     pub(super) latency: Duration,
     pub(super) latency_sigma: f64,
     pub(super) latency_seed: u64,
@@ -108,7 +107,7 @@ pub(super) struct Knobs {
     pub(super) claims_challenge: Option<String>,
 }
 
-impl Knobs {
+impl Options {
     pub(super) fn new(options: &SandboxOptions) -> Self {
         Self {
             latency: options.latency,
@@ -183,21 +182,21 @@ pub(super) fn check_certificates(texts: &[String]) -> Result<(), String> {
     texts.iter().try_for_each(|text| Certificate::from_pem(text).map(drop))
 }
 
-/// Refuses claims that are no JSON object; an empty text stands for none.
+/// Refuses claims that are not a JSON object; an empty text stands for none.
 pub(super) fn check_claims(text: &str) -> Result<(), String> {
     if text.is_empty() || serde_json::from_str::<Map<String, Value>>(text).is_ok() {
         return Ok(());
     }
-    Err(format!("{text:?} is no JSON object"))
+    Err(format!("{text:?} is not a JSON object"))
 }
 
 fn readable(texts: &[String]) -> Vec<Certificate> {
     texts.iter().filter_map(|text| Certificate::from_pem(text).ok()).collect()
 }
 
-fn set<T>(knob: &mut T, value: Option<T>) {
+fn set<T>(option: &mut T, value: Option<T>) {
     if let Some(value) = value {
-        *knob = value;
+        *option = value;
     }
 }
 
@@ -236,9 +235,9 @@ pub struct OptionsChange {
     /// Permissions of tokens issued from now on: `roles` of an application, `scp` of a user. What a mailbox allows does
     /// not depend on them, as Exchange may grant access by itself; reading the application does.
     pub roles: Option<Vec<String>>,
-    /// Tokens issued from now on say nothing to those who look inside.
+    /// Tokens issued from now on are opaque instead of JWTs.
     pub opaque_tokens: Option<bool>,
-    /// When the application says its secret expires, counted from the time it is asked; below zero: it has.
+    /// When the application says its secret expires, counted from the time of the request; below zero: it has expired.
     pub secret_expires_in_days: Option<i64>,
     /// The certificates registered for the application, PEM; the list replaces the one before. Of each text the first
     /// certificate counts; one without any is an error over HTTP and registers nothing in
@@ -263,8 +262,8 @@ mod tests {
             latency_seed: Some(seed),
             ..OptionsChange::default()
         };
-        let knobs = Knobs::new(&SandboxOptions::default()).changed(change);
-        (1..=10_001).map(|sequence| knobs.latency_of(sequence)).collect()
+        let options = Options::new(&SandboxOptions::default()).changed(change);
+        (1..=10_001).map(|sequence| options.latency_of(sequence)).collect()
     }
 
     #[test]

@@ -1,5 +1,5 @@
 //! The last assertions presented, whole: a test takes them apart to see what a client claims. The journal holds no
-//! tokens; these are of no worth outside this sandbox.
+//! tokens; these are worthless outside this sandbox.
 
 use std::collections::VecDeque;
 
@@ -27,7 +27,7 @@ pub struct PresentedAssertion {
 
 /// The last [`ASSERTIONS_KEPT`] of them.
 #[derive(Debug, Default)]
-pub(in crate::sandbox) struct Presented(Guarded<Log>);
+pub(in crate::sandbox) struct AssertionLog(Guarded<Log>);
 
 #[derive(Debug, Default)]
 struct Log {
@@ -36,8 +36,8 @@ struct Log {
     last: u64,
 }
 
-impl Presented {
-    /// Writes one down before it is looked at, and gives it a number.
+impl AssertionLog {
+    /// Records one before it is judged, and gives it a number.
     pub(in crate::sandbox) fn open(&self, assertion: &str, endpoint: &str) -> u64 {
         let certificates = Jwt::read(assertion).as_ref().map_or(0, chain_length);
         let mut log = self.0.lock();
@@ -50,7 +50,7 @@ impl Presented {
         number
     }
 
-    /// What became of it; one that has been dropped since is passed over.
+    /// Records the result; of one that has been dropped since, nothing.
     pub(in crate::sandbox) fn close(&self, number: u64, result: &str) {
         let mut log = self.0.lock();
         if let Some((_, presented)) = log.kept.iter_mut().find(|(kept, _)| *kept == number) {
@@ -74,17 +74,17 @@ mod tests {
 
     #[test]
     fn the_newest_are_kept_and_completed() {
-        let presented = Presented::default();
-        let first = presented.open("0", "/t");
+        let log = AssertionLog::default();
+        let first = log.open("0", "/t");
         for number in 1..=ASSERTIONS_KEPT {
-            presented.open(&number.to_string(), "/t");
+            log.open(&number.to_string(), "/t");
         }
-        presented.close(first, "granted");
-        presented.close(first + 1, "AADSTS700027");
-        let all = presented.all();
+        log.close(first, "granted");
+        log.close(first + 1, "AADSTS700027");
+        let all = log.all();
         assert_eq!((all.len(), all[0].assertion.as_str(), all[0].certificates), (ASSERTIONS_KEPT, "1", 0));
         assert_eq!((all[0].result.as_deref(), all[1].result.as_deref()), (Some("AADSTS700027"), None));
-        presented.reset();
-        assert!(presented.all().is_empty());
+        log.reset();
+        assert!(log.all().is_empty());
     }
 }

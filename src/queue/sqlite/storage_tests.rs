@@ -1,7 +1,7 @@
 //! A file system of any size, without one.
 
-use super::super::findings::Grade;
 use super::*;
+use crate::queue::Grade;
 
 fn system(free: u64, files: u64, free_files: u64) -> StatVfs {
     let whatever = statvfs("/").unwrap_or_else(|error| panic!("{error}"));
@@ -46,7 +46,7 @@ fn files_run_out_where_they_are_counted() {
 #[test]
 fn ids_are_a_matter_of_concern_only_near_their_end() {
     let grade = |last| ids(last).map(|finding| finding.grade);
-    assert_eq!([0, 1_000_000_000_000_001, LAST_ID - FEW_IDS - 1].map(grade), [None; 3]);
-    assert_eq!([LAST_ID - FEW_IDS, LAST_ID - 1].map(grade), [Some(Grade::Warn); 2]);
-    assert_eq!([LAST_ID, i64::MAX].map(grade), [Some(Grade::Fail); 2]);
+    assert_eq!([0, 1_000_000_000_000_001, LARGEST_ID - FEW_IDS - 1].map(grade), [None; 3]);
+    assert_eq!([LARGEST_ID - FEW_IDS, LARGEST_ID - 1].map(grade), [Some(Grade::Warn); 2]);
+    assert_eq!([LARGEST_ID, i64::MAX].map(grade), [Some(Grade::Fail); 2]);
 }

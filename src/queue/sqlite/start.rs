@@ -1,0 +1,47 @@
+//! An agent's start on a SQLite file: its lock, the schema, the rules others have dropped, and what a dead agent left.
+
+use std::path::Path;
+
+use super::files::{AgentLock, LockError};
+use super::schema::Mended;
+use super::store::SqliteQueue;
+use crate::queue::open::StartError;
+use crate::queue::{Agent, OpenError, QueueError, Recovered};
+
+/// One try. A lock once taken is kept for the next one.
+pub async fn start(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQueue, Mended, Recovered), StartError> {
+    SqliteQueue::create_file(path)?;
+    // Before the schema is touched: an agent of another version may be running on it.
+    if lock.is_none() {
+        *lock = Some(AgentLock::acquire(path)?);
+    }
+    let queue = SqliteQueue::open(path).await?;
+    let mended = queue.mend().await?;
+    let recovered = queue.join().await?;
+    if let Some(lock) = lock.take() {
+        queue.hold(lock);
+    }
+    Ok((queue, mended, recovered))
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        if error.may_pass() { Self::MayPass(error.to_string()) } else { Self::Refused(error.to_string()) }
+    }
+}
+
+impl From<LockError> for StartError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Held { .. } => Self::InUse(error.to_string()),
+            LockError::Io { .. } if error.may_pass() => Self::MayPass(error.to_string()),
+            LockError::Strange(_) | LockError::Io { .. } => Self::Refused(error.to_string()),
+        }
+    }
+}
+
+impl From<QueueError> for StartError {
+    fn from(error: QueueError) -> Self {
+        if error.may_pass() { Self::MayPass(error.to_string()) } else { Self::Refused(error.to_string()) }
+    }
+}
