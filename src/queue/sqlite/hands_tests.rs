@@ -9,7 +9,7 @@ use sqlx::Row;
 use super::super::super::{Claimed, Refusal, Verdict};
 use super::super::claim::unfit;
 use super::super::report::health::{Integrity, content};
-use super::super::schema::{Mended, Rules};
+use super::super::schema::{Mended, Rule, Rules};
 use super::settle_tests::{end, sent, settle};
 use super::*;
 use crate::job::EventId;
@@ -516,7 +516,7 @@ async fn rules_that_are_missing_or_changed_are_found_and_made_again() {
     run(db, "CREATE INDEX theirs ON jobs (subject); CREATE TABLE other (x); CREATE TRIGGER o AFTER UPDATE ON other BEGIN SELECT 1; END")
         .await;
     let rules = bed.queue.rules().await.unwrap();
-    let names = |rules: &[crate::queue::Rule]| rules.iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
+    let names = |rules: &[Rule]| rules.iter().map(|rule| rule.name.clone()).collect::<Vec<_>>();
     assert_eq!(
         names(&rules.missing).into_iter().collect::<HashSet<_>>(),
         ["jobs_claimed", "jobs_doubt_is_kept", "jobs_in_the_way"].map(String::from).into()
