@@ -11,6 +11,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::output::{self, Tone, paint, short};
+use crate::job::ErrorKind;
 
 /// A layer that prints one line per event worth telling.
 pub(super) struct Narrator {
@@ -72,7 +73,7 @@ fn told(fields: &Fields) -> Option<String> {
             output::event_id(fields.get("event_id")),
             fields.get("attempt")
         ),
-        "attempt failed" if fields.get("error_kind") == "throttled" => {
+        "attempt failed" if fields.get("error_kind") == ErrorKind::Throttled.as_str() => {
             format!(
                 "{job}  {}: waits for {until} UTC, costs no attempt",
                 paint(Tone::Waiting, "throttled by Exchange (429)")

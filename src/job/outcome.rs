@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Cause, InvalidJob};
 
-/// Wait before a request whose end nobody saw is repeated: it may still be at work at the server (graph-facts, design
+/// Wait before a request with an unknown end is repeated: it may still be at work at the server (graph-facts, design
 /// consequence 2).
 pub const REPEAT_WAIT: Duration = Duration::from_secs(2);
 
@@ -171,7 +171,7 @@ pub enum Outcome {
     /// The connection had been used before and died without a byte of an answer. Most likely it had been closed long ago
     /// between here and there, and nothing arrived; but that is not certain.
     ConnectionStale,
-    /// Nothing was sent: the agent is stopping, or the mailbox was told to rest a moment before.
+    /// Nothing was sent: the agent is stopping, or the mailbox was paused a moment before.
     NotStarted,
     /// The agent is stopping and did not wait for the answer any longer.
     Interrupted,

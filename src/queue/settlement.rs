@@ -141,9 +141,9 @@ impl Settlement {
 pub enum Settled {
     /// Recorded.
     Recorded,
-    /// The claim was over: somebody else has the row, or it is gone. Nothing was changed.
+    /// The claim was over: the row was claimed anew, changed by another program, or deleted. Nothing was changed.
     Stale,
-    /// A rule of the schema refuses it, its own or somebody's trigger, in these words; the others of its batch are recorded.
+    /// A rule of the schema refuses it, its own or a trigger beside it, in these words; the others of its batch are recorded.
     /// Worth another try, but not soon: rules are mended by people.
     Refused(String),
 }

@@ -77,7 +77,7 @@ pub(super) struct Finished {
 pub(super) struct Took {
     /// Its mailbox.
     pub mailbox: bool,
-    /// Its zone, and which that was. Not UTC, which nobody refuses.
+    /// Its zone, and which that was. Not UTC, which is never refused.
     pub time_zone: Option<String>,
 }
 

@@ -12,7 +12,7 @@ use crate::job::{CallResult, EventId, Outcome, Verified};
 impl Attempt {
     /// After this answer to the job's request.
     pub(super) async fn verify_after(&self, bearer: &mut Bearer, evidence: &Evidence, result: &CallResult) -> Verified {
-        // This answer may have named a wait, or another request of the mailbox was told one while this one was under way.
+        // This answer may have named a wait, or an answer to another request of the mailbox, while this one was under way.
         if result.retry_after.is_some() || self.is_resting() {
             return CallResult::not_made().into();
         }

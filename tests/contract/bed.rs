@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 
 use chrono::{DateTime, Utc};
+use event_sender::clock::Now;
 use event_sender::job::{Answer, BodyType, Defaults, Ending, ErrorKind, EventId, Job, JobId, JobState};
 use event_sender::queue::{
     Agent, AttemptRecord, Changed, ClaimRequest, JobRow, LaneKey, MailboxRow, NewJob, Operate, Overview, Pause,
@@ -218,7 +219,7 @@ pub fn end(job: &Job, verdict: Verdict) -> Settlement {
         claim: job.claim,
         verdict,
         spent: true,
-        at: now,
+        at: Now { wall: now, steady: std::time::Instant::now() },
         in_doubt: false,
         give_up_at: None,
         kind: None,

@@ -7,20 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::MigrateError;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, SqlitePool};
 
 use super::clock::QueueClock;
+use super::schema::MIGRATIONS;
 use super::settle::BatchInsert;
-use super::upgrade::upgrade;
+use super::upgrade::{UpgradeError, upgrade};
 use crate::clock::Clock;
 use crate::queue::sqlite::files::guard::FileGuard;
 use crate::queue::sqlite::files::{self, Strange};
 use crate::queue::sqlite::files::{AgentLock, LockError};
 use crate::queue::sqlite::store::{BUSY, SqliteQueue, may_pass, primary_code};
-
-pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// How long a statement waits for another program's write before it is given up and tried again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,6 +110,15 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    fn of_upgrade(error: UpgradeError, path: &Path) -> Self {
+        let path = path.to_owned();
+        match error {
+            UpgradeError::NoRoom { needed, free } => Self::NoRoom { path, needed, free },
+            UpgradeError::Others(what) => Self::Others { path, what },
+            UpgradeError::Migrate(source) => Self::Migrate { path, source: Box::new(source) },
+        }
+    }
+
     /// Another program may be making the queue at this moment.
     fn may_be_in_the_making(&self) -> bool {
         matches!(self, Self::Migrate { .. }) || self.source().and_then(primary_code) == Some(BUSY)
@@ -191,7 +199,8 @@ impl SqliteQueue {
         ours?;
         let queue = connect(path, options(path).journal_mode(SqliteJournalMode::Wal)).await?;
         check_not_newer(&queue.pool, path).await?;
-        upgrade(&queue.pool, path).await?;
+        let found = schema(&queue.pool, path).await?;
+        upgrade(&queue.pool, path, found).await.map_err(|error| OpenError::of_upgrade(error, path))?;
         Ok(queue)
     }
 
@@ -337,7 +346,7 @@ async fn check_not_newer(pool: &SqlitePool, path: &Path) -> Result<(), OpenError
 }
 
 /// The newest migration the database has seen; 0 for a new one.
-pub(super) async fn schema(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
+async fn schema(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
     let error = |source| OpenError::Sqlite { path: path.to_owned(), source };
     let known: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
         .fetch_one(pool)

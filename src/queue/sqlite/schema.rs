@@ -3,13 +3,15 @@
 
 use std::collections::HashMap;
 
+use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
-use super::open::MIGRATIONS;
 use super::settle::{begin, commit, is_refusal, roll_back, words};
 use crate::queue::QueueError;
 use crate::queue::sqlite::store::{SqliteQueue, written};
+
+pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// A table, an index or a trigger.
 #[derive(Clone, Debug, PartialEq, Eq)]

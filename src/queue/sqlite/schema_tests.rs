@@ -948,7 +948,7 @@ async fn counting_reads_indexes_and_no_rows() {
 
 #[tokio::test]
 async fn the_schema_asks_nothing_that_sqlite_3_26_does_not_know() {
-    let schema: String = open::MIGRATIONS.iter().map(|migration| migration.sql.as_str().to_owned() + "\n").collect();
+    let schema: String = schema::MIGRATIONS.iter().map(|migration| migration.sql.as_str().to_owned() + "\n").collect();
     let statements: String = schema.lines().filter(|line| !line.trim_start().starts_with("--")).collect();
     let statements = statements.to_lowercase();
     for newer in [

@@ -11,6 +11,7 @@ mod repair_tests;
 mod schema_tests;
 mod settle_tests;
 mod status_tests;
+mod upgrade_tests;
 
 use std::collections::{HashMap, HashSet};
 use std::os::unix::fs::PermissionsExt;
@@ -354,7 +355,7 @@ async fn an_older_queue_as_the_runbook_makes_it_is_brought_up_to_date_with_what_
     let path = bed.queue.path();
     let agent = "INSERT OR REPLACE INTO agent (id, version, started_at, settings_at) VALUES (1, '9.9', 'x', 'x')";
     // Numbers may be left out.
-    let schemas: Vec<i64> = open::MIGRATIONS.iter().map(|migration| migration.version).collect();
+    let schemas: Vec<i64> = schema::MIGRATIONS.iter().map(|migration| migration.version).collect();
     for (place, newest) in schemas.iter().copied().enumerate().filter(|(_, schema)| *schema >= 3) {
         for step in schemas[place..].iter().copied().rev() {
             sqlx::raw_sql(sqlx::AssertSqlSafe(step_back(step))).execute(&mut bed.stranger().await).await.unwrap();

@@ -5,14 +5,12 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use sqlx::migrate::{Migration, Migrator};
+use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, SqlitePool};
 
-use super::open::{MIGRATIONS, OpenError, schema};
-use super::schema::{other_columns, others_on};
-use super::settle::{begin, commit, roll_back, words};
-use crate::queue::Room;
+use super::schema::{MIGRATIONS, Rule, other_columns, others_on};
+use super::settle::{begin, commit, is_refusal, roll_back, words};
 
 /// The migration that builds `jobs` anew.
 const REBUILD: i64 = 10;
@@ -26,14 +24,38 @@ const TELL_EVERY: Duration = Duration::from_secs(5);
 /// The copy in the log first, and then in the file: the old one's pages are free only after that.
 const COPIES: u64 = 2;
 
-/// Brings the schema up to date.
-pub(super) async fn upgrade(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
-    let failed = |source| OpenError::Migrate { path: path.to_owned(), source: Box::new(source) };
-    if (1..REBUILD).contains(&schema(pool, path).await?) {
-        before_the_rebuild().run(pool).await.map_err(failed)?;
-        rebuild(pool, path).await?;
+/// Why the schema is as old as it was.
+pub(super) enum UpgradeError {
+    /// There is not room enough: bytes needed, and free.
+    NoRoom {
+        needed: u64,
+        free: u64,
+    },
+    /// This of somebody else's would be lost.
+    Others(String),
+    Migrate(MigrateError),
+}
+
+impl From<sqlx::Error> for UpgradeError {
+    fn from(error: sqlx::Error) -> Self {
+        Self::Migrate(error.into())
     }
-    MIGRATIONS.run(pool).await.map_err(failed)
+}
+
+impl From<MigrateError> for UpgradeError {
+    fn from(error: MigrateError) -> Self {
+        Self::Migrate(error)
+    }
+}
+
+/// Brings the schema up to date, which was `found` to be of this version; 0: there is none yet.
+pub(super) async fn upgrade(pool: &SqlitePool, path: &Path, found: i64) -> Result<(), UpgradeError> {
+    let rebuild = MIGRATIONS.iter().find(|migration| migration.version == REBUILD);
+    if let Some(migration) = rebuild.filter(|_| (1..REBUILD).contains(&found)) {
+        before_the_rebuild().run(pool).await?;
+        self::rebuild(pool, path, migration).await?;
+    }
+    Ok(MIGRATIONS.run(pool).await?)
 }
 
 fn before_the_rebuild() -> Migrator {
@@ -41,15 +63,13 @@ fn before_the_rebuild() -> Migrator {
     Migrator { migrations: older.into(), ..sqlx::migrate!() }
 }
 
-async fn rebuild(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
-    let Some(migration) = MIGRATIONS.iter().find(|migration| migration.version == REBUILD) else { return Ok(()) };
-    let sqlite = |source| OpenError::Migrate { path: path.to_owned(), source: Box::new(sqlx::Error::into(source)) };
-    let mut connection = pool.acquire().await.map_err(sqlite)?;
+async fn rebuild(pool: &SqlitePool, path: &Path, migration: &Migration) -> Result<(), UpgradeError> {
+    let mut connection = pool.acquire().await?;
     has_room(&mut connection, path).await?;
     // What indexes are sorted in may be larger than memory should be.
     let patient = "PRAGMA temp_store = file; PRAGMA cache_size = -65536";
-    sqlx::raw_sql(patient).execute(&mut *connection).await.map_err(sqlite)?;
-    let done = in_one_transaction(&mut connection, path, migration).await;
+    sqlx::raw_sql(patient).execute(&mut *connection).await?;
+    let done = in_one_transaction(&mut connection, migration).await;
     if done.is_err() {
         roll_back(&mut connection).await;
     }
@@ -59,47 +79,36 @@ async fn rebuild(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
 }
 
 /// Who has not enough room finds out before minutes are spent, and before others who write to the disk do.
-async fn has_room(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
+async fn has_room(connection: &mut SqliteConnection, path: &Path) -> Result<(), UpgradeError> {
     let used = "SELECT (page_count - freelist_count) * page_size
         FROM pragma_page_count(), pragma_freelist_count(), pragma_page_size()";
-    let used: i64 = sqlx::query_scalar(used)
-        .fetch_one(connection)
-        .await
-        .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+    let used: i64 = sqlx::query_scalar(used).fetch_one(connection).await?;
     let needed = COPIES * used.unsigned_abs();
-    match Room::of(path).free {
-        Some(free) if free < needed => Err(OpenError::NoRoom { path: path.to_owned(), needed, free }),
+    match rustix::fs::statvfs(path).map(|system| system.f_bavail.saturating_mul(system.f_frsize)) {
+        Ok(free) if free < needed => Err(UpgradeError::NoRoom { needed, free }),
         _ => Ok(()),
     }
 }
 
-async fn in_one_transaction(
-    connection: &mut SqliteConnection,
-    path: &Path,
-    migration: &Migration,
-) -> Result<(), OpenError> {
-    let sqlite = |source| OpenError::Migrate { path: path.to_owned(), source: Box::new(sqlx::Error::into(source)) };
+async fn in_one_transaction(connection: &mut SqliteConnection, migration: &Migration) -> Result<(), UpgradeError> {
     let started = Instant::now();
-    begin(connection).await.map_err(sqlite)?;
+    begin(connection).await?;
     let known = "SELECT EXISTS (SELECT 1 FROM _sqlx_migrations WHERE version = ?1)";
-    if sqlx::query_scalar(known).bind(REBUILD).fetch_one(&mut *connection).await.map_err(sqlite)? {
+    if sqlx::query_scalar(known).bind(REBUILD).fetch_one(&mut *connection).await? {
         // Another program was first.
-        return commit(connection).await.map_err(sqlite);
+        return Ok(commit(connection).await?);
     }
-    let others = others_on(connection, &REBUILT, REBUILD).await.map_err(sqlite)?;
-    only_our_columns(connection, path).await?;
-    let mut progress = Progress::new(connection, started).await.map_err(sqlite)?;
+    only_our_columns(connection).await?;
+    let others = others_on(connection, &REBUILT, REBUILD).await?;
+    let mut progress = Progress::new(connection, started).await?;
     for part in parts(migration.sql.as_str()) {
         match part {
-            Part::AtOnce(sql) => run(connection, sql).await.map_err(sqlite)?,
-            Part::Copy { table, sql } => copy(connection, &mut progress, table, sql).await.map_err(sqlite)?,
+            Part::AtOnce(sql) => run(connection, sql).await?,
+            Part::Copy { table, sql } => copy(connection, &mut progress, table, sql).await?,
         }
     }
     for other in &others {
-        run(connection, &other.sql).await.map_err(|error| OpenError::Others {
-            path: path.to_owned(),
-            what: format!("the {} {} on {} ({})", other.kind, other.name, other.table, words(&error)),
-        })?;
+        make_again(connection, other).await?;
     }
     let noted = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
         VALUES (?1, ?2, TRUE, ?3, ?4)";
@@ -109,24 +118,28 @@ async fn in_one_transaction(
         .bind(migration.checksum.as_ref())
         .bind(i64::try_from(started.elapsed().as_nanos()).unwrap_or(i64::MAX))
         .execute(&mut *connection)
-        .await
-        .map_err(sqlite)?;
-    commit(connection).await.map_err(sqlite)?;
+        .await?;
+    commit(connection).await?;
     progress.done(others.len());
     Ok(())
 }
 
 /// A column that somebody has added would be gone, with all that is in it.
-async fn only_our_columns(connection: &mut SqliteConnection, path: &Path) -> Result<(), OpenError> {
-    let sqlite = |source| OpenError::Sqlite { path: path.to_owned(), source };
-    let theirs = other_columns(connection, "jobs", REBUILD).await.map_err(sqlite)?;
-    match theirs.as_slice() {
-        [] => Ok(()),
-        theirs => Err(OpenError::Others {
-            path: path.to_owned(),
-            what: format!("the columns {} of jobs, which are not the queue's own", theirs.join(", ")),
-        }),
+async fn only_our_columns(connection: &mut SqliteConnection) -> Result<(), UpgradeError> {
+    let theirs = other_columns(connection, "jobs", REBUILD).await?;
+    if theirs.is_empty() {
+        return Ok(());
     }
+    Err(UpgradeError::Others(format!("the columns {} of jobs, which are not the queue's own", theirs.join(", "))))
+}
+
+async fn make_again(connection: &mut SqliteConnection, other: &Rule) -> Result<(), UpgradeError> {
+    let Err(error) = run(connection, &other.sql).await else { return Ok(()) };
+    if !is_refusal(&error) {
+        return Err(error.into());
+    }
+    let Rule { kind, name, table, .. } = other;
+    Err(UpgradeError::Others(format!("the {kind} {name} on {table} ({})", words(&error))))
 }
 
 /// A piece of the migration's text.

@@ -8,3 +8,4 @@ mod permissions;
 mod power_cut;
 mod strange_files;
 mod troubled_start;
+mod upgrade;

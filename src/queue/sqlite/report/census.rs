@@ -112,7 +112,7 @@ fn natural(number: i64) -> u64 {
 }
 
 impl Room {
-    pub(in crate::queue::sqlite) fn of(database: &Path) -> Self {
+    fn of(database: &Path) -> Self {
         // SQLite keeps its log beside the real file.
         let real = std::fs::canonicalize(database).unwrap_or_else(|_| database.to_owned());
         let mut log = real.clone().into_os_string();
