@@ -1,13 +1,12 @@
 //! Inserting jobs, as any other producer would: the same columns, the same rules of the schema.
 
-use std::time::Instant;
-
 use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 
 use super::operate::rest_after;
 use super::settle::refused_by_schema;
 use super::store::{SqliteQueue, written};
+use crate::queue::sqlite::clock::steady;
 use crate::queue::{InsertError, Insertion, NewJob, OnInserted, Produce};
 
 /// Jobs of one transaction: some ten milliseconds of the write lock.
@@ -33,7 +32,7 @@ impl Produce for SqliteQueue {
 
     async fn insert_with_gaps(&self, jobs: &[NewJob], on_batch: OnInserted<'_>) -> Result<(), InsertError> {
         for batch in jobs.chunks(BATCH) {
-            let begin = Instant::now();
+            let begin = steady();
             let mut insertion = self.begin().await?;
             let mut inserted = Vec::with_capacity(batch.len());
             for job in batch {

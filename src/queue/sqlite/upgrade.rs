@@ -9,6 +9,7 @@ use sqlx::migrate::{MigrateError, Migration, Migrator};
 use sqlx::sqlite::SqliteConnection;
 use sqlx::{AssertSqlSafe, SqlitePool};
 
+use super::clock::steady;
 use super::schema::{MIGRATIONS, Rule, other_columns, others_on};
 use super::settle::{begin, commit, is_refusal, roll_back, words};
 
@@ -92,7 +93,7 @@ async fn has_room(connection: &mut SqliteConnection, path: &Path) -> Result<(), 
 }
 
 async fn in_one_transaction(connection: &mut SqliteConnection, migration: &Migration) -> Result<(), UpgradeError> {
-    let started = Instant::now();
+    let started = steady();
     begin(connection).await?;
     let known = "SELECT EXISTS (SELECT 1 FROM _sqlx_migrations WHERE version = ?1)";
     if sqlx::query_scalar(known).bind(REBUILD).fetch_one(&mut *connection).await? {
@@ -199,13 +200,13 @@ impl Progress {
         let of: i64 = sqlx::query_scalar(rows).fetch_one(connection).await?;
         let of = of.unsigned_abs();
         tracing::info!(rows = of, "bringing the queue up to date");
-        Ok(Self { started, told: Instant::now(), rows: 0, of })
+        Ok(Self { started, told: steady(), rows: 0, of })
     }
 
     fn copied(&mut self, table: &str, rows: u64) {
         self.rows += rows;
         if self.told.elapsed() >= TELL_EVERY || self.rows == self.of {
-            self.told = Instant::now();
+            self.told = steady();
             tracing::info!(rows_done = self.rows, rows = self.of, table, "queue is being brought up to date");
         }
     }

@@ -105,7 +105,7 @@ async fn a_queue_of_every_version_is_brought_up_with_all_that_is_in_it() {
         assert_eq!(queue.rules().await.unwrap(), Rules::default(), "{version}");
         // No id is given twice.
         assert_eq!(queue.insert(&[job("new")]).await.unwrap(), [22], "{version}");
-        let left = queue.recover(now()).await.unwrap();
+        let left = queue.join().await.unwrap();
         assert_eq!((left.jobs, left.left.len()), (1, 1), "{version}: claimed, and in no state");
         let claimed = queue.claim(&request()).await.unwrap();
         assert_eq!(claimed.broken, [JobId(20)], "{version}: a time that is none");

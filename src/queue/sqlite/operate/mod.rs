@@ -5,7 +5,7 @@ pub mod jobs;
 pub mod restored;
 pub mod resume;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -13,6 +13,7 @@ use chrono::{DateTime, Utc};
 use super::files::{AgentLock, LockError};
 use super::store::{SqliteQueue, read, written};
 use crate::job::{Defaults, JobId, JobState};
+use crate::queue::sqlite::clock::steady;
 use crate::queue::{Chosen, LaneKey, MailboxRow, OnBatch, Operate, Purgeable, QueueError, Selection};
 
 /// Jobs changed in one transaction: some ten milliseconds of the write lock.
@@ -58,7 +59,7 @@ impl Operate for SqliteQueue {
             loop {
                 let mut deleted = 0;
                 for batch in jobs::to_purge(&self.pool, before, *state).await.map_err(read)?.chunks(PURGE_BATCH) {
-                    let begin = Instant::now();
+                    let begin = steady();
                     let gone = self.purge_batch(batch, before).await?;
                     deleted += gone;
                     on_batch(gone);
@@ -148,7 +149,7 @@ impl SqliteQueue {
     ) -> Result<(), QueueError> {
         let mut batches = ids.chunks(REPAIR_BATCH).peekable();
         while let Some(batch) = batches.next() {
-            let begin = Instant::now();
+            let begin = steady();
             let changed = match change {
                 Change::Retry => self.retry_batch(batch, now).await?,
                 Change::Cancel { even_if_in_doubt } => self.cancel_batch(batch, even_if_in_doubt, now).await?,
