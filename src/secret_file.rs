@@ -26,7 +26,7 @@ pub enum FileFault {
     #[error("is too large for a secret or a certificate")]
     TooLarge,
     /// Bytes that are no UTF-8.
-    #[error("is no text file; a certificate or key must be in PEM form (docs/azure-setup.md, section 12, converts it)")]
+    #[error("is no text file; a certificate or key must be in PEM form (docs/sign-in/certificate.md converts it)")]
     NoText,
     /// Text in another encoding, an archive; what it is and the cure.
     #[error("{0}")]

@@ -367,7 +367,7 @@ fn nearest_word<'w>(unknown: &str, words: impl Iterator<Item = &'w str>) -> Opti
 
 fn suggestion(key: &str, write: impl Fn(&str) -> String) -> String {
     nearest(key).map_or_else(
-        || "; remove it, or see the README for all keys".to_owned(),
+        || "; remove it, or see docs/configuration.md for all keys".to_owned(),
         |near| format!("; did you mean {}?", write(near)),
     )
 }

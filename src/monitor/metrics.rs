@@ -1,5 +1,5 @@
 //! The metrics: every name, its meaning and where its number comes from. Labels have few values each, known beforehand;
-//! a mailbox is never one. The README and `docs/monitoring/` speak of these names.
+//! a mailbox is never one. `docs/operate/monitoring/` speaks of these names.
 
 use std::time::{Duration, Instant};
 

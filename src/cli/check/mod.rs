@@ -29,7 +29,7 @@ use crate::exit::Exit;
 use crate::job::ZoneSources;
 use crate::queue::AgentLock;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Options {
     /// Skip what needs the network
     #[arg(long)]

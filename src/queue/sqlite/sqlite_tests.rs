@@ -259,7 +259,7 @@ async fn a_queue_of_a_newer_program_is_refused_naming_both_schemas() {
 
 /// The statements by which the runbook takes the schema one step back.
 fn step_back(from: i64) -> String {
-    let runbook = include_str!("../../../docs/operations.md");
+    let runbook = include_str!("../../../docs/operate/runbook.md");
     let (_, rest) = runbook.split_once(&format!("rom schema {from} to ")).unwrap();
     let (_, rest) = rest.split_once("<<'SQL'\n").unwrap();
     rest.split_once("    SQL\n").unwrap().0.to_owned()
