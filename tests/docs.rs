@@ -125,6 +125,24 @@ fn the_first_page_is_short() {
     assert!(text(Path::new("README.md")).lines().count() <= 150);
 }
 
+/// A page that shows them may be anywhere, on a light or a dark screen, before someone who wants nothing to move.
+#[test]
+fn pictures_load_nothing_from_elsewhere_and_follow_the_reader() {
+    let mut pictures = Vec::new();
+    files(Path::new("docs"), "svg", &mut pictures);
+    assert!(pictures.len() >= 3, "{pictures:?}");
+    for picture in pictures {
+        let (name, svg) = (picture.display(), text(&picture));
+        let elsewhere = svg.replace("http://www.w3.org/2000/svg", "");
+        for sign in ["http:", "https:", "url(http", "<script", "@import", "<image"] {
+            assert!(!elsewhere.contains(sign), "{name} has {sign}");
+        }
+        assert!(svg.contains("prefers-color-scheme: dark") && svg.contains("<title"), "{name}");
+        assert!(!svg.contains("animation") || svg.contains("prefers-reduced-motion: no-preference"), "{name}");
+        assert!(svg.len() < 100_000, "{name}: {}", svg.len());
+    }
+}
+
 /// A file a page shows: a comment names it, and the block under it is the file.
 #[test]
 fn shown_files_are_the_files_that_are_tested() {
