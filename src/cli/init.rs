@@ -97,16 +97,27 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
     }
     let mode = mode(options.mode, terminal)?;
     let questions = questions(mode, &options, &file);
-    let answers = if terminal { asked(questions)? } else { given(questions)? };
-    let owner = ServiceUser::of_queue(&answers);
-    write_secrets(&answers, terminal, owner.as_ref())?;
-    write_settings(&file, &answers, options.credential.systemd_credential, owner.as_ref())?;
+    let mut answers = if terminal { asked(&questions, None)? } else { given(&questions)? };
+    while let Err(failure) = write(&file, &answers, &options.credential, terminal) {
+        if !terminal || failure.exit != Exit::Config {
+            return Err(failure);
+        }
+        eprintln!("{}\nOnce more, please.", failure.text);
+        answers = asked(&questions, Some(&answers))?;
+    }
     output::line(&format!("wrote {}", file.display()))?;
     if options.credential.systemd_credential {
         output::line("next: store the credential, then check as the service does (docs/sign-in/test.md)")?;
         return Ok(Exit::Done);
     }
     check::run(check::Options::default(), Some(file)).await
+}
+
+/// Writes the secrets that are asked for, and the settings.
+fn write(file: &Path, answers: &Answers, credential: &Credential, terminal: bool) -> Result<(), Failure> {
+    let owner = ServiceUser::of_queue(answers);
+    write_secrets(answers, terminal, owner.as_ref())?;
+    write_settings(file, answers, credential.systemd_credential, owner.as_ref())
 }
 
 /// The file to be written: where the settings would be looked for first.
@@ -239,26 +250,29 @@ fn queue_for(file: &Path) -> String {
     }
 }
 
-/// The answers of a person. Who has no answer to a question that needs one is asked again.
-fn asked(questions: Vec<Question>) -> Result<Answers, Failure> {
+/// The answers of a person. An answer that has to be given is asked for until it is there. Where earlier answers were wrong, all
+/// are asked for again, with those in brackets, whether they came from flags or not.
+fn asked(questions: &[Question], earlier: Option<&Answers>) -> Result<Answers, Failure> {
     let mut answers = Answers::new();
     for question in questions {
-        let answer = match question.given {
+        let given = question.given.clone().filter(|_| earlier.is_none() || question.text.is_empty());
+        let default = earlier.and_then(|earlier| answer(earlier, question.key)).or(question.default.as_deref());
+        let said = match given {
             Some(given) => given,
             None => loop {
-                let said = ask(question.text, question.default.as_deref())?;
+                let said = ask(question.text, default)?;
                 if !said.is_empty() || !question.required {
                     break said;
                 }
             },
         };
-        answers.push((question.key, answer));
+        answers.push((question.key, said));
     }
     Ok(filled(answers))
 }
 
 /// The answers in the flags, and defaults for the rest.
-fn given(questions: Vec<Question>) -> Result<Answers, Failure> {
+fn given(questions: &[Question]) -> Result<Answers, Failure> {
     let is_file = |question: &Question| question.key.ends_with("_file");
     let missing = |question: &&Question| {
         question.required && question.given.is_none() && (question.default.is_none() || is_file(question))
@@ -268,8 +282,8 @@ fn given(questions: Vec<Question>) -> Result<Answers, Failure> {
         let text = format!("there is no terminal to ask on: give {}", flags.join(", "));
         return Err(Failure::new(Exit::Usage, text));
     }
-    let answer = |question: Question| (question.key, question.given.or(question.default).unwrap_or_default());
-    Ok(filled(questions.into_iter().map(answer).collect()))
+    let said = |question: &Question| question.given.clone().or_else(|| question.default.clone()).unwrap_or_default();
+    Ok(filled(questions.iter().map(|question| (question.key, said(question))).collect()))
 }
 
 /// Without the empty ones; files by their full path, wherever a command is typed later.

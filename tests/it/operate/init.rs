@@ -148,10 +148,17 @@ async fn on_a_terminal_it_asks_what_matters_and_shows_no_secret() {
         ["Application (client) ID", ""],
         ["Application (client) ID", sandbox::CLIENT_ID],
         ["File for the client secret", ""],
-        ["Mailbox of jobs", MAILBOX],
+        ["Mailbox of jobs", "mailto:ann@contoso.com"],
         ["Zone of times", "Europe/Berlin"],
         ["queue's database", ""],
         ["not shown", secret],
+        // What was wrong is named, and everything is asked again, with the earlier answers to be taken.
+        ["defaults.mailbox: ", ""],
+        ["Application (client) ID [", ""],
+        ["File for the client secret", ""],
+        ["Mailbox of jobs", MAILBOX],
+        ["Zone of times", ""],
+        ["queue's database", ""],
     ]);
     let url = bed.sandbox().url();
     let home = bed.home().to_owned();
