@@ -132,8 +132,8 @@ impl std::fmt::Debug for Certificate {
 
 fn unreadable(part: Part) -> Fault {
     let what = match part {
-        Part::Certificate => "holds a certificate that cannot be read; export it again (docs/azure-setup.md)",
-        _ => "holds a private key that cannot be read; export it again (docs/azure-setup.md)",
+        Part::Certificate => "holds a certificate that cannot be read; export it again (docs/sign-in/certificate.md)",
+        _ => "holds a private key that cannot be read; export it again (docs/sign-in/certificate.md)",
     };
     Fault { part, what: what.into() }
 }
@@ -144,7 +144,7 @@ fn blocks(text: &Secret, part: Part) -> Result<Vec<Pem>, Fault> {
         Ok(blocks) if !blocks.is_empty() => Ok(blocks),
         Ok(_) => fault(
             part,
-            "is not a PEM file (text with a line -----BEGIN …-----); convert it with openssl (docs/azure-setup.md)",
+            "is not a PEM file (text with a line -----BEGIN …-----); convert it with openssl (docs/sign-in/certificate.md)",
         ),
         Err(_) => fault(part, "is a damaged PEM file; copy or export it again"),
     }

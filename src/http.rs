@@ -37,7 +37,7 @@ impl ClientFault {
 }
 
 /// An HTTP client for `url`: HTTP/1.1, a connection for each request in flight (with real latencies as quick as HTTP/2
-/// and cheaper, docs/performance.md; and a connection that breaks leaves one job in doubt, not all), no redirects (they would carry the token elsewhere), no hidden retries, the proxy of the
+/// and cheaper, docs/develop/performance.md; and a connection that breaks leaves one job in doubt, not all), no redirects (they would carry the token elsewhere), no hidden retries, the proxy of the
 /// environment unless the host is this machine.
 ///
 /// # Errors

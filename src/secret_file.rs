@@ -27,7 +27,7 @@ pub enum FileFault {
     TooLarge,
     /// Bytes that are no UTF-8.
     #[error(
-        "is not a text file; a certificate or key must be in PEM form (docs/azure-setup.md, section 12, converts it)"
+        "is not a text file; a certificate or key must be in PEM form (docs/sign-in/certificate.md converts it)"
     )]
     NoText,
     /// Text in another encoding, an archive; what it is and the cure.

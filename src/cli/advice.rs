@@ -191,7 +191,7 @@ impl Case {
                  mailboxes (Outlook.com); {check}."
             ),
             Cause::Permission => format!(
-                "Let the application write to it: consent, RBAC scope or access policy (docs/azure-setup.md), which take up to \
+                "Let the application write to it: consent, RBAC scope or access policy (docs/sign-in/refusals.md), which take up to \
                  2 hours to hold; {check}."
             ),
             Cause::NoMailbox => format!("If the mailbox is to exist, make it; {check}."),

@@ -118,8 +118,8 @@ fn event_ids(jobs: &[JobSummary]) -> BTreeMap<String, usize> {
 fn next_steps() -> std::io::Result<()> {
     heading("For a real tenant")?;
     for step in [
-        "1. Choose how to sign in, and set it up in Entra: docs/azure-setup.md",
-        "2. event-sender settings > agent.toml     and fill in [auth] and defaults.mailbox",
+        "1. Choose how to sign in, and set it up in Entra: docs/sign-in/choose.md",
+        "2. event-sender init                      asks what it must know, writes agent.toml",
         "3. event-sender check                     tells what is missing, and what to do",
         "4. event-sender run                       and insert rows; systemd/event-sender.service for good",
     ] {

@@ -15,6 +15,7 @@ mod completions;
 mod demo;
 mod enqueue;
 mod hold;
+mod init;
 mod list;
 mod man;
 mod man_settings;
@@ -30,6 +31,7 @@ mod row_json;
 mod run;
 mod sandbox;
 mod settings;
+mod settings_page;
 mod shell;
 mod show;
 mod standing;
@@ -90,11 +92,13 @@ enum Command {
     Resume(resume::Options),
     /// Delete jobs that ended a while ago
     Purge(purge::Options),
+    /// Write agent.toml from a few answers, and check it
+    Init(init::Options),
     /// Print the annotated settings file
     Settings,
     /// Print what makes a shell complete these commands
     Completions(completions::Options),
-    /// Write man pages and completions, for packages
+    /// Write man pages, completions and the page of the settings
     #[command(hide = true)]
     Reference(reference::Options),
 }
@@ -111,7 +115,7 @@ pub fn main() -> Exit {
     let mut builder = match cli.command {
         // Stands for a cloud: whoever measures with it wants all of the machine.
         Command::Sandbox(_) => tokio::runtime::Builder::new_multi_thread(),
-        // One thread does far more than Exchange lets through (docs/performance.md), and hands nothing over to another:
+        // One thread does far more than Exchange lets through (docs/develop/performance.md), and hands nothing over to another:
         // per event that costs a third less, and memory as well. SQLite and the log have threads of their own.
         _ => tokio::runtime::Builder::new_current_thread(),
     };
@@ -163,6 +167,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::Release(options) => hold::release(options, local(file)?).await,
         Command::Resume(options) => resume::run(options, local(file)?).await,
         Command::Purge(options) => purge::run(options, local(file)?).await,
+        Command::Init(options) => init::run(options, file).await,
         Command::Settings => settings::run(),
         Command::Completions(options) => completions::run(&options),
         Command::Reference(options) => reference::run(&options),

@@ -1,18 +1,18 @@
-//! `reference`: writes what a package takes along, man pages and completions, into a directory. Hidden: the files lie in
-//! `docs/` already, and a test tells when they are no longer what this command writes.
+//! `reference`: writes what is made from the program itself, man pages, completions and the page of the settings, into a
+//! directory. Hidden: the files are in `docs/` already, and a test fails when they are no longer what this command writes.
 
 use std::fs;
 use std::path::PathBuf;
 
 use clap_complete::Shell;
 
-use super::{completions, man, man_settings};
+use super::{completions, man, man_settings, settings_page};
 use crate::agent::Failure;
 use crate::exit::Exit;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Where to write `man/` and `completions/`
+    /// Where to write `man/`, `completions/` and `configuration.md`
     directory: PathBuf,
 }
 
@@ -32,5 +32,6 @@ pub(super) fn run(options: &Options) -> Result<Exit, Failure> {
     for (shell, name) in SHELLS {
         fs::write(scripts.join(name), completions::script(shell))?;
     }
+    fs::write(options.directory.join("configuration.md"), settings_page::page())?;
     Ok(Exit::Done)
 }

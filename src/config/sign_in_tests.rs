@@ -89,7 +89,7 @@ fn a_certificate_that_is_no_text_is_told_to_be_converted() {
     std::fs::write(&der, [0x30, 0x82, 0x03, 0xff]).unwrap();
     let problem = one_problem(&bed, &mode("certificate", &format!("certificate_file = {der:?}")));
     assert!(
-        problem.contains("is not a text file; a certificate or key must be in PEM form (docs/azure-setup.md"),
+        problem.contains("is not a text file; a certificate or key must be in PEM form (docs/sign-in/certificate.md"),
         "{problem}"
     );
 }

@@ -59,18 +59,14 @@ pub fn name(credential: &str) -> &'static str {
 pub fn cure(credential: &str, nearness: Nearness) -> &'static str {
     match (credential, nearness) {
         ("certificate", Nearness::Over) => {
-            "make a new one, upload it and replace the files now (docs/azure-setup.md section 9.2)"
+            "make a new one, upload it and replace the files now (docs/sign-in/renew.md)"
         }
-        ("certificate", _) => {
-            "make a new one, upload it and replace the files before that (docs/azure-setup.md section 9.2)"
-        }
+        ("certificate", _) => "make a new one, upload it and replace the files before that (docs/sign-in/renew.md)",
         // Where only the date is old, the agent cannot tell.
         (_, Nearness::Over) => {
-            "make a new one, replace it and put its date into auth.secret_expires now (docs/azure-setup.md section 9.1)"
+            "make a new one, replace it and put its date into auth.secret_expires now (docs/sign-in/renew.md)"
         }
-        _ => {
-            "make a new one before that, replace it and put its date into auth.secret_expires (docs/azure-setup.md section 9.1)"
-        }
+        _ => "make a new one before that, replace it and put its date into auth.secret_expires (docs/sign-in/renew.md)",
     }
 }
 

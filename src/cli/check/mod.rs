@@ -28,7 +28,7 @@ use crate::exit::Exit;
 use crate::job::ZoneSources;
 use crate::queue;
 
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 pub(super) struct Options {
     /// Skip what needs the network
     #[arg(long)]

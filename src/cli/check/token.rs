@@ -100,13 +100,13 @@ impl Holder {
     fn cure(self) -> String {
         match self {
             Self::User => format!(
-                "an administrator must grant consent for {NEEDED} (the delegated permission, docs/azure-setup.md section 4.2)"
+                "an administrator must grant consent for {NEEDED} (the delegated permission, docs/sign-in/password.md)"
             ),
             Self::Application => format!(
-                "an administrator must grant consent for {NEEDED} (the application permission, docs/azure-setup.md section 3.1)"
+                "an administrator must grant consent for {NEEDED} (the application permission, docs/sign-in/register.md)"
             ),
             Self::ManagedIdentity => {
-                format!("an administrator must assign {NEEDED} to the identity (docs/azure-setup.md section 13.2)")
+                format!("an administrator must assign {NEEDED} to the identity (docs/sign-in/managed-identity.md)")
             }
         }
     }
@@ -125,7 +125,7 @@ fn permission(holder: Holder, given: &[String], readable: bool) -> Finding {
     let reads_only = ["Calendars.Read", "Calendars.ReadBasic", "Calendars.ReadBasic.All"].into_iter().any(has);
     if !user && !reads_only && readable {
         let text = format!("it does not name {NEEDED}, but a mailbox can be read: Exchange itself grants access");
-        let cure = "in order if it is meant so (RBAC for Applications, docs/azure-setup.md section 6)";
+        let cure = "in order if it is meant so (RBAC for Applications, docs/sign-in/limit-mailboxes.md)";
         return named(Finding::warn(CHECK, text).cure(cure));
     }
     named(Finding::fail(CHECK, text).cure(holder.cure()))

@@ -22,10 +22,12 @@ fn the_permission_is_there_or_missing_or_granted_by_exchange() {
 
 #[test]
 fn what_grants_the_permission_depends_on_who_is_to_have_it() {
-    for (holder, section) in
-        [(Holder::Application, "section 3.1"), (Holder::User, "section 4.2"), (Holder::ManagedIdentity, "section 13.2")]
-    {
-        assert!(holder.cure().contains(section), "{holder:?}");
+    for (holder, page) in [
+        (Holder::Application, "register.md"),
+        (Holder::User, "password.md"),
+        (Holder::ManagedIdentity, "managed-identity.md"),
+    ] {
+        assert!(holder.cure().contains(page), "{holder:?}");
     }
 }
 

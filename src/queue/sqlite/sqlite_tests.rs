@@ -341,7 +341,7 @@ fn step_back(from: i64) -> String {
     if from == 10 {
         return include_str!("../../../docs/schema-10-to-9.sql").to_owned();
     }
-    let runbook = include_str!("../../../docs/operations.md");
+    let runbook = include_str!("../../../docs/operate/runbook.md");
     let (_, rest) = runbook.split_once(&format!("rom schema {from} to ")).unwrap();
     let (_, rest) = rest.split_once("<<'SQL'\n").unwrap();
     rest.split_once("    SQL\n").unwrap().0.to_owned()

@@ -7,6 +7,7 @@ mod daemon;
 mod doctor;
 mod found_settings;
 mod hold;
+mod init;
 mod monitoring;
 mod monitoring_docs;
 mod packaging;

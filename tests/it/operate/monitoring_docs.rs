@@ -1,4 +1,4 @@
-//! The alert rules and the dashboard of `docs/monitoring/`: every metric, label and value they speak of is one that the
+//! The alert rules and the dashboard of `docs/operate/monitoring/`: every metric, label and value they speak of is one that the
 //! real program answers with.
 
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use crate::scrape::{Monitor, Scrape};
 const ADDED: [&str; 2] = ["job", "instance"];
 
 fn file(name: &str) -> String {
-    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/monitoring").join(name);
+    let path: PathBuf = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/operate/monitoring").join(name);
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 

@@ -21,7 +21,7 @@ fn files(directory: &Path) -> BTreeMap<String, String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn man_pages_and_completions_are_those_of_the_program() {
+async fn man_pages_completions_and_the_page_of_the_settings_are_those_of_the_program() {
     let bed = Bed::new().await;
     bed.bare_command(&["reference", "made"]).await.expect(0);
     for kind in ["man", "completions"] {
@@ -31,6 +31,8 @@ async fn man_pages_and_completions_are_those_of_the_program() {
             assert!(committed[&name] == content, "docs/{kind}/{name} {CURE}");
         }
     }
+    let page = |path: &Path| std::fs::read_to_string(path.join("configuration.md")).unwrap();
+    assert!(page(&repository("docs")) == page(&bed.home().join("made")), "docs/configuration.md {CURE}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -73,12 +75,35 @@ fn the_unit_runs_what_the_package_installs() {
     assert!(text("systemd/debian/agent.toml").contains("\npath = \"/var/lib/event-sender/"));
 }
 
+/// Where the template unit differs from the one it is made of.
+#[test]
+fn the_template_unit_is_the_unit_with_an_instance_for_each_tenant() {
+    let text = |path| std::fs::read_to_string(repository(path)).unwrap();
+    let own = |text: &str| -> Vec<String> {
+        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+        lines
+            .map(|line| line.replace("event-sender-%i", "event-sender").replace("event-sender/%i", "event-sender"))
+            .collect()
+    };
+    let (unit, template) = (own(&text("systemd/event-sender.service")), own(&text("systemd/event-sender@.service")));
+    let only_in = |these: &[String], those: &[String]| -> Vec<String> {
+        these.iter().filter(|line| !those.contains(line)).cloned().collect()
+    };
+    assert_eq!(only_in(&template, &unit), ["Description=Exchange Event Sender for %i"]);
+    assert_eq!(only_in(&unit, &template), ["Description=Exchange Event Sender"]);
+    for line in ["StateDirectory=event-sender-%i", "LoadCredential=client_secret:event-sender-%i.client_secret"] {
+        assert!(text("systemd/event-sender@.service").lines().any(|said| said == line), "{line}");
+    }
+}
+
 /// Producers write to the queue's directory: what is typed as the agent's user reads nothing that they may have put there.
 #[test]
 fn documented_commands_of_the_agents_user_name_the_settings_and_read_no_start_up_file() {
     let mut commands = 0;
-    let docs = std::fs::read_dir(repository("docs")).unwrap().map(|entry| entry.unwrap().path());
-    for page in docs.filter(|path| path.extension().is_some_and(|end| end == "md")).chain([repository("README.md")]) {
+    let folders = ["", "docs", "docs/sign-in", "docs/operate", "docs/operate/monitoring", "docs/develop"];
+    let pages = folders.iter().flat_map(|folder| std::fs::read_dir(repository(folder)).unwrap());
+    let pages = pages.map(|entry| entry.unwrap().path());
+    for page in pages.filter(|path| path.extension().is_some_and(|end| end == "md")) {
         let text = std::fs::read_to_string(&page).unwrap().replace("\\\n", " ");
         for line in text.lines() {
             for (program, wanted) in [("sqlite3", "-init /dev/null"), ("event-sender", "--config /etc/event-sender/")] {
@@ -94,7 +119,7 @@ fn documented_commands_of_the_agents_user_name_the_settings_and_read_no_start_up
 
 #[test]
 fn the_services_user_has_no_home_that_anybody_writes_to() {
-    for path in ["README.md", "systemd/debian/postinst"] {
+    for path in ["docs/install.md", "systemd/debian/postinst"] {
         let text = std::fs::read_to_string(repository(path)).unwrap();
         let makes = text
             .lines()

@@ -7,6 +7,7 @@ mod inputs;
 mod memory;
 mod poison;
 mod row_fuzz;
+mod samples;
 mod segments;
 mod sending;
 mod table;

@@ -82,7 +82,7 @@ async fn a_secret_that_ends_soon_is_told_everywhere_until_its_date_is_a_later_on
     let told = bed.until_said(&agent, SOON).await;
     assert_eq!((&told["level"], &told["credential"]), (&json!("WARN"), &json!("client_secret")));
     assert_eq!(told["days_left"], 20);
-    assert!(told["hint"].as_str().unwrap().contains("section 9.1"), "{told}");
+    assert!(told["hint"].as_str().unwrap().contains("docs/sign-in/renew.md"), "{told}");
     let status = until_noted(&bed, "client_secret").await;
     assert_eq!(status["credential"], json!({ "name": "client_secret", "expires": told["expires"] }));
     let status = bed.command(&["status"]).await.expect(0).stdout;
@@ -129,8 +129,8 @@ async fn check_tells_of_the_date_that_was_written_down_also_without_the_network(
     let mut bed = Bed::new().await;
     for (days, offline, grade, parts) in [
         (400, 0, "PASS", ["expires on ", "in 400 days"]),
-        (20, 0, "WARN", ["in 20 days", "section 9.1"]),
-        (-3, 1, "FAIL", ["expired on ", "section 9.1"]),
+        (20, 0, "WARN", ["in 20 days", "docs/sign-in/renew.md"]),
+        (-3, 1, "FAIL", ["expired on ", "docs/sign-in/renew.md"]),
     ] {
         bed.set("auth.secret_expires", &day(days));
         let ran = bed.command(&["check", "--offline"]).await.expect(offline);
@@ -158,7 +158,7 @@ async fn a_certificate_that_ends_soon_is_told_although_the_sign_in_is_refused_un
     let ran = bed.command(&["check", "--offline"]).await.expect(0);
     let told = line(&ran, "certificate");
     assert!(
-        told.starts_with("WARN") && told.contains("CN=event-sender test") && told.contains("section 9.2"),
+        told.starts_with("WARN") && told.contains("CN=event-sender test") && told.contains("docs/sign-in/renew.md"),
         "{told}"
     );
     let ran = bed.command(&["check"]).await.expect(1);

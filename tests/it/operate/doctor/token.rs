@@ -20,12 +20,12 @@ async fn a_token_without_the_permission_fails_unless_exchange_grants_access_by_i
     says(&ran, "WARN", "token", &["Exchange itself grants access", "RBAC"]);
     roles(&bed, &["Calendars.Read"]);
     let ran = bed.command(&["check"]).await.expect(1);
-    says(&ran, "FAIL", "token", &["only Calendars.Read", "grant consent", "azure-setup.md"]);
+    says(&ran, "FAIL", "token", &["only Calendars.Read", "grant consent", "docs/sign-in/register.md"]);
     says(&ran, "PASS", "mailbox", &["can be read"]);
     roles(&bed, &[]);
     bed.set("defaults.mailbox", "denied@contoso.com");
     let ran = bed.command(&["check"]).await.expect(1);
-    says(&ran, "FAIL", "token", &["only nothing", "section 3.1"]);
+    says(&ran, "FAIL", "token", &["only nothing", "docs/sign-in/register.md"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
