@@ -17,7 +17,7 @@
 //! | [`job`] | the domain |
 //! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
 //! | [`clock`], [`http`], [`backoff`], [`retry_after`] | time on both clocks, HTTP clients, how long to wait |
-//! | [`identity`], [`certificate`], [`secret_file`], [`accounts`], [`viewer`] | what signs in, and who may read it |
+//! | [`identity`], [`certificate`], [`secret_file`], [`accounts`], [`effective_user`] | what signs in, and who may read it |
 //! | [`characters`], [`encoding`], [`visible`], [`format`] | text that others wrote, and figures as a person reads them |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials; shares no code with `auth` and `graph` |
 //!
@@ -34,6 +34,7 @@ pub mod characters;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod effective_user;
 pub mod encoding;
 pub mod exit;
 pub mod format;
@@ -50,6 +51,5 @@ pub mod secret;
 pub mod secret_file;
 pub mod shutdown;
 pub mod telemetry;
-pub mod viewer;
 pub mod visible;
 pub mod worker;

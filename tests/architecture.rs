@@ -27,7 +27,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "secret",
             "shutdown",
             "telemetry",
-            "viewer",
+            "effective_user",
             "visible",
             "worker",
         ],
@@ -55,7 +55,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("monitor", &["auth", "backoff", "job", "queue", "visible", "worker"]),
     ("worker", &["auth", "backoff", "clock", "graph", "job", "policy", "queue", "retry_after", "secret"]),
     ("policy", &["backoff", "job", "retry_after"]),
-    ("queue", &["accounts", "backoff", "clock", "config", "job", "viewer"]),
+    ("queue", &["accounts", "backoff", "clock", "config", "job", "effective_user"]),
     ("graph", &["clock", "http", "job", "retry_after", "secret"]),
     ("auth", &["backoff", "certificate", "identity", "retry_after", "secret", "secret_file"]),
     (
@@ -68,7 +68,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("secret_file", &["encoding", "secret"]),
     ("telemetry", &["visible"]),
     ("format", &["job"]),
-    ("viewer", &["accounts"]),
+    ("effective_user", &["accounts"]),
 ];
 
 /// The rooms: folders and files right below `src/`.

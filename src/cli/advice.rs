@@ -72,8 +72,8 @@ impl Case {
             }
             (JobState::Claimed, _) => "The agent has it in hand: a request is under way, or is the next to be made.",
             (JobState::Sent, _) => "The event exists.",
-            (JobState::Cancelled, _) => "It was called off.",
-            (JobState::Failed, _) => "It failed, and nobody wrote down why.",
+            (JobState::Cancelled, _) => "It was cancelled.",
+            (JobState::Failed, _) => "It failed; no reason was recorded.",
         }
     }
 
@@ -124,9 +124,9 @@ impl Case {
 
     fn invalid(&self) -> String {
         match (&self.column, self.left) {
-            (Some(column), false) => format!("The row makes no event: {column} is at fault. Nothing was sent."),
-            (Some(column), true) => format!("The row makes no event any more: {column} is at fault."),
-            (None, _) => "The row makes no event.".into(),
+            (Some(column), false) => format!("The row is not a valid event: {column} is at fault. Nothing was sent."),
+            (Some(column), true) => format!("The row is no longer a valid event: {column} is at fault."),
+            (None, _) => "The row is not a valid event.".into(),
         }
     }
 
@@ -155,7 +155,7 @@ impl Case {
         match self.kind {
             Some(ErrorKind::Throttled) => said += " Waiting for this costs no attempt.",
             Some(ErrorKind::Denied) => said += " The mailbox is looked at every 30 minutes, which costs no attempt.",
-            Some(ErrorKind::Auth) => said += " Sending goes on by itself as soon as a token is given.",
+            Some(ErrorKind::Auth) => said += " Sending resumes by itself as soon as a token is granted.",
             _ => {}
         }
         if !self.give_up_at.is_empty() {
@@ -196,7 +196,7 @@ impl Case {
             ),
             Cause::NoMailbox => format!("If the mailbox is to exist, make it; {check}."),
             Cause::MailboxNotEnabled | Cause::MailboxOnPremises | Cause::WrongCalendar => {
-                format!("Give the mailbox a licence, which takes up to 15 minutes to hold; {check}.")
+                format!("Assign a licence to the mailbox, which takes effect within 15 minutes; {check}.")
             }
             Cause::MailboxFull => format!("Make room in the mailbox; {check}."),
             Cause::MailboxLocked => format!("Check licence and subscription of the mailbox; {check}."),
@@ -233,7 +233,7 @@ impl Case {
             }
             ErrorKind::NotFound => vec![
                 format!("A wrong mailbox or calendar_id: {anew}."),
-                format!("If it was put right (calendar shared, licence given): {retry}{looks}."),
+                format!("If it was fixed (calendar shared, licence given): {retry}{looks}."),
             ],
             ErrorKind::DuplicateTransaction => {
                 vec![format!(
@@ -265,7 +265,7 @@ fn column(code: &Stored) -> Option<String> {
 
 fn kind_alone(kind: ErrorKind) -> &'static str {
     match kind {
-        ErrorKind::InvalidJob => "The row makes no event.",
+        ErrorKind::InvalidJob => "The row is not a valid event.",
         ErrorKind::Rejected => "Exchange refuses this event for good.",
         ErrorKind::NotFound => "The mailbox has no such calendar.",
         ErrorKind::Denied => "The application may not write to this mailbox.",

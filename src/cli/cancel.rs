@@ -4,8 +4,8 @@
 use chrono::Utc;
 use clap::ArgGroup;
 
-use super::repair::{Asked, Judgement, Manner, Plan, Verb};
-use super::which::{self, Which};
+use super::repair::{Asked, BatchChange, Judgement, Verb, WriteArgs};
+use super::selector::{self, JobSelector};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
@@ -17,7 +17,7 @@ const STATES: [JobState; 2] = [JobState::Pending, JobState::Failed];
 
 #[derive(Debug, clap::Args)]
 #[command(
-    group = ArgGroup::new("which").required(true).multiple(true).args(which::ONE_OF),
+    group = ArgGroup::new("which").required(true).multiple(true).args(selector::ONE_OF),
     after_help = "The agent takes jobs a little ahead, and what it has taken is sent. To be sure that nothing more is sent to a mailbox, \
         hold it first, cancel, then release it.\n\n\
         'event-sender retry' puts a cancelled job back.\n\n\
@@ -25,29 +25,29 @@ const STATES: [JobState; 2] = [JobState::Pending, JobState::Failed];
 )]
 pub(super) struct Options {
     #[command(flatten)]
-    which: Which,
+    selector: JobSelector,
     /// Jobs in this state
-    #[arg(long, value_name = "STATE", value_parser = which::states(&STATES), default_value = "pending", conflicts_with = "ids")]
+    #[arg(long, value_name = "STATE", value_parser = selector::states(&STATES), default_value = "pending", conflicts_with = "ids")]
     state: JobState,
     /// Also jobs in doubt: you have looked into the calendar
     #[arg(long)]
     even_if_in_doubt: bool,
     #[command(flatten)]
-    manner: Manner,
+    write_args: WriteArgs,
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let queue = queue::open_existing(&settings.queue).await?;
-    let (which, even_if_in_doubt) = (&options.which, options.even_if_in_doubt);
+    let (selector, even_if_in_doubt) = (&options.selector, options.even_if_in_doubt);
     // Who means the waiting jobs should know of those that wait no longer.
     let states: &[JobState] = match options.state {
         JobState::Pending => &[JobState::Pending, JobState::Claimed],
         _ => &[JobState::Failed],
     };
-    let (chosen, missing) = which.find(&*queue, &settings, states, false).await.map_err(Failure::failed)?;
-    let plan = Plan::new(&chosen, missing, |job| judge(job, even_if_in_doubt));
+    let (chosen, missing) = selector.find(&*queue, &settings, states, false).await.map_err(Failure::failed)?;
+    let plan = BatchChange::new(&chosen, missing, |job| judge(job, even_if_in_doubt));
     let now = Utc::now();
-    let asked = Asked { verb: VERB, manner: options.manner, by_id: which.is_by_id() };
+    let asked = Asked { verb: VERB, write_args: options.write_args, by_id: selector.is_by_id() };
     let change = async |ids: &[JobId], on_batch: OnBatch<'_>| queue.cancel(ids, even_if_in_doubt, now, on_batch).await;
     plan.carry_out(&*queue, asked, change).await
 }

@@ -81,7 +81,7 @@ pub(super) fn unknown(column: &str) -> String {
     let meant = nearest(column).map(|column| format!("did you mean {column}? ")).unwrap_or_default();
     let separator = if meant.is_empty() { "the" } else { "The" };
     let column = characters::shown(column);
-    format!("'{column}' is no column; {meant}{separator} columns are {}", COLUMNS.join(", "))
+    format!("'{column}' is not a column; {meant}{separator} columns are {}", COLUMNS.join(", "))
 }
 
 /// The column that a name, written in any case and with any signs between its words, looks most like.
@@ -105,7 +105,7 @@ pub(super) fn from_object(object: Map<String, Value>) -> Result<NewJob, String> 
             Value::String(text) => set(&mut job, &column, text)?,
             value @ (Value::Array(_) | Value::Object(_)) if nested => set(&mut job, &column, value.to_string())?,
             _ if !COLUMNS.contains(&column.as_str()) => return Err(unknown(&column)),
-            _ => return Err(format!("{column}: is not text; write it in quotes")),
+            _ => return Err(format!("{column}: must be a string; write it in quotes")),
         }
     }
     Ok(job)
@@ -138,7 +138,7 @@ mod tests {
         for column in COLUMNS {
             set(&mut job, column, "x@y.z".into()).unwrap();
         }
-        assert!(set(&mut job, "state", "sent".into()).unwrap_err().contains("'state' is no column"));
+        assert!(set(&mut job, "state", "sent".into()).unwrap_err().contains("'state' is not a column"));
     }
 
     #[test]
@@ -155,7 +155,9 @@ mod tests {
     fn wrong_types_and_unknown_columns_are_named() {
         assert!(object(r#"{"subject":5}"#).unwrap_err().starts_with("subject:"));
         assert!(object(r#"{"start_time":{}}"#).unwrap_err().starts_with("start_time:"));
-        assert!(object(r#"{"attendes":[]}"#).unwrap_err().contains("'attendes' is no column; did you mean attendees?"));
+        assert!(
+            object(r#"{"attendes":[]}"#).unwrap_err().contains("'attendes' is not a column; did you mean attendees?")
+        );
     }
 
     #[test]
@@ -174,8 +176,10 @@ mod tests {
         ] {
             assert!(unknown(name).contains(&format!("did you mean {column}? The columns are")), "{}", unknown(name));
         }
-        assert!(unknown("colour").contains("'colour' is no column; the columns are"));
-        assert!(unknown("start_time\u{200b}").contains("'start_time<U+200B>' is no column; did you mean start_time?"));
+        assert!(unknown("colour").contains("'colour' is not a column; the columns are"));
+        assert!(
+            unknown("start_time\u{200b}").contains("'start_time<U+200B>' is not a column; did you mean start_time?")
+        );
     }
 
     #[test]

@@ -42,7 +42,7 @@ pub(super) async fn run() -> Result<Exit, Failure> {
         let (subject, start, mailbox) = (text(&job.subject), text(&job.start_time), text(&job.mailbox));
         output::line(&format!("  job {id}  {subject:22} {start:20} {mailbox}"))?;
     }
-    heading("What becomes of them")?;
+    heading("What happens")?;
     telemetry::start_with(Narrator::new(), Level::INFO);
     send(&settings, stop.clone()).await?;
     if stop.is_cancelled() {

@@ -4,8 +4,8 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
-use super::repair::Manner;
-use super::which::lanes;
+use super::repair::WriteArgs;
+use super::selector::lanes;
 use super::{output, row_json};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
@@ -14,26 +14,25 @@ use crate::queue::{self, HoldColumns, LaneKey, Read};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A running agent notices at once: requests under way finish, nothing new is begun. Jobs that name no mailbox go to \
-    defaults.mailbox and wait with it. Mailboxes are told apart as the jobs write them, without case."
+    after_help = "A running agent notices at once: requests under way finish, no new ones begin. Jobs without a mailbox go to defaults.mailbox and wait with it. Mailboxes are compared as the jobs write them, ignoring case."
 )]
 pub(super) struct HoldOptions {
     /// Mailboxes, as the jobs name them
     #[arg(required_unless_present = "list", value_parser = mailbox)]
     mailbox: Vec<LaneKey>,
-    /// Why, for whoever looks later
+    /// Why; shown with the hold
     #[arg(long, value_name = "TEXT")]
     reason: Option<String>,
     /// Only list what is on hold
     #[arg(long, conflicts_with_all = ["mailbox", "reason", "dry_run"])]
     list: bool,
     #[command(flatten)]
-    manner: Manner,
+    write_args: WriteArgs,
 }
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "A pause that nobody ordered (throttling, a missing permission) goes on: 'event-sender resume' ends it.\n\n\
+    after_help = "A pause of the agent's own (throttling, a missing permission) stays: 'event-sender resume' ends it.\n\n\
     Exit code 1: a mailbox named here was not on hold."
 )]
 pub(super) struct ReleaseOptions {
@@ -44,31 +43,31 @@ pub(super) struct ReleaseOptions {
     #[arg(long, conflicts_with = "mailbox")]
     all: bool,
     #[command(flatten)]
-    manner: Manner,
+    write_args: WriteArgs,
 }
 
 pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Result<Exit, Failure> {
     let queue = queue::open_existing(&settings.queue).await?;
     let holds = holds(&*queue).await?;
     if options.list {
-        list(&*queue, &settings, &holds, options.manner.json).await?;
+        list(&*queue, &settings, &holds, options.write_args.json).await?;
         return Ok(Exit::Done);
     }
     let mut told = Vec::new();
     for lane in &options.mailbox {
         let before = holds.iter().find(|hold| hold.lane() == *lane);
-        if !options.manner.dry_run {
+        if !options.write_args.dry_run {
             queue.hold_mailbox(lane, options.reason.as_deref(), Utc::now()).await?;
         }
         let waiting = waiting(&*queue, &settings, lane).await?;
-        if options.manner.json {
+        if options.write_args.json {
             told.push(json!({ "mailbox": lane.as_str(), "waiting": waiting, "since": before.map(|hold| row_json::stored(&hold.columns.since)) }));
             continue;
         }
-        let verb = if options.manner.dry_run { "would hold" } else { "held" };
+        let verb = if options.write_args.dry_run { "would hold" } else { "held" };
         match before {
             Some(hold) => {
-                let replaced = replaced(&hold.columns, options.reason.as_deref(), options.manner.dry_run);
+                let replaced = replaced(&hold.columns, options.reason.as_deref(), options.write_args.dry_run);
                 let since = &hold.columns.since;
                 let text = format!("{} is on hold since {since}{replaced}: {}", hold.mailbox, wait(waiting));
                 output::line(&output::short(&text, usize::MAX))?;
@@ -82,8 +81,8 @@ pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Resul
             );
         }
     }
-    if options.manner.json {
-        output::json(&json!({ "dry_run": options.manner.dry_run, "held": told }))?;
+    if options.write_args.json {
+        output::json(&json!({ "dry_run": options.write_args.dry_run, "held": told }))?;
     }
     Ok(Exit::Done)
 }
@@ -98,7 +97,7 @@ pub(super) async fn release(options: ReleaseOptions, settings: LocalSettings) ->
         let name = lane.as_str();
         // Asked before: a running agent begins to send at once.
         let waiting = waiting(&*queue, &settings, lane).await?;
-        let released = match options.manner.dry_run {
+        let released = match options.write_args.dry_run {
             true => held.contains(lane),
             false => queue.release_mailbox(lane).await?,
         };
@@ -108,17 +107,17 @@ pub(super) async fn release(options: ReleaseOptions, settings: LocalSettings) ->
             continue;
         }
         told.push(json!({ "mailbox": name, "waiting": waiting }));
-        if !options.manner.json {
-            let verb = if options.manner.dry_run { "would release" } else { "released" };
+        if !options.write_args.json {
+            let verb = if options.write_args.dry_run { "would release" } else { "released" };
             output::line(&format!("{verb} {name}: {}", wait(waiting)))?;
         }
     }
-    if wanted.is_empty() && !options.manner.json {
+    if wanted.is_empty() && !options.write_args.json {
         eprintln!("no mailbox is on hold");
     }
     let failed = !skipped.is_empty();
-    if options.manner.json {
-        output::json(&json!({ "dry_run": options.manner.dry_run, "released": told, "skipped": skipped }))?;
+    if options.write_args.json {
+        output::json(&json!({ "dry_run": options.write_args.dry_run, "released": told, "skipped": skipped }))?;
     }
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }

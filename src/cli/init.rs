@@ -152,7 +152,7 @@ fn mode(given: Option<Mode>, terminal: bool) -> Result<Mode, Failure> {
         let said = ask(&format!("How does it sign in ({})", words.join(", ")), Some(&default.word()))?;
         match Mode::from_str(&said, true) {
             Ok(mode) => return Ok(mode),
-            Err(_) => eprintln!("'{said}' is none of them"),
+            Err(_) => eprintln!("'{said}' is not one of them"),
         }
     }
 }

@@ -16,7 +16,7 @@ const EXIT_CODES: [(&str, &str); 5] = [
     ("1", "The command's work failed."),
     ("2", "Wrong usage."),
     ("69", "Another agent holds this queue, or a service is unreachable."),
-    ("78", "Configuration: stderr names each key, the rule and the cure."),
+    ("78", "Configuration: stderr names each key, the rule and what to do."),
 ];
 
 const FILES: [(&str, &str); 3] = [

@@ -30,14 +30,14 @@ mod retry;
 mod row_json;
 mod run;
 mod sandbox;
+mod selector;
 mod settings;
 mod settings_page;
 mod shell;
 mod show;
 mod standing;
 mod status;
-mod when;
-mod which;
+mod time_arg;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
@@ -64,11 +64,11 @@ struct Cli {
 enum Command {
     /// Run the daemon
     Run(run::Options),
-    /// Show the main job with nothing to set up: sandbox, temporary queue, sample jobs
+    /// Run a self-contained demonstration: sandbox, temporary queue, sample jobs
     Demo,
     /// Serve a fake Entra and Graph on this machine
     Sandbox(sandbox::Options),
-    /// Look for what is wrong: settings, files, database, network, sign-in, mailboxes
+    /// Check settings, files, database, network, sign-in and mailboxes
     Check(check::Options),
     /// Insert jobs, from flags or from NDJSON or CSV files
     Enqueue(Box<enqueue::Options>),
@@ -78,17 +78,17 @@ enum Command {
     Show(show::Options),
     /// Show the queue at a glance
     Status(status::Options),
-    /// After a backup was put back: have every waiting job looked up before it is sent
+    /// After restoring a backup: have every waiting job looked up before it is sent
     AfterRestore(after_restore::Options),
-    /// Put jobs back to be sent that failed or were cancelled, or try waiting ones now
+    /// Retry failed or cancelled jobs, or waiting ones now
     Retry(retry::Options),
-    /// Call jobs off that wait or have failed
+    /// Cancel waiting or failed jobs
     Cancel(cancel::Options),
     /// Send nothing to a mailbox until it is released
     Hold(hold::HoldOptions),
-    /// Send to a mailbox on hold again
+    /// Resume sending to a mailbox on hold
     Release(hold::ReleaseOptions),
-    /// End a mailbox's pause that is needed no longer, before it ends by itself
+    /// End a mailbox's pause early
     Resume(resume::Options),
     /// Delete jobs that ended a while ago
     Purge(purge::Options),
@@ -96,7 +96,7 @@ enum Command {
     Init(init::Options),
     /// Print the annotated settings file
     Settings,
-    /// Print what makes a shell complete these commands
+    /// Print a shell completion script
     Completions(completions::Options),
     /// Write man pages, completions and the page of the settings
     #[command(hide = true)]

@@ -94,8 +94,8 @@ fn told(fields: &Fields) -> Option<String> {
                 fields.get("error_code")
             )
         }
-        "mailbox paused" => format!("{} rests until {until} UTC; all others go on", fields.get("mailbox")),
-        "mailbox resumed" => format!("{} goes on", fields.get("mailbox")),
+        "mailbox paused" => format!("{} is paused until {until} UTC; all others continue", fields.get("mailbox")),
+        "mailbox resumed" => format!("{} continues", fields.get("mailbox")),
         "agent stopped" => "the queue is empty, the agent stops".into(),
         _ => return None,
     })

@@ -3,8 +3,8 @@
 use chrono::{DateTime, Utc};
 use serde_json::json;
 
-use super::repair::{Manner, jobs};
-use super::{output, progress, when, which};
+use super::repair::{WriteArgs, jobs};
+use super::{output, progress, selector, time_arg};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
@@ -19,13 +19,13 @@ const STATES: [JobState; 3] = [JobState::Sent, JobState::Failed, JobState::Cance
     shrink: SQLite uses the space again for new jobs.")]
 pub(super) struct Options {
     /// Jobs that ended longer ago, like 30d, or before that UTC time
-    #[arg(long, value_name = "WHEN", value_parser = when::past)]
+    #[arg(long, value_name = "WHEN", value_parser = time_arg::past)]
     older_than: DateTime<Utc>,
     /// Only jobs in this state; several with commas [default: all that have ended]
-    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = which::states(&STATES))]
+    #[arg(long, value_name = "STATE", value_delimiter = ',', value_parser = selector::states(&STATES))]
     state: Vec<JobState>,
     #[command(flatten)]
-    manner: Manner,
+    write_args: WriteArgs,
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
@@ -34,7 +34,7 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
     let found = queue.purgeable(options.older_than, &states).await?;
     let mut deleted = 0;
     let mut trouble = None;
-    if !options.manner.dry_run {
+    if !options.write_args.dry_run {
         let bar = progress::of(found.jobs, "jobs");
         let mut on_batch = |gone| {
             deleted += gone;
@@ -43,12 +43,12 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         trouble = queue.purge_ended(options.older_than, &states, &mut on_batch).await.err();
         bar.finish_and_clear();
     }
-    let count = if options.manner.dry_run { found.jobs } else { deleted };
-    if options.manner.json {
-        let told = json!({ "dry_run": options.manner.dry_run, "purged": count, "kept_in_doubt": found.in_doubt });
+    let count = if options.write_args.dry_run { found.jobs } else { deleted };
+    if options.write_args.json {
+        let told = json!({ "dry_run": options.write_args.dry_run, "purged": count, "kept_in_doubt": found.in_doubt });
         output::json(&told)?;
     } else {
-        let verb = if options.manner.dry_run { "would purge" } else { "purged" };
+        let verb = if options.write_args.dry_run { "would purge" } else { "purged" };
         output::line(&format!("{verb} {}", jobs(usize::try_from(count).unwrap_or(usize::MAX))))?;
         if found.in_doubt > 0 {
             eprintln!("{} kept: an event may exist for each of them", found.in_doubt);

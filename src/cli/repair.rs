@@ -18,7 +18,7 @@ const SHOWN: usize = 20;
 const FEW: usize = 200;
 
 #[derive(Clone, Copy, Debug, clap::Args)]
-pub(super) struct Manner {
+pub(super) struct WriteArgs {
     /// Only say what would be done
     #[arg(long)]
     pub dry_run: bool,
@@ -49,14 +49,14 @@ pub(super) struct Verb {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Asked {
     pub verb: Verb,
-    pub manner: Manner,
+    pub write_args: WriteArgs,
     /// Each of the jobs was named, so that none may be left alone without the command failing.
     pub by_id: bool,
 }
 
 /// What is done, and what is left alone.
 #[derive(Debug, Default)]
-pub(super) struct Plan {
+pub(super) struct BatchChange {
     jobs: Vec<JobId>,
     skipped: Vec<(i64, String)>,
     /// Something that was asked for is not done.
@@ -67,7 +67,7 @@ pub(super) struct Plan {
     pub notes: Vec<String>,
 }
 
-impl Plan {
+impl BatchChange {
     pub(super) fn new(chosen: &[Chosen], missing: Vec<i64>, judge: impl Fn(&Chosen) -> Judgement) -> Self {
         let mut plan = Self { refused: !missing.is_empty(), ..Self::default() };
         plan.skipped = missing.into_iter().map(|id| (id, "there is no such job".to_owned())).collect();
@@ -98,18 +98,18 @@ impl Plan {
         asked: Asked,
         change: impl AsyncFnOnce(&[JobId], OnBatch<'_>) -> Result<(), QueueError>,
     ) -> Result<Exit, Failure> {
-        let Asked { verb, manner, by_id } = asked;
+        let Asked { verb, write_args, by_id } = asked;
         let mut done = Vec::new();
         let mut trouble = None;
-        if manner.dry_run {
+        if write_args.dry_run {
             done.clone_from(&self.jobs);
         } else {
             trouble = self.change(&mut done, change).await.err();
         }
-        if manner.json {
-            self.print_json(verb, manner, &done)?;
+        if write_args.json {
+            self.print_json(verb, write_args, &done)?;
         } else {
-            self.print(queue, verb, manner, &done).await?;
+            self.print(queue, verb, write_args, &done).await?;
         }
         if let Some(error) = trouble {
             return Err(Failure::failed(format!("{error}\nrun the command again for the rest")));
@@ -139,21 +139,21 @@ impl Plan {
         ended
     }
 
-    fn print_json(&self, verb: Verb, manner: Manner, done: &[JobId]) -> std::io::Result<()> {
+    fn print_json(&self, verb: Verb, write_args: WriteArgs, done: &[JobId]) -> std::io::Result<()> {
         let skipped: Value = self.skipped.iter().map(|(id, reason)| json!({ "id": id, "reason": reason })).collect();
         let ids: Vec<i64> = done.iter().map(|id| id.0).collect();
         output::json(&json!({
-            "dry_run": manner.dry_run, verb.done: done.len(), "ids": ids, "skipped": skipped, "waits": self.waits,
+            "dry_run": write_args.dry_run, verb.done: done.len(), "ids": ids, "skipped": skipped, "waits": self.waits,
             "notes": self.notes,
         }))
     }
 
-    async fn print(&self, queue: &dyn Read, verb: Verb, manner: Manner, done: &[JobId]) -> Result<(), Failure> {
+    async fn print(&self, queue: &dyn Read, verb: Verb, write_args: WriteArgs, done: &[JobId]) -> Result<(), Failure> {
         if done.is_empty() && self.skipped.is_empty() {
             eprintln!("no job matches");
             return Ok(());
         }
-        if manner.dry_run {
+        if write_args.dry_run {
             output::line(&format!("would {} {}", verb.now, jobs(done.len())))?;
             let shown = &done[..done.len().min(SHOWN)];
             if !shown.is_empty() {
@@ -167,7 +167,7 @@ impl Plan {
                 if done.is_empty() { String::new() } else { format!(": {}", named(done.iter().map(|id| id.0))) };
             output::line(&format!("{} {}{named}", verb.done, jobs(done.len())))?;
         }
-        let queued = if manner.dry_run { "would be queued" } else { "queued" };
+        let queued = if write_args.dry_run { "would be queued" } else { "queued" };
         for wait in &self.waits {
             output::line(&output::short(&format!("{queued}, {wait}"), usize::MAX))?;
         }

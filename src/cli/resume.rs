@@ -5,8 +5,8 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::hold::{mailbox, wait, waiting};
-use super::repair::Manner;
-use super::which::lanes;
+use super::repair::WriteArgs;
+use super::selector::lanes;
 use super::{output, row_json, shell};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
@@ -16,12 +16,9 @@ use crate::queue::{self, LaneKey, MailboxRow, Queue};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "For a mailbox that was full, locked, without licence or without permission and is put right: a running agent tries one of its \
-    jobs within a second, and goes on with all of them if that works. If not, it rests again. \
-    'event-sender check --mailbox M' tells beforehand.\n\n\
-    A mailbox that Microsoft asked to leave alone (Retry-After, throttling) rests until then: asking earlier makes it longer. A wait of \
-    more than a day is no wait but a mistake: it is obeyed for a day, and may be ended here.\n\n\
-    Exit code 1: a mailbox named here was not paused, or rests because Microsoft asked for it."
+    after_help = "For a mailbox that was full, locked, without licence or without permission and has been fixed: a running agent tries one of its jobs within a second, and all of them if that works. If not, it is paused again. 'event-sender check --mailbox M' shows beforehand whether it works.\n\n\
+    A mailbox that Microsoft asked to leave alone (Retry-After, throttling) stays paused until then: asking earlier makes it longer. A wait of more than a day is a mistake: it is obeyed for a day, and may be ended here.\n\n\
+    Exit code 1: a mailbox named here was not paused, or is paused because Microsoft asked for it."
 )]
 pub(super) struct Options {
     /// Mailboxes, as the jobs name them
@@ -31,7 +28,7 @@ pub(super) struct Options {
     #[arg(long, conflicts_with = "mailbox")]
     all: bool,
     #[command(flatten)]
-    manner: Manner,
+    write_args: WriteArgs,
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
@@ -44,13 +41,13 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
     for lane in &wanted {
         let name = lane.as_str();
         let ended = match paused.iter().find(|row| row.lane() == *lane) {
-            Some(row) => end(&*queue, &settings, row, now, options.manner.dry_run).await?,
+            Some(row) => end(&*queue, &settings, row, now, options.write_args.dry_run).await?,
             None => Err("is not paused".to_owned()),
         };
         match ended {
             Ok(ended) => {
-                if !options.manner.json {
-                    output::line(&ended.line(options.manner.dry_run))?;
+                if !options.write_args.json {
+                    output::line(&ended.line(options.write_args.dry_run))?;
                     ended.row.hold.iter().for_each(|_| {
                         eprintln!("{name} is on hold, too: 'event-sender release {}' ends that", shell::last(name));
                     });
@@ -63,12 +60,12 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
             }
         }
     }
-    if wanted.is_empty() && !options.manner.json {
+    if wanted.is_empty() && !options.write_args.json {
         eprintln!("no mailbox is paused");
     }
     let failed = !skipped.is_empty() && (!options.all || told.is_empty());
-    if options.manner.json {
-        output::json(&json!({ "dry_run": options.manner.dry_run, "resumed": told, "skipped": skipped }))?;
+    if options.write_args.json {
+        output::json(&json!({ "dry_run": options.write_args.dry_run, "resumed": told, "skipped": skipped }))?;
     }
     Ok(if failed { Exit::Failed } else { Exit::Done })
 }
@@ -123,8 +120,7 @@ async fn end<'r>(
     if let Some(until) = row.kept_until(now) {
         let until = format_utc(until);
         return Ok(Err(format!(
-            "rests until {until} because Microsoft asked for that (Retry-After, throttling): it goes on by itself, and asking \
-             earlier only makes it longer"
+            "is paused until {until} because Microsoft asked for that (Retry-After, throttling): it resumes by itself, and asking earlier only makes it longer"
         )));
     }
     // Counted before: a running agent begins to send at once.

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clap::ArgGroup;
 
-use super::repair::{Asked, Judgement, Manner, Plan, Verb, jobs};
+use super::repair::{Asked, BatchChange, Judgement, Verb, WriteArgs, jobs};
+use super::selector::{self, JobSelector, lane_of};
 use super::shell;
 use super::standing::gate_words;
-use super::which::{self, Which, lane_of};
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
@@ -20,7 +20,7 @@ const STATES: [JobState; 3] = [JobState::Failed, JobState::Cancelled, JobState::
 
 #[derive(Debug, clap::Args)]
 #[command(
-    group = ArgGroup::new("which").required(true).multiple(true).args(which::ONE_OF).arg("configuration"),
+    group = ArgGroup::new("which").required(true).multiple(true).args(selector::ONE_OF).arg("configuration"),
     after_help = "A job keeps its transaction id, so it becomes no second event. One in doubt is looked up before it is sent. \
         It starts with all its attempts, and waits for its not_before and for its mailbox, as ever.\n\n\
         Jobs that failed as invalid_job would fail again: they are left alone unless named by id or --error-kind invalid_job.\n\n\
@@ -28,31 +28,31 @@ const STATES: [JobState; 3] = [JobState::Failed, JobState::Cancelled, JobState::
 )]
 pub(super) struct Options {
     #[command(flatten)]
-    which: Which,
-    /// Jobs that failed for what is mended outside of them: sign-in, permission, a mailbox or calendar that is not there
+    selector: JobSelector,
+    /// Jobs that failed for a reason outside of them: sign-in, permission, a missing mailbox or calendar
     /// (auth, denied, not_found, and exhausted while waiting for those)
     #[arg(long, conflicts_with_all = ["ids", "error_kind", "all"])]
     configuration: bool,
     /// Jobs in this state; pending ones are tried at once instead of after their wait
-    #[arg(long, value_name = "STATE", value_parser = which::states(&STATES), default_value = "failed", conflicts_with = "ids", hide_default_value = false)]
+    #[arg(long, value_name = "STATE", value_parser = selector::states(&STATES), default_value = "failed", conflicts_with = "ids", hide_default_value = false)]
     state: JobState,
     #[command(flatten)]
-    manner: Manner,
+    write_args: WriteArgs,
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let queue = queue::open_existing(&settings.queue).await?;
     let now = Utc::now();
-    let which = &options.which;
+    let selector = &options.selector;
     let (chosen, missing) =
-        which.find(&*queue, &settings, &[options.state], options.configuration).await.map_err(Failure::failed)?;
-    let invalid_too = which.is_by_id() || which.error_kind.contains(&ErrorKind::InvalidJob);
-    let mut plan = Plan::new(&chosen, missing, |job| judge(job, invalid_too, now));
+        selector.find(&*queue, &settings, &[options.state], options.configuration).await.map_err(Failure::failed)?;
+    let invalid_too = selector.is_by_id() || selector.error_kind.contains(&ErrorKind::InvalidJob);
+    let mut plan = BatchChange::new(&chosen, missing, |job| judge(job, invalid_too, now));
     plan.waits = waits(&*queue, &settings, &chosen, &plan, now).await?;
-    if which.is_by_id() {
+    if selector.is_by_id() {
         plan.notes = still_invalid(&*queue, &settings, &chosen).await?;
     }
-    let asked = Asked { verb: VERB, manner: options.manner, by_id: which.is_by_id() };
+    let asked = Asked { verb: VERB, write_args: options.write_args, by_id: selector.is_by_id() };
     let change = async |ids: &[JobId], on_batch: OnBatch<'_>| queue.retry(ids, now, on_batch).await;
     plan.carry_out(&*queue, asked, change).await
 }
@@ -85,7 +85,7 @@ async fn waits(
     queue: &dyn Read,
     settings: &LocalSettings,
     chosen: &[Chosen],
-    plan: &Plan,
+    plan: &BatchChange,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, Failure> {
     let (mut counts, mut wished) = (BTreeMap::<LaneKey, usize>::new(), BTreeMap::<&str, usize>::new());
@@ -120,9 +120,9 @@ async fn waits(
         let until = format_utc(row.paused_until(now)?);
         let resume = match row.kept_until(now) {
             Some(_) => ", as Microsoft asked".to_owned(),
-            None => format!("; 'event-sender resume {}' when it is put right", shell::last(name)),
+            None => format!("; 'event-sender resume {}' once it is fixed", shell::last(name)),
         };
-        Some(format!("waits until {until}: {name} rests{resume} ({jobs})"))
+        Some(format!("waits until {until}: {name} is paused{resume} ({jobs})"))
     };
     let of_wish = |(wished, count): (&str, usize)| {
         (count > 0).then(|| format!("waits until {wished}: the not_before ({})", jobs(count)))

@@ -202,7 +202,7 @@ mod tests {
         let jobs = queue.jobs(&JobFilter { limit: 9, ..JobFilter::default() }).await.unwrap();
         assert_eq!(
             Value::Object(summary(&jobs[0])).to_string(),
-            r#"{"id":1,"state":"pending","mailbox":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","subject":"<1 bytes that are no UTF-8>","attempts":"many","in_doubt":0,"next_attempt_at":"<BLOB of 2 bytes>","event_id":null,"error_kind":"strange","http_status":1.5,"error_code":null,"error_message":null,"created_at":"c","finished_at":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null}"#
+            r#"{"id":1,"state":"pending","mailbox":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","subject":"<1 bytes that are not UTF-8>","attempts":"many","in_doubt":0,"next_attempt_at":"<BLOB of 2 bytes>","event_id":null,"error_kind":"strange","http_status":1.5,"error_code":null,"error_message":null,"created_at":"c","finished_at":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null}"#
         );
     }
 

@@ -13,7 +13,7 @@ const HEAD: &str = r#"# Configuration
 `event-sender init` writes a settings file from a few answers, `event-sender settings` prints an annotated one.
 
 The file is the one `--config` names, else `$EVENT_SENDER_CONFIG`, else `./agent.toml`, else `/etc/event-sender/agent.toml`. The
-last two count only if nobody but root and you may write the file or its directory (the group of your own name is you); a
+last two count only if no one but root and you may write the file or its directory (the group of your own name is you); a
 `./agent.toml` must not be a link. Otherwise they are refused, exit code 78: name the file with `--config`.
 
 The environment overrides the file: `EVENT_SENDER__AUTH__TENANT_ID` sets `auth.tenant_id`, and so on for every key. Durations are

@@ -63,7 +63,7 @@ async fn request(queue: &dyn Read, settings: &LocalSettings, id: i64) -> Result<
     let draft = EventDraft::from_input(&input.with_defaults(&defaults), defaults.own_mailbox);
     let body = draft
         .and_then(|draft| encode(&draft))
-        .map_err(|invalid| Failure::failed(format!("job {id} makes no request: {invalid}")))?;
+        .map_err(|invalid| Failure::failed(format!("no request can be made of job {id}: {invalid}")))?;
     output::json_as_it_is(&body)?;
     Ok(Exit::Done)
 }
@@ -133,7 +133,7 @@ impl Shown {
             text => output::prose(&paint(Tone::Faint, &format!("{name:16} ")), 17, &cut(text), None),
         };
         once("what happened", &self.advice.happened)?;
-        once("what was said", &said)?;
+        once("error", &said)?;
         for reason in &self.waits_for {
             once("waits for", reason)?;
         }
@@ -236,9 +236,9 @@ fn stopped(row: &MailboxRow, mailbox: &str, now: DateTime<Utc>) -> Option<String
     let (until, kind) = (moment(&row.pause.until.to_string(), now), row.pause.kind.word());
     let resume = match row.rests_as_asked(now) {
         true => String::new(),
-        false => format!(" (once that is put right: event-sender resume {})", shell::last(mailbox)),
+        false => format!(" (once that is fixed: event-sender resume {})", shell::last(mailbox)),
     };
-    Some(format!("its mailbox, which rests until {until}, {kind}: {}{resume}", row.pause.reason))
+    Some(format!("its mailbox, which is paused until {until}, {kind}: {}{resume}", row.pause.reason))
 }
 
 /// Most jobs create an event, and come in their turn.

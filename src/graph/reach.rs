@@ -85,7 +85,7 @@ pub async fn reach(settings: &NetworkSettings, url: &str) -> Result<Reached, Unr
 fn destination(from: &str, headers: &HeaderMap) -> String {
     let location = headers.get("location").and_then(|location| location.to_str().ok());
     let to = reqwest::Url::parse(from).ok().and_then(|from| from.join(location?).ok());
-    to.and_then(|to| to.host_str().map(str::to_owned)).unwrap_or_else(|| "an address that is none".into())
+    to.and_then(|to| to.host_str().map(str::to_owned)).unwrap_or_else(|| "an invalid address".into())
 }
 
 fn unreached(error: &reqwest::Error) -> Unreached {

@@ -62,7 +62,7 @@ impl Monitor {
         };
         if !self.is_alive(now) {
             let still = TimeDelta::from_std(measures.still_for(now)).unwrap_or_default();
-            let hint = "The agent's loop stands still: restart it, and report this with the log.";
+            let hint = "The agent's loop is stuck: restart it, and report this with the log.";
             reasons.push(Reason { since: Some(format_utc(wall - still)), ..Reason::new("stuck", hint) });
         }
         if let Some(trouble) = measures.settle_trouble() {

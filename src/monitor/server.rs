@@ -165,7 +165,7 @@ async fn metrics(State(monitor): State<Arc<Monitor>>) -> Response {
 async fn healthz(State(monitor): State<Arc<Monitor>>) -> Response {
     match monitor.is_alive(Instant::now()) {
         true => (TEXT, "ok\n").into_response(),
-        false => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "the loop stands still\n").into_response(),
+        false => (StatusCode::SERVICE_UNAVAILABLE, TEXT, "the loop is stuck\n").into_response(),
     }
 }
 

@@ -7,7 +7,7 @@ use super::sqlite::files::AgentLock;
 use super::sqlite::{OpenError, Permissions, SqliteQueue, examine as examine_file, start};
 use super::{Agent, Operate, Produce, Read, Recovered, StorageFinding};
 use crate::config::QueueSettings;
-use crate::viewer::Viewer;
+use crate::effective_user::EffectiveUser;
 
 /// All that is asked of a queue, whoever asks.
 pub trait Queue: Agent + Read + Operate + Produce {}
@@ -106,10 +106,10 @@ pub async fn examine(settings: &QueueSettings) -> Examined {
 
 /// As whom the agent's files are to be looked at, and what is wrong with the queue's own. To be asked before the queue is
 /// opened, which may make files beside it.
-pub fn permissions(settings: &QueueSettings) -> (Viewer, Vec<StorageFinding>) {
+pub fn permissions(settings: &QueueSettings) -> (EffectiveUser, Vec<StorageFinding>) {
     let permissions = Permissions::of(path(settings));
     let findings = permissions.findings();
-    (permissions.viewer, findings)
+    (permissions.effective_user, findings)
 }
 
 fn path(settings: &QueueSettings) -> &Path {

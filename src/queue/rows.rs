@@ -69,7 +69,7 @@ impl fmt::Display for Stored {
             Self::Real(number) => serde_json::Number::from_f64(*number).map_or(Ok(()), |number| number.fmt(f)),
             Self::Text(text) => f.write_str(text),
             Self::Blob(bytes) => write!(f, "<BLOB of {bytes} bytes>"),
-            Self::NotUtf8(bytes) => write!(f, "<{bytes} bytes that are no UTF-8>"),
+            Self::NotUtf8(bytes) => write!(f, "<{bytes} bytes that are not UTF-8>"),
         }
     }
 }

@@ -50,8 +50,7 @@ fn of_itself(said: &AgentSaid, now: DateTime<Utc>) -> Vec<Finding> {
         );
     }
     if let Some(why) = &said.settings_refused {
-        let text =
-            format!("it goes on with its earlier settings, because the present ones were refused: {}", sentence(why));
+        let text = format!("it keeps its earlier settings, because the present ones were refused: {}", sentence(why));
         findings.push(Finding::warn(CHECK, text).cure("correct them, then 'systemctl reload event-sender'"));
     }
     if let Some(refused) = &said.refused {
@@ -73,7 +72,7 @@ fn sends_nothing(gate: &GateSaid, now: DateTime<Utc>) -> Finding {
     let (code, hint) = (after(", ", short(&gate.code, 60)), after(": ", sentence(&gate.hint)));
     let cure = match gate.closed_until(now).map(format_utc) {
         Some(until) if gate.kind.known() == Some(ErrorKind::Throttled) => {
-            format!("it goes on by itself, not before {until}")
+            format!("it resumes by itself, not before {until}")
         }
         Some(until) if gate.kind.known() == Some(ErrorKind::Auth) => {
             format!(

@@ -32,13 +32,13 @@ impl Reading {
 /// Judges by the server that is farthest off.
 pub(super) fn finding(readings: &[Reading]) -> Finding {
     let Some(worst) = readings.iter().max_by_key(|reading| reading.off().1) else {
-        return Finding::not_checked(CHECK, "no server told its time");
+        return Finding::not_checked(CHECK, "no server gave its time");
     };
     let (ahead, off) = worst.off();
     let seconds = Duration::from_secs(off.as_secs());
     if off < TOLERABLE {
         let text = match seconds.as_secs() {
-            0 => "right, by the servers' time".to_owned(),
+            0 => "matches the servers' time".to_owned(),
             _ => format!("{} off the servers' time, which is near enough", humantime::format_duration(seconds)),
         };
         return Finding::pass(CHECK, text);

@@ -160,8 +160,8 @@ fn about(wanted: &Wanted, finding: Finding) -> Finding {
 /// Those that must not be asked now, or cannot.
 fn left_alone(wanted: &Wanted, rest: Option<&MailboxRow>, all_rest: Option<&str>) -> Option<Finding> {
     if matches!(wanted.mailbox.as_deref().map(str::trim), Some("" | "." | "..")) {
-        let finding =
-            Finding::fail(CHECK, "this is no mailbox").cure("give an address, a user principal name or an object id");
+        let finding = Finding::fail(CHECK, "this is not a mailbox")
+            .cure("give an address, a user principal name or an object id");
         return Some(about(wanted, finding));
     }
     if let Some(until) = all_rest {
@@ -180,7 +180,7 @@ fn left_alone(wanted: &Wanted, rest: Option<&MailboxRow>, all_rest: Option<&str>
     let name = shell::last(&rest.mailbox);
     let cure = match (asked, rest.beyond_measure()) {
         (true, Some(_)) => format!("'event-sender resume {name}' ends that, if you do not believe it"),
-        (true, None) => "nothing to do: Microsoft asked to leave it alone, and it goes on by itself".to_owned(),
+        (true, None) => "nothing to do: Microsoft asked to leave it alone, and it resumes by itself".to_owned(),
         (false, _) => format!(
             "when you have put that right: --mailbox with its name asks all the same, 'event-sender resume {name}' ends the pause"
         ),
@@ -218,7 +218,7 @@ fn readable(rest: Option<&MailboxRow>) -> Finding {
     let text = "its calendar can be read";
     match rest.and_then(|rest| Some((rest.paused_until(Utc::now())?, shell::last(&rest.mailbox)))) {
         None => Finding::pass(CHECK, text),
-        Some((until, name)) => Finding::pass(CHECK, format!("{text}; its pause goes on until {}", format_utc(until)))
+        Some((until, name)) => Finding::pass(CHECK, format!("{text}; it stays paused until {}", format_utc(until)))
             .cure(format!("'event-sender resume {name}' ends that")),
     }
 }

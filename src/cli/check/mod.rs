@@ -53,8 +53,8 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
             report.add(settings::problems(&error))?;
             // A secret only the service can see must not hide the state of the database.
             if let Ok(local) = LocalSettings::load(file, &environment) {
-                let (viewer, found) = queue::permissions(&local.queue);
-                report.add(permissions::of_queue(&viewer, found))?;
+                let (effective_user, found) = queue::permissions(&local.queue);
+                report.add(permissions::of_queue(&effective_user, found))?;
                 report.add(Database::look(&local.queue, local.unnamed.as_deref(), 0).await.findings)?;
             }
             return Ok(report.end_with(Exit::Config)?);
@@ -63,8 +63,8 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
     report.add(settings::accepted(&settings))?;
     report.add(zones::findings(&ZoneSources::of_process()))?;
     // Before the queue is opened, which may make files beside it.
-    let (viewer, found) = queue::permissions(&settings.queue);
-    report.add(permissions::of(&settings, &viewer, found))?;
+    let (effective_user, found) = queue::permissions(&settings.queue);
+    report.add(permissions::of(&settings, &effective_user, found))?;
     let mailboxes = if options.all_mailboxes { u32::MAX } else { mailboxes::BUSIEST };
     let database = Database::look(&settings.queue, settings.unnamed().as_deref(), mailboxes).await;
     report.add(database.findings.iter().cloned())?;

@@ -99,7 +99,7 @@ impl Host {
     fn judge(&self, reached: &Reached, took: Duration, way: &str) -> (Answering, Finding) {
         let status = reached.status;
         if let Some(elsewhere) = &reached.redirect {
-            let text = format!("who answers is somebody else, and sends on to {elsewhere}");
+            let text = format!("an unexpected server answers, and redirects to {elsewhere}");
             let cure = format!("a portal or proxy is in between, or {} is wrong", self.key);
             return (Answering::Stranger, Finding::fail(CHECK, text).cure(cure));
         }
@@ -111,7 +111,7 @@ impl Host {
             let text = format!("answers with HTTP {status}, {way}: busy, or something in between is broken");
             return (Answering::Microsoft, Finding::warn(CHECK, text).cure("check again in a few minutes"));
         }
-        let text = format!("who answers (HTTP {status}) is somebody else");
+        let text = format!("an unexpected server answers (HTTP {status})");
         let cure = format!("a portal or proxy is in between, or {} is wrong", self.key);
         (Answering::Stranger, Finding::fail(CHECK, text).cure(cure))
     }
@@ -174,7 +174,7 @@ impl Host {
 fn certificate(fault: CertificateFault, key: &str) -> Finding {
     let (text, cure) = match fault {
         CertificateFault::UnknownIssuer => (
-            "its certificate is signed by nobody this machine trusts",
+            "its certificate is not signed by an authority that this machine trusts",
             "where a proxy opens TLS, put its CA certificate (PEM) into graph.ca_file; else install ca-certificates"
                 .to_owned(),
         ),

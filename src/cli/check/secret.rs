@@ -136,7 +136,7 @@ fn alike(written: DateTime<Utc>, end: DateTime<Utc>) -> bool {
 
 fn untold(outcome: &Outcome, answer: &Answer) -> Finding {
     if matches!(answer.status, Some(403)) {
-        let text = "accepted just now; when it expires Graph tells only with the permission Application.Read.All";
+        let text = "accepted just now; Graph shows when it expires only with the permission Application.Read.All";
         return Finding::pass(SECRET, text).cure(NOTE);
     }
     let code = answer.code.clone().unwrap_or_else(|| format!("{outcome:?}"));
@@ -144,7 +144,7 @@ fn untold(outcome: &Outcome, answer: &Answer) -> Finding {
 }
 
 fn unclear() -> Finding {
-    let text = "which of the application's secrets is in use cannot be told, nor when it expires";
+    let text = "it is not clear which of the application's secrets is in use, nor when it expires";
     Finding::warn(SECRET, text).cure(NOTE)
 }
 

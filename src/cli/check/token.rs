@@ -29,10 +29,10 @@ pub(super) struct Token {
 pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering, agent: Option<&AgentRow>) -> Token {
     let none = |finding| Token { findings: vec![finding], secret: None };
     if at == Answering::Stranger {
-        return none(Finding::not_checked(CHECK, "what answers in the sign-in's place gets no secret"));
+        return none(Finding::not_checked(CHECK, "the secret is not sent to an unexpected server"));
     }
     if let Some(until) = better_left_alone(agent) {
-        let why = format!("the agent was told that more tries make it worse, so nobody should try before {until}");
+        let why = format!("more tries make it worse, as the agent has learnt; nothing is tried before {until}");
         return none(Finding::not_checked(CHECK, &why));
     }
     match tokens.get(Instant::now()).await {
@@ -69,7 +69,7 @@ fn better_left_alone(agent: Option<&AgentRow>) -> Option<String> {
 /// read with it.
 pub(super) fn permissions(settings: &Settings, token: Option<&Secret>, readable: bool) -> Vec<Finding> {
     let Some(claims) = token.and_then(TokenClaims::read) else {
-        let text = "what it permits cannot be told: it shows nothing of itself";
+        let text = "it is opaque, so what it permits is unknown";
         return vec![Finding::warn(CHECK, text).cure("what the mailboxes say is what counts")];
     };
     let mut findings = vec![permission(Holder::of(&settings.auth.mode), &claims.permissions, readable)];

@@ -9,7 +9,7 @@ const UPDATE: &str = "update the system's package tzdata";
 pub(super) fn findings(sources: &ZoneSources) -> Vec<Finding> {
     let compiled = sources.compiled;
     let missing = sources.missing.as_ref().map(|directory| {
-        Finding::warn(CHECK, format!("TZDIR names {}, which is no directory", directory.display()))
+        Finding::warn(CHECK, format!("TZDIR names {}, which is not a directory", directory.display()))
             .cure("correct it, or unset it")
     });
     let Some((directory, version)) = &sources.system else {

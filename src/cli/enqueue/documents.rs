@@ -81,7 +81,7 @@ impl<R: Read> Documents<R> {
                 (b',', List::Open(line, After::Entry)) => List::Open(line, After::Comma),
                 (b']', List::Open(_, After::Bracket | After::Entry)) => List::Closed,
                 (b']', List::Open(_, After::Comma)) => {
-                    return Err(format!(", {}: the list ends in a comma; take it out", self.bytes.place));
+                    return Err(format!(", {}: the list ends with a comma; remove it", self.bytes.place));
                 }
                 _ => break,
             };
@@ -94,10 +94,10 @@ impl<R: Read> Documents<R> {
             return Err(": is a CSV file by its first line; say --format csv".to_owned());
         }
         match &mut self.list {
-            List::Closed => found.fault = Some("stands after the end of the list; one file holds one list".to_owned()),
+            List::Closed => found.fault = Some("comes after the end of the list; one file holds one list".to_owned()),
             List::Open(_, after) => {
                 if *after == After::Entry {
-                    found.fault = Some("stands in the list without a comma before it".to_owned());
+                    found.fault = Some("is in the list without a comma before it".to_owned());
                 }
                 *after = After::Entry;
             }

@@ -24,13 +24,13 @@ const SMALL: u64 = 1024 * 1024;
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A file to read jobs from.
-pub(super) struct Given {
+pub(super) struct InputFile {
     pub name: String,
     path: PathBuf,
     format: Format,
 }
 
-impl Given {
+impl InputFile {
     /// What the command line names.
     pub(super) fn all(files: &[PathBuf], format: Option<Format>) -> Result<Vec<Self>, Failure> {
         files.iter().map(|file| Self::new(file, format)).collect()
@@ -73,8 +73,8 @@ impl Given {
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub(super) fn again(&self) -> Result<Again<'_>, String> {
-        self.kept().map(|(file, stamp)| Again { given: self, file, stamp }).map_err(|error| self.fault(&error))
+    pub(super) fn again(&self) -> Result<RereadableFile<'_>, String> {
+        self.kept().map(|(file, stamp)| RereadableFile { given: self, file, stamp }).map_err(|error| self.fault(&error))
     }
 
     fn kept(&self) -> std::io::Result<(File, Stamp)> {
@@ -96,8 +96,8 @@ impl Given {
 }
 
 /// A file that can be read more than once, and is the same each time.
-pub(super) struct Again<'g> {
-    given: &'g Given,
+pub(super) struct RereadableFile<'g> {
+    given: &'g InputFile,
     file: File,
     stamp: Stamp,
 }
@@ -112,7 +112,7 @@ impl Stamp {
     }
 }
 
-impl Again<'_> {
+impl RereadableFile<'_> {
     pub(super) fn name(&self) -> &str {
         &self.given.name
     }

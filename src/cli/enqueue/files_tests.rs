@@ -99,12 +99,12 @@ fn a_byte_order_mark_is_no_part_of_the_first_line() {
 fn a_header_is_refused_with_what_is_wrong_with_it() {
     for (header, said) in [
         ("subject,body,subject", "column 'subject' is there twice"),
-        ("subject;start;end_time", "'start' is no column; did you mean start_time?"),
-        ("subject\tbody\tcolour", "'colour' is no column"),
+        ("subject;start;end_time", "'start' is not a column; did you mean start_time?"),
+        ("subject\tbody\tcolour", "'colour' is not a column"),
         ("subject;;", "column 2 has no name"),
-        ("subject,colour", "'colour' is no column"),
-        ("a,2027-12-01T09:00,2027-12-01T10:00", "f, line 1, the header: 'a' is no column"),
-        ("\r\n\r\nsubject,colour", "f, line 3, the header: 'colour' is no column"),
+        ("subject,colour", "'colour' is not a column"),
+        ("a,2027-12-01T09:00,2027-12-01T10:00", "f, line 1, the header: 'a' is not a column"),
+        ("\r\n\r\nsubject,colour", "f, line 3, the header: 'colour' is not a column"),
     ] {
         let file = format!("{header}\na,b,c\n");
         let fault = Candidates::new(Format::Csv, "f", file.as_bytes()).next().unwrap().err().unwrap();
@@ -126,9 +126,9 @@ fn quoting_that_is_not_right_is_refused_with_its_place_and_what_came_before_is_k
     for (rows, place, part) in [
         ("a,b\nc,\"Room 1\nd,e\nf,g\n", "f, line 3, column 3: ", "never closed"),
         ("a,\"The \"big\" one\"\n", "f, line 2, column 9: ", "begins in line 2, column 3"),
-        ("a,\"x\" \n", "f, line 2, column 6: ", "after the closing quotation mark"),
+        ("a,\"x\" \n", "f, line 2, column 6: ", "follows the closing quotation mark"),
         ("a,\"x \\\"y\\\" z\"\n", "f, line 2, column 8: ", "written twice"),
-        ("ü, \"Room, 1\"\n", "f, line 2, column 4: ", "a blank stands before the opening quotation mark"),
+        ("ü, \"Room, 1\"\n", "f, line 2, column 4: ", "there is a space before the opening quotation mark"),
         ("a,x\0\n", "f, line 2, column 4: ", "U+0000"),
         ("a,\"x\r\ny\"z\n", "f, line 3, column 3: ", "begins in line 2, column 3"),
     ] {
@@ -196,10 +196,10 @@ fn an_object_that_is_cut_off_takes_no_other_along_in_silence() {
         ("{\"attendees\":[\n{}\n{}", vec!["f, line 1: is not closed before the next object begins, in line 3"]),
         ("{}\n{\"subject\":\n\n", vec!["f, line 2: what begins here is never closed"]),
         ("[\n{},\n", vec!["f, line 1: the list that begins here is never closed"]),
-        ("[{},\n]", vec!["f, line 2, column 1: the list ends in a comma"]),
+        ("[{},\n]", vec!["f, line 2, column 1: the list ends with a comma"]),
         ("[{} {}]", vec!["f, line 1: is not JSON: trailing characters", "f, line 1: the list"]),
-        ("[{}\n{}]", vec!["f, line 2: stands in the list without a comma"]),
-        ("[{}]\n{}", vec!["f, line 2: stands after the end of the list"]),
+        ("[{}\n{}]", vec!["f, line 2: is in the list without a comma"]),
+        ("[{}]\n{}", vec!["f, line 2: comes after the end of the list"]),
         ("{},\n{}", vec!["f, line 1: is not JSON: trailing characters; found ',' (line 1, column 3)"]),
         ("{}\nx]", vec!["f, line 2: is not JSON: expected value; found 'x' (line 2, column 1)"]),
         ("{\"subject\":\"a\",\"subject\":\"b\"}", vec!["f, line 1: has the key 'subject' twice"]),

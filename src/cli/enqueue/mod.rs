@@ -14,7 +14,7 @@ use std::path::PathBuf;
 
 use clap::ValueEnum;
 
-use self::files::{Candidate, Given};
+use self::files::{Candidate, InputFile};
 use self::flags::Columns;
 use super::output;
 use super::repair::jobs;
@@ -47,7 +47,7 @@ pub(super) struct Options {
     /// Insert what is in order and leave the rest of the lines out
     #[arg(long, requires = "files")]
     skip_invalid: bool,
-    /// Only judge; nothing is inserted, and which dedup_keys are taken is not looked at
+    /// Validate only; insert nothing, and do not check which dedup_keys are taken
     #[arg(long)]
     dry_run: bool,
     /// Start, like "2026-12-01 09:00" or 2026-12-01T09:00:00+01:00
@@ -76,7 +76,7 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         let job = job.map_err(|fault| nothing("the job", &fault))?;
         return one(job, queue).await;
     }
-    let given = Given::all(&options.files, options.format)?;
+    let given = InputFile::all(&options.files, options.format)?;
     match options.skip_invalid {
         true => with_gaps::insert(given, &judge, queue).await,
         false => whole::insert(given, &judge, queue).await,

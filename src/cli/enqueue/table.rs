@@ -144,7 +144,7 @@ fn text(row: ByteRecord) -> Result<StringRecord, String> {
 fn known(header: StringRecord) -> Result<StringRecord, String> {
     for (place, column) in header.iter().enumerate() {
         if column.is_empty() {
-            return Err(format!("column {} has no name; name it or take it out", place + 1));
+            return Err(format!("column {} has no name; name it or remove it", place + 1));
         }
         if !columns::COLUMNS.contains(&column) {
             return Err(columns::unknown(column));
@@ -238,7 +238,7 @@ impl Quoting {
             return Err(": a row is longer than 16 MB; one row is one job".to_owned());
         }
         if byte == 0 {
-            return self.fault("here stands U+0000, which no text has; save the file as text in UTF-8");
+            return self.fault("contains U+0000, which text never does; save the file as text in UTF-8");
         }
         self.state = match (self.state, byte) {
             (State::Quoted, b'"') => State::Closed,
@@ -248,14 +248,14 @@ impl Quoting {
             _ if line_ends => State::Between,
             (State::Closed, _) => {
                 let opened = self.opened;
-                return self.fault(&format!("text stands after the closing quotation mark of the field that begins in {opened}; a quotation mark inside a quoted field is written twice (\"\")"));
+                return self.fault(&format!("text follows the closing quotation mark of the field that begins in {opened}; a quotation mark inside a quoted field is written twice (\"\")"));
             }
             (State::Field, b'"') => {
                 self.opened = self.place;
                 State::Quoted
             }
             (State::Blanks, b'"') => {
-                return self.fault("a blank stands before the opening quotation mark; take it out");
+                return self.fault("there is a space before the opening quotation mark; remove it");
             }
             (State::Field | State::Blanks, b' ' | b'\t') => State::Blanks,
             _ => State::Unquoted,

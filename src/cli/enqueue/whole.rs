@@ -4,7 +4,7 @@
 use indicatif::ProgressBar;
 
 use super::super::{output, progress};
-use super::files::{Again, Given};
+use super::files::{InputFile, RereadableFile};
 use super::{Judge, ends, inserted, jobs, print_ids, unprinted};
 use crate::agent::Failure;
 use crate::config::QueueSettings;
@@ -17,9 +17,13 @@ const SHOWN: usize = 20;
 const FEW: u64 = 2000;
 
 /// Inserts what is in order into the queue there; without one, only judges.
-pub(super) async fn insert(given: Vec<Given>, judge: &Judge, queue: Option<&QueueSettings>) -> Result<Exit, Failure> {
+pub(super) async fn insert(
+    given: Vec<InputFile>,
+    judge: &Judge,
+    queue: Option<&QueueSettings>,
+) -> Result<Exit, Failure> {
     let mut good = Vec::new();
-    let mut told = Told { good: Vec::new(), bad: false, deaf: false, only_judged: queue.is_none() };
+    let mut told = FileResults { good: Vec::new(), bad: false, output_closed: false, only_judged: queue.is_none() };
     for given in &given {
         match given.again().map_err(Faults::from).and_then(|file| Ok((judged(&file, judge)?, file))) {
             Ok((count, file)) => good.push((file, count)),
@@ -34,14 +38,14 @@ pub(super) async fn insert(given: Vec<Given>, judge: &Judge, queue: Option<&Queu
         Some(settings) if !good.is_empty() => {
             let queue = queue::open_to_insert(settings).await?;
             for (file, count) in &good {
-                if told.deaf {
+                if told.output_closed {
                     told.good.push(format!("{}: not inserted", file.name()));
                     continue;
                 }
                 match one(file, *count, &*queue).await {
                     Ok(ids) => {
                         let printed = print_ids(&ids);
-                        told.deaf = printed.is_err();
+                        told.output_closed = printed.is_err();
                         let text = match printed {
                             Ok(()) => inserted(ids.len(), ends(&ids)),
                             Err(error) => unprinted(&ids, &error),
@@ -77,15 +81,15 @@ impl From<String> for Faults {
 }
 
 /// What was said of the files.
-struct Told {
+struct FileResults {
     good: Vec<String>,
     bad: bool,
     /// Nobody reads the ids any more: nothing further goes in.
-    deaf: bool,
+    output_closed: bool,
     only_judged: bool,
 }
 
-impl Told {
+impl FileResults {
     fn bad(&mut self, name: &str, faults: &Faults) {
         self.bad = true;
         faults.shown.iter().for_each(|fault| eprintln!("event-sender: {fault}"));
@@ -99,7 +103,7 @@ impl Told {
 
     /// Where one file went in and another did not, each is named: only the other is to be given again.
     fn end(self) -> Result<Exit, Failure> {
-        if !self.bad && !self.deaf {
+        if !self.bad && !self.output_closed {
             return Ok(Exit::Done);
         }
         self.good.iter().for_each(|line| eprintln!("{line}"));
@@ -108,7 +112,7 @@ impl Told {
 }
 
 /// How many jobs are in it, if every one of them is in order.
-fn judged(file: &Again, judge: &Judge) -> Result<u64, Faults> {
+fn judged(file: &RereadableFile, judge: &Judge) -> Result<u64, Faults> {
     let (mut count, mut faults) = (0, Faults::default());
     let bar = file.bar();
     for candidate in file.read(&bar)? {
@@ -125,7 +129,7 @@ fn judged(file: &Again, judge: &Judge) -> Result<u64, Faults> {
 }
 
 /// All of its jobs, in one transaction.
-async fn one(file: &Again<'_>, count: u64, queue: &dyn Produce) -> Result<Vec<i64>, String> {
+async fn one(file: &RereadableFile<'_>, count: u64, queue: &dyn Produce) -> Result<Vec<i64>, String> {
     let of_file = |error: &dyn std::fmt::Display| format!("{}: {error}", file.name());
     let bar = if count > FEW { progress::of(count, "jobs") } else { ProgressBar::hidden() };
     let mut insertion = queue.begin().await.map_err(|error| of_file(&error))?;
@@ -142,7 +146,7 @@ async fn one(file: &Again<'_>, count: u64, queue: &dyn Produce) -> Result<Vec<i6
     }
     bar.finish_and_clear();
     if ids.len() as u64 != count || !file.is_the_same() {
-        return Err(of_file(&"somebody has written into it while it was read"));
+        return Err(of_file(&"it was changed while it was read"));
     }
     insertion.commit().await.map_err(|error| of_file(&error))?;
     Ok(ids)

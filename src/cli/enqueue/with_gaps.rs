@@ -7,7 +7,7 @@ use std::sync::Arc;
 use indicatif::ProgressBar;
 
 use super::super::output;
-use super::files::{Candidates, Given};
+use super::files::{Candidates, InputFile};
 use super::{Judge, inserted, jobs, print_ids};
 use crate::agent::Failure;
 use crate::config::QueueSettings;
@@ -18,13 +18,19 @@ use crate::queue::{self, NewJob, Queue};
 const BATCH: usize = 500;
 
 /// Inserts what is in order into the queue there; without one, only judges.
-pub(super) async fn insert(all: Vec<Given>, judge: &Judge, queue: Option<&QueueSettings>) -> Result<Exit, Failure> {
+pub(super) async fn insert(all: Vec<InputFile>, judge: &Judge, queue: Option<&QueueSettings>) -> Result<Exit, Failure> {
     let queue = match queue {
         Some(settings) => Some(queue::open_to_insert(settings).await?),
         None => None,
     };
-    let mut gaps =
-        Gaps { queue, inserted: 0, skipped: 0, bar: ProgressBar::hidden(), of_file: (0, None), told: Vec::new() };
+    let mut gaps = PartialInsert {
+        queue,
+        inserted: 0,
+        skipped: 0,
+        bar: ProgressBar::hidden(),
+        of_file: (0, None),
+        told: Vec::new(),
+    };
     let mut broken = false;
     for (place, given) in all.iter().enumerate() {
         let (candidates, bar) = match given.once() {
@@ -56,7 +62,7 @@ pub(super) async fn insert(all: Vec<Given>, judge: &Judge, queue: Option<&QueueS
 }
 
 /// What went in so far, and what did not.
-struct Gaps {
+struct PartialInsert {
     queue: Option<Arc<dyn Queue>>,
     inserted: usize,
     skipped: usize,
@@ -67,7 +73,7 @@ struct Gaps {
     bar: ProgressBar,
 }
 
-impl Gaps {
+impl PartialInsert {
     /// Tells whether the file could be read to its end.
     async fn all(&mut self, candidates: Candidates<impl Read>, judge: &Judge) -> Result<bool, Failure> {
         let mut batch = Vec::with_capacity(BATCH);

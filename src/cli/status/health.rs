@@ -66,9 +66,9 @@ impl Health {
         self.headline = format!("NOTHING IS SENT: {}", gate_words(gate));
         let again = gate_again(gate, now);
         let throttled = gate.kind.known() == Some(ErrorKind::Throttled);
-        let mended = if throttled { "" } else { ", once that is put right" };
+        let mended = if throttled { "" } else { ", once that is fixed" };
         self.remarks
-            .push(format!("since {}, {again}; it goes on by itself{mended}", moment(&gate.since.to_string(), now)));
+            .push(format!("since {}, {again}; it resumes by itself{mended}", moment(&gate.since.to_string(), now)));
         self.remarks.push(waiting(report, now));
         if throttled {
             return;
@@ -86,7 +86,7 @@ impl Health {
         let moves = sent > 0 || of(report, JobState::Claimed) > 0 || oldest < STANDSTILL;
         self.headline = match (total.jobs - total.later, moves) {
             (0, _) => waiting(report, now),
-            (_, true) => format!("sending goes on, {} in the last minute; {}", count(sent), waiting(report, now)),
+            (_, true) => format!("sending, {} in the last minute; {}", count(sent), waiting(report, now)),
             (_, false) => {
                 self.tone = Tone::Waiting;
                 format!("nothing was sent in the last minute; {}", waiting(report, now))
@@ -96,7 +96,7 @@ impl Health {
 
     fn settings(&mut self, agent: &AgentRow) {
         if let Some(refused) = agent.running().and_then(|said| said.settings_refused.as_ref()) {
-            self.attention(format!("changed settings were refused, the agent goes on with the old ones: {refused}"));
+            self.attention(format!("changed settings were refused, the agent keeps the old ones: {refused}"));
             self.step("event-sender check --offline", "all that is wrong with the settings");
         }
     }
@@ -109,7 +109,10 @@ impl Health {
             default_words(default),
             default_cure(default, now)
         ));
-        self.step("systemctl reload event-sender", "once the setting is corrected; the jobs go on by themselves");
+        self.step(
+            "systemctl reload event-sender",
+            "once the setting is corrected; the jobs are then sent by themselves",
+        );
     }
 
     /// Of the agent that runs: one that starts may find a renewed one.
@@ -135,25 +138,21 @@ impl Health {
         let asked = report.paused.iter().filter(|row| row.rests_as_asked(now)).count();
         let other = report.paused.len() - asked;
         if asked > 0 {
-            let rest = if asked == 1 { "rests" } else { "rest" };
-            self.attention(format!("{} {rest} as Microsoft asked, and goes on by itself", mailboxes(asked)));
+            let are = if asked == 1 { "is" } else { "are" };
+            self.attention(format!("{} {are} paused as Microsoft asked, until the time it gave", mailboxes(asked)));
         }
         if other > 0 {
-            let cannot =
-                if other == 1 { "takes nothing now, see why below" } else { "take nothing now, see why below" };
+            let cannot = if other == 1 { "is paused (reason below)" } else { "are paused (reasons below)" };
             self.attention(format!("{} {cannot}", mailboxes(other)));
             if let Some(row) = report.paused.iter().rev().find(|row| !row.rests_as_asked(now)) {
-                self.step(
-                    format!("event-sender check --mailbox {}", shell::word(&row.mailbox)),
-                    "whether it is put right",
-                );
-                self.step(format!("event-sender resume {}", shell::last(&row.mailbox)), "tries it at once, when it is");
+                self.step(format!("event-sender check --mailbox {}", shell::word(&row.mailbox)), "whether it is fixed");
+                self.step(format!("event-sender resume {}", shell::last(&row.mailbox)), "tries it at once");
             }
         }
         if let Some(row) = report.held.first() {
             let held = if report.held.len() == 1 { "is held" } else { "are held" };
             self.attention(format!("{} {held} by an operator", mailboxes(report.held.len())));
-            self.step(format!("event-sender release {}", shell::last(&row.mailbox)), "lets it go on");
+            self.step(format!("event-sender release {}", shell::last(&row.mailbox)), "sends to it again");
         }
     }
 

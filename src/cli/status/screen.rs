@@ -310,7 +310,7 @@ fn remark(glance: &Glance, mailbox: &str, width: u16) -> String {
 fn draw_troubles(frame: &mut Frame<'_>, area: Rect, view: &View, glance: &Glance) {
     let widths = [13, 9, if area.width >= WIDE { 29 } else { 20 }, 8];
     let room = usize::from(area.width).saturating_sub(widths.iter().map(|width| usize::from(width + 1)).sum());
-    let head = Row::new(["waiting after", "     jobs", "code", "oldest", "what was said last"]);
+    let head = Row::new(["last error", "     jobs", "code", "oldest", "message"]);
     let rows = glance.report.troubles.iter().map(|trouble| {
         let mut cells = trouble_row(trouble, glance.now);
         cells[1] = format!("{:>9}", cells[1]);

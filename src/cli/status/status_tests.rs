@@ -77,10 +77,7 @@ fn commands(health: &Health) -> String {
 #[test]
 fn good_health_is_said_in_one_sentence() {
     let health = Health::of(&glance(12, 0));
-    assert_eq!(
-        health.headline,
-        "All is well: sending goes on, 25 in the last minute; 12 jobs wait, the oldest for 3 min"
-    );
+    assert_eq!(health.headline, "All is well: sending, 25 in the last minute; 12 jobs wait, the oldest for 3 min");
     assert_eq!((health.tone, health.remarks.len(), health.steps.len()), (Tone::Good, 0, 0));
     assert_eq!(Health::of(&glance(0, 0)).headline, "All is well: nothing is waiting");
     let mut later = glance(1, 1);
@@ -128,7 +125,7 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
     let mut stuck = glance(12, 0);
     stuck.report.last_minute.sent = 0;
     for (glance, remark, command) in [
-        (resting, "1 mailbox takes nothing now", "event-sender check --mailbox eve@contoso.com"),
+        (resting, "1 mailbox is paused", "event-sender check --mailbox eve@contoso.com"),
         (stopped, "1 mailbox is held by an operator", "event-sender release carl@contoso.com"),
         (failed, "2 jobs failed in the last hour", "event-sender list --state failed"),
         (refused, "delivery.max_attempts", "event-sender check --offline"),
@@ -137,7 +134,7 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
     ] {
         let health = Health::of(&glance);
         assert_eq!(health.tone, Tone::Waiting, "{health:?}");
-        assert!(health.headline.starts_with("Needs a look: "), "{health:?}");
+        assert!(health.headline.starts_with("Needs attention: "), "{health:?}");
         let said = format!("{}\n{}", health.headline, health.remarks.join("\n"));
         assert!(said.contains(remark) && commands(&health).contains(command), "{health:?}");
     }

@@ -164,7 +164,7 @@ fn troubles(report: &Overview, now: DateTime<Utc>) -> std::io::Result<()> {
     }
     line("")?;
     let rows = report.troubles.iter().map(|trouble| trouble_row(trouble, now)).collect();
-    output::numbers(&["waiting after", "jobs", "code", "oldest", "what was said last"], rows, 1..2)
+    output::numbers(&["last error", "jobs", "code", "oldest", "message"], rows, 1..2)
 }
 
 /// Kind, jobs, code, age of the oldest, words.

@@ -663,7 +663,7 @@ async fn a_job_in_no_state_is_told_by_a_start_and_left() {
     assert!(matches!(&health.integrity, Integrity::Unruly(what) if what.contains("CHECK")), "{health:?}");
     let left = bed.queue.join().await.unwrap().left;
     assert_eq!(left.iter().map(|left| left.id.0).collect::<Vec<_>>(), [1, 2, 3]);
-    assert!(left.iter().all(|left| left.why.contains("its state is none")), "{left:?}");
+    assert!(left.iter().all(|left| left.why.contains("its state is not one")), "{left:?}");
     assert_eq!(taken(&bed.claim_at(0).await), [4]);
 }
 

@@ -625,7 +625,7 @@ async fn blobs_and_broken_text_are_described_and_numbers_shown() {
     let id = add(db, broken).await;
     let row = bed.row(id).await;
     assert_eq!(row["subject"], "<BLOB of 3 bytes>");
-    assert_eq!(row["body"], "<2 bytes that are no UTF-8>");
+    assert_eq!(row["body"], "<2 bytes that are not UTF-8>");
     assert_eq!(row["location"], "a\0b");
     assert_eq!(row["calendar_id"], "7");
     assert_eq!(row["http_status"], 1.5);

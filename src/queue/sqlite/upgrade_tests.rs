@@ -101,12 +101,14 @@ async fn a_queue_of_every_version_is_brought_up_with_all_that_is_in_it() {
                 one(&mut db, &format!("SELECT CAST(mailbox_key AS BLOB) FROM jobs WHERE id = {id}")).await;
             assert_eq!(LaneKey::of(mailbox), LaneKey::of(&String::from_utf8_lossy(&key)), "{id}");
         }
-        let queue = SqliteQueue::open(&path).await.unwrap();
+        let queue = SqliteQueue::open(&path).await.unwrap().with_clock(Clock::new(|| at_ms(0)));
         assert_eq!(queue.rules().await.unwrap(), Rules::default(), "{version}");
         // No id is given twice.
         assert_eq!(queue.insert(&[job("new")]).await.unwrap(), [22], "{version}");
         let left = queue.join().await.unwrap();
         assert_eq!((left.jobs, left.left.len()), (1, 1), "{version}: claimed, and in no state");
+        let news = queue.claim(&ClaimRequest { limit: 0, ..request() }).await.unwrap().news;
+        assert_eq!(news.limits.len(), 1, "{version}");
         let claimed = queue.claim(&request()).await.unwrap();
         assert_eq!(claimed.broken, [JobId(20)], "{version}: a time that is none");
     }

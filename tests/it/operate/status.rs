@@ -83,7 +83,7 @@ async fn show_says_what_to_do_why_a_job_waits_and_how_its_event_is_found() {
     let attempt = &bed.attempts(denied).await[0];
     for part in [
         "The application may not write to this mailbox.",
-        "its mailbox, which rests until",
+        "its mailbox, paused until",
         "event-sender check --mailbox denied@contoso.com",
         "costs no attempt",
         &format!("for Microsoft's support: request-id {}", attempt.request_id.as_deref().unwrap()),

@@ -179,7 +179,7 @@ async fn a_csv_file_as_excel_writes_it_in_any_country_becomes_events() {
     let said = refused(&bed, "h.csv", format!("{header}Ann; bob@contoso.com\n")).await;
     assert!(said.contains("h.csv, line 2: attendees: entry 1, 'Ann', is not a mail address"), "{said}");
     let said = refused(&bed, "i.csv", "subject;start;end\nx;2026-12-01 09:00;2026-12-01 10:00\n").await;
-    assert!(said.contains("'start' is no column; did you mean start_time?"), "{said}");
+    assert!(said.contains("'start' is not a column; did you mean start_time?"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -212,7 +212,7 @@ async fn quoting_that_is_not_right_is_refused_with_line_and_column_and_nothing_i
     assert!(said.contains("b.csv, line 3, column 41: ") && said.contains("line 3, column 35"), "{said}");
     let blank = format!("start_time,end_time,location\r\n{good}\r\n{}", good.replace("Room 2", " \"Room, 1\""));
     let said = refused(&bed, "c.csv", &blank).await;
-    assert!(said.contains("c.csv, line 4, column 36: a blank stands before"), "{said}");
+    assert!(said.contains("c.csv, line 4, column 36: there is a space before"), "{said}");
     // What stands before the fault is in, and the file is not reported as read.
     let ran = bed.command_reading(&inner, &["enqueue", "--skip-invalid", "--format", "csv", "-"]).await.expect(1);
     assert!(ran.stdout == "1\n" && ran.stderr.contains("stdin, line 3, column 41: "), "{ran:?}");
@@ -264,7 +264,7 @@ async fn json_over_several_lines_or_in_a_list_is_taken_and_its_faults_have_their
     let said = refused(&bed, "h.json", format!("{job}\n{twice}\n")).await;
     assert!(said.contains("h.json, line 2: has the key 'end_time' twice"), "{said}");
     let said = refused(&bed, "i.json", job.to_string().replace("end_time", "End Time")).await;
-    assert!(said.contains("'End Time' is no column; did you mean end_time?"), "{said}");
+    assert!(said.contains("'End Time' is not a column; did you mean end_time?"), "{said}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

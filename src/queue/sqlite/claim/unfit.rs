@@ -20,8 +20,8 @@ const INTO_ITS_LANE: &str =
 /// With a time in the place of what is none, so that the row is in order.
 const END: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, next_attempt_at = ?2, error_kind = 'invalid_job',
         cause = 'invalid_row',
-        error_code = 'invalid_row', error_message = 'next_attempt_at: was no time, and the agent alone writes it, so this job was '
-            || 'never due: insert it anew without this column'
+        error_code = 'invalid_row', error_message = 'next_attempt_at: was not a time, and only the agent writes it, so this job was '
+            || 'never due: insert it again without this column'
     WHERE id = ?1 AND state = 'pending'";
 /// As in the index `jobs_unfit`, to the letter: there are no others in it.
 const STATELESS: &str = "SELECT id FROM jobs WHERE state NOT IN ('pending', 'claimed', 'sent', 'failed', 'cancelled')
@@ -60,8 +60,7 @@ async fn put_right(connection: &mut SqliteConnection, id: i64, now: &str) -> sql
 
 /// Those in no state.
 pub async fn stateless(connection: &mut SqliteConnection) -> sqlx::Result<Vec<Refusal>> {
-    let why = "its state is none that a job can have; with the agent stopped, set it to 'failed' (with finished_at), and \
-               look in the calendar whether there is an event";
+    let why = "its state is not one that a job can have; with the agent stopped, set it to 'failed' (with finished_at), and check the calendar for an event";
     let found = ids(connection, STATELESS).await?;
     Ok(found.into_iter().map(|id| Refusal { id: JobId(id), why: why.to_owned() }).collect())
 }

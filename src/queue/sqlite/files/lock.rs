@@ -228,7 +228,7 @@ fn kept_out(path: &Path, source: std::io::Error) -> LockError {
     match std::fs::symlink_metadata(path) {
         Ok(seen) if source.kind() == ErrorKind::PermissionDenied => {
             let what = format!("may not be locked by you ({})", owner_and_mode(&seen));
-            let cure = format!("with no agent running, look who made it, and take it away: 'rm {}'", path.display());
+            let cure = format!("with no agent running, find out who made it, and remove it: 'rm {}'", path.display());
             Strange { path: path.to_owned(), what, cure }.into()
         }
         _ => LockError::Io { path: path.to_owned(), source },

@@ -46,7 +46,7 @@ pub fn look(database: &Path) -> Result<(), Strange> {
     if let Some(seen) = found.filter(|seen| (1..SMALLEST).contains(&seen.len())) {
         // SQLite takes it for empty, and writes over it. A journal beside it may hold what was there before.
         if !beside(database, "-journal").exists() {
-            let what = format!("has {} bytes and is no database", seen.len());
+            let what = format!("has {} bytes and is not a database", seen.len());
             return Err(Strange { path: database.to_owned(), what, cure: of_database(database) });
         }
     }
@@ -101,7 +101,7 @@ fn of_database(_: &Path) -> String {
 }
 
 pub fn of_others(path: &Path) -> String {
-    format!("find out who put it there ('ls -l'), and take it away: 'rm {}'", path.display())
+    format!("find out who put it there ('ls -l'), and remove it: 'rm {}'", path.display())
 }
 
 fn strangeness(seen: &Metadata) -> Option<String> {

@@ -9,8 +9,8 @@ use std::path::{Path, PathBuf};
 
 use super::{AgentLock, beside};
 use crate::accounts::{group, owner_and_mode};
+use crate::effective_user::{Access, EffectiveUser, has_others};
 use crate::queue::StorageFinding;
-use crate::viewer::{Viewer, Wish, has_others};
 
 const GROUP_WRITES: u32 = 0o020;
 const SETGID: u32 = 0o2000;
@@ -22,7 +22,7 @@ pub struct Permissions {
     /// As written, made absolute: links followed as far as there is something.
     queue: PathBuf,
     directory: PathBuf,
-    pub viewer: Viewer,
+    pub effective_user: EffectiveUser,
 }
 
 impl Permissions {
@@ -31,13 +31,13 @@ impl Permissions {
         let queue =
             std::fs::canonicalize(queue).or_else(|_| std::path::absolute(queue)).unwrap_or_else(|_| queue.into());
         let directory = queue.parent().unwrap_or(Path::new("/")).to_owned();
-        let viewer = Viewer::of_agent(agent.as_deref(), std::fs::metadata(&directory).ok().as_ref());
-        Self { queue, directory, viewer }
+        let effective_user = EffectiveUser::of_agent(agent.as_deref(), std::fs::metadata(&directory).ok().as_ref());
+        Self { queue, directory, effective_user }
     }
 
     pub fn findings(&self) -> Vec<StorageFinding> {
-        if let Some(shut) = self.viewer.blocked_on_the_way_to(&self.queue) {
-            return vec![blocked(&self.viewer, &shut).about(&self.queue)];
+        if let Some(shut) = self.effective_user.blocked_on_the_way_to(&self.queue) {
+            return vec![blocked(&self.effective_user, &shut).about(&self.queue)];
         }
         // That it is not there is the database's finding.
         let Ok(directory) = std::fs::metadata(&self.directory) else { return Vec::new() };
@@ -54,10 +54,14 @@ impl Permissions {
     }
 
     fn of_directory(&self, seen: &Metadata) -> Option<StorageFinding> {
-        let (name, group_name) = (self.viewer.name(), group(seen.gid()));
+        let (name, group_name) = (self.effective_user.name(), group(seen.gid()));
         let open = seen.mode() & GROUP_WRITES != 0;
-        if !self.viewer.may(Wish::Fill, &self.directory, seen) {
-            let text = format!("user {name}, {}, may not make files in it ({})", self.viewer.why, owner_and_mode(seen));
+        if !self.effective_user.may(Access::CreateIn, &self.directory, seen) {
+            let text = format!(
+                "user {name}, {}, may not make files in it ({})",
+                self.effective_user.why,
+                owner_and_mode(seen)
+            );
             let cure = format!(
                 "the queue's log is made there: 'chown {name}: DIRECTORY' and 'chmod 2770 DIRECTORY', and mount it writable"
             );
@@ -86,11 +90,11 @@ impl Permissions {
         database: &Metadata,
         directory: &Metadata,
     ) -> Option<StorageFinding> {
-        let (name, what) = (self.viewer.name(), owner_and_mode(seen));
+        let (name, what) = (self.effective_user.name(), owner_and_mode(seen));
         let cure = format!("'chown {name}:{} FILE' and 'chmod 0660 FILE'", group(directory.gid()));
-        if !self.viewer.may(Wish::ReadAndWrite, path, seen) {
-            let cause = if seen.uid() == 0 { "; somebody probably ran the program as root" } else { "" };
-            let text = format!("user {name}, {}, may not write to it ({what}){cause}", self.viewer.why);
+        if !self.effective_user.may(Access::ReadAndWrite, path, seen) {
+            let cause = if seen.uid() == 0 { "; the program was probably run as root" } else { "" };
+            let text = format!("user {name}, {}, may not write to it ({what}){cause}", self.effective_user.why);
             return Some(StorageFinding::fail(text).cure(cure));
         }
         if seen.mode() & OTHERS_ANY != 0 {
@@ -111,8 +115,8 @@ impl Permissions {
     }
 }
 
-fn blocked(viewer: &Viewer, shut: &Path) -> StorageFinding {
-    let name = viewer.name();
-    let text = format!("user {name}, {}, may not enter {} on the way to it", viewer.why, shut.display());
+fn blocked(effective_user: &EffectiveUser, shut: &Path) -> StorageFinding {
+    let name = effective_user.name();
+    let text = format!("user {name}, {}, may not enter {} on the way to it", effective_user.why, shut.display());
     StorageFinding::fail(text).cure(format!("put it elsewhere, or let {name} through: 'chmod +x {}'", shut.display()))
 }

@@ -186,14 +186,14 @@ async fn integrity(queue: &SqliteQueue, within: Duration) -> sqlx::Result<Integr
 fn sound(content: &Content, took: Duration, within: Duration) -> Vec<StorageFinding> {
     let schema = newest();
     let depth = match content.integrity {
-        Integrity::Unfinished => format!("looked at for {} s, not all of it", within.as_secs()),
-        _ => format!("looked through in {} ms", took.as_millis()),
+        Integrity::Unfinished => format!("checked in part within {} s", within.as_secs()),
+        _ => format!("quick check passed in {} ms", took.as_millis()),
     };
     let mut findings = Vec::new();
     if let Integrity::Unruly(fault) = &content.integrity {
         let cure = "the agent names such jobs in its log, at its start or when it meets them; correct them by hand, or let them end";
         let text = format!(
-            "a row breaks the rules of its table ({}): somebody wrote it with the checks off; the file itself is sound",
+            "a row breaks the rules of its table ({}): it was written with the checks off; the file itself is sound",
             first_line(fault)
         );
         findings.push(StorageFinding::warn(text).cure(cure));
@@ -210,7 +210,9 @@ fn sound(content: &Content, took: Duration, within: Duration) -> Vec<StorageFind
     if !content.journal_mode.eq_ignore_ascii_case("wal") {
         let text =
             format!("its journal mode is \"{}\": readers and writers stand in each other's way", content.journal_mode);
-        findings.push(StorageFinding::warn(text).cure("'event-sender run' sets it to WAL again; somebody changed it"));
+        findings.push(
+            StorageFinding::warn(text).cure("'event-sender run' sets it to WAL again; another program changed it"),
+        );
     }
     findings
 }
@@ -228,7 +230,7 @@ fn rules(rules: &Rules) -> Vec<StorageFinding> {
         }
     }
     if !tables.is_empty() {
-        let text = format!("somebody has rebuilt or altered {}: rules of the table may be gone", named(&tables));
+        let text = format!("another program has rebuilt or altered {}: rules of the table may be gone", named(&tables));
         let cure = "compare it with a new queue ('.schema'), and move the jobs into one if rules are missing";
         findings.push(StorageFinding::warn(text).cure(cure));
     }
@@ -283,7 +285,10 @@ fn place(path: &Path) -> Vec<StorageFinding> {
     }
     let log = size("-wal");
     if log >= LONG_LOG {
-        let text = format!("its log has grown to {}: a program has been reading it for long", megabytes(log));
+        let text = format!(
+            "its log has grown to {}: a program has had a read transaction open for a long time",
+            megabytes(log)
+        );
         findings.push(StorageFinding::warn(text).cure("find it ('fuser -v FILE') and let it end its transaction"));
     }
     findings

@@ -45,7 +45,7 @@ async fn a_queue_as_installed_is_in_order_for_the_user_whose_it_is() {
     let (bed, _) = installed().await;
     let ran = bed.bare_command(&["check", "--offline"]).await.expect(0);
     let user = if root() { AGENT.to_string() } else { "who runs this check".into() };
-    says(&ran, "PASS", "permissions", &["in order", &user]);
+    says(&ran, "PASS", "permissions", &["correct", &user]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

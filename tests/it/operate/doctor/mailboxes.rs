@@ -74,7 +74,7 @@ async fn a_hold_is_told_and_what_is_no_mailbox_is_not_asked_for() {
     .await;
     let ran = bed.command(&["check", "--mailbox", "ann@contoso.com", "--mailbox", ".."]).await.expect(1);
     says(&ran, "WARN", "mailbox", &["ann@contoso.com", "on hold", "moved to another tenant"]);
-    says(&ran, "FAIL", "mailbox", &["..", "no mailbox"]);
+    says(&ran, "FAIL", "mailbox", &["..", "not a mailbox"]);
     says(&ran, "PASS", "mailbox", &[MAILBOX]);
     // A hold says nothing of what the application may.
     bed.sandbox().configure(OptionsChange { roles: Some(Vec::new()), ..OptionsChange::default() });

@@ -158,7 +158,7 @@ async fn each_fault_of_a_certificate_has_its_own_cure() {
     let server = Tls::start();
     let mut bed = Bed::new().await;
     let ran = graph_at(&mut bed, &server.url("localhost")).await.expect(69);
-    says(&ran, "FAIL", "network", &["signed by nobody this machine trusts", "graph.ca_file"]);
+    says(&ran, "FAIL", "network", &["not signed by an authority", "graph.ca_file"]);
     let authority = directory().join("localhost.crt");
     bed.set("graph.ca_file", authority.to_str().unwrap());
     let ran = graph_at(&mut bed, &server.url("localhost")).await;
@@ -183,7 +183,8 @@ async fn somebody_else_in_microsofts_place_gets_neither_secret_nor_token() {
     let portal = "HTTP/1.1 302 Found\r\nlocation: https://portal.example/login?from=SecretZebra\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
     let page =
         "HTTP/1.1 200 OK\r\ncontent-type: text/html\r\ncontent-length: 13\r\nconnection: close\r\n\r\n<html></html>";
-    for (answer, words) in [(portal, "sends on to portal.example"), (page, "(HTTP 200) is somebody else")] {
+    for (answer, words) in [(portal, "redirects to portal.example"), (page, "an unexpected server answers (HTTP 200)")]
+    {
         let stranger = answering(Some(answer)).await;
         let mut bed = Bed::new().await;
         let ran = graph_at(&mut bed, &format!("http://{stranger}")).await.expect(1);
@@ -195,7 +196,7 @@ async fn somebody_else_in_microsofts_place_gets_neither_secret_nor_token() {
         bed.set("auth.instance", &format!("http://{stranger}"));
         let ran = bed.command(&["check"]).await.expect(1);
         says(&ran, "FAIL", "network", &["sign-in", words, "auth.instance"]);
-        says(&ran, "WARN", "token", &["not checked", "gets no secret"]);
+        says(&ran, "WARN", "token", &["not checked", "secret is not sent"]);
     }
     // Trouble of Microsoft's own is none of these.
     let busy = answering(Some("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")).await;
@@ -215,5 +216,5 @@ async fn a_clock_that_is_wrong_fails_with_its_direction() {
         assert_eq!(lines(&ran, "clock").len(), 1);
     }
     clock.is_off_by_hours(0);
-    says(&bed.command(&["check"]).await.expect(0), "PASS", "clock", &["right"]);
+    says(&bed.command(&["check"]).await.expect(0), "PASS", "clock", &["matches"]);
 }

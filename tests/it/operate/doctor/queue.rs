@@ -28,7 +28,7 @@ async fn what_is_no_queue_is_told_from_what_will_be_one() {
             "letter.txt",
             Some("Dear database, this is a letter and no database, with regards"),
             "FAIL",
-            "has 61 bytes and is no database",
+            "has 61 bytes and is not a database",
         ),
     ] {
         let path = bed.home().join(name);
@@ -55,7 +55,7 @@ async fn a_damaged_queue_fails_and_another_journal_mode_gets_a_warning() {
     bed.sql("PRAGMA journal_mode = DELETE").await;
     let ran = bed.command(&["check", "--offline"]).await.expect(0);
     says(&ran, "WARN", "database", &["journal mode is \"delete\""]);
-    says(&ran, "PASS", "database", &["looked through"]);
+    says(&ran, "PASS", "database", &["quick check passed"]);
     bed.sql("PRAGMA journal_mode = WAL").await;
     let file = std::fs::OpenOptions::new().write(true).open(bed.queue_path()).unwrap();
     let length = file.metadata().unwrap().len();
@@ -139,7 +139,7 @@ async fn who_was_told_to_stop_asking_is_not_asked_by_the_doctor_either() {
     word(&bed, columns, &shut("throttled", "TooManyRequests", "2099-01-01")).await;
     let ran = bed.command(&["check"]).await.expect(0);
     says(&ran, "WARN", "mailbox", &["not checked", "limits the whole application"]);
-    says(&ran, "WARN", "agent", &["goes on by itself, not before 2099"]);
+    says(&ran, "WARN", "agent", &["resumes by itself, not before 2099"]);
     assert!(!ran.stdout.contains("systemctl"), "there is nothing to change: {ran:?}");
     assert!(bed.sandbox().requests().iter().all(|request| request.mailbox.is_none()));
     // Over.

@@ -38,7 +38,7 @@ async fn a_user_has_scopes_and_an_opaque_token_is_a_riddle_not_a_fault() {
     roles(&bed, &["User.Read"]);
     says(&bed.command(&["check"]).await.expect(1), "FAIL", "token", &["only User.Read", "delegated"]);
     bed.sandbox().configure(OptionsChange { opaque_tokens: Some(true), ..OptionsChange::default() });
-    says(&bed.command(&["check"]).await.expect(0), "WARN", "token", &["cannot be told"]);
+    says(&bed.command(&["check"]).await.expect(0), "WARN", "token", &["it is opaque"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

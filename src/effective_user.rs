@@ -6,56 +6,56 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::unistd::{Gid, Group, Uid, User, geteuid, getgrouplist};
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::fs::{self, AtFlags, CWD, accessat};
 
 use crate::accounts::user;
 
 /// What is wanted of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wish {
+pub enum Access {
     Read,
     ReadAndWrite,
     /// Of a directory: to pass through it.
     Enter,
     /// Of a directory: to make files in it.
-    Fill,
+    CreateIn,
 }
 
-impl Wish {
+impl Access {
     fn bits(self) -> u32 {
         match self {
-            Wish::Read => 0o4,
-            Wish::ReadAndWrite => 0o6,
-            Wish::Enter => 0o1,
-            Wish::Fill => 0o3,
+            Access::Read => 0o4,
+            Access::ReadAndWrite => 0o6,
+            Access::Enter => 0o1,
+            Access::CreateIn => 0o3,
         }
     }
 
-    fn access(self) -> Access {
+    fn flags(self) -> fs::Access {
         match self {
-            Wish::Read => Access::READ_OK,
-            Wish::ReadAndWrite => Access::READ_OK | Access::WRITE_OK,
-            Wish::Enter => Access::EXEC_OK,
-            Wish::Fill => Access::WRITE_OK | Access::EXEC_OK,
+            Access::Read => fs::Access::READ_OK,
+            Access::ReadAndWrite => fs::Access::READ_OK | fs::Access::WRITE_OK,
+            Access::Enter => fs::Access::EXEC_OK,
+            Access::CreateIn => fs::Access::WRITE_OK | fs::Access::EXEC_OK,
         }
     }
 }
 
 /// A user of this machine.
-pub struct Viewer {
+pub struct EffectiveUser {
     uid: u32,
     groups: Vec<u32>,
     /// Why this one.
     pub why: String,
 }
 
-impl Viewer {
+impl EffectiveUser {
     /// The user the agent runs as: that of the running one, or the one the queue's directory belongs to; where that is
     /// root's or not there, whoever asks.
     pub fn of_agent(pid: Option<&str>, directory: Option<&Metadata>) -> Self {
         let process = pid.and_then(|pid| Some((pid, std::fs::metadata(format!("/proc/{pid}")).ok()?.uid())));
         if let Some((pid, uid)) = process {
-            return Self::new(uid, format!("as which the agent runs (process {pid})"));
+            return Self::new(uid, format!("the user of the running agent (process {pid})"));
         }
         match directory.map(Metadata::uid).filter(|owner| *owner != 0) {
             Some(owner) if owner != geteuid().as_raw() => {
@@ -89,16 +89,16 @@ impl Viewer {
         let mut above: Vec<&Path> = path.ancestors().skip(1).collect();
         above.reverse();
         let shut = above.into_iter().find(|directory| {
-            std::fs::metadata(directory).is_ok_and(|seen| !self.may(Wish::Enter, directory, &seen))
+            std::fs::metadata(directory).is_ok_and(|seen| !self.may(Access::Enter, directory, &seen))
         })?;
         Some(shut.to_owned())
     }
 
     /// Whether this user may do that with the file. The kernel is asked where the user is the one who asks, which takes
     /// lists of access rights and read-only file systems into account; else owner, group and mode decide.
-    pub fn may(&self, wish: Wish, path: &Path, file: &Metadata) -> bool {
+    pub fn may(&self, access: Access, path: &Path, file: &Metadata) -> bool {
         if self.uid == geteuid().as_raw() {
-            return accessat(CWD, path, wish.access(), AtFlags::EACCESS).is_ok();
+            return accessat(CWD, path, access.flags(), AtFlags::EACCESS).is_ok();
         }
         let shift = match file {
             _ if self.uid == 0 => return true,
@@ -106,7 +106,7 @@ impl Viewer {
             file if self.groups.contains(&file.gid()) => 3,
             _ => 0,
         };
-        (file.mode() >> shift) & wish.bits() == wish.bits()
+        (file.mode() >> shift) & access.bits() == access.bits()
     }
 }
 

@@ -4,7 +4,7 @@
 use chrono::{DateTime, Utc};
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
-use super::when;
+use super::time_arg;
 use crate::config::LocalSettings;
 use crate::job::{ErrorKind, JobId, JobState};
 use crate::queue::{Chosen, LaneKey, Operate, QueueError, Selection};
@@ -14,7 +14,7 @@ pub(super) const ONE_OF: [&str; 5] = ["ids", "error_kind", "mailbox", "since", "
 
 #[derive(Debug, clap::Args)]
 #[group(skip)]
-pub(super) struct Which {
+pub(super) struct JobSelector {
     /// Ids of jobs
     #[arg(value_name = "ID")]
     pub ids: Vec<i64>,
@@ -25,7 +25,7 @@ pub(super) struct Which {
     #[arg(long, conflicts_with = "ids")]
     pub mailbox: Option<String>,
     /// Jobs that ended since then (waiting ones: were inserted since then): an age like 2h, or a UTC time
-    #[arg(long, value_name = "WHEN", value_parser = when::past, conflicts_with = "ids")]
+    #[arg(long, value_name = "WHEN", value_parser = time_arg::past, conflicts_with = "ids")]
     pub since: Option<DateTime<Utc>>,
     /// All jobs in the state
     #[arg(long, conflicts_with_all = ["ids", "error_kind", "mailbox", "since"])]
@@ -35,7 +35,7 @@ pub(super) struct Which {
     pub limit: Option<u32>,
 }
 
-impl Which {
+impl JobSelector {
     /// The jobs were named one by one.
     pub(super) fn is_by_id(&self) -> bool {
         !self.ids.is_empty()
@@ -86,11 +86,11 @@ pub(super) fn lane_of(job: &Chosen, settings: &LocalSettings) -> LaneKey {
 
 fn kinds() -> impl TypedValueParser<Value = ErrorKind> {
     PossibleValuesParser::new(ErrorKind::ALL.map(ErrorKind::as_str))
-        .try_map(|word| ErrorKind::parse(&word).ok_or("is no kind of failure"))
+        .try_map(|word| ErrorKind::parse(&word).ok_or("is not a kind of failure"))
 }
 
 /// One of these states.
 pub(super) fn states(of: &'static [JobState]) -> impl TypedValueParser<Value = JobState> {
     PossibleValuesParser::new(of.iter().map(|state| state.as_str()))
-        .try_map(|word| JobState::parse(&word).ok_or("is no state"))
+        .try_map(|word| JobState::parse(&word).ok_or("is not a state"))
 }
