@@ -238,7 +238,7 @@ fn stopped(row: &MailboxRow, mailbox: &str, now: DateTime<Utc>) -> Option<String
         true => String::new(),
         false => format!(" (once that is fixed: event-sender resume {})", shell::last(mailbox)),
     };
-    Some(format!("its mailbox, which is paused until {until}, {kind}: {}{resume}", row.pause.reason))
+    Some(format!("its mailbox, paused until {until}, {kind}: {}{resume}", row.pause.reason))
 }
 
 /// Most jobs create an event, and come in their turn.
