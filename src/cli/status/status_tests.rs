@@ -134,7 +134,7 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
     ] {
         let health = Health::of(&glance);
         assert_eq!(health.tone, Tone::Waiting, "{health:?}");
-        assert!(health.headline.starts_with("Needs attention: "), "{health:?}");
+        assert!(health.headline.starts_with("Needs a look: "), "{health:?}");
         let said = format!("{}\n{}", health.headline, health.remarks.join("\n"));
         assert!(said.contains(remark) && commands(&health).contains(command), "{health:?}");
     }

@@ -100,7 +100,7 @@ async fn a_result_that_a_trigger_refuses_is_kept_told_and_recorded_when_the_trig
             bed.until(other, "sent").await;
         }
         let status = bed.command(&["status"]).await.expect(0).stdout;
-        assert!(status.contains("Needs attention") && status.contains("audit_jobs"), "{status}");
+        assert!(status.contains("Needs a look") && status.contains("audit_jobs"), "{status}");
         let check = bed.command(&["check", "--offline"]).await.expect(1).stdout;
         assert!(
             check.contains("trigger audit_jobs on jobs") && check.contains("1 result cannot be recorded"),

@@ -331,5 +331,5 @@ fn cut(text: &str, length: usize) -> String {
 }
 
 #[cfg(test)]
-#[path = "../storage_tests.rs"]
+#[path = "health_tests.rs"]
 mod tests;
