@@ -236,7 +236,7 @@ fn the_kubernetes_example_runs_one_agent_that_is_probed() {
 fn printed(directory: &Path, arguments: &[&str]) -> String {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_event-sender"));
     command.env_clear().current_dir(directory).env("EVENT_SENDER__QUEUE__PATH", directory.join("queue.db"));
-    let output = command.args(arguments).output().unwrap();
+    let output = command.env("EVENT_SENDER__DEFAULTS__MAILBOX", "events@contoso.com").args(arguments).output().unwrap();
     [output.stderr, output.stdout].map(|bytes| String::from_utf8(bytes).unwrap()).concat()
 }
 
@@ -245,18 +245,15 @@ fn what_enqueue_says_of_bad_lines_is_what_the_page_shows() {
     let home = tempfile::TempDir::new().unwrap();
     let good = r#"{"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00"}"#;
     std::fs::write(home.path().join("a.ndjson"), format!("{good}\n{good}\n")).unwrap();
-    let line = |start: &str, key: &str| format!("Review,{start},2026-12-02,{key}");
-    let lines = [
-        "subject,start_time,end_time,dedup_key".to_owned(),
-        line("2026-12-01", ""),
-        "Review,2026-12-01".to_owned(),
-        line("2026-12-01", "invoice-4711"),
-        line("\u{200e}2026-12-01", ""),
-        line("2026-12-01", ""),
-        line("2026-12-01", "invoice-4711"),
-    ];
-    std::fs::write(home.path().join("b.csv"), lines.join("\n")).unwrap();
-    let said = printed(home.path(), &["enqueue", "a.ndjson", "b.csv"]);
+    let header = "subject,start_time,end_time,dedup_key";
+    let line = |start: &str, key: &str| format!("Review,{start},2026-12-01 10:00,{key}");
+    let (fine, invisible) = (line("2026-12-01 09:00", ""), line("\u{200e}2026-12-01", ""));
+    std::fs::write(home.path().join("b.csv"), [header, &fine, "Review,2026-12-01 09:00", &fine, &invisible].join("\n"))
+        .unwrap();
+    std::fs::write(home.path().join("c.csv"), [header, &line("2026-12-01 09:00", "invoice-4711")].join("\n")).unwrap();
+    let taken = ["--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00", "--dedup-key", "invoice-4711"];
+    printed(home.path(), &[&["enqueue"][..], &taken].concat());
+    let said = printed(home.path(), &["enqueue", "a.ndjson", "b.csv", "c.csv"]);
     let page = text(Path::new("docs/insert.md"));
     let example = page.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
     for shown in example.lines() {
