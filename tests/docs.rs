@@ -232,12 +232,13 @@ fn the_kubernetes_example_runs_one_agent_that_is_probed() {
     assert_eq!(pod["volumes"][0]["persistentVolumeClaim"]["claimName"], claim["metadata"]["name"]);
 }
 
-/// The program in a directory with a queue of its own; what it printed, errors first.
-fn printed(directory: &Path, arguments: &[&str]) -> String {
+/// What the program prints on stdout and stderr, in a directory with a queue of its own.
+fn printed(directory: &Path, arguments: &[&str]) -> (String, String) {
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_event-sender"));
     command.env_clear().current_dir(directory).env("EVENT_SENDER__QUEUE__PATH", directory.join("queue.db"));
     let output = command.env("EVENT_SENDER__DEFAULTS__MAILBOX", "events@contoso.com").args(arguments).output().unwrap();
-    [output.stderr, output.stdout].map(|bytes| String::from_utf8(bytes).unwrap()).concat()
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
 }
 
 #[test]
@@ -253,7 +254,8 @@ fn what_enqueue_says_of_bad_lines_is_what_the_page_shows() {
     std::fs::write(home.path().join("c.csv"), [header, &line("2026-12-01 09:00", "invoice-4711")].join("\n")).unwrap();
     let taken = ["--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00", "--dedup-key", "invoice-4711"];
     printed(home.path(), &[&["enqueue"][..], &taken].concat());
-    let said = printed(home.path(), &["enqueue", "a.ndjson", "b.csv", "c.csv"]);
+    let (out, errors) = printed(home.path(), &["enqueue", "a.ndjson", "b.csv", "c.csv"]);
+    let said = format!("{out}{errors}");
     let page = text(Path::new("docs/insert.md"));
     let example = page.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
     for shown in example.lines() {
@@ -280,12 +282,13 @@ fn fields(json: &serde_json::Value, found: &mut BTreeSet<String>) {
 #[test]
 fn every_field_and_column_is_on_its_page() {
     let home = tempfile::TempDir::new().unwrap();
-    let inserted = printed(home.path(), &["enqueue", "--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00"]);
+    let (inserted, _) = printed(home.path(), &["enqueue", "--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00"]);
     assert_eq!(inserted.trim(), "1", "the id of the job");
     let (columns, json) = (text(Path::new("docs/insert.md")), text(Path::new("docs/json.md")));
     let of = |arguments: &[&str]| {
         let mut found = BTreeSet::new();
-        fields(&serde_json::from_str(&printed(home.path(), arguments)).unwrap(), &mut found);
+        let (json, errors) = printed(home.path(), arguments);
+        fields(&serde_json::from_str(&json).unwrap_or_else(|_| panic!("{arguments:?}: {json}{errors}")), &mut found);
         found
     };
     for (arguments, pages) in [
