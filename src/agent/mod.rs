@@ -6,6 +6,7 @@ pub mod expiry;
 mod failure;
 pub mod log;
 pub mod monitoring;
+pub mod network;
 mod reload;
 mod sign_in;
 mod start;

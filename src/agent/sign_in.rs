@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use chrono::Utc;
 
-use crate::agent::{Failure, wiring};
+use crate::agent::Failure;
+use crate::agent::network::network;
 use crate::auth::{Credentials, ManagedIdentity, Reread, SignIn, TokenEndpoint, Version};
 use crate::certificate::{Certificate, Fault, Part};
 use crate::config::{AuthMode, SecretFiles, Settings, TokenVersion, read_secret, read_text};
@@ -14,7 +15,7 @@ use crate::secret::Secret;
 
 pub fn token_endpoint(settings: &Settings) -> Result<TokenEndpoint, Failure> {
     let auth = &settings.auth;
-    let network = wiring::network(&settings.graph);
+    let network = network(&settings.graph);
     let mut passphrase = None;
     let credentials = match auth.mode.clone() {
         AuthMode::ManagedIdentity { host, identity } => {

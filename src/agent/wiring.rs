@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::network::network;
 use crate::agent::{Failure, sign_in};
 use crate::auth::TokenCache;
 use crate::config::{AuthMode, DefaultSettings, GraphSettings, Settings};
 use crate::graph::GraphClient;
-use crate::http::NetworkSettings;
 use crate::job::{BodyType, Defaults};
 use crate::policy::RetryPolicy;
 use crate::worker::WorkerSettings;
@@ -20,14 +20,6 @@ pub fn graph(settings: &Settings) -> Result<Arc<GraphClient>, Failure> {
     let graph = &settings.graph;
     let client = GraphClient::new(&graph.endpoint, &graph.api_version, network(graph), Instant::now());
     Ok(Arc::new(client.map_err(Failure::failed)?))
-}
-
-pub fn network(graph: &GraphSettings) -> NetworkSettings {
-    NetworkSettings {
-        connect_timeout: graph.connect_timeout,
-        request_timeout: graph.request_timeout,
-        extra_ca: graph.extra_ca.clone(),
-    }
 }
 
 pub fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(Duration, fn())>) -> WorkerSettings {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use url::{Host, Url};
 
 use super::source::Source;
-use super::{AuthMode, Environment, SecretFiles, rules, shapes};
+use super::{AuthMode, Environment, SecretFiles, shapes, values};
 use crate::identity::{Identity, IdentityHost};
 use crate::secret::Secret;
 
@@ -58,7 +58,7 @@ fn identity(source: &mut Source, client_id: Option<String>) -> Identity {
 
 fn object_id(source: &mut Source) -> Option<String> {
     let id = trimmed(source, "auth.identity_object_id")?;
-    rules::judge(source, "auth.identity_object_id", &id, |id| {
+    values::judge(source, "auth.identity_object_id", &id, |id| {
         shapes::guid(id, "is not a GUID; it is the Object (principal) ID on the identity's overview page")
     });
     Some(id)

@@ -13,6 +13,7 @@ mod secrets;
 mod shapes;
 mod sign_in;
 mod source;
+mod values;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use super::cloud::{self, Cloud};
 use super::secrets::{Found, PassedIn};
 use super::shapes::{self, Unfit};
 use super::source::Source;
-use super::{AuthMode, AuthSettings, Environment, SecretFiles, TokenVersion, managed_identity, rules, secrets};
+use super::{AuthMode, AuthSettings, Environment, SecretFiles, TokenVersion, managed_identity, secrets, values};
 use crate::certificate::{Certificate, Fault, Part};
 use crate::secret::Secret;
 
@@ -164,7 +164,7 @@ impl Reader<'_> {
             let cure = "it is the Application (client) ID on the app registration's overview page";
             self.needed(source, "auth.client_id", "AZURE_CLIENT_ID", cure)?
         };
-        rules::judge(source, key, &client, client_shape);
+        values::judge(source, key, &client, client_shape);
         Some(client)
     }
 
@@ -299,7 +299,7 @@ fn check_tenant(source: &mut Source, key: &str, mode: Mode, tenant: &str) {
         return;
     }
     if !shared {
-        rules::judge(source, key, tenant, tenant_shape);
+        values::judge(source, key, tenant, tenant_shape);
     }
 }
 
@@ -346,7 +346,7 @@ fn instance(source: &mut Source, key: &str, written: &str, tenant: &str) -> Stri
     if ends_in_tenant && let Some((front, _)) = base.rsplit_once('/') {
         base = front.to_owned();
     }
-    rules::address(source, key, &base, |url| {
+    values::address(source, key, &base, |url| {
         format!(
             "ends in {}, which is not the tenant of auth.tenant_id; give the address alone, or both the same tenant",
             url.path()

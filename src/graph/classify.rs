@@ -4,7 +4,8 @@
 //! Codes are compared without case, the innermost known one first. An unknown 4xx fails the row, an unknown 5xx is
 //! tried again. An answer that does not bear Graph's marks proves nothing, whatever it says: it leaves a doubt.
 
-use super::operations::Purpose;
+use super::hints::is_limited_consumer;
+use super::purpose::Purpose;
 use super::reply::Reply;
 use crate::job::{Cause, GateReason, Outcome};
 
@@ -133,15 +134,6 @@ fn by_status(reply: &Reply, purpose: Purpose) -> Outcome {
         503 => Outcome::MailboxAway(Cause::MailboxAway),
         _ => Outcome::ServerFault,
     }
-}
-
-/// Codes, in lower case, of mailboxes that Microsoft lets send no more for a while. They are defined for personal mailboxes
-/// (graph-lifecycle 5); an event may have been made all the same (graph-facts 2.3).
-pub(super) fn is_limited_consumer(code: &str) -> bool {
-    matches!(
-        code.strip_suffix("showtierupgrade").unwrap_or(code),
-        "erroraccountsuspend" | "errorexceededmessagelimit" | "errormessagesubmissionblocked"
-    )
 }
 
 /// The worker has fetched another token and asked once more before this counts.

@@ -5,7 +5,8 @@ use std::time::Instant;
 
 use super::address::GraphBase;
 use super::classify::{Classified, NOT_GRAPH, classify};
-use super::operations::{self, Doubt, Method, Prepared, Purpose, Request};
+use super::operations::{self, Doubt, Method, Prepared, Request};
+use super::purpose::Purpose;
 use super::reply::Reply;
 use super::transport::{Answered, Line, Transport};
 use crate::clock::Now;

@@ -1,7 +1,5 @@
 //! Graph's refusals in plain words: what an operator should look at (the hints of graph-facts 4.3).
 
-use super::classify::is_limited_consumer;
-
 /// What to do about an answer, if that can be said from status and code alone.
 pub(super) fn hint(status: u16, code: Option<&str>) -> Option<&'static str> {
     let code = code.unwrap_or_default().to_ascii_lowercase();
@@ -38,4 +36,13 @@ pub(super) fn hint(status: u16, code: Option<&str>) -> Option<&'static str> {
         (400..=499, _) => "Graph rejected the request.",
         _ => return None,
     })
+}
+
+/// Codes, in lower case, of mailboxes that Microsoft lets send no more for a while. They are defined for personal mailboxes
+/// (graph-lifecycle 5); an event may have been made all the same (graph-facts 2.3).
+pub(super) fn is_limited_consumer(code: &str) -> bool {
+    matches!(
+        code.strip_suffix("showtierupgrade").unwrap_or(code),
+        "erroraccountsuspend" | "errorexceededmessagelimit" | "errormessagesubmissionblocked"
+    )
 }

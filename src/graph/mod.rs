@@ -12,6 +12,7 @@ mod client;
 mod faults;
 mod hints;
 mod operations;
+mod purpose;
 mod reach;
 mod read;
 mod reply;

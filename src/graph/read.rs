@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::client::{GraphClient, SMALL_ANSWER};
-use super::operations::Purpose;
+use super::purpose::Purpose;
 use super::reply::event_id;
 use super::transport::{Answered, Line};
 use crate::clock::Now;

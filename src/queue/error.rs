@@ -1,4 +1,4 @@
-//! Why a queue could not be used, whichever it is.
+//! Why a queue could not be used, or an agent not be started on it, whichever queue it is.
 
 use std::path::PathBuf;
 
@@ -36,4 +36,17 @@ impl QueueError {
     pub fn may_pass(&self) -> bool {
         matches!(self, Self::Trouble { may_pass: true, .. })
     }
+}
+
+/// Why a start did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Worth another try.
+    #[error("{0}")]
+    MayPass(String),
+    /// Another agent has the queue.
+    #[error("{0}")]
+    InUse(String),
+    #[error("{0}")]
+    Refused(String),
 }

@@ -18,10 +18,8 @@ pub use agent::{
     Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Recovered, Refusal,
     Refusals, Suspects, Withheld,
 };
-pub use error::QueueError;
-pub use open::{
-    Examined, Queue, Repaired, Start, StartError, Started, examine, open_existing, open_to_insert, permissions,
-};
+pub use error::{QueueError, StartError};
+pub use open::{Examined, Queue, Repaired, Start, Started, examine, open_existing, open_to_insert, permissions};
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
 pub use read::{

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::error::StartError;
 use super::sqlite::files::AgentLock;
 use super::sqlite::{OpenError, Permissions, SqliteQueue, examine as examine_file, start};
 use super::{Agent, Operate, Produce, Read, Recovered, StorageFinding};
@@ -53,19 +54,6 @@ pub struct Repaired {
     pub table: String,
     /// Why it could not be made again.
     pub failed: Option<String>,
-}
-
-/// Why a start did not succeed.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Worth another try.
-    #[error("{0}")]
-    MayPass(String),
-    /// Another agent has the queue.
-    #[error("{0}")]
-    InUse(String),
-    #[error("{0}")]
-    Refused(String),
 }
 
 impl<'s> Start<'s> {

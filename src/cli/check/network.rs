@@ -9,6 +9,7 @@ use url::Url;
 
 use super::clock::Reading;
 use super::findings::Finding;
+use crate::agent::network::network;
 use crate::agent::wiring;
 use crate::config::Settings;
 use crate::graph::{CertificateFault, Reached, Unreached, reach};
@@ -84,7 +85,7 @@ impl Host {
             Err(why) => return nobody(self.unknown_name(name, &why, proxy.is_some())),
         };
         let (before, begin) = (SystemTime::now(), Instant::now());
-        match reach(&wiring::network(&settings.graph), &self.url).await {
+        match reach(&network(&settings.graph), &self.url).await {
             Err(why) => nobody(self.unreached(&why, settings, proxy.as_ref())),
             Ok(reached) => {
                 let after = SystemTime::now();

@@ -10,7 +10,7 @@ use crate::job::json;
 use crate::queue::NewJob;
 
 use super::super::columns;
-use super::files::Line;
+use super::line::Line;
 
 /// Longest object: a request is at most 4 MB, and JSON may escape every byte of it.
 const LONGEST: usize = 32 * 1024 * 1024;

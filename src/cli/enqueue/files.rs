@@ -12,6 +12,7 @@ use indicatif::ProgressBar;
 use super::super::progress;
 use super::Format;
 use super::documents::Documents;
+use super::line::Line;
 use super::table::Table;
 use crate::agent::Failure;
 use crate::encoding;
@@ -177,9 +178,6 @@ enum Lines<R: Read> {
     Csv(Box<Table<Text<R>>>),
     Ended,
 }
-
-/// The number of a line, and the job that begins in it or its fault.
-pub(super) type Line = (u64, Result<NewJob, String>);
 
 /// A file whose beginning has been looked at.
 type Text<R> = Chain<Cursor<Vec<u8>>, R>;

@@ -6,6 +6,7 @@ mod delimiter;
 mod documents;
 mod files;
 mod flags;
+mod line;
 mod table;
 mod whole;
 mod with_gaps;

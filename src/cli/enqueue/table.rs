@@ -13,7 +13,7 @@ use csv::{ByteRecord, StringRecord};
 use super::super::columns;
 use super::bytes::{Bytes, Place};
 use super::delimiter;
-use super::files::Line;
+use super::line::Line;
 use crate::queue::NewJob;
 
 /// Longest row of a CSV file, which escapes nothing but quotes. A CSV reader takes as much memory as one row has bytes.

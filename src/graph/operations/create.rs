@@ -3,8 +3,9 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Doubt, Evidence, Identity, Method, Prepared, Purpose, Request, Whose};
+use super::{Doubt, Evidence, Identity, Method, Prepared, Request, Whose};
 use crate::graph::address::GraphBase;
+use crate::graph::purpose::Purpose;
 use crate::graph::reply::Reply;
 use crate::graph::wire::{EXTENDED, encode, marker};
 use crate::job::{EventDraft, InvalidJob};

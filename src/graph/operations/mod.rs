@@ -7,16 +7,9 @@ use bytes::Bytes;
 use serde_json::Value;
 
 use super::address::GraphBase;
+use super::purpose::Purpose;
 use super::reply::Reply;
 use crate::job::{InvalidJob, Operation};
-
-/// What a request is for, where the meaning of an answer depends on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
-    Create,
-    /// To know something; nothing comes of it.
-    Read,
-}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {

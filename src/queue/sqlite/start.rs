@@ -5,8 +5,7 @@ use std::path::Path;
 use super::files::{AgentLock, LockError};
 use super::schema::Mended;
 use super::store::SqliteQueue;
-use crate::queue::open::StartError;
-use crate::queue::{Agent, OpenError, QueueError, Recovered};
+use crate::queue::{Agent, OpenError, QueueError, Recovered, StartError};
 
 /// One try. A lock once taken is kept for the next one.
 pub async fn start(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQueue, Mended, Recovered), StartError> {
