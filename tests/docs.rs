@@ -183,6 +183,25 @@ fn pages_that_the_program_names_are_there() {
     assert!(named > 10, "{named}");
 }
 
+/// Files and folders by the end of their path, as the page names them.
+#[test]
+fn the_page_about_architecture_names_files_that_are_there() {
+    let mut sources = Vec::new();
+    ["src", "tests"].iter().for_each(|folder| files(Path::new(folder), "rs", &mut sources));
+    let page = text(Path::new("docs/develop/architecture.md"));
+    let words = page.split('`').skip(1).step_by(2);
+    let is_path = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || "_/.".contains(c));
+    let named: Vec<&str> = words.filter(|word| word.ends_with(".rs") || word.ends_with('/')).filter(is_path).collect();
+    assert!(named.len() > 50, "{named:?}");
+    for name in named {
+        let is_there = match name.strip_suffix('/') {
+            Some(folder) => sources.iter().any(|source| source.parent().unwrap().ends_with(folder)),
+            None => sources.iter().any(|source| source.ends_with(name)),
+        };
+        assert!(is_there || root().join(name).exists(), "docs/develop/architecture.md names {name}");
+    }
+}
+
 fn yaml(path: &str) -> Vec<Yaml> {
     YamlLoader::load_from_str(&text(Path::new(path))).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
