@@ -183,6 +183,25 @@ fn pages_that_the_program_names_are_there() {
     assert!(named > 10, "{named}");
 }
 
+/// Files and folders by the end of their path, as the page names them.
+#[test]
+fn the_page_about_architecture_names_files_that_are_there() {
+    let mut sources = Vec::new();
+    ["src", "tests"].iter().for_each(|folder| files(Path::new(folder), "rs", &mut sources));
+    let page = text(Path::new("docs/develop/architecture.md"));
+    let words = page.split('`').skip(1).step_by(2);
+    let is_path = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || "_/.".contains(c));
+    let named: Vec<&str> = words.filter(|word| word.ends_with(".rs") || word.ends_with('/')).filter(is_path).collect();
+    assert!(named.len() > 50, "{named:?}");
+    for name in named {
+        let is_there = match name.strip_suffix('/') {
+            Some(folder) => sources.iter().any(|source| source.parent().unwrap().ends_with(folder)),
+            None => sources.iter().any(|source| source.ends_with(name)),
+        };
+        assert!(is_there || root().join(name).exists(), "docs/develop/architecture.md names {name}");
+    }
+}
+
 fn yaml(path: &str) -> Vec<Yaml> {
     YamlLoader::load_from_str(&text(Path::new(path))).unwrap_or_else(|error| panic!("{path}: {error}"))
 }
@@ -230,4 +249,126 @@ fn the_kubernetes_example_runs_one_agent_that_is_probed() {
     assert_eq!(names(&container["volumeMounts"]), names(&pod["volumes"]));
     let claim = documents.iter().find(|one| one["kind"].as_str() == Some("PersistentVolumeClaim")).unwrap();
     assert_eq!(pod["volumes"][0]["persistentVolumeClaim"]["claimName"], claim["metadata"]["name"]);
+}
+
+/// What the program prints on stdout and stderr, in a directory with a queue of its own.
+fn printed(directory: &Path, arguments: &[&str]) -> (String, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_event-sender"));
+    command.env_clear().current_dir(directory).env("EVENT_SENDER__QUEUE__PATH", directory.join("queue.db"));
+    let output = command.env("EVENT_SENDER__DEFAULTS__MAILBOX", "events@contoso.com").args(arguments).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn what_enqueue_says_of_bad_lines_is_what_the_page_shows() {
+    let home = tempfile::TempDir::new().unwrap();
+    let good = r#"{"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00"}"#;
+    std::fs::write(home.path().join("a.ndjson"), format!("{good}\n{good}\n")).unwrap();
+    let header = "subject,start_time,end_time,dedup_key";
+    let line = |start: &str, key: &str| format!("Review,{start},2026-12-01 10:00,{key}");
+    let (fine, invisible) = (line("2026-12-01 09:00", ""), line("\u{200e}2026-12-01", ""));
+    std::fs::write(home.path().join("b.csv"), [header, &fine, "Review,2026-12-01 09:00", &fine, &invisible].join("\n"))
+        .unwrap();
+    std::fs::write(home.path().join("c.csv"), [header, &line("2026-12-01 09:00", "invoice-4711")].join("\n")).unwrap();
+    let taken = ["--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00", "--dedup-key", "invoice-4711"];
+    printed(home.path(), &[&["enqueue"][..], &taken].concat());
+    let (out, errors) = printed(home.path(), &["enqueue", "a.ndjson", "b.csv", "c.csv"]);
+    let said = format!("{out}{errors}");
+    let page = text(Path::new("docs/insert.md"));
+    let example = page.split("```text\n").nth(1).unwrap().split("```").next().unwrap();
+    for shown in example.lines() {
+        let is_said = match shown.strip_suffix('…') {
+            Some(begin) => said.lines().any(|line| line.starts_with(begin)),
+            None => said.lines().any(|line| line == shown),
+        };
+        assert!(is_said, "docs/insert.md shows {shown:?}, and enqueue says:\n{said}");
+    }
+}
+
+/// All names of fields in what a command prints as JSON, those within lists and objects among them.
+fn fields(json: &serde_json::Value, found: &mut BTreeSet<String>) {
+    match json {
+        serde_json::Value::Array(list) => list.iter().for_each(|one| fields(one, found)),
+        serde_json::Value::Object(object) => object.iter().for_each(|(name, value)| {
+            found.insert(name.clone());
+            fields(value, found);
+        }),
+        _ => {}
+    }
+}
+
+#[test]
+fn every_field_and_column_is_on_its_page() {
+    let home = tempfile::TempDir::new().unwrap();
+    let (inserted, _) = printed(home.path(), &["enqueue", "--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00"]);
+    assert_eq!(inserted.trim(), "1", "the id of the job");
+    let (columns, json) = (text(Path::new("docs/insert.md")), text(Path::new("docs/json.md")));
+    let of = |arguments: &[&str]| {
+        let mut found = BTreeSet::new();
+        let (json, errors) = printed(home.path(), arguments);
+        fields(&serde_json::from_str(&json).unwrap_or_else(|_| panic!("{arguments:?}: {json}{errors}")), &mut found);
+        found
+    };
+    for (arguments, pages) in [
+        (&["status", "--json"][..], vec![&json]),
+        (&["show", "1", "--json"], vec![&json, &columns]),
+        (&["list", "--json"], vec![&columns]),
+        (&["hold", "ann@contoso.com", "--json"], vec![&json]),
+        (&["hold", "--list", "--json"], vec![&json]),
+        (&["retry", "1", "--json"], vec![&json]),
+        (&["release", "ann@contoso.com", "--json"], vec![&json]),
+        (&["resume", "ann@contoso.com", "--json"], vec![&json]),
+        (&["cancel", "1", "--json"], vec![&json]),
+        (&["purge", "--older-than", "30d", "--json"], vec![&json]),
+        (&["check", "--offline", "--json"], vec![&json]),
+    ] {
+        let found = of(arguments);
+        assert!(!found.is_empty(), "{arguments:?}");
+        for name in found {
+            let is_told =
+                pages.iter().any(|page| page.contains(&format!("`{name}`")) || page.contains(&format!("\"{name}\"")));
+            assert!(is_told, "no page tells of `{name}`, which {arguments:?} prints");
+        }
+    }
+}
+
+/// The words in the first cell of each row of a page's table, or in all cells.
+fn rows<'p>(page: &'p str, heading: &str) -> Vec<Vec<Vec<&'p str>>> {
+    let (_, section) = page.split_once(heading).unwrap_or_else(|| panic!("{heading}"));
+    let table = section.lines().skip_while(|line| !line.starts_with('|')).take_while(|line| line.starts_with('|'));
+    let words = |cell: &'p str| cell.split('`').skip(1).step_by(2).collect();
+    table.skip(2).map(|row| row.trim_matches('|').split('|').map(words).collect()).collect()
+}
+
+#[test]
+fn every_kind_and_cause_of_failure_is_on_the_page_about_repair() {
+    use event_sender::job::{Cause, ErrorKind};
+    let page = text(Path::new("docs/operate/repair.md"));
+    let kinds: Vec<&str> = ErrorKind::ALL.iter().map(|kind| kind.as_str()).collect();
+    let mut explained: Vec<&str> = rows(&page, "## `error_kind`").iter().map(|row| row[0][0]).collect();
+    explained.sort_by_key(|word| kinds.iter().position(|kind| kind == word));
+    assert_eq!(explained, kinds);
+    let causes: BTreeSet<(&str, &str)> =
+        Cause::ALL.iter().map(|cause| (cause.kind().as_str(), cause.as_str())).collect();
+    let listed: BTreeSet<(&str, &str)> = rows(&page, "## `cause`")
+        .into_iter()
+        .flat_map(|row| row[1].clone().into_iter().map(move |cause| (row[0][0], cause)))
+        .collect();
+    assert_eq!(listed, causes);
+}
+
+#[test]
+fn every_command_is_on_the_page_about_commands() {
+    let mut named: BTreeSet<String> = BTreeSet::new();
+    for row in rows(&text(Path::new("docs/operate/commands.md")), "# Commands") {
+        named.extend(row[0].iter().map(|word| word.split(' ').next().unwrap().to_owned()));
+    }
+    let mut manuals = Vec::new();
+    files(Path::new("docs/man"), "1", &mut manuals);
+    let commands: BTreeSet<String> = manuals
+        .iter()
+        .filter_map(|manual| manual.file_stem()?.to_str()?.strip_prefix("event-sender-").map(str::to_owned))
+        .collect();
+    assert_eq!(named, commands);
 }

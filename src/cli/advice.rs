@@ -182,7 +182,7 @@ impl Case {
 
     /// What a person must put right before another attempt has a chance.
     fn cure(&self) -> Option<String> {
-        let check = format!("event-sender check --mailbox {} tells whether it works", shell::word(self.mailbox()));
+        let check = format!("event-sender check --mailbox {} shows whether it works", shell::word(self.mailbox()));
         Some(match self.cause? {
             Cause::MeWithoutUser => "Set defaults.mailbox in agent.toml.".into(),
             Cause::WrongApiVersion => "Correct graph.api_version in agent.toml.".into(),

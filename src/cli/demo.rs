@@ -120,7 +120,7 @@ fn next_steps() -> std::io::Result<()> {
     for step in [
         "1. Choose how to sign in, and set it up in Entra: docs/sign-in/choose.md",
         "2. event-sender init                      asks what it must know, writes agent.toml",
-        "3. event-sender check                     tells what is missing, and what to do",
+        "3. event-sender check                     says what is missing, and what to do",
         "4. event-sender run                       and insert rows; systemd/event-sender.service for good",
     ] {
         output::line(&format!("  {step}"))?;

@@ -88,7 +88,7 @@ impl Ended<'_> {
         let why = output::short(why.trim_end().trim_end_matches('.'), 200);
         let name = &row.mailbox;
         output::short(
-            &format!("{verb} {name}, which was to rest until {until} ({kind}: {why}): {}", wait(*waiting)),
+            &format!("{verb} {name}, which was paused until {until} ({kind}: {why}): {}", wait(*waiting)),
             usize::MAX,
         )
     }

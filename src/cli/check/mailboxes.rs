@@ -181,9 +181,10 @@ fn left_alone(wanted: &Wanted, rest: Option<&MailboxRow>, all_rest: Option<&str>
     let cure = match (asked, rest.beyond_measure()) {
         (true, Some(_)) => format!("'event-sender resume {name}' ends that, if you do not believe it"),
         (true, None) => "nothing to do: Microsoft asked to leave it alone, and it resumes by itself".to_owned(),
-        (false, _) => format!(
-            "when you have put that right: --mailbox with its name asks all the same, 'event-sender resume {name}' ends the pause"
-        ),
+        (false, _) => {
+            let named = shell::word(&rest.mailbox);
+            format!("once that is fixed, test it with --mailbox {named}; 'event-sender resume {name}' ends the pause")
+        }
     };
     Some(about(wanted, finding.cure(cure)))
 }

@@ -106,6 +106,32 @@ fn a_closed_gate_says_why_and_until_when_but_not_that_of_an_agent_that_is_gone()
     assert_eq!(json::of(&glance)["gate"], serde_json::Value::Null);
 }
 
+/// Its example is made from what is said here.
+#[test]
+fn the_page_about_status_shows_what_is_said() {
+    let page = include_str!("../../../docs/operate/status.md");
+    let example = page.split("```").nth(1).unwrap();
+    let mut glance = glance(11_742, 7);
+    glance.now = parse_utc("2026-12-01T14:01:07.500Z").unwrap();
+    glance.report.oldest_due = Some("2026-12-01T14:00:47.000Z".into());
+    glance.report.troubled = 7;
+    glance.report.held = vec![held("room1@contoso.com")];
+    let gate = GateSaid {
+        since: "2026-12-01T14:00:56.000Z".into(),
+        until: "2026-12-01T14:01:56.000Z".into(),
+        hint: crate::auth::advice(Some(7_000_222)).sentence.into(),
+        ..expired().gate.unwrap()
+    };
+    glance.agent = agent(AgentSaid { gate: Some(gate), ..AgentSaid::default() });
+    let health = Health::of(&glance);
+    let width = health.steps.iter().map(|(command, _)| command.len()).max().unwrap();
+    let steps = health.steps.iter().map(|(command, what)| format!("  {command:width$}  {what}"));
+    let remarks = health.remarks.iter().map(|remark| format!("  {remark}"));
+    for line in std::iter::once(health.headline.clone()).chain(remarks).chain(steps) {
+        assert!(example.lines().any(|shown| shown == line), "docs/operate/status.md does not show:\n{line}");
+    }
+}
+
 #[test]
 fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
     let mut resting = glance(12, 0);

@@ -27,7 +27,7 @@ async fn a_mailbox_that_was_put_right_is_tried_at_once_and_all_of_its_jobs_go_ou
         assert_eq!(bed.creates(Some(ANN)).len(), 1, "it rests");
 
         let resumed = bed.command(&["resume", "Ann@Contoso.com"]).await.expect(0);
-        assert!(resumed.stdout.starts_with("resumed ann@contoso.com, which was to rest until 20"), "{resumed:?}");
+        assert!(resumed.stdout.starts_with("resumed ann@contoso.com, which was paused until 20"), "{resumed:?}");
         assert!(resumed.stdout.contains(kind) && resumed.stdout.ends_with(": 6 jobs wait\n"), "{resumed:?}");
         bed.until_count(1 + more.len() + 1, "sent").await;
         assert_eq!(bed.until_said(&agent, "mailbox resumed").await["mailbox"], ANN);

@@ -199,7 +199,7 @@ fn sound(content: &Content, took: Duration, within: Duration) -> Vec<StorageFind
         findings.push(StorageFinding::warn(text).cure(cure));
     } else if let Integrity::Broken(fault) = &content.integrity {
         // Not `.recover`: the sqlite3 of Debian and its kin is built without it.
-        let cure = "stop the agent, copy all of its files away, and put a backup back ('event-sender after-restore'); without one, \
+        let cure = "stop the agent, copy all of its files away, and restore a backup ('event-sender after-restore'); without one, \
                     'sqlite3 -init /dev/null FILE .dump' writes out what can still be read";
         findings.push(StorageFinding::fail(format!("it is damaged ({})", first_line(fault))).cure(cure));
     } else {
