@@ -209,6 +209,8 @@ pub struct JobRow {
     /// The columns a default has filled, with blanks between them.
     pub defaulted: Stored,
     pub settled: Stored,
+    /// The agent that has claimed it, while it has.
+    pub claimed_by: Stored,
 }
 
 /// One finished attempt.
@@ -312,6 +314,8 @@ pub struct AgentRow {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentSaid {
+    /// What the jobs it has claimed name in `claimed_by`.
+    pub id: i64,
     pub version: String,
     pub started_at: Stored,
     /// When the settings it goes by were read.

@@ -105,7 +105,7 @@ impl Agent for SqliteQueue {
 
     async fn report(&self, status: &AgentStatus) -> Result<(), QueueError> {
         let mut connection = self.connection().await?;
-        let done = agents::write(&mut connection, status).await;
+        let done = agents::write(&mut connection, *self.agent.lock().await, status).await;
         self.handed_back(connection, done).map_err(written)
     }
 
@@ -137,7 +137,9 @@ impl SqliteQueue {
         let now = self.now(connection).await?;
         let recovered = recover::recover(connection, &mut *self.misdated.lock().await, now.wall).await;
         self.lane_heads.lock().await.forget();
-        recovered
+        let recovered = recovered?;
+        *self.agent.lock().await = Some(agents::begin(connection, now.wall).await?);
+        Ok(recovered)
     }
 
     /// A claim that takes nothing: the operator's words, and what the agent does not know yet.
@@ -164,8 +166,14 @@ impl SqliteQueue {
         let mut pacer = self.pacer().await;
         let mut strays = self.misdated.lock().await;
         let mut withheld = self.withheld.lock().await;
-        let memory =
-            Memory { lane_heads: &mut lane_heads, pacer: &mut pacer, strays: &mut strays, withheld: &mut withheld };
+        let agent = *self.agent.lock().await;
+        let memory = Memory {
+            lane_heads: &mut lane_heads,
+            pacer: &mut pacer,
+            strays: &mut strays,
+            withheld: &mut withheld,
+            agent,
+        };
         let mut claimed = claim::claim(connection, memory, request, now).await?;
         claimed.more |= self.watch.claimed(claimed.jobs.len() < request.limit);
         Ok(claimed)

@@ -604,6 +604,7 @@ async fn what_the_queue_refuses_is_noted_with_the_triggers_that_are_not_its_own(
         credential: None,
         refused: super::super::super::Refusals { results: refusal(7, "no"), claims: None, left: refusal(9, "never") },
     };
+    bed.queue.join().await.unwrap();
     bed.queue.report(&note).await.unwrap();
     let said: String = one(db, "SELECT refused FROM agents").await;
     assert_eq!(

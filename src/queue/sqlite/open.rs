@@ -290,6 +290,7 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
         pool,
         path: path.to_owned(),
         guard,
+        agent: Arc::default(),
         lane_heads: Arc::default(),
         pacer: Arc::default(),
         misdated: Arc::default(),

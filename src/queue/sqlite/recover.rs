@@ -95,7 +95,7 @@ macro_rules! put_back {
         concat!(
             "UPDATE jobs ",
             $which,
-            " SET state = 'pending', settled = 'claim ' || claims, in_doubt = 1, next_attempt_at = ?1,
+            " SET state = 'pending', settled = 'claim ' || claims, claimed_by = NULL, in_doubt = 1, next_attempt_at = ?1,
         first_sent_at = coalesce(first_sent_at, strftime('%Y-%m-%dT%H:%M:%fZ', claimed_at), ?2)
     WHERE state = 'claimed' AND (?3 IS NULL OR id = ?3 AND claims = ?4)
     RETURNING CAST(coalesce(mailbox_key, '') AS BLOB)"

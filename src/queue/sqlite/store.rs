@@ -8,6 +8,7 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::agents::AgentId;
 use super::claim::lane_heads::LaneHeads;
 use super::claim::misdated::Strays;
 use super::claim::withheld::WithheldJobs;
@@ -28,7 +29,9 @@ pub struct SqliteQueue {
     pub(super) pool: SqlitePool,
     pub(super) path: PathBuf,
     pub(super) guard: Arc<FileGuard>,
-    /// These five are taken only by who holds the one connection.
+    /// These six are taken only by who holds the one connection.
+    /// Who this is, once it has joined.
+    pub(super) agent: Arc<Mutex<Option<AgentId>>>,
     pub(super) lane_heads: Arc<Mutex<LaneHeads>>,
     pub(super) pacer: Arc<Mutex<WritePacer>>,
     pub(super) misdated: Arc<Mutex<Strays>>,

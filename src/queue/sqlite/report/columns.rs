@@ -97,6 +97,7 @@ pub fn job(row: &SqliteRow) -> sqlx::Result<JobRow> {
         give_up_at: column("give_up_at")?,
         defaulted: column("defaulted")?,
         settled: column("settled")?,
+        claimed_by: column("claimed_by")?,
     })
 }
 
