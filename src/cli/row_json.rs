@@ -127,7 +127,7 @@ pub(super) fn mailbox(row: &MailboxRow) -> Value {
         ("paused_until", stored(&row.pause.until)),
         ("reason", row.pause.reason.clone().into()),
         ("error_kind", word(&row.pause.kind, |kind| kind.as_str().into())),
-        ("strikes", stored(&row.pause.strikes)),
+        ("strikes", stored(&row.pause.pauses_in_a_row)),
         ("updated_at", stored(&row.pause.written_at)),
         ("held_at", hold(|hold| &hold.since)),
         ("held_reason", hold(|hold| &hold.reason)),

@@ -245,8 +245,7 @@ pub struct PauseColumns {
     pub until: Stored,
     pub reason: String,
     pub kind: Parsed<ErrorKind>,
-    /// Pauses in a row.
-    pub strikes: Stored,
+    pub pauses_in_a_row: Stored,
     pub written_at: Stored,
     /// Until when Microsoft itself asked for it.
     pub asked_until: Stored,

@@ -251,7 +251,7 @@ pub fn pause(mailbox: &str, reason: &str) -> Pause {
         until: far(),
         reason: reason.into(),
         kind: Some(ErrorKind::Unavailable),
-        strikes: 2,
+        pauses_in_a_row: 2,
         asked_until: None,
     }
 }

@@ -334,7 +334,7 @@ async fn a_history_or_a_pause_that_a_trigger_refuses_keeps_the_whole_result_and_
             until: in_ms(1000),
             reason: "why".into(),
             kind: None,
-            strikes: 1,
+            pauses_in_a_row: 1,
             asked_until: None,
         };
         let attempt =

@@ -431,7 +431,7 @@ async fn pause(tx: &mut SqliteConnection, pause: &Pause, at: DateTime<Utc>) -> s
         .bind(format_utc(rounded_up(pause.until)))
         .bind(shortened(&pause.reason))
         .bind(pause.kind.map(|kind| kind.as_str()))
-        .bind(pause.strikes)
+        .bind(pause.pauses_in_a_row)
         .bind(format_utc(at))
         .bind(pause.asked_until.map(|until| format_utc(rounded_up(until))))
         .execute(tx)
@@ -451,7 +451,7 @@ pub(super) async fn pauses(connection: &mut SqliteConnection, now: DateTime<Utc>
             until,
             reason: row.try_get("reason").unwrap_or_default(),
             kind: None,
-            strikes: row.try_get("strikes").unwrap_or(1),
+            pauses_in_a_row: row.try_get("strikes").unwrap_or(1),
             asked_until: row.try_get::<String, _>("asked_until").ok().and_then(|until| parse_utc(&until)),
         })
     });

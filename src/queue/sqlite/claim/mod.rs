@@ -19,7 +19,7 @@ use crate::clock::Now;
 use crate::job::{JobId, format_utc, parse_utc};
 use crate::queue::sqlite::agents::AgentId;
 use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, orders, place};
-use crate::queue::sqlite::claim::misdated::Strays;
+use crate::queue::sqlite::claim::misdated::MisdatedJobs;
 use crate::queue::sqlite::claim::withheld::WithheldJobs;
 use crate::queue::sqlite::clock::{machine_wall, steady};
 use crate::queue::sqlite::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
@@ -252,10 +252,10 @@ struct Taker<'t> {
 }
 
 /// What the queue remembers between two claims.
-pub struct Memory<'m> {
+pub struct ClaimMemory<'m> {
     pub lane_heads: &'m mut LaneHeads,
     pub pacer: &'m mut WritePacer,
-    pub strays: &'m mut Strays,
+    pub misdated_jobs: &'m mut MisdatedJobs,
     pub withheld: &'m mut WithheldJobs,
     /// Whose claim it is.
     pub agent: Option<AgentId>,
@@ -263,26 +263,26 @@ pub struct Memory<'m> {
 
 pub async fn claim(
     connection: &mut SqliteConnection,
-    memory: Memory<'_>,
+    memory: ClaimMemory<'_>,
     request: &ClaimRequest,
     as_of: Now,
 ) -> sqlx::Result<Claimed> {
-    let Memory { lane_heads, pacer, strays, withheld, agent } = memory;
-    if strays.look(connection, pacer, as_of.wall).await? {
+    let ClaimMemory { lane_heads, pacer, misdated_jobs, withheld, agent } = memory;
+    if misdated_jobs.look(connection, pacer, as_of.wall).await? {
         lane_heads.forget();
     }
     let now = format_utc(as_of.wall);
-    let default = request.unnamed.as_deref();
+    let unnamed = request.unnamed.as_deref();
     let (unfit, refused_ends) = match lane_heads.is_old() {
         true => unfit::end(connection, withheld, &now).await?,
         false => Default::default(),
     };
-    lane_heads.prepare(connection, default).await?;
+    lane_heads.prepare(connection, unnamed).await?;
     let taker = Taker { agent, request, now: &now };
     let mut taking = take_due(connection, lane_heads, pacer, withheld, &taker).await?;
     // Perhaps what was seen is no longer there, and something else is.
     let nothing = taking.jobs.is_empty() && taking.broken.is_empty() && !taking.met_refusal;
-    if nothing && lane_heads.look_again(connection, default).await? {
+    if nothing && lane_heads.look_again(connection, unnamed).await? {
         taking = take_due(connection, lane_heads, pacer, withheld, &taker).await?;
     }
     let Taking { mut jobs, mut broken, withheld: mut new, met_refusal: met, more } = taking;
@@ -298,7 +298,7 @@ pub async fn claim(
     let waiting = lane_heads.heads().filter(|head| head.due > now).filter(may_go);
     let again = withheld.next(steady()).and_then(|wait| TimeDelta::from_std(wait).ok());
     let again = again.and_then(|wait| as_of.wall.checked_add_signed(wait));
-    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).chain(again).min();
+    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(misdated_jobs.next()).chain(again).min();
     let withheld = Withheld { new, met, all: withheld.sum() };
     Ok(Claimed { as_of, jobs, next_due, more, broken, withheld, news: lane_heads.news() })
 }
@@ -317,14 +317,14 @@ async fn take_due(
         lane_heads.look(connection).await?;
         return Ok(Taking::default());
     }
-    let default = request.unnamed.as_deref();
+    let unnamed = request.unnamed.as_deref();
     pacer.keep_distance().await;
     let (version, due) = pick(connection, lane_heads, withheld, &wanted, request, now).await?;
     lane_heads.compare(version);
     pacer.compare(version, steady());
     let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
     if due.ids.is_empty() {
-        lane_heads.look_at(connection, default, heads).await?;
+        lane_heads.look_at(connection, unnamed, heads).await?;
         return Ok(Taking::default());
     }
     let more = due.more;
@@ -332,10 +332,10 @@ async fn take_due(
         match take_all(connection, &due.ids, &heads, taker).await {
             Ok((locked_at, taken, left)) => {
                 pacer.wrote(locked_at, steady(), machine_wall());
-                lane_heads.replace(heads, &left, default);
-                let jobs = match from_json(&taken, default) {
+                lane_heads.replace(heads, &left, unnamed);
+                let jobs = match from_json(&taken, unnamed) {
                     Ok(jobs) => jobs,
-                    Err(_) => read_singly(connection, &due.ids, default).await?,
+                    Err(_) => read_singly(connection, &due.ids, unnamed).await?,
                 };
                 let mut taking = Taking { jobs, more, ..Taking::default() };
                 if taking.jobs.len() < due.ids.len() {
@@ -358,7 +358,7 @@ async fn take_due(
     };
     pacer.held(locked.elapsed(), steady());
     // From here on the jobs are the agent's: no error may lose them.
-    if lane_heads.look_at(connection, default, heads).await.is_err() {
+    if lane_heads.look_at(connection, unnamed, heads).await.is_err() {
         lane_heads.forget();
     }
     Ok(Taking { more, ..taking })
@@ -592,12 +592,12 @@ async fn left_alone(
 async fn read_singly(
     connection: &mut SqliteConnection,
     ids: &[i64],
-    default_mailbox: Option<&str>,
+    unnamed: Option<&str>,
 ) -> sqlx::Result<Vec<Taken>> {
     let mut all = Vec::new();
     for id in ids {
         let row = sqlx::query(TAKEN_ONE).bind(id).fetch_optional(&mut *connection).await?;
-        all.extend(row.map(|row| from_row(&row, default_mailbox)).transpose()?);
+        all.extend(row.map(|row| from_row(&row, unnamed)).transpose()?);
     }
     Ok(all)
 }
