@@ -77,7 +77,8 @@ CREATE TABLE jobs_10 (
     request_id      TEXT,
     created_at      TEXT NOT NULL DEFAULT (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')),
     claimed_at      TEXT,
-    -- the agent (agents.id) that has claimed it, and only while it has
+    -- the agent (agents.id) that has claimed it, and only while it has. No CHECK: whoever takes a claimed job back need not
+    -- know of it (jobs_leave_the_good_way)
     claimed_by      INTEGER,
     finished_at     TEXT,
     -- first time a request for this job may have left the process: from then on its content is fixed
@@ -158,7 +159,7 @@ FROM jobs;
 -- Inserting
 
 CREATE TRIGGER jobs_are_inserted_by_the_rules BEFORE INSERT ON jobs
-WHEN NEW.state = 'claimed' OR NEW.defaulted IS NOT NULL OR NEW.id > 1000000000000000 OR
+WHEN NEW.state = 'claimed' OR NEW.defaulted IS NOT NULL OR NEW.claimed_by IS NOT NULL OR NEW.id > 1000000000000000 OR
         coalesce(length(CAST(NEW.subject AS BLOB)), 0) +
         coalesce(length(CAST(NEW.body AS BLOB)), 0) +
         coalesce(length(CAST(NEW.start_time AS BLOB)), 0) +
@@ -181,6 +182,7 @@ BEGIN
     SELECT CASE
         WHEN NEW.state = 'claimed' THEN RAISE(ABORT, 'a job is inserted as pending: only the agent claims it')
         WHEN NEW.defaulted IS NOT NULL THEN RAISE(ABORT, 'defaulted is written by the agent: leave it out')
+        WHEN NEW.claimed_by IS NOT NULL THEN RAISE(ABORT, 'claimed_by is written by the agent: leave it out')
         WHEN NEW.id > 1000000000000000
             THEN RAISE(ABORT, 'id: this number is too large, the ids after it would soon be used up; leave id out, or give one up to 1000000000000000')
         ELSE RAISE(ABORT, 'this job has more than 32 MB; an event may have 4 MB in all: shorten it')
@@ -217,14 +219,15 @@ END;
 
 -- Changing: what is refused
 
--- All that says where a job stands: its id, state and number of claims, whether it is in doubt, and since when a request may be
+-- All that says where a job stands: its id, state and number of claims, whose claim it is, whether it is in doubt, and since when a request may be
 -- out. The two steps of the good way are known at a glance, and so are the changes of anything else.
 CREATE TRIGGER jobs_move_by_the_rules AFTER UPDATE ON jobs
 WHEN NOT (NEW.state = 'claimed' AND OLD.state = 'pending' AND NEW.claims > OLD.claims AND NEW.id = OLD.id
         AND NEW.in_doubt >= OLD.in_doubt AND (OLD.first_sent_at IS NULL OR NEW.first_sent_at IS NOT NULL))
     AND NOT (NEW.state = 'sent' AND OLD.state = 'claimed' AND NEW.claims = OLD.claims AND NEW.id = OLD.id
         AND NEW.settled IS 'claim ' || OLD.claims AND OLD.settled IS NOT 'claim ' || OLD.claims)
-    AND NOT (NEW.state = OLD.state AND NEW.claims = OLD.claims AND NEW.id = OLD.id AND NEW.in_doubt >= OLD.in_doubt
+    AND NOT (NEW.state = OLD.state AND NEW.claims = OLD.claims AND NEW.id = OLD.id AND NEW.claimed_by IS OLD.claimed_by
+        AND NEW.in_doubt >= OLD.in_doubt
         AND (OLD.first_sent_at IS NULL OR NEW.first_sent_at IS NOT NULL))
 BEGIN
     SELECT CASE
@@ -239,6 +242,9 @@ BEGIN
         -- The agent knows its claim by the number. With another one its result would find no row.
         WHEN OLD.state = 'claimed' AND NEW.state = 'claimed' AND NEW.claims IS NOT OLD.claims
             THEN RAISE(ABORT, 'this job is being sent: claims is the number its result is recorded under, and stays')
+        WHEN NEW.claimed_by IS NOT OLD.claimed_by
+                AND ((OLD.state = 'claimed' AND NEW.state = 'claimed') OR (NEW.state <> 'claimed' AND NEW.claimed_by IS NOT NULL))
+            THEN RAISE(ABORT, 'claimed_by is written by the agent: leave it as it is')
         -- The EventID is Microsoft's answer, and the agent alone has heard it. It writes `settled` in the very statement that
         -- ends a claim, and nothing else does.
         WHEN OLD.state = 'claimed' AND NEW.state = 'sent'
@@ -497,8 +503,7 @@ DROP TABLE attempts;
 ALTER TABLE attempts_10 RENAME TO attempts;
 PRAGMA legacy_alter_table = OFF;
 
--- One row per start of an agent: who it is, until when it may be taken for alive, and what it says of itself. On SQLite the lock
--- beside the queue tells whether one is running; lease_until is when it last said something.
+-- One row per start of an agent: who it is, when it last said something, and what it says of itself.
 CREATE TABLE agents (
     id                 INTEGER PRIMARY KEY AUTOINCREMENT,
     name               TEXT,
@@ -506,6 +511,7 @@ CREATE TABLE agents (
     pid                INTEGER,
     version            TEXT NOT NULL,
     started_at         TEXT NOT NULL,
+    -- SQLite's lease is the lock beside the queue: this is written with every report, for those who look, and decides nothing
     lease_until        TEXT,
     -- when its settings were read last, and why reading them again was refused, if it was
     settings_at        TEXT NOT NULL,
@@ -527,7 +533,6 @@ CREATE TABLE agents (
     default_hint       TEXT,
     -- what the queue refuses to take from it, in words, while that is so
     refused            TEXT,
-    CONSTRAINT one_row_per_start UNIQUE (host, pid, started_at),
     CONSTRAINT shut_means_why CHECK ((gate_since IS NULL) = (gate_kind IS NULL) AND (gate_since IS NULL) = (gate_until IS NULL)),
     CONSTRAINT a_credential_has_an_end CHECK ((credential IS NULL) = (credential_expires IS NULL))
 );

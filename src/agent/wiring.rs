@@ -37,7 +37,7 @@ pub fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(Duratio
             longest_retry: delivery.longest_retry,
             give_up_after: delivery.give_up_after,
         },
-        defaults: defaults(&settings.defaults, own_mailbox(settings)),
+        defaults: defaults(&settings.defaults, settings.own_mailbox()),
         unnamed: settings.unnamed(),
         until_empty,
         heartbeat,
@@ -49,10 +49,6 @@ pub fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(Duratio
 /// stuck.
 fn longest_attempt(graph: &GraphSettings) -> Duration {
     (graph.connect_timeout + graph.request_timeout) * 16 + Duration::from_secs(300)
-}
-
-pub fn own_mailbox(settings: &Settings) -> bool {
-    matches!(settings.auth.mode, AuthMode::Password { .. })
 }
 
 /// Whether the machine signs in, not an application in Entra.

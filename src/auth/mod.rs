@@ -16,7 +16,7 @@ pub use answer::TokenRefusal;
 pub use cache::{TokenCache, TokenStanding};
 pub use claims::TokenClaims;
 pub use credentials::{CredentialEnd, Credentials, SignIn, Version};
-pub use endpoint::{TokenEndpoint, WallClock};
+pub use endpoint::TokenEndpoint;
 pub use hints::{Advice, Patience, advice, only_time_helps};
 pub use managed_identity::ManagedIdentity;
 pub use renewal::Reread;

@@ -11,7 +11,7 @@ use tracing::Level;
 use super::list;
 use super::narrator::Narrator;
 use super::output::{self, Tone, paint};
-use crate::agent::{Failure, wiring};
+use crate::agent::{Daemon, Failure};
 use crate::config::{Environment, Settings};
 use crate::exit::Exit;
 use crate::queue::{self, JobFilter, JobSummary, NewJob, Read};
@@ -44,7 +44,7 @@ pub(super) async fn run() -> Result<Exit, Failure> {
     }
     heading("What happens")?;
     telemetry::start_with(Narrator::new(), Level::INFO);
-    send(&settings, stop.clone()).await?;
+    send(settings, stop.clone()).await?;
     if stop.is_cancelled() {
         return Err(Failure::failed("stopped before the end"));
     }
@@ -74,10 +74,10 @@ fn heading(text: &str) -> std::io::Result<()> {
     output::line(&paint(Tone::Strong, text))
 }
 
-async fn send(settings: &Settings, stop: CancellationToken) -> Result<(), Failure> {
-    let worker = wiring::worker(settings, true, None);
+async fn send(settings: Settings, stop: CancellationToken) -> Result<(), Failure> {
     let measures = Arc::new(Measures::new().map_err(Failure::failed)?);
-    crate::agent::daemon(settings, worker, measures, stop, |_| {}).await.map(|_| ())
+    let daemon = Daemon { settings, until_empty: true, heartbeat: None, measures, reloads: None, stop };
+    daemon.run(|_| {}).await.map(|_| ())
 }
 
 /// The table, and both sides counted against each other.

@@ -1,5 +1,4 @@
-//! The commands: one file each, its options beside its `run`. Only `run.rs` wires the daemon; only `output.rs` writes
-//! to stdout; `wiring.rs` turns settings into objects.
+//! The commands: one file each, its options beside its `run`. Only `output.rs` writes to stdout.
 
 /// In all of the commands this stands for the one of `std`: what is said on stderr repeats what others wrote, too.
 macro_rules! eprintln {

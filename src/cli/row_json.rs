@@ -99,6 +99,7 @@ pub(super) fn job(job: &JobRow) -> Map<String, Value> {
         ("settled", stored(&job.settled)),
     ]);
     shown.extend(life(of));
+    shown.insert("claimed_by".into(), stored(&job.claimed_by));
     shown
 }
 
@@ -126,7 +127,7 @@ pub(super) fn mailbox(row: &MailboxRow) -> Value {
         ("paused_until", stored(&row.pause.until)),
         ("reason", row.pause.reason.clone().into()),
         ("error_kind", word(&row.pause.kind, |kind| kind.as_str().into())),
-        ("strikes", stored(&row.pause.strikes)),
+        ("strikes", stored(&row.pause.pauses_in_a_row)),
         ("updated_at", stored(&row.pause.written_at)),
         ("held_at", hold(|hold| &hold.since)),
         ("held_reason", hold(|hold| &hold.reason)),
@@ -187,7 +188,7 @@ mod tests {
         let (shown, _) = queue.job(JobId(1)).await.unwrap().unwrap();
         assert_eq!(
             Value::Object(job(&shown)).to_string(),
-            r#"{"id":1,"subject":"Review","body":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","location":null,"attendees":"[]","mailbox":null,"calendar_id":null,"body_type":null,"time_zone":null,"extra":null,"dedup_key":null,"not_before":null,"state":"pending","event_id":null,"in_doubt":0,"attempts":0,"claims":0,"next_attempt_at":"2026-12-01T00:00:00.000Z","transaction_id":"tx","error_kind":null,"http_status":null,"error_code":null,"error_message":null,"request_id":null,"created_at":"c","claimed_at":null,"finished_at":null,"first_sent_at":null,"give_up_at":null,"defaulted":null,"settled":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null}"#
+            r#"{"id":1,"subject":"Review","body":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","location":null,"attendees":"[]","mailbox":null,"calendar_id":null,"body_type":null,"time_zone":null,"extra":null,"dedup_key":null,"not_before":null,"state":"pending","event_id":null,"in_doubt":0,"attempts":0,"claims":0,"next_attempt_at":"2026-12-01T00:00:00.000Z","transaction_id":"tx","error_kind":null,"http_status":null,"error_code":null,"error_message":null,"request_id":null,"created_at":"c","claimed_at":null,"finished_at":null,"first_sent_at":null,"give_up_at":null,"defaulted":null,"settled":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null,"claimed_by":null}"#
         );
     }
 

@@ -1,4 +1,4 @@
-//! `run`: the daemon. The only place where it is put together: queue (see `start`), sign-in, Graph, worker, systemd.
+//! `run`: the daemon as a command: its options, the terminal it may run in, and what systemd is told. What it does is `agent`'s.
 
 use std::io::IsTerminal;
 use std::path::PathBuf;
@@ -10,9 +10,8 @@ use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
 use super::progress;
-use crate::agent::Reload;
 use crate::agent::log::{self, Log};
-use crate::agent::{Failure, daemon, expiry, monitoring, warn_of_exposed, wiring};
+use crate::agent::{Daemon, Failure, Reloads, warn_of_exposed};
 use crate::config::{ConfigError, Environment, LogSettings, Settings};
 use crate::exit::Exit;
 use crate::queue::Queue;
@@ -40,36 +39,30 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
     let at_a_terminal = std::io::stdin().is_terminal();
     let stop = shutdown::on_signals(if at_a_terminal { Hangup::Stops } else { Hangup::IsForOthers })?;
     let hangups = if at_a_terminal { None } else { shutdown::hangups()? };
+    let reloads = hangups.map(|hangups| Reloads { hangups, threshold });
     let heartbeat = sd_notify::watchdog_enabled().map(|limit| (limit / 3, beat as fn()));
-    let mut worker = wiring::worker(&settings, options.until_empty, heartbeat);
     let measures = Arc::new(Measures::new().map_err(Failure::failed)?);
     log.watch(measures.clone());
-    let monitor = monitoring::start(&settings, &mut worker, &measures, &stop);
     let announced = announce_stopping(stop.clone());
-    let mut started = false;
-    let ended = daemon(&settings, worker, measures, stop, |running| {
-        started = true;
-        if let Some(monitor) = &monitor {
-            monitor.started(running.queue.clone(), running.tokens.clone());
-        }
-        tokio::spawn(expiry::Watch::begin(running.tokens.clone(), running.status.clone()).follow());
-        // Without systemd there is nobody to tell.
-        let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("sending")]);
-        if let Some(bar) = bar.clone().filter(|bar| !bar.is_hidden()) {
-            tokio::spawn(show_progress(bar, running.queue.clone(), running.measures.clone()));
-        }
-        if let Some(hangups) = hangups {
-            tokio::spawn(Reload::new(settings.clone(), threshold, running, monitor).follow(hangups));
-        }
-    })
-    .await;
+    let (mut started, log_settings) = (false, settings.log);
+    let daemon = Daemon { settings, until_empty: options.until_empty, heartbeat, measures, reloads, stop };
+    let ended = daemon
+        .run(|running| {
+            started = true;
+            // Without systemd there is nobody to tell.
+            let _ = sd_notify::notify(&[NotifyState::Ready, NotifyState::Status("sending")]);
+            if let Some(bar) = bar.clone().filter(|bar| !bar.is_hidden()) {
+                tokio::spawn(show_progress(bar, running.queue.clone(), running.measures.clone()));
+            }
+        })
+        .await;
     announced.abort();
     if let Some(bar) = bar {
         bar.finish_and_clear();
     }
     if let Err(failure) = &ended
         && !started
-        && log::form(settings.log) == Form::Json
+        && log::form(log_settings) == Form::Json
     {
         tracing::error!(exit_code = failure.exit.code(), problem = failure.text, "agent cannot start");
     }

@@ -72,8 +72,8 @@ impl JobSelector {
 /// The lanes of a mailbox: its own, and that of the rows that name none, if they go to it.
 pub(super) fn lanes(mailbox: &str, settings: &LocalSettings) -> Vec<LaneKey> {
     let lane = LaneKey::of(mailbox);
-    let unnamed = settings.unnamed.as_deref().is_some_and(|name| LaneKey::of(name) == lane);
-    std::iter::once(lane).chain(unnamed.then(|| LaneKey::of(""))).collect()
+    let is_unnamed = settings.unnamed.as_deref().is_some_and(|name| LaneKey::of(name) == lane);
+    std::iter::once(lane).chain(is_unnamed.then(|| LaneKey::of(""))).collect()
 }
 
 /// The other way round: whose lane that is.

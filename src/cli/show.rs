@@ -79,12 +79,12 @@ impl Shown {
         queue: &dyn Read,
         settings: &LocalSettings,
     ) -> Result<Self, Failure> {
-        let own = job.summary.mailbox.text().map(str::trim).filter(|mailbox| !mailbox.is_empty());
-        let whose = own.or(settings.unnamed.as_deref()).unwrap_or_default();
+        let named = job.summary.mailbox.text().map(str::trim).filter(|mailbox| !mailbox.is_empty());
+        let whose = named.or(settings.unnamed.as_deref()).unwrap_or_default();
         let advice = Case::of(&job, whose).map(|case| case.advice(Utc::now()));
         let lookup = job.summary.is_in_doubt().then(|| {
             let (endpoint, version) = &settings.graph;
-            let mailbox = own.or(settings.defaults.mailbox.as_deref());
+            let mailbox = named.or(settings.defaults.mailbox.as_deref());
             let base = GraphBase::new(endpoint, version);
             format!("GET {}", base.marked(mailbox, job.calendar_id.text(), &job.transaction_id.to_string()))
         });

@@ -12,6 +12,7 @@ use crate::queue::{AgentRow, CredentialSaid, DefaultSaid, GateSaid, JobRow, Stor
 pub(super) fn agent_json(agent: &AgentRow) -> Value {
     let Some(said) = &agent.said else { return Value::Null };
     json!({
+        "id": said.id,
         "running": agent.runs(),
         "version": said.version,
         "started_at": text(&said.started_at),

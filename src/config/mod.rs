@@ -262,7 +262,7 @@ pub struct Settings {
 pub struct LocalSettings {
     /// What fills NULL columns.
     pub defaults: DefaultSettings,
-    /// Whether a job without mailbox may go to `/me`.
+    /// Whether a job without mailbox may go to `/me`: a user signs in, who has a mailbox of their own.
     pub own_mailbox: bool,
     /// `graph.endpoint` and `graph.api_version` as written, for those who only show addresses.
     pub graph: (String, String),
@@ -321,11 +321,20 @@ impl Settings {
 
     /// Whose mailbox the rows are for that name none: `defaults.mailbox`, else the user's who signs in.
     pub fn unnamed(&self) -> Option<String> {
-        let user = match &self.auth.mode {
-            AuthMode::Password { username, .. } => Some(username.as_str()),
+        rules::unnamed(&self.defaults, self.user())
+    }
+
+    /// Whether a job without mailbox may go to `/me`: a user signs in, who has a mailbox of their own.
+    pub fn own_mailbox(&self) -> bool {
+        self.user().is_some()
+    }
+
+    /// The user who signs in, in the mode that has one.
+    fn user(&self) -> Option<&str> {
+        match &self.auth.mode {
+            AuthMode::Password { username, .. } => Some(username),
             _ => None,
-        };
-        rules::unnamed(&self.defaults, user)
+        }
     }
 }
 

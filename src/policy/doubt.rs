@@ -29,7 +29,7 @@ impl RetryPolicy {
     }
 
     /// Whether evidence must be looked for before this answer decides: it alone cannot tell whether the event exists, or the
-    /// job would fail in doubt. A mailbox that must rest is not asked anything, not even this.
+    /// job would fail in doubt. A mailbox that must pause is not asked anything, not even this.
     pub fn needs_evidence(&self, job: &Job, result: &CallResult, moment: &Moment) -> bool {
         let cannot_tell = matches!(
             result.outcome,
@@ -40,7 +40,7 @@ impl RetryPolicy {
                 | Outcome::MailboxBlocked { in_doubt: true, .. }
         );
         let plan = self.plan(job, &result.outcome, result.retry_after, moment);
-        cannot_tell || (plan.disposition == Disposition::Fail && plan.in_doubt && plan.rest.is_none())
+        cannot_tell || (plan.disposition == Disposition::Fail && plan.in_doubt && plan.pause.is_none())
     }
 
     /// Decides by an answer and the look for evidence after it.
@@ -67,15 +67,15 @@ impl RetryPolicy {
         self.decision(job, plan, answer, outcome, retry_after)
     }
 
-    /// The look itself met a rest, a closed gate or the end of the agent: nothing is final before it was made. The row keeps
+    /// The look itself met a pause, a closed gate or the end of the agent: nothing is final before it was made. The row keeps
     /// what was said to the request; mailbox and gate go by the look, which is the later news.
     fn looked_for_later(&self, job: &Job, result: CallResult, look: CallResult, moment: &Moment) -> Decision {
         let plan = self.plan(job, &result.outcome, result.retry_after, moment);
         let wait = self.plan(job, &look.outcome, look.retry_after, moment);
-        let rest = wait.rest.or(plan.rest);
+        let pause = wait.pause.or(plan.pause);
         let named = look.retry_after.or(result.retry_after);
         let (Disposition::Retry(until) | Disposition::Snooze(until)) = wait.disposition else {
-            return self.decision(job, Plan { rest, ..plan }, result.answer, result.outcome, named);
+            return self.decision(job, Plan { pause, ..plan }, result.answer, result.outcome, named);
         };
         let (disposition, kind) = match plan.disposition {
             Disposition::Snooze(due) | Disposition::Unfill(due, _) => (Disposition::Snooze(due.max(until)), plan.kind),
@@ -83,7 +83,7 @@ impl RetryPolicy {
             Disposition::Complete(_) | Disposition::Fail => (Disposition::Retry(until), wait.kind.or(plan.kind)),
         };
         let give_up_at = plan.give_up_at.or(wait.give_up_at);
-        let plan = Plan { disposition, kind, in_doubt: true, give_up_at, rest };
+        let plan = Plan { disposition, kind, in_doubt: true, give_up_at, pause };
         self.decision(job, plan, result.answer, look.outcome, named)
     }
 

@@ -1,4 +1,4 @@
-//! Retry policy: the only place where it is decided what becomes of a job and how long its mailbox rests, from what its
+//! Retry policy: the only place where it is decided what becomes of a job and how long its mailbox pauses, from what its
 //! requests met. `doubt` decides where evidence must be looked for first, `record` what of an attempt is written down.
 //!
 //! Pure: takes the time and the jitter as arguments, touches nothing. It does not know the agent-wide gate (that is
@@ -19,13 +19,13 @@ pub use record::{Departure, Record};
 
 /// The longest time anything is put off. Keeps sums inside the calendar.
 const FAR_OFF: Duration = Duration::from_secs(400 * 24 * 3600);
-/// Rest of a mailbox that does not exist. Short: only the jobs of a mistyped address wait for it.
-const NO_MAILBOX_REST: Duration = Duration::from_secs(10);
-/// Rest of a mailbox for which something else than Graph answered.
-const NOT_GRAPH_REST: Duration = Duration::from_secs(60);
-/// Too many requests at once clears as soon as one of them ends (graph-facts 4.2). Also the shortest rest after any
+/// Pause of a mailbox that does not exist. Short: only the jobs of a mistyped address wait for it.
+const NO_MAILBOX_PAUSE: Duration = Duration::from_secs(10);
+/// Pause of a mailbox for which something else than Graph answered.
+const NOT_GRAPH_PAUSE: Duration = Duration::from_secs(60);
+/// Too many requests at once clears as soon as one of them ends (graph-facts 4.2). Also the shortest pause after any
 /// throttling, so that a server that says "Retry-After: 0" is not asked in a circle.
-const SHORTEST_REST: Duration = Duration::from_secs(1);
+const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
 /// A mailbox throttled this often in a row, although each Retry-After was obeyed, is asked less and less often.
 const PATIENT_PAUSES: u32 = 4;
 /// A permission or licence that a person must fix, tried again about as often as Exchange's own caches renew.
@@ -75,13 +75,13 @@ pub enum Disposition {
     Fail,
 }
 
-/// A mailbox must rest.
+/// A mailbox must pause.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rest {
+pub struct MailboxPause {
     /// Nothing is sent to it before that has passed.
     pub wait: Duration,
-    /// Whether the mailbox refused the number of requests at once, so that its lane must narrow.
-    pub narrow: bool,
+    /// Whether the mailbox refused the number of requests at once, so that its lane gets half the slots.
+    pub halve_slots: bool,
 }
 
 /// Everything decided about one attempt.
@@ -106,14 +106,14 @@ pub struct Decision {
 pub struct MailboxEffect {
     /// What the last of the attempt's requests met.
     pub met: Outcome,
-    /// The mailbox's rest, if it must have one.
-    pub rest: Option<Rest>,
+    /// The mailbox's pause, if it must have one.
+    pub pause: Option<MailboxPause>,
     /// The wait that a server named for it.
     pub named: Option<Duration>,
 }
 
 impl MailboxEffect {
-    /// The mailbox or the way to it is in trouble although it asks for no rest: fewer requests at once. Not the death of a
+    /// The mailbox or the way to it is in trouble although it asks for no pause: fewer requests at once. Not the death of a
     /// kept connection, in which the mailbox has no part.
     pub fn halves_slots(&self) -> bool {
         matches!(self.met, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict)
@@ -127,7 +127,7 @@ struct Plan {
     kind: Option<ErrorKind>,
     in_doubt: bool,
     give_up_at: Option<DateTime<Utc>>,
-    rest: Option<Rest>,
+    pause: Option<MailboxPause>,
 }
 
 /// How a failure that may pass is treated.
@@ -135,10 +135,10 @@ struct Later {
     kind: Option<ErrorKind>,
     spends: bool,
     doubtful: bool,
-    /// Until the job is tried again, at least as long as the mailbox rests.
+    /// Until the job is tried again, at least as long as the mailbox pauses.
     wait: Duration,
     horizon: Option<Duration>,
-    rest: Option<Rest>,
+    pause: Option<MailboxPause>,
 }
 
 impl RetryPolicy {
@@ -153,13 +153,13 @@ impl RetryPolicy {
     fn plan(&self, job: &Job, outcome: &Outcome, named: Option<Duration>, moment: &Moment) -> Plan {
         let mut plan = self.reaction(job, outcome, named, moment);
         let Some(named) = named.filter(|_| !matches!(outcome, Outcome::Done(_))) else { return plan };
-        let own = plan.rest.take().unwrap_or(Rest { wait: SHORTEST_REST, narrow: false });
+        let own = plan.pause.take().unwrap_or(MailboxPause { wait: SHORTEST_PAUSE, halve_slots: false });
         let wait = own.wait.max(obeyed(named));
         if let Disposition::Retry(due) | Disposition::Snooze(due) | Disposition::Unfill(due, _) = &mut plan.disposition
         {
             *due = after(moment.now, wait).max(*due);
         }
-        Plan { rest: Some(Rest { wait, ..own }), ..plan }
+        Plan { pause: Some(MailboxPause { wait, ..own }), ..plan }
     }
 
     fn reaction(&self, job: &Job, outcome: &Outcome, named: Option<Duration>, moment: &Moment) -> Plan {
@@ -174,32 +174,33 @@ impl RetryPolicy {
                 kind: None,
                 in_doubt: false,
                 give_up_at: job.give_up_at,
-                rest: None,
+                pause: None,
             },
             Outcome::Invalid(invalid) => fail(job, kind, job.in_doubt && may_have_left(job, invalid)),
             Outcome::Refused(_) | Outcome::ZoneRefused | Outcome::Duplicate(_) => fail(job, kind, job.in_doubt),
             Outcome::RefusedInDoubt(_) | Outcome::NotFound => fail(job, kind, true),
-            Outcome::NoMailbox => {
-                Plan { rest: Some(Rest { wait: NO_MAILBOX_REST, narrow: false }), ..fail(job, kind, job.in_doubt) }
-            }
+            Outcome::NoMailbox => Plan {
+                pause: Some(MailboxPause { wait: NO_MAILBOX_PAUSE, halve_slots: false }),
+                ..fail(job, kind, job.in_doubt)
+            },
             Outcome::Conflict | Outcome::ServerFault | Outcome::ReplyDamaged | Outcome::ReplyLost => {
                 self.later(job, now, Later::doubtful(kind, backoff))
             }
             Outcome::NotGraph => {
-                let rested = Later::given_back(kind, NOT_GRAPH_REST);
+                let rested = Later::given_back(kind, NOT_GRAPH_PAUSE);
                 // Whatever answered may have passed the request on before.
-                let wait = backoff.max(NOT_GRAPH_REST);
+                let wait = backoff.max(NOT_GRAPH_PAUSE);
                 self.later(job, now, Later { spends: true, doubtful: true, wait, ..rested })
             }
             Outcome::MailboxAway(_) => {
-                let wait = named.map_or(backoff, obeyed).max(SHORTEST_REST);
+                let wait = named.map_or(backoff, obeyed).max(SHORTEST_PAUSE);
                 let away = Later::doubtful(kind, backoff.max(wait));
-                self.later(job, now, Later { rest: Some(Rest { wait, narrow: false }), ..away })
+                self.later(job, now, Later { pause: Some(MailboxPause { wait, halve_slots: false }), ..away })
             }
             Outcome::TooManyAtOnce => {
-                let wait = named.map_or(SHORTEST_REST, obeyed).max(SHORTEST_REST);
-                let rest = Some(Rest { wait, narrow: true });
-                self.later(job, now, Later { rest, ..Later::given_back(kind, wait) })
+                let wait = named.map_or(SHORTEST_PAUSE, obeyed).max(SHORTEST_PAUSE);
+                let pause = Some(MailboxPause { wait, halve_slots: true });
+                self.later(job, now, Later { pause, ..Later::given_back(kind, wait) })
             }
             Outcome::MailboxThrottled | Outcome::AppThrottled => {
                 self.later(job, now, Later::given_back(kind, self.throttle_rest(named, moment)))
@@ -234,7 +235,7 @@ impl RetryPolicy {
         let own = match named {
             None => self.backoff(pauses, moment.jitter),
             Some(_) if pauses >= PATIENT_PAUSES => self.backoff(pauses - PATIENT_PAUSES, moment.jitter),
-            Some(_) => SHORTEST_REST,
+            Some(_) => SHORTEST_PAUSE,
         };
         named.map_or(own, obeyed).max(own)
     }
@@ -245,21 +246,21 @@ impl RetryPolicy {
         let first_failure = before(give_up_at, self.give_up_after);
         let deadline = later.horizon.map_or(give_up_at, |horizon| give_up_at.min(after(first_failure, horizon)));
         let due = after(now, later.wait);
-        let rest = later.rest.map(|rest| Rest { wait: rest.wait.min(FAR_OFF), ..rest });
+        let pause = later.pause.map(|pause| MailboxPause { wait: pause.wait.min(FAR_OFF), ..pause });
         let attempts_used_up = later.spends && job.attempts.saturating_add(1) >= self.max_attempts;
-        // A mailbox's rest is a floor, also past the deadline: one header must not fail a job that has its last chance after
-        // the rest. The backoff is the agent's own, so there the last attempt is moved up to the deadline instead.
-        let floor = rest.as_ref().map_or(now, |rest| after(now, rest.wait));
-        // A doubtful job is looked up before it fails, but not while its mailbox rests: once it waits for the end of that.
+        // A mailbox's pause is a floor, also past the deadline: one header must not fail a job that has its last chance after
+        // the pause. The backoff is the agent's own, so there the last attempt is moved up to the deadline instead.
+        let floor = pause.as_ref().map_or(now, |pause| after(now, pause.wait));
+        // A doubtful job is looked up before it fails, but not while its mailbox pauses: once it waits for the end of that.
         let looks_again = in_doubt && floor > now && job.attempts < self.max_attempts;
         if (attempts_used_up && !looks_again) || deadline <= now {
             let kind = if later.horizon.is_some() { later.kind } else { Some(ErrorKind::Exhausted) };
-            return Plan { rest, give_up_at: Some(give_up_at), ..fail(job, kind, in_doubt) };
+            return Plan { pause, give_up_at: Some(give_up_at), ..fail(job, kind, in_doubt) };
         }
         // The look that ends the job needs no backoff.
         let due = if attempts_used_up { floor } else { due.min(deadline).max(floor) };
         let disposition = if later.spends { Disposition::Retry(due) } else { Disposition::Snooze(due) };
-        Plan { disposition, kind: later.kind, in_doubt, give_up_at: Some(give_up_at), rest }
+        Plan { disposition, kind: later.kind, in_doubt, give_up_at: Some(give_up_at), pause }
     }
 }
 
@@ -273,12 +274,12 @@ pub fn gate_wait(cause: Cause) -> Option<Duration> {
 
 impl Later {
     fn doubtful(kind: Option<ErrorKind>, wait: Duration) -> Self {
-        Self { kind, spends: true, doubtful: true, wait, horizon: None, rest: None }
+        Self { kind, spends: true, doubtful: true, wait, horizon: None, pause: None }
     }
 
     fn given_back(kind: Option<ErrorKind>, wait: Duration) -> Self {
-        let rest = Some(Rest { wait, narrow: false });
-        Self { kind, spends: false, doubtful: false, wait, horizon: None, rest }
+        let pause = Some(MailboxPause { wait, halve_slots: false });
+        Self { kind, spends: false, doubtful: false, wait, horizon: None, pause }
     }
 
     fn blocked(cause: Cause, doubtful: bool) -> Self {
@@ -317,11 +318,11 @@ fn default_at_fault(job: &Job, outcome: &Outcome) -> Option<DefaultKey> {
 }
 
 fn fail(job: &Job, kind: Option<ErrorKind>, in_doubt: bool) -> Plan {
-    Plan { disposition: Disposition::Fail, kind, in_doubt, give_up_at: job.give_up_at, rest: None }
+    Plan { disposition: Disposition::Fail, kind, in_doubt, give_up_at: job.give_up_at, pause: None }
 }
 
 fn given_back(job: &Job, due: DateTime<Utc>, kind: Option<ErrorKind>, in_doubt: bool) -> Plan {
-    Plan { disposition: Disposition::Snooze(due), kind, in_doubt, give_up_at: job.give_up_at, rest: None }
+    Plan { disposition: Disposition::Snooze(due), kind, in_doubt, give_up_at: job.give_up_at, pause: None }
 }
 
 /// `time` plus `wait`, never past the calendar's end.

@@ -57,8 +57,8 @@ fn decide_told(job: &Job, outcome: &Outcome, wait: Duration) -> Decision {
     policy().decide(job, told_to_wait(outcome, wait), &moment())
 }
 
-fn rest(wait: Duration) -> Option<Rest> {
-    Some(Rest { wait, narrow: false })
+fn pause(wait: Duration) -> Option<MailboxPause> {
+    Some(MailboxPause { wait, halve_slots: false })
 }
 
 fn secs(seconds: u64) -> Duration {
@@ -109,7 +109,7 @@ fn an_unclear_answer_spends_an_attempt_and_leaves_the_job_in_doubt() {
         let decision = decide(&job(1), &outcome);
         assert_eq!(decision.disposition, Disposition::Retry(in_secs(10)), "{outcome:?}");
         assert!(decision.in_doubt);
-        assert_eq!(decision.mailbox.rest, None);
+        assert_eq!(decision.mailbox.pause, None);
     }
 }
 
@@ -117,7 +117,7 @@ fn an_unclear_answer_spends_an_attempt_and_leaves_the_job_in_doubt() {
 fn an_absent_mailbox_store_rests_the_mailbox_for_the_time_named() {
     let decision = decide_told(&job(0), &away(), secs(120));
     assert_eq!(decision.disposition, Disposition::Retry(in_secs(120)));
-    assert_eq!(decision.mailbox.rest, rest(secs(120)));
+    assert_eq!(decision.mailbox.pause, pause(secs(120)));
 }
 
 #[test]
@@ -125,7 +125,7 @@ fn throttling_rests_the_mailbox_and_spends_nothing() {
     let wait = Duration::from_millis(2128);
     let decision = decide_told(&job(11), &Outcome::MailboxThrottled, wait);
     assert_eq!(decision.disposition, Disposition::Snooze(now() + TimeDelta::milliseconds(2128)));
-    assert_eq!((decision.mailbox.rest, decision.mailbox.named), (rest(wait), Some(wait)));
+    assert_eq!((decision.mailbox.pause, decision.mailbox.named), (pause(wait), Some(wait)));
     assert_eq!((decision.kind, decision.record.spent), (Some(ErrorKind::Throttled), false));
     assert!(!decision.in_doubt);
 }
@@ -138,24 +138,24 @@ fn throttling_without_a_time_backs_off_by_the_mailboxs_pauses() {
 
 #[test]
 fn a_server_that_says_zero_or_keeps_refusing_is_asked_less_and_less_often() {
-    let rest = |named: u64, pauses: u32| {
+    let pause = |named: u64, pauses: u32| {
         let result = told_to_wait(&Outcome::MailboxThrottled, secs(named));
-        policy().decide(&job(0), result, &after_pauses(pauses)).mailbox.rest.unwrap().wait.as_secs()
+        policy().decide(&job(0), result, &after_pauses(pauses)).mailbox.pause.unwrap().wait.as_secs()
     };
-    assert_eq!([rest(0, 0), rest(2, 3), rest(2, 4), rest(2, 6), rest(90, 6)], [1, 2, 5, 20, 90]);
+    assert_eq!([pause(0, 0), pause(2, 3), pause(2, 4), pause(2, 6), pause(90, 6)], [1, 2, 5, 20, 90]);
 }
 
 #[test]
 fn a_503_without_patience_does_not_use_up_the_attempts_in_a_moment() {
     let decision = decide_told(&job(3), &away(), Duration::ZERO);
     assert_eq!(decision.disposition, Disposition::Retry(in_secs(40)));
-    assert_eq!(decision.mailbox.rest, rest(secs(1)));
+    assert_eq!(decision.mailbox.pause, pause(secs(1)));
 }
 
 #[test]
 fn too_many_at_once_narrows_the_lane_for_at_least_a_second() {
     let decision = decide(&job(0), &Outcome::TooManyAtOnce);
-    assert_eq!(decision.mailbox.rest, Some(Rest { wait: secs(1), narrow: true }));
+    assert_eq!(decision.mailbox.pause, Some(MailboxPause { wait: secs(1), halve_slots: true }));
 }
 
 #[test]
@@ -180,10 +180,10 @@ fn a_retry_after_is_obeyed_for_a_day_at_most_and_fails_no_job_at_once() {
     for outcome in [Outcome::MailboxThrottled, Outcome::AppThrottled, Outcome::TooManyAtOnce] {
         let decision = decide_told(&job(0), &outcome, year);
         assert_eq!(decision.disposition, Disposition::Snooze(in_secs(86_400)), "{outcome:?}");
-        assert_eq!(decision.mailbox.rest.unwrap().wait, retry_after::LONGEST);
+        assert_eq!(decision.mailbox.pause.unwrap().wait, retry_after::LONGEST);
     }
     assert_eq!(decide_told(&job(0), &away(), year).disposition, Disposition::Retry(in_secs(86_400)));
-    // Also where the job's own time is over before the rest is: it has its last chance then.
+    // Also where the job's own time is over before the pause is: it has its last chance then.
     let mut hasty = job(3);
     hasty.give_up_at = Some(in_secs(600));
     let decision = decide_told(&hasty, &Outcome::MailboxThrottled, year);
@@ -226,7 +226,7 @@ fn what_a_person_must_put_right_is_tried_every_half_hour_until_the_jobs_time_is_
     for cause in causes {
         let decision = decide(&job(0), &blocked(cause));
         assert_eq!(decision.disposition, Disposition::Snooze(in_secs(1800)), "{cause:?}");
-        assert_eq!((decision.mailbox.rest, decision.kind), (rest(secs(1800)), Some(cause.kind())));
+        assert_eq!((decision.mailbox.pause, decision.kind), (pause(secs(1800)), Some(cause.kind())));
         let decision = decide(&Job { give_up_at: Some(now()), ..job(0) }, &blocked(cause));
         assert_eq!((decision.disposition, decision.kind), (Disposition::Fail, Some(ErrorKind::Exhausted)));
         assert_eq!(decision.answer.cause, Some(cause), "what it waited for is still told");
@@ -260,13 +260,13 @@ fn trouble_of_the_agent_costs_the_job_neither_attempt_nor_time() {
 fn a_wait_named_beside_any_answer_is_a_floor_for_mailbox_and_job_and_never_longer_than_the_calendar() {
     let with = |outcome: &Outcome, wait| decide_told(&job(0), outcome, wait);
     let refused = with(&Outcome::Refused(Cause::EventRefused), secs(60));
-    assert_eq!(refused.mailbox.rest, rest(secs(60)));
+    assert_eq!(refused.mailbox.pause, pause(secs(60)));
     assert_eq!(with(&Outcome::ServerFault, secs(60)).disposition, Disposition::Retry(in_secs(60)));
     let at_once = with(&Outcome::TooManyAtOnce, secs(60));
-    assert_eq!(at_once.mailbox.rest, Some(Rest { wait: secs(60), narrow: true }));
-    assert_eq!(with(&done(), secs(60)).mailbox.rest, None, "a success is never repeated because of one");
+    assert_eq!(at_once.mailbox.pause, Some(MailboxPause { wait: secs(60), halve_slots: true }));
+    assert_eq!(with(&done(), secs(60)).mailbox.pause, None, "a success is never repeated because of one");
     let endless = with(&Outcome::MailboxThrottled, Duration::MAX);
-    assert_eq!(endless.mailbox.rest.unwrap().wait, retry_after::LONGEST);
+    assert_eq!(endless.mailbox.pause.unwrap().wait, retry_after::LONGEST);
 }
 
 #[test]
@@ -365,7 +365,7 @@ fn a_look_that_keeps_failing_is_waited_for_three_attempts_but_never_for_most_of_
     assert_eq!((lost(2, 0), lost(2, 1), lost(2, 2)), (false, true, false));
     assert!(lost(1, 0));
     assert!(!repeats(12, 4, &Outcome::NotGraph), "whatever answers in Graph's place has looked nowhere");
-    assert!(!repeats(12, 4, &Outcome::MailboxThrottled), "a rest is a rest");
+    assert!(!repeats(12, 4, &Outcome::MailboxThrottled), "a pause is a pause");
 }
 
 #[test]
@@ -409,7 +409,7 @@ fn evidence_is_wanted_where_an_answer_cannot_tell_or_a_doubtful_job_would_fail_a
     }
     assert!(wants(&doubtful(0), &Outcome::Refused(Cause::EventRefused)));
     assert!(wants(&doubtful(11), &Outcome::ServerFault), "its last attempt");
-    assert!(!wants(&doubtful(0), &Outcome::NoMailbox), "the mailbox rests");
+    assert!(!wants(&doubtful(0), &Outcome::NoMailbox), "the mailbox pauses");
 }
 
 #[test]
@@ -438,7 +438,7 @@ fn a_look_that_meets_a_rest_or_a_shut_gate_ends_nothing_and_is_what_mailbox_and_
     let then = |look: CallResult| policy().after_verification(&job(0), refused.clone(), look.into(), &moment());
     let throttled = then(told_to_wait(&Outcome::MailboxThrottled, secs(30)));
     assert_eq!((throttled.disposition, throttled.in_doubt), (Disposition::Retry(in_secs(30)), true));
-    assert_eq!((throttled.mailbox.rest, throttled.mailbox.named), (rest(secs(30)), Some(secs(30))));
+    assert_eq!((throttled.mailbox.pause, throttled.mailbox.named), (pause(secs(30)), Some(secs(30))));
     assert_eq!(throttled.mailbox.met, Outcome::MailboxThrottled);
     assert_eq!(throttled.answer.cause, Some(Cause::RecipientsRefused));
     assert_eq!((throttled.record.ending, throttled.record.spent), (Some(Ending::Retry), true));
@@ -501,7 +501,7 @@ fn the_last_attempt_at_a_resting_mailbox_is_followed_by_a_look_and_that_by_the_e
     assert_eq!((decision.disposition, decision.in_doubt), (Disposition::Retry(in_secs(60)), true));
     let decision = decide_told(&Job { in_doubt: true, ..job(12) }, &away(), secs(60));
     assert_eq!((decision.disposition, decision.kind), (Disposition::Fail, Some(ErrorKind::Exhausted)));
-    assert_eq!(decision.mailbox.rest, rest(secs(60)));
+    assert_eq!(decision.mailbox.pause, pause(secs(60)));
 }
 
 #[test]
@@ -515,7 +515,7 @@ fn a_refusal_whose_cause_is_a_default_fails_no_job_but_one_in_doubt() {
         let decision = decide(&Job { defaulted: took, ..job(11) }, &outcome);
         assert_eq!((&decision.disposition, decision.record.spent), (&Disposition::Unfill(now(), key), false));
         assert_eq!(
-            (decision.kind, decision.give_up_at, decision.mailbox.rest),
+            (decision.kind, decision.give_up_at, decision.mailbox.pause),
             (Some(kind), None, None),
             "no time runs"
         );
@@ -569,10 +569,10 @@ proptest! {
         let moment = Moment { now: now(), jitter, pauses_in_a_row: pauses };
         let decision = policy().decide(&job, result, &moment);
         assert_sound(&job, &decision);
-        if let (Disposition::Retry(due) | Disposition::Snooze(due), Some(rest)) =
-            (&decision.disposition, &decision.mailbox.rest)
+        if let (Disposition::Retry(due) | Disposition::Snooze(due), Some(pause)) =
+            (&decision.disposition, &decision.mailbox.pause)
         {
-            prop_assert!(*due >= after(now(), rest.wait));
+            prop_assert!(*due >= after(now(), pause.wait));
         }
     }
 

@@ -45,8 +45,8 @@ impl RetryPolicy {
             let attempts = job.attempts.saturating_add(u32::from(record.spent));
             answer.message = Some(last_words(&plan, attempts, answer.message.as_deref()));
         }
-        let Plan { disposition, kind, in_doubt, give_up_at, rest } = plan;
-        let mailbox = MailboxEffect { met, rest, named };
+        let Plan { disposition, kind, in_doubt, give_up_at, pause } = plan;
+        let mailbox = MailboxEffect { met, pause, named };
         Decision { disposition, kind, in_doubt, give_up_at, answer, record, mailbox }
     }
 

@@ -21,7 +21,7 @@ use crate::job::{DefaultKey, Defaults, ErrorKind, Job, JobId};
 /// whose clock may be set keeps the length of every wait by itself.
 #[async_trait]
 pub trait Agent: Send + Sync + 'static {
-    /// The agent begins: every row that a dead agent left `claimed` goes back to `pending`, in doubt. A row that cannot be
+    /// The agent begins: it gets a number of its own, which every row it claims names until the claim is over. Every row that a dead agent left `claimed` goes back to `pending`, in doubt. A row that cannot be
     /// put back does not keep the others from it. The first claim after this one tells what the agent must know before it
     /// sends anything.
     async fn join(&self) -> Result<Recovered, QueueError>;

@@ -209,6 +209,8 @@ pub struct JobRow {
     /// The columns a default has filled, with blanks between them.
     pub defaulted: Stored,
     pub settled: Stored,
+    /// The agent that has claimed it, while it has.
+    pub claimed_by: Stored,
 }
 
 /// One finished attempt.
@@ -243,8 +245,7 @@ pub struct PauseColumns {
     pub until: Stored,
     pub reason: String,
     pub kind: Parsed<ErrorKind>,
-    /// Pauses in a row.
-    pub strikes: Stored,
+    pub pauses_in_a_row: Stored,
     pub written_at: Stored,
     /// Until when Microsoft itself asked for it.
     pub asked_until: Stored,
@@ -312,6 +313,8 @@ pub struct AgentRow {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AgentSaid {
+    /// What the jobs it has claimed name in `claimed_by`.
+    pub id: i64,
     pub version: String,
     pub started_at: Stored,
     /// When the settings it goes by were read.

@@ -44,8 +44,7 @@ pub struct Pause {
     pub reason: String,
     /// Why, as a kind.
     pub kind: Option<ErrorKind>,
-    /// Pauses in a row.
-    pub strikes: u32,
+    pub pauses_in_a_row: u32,
     /// Until when Microsoft itself asked for it.
     pub asked_until: Option<DateTime<Utc>>,
 }

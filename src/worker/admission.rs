@@ -17,7 +17,7 @@ use super::vitals::Vitals;
 use crate::auth::TokenCache;
 use crate::clock::Now;
 use crate::job::{Defaults, Outcome};
-use crate::policy::{Rest, after};
+use crate::policy::{MailboxPause, after};
 use crate::queue::{LaneKey, MailboxNews, Pause, capped};
 use crate::retry_after;
 
@@ -122,9 +122,9 @@ impl Admission {
         if unclear {
             self.lanes.halve_slots(&finished.lane);
         }
-        let rest = finished.mailbox.rest.take();
-        if let Some(rest) = &rest {
-            finished.settlement.pause = Some(self.pause(rest, finished, now));
+        let pause = finished.mailbox.pause.take();
+        if let Some(pause) = &pause {
+            finished.settlement.pause = Some(self.pause(pause, finished, now));
             vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
         }
         let default_rests = self.defaults.learn(finished, defaults, now);
@@ -133,15 +133,15 @@ impl Admission {
             self.lanes.suspect(&finished.lane, 1);
         }
         vitals.status.default_refused(self.defaults.note());
-        let rest_for = rest.as_ref().map_or(Duration::ZERO, |rest| rest.wait);
+        let rest_for = pause.as_ref().map_or(Duration::ZERO, |pause| pause.wait);
         let change = self.gate.observe(&finished.lane, &finished.mailbox.met, rest_for, now.steady);
         self.say(&change, vitals, now);
-        let troubled = unclear || rest.is_some() || default_rests;
+        let troubled = unclear || pause.is_some() || default_rests;
         Blocked { lane: troubled.then(|| finished.lane.clone()), all: matches!(change, GateChange::Closed { .. }) }
     }
 
-    fn pause(&mut self, rest: &Rest, finished: &Finished, now: Now) -> Pause {
-        let (mut pause, line) = self.lanes.rest(&finished.lane, rest, &finished.settlement, now);
+    fn pause(&mut self, pause: &MailboxPause, finished: &Finished, now: Now) -> Pause {
+        let (mut pause, line) = self.lanes.pause(&finished.lane, pause, &finished.settlement, now);
         // Beyond all measure it is obeyed for a while, but not kept from an operator who ends it.
         let named = finished.mailbox.named;
         let asked = named.filter(|named| *named <= retry_after::LONGEST && capped(&pause.reason).is_none());
@@ -156,17 +156,17 @@ impl Admission {
 
     /// What the gate did, in the log and in the agent's status.
     fn say(&mut self, change: &GateChange, vitals: &Vitals, now: Now) {
-        if let GateChange::Closed { hold, wait, .. } | GateChange::Extended { hold, wait } = change {
-            vitals.status.gate_shut(vitals.measures.shut(hold, now.wall, after(now.wall, *wait)));
+        if let GateChange::Closed { reason, wait, .. } | GateChange::Extended { reason, wait } = change {
+            vitals.status.gate_shut(vitals.measures.shut(reason, now.wall, after(now.wall, *wait)));
         }
         match change {
-            GateChange::Closed { hold, wait, again } => {
+            GateChange::Closed { reason, wait, again } => {
                 let until = after(now.wall, *wait);
                 if !again {
                     self.gate_log.tell(now.steady);
-                    report::sending_paused(hold, until);
+                    report::sending_paused(reason, until);
                 } else if let Some(tries) = self.gate_log.again(now.steady) {
-                    report::sending_still_paused(hold, until, tries);
+                    report::sending_still_paused(reason, until, tries);
                 }
             }
             GateChange::Reopened => {
@@ -205,3 +205,7 @@ impl Admission {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "admission_tests.rs"]
+mod tests;

@@ -49,7 +49,7 @@ impl Context {
 pub(super) struct Attempt {
     pub job: Job,
     pub lane: LaneKey,
-    pub strikes: u32,
+    pub pauses_in_a_row: u32,
     /// When it was claimed, which is when its row was read …
     pub claimed: Now,
     /// … and when its turn came.
@@ -192,7 +192,7 @@ impl Attempt {
     }
 
     /// Whether a request may leave, asked with the token in hand: the agent is not stopping, and the mailbox was not told to
-    /// rest while the token was awaited.
+    /// pause while the token was awaited.
     fn may_send(&self) -> bool {
         !self.context.stop.is_cancelled() && !self.is_resting()
     }
@@ -207,7 +207,7 @@ impl Attempt {
     }
 
     fn moment(&self, now: Now) -> Moment {
-        Moment { now: now.wall, jitter: fastrand::f64(), pauses_in_a_row: self.strikes }
+        Moment { now: now.wall, jitter: fastrand::f64(), pauses_in_a_row: self.pauses_in_a_row }
     }
 
     /// The wall clock may have been set forward since the claim, and the horizon is a length of time.
@@ -221,9 +221,9 @@ impl Attempt {
 
     fn finish(self, decision: Decision) -> Finished {
         let Decision { disposition, kind, in_doubt, give_up_at, answer, record, mailbox } = decision;
-        // Only now: a rest that the look has made needless would hold the mailbox's next jobs up, and no timer ends it.
-        if let Some(rest) = &mailbox.rest {
-            self.context.pauses.note(&self.lane, rest, Instant::now());
+        // Only now: a pause that the look has made needless would hold the mailbox's next jobs up, and no timer ends it.
+        if let Some(pause) = &mailbox.pause {
+            self.context.pauses.note(&self.lane, pause, Instant::now());
         }
         if self.took.time_zone.is_some() && matches!(mailbox.met, Outcome::Done(_)) {
             self.context.zone_taken.store(true, Ordering::Relaxed);
@@ -269,7 +269,7 @@ pub(super) fn given_back(lane: LaneKey, job: Job, now: Now) -> Finished {
 pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: Now) -> Finished {
     Finished {
         lane,
-        mailbox: MailboxEffect { met: Outcome::NotStarted, rest: None, named: None },
+        mailbox: MailboxEffect { met: Outcome::NotStarted, pause: None, named: None },
         settlement: Settlement::give_back(&job, due, now),
         attempt: None,
         took: Took::default(),

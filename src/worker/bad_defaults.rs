@@ -33,7 +33,7 @@ struct Refusal {
     /// When one request finds out.
     until: Instant,
     /// Refusals in a row.
-    strikes: u32,
+    refusals_in_a_row: u32,
     /// That request is under way.
     asking: bool,
     log: LogThrottle,
@@ -131,15 +131,15 @@ impl BadDefaults {
             }
             return key == DefaultKey::Mailbox;
         }
-        let (strikes, since, mut log) = match known.take() {
-            Some(refusal) => (refusal.strikes, refusal.note.since, refusal.log),
+        let (refusals_in_a_row, since, mut log) = match known.take() {
+            Some(refusal) => (refusal.refusals_in_a_row, refusal.note.since, refusal.log),
             None => (0, now.wall, LogThrottle::default()),
         };
-        let wait = doubled(FIRST_WAIT, strikes, LONGEST_WAIT);
+        let wait = doubled(FIRST_WAIT, refusals_in_a_row, LONGEST_WAIT);
         let until = later(now.steady, wait);
         let hint = finished.settlement.answer.message.clone().unwrap_or_default();
         let note = DefaultNote { key, value, since, until: after(now.wall, wait), hint };
-        if strikes == 0 {
+        if refusals_in_a_row == 0 {
             log.tell(now.steady);
             report::default_paused(&note, &finished.settlement);
         } else if let Some(tries) = log.again(now.steady) {
@@ -150,8 +150,8 @@ impl BadDefaults {
         if key == DefaultKey::TimeZone {
             finished.settlement.verdict = Verdict::Anew(note.until);
         }
-        let strikes = strikes.saturating_add(1);
-        *self.of(key) = Some(Refusal { note, answer, kind, until, strikes, asking: false, log });
+        let refusals_in_a_row = refusals_in_a_row.saturating_add(1);
+        *self.of(key) = Some(Refusal { note, answer, kind, until, refusals_in_a_row, asking: false, log });
         key == DefaultKey::Mailbox
     }
 

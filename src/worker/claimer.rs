@@ -171,3 +171,7 @@ impl Claimer {
         self.next_due
     }
 }
+
+#[cfg(test)]
+#[path = "claimer_tests.rs"]
+mod tests;

@@ -23,7 +23,7 @@ impl Attempt {
         self.verify(bearer, evidence, named).await
     }
 
-    /// Looks until there is an answer, the mailbox must rest, or the agent ends.
+    /// Looks until there is an answer, the mailbox must pause, or the agent ends.
     pub(super) async fn verify(&self, bearer: &mut Bearer, evidence: &Evidence, named: Option<EventId>) -> Verified {
         let began = Instant::now();
         let verified = tokio::select! {

@@ -32,9 +32,9 @@ pub(super) enum GateChange {
     /// Nothing.
     Unchanged,
     /// It is shut for that long. `again`: it had opened for one request, which met the same trouble.
-    Closed { hold: GateReason, wait: Duration, again: bool },
+    Closed { reason: GateReason, wait: Duration, again: bool },
     /// It was shut already, and stays so for that long from now.
-    Extended { hold: GateReason, wait: Duration },
+    Extended { reason: GateReason, wait: Duration },
     /// It is open.
     Reopened,
 }
@@ -43,15 +43,14 @@ pub(super) enum GateChange {
 #[derive(Debug)]
 pub(super) struct Gate {
     state: State,
-    /// Closings in a row.
-    strikes: u32,
+    closings_in_a_row: u32,
     /// Mailboxes on which the application was throttled lately, and until when.
     throttled: HashMap<LaneKey, (Instant, Instant)>,
 }
 
 impl Default for Gate {
     fn default() -> Self {
-        Self { state: State::Open, strikes: 0, throttled: HashMap::new() }
+        Self { state: State::Open, closings_in_a_row: 0, throttled: HashMap::new() }
     }
 }
 
@@ -96,14 +95,14 @@ impl Gate {
     pub(super) fn try_now(&mut self, now: Instant) {
         if let State::Shut { until, .. } = &mut self.state {
             *until = now;
-            self.strikes = 0;
+            self.closings_in_a_row = 0;
         }
     }
 
-    /// Learns from the end of an attempt. `rest` is how long its mailbox must rest.
-    pub(super) fn observe(&mut self, lane: &LaneKey, outcome: &Outcome, rest: Duration, now: Instant) -> GateChange {
+    /// Learns from the end of an attempt. `pause` is how long its mailbox must pause.
+    pub(super) fn observe(&mut self, lane: &LaneKey, outcome: &Outcome, pause: Duration, now: Instant) -> GateChange {
         match outcome {
-            Outcome::Unable(hold) | Outcome::Diverted(hold) => self.close(hold.clone(), now),
+            Outcome::Unable(reason) | Outcome::Diverted(reason) => self.close(reason.clone(), now),
             // Says nothing about whether sending works.
             Outcome::Invalid(_)
             | Outcome::NotStarted
@@ -112,7 +111,7 @@ impl Gate {
             | Outcome::ConnectionStale => GateChange::Unchanged,
             Outcome::AppThrottled => {
                 self.throttled.retain(|_, (met, _)| now.saturating_duration_since(*met) < AT_ONCE);
-                self.throttled.insert(lane.clone(), (now, later(now, rest)));
+                self.throttled.insert(lane.clone(), (now, later(now, pause)));
                 // The one request that was to find out, did.
                 let still = matches!(self.state, State::Probing { .. });
                 if still || self.throttled.len() >= SEVERAL {
@@ -131,46 +130,46 @@ impl Gate {
 
     fn close_for_throttling(&mut self, now: Instant) -> GateChange {
         let until = self.throttled.values().map(|(_, until)| *until).max().unwrap_or(now);
-        let hold = GateReason {
+        let reason = GateReason {
             cause: Cause::ThrottledApp,
             code: "application_throttled".into(),
             hint: "Microsoft limits the application on several mailboxes at once: all sending waits.".into(),
             wait: Some(until.saturating_duration_since(now)),
         };
-        self.close(hold, now)
+        self.close(reason, now)
     }
 
-    fn close(&mut self, hold: GateReason, now: Instant) -> GateChange {
-        let named = hold.wait.or_else(|| gate_wait(hold.cause));
+    fn close(&mut self, reason: GateReason, now: Instant) -> GateChange {
+        let named = reason.wait.or_else(|| gate_wait(reason.cause));
         let again = match &mut self.state {
             // Others under way met the same. Only a longer wait named by a server is news, and not for the log.
             State::Shut { until, kind, .. } => {
-                if hold.kind() == ErrorKind::Throttled {
+                if reason.kind() == ErrorKind::Throttled {
                     // What is mended elsewhere does not end this wait.
                     *kind = ErrorKind::Throttled;
                 }
                 return match named {
                     Some(wait) if later(now, wait) > *until => {
                         *until = later(now, wait);
-                        GateChange::Extended { hold, wait }
+                        GateChange::Extended { reason, wait }
                     }
                     _ => GateChange::Unchanged,
                 };
             }
-            State::Probing { code } => *code == hold.code,
+            State::Probing { code } => *code == reason.code,
             State::Open => false,
         };
-        let wait = named.unwrap_or_else(|| doubled(FIRST_WAIT, self.strikes, LONGEST_WAIT));
-        self.strikes = self.strikes.saturating_add(1);
-        self.state = State::Shut { until: later(now, wait), kind: hold.kind(), code: hold.code.clone() };
-        GateChange::Closed { hold, wait, again }
+        let wait = named.unwrap_or_else(|| doubled(FIRST_WAIT, self.closings_in_a_row, LONGEST_WAIT));
+        self.closings_in_a_row = self.closings_in_a_row.saturating_add(1);
+        self.state = State::Shut { until: later(now, wait), kind: reason.kind(), code: reason.code.clone() };
+        GateChange::Closed { reason, wait, again }
     }
 
     fn reopen(&mut self) -> GateChange {
         match self.state {
             State::Probing { .. } => {
                 self.state = State::Open;
-                self.strikes = 0;
+                self.closings_in_a_row = 0;
                 GateChange::Reopened
             }
             // An answer that was under way when the gate shut opens nothing.

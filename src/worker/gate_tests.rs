@@ -84,8 +84,8 @@ fn one_throttled_mailbox_shuts_nothing_and_two_at_once_shut_all_for_the_longer_t
     let mut gate = Gate::default();
     assert_eq!(throttled(&mut gate, "ann", 0, 30), GateChange::Unchanged);
     assert_eq!(throttled(&mut gate, "ann", 1, 30), GateChange::Unchanged);
-    let GateChange::Closed { wait, hold, .. } = throttled(&mut gate, "bob", 2, 20) else { panic!() };
-    assert_eq!((wait.as_secs(), hold.kind()), (28, ErrorKind::Throttled));
+    let GateChange::Closed { wait, reason, .. } = throttled(&mut gate, "bob", 2, 20) else { panic!() };
+    assert_eq!((wait.as_secs(), reason.kind()), (28, ErrorKind::Throttled));
 }
 
 #[test]

@@ -11,14 +11,14 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::log_throttle::LogThrottle;
 use super::pauses::Pauses;
 use crate::clock::{Now, later};
-use crate::policy::Rest;
+use crate::policy::MailboxPause;
 use crate::queue::{LaneKey, Pause, Settlement, Suspects};
 
-/// How long a mailbox's strikes and narrowed slots are remembered after its last trouble, once there are this many.
+/// How long a mailbox's pauses and narrowed slots are remembered after its last trouble, once there are this many.
 const REMEMBERED: Duration = Duration::from_secs(3600);
 const REMEMBERED_AT_LEAST: usize = 1000;
 
-/// A mailbox with something under way, at rest, or narrowed.
+/// A mailbox with something under way, paused, or narrowed.
 #[derive(Clone, Debug)]
 struct Lane {
     /// Requests allowed at once, 1 to the limit.
@@ -28,19 +28,25 @@ struct Lane {
     ready: usize,
     /// Successes since the slots last changed.
     successes: usize,
+    trouble: Trouble,
+}
+
+/// What is known of its pauses.
+#[derive(Clone, Debug, Default)]
+struct Trouble {
     /// Pauses in a row without a success between them.
     pauses_in_a_row: u32,
     /// Until when Microsoft itself asked for that.
     asked_until: Option<Instant>,
-    /// When it was told to rest last.
+    /// When it was told to pause last.
     told: Option<Instant>,
     /// What the log has of its pauses.
     log: LogThrottle,
-    /// Its trouble goes on although its rest was over: the log has it as paused until something is sent.
+    /// Its trouble goes on although its pause was over: the log has it as paused until something is sent.
     quiet: bool,
 }
 
-/// What of a rest is for the log.
+/// What of a pause is for the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PauseLine {
     /// Nothing new.
@@ -58,7 +64,7 @@ pub(super) enum Turn {
     Begin,
     /// There will be.
     Wait,
-    /// The mailbox rests, is in trouble or on hold: nobody knows when.
+    /// The mailbox pauses, is in trouble or on hold: nobody knows when.
     GiveBack,
 }
 
@@ -102,7 +108,7 @@ impl Lanes {
     /// Other limits from now on. A lane that was narrowed grows up to them as before; what is under way is not cut off.
     pub(super) fn set_limits(&mut self, limit: usize, all: usize) {
         for lane in self.lanes.values_mut() {
-            let full = lane.slots == self.limit && lane.pauses_in_a_row == 0;
+            let full = lane.slots == self.limit && lane.trouble.pauses_in_a_row == 0;
             lane.slots = if full { limit } else { lane.slots.min(limit) };
         }
         (self.limit, self.suspects_limit) = (limit, (all / 2).max(1));
@@ -112,8 +118,8 @@ impl Lanes {
     pub(super) fn remember(&mut self, pause: &Pause, now: Now) {
         self.pauses.count(&pause.lane, now.steady_at(pause.until));
         let lane = self.lane(&pause.lane);
-        lane.asked_until = pause.asked_until.map(|until| now.steady_at(until));
-        lane.pauses_in_a_row = pause.strikes;
+        lane.trouble.asked_until = pause.asked_until.map(|until| now.steady_at(until));
+        lane.trouble.pauses_in_a_row = pause.pauses_in_a_row;
         lane.slots = 1;
     }
 
@@ -121,7 +127,7 @@ impl Lanes {
     pub(super) fn suspect(&mut self, key: &LaneKey, slots: usize) {
         let lane = self.lane(key);
         lane.slots = lane.slots.min(slots.max(1));
-        lane.pauses_in_a_row = lane.pauses_in_a_row.max(1);
+        lane.trouble.pauses_in_a_row = lane.trouble.pauses_in_a_row.max(1);
     }
 
     /// These mailboxes are on hold: nothing begins there, whatever else is known of them. Tells what is new.
@@ -153,7 +159,7 @@ impl Lanes {
     /// Free places of every lane that differs from an untouched one. One in trouble has its slots, and no more.
     pub(super) fn free(&self) -> HashMap<LaneKey, usize> {
         let paused = self.pauses.of(self.lanes.keys());
-        let places = |key: &LaneKey, lane: &Lane| match lane.pauses_in_a_row {
+        let places = |key: &LaneKey, lane: &Lane| match lane.trouble.pauses_in_a_row {
             _ if paused.contains(key) => 0,
             0 => lane.slots * 2,
             _ => lane.slots,
@@ -165,7 +171,7 @@ impl Lanes {
     /// The lanes in trouble, and how many slots are left for all of them together. Which of them have anything to send
     /// is the queue's business.
     pub(super) fn suspects(&self) -> Suspects {
-        let troubled = || self.lanes.iter().filter(|(_, lane)| lane.pauses_in_a_row > 0);
+        let troubled = || self.lanes.iter().filter(|(_, lane)| lane.trouble.pauses_in_a_row > 0);
         let busy: usize = troubled().map(|(_, lane)| lane.in_flight + lane.ready).sum();
         Suspects {
             lanes: troubled().map(|(key, _)| key.clone()).collect(),
@@ -191,17 +197,17 @@ impl Lanes {
             return Turn::GiveBack;
         }
         match self.lanes.get(key) {
-            Some(lane) if lane.in_flight >= lane.slots && lane.pauses_in_a_row > 0 => Turn::GiveBack,
+            Some(lane) if lane.in_flight >= lane.slots && lane.trouble.pauses_in_a_row > 0 => Turn::GiveBack,
             Some(lane) if lane.in_flight >= lane.slots => Turn::Wait,
             _ => Turn::Begin,
         }
     }
 
-    /// A request begins. Tells the strikes so far.
+    /// A request begins. Tells how many pauses in a row there were so far.
     pub(super) fn begin(&mut self, key: &LaneKey) -> u32 {
         let lane = self.lane(key);
         lane.in_flight += 1;
-        lane.pauses_in_a_row
+        lane.trouble.pauses_in_a_row
     }
 
     /// A request ended. Each success counts towards one more slot; as many are needed as there are slots. Tells whether
@@ -211,14 +217,14 @@ impl Lanes {
         let lane = self.lane(key);
         lane.in_flight = lane.in_flight.saturating_sub(1);
         if success {
-            lane.pauses_in_a_row = 0;
+            lane.trouble.pauses_in_a_row = 0;
             lane.successes += 1;
             if lane.slots < limit && lane.successes >= lane.slots {
                 lane.slots += 1;
                 lane.successes = 0;
             }
         }
-        let resumed = success && std::mem::take(&mut lane.quiet);
+        let resumed = success && std::mem::take(&mut lane.trouble.quiet);
         self.forget_if_plain(key);
         resumed
     }
@@ -227,87 +233,94 @@ impl Lanes {
     pub(super) fn halve_slots(&mut self, key: &LaneKey) {
         let lane = self.lane(key);
         lane.slots = (lane.slots / 2).max(1);
-        lane.pauses_in_a_row = lane.pauses_in_a_row.max(1);
+        lane.trouble.pauses_in_a_row = lane.trouble.pauses_in_a_row.max(1);
         lane.successes = 0;
     }
 
-    /// The mailbox must rest. Too many requests at once halves its slots, any other trouble leaves one to find out
-    /// with when the rest is over.
-    pub(super) fn rest(&mut self, key: &LaneKey, rest: &Rest, settlement: &Settlement, now: Now) -> (Pause, PauseLine) {
-        let (until, first) = self.pauses.count(key, later(now.steady, rest.wait));
+    /// The mailbox must pause. Too many requests at once halves its slots, any other trouble leaves one to find out
+    /// with when the pause is over.
+    pub(super) fn pause(
+        &mut self,
+        key: &LaneKey,
+        pause: &MailboxPause,
+        settlement: &Settlement,
+        now: Now,
+    ) -> (Pause, PauseLine) {
+        let (until, first) = self.pauses.count(key, later(now.steady, pause.wait));
         let lane = self.lane(key);
         if first {
-            lane.pauses_in_a_row = lane.pauses_in_a_row.saturating_add(1);
-            lane.slots = if rest.narrow { (lane.slots / 2).max(1) } else { 1 };
+            lane.trouble.pauses_in_a_row = lane.trouble.pauses_in_a_row.saturating_add(1);
+            lane.slots = if pause.halve_slots { (lane.slots / 2).max(1) } else { 1 };
         }
         let tell = match first {
             false => PauseLine::Nothing,
-            true if lane.pauses_in_a_row <= 2 => {
-                lane.log.tell(now.steady);
+            true if lane.trouble.pauses_in_a_row <= 2 => {
+                lane.trouble.log.tell(now.steady);
                 PauseLine::Paused
             }
-            true => lane.log.again(now.steady).map_or(PauseLine::Nothing, PauseLine::StillPaused),
+            true => lane.trouble.log.again(now.steady).map_or(PauseLine::Nothing, PauseLine::StillPaused),
         };
         lane.successes = 0;
-        lane.told = Some(now.steady);
+        lane.trouble.told = Some(now.steady);
         let pause = Pause {
             lane: key.clone(),
             until: now.wall_at(until),
             reason: settlement.answer.message.clone().unwrap_or_default(),
             kind: settlement.kind,
-            strikes: lane.pauses_in_a_row,
+            pauses_in_a_row: lane.trouble.pauses_in_a_row,
             asked_until: None,
         };
         (pause, tell)
     }
 
-    /// Microsoft asked for its rest, for so long from now. Tells until when; what was asked before goes on.
+    /// Microsoft asked for its pause, for so long from now. Tells until when; what was asked before goes on.
     pub(super) fn asked(&mut self, key: &LaneKey, wait: Duration, now: Now) -> DateTime<Utc> {
         let until = later(now.steady, wait);
         let lane = self.lane(key);
-        let until = lane.asked_until.map_or(until, |earlier| earlier.max(until));
-        lane.asked_until = Some(until);
+        let until = lane.trouble.asked_until.map_or(until, |earlier| earlier.max(until));
+        lane.trouble.asked_until = Some(until);
         now.wall_at(until)
     }
 
-    /// An operator ended its rest at that time. Tells whether that holds: not against what Microsoft asked for, and not for a
-    /// rest that it was told of since. One request finds out, as after every rest.
+    /// An operator ended its pause at that time. Tells whether that holds: not against what Microsoft asked for, and not for a
+    /// pause that it was told of since. One request finds out, as after every pause.
     pub(super) fn resume_by_hand(&mut self, key: &LaneKey, at: DateTime<Utc>, now: Now) -> bool {
         let is_paused = self.pauses.is_paused(key);
         let Some(lane) = self.lanes.get_mut(key).filter(|_| is_paused) else { return false };
         let since = |told: Instant| TimeDelta::from_std(now.steady.saturating_duration_since(told)).ok();
-        let told_since = lane.told.and_then(since).is_some_and(|age| now.wall - age > at);
-        if told_since || lane.asked_until.is_some_and(|until| until > now.steady) {
+        let told_since = lane.trouble.told.and_then(since).is_some_and(|age| now.wall - age > at);
+        if told_since || lane.trouble.asked_until.is_some_and(|until| until > now.steady) {
             return false;
         }
-        lane.quiet = false;
+        lane.trouble.quiet = false;
         self.pauses.end(key);
         true
     }
 
-    /// How many mailboxes rest.
+    /// How many mailboxes are paused.
     pub(super) fn paused(&self) -> usize {
         self.pauses.len()
     }
 
-    /// When the first rest ends.
+    /// When the first pause ends.
     pub(super) fn next_resume(&self) -> Option<Instant> {
         self.pauses.next_end()
     }
 
-    /// Ends the rests that are over and tells whose, and whether that is for the log. One that has been paused again and
+    /// Ends the pauses that are over and tells whose, and whether that is for the log. One that has been paused again and
     /// again is not over its trouble yet.
     pub(super) fn resume(&mut self, now: Instant) -> Vec<(LaneKey, bool)> {
         let resumed = self.pauses.take_over(now);
         let mut told = Vec::with_capacity(resumed.len());
         for key in resumed {
             let lane = self.lane(&key);
-            lane.quiet = lane.pauses_in_a_row > 1;
-            let tell = !lane.quiet;
+            lane.trouble.quiet = lane.trouble.pauses_in_a_row > 1;
+            let tell = !lane.trouble.quiet;
             told.push((key, tell));
         }
         // A mailbox that has nothing left to send is not remembered for ever, or every mistyped address would be.
-        let forgotten = |lane: &Lane| lane.told.is_none_or(|told| now.saturating_duration_since(told) > REMEMBERED);
+        let forgotten =
+            |lane: &Lane| lane.trouble.told.is_none_or(|told| now.saturating_duration_since(told) > REMEMBERED);
         if self.lanes.len() > REMEMBERED_AT_LEAST {
             let pauses = &self.pauses;
             self.lanes.retain(|key, lane| lane.in_flight + lane.ready > 0 || pauses.is_paused(key) || !forgotten(lane));
@@ -322,18 +335,15 @@ impl Lanes {
             in_flight: 0,
             ready: 0,
             successes: 0,
-            pauses_in_a_row: 0,
-            asked_until: None,
-            told: None,
-            log: LogThrottle::default(),
-            quiet: false,
+            trouble: Trouble::default(),
         })
     }
 
     fn forget_if_plain(&mut self, key: &LaneKey) {
         let limit = self.limit;
-        let plain =
-            |lane: &Lane| lane.in_flight == 0 && lane.ready == 0 && lane.slots == limit && lane.pauses_in_a_row == 0;
+        let plain = |lane: &Lane| {
+            lane.in_flight == 0 && lane.ready == 0 && lane.slots == limit && lane.trouble.pauses_in_a_row == 0
+        };
         if self.lanes.get(key).is_some_and(plain) && !self.pauses.is_paused(key) {
             self.lanes.remove(key);
         }

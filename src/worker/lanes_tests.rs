@@ -1,4 +1,4 @@
-//! Slots and rests of mailboxes.
+//! Slots and pauses of mailboxes.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::LazyLock;
@@ -34,8 +34,8 @@ fn settlement() -> Settlement {
     }
 }
 
-fn rest(lanes: &mut Lanes, key: &LaneKey, seconds: u64, narrow: bool) -> Pause {
-    lanes.rest(key, &Rest { wait: Duration::from_secs(seconds), narrow }, &settlement(), *START).0
+fn pause(lanes: &mut Lanes, key: &LaneKey, seconds: u64, halve_slots: bool) -> Pause {
+    lanes.pause(key, &MailboxPause { wait: Duration::from_secs(seconds), halve_slots }, &settlement(), *START).0
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn slots_are_taken_and_given_back_and_an_untouched_lane_is_forgotten() {
 #[test]
 fn a_resting_lane_has_no_free_slot_until_its_time_has_come() {
     let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
-    rest(&mut lanes, &ann, 5, false);
+    pause(&mut lanes, &ann, 5, false);
     assert_eq!(lanes.free()[&ann], 0);
     assert_eq!(lanes.next_resume(), Some(in_secs(5)));
     assert!(lanes.resume(in_secs(4)).is_empty());
@@ -63,18 +63,18 @@ fn a_resting_lane_has_no_free_slot_until_its_time_has_come() {
 #[test]
 fn trouble_that_goes_on_is_told_at_its_begin_and_when_something_was_sent_again() {
     let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
-    let rest = Rest { wait: Duration::from_secs(60), narrow: false };
+    let pause = MailboxPause { wait: Duration::from_secs(60), halve_slots: false };
     let mut told = Vec::new();
     for minute in 0..30 {
         lanes.begin(&ann);
         lanes.end(&ann, false);
         let now = Now { wall: START.wall, steady: in_secs(minute * 60) };
-        let (_, tell) = lanes.rest(&ann, &rest, &settlement(), now);
+        let (_, tell) = lanes.pause(&ann, &pause, &settlement(), now);
         if tell != PauseLine::Nothing {
             told.push((minute, tell));
         }
         let resumed = lanes.resume(in_secs(minute * 60 + 60));
-        assert_eq!(resumed, [(ann.clone(), minute == 0)], "only a first rest may have been the whole trouble");
+        assert_eq!(resumed, [(ann.clone(), minute == 0)], "only a first pause may have been the whole trouble");
     }
     assert_eq!(
         told,
@@ -109,8 +109,8 @@ fn four_refusals_of_one_moment_are_one_strike_and_the_longest_wait_holds() {
     let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
     for seconds in [5, 9, 3, 4] {
         lanes.begin(&ann);
-        let pause = rest(&mut lanes, &ann, seconds, false);
-        assert_eq!(pause.strikes, 1);
+        let pause = pause(&mut lanes, &ann, seconds, false);
+        assert_eq!(pause.pauses_in_a_row, 1);
     }
     assert_eq!(lanes.next_resume(), Some(in_secs(9)));
 }
@@ -118,7 +118,7 @@ fn four_refusals_of_one_moment_are_one_strike_and_the_longest_wait_holds() {
 #[test]
 fn too_many_at_once_halves_the_slots_and_success_grows_them_back() {
     let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
-    assert_eq!(rest(&mut lanes, &ann, 1, true).strikes, 1);
+    assert_eq!(pause(&mut lanes, &ann, 1, true).pauses_in_a_row, 1);
     lanes.resume(in_secs(1));
     assert_eq!(lanes.free()[&ann], 2);
     for _ in 0..2 {
@@ -134,10 +134,10 @@ fn too_many_at_once_halves_the_slots_and_success_grows_them_back() {
 }
 
 #[test]
-fn strikes_grow_over_pauses_and_end_with_a_success() {
+fn pauses_in_a_row_are_counted_until_a_success() {
     let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
-    for strikes in 1..=3 {
-        assert_eq!(rest(&mut lanes, &ann, 1, false).strikes, strikes);
+    for count in 1..=3 {
+        assert_eq!(pause(&mut lanes, &ann, 1, false).pauses_in_a_row, count);
         lanes.resume(in_secs(1));
     }
     assert_eq!(lanes.begin(&ann), 3);
@@ -153,7 +153,7 @@ fn a_pause_of_the_last_run_is_kept() {
         until: START.wall + TimeDelta::seconds(60),
         reason: String::new(),
         kind: None,
-        strikes: 2,
+        pauses_in_a_row: 2,
         asked_until: None,
     };
     lanes.remember(&pause, *START);
@@ -188,7 +188,7 @@ fn nothing_begins_at_a_mailbox_on_hold_whatever_else_is_known_of_it() {
     assert_eq!(lanes.put_on_hold(&held), HoldsChanged::default(), "said once");
     // A pause begins and ends under the hold.
     lanes.begin(&ann);
-    rest(&mut lanes, &ann, 5, false);
+    pause(&mut lanes, &ann, 5, false);
     lanes.end(&ann, false);
     assert_eq!(lanes.resume(in_secs(5)), [(ann.clone(), true)]);
     assert_eq!(lanes.turn(&ann), Turn::GiveBack);
@@ -201,12 +201,12 @@ fn nothing_begins_at_a_mailbox_on_hold_whatever_else_is_known_of_it() {
 fn a_rest_is_ended_by_hand_unless_microsoft_asked_for_it_or_it_came_later() {
     let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
     let at = |seconds: u64| Now { wall: START.wall + TimeDelta::seconds(seconds as i64), steady: in_secs(seconds) };
-    assert!(!lanes.resume_by_hand(&ann, at(1).wall, at(1)), "it does not rest");
-    rest(&mut lanes, &ann, 600, false);
-    assert!(!lanes.resume_by_hand(&ann, START.wall - TimeDelta::seconds(1), at(2)), "the rest came later");
+    assert!(!lanes.resume_by_hand(&ann, at(1).wall, at(1)), "it does not pause");
+    pause(&mut lanes, &ann, 600, false);
+    assert!(!lanes.resume_by_hand(&ann, START.wall - TimeDelta::seconds(1), at(2)), "the pause came later");
     assert!(lanes.resume_by_hand(&ann, at(1).wall, at(2)));
     assert_eq!((lanes.paused(), lanes.free()[&ann]), (0, 1), "one request finds out");
-    rest(&mut lanes, &ann, 600, false);
+    pause(&mut lanes, &ann, 600, false);
     assert_eq!(lanes.asked(&ann, Duration::from_secs(60), *START), at(60).wall);
     assert_eq!(lanes.asked(&ann, Duration::from_secs(30), *START), at(60).wall, "what was asked before goes on");
     assert!(!lanes.resume_by_hand(&ann, at(1).wall, at(59)));

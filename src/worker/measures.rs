@@ -220,10 +220,10 @@ impl Measures {
     }
 
     /// All sending pauses. Tells how that stands, since its beginning.
-    pub(super) fn shut(&self, hold: &GateReason, now: DateTime<Utc>, until: DateTime<Utc>) -> GateNote {
+    pub(super) fn shut(&self, reason: &GateReason, now: DateTime<Utc>, until: DateTime<Utc>) -> GateNote {
         let mut gate = locked(&self.gate);
         let since = gate.as_ref().map_or(now, |shut| shut.since);
-        let (kind, code, hint) = (hold.kind(), hold.code.clone(), hold.hint.clone());
+        let (kind, code, hint) = (reason.kind(), reason.code.clone(), reason.hint.clone());
         gate.insert(GateNote { since, until, kind, code, hint }).clone()
     }
 

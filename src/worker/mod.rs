@@ -239,9 +239,17 @@ impl Worker {
             self.vitals.progress.moved(began.steady);
         }
         self.vitals.measures.began(job.due, began.wall);
-        let strikes = self.admission.lanes.begin(&lane);
+        let pauses_in_a_row = self.admission.lanes.begin(&lane);
         let took = Took::of(&job);
-        self.attempts.begin(Attempt { job, lane, strikes, claimed, began, took, context: self.context.clone() });
+        self.attempts.begin(Attempt {
+            job,
+            lane,
+            pauses_in_a_row,
+            claimed,
+            began,
+            took,
+            context: self.context.clone(),
+        });
         self.vitals.measures.in_flight.set(self.attempts.len() as i64);
     }
 

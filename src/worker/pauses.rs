@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::clock::later;
-use crate::policy::Rest;
+use crate::policy::MailboxPause;
 use crate::queue::LaneKey;
 
 #[derive(Debug, Default)]
@@ -29,8 +29,8 @@ struct Paused {
 
 impl Pauses {
     /// An attempt has found out that the mailbox must pause.
-    pub(super) fn note(&self, lane: &LaneKey, rest: &Rest, now: Instant) {
-        let until = later(now, rest.wait);
+    pub(super) fn note(&self, lane: &LaneKey, pause: &MailboxPause, now: Instant) {
+        let until = later(now, pause.wait);
         let mut known = self.known();
         let paused = known.paused.entry(lane.clone()).or_insert(Paused { until, counted: false });
         paused.until = until.max(paused.until);
@@ -114,7 +114,7 @@ mod tests {
     fn a_pause_that_an_attempt_noted_holds_at_once_and_is_the_lanes_first_one() {
         let (pauses, ann, now) = (Pauses::default(), LaneKey::of("ann"), Instant::now());
         let at = |seconds| now + Duration::from_secs(seconds);
-        pauses.note(&ann, &Rest { wait: Duration::from_secs(10), narrow: false }, now);
+        pauses.note(&ann, &MailboxPause { wait: Duration::from_secs(10), halve_slots: false }, now);
         assert!(pauses.holds(&ann, at(9)) && !pauses.holds(&ann, at(10)));
         assert_eq!((pauses.len(), pauses.take_over(at(20)).len()), (0, 0), "the lanes have yet to count it");
         assert_eq!(pauses.count(&ann, at(5)), (at(10), true), "a shorter one does not end it earlier");

@@ -102,3 +102,78 @@ impl Vitals {
 pub(super) fn retry_wait(failures: u32) -> Duration {
     doubled(FIRST_QUEUE_WAIT, failures, LONGEST_QUEUE_WAIT)
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    const ATTEMPT: Duration = Duration::from_secs(60);
+
+    fn vitals(beat: fn(), now: Now) -> Vitals {
+        let measures = Arc::new(Measures::new().unwrap());
+        Vitals::new(measures, ATTEMPT, Some((Duration::from_secs(10), beat)), now)
+    }
+
+    #[test]
+    fn the_watchdog_hears_of_a_turning_loop_twice_as_often_as_it_asks_for() {
+        static BEATS: AtomicU32 = AtomicU32::new(0);
+        let now = Now::read();
+        let mut vitals = vitals(
+            || {
+                BEATS.fetch_add(1, Ordering::Relaxed);
+            },
+            now,
+        );
+        for second in 0..=10 {
+            vitals.beat(UnderWay::default(), 0, 0, now.steady + Duration::from_secs(second));
+        }
+        assert_eq!(BEATS.load(Ordering::Relaxed), 3, "at the start, after 5 and after 10 seconds");
+        assert_eq!(vitals.beat_within(), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn the_watchdog_hears_nothing_of_a_loop_that_turns_while_all_requests_are_stuck() {
+        static BEATS: AtomicU32 = AtomicU32::new(0);
+        let now = Now::read();
+        let mut vitals = vitals(
+            || {
+                BEATS.fetch_add(1, Ordering::Relaxed);
+            },
+            now,
+        );
+        let busy = UnderWay { in_flight: 1, ..UnderWay::default() };
+        let late = now.steady + ATTEMPT + Duration::from_secs(1);
+        vitals.beat(busy, 0, 0, late);
+        assert_eq!(BEATS.load(Ordering::Relaxed), 0);
+        vitals.progress.moved(late);
+        vitals.beat(busy, 0, 0, late);
+        assert_eq!(BEATS.load(Ordering::Relaxed), 1);
+    }
+
+    #[test]
+    fn a_queue_that_fails_again_and_again_is_asked_less_and_less_often_until_it_works() {
+        let now = Now::read();
+        let mut vitals = vitals(|| {}, now);
+        let error = QueueError::Trouble { action: "read", may_pass: true, source: "disk I/O error".into() };
+        let mut waits = Vec::new();
+        for _ in 0..9 {
+            waits.push(vitals.queue_fails(&error, now) - now.steady);
+        }
+        assert!(waits.windows(2).all(|pair| pair[0] <= pair[1]), "{waits:?}");
+        assert_eq!(waits[8], LONGEST_QUEUE_WAIT);
+        vitals.queue_works();
+        assert_eq!(vitals.queue_fails(&error, now) - now.steady, waits[0]);
+    }
+
+    #[test]
+    fn what_a_claim_brought_is_counted_with_the_rows_it_had_to_end() {
+        let now = Now::read();
+        let vitals = vitals(|| {}, now);
+        vitals.claimed(3, &[JobId(7)], Withheld::default());
+        let measures = &vitals.measures;
+        assert_eq!((measures.claims.get(), measures.claimed.get(), measures.failed.get()), (1, 3, 1));
+    }
+}

@@ -161,6 +161,16 @@ impl<B: Backend> Bed<B> {
         self.queue().join().await.unwrap().jobs
     }
 
+    /// The agents that joined, the last one first.
+    pub async fn agents(&self) -> Vec<i64> {
+        let agents = self.queue().agents().await.unwrap();
+        agents.iter().filter_map(|agent| Some(agent.said.as_ref()?.id)).collect()
+    }
+
+    pub async fn claimed_by(&self, id: i64) -> Option<i64> {
+        self.job(id).await.claimed_by.integer()
+    }
+
     pub async fn put_back(&self, claims: &[(JobId, i64)]) -> u64 {
         self.queue().put_back(claims).await.unwrap().jobs
     }
@@ -241,7 +251,7 @@ pub fn pause(mailbox: &str, reason: &str) -> Pause {
         until: far(),
         reason: reason.into(),
         kind: Some(ErrorKind::Unavailable),
-        strikes: 2,
+        pauses_in_a_row: 2,
         asked_until: None,
     }
 }

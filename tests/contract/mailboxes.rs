@@ -53,7 +53,7 @@ async fn a_pause_is_kept_with_its_reason_and_survives_a_hold<B: Backend>() {
     bed.queue().release_mailbox(&lane(ANN)).await.unwrap();
     let row = bed.mailbox(ANN).await;
     assert_eq!((row.paused_until(Utc::now()), row.pause.reason.as_str()), (Some(far()), "full"));
-    assert_eq!((row.pause.kind.known(), row.pause.strikes.integer()), (Some(ErrorKind::Unavailable), Some(2)));
+    assert_eq!((row.pause.kind.known(), row.pause.pauses_in_a_row.integer()), (Some(ErrorKind::Unavailable), Some(2)));
 }
 
 async fn stopped_mailboxes_are_listed_by_name_and_no_others<B: Backend>() {

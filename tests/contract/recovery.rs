@@ -1,10 +1,10 @@
 //! What a dead agent left.
 
-use event_sender::job::JobState;
-use event_sender::queue::{Agent, Settled};
+use event_sender::job::{Ending, ErrorKind, JobState};
+use event_sender::queue::{Agent, AttemptRecord, Settled, Settlement, Verdict};
 
 use crate::backend::Backend;
-use crate::bed::{ALL, ANN, BOB, Bed, end, event};
+use crate::bed::{ALL, ANN, BOB, Bed, end, event, far};
 
 async fn what_a_dead_agent_had_claimed_goes_back_in_doubt<B: Backend>() {
     let bed = Bed::<B>::new().await;
@@ -52,7 +52,61 @@ async fn pending_and_claimed_jobs_are_outstanding_and_no_others<B: Backend>() {
     assert_eq!(bed.queue().outstanding().await.unwrap(), 3);
 }
 
+async fn a_claim_names_its_agent_and_every_start_has_a_number_of_its_own<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    bed.join().await;
+    let first = bed.agents().await[0];
+    let job = bed.claimed(ANN).await.id.0;
+    assert_eq!(bed.claimed_by(job).await, Some(first));
+    bed.join().await;
+    let second = bed.agents().await[0];
+    assert_ne!(first, second);
+    let other = bed.claimed(BOB).await.id.0;
+    assert_eq!(bed.claimed_by(other).await, Some(second));
+}
+
+async fn a_job_whose_claim_is_over_names_no_agent<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    bed.join().await;
+    for verdict in [event(), Verdict::Again(far()), Verdict::Anew(far()), Verdict::Failed] {
+        let job = bed.claimed(ANN).await;
+        assert!(bed.claimed_by(job.id.0).await.is_some());
+        let end = Settlement { kind: Some(ErrorKind::Unavailable), ..end(&job, verdict) };
+        assert_eq!(bed.settle(&end).await, Settled::Recorded);
+        assert_eq!(bed.claimed_by(job.id.0).await, None, "{:?}", end.verdict);
+    }
+    let (one, other) = (bed.claimed(ANN).await, bed.claimed(BOB).await);
+    bed.put_back(&[(one.id, one.claim)]).await;
+    assert_eq!(bed.claimed_by(one.id.0).await, None, "put back");
+    bed.join().await;
+    assert_eq!(bed.claimed_by(other.id.0).await, None, "recovered");
+}
+
+async fn sent_jobs_recorded_together_name_no_agent<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    bed.join().await;
+    bed.insert(&[ANN, BOB, ANN]).await;
+    let ends: Vec<Settlement> = bed
+        .claim(ALL)
+        .await
+        .jobs
+        .iter()
+        .map(|(_, job)| {
+            let plain = end(job, event());
+            let attempt = plain.attempt.clone().map(|attempt| AttemptRecord { ending: Ending::Sent, ..attempt });
+            Settlement { attempt, ..plain }
+        })
+        .collect();
+    assert_eq!(bed.settle_all(&ends).await, [Settled::Recorded, Settled::Recorded, Settled::Recorded]);
+    for end in &ends {
+        assert_eq!(bed.claimed_by(end.id.0).await, None);
+    }
+}
+
 on_every_queue! {
+    a_claim_names_its_agent_and_every_start_has_a_number_of_its_own
+    a_job_whose_claim_is_over_names_no_agent
+    sent_jobs_recorded_together_name_no_agent
     what_a_dead_agent_had_claimed_goes_back_in_doubt
     a_dead_agents_settlement_comes_too_late
     claims_that_are_not_over_are_named_with_their_numbers

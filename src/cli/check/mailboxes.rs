@@ -14,7 +14,6 @@ use super::Options;
 use super::database::Database;
 use super::findings::Finding;
 use super::network::Answering;
-use crate::agent::wiring;
 use crate::auth::TokenCache;
 use crate::cli::output::short;
 use crate::cli::shell;
@@ -64,7 +63,7 @@ pub(super) fn wanted(settings: &Settings, database: &Database, options: &Options
     };
     default.iter().for_each(|mailbox| add(Some(mailbox), false));
     options.mailbox.iter().for_each(|mailbox| add(Some(mailbox), true));
-    if default.is_none() && options.mailbox.is_empty() && wiring::own_mailbox(settings) {
+    if default.is_none() && options.mailbox.is_empty() && settings.own_mailbox() {
         add(None, false);
     }
     match &database.overview {

@@ -42,8 +42,8 @@ struct Glance {
     agent: AgentRow,
     /// What people call the queue.
     queue: String,
-    /// The mailbox of jobs that name none, as it is shown.
-    unnamed: String,
+    /// Shown for a mailbox without a name.
+    nameless: &'static str,
     now: DateTime<Utc>,
 }
 
@@ -67,13 +67,13 @@ impl Glance {
         let now = Utc::now();
         let report = queue.overview(now, settings.unnamed.as_deref(), mailboxes).await?;
         let agent = report.agents.first().cloned().unwrap_or_default();
-        let unnamed = if settings.own_mailbox { "(the signed-in user's own)" } else { "(none named)" };
-        Ok(Self { report, agent, queue: queue.name(), unnamed: unnamed.into(), now })
+        let nameless = if settings.own_mailbox { "(the signed-in user's own)" } else { "(none named)" };
+        Ok(Self { report, agent, queue: queue.name(), nameless, now })
     }
 
     /// A mailbox's name for people, without what would steer a terminal: a producer wrote it.
     fn name(&self, mailbox: &str) -> String {
-        short(if mailbox.is_empty() { &self.unnamed } else { mailbox }, usize::MAX)
+        short(if mailbox.is_empty() { self.nameless } else { mailbox }, usize::MAX)
     }
 }
 

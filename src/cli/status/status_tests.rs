@@ -50,7 +50,7 @@ fn glance(jobs: i64, later: i64) -> Glance {
         ..Overview::default()
     };
     let agent = AgentRow { pid: Some("4711".into()), said: None };
-    Glance { report, agent, queue: "queue.db".into(), unnamed: "(none named)".into(), now: parse_utc(NOW).unwrap() }
+    Glance { report, agent, queue: "queue.db".into(), nameless: "(none named)", now: parse_utc(NOW).unwrap() }
 }
 
 /// A running agent that says this of itself.

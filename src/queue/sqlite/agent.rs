@@ -10,7 +10,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use super::agents;
 use super::claim::lane_heads::lane_key;
-use super::claim::{self, Memory};
+use super::claim::{self, ClaimMemory};
 use super::clock::{by_the_clock_of, steady};
 use super::recover::{self, Untold};
 use super::settle;
@@ -30,14 +30,14 @@ impl Agent for SqliteQueue {
         let mut connection = self.connection().await?;
         let done = self.recover(&mut connection).await;
         let (recovered, lanes) = self.handed_back(connection, done).map_err(written)?;
-        *self.untold.lock().await = Some(Untold(lanes));
+        *self.memory.untold.lock().await = Some(Untold(lanes));
         self.watch.begin(&self.path);
         Ok(recovered)
     }
 
     async fn claim(&self, request: &ClaimRequest) -> Result<Claimed, QueueError> {
         let mut connection = self.connection().await?;
-        let is_first = self.untold.lock().await.is_some();
+        let is_first = self.memory.untold.lock().await.is_some();
         let done = match is_first || request.limit == 0 {
             true => self.tell(&mut connection, request).await,
             false => self.take(&mut connection, request).await,
@@ -58,7 +58,7 @@ impl Agent for SqliteQueue {
             Err(error) => Err(error),
         };
         if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_) | Verdict::Anew(_))) {
-            self.lane_heads.lock().await.forget();
+            self.memory.lane_heads.lock().await.forget();
         }
         self.handed_back(connection, done).map_err(written)
     }
@@ -73,7 +73,7 @@ impl Agent for SqliteQueue {
             Ok(now) => recover::put_back_each(&mut connection, claims, now.wall).await,
             Err(error) => Err(error),
         };
-        self.lane_heads.lock().await.forget();
+        self.memory.lane_heads.lock().await.forget();
         self.handed_back(connection, done).map_err(written).map(|(recovered, _)| recovered)
     }
 
@@ -81,7 +81,7 @@ impl Agent for SqliteQueue {
         loop {
             let mut connection = self.connection().await?;
             let done = self.wake_some(&mut connection).await;
-            self.lane_heads.lock().await.forget();
+            self.memory.lane_heads.lock().await.forget();
             if self.handed_back(connection, done).map_err(written)? == 0 {
                 return Ok(());
             }
@@ -105,7 +105,7 @@ impl Agent for SqliteQueue {
 
     async fn report(&self, status: &AgentStatus) -> Result<(), QueueError> {
         let mut connection = self.connection().await?;
-        let done = agents::write(&mut connection, status).await;
+        let done = agents::write(&mut connection, *self.memory.agent.lock().await, status).await;
         self.handed_back(connection, done).map_err(written)
     }
 
@@ -125,8 +125,8 @@ impl SqliteQueue {
     async fn now(&self, connection: &mut SqliteConnection) -> sqlx::Result<Now> {
         let (now, owed) = self.clock.read();
         if let Some(by) = owed {
-            let done = recover::clock_set(connection, &mut *self.misdated.lock().await, now.wall, by).await;
-            self.lane_heads.lock().await.forget();
+            let done = recover::clock_set(connection, &mut *self.memory.misdated.lock().await, now.wall, by).await;
+            self.memory.lane_heads.lock().await.forget();
             done?;
             self.clock.moved(by);
         }
@@ -135,18 +135,20 @@ impl SqliteQueue {
 
     async fn recover(&self, connection: &mut SqliteConnection) -> sqlx::Result<(Recovered, Vec<recover::Lane>)> {
         let now = self.now(connection).await?;
-        let recovered = recover::recover(connection, &mut *self.misdated.lock().await, now.wall).await;
-        self.lane_heads.lock().await.forget();
-        recovered
+        let recovered = recover::recover(connection, &mut *self.memory.misdated.lock().await, now.wall).await;
+        self.memory.lane_heads.lock().await.forget();
+        let recovered = recovered?;
+        *self.memory.agent.lock().await = Some(agents::begin(connection, now.wall).await?);
+        Ok(recovered)
     }
 
     /// A claim that takes nothing: the operator's words, and what the agent does not know yet.
     async fn tell(&self, connection: &mut SqliteConnection, request: &ClaimRequest) -> sqlx::Result<Claimed> {
         let now = self.now(connection).await?;
-        let mut lane_heads = self.lane_heads.lock().await;
+        let mut lane_heads = self.memory.lane_heads.lock().await;
         lane_heads.look_for_orders(connection).await?;
         let mut claimed = Claimed { news: lane_heads.news(), ..Claimed::nothing(now) };
-        let mut untold = self.untold.lock().await;
+        let mut untold = self.memory.untold.lock().await;
         if let Some(Untold(lanes)) = untold.as_ref() {
             let pauses = settle::pauses(connection, now.wall).await?;
             let limits = lanes.iter().map(|raw| (lane_key(raw, request.unnamed.as_deref()), ONE)).collect();
@@ -159,13 +161,19 @@ impl SqliteQueue {
 
     async fn take(&self, connection: &mut SqliteConnection, request: &ClaimRequest) -> sqlx::Result<Claimed> {
         let now = self.now(connection).await?;
-        let mut lane_heads = self.lane_heads.lock().await;
+        let mut lane_heads = self.memory.lane_heads.lock().await;
         lane_heads.through(self.guard.connections());
         let mut pacer = self.pacer().await;
-        let mut strays = self.misdated.lock().await;
-        let mut withheld = self.withheld.lock().await;
-        let memory =
-            Memory { lane_heads: &mut lane_heads, pacer: &mut pacer, strays: &mut strays, withheld: &mut withheld };
+        let mut misdated_jobs = self.memory.misdated.lock().await;
+        let mut withheld = self.memory.withheld.lock().await;
+        let agent = *self.memory.agent.lock().await;
+        let memory = ClaimMemory {
+            lane_heads: &mut lane_heads,
+            pacer: &mut pacer,
+            misdated_jobs: &mut misdated_jobs,
+            withheld: &mut withheld,
+            agent,
+        };
         let mut claimed = claim::claim(connection, memory, request, now).await?;
         claimed.more |= self.watch.claimed(claimed.jobs.len() < request.limit);
         Ok(claimed)

@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use chrono::{DateTime, Utc};
+use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::job::format_utc;
@@ -11,13 +13,22 @@ use crate::queue::sqlite::files::AgentLock;
 use crate::queue::sqlite::report::columns::{error_kind, stored, words};
 use crate::queue::sqlite::schema::strange_triggers;
 
+/// An agent's row in `agents`: one start of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentId(pub i64);
+
+/// Its settings have just been read.
+const BEGIN: &str = "INSERT INTO agents (name, host, pid, version, started_at, settings_at, lease_until)
+    VALUES (?1, ?1, ?2, ?3, ?4, ?4, ?4) RETURNING id";
+
+/// Where a stranger has deleted the row it is written again.
 const WRITE: &str = "INSERT INTO agents
         (version, started_at, settings_at, settings_refused, gate_since, gate_until, gate_kind, gate_code, gate_hint,
         credential, credential_expires, default_key, default_value, default_since, default_until, default_hint, refused,
-        name, host, pid, lease_until)
+        name, host, pid, lease_until, id)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, nullif(?17, ''),
-        ?18, ?18, ?19, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
-    ON CONFLICT (host, pid, started_at) DO UPDATE SET
+        ?18, ?18, ?19, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'), ?20)
+    ON CONFLICT (id) DO UPDATE SET
         settings_at = excluded.settings_at, settings_refused = excluded.settings_refused, gate_since = excluded.gate_since,
         gate_until = excluded.gate_until, gate_kind = excluded.gate_kind, gate_code = excluded.gate_code,
         gate_hint = excluded.gate_hint, credential = excluded.credential, credential_expires = excluded.credential_expires,
@@ -28,7 +39,25 @@ const WRITE: &str = "INSERT INTO agents
 /// The starts that are remembered.
 const FORGET: &str = "DELETE FROM agents WHERE id <= (SELECT max(id) FROM agents) - 10";
 
-pub async fn write(connection: &mut SqliteConnection, note: &AgentStatus) -> sqlx::Result<()> {
+/// An agent starts: the row that its claims name.
+pub async fn begin(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<AgentId> {
+    let id = sqlx::query_scalar(BEGIN)
+        .bind(host())
+        .bind(std::process::id())
+        .bind(env!("CARGO_PKG_VERSION"))
+        .bind(format_utc(now))
+        .fetch_one(&mut *connection)
+        .await?;
+    sqlx::query(FORGET).execute(connection).await?;
+    Ok(AgentId(id))
+}
+
+fn host() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What the agent reports of itself, into its row.
+pub async fn write(connection: &mut SqliteConnection, agent: Option<AgentId>, note: &AgentStatus) -> sqlx::Result<()> {
     let (gate, default) = (note.gate.as_ref(), note.default.as_ref());
     let mut refused = note.refused.to_string();
     if !refused.is_empty() {
@@ -55,11 +84,12 @@ pub async fn write(connection: &mut SqliteConnection, note: &AgentStatus) -> sql
         .bind(default.map(|default| format_utc(default.until)))
         .bind(default.map(|default| &default.hint))
         .bind(refused)
-        .bind(rustix::system::uname().nodename().to_string_lossy())
+        .bind(host())
         .bind(std::process::id())
-        .execute(&mut *connection)
-        .await?;
-    sqlx::query(FORGET).execute(connection).await.map(drop)
+        .bind(agent.map(|agent| agent.0))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// The agent that runs, which has the lock, with what it says of itself; else the one that ran last, if any did.
@@ -73,6 +103,7 @@ pub async fn agents(connection: &mut SqliteConnection, database: &Path) -> sqlx:
 fn said(row: &SqliteRow) -> sqlx::Result<AgentSaid> {
     let text = |column| Ok::<_, sqlx::Error>(words(row, column)?.unwrap_or_default());
     Ok(AgentSaid {
+        id: row.try_get("id")?,
         version: text("version")?,
         started_at: stored(row, "started_at")?,
         settings_at: stored(row, "settings_at")?,

@@ -334,7 +334,7 @@ async fn a_history_or_a_pause_that_a_trigger_refuses_keeps_the_whole_result_and_
             until: in_ms(1000),
             reason: "why".into(),
             kind: None,
-            strikes: 1,
+            pauses_in_a_row: 1,
             asked_until: None,
         };
         let attempt =
@@ -604,6 +604,7 @@ async fn what_the_queue_refuses_is_noted_with_the_triggers_that_are_not_its_own(
         credential: None,
         refused: super::super::super::Refusals { results: refusal(7, "no"), claims: None, left: refusal(9, "never") },
     };
+    bed.queue.join().await.unwrap();
     bed.queue.report(&note).await.unwrap();
     let said: String = one(db, "SELECT refused FROM agents").await;
     assert_eq!(

@@ -130,7 +130,7 @@ async fn a_hold_and_a_pause_do_not_know_of_each_other() {
     run(&mut bed.stranger().await, "INSERT INTO mailboxes (mailbox, paused_until, reason, strikes) VALUES ('ann', '2100-01-01T00:10:00.000Z', 'busy', 3)").await;
     let before = mailboxes(&bed).await;
     hold(&operator, "ann").await;
-    assert_eq!(bed.pauses(now()).await[0].strikes, 3);
+    assert_eq!(bed.pauses(now()).await[0].pauses_in_a_row, 3);
     assert!(release(&operator, "ann").await);
     assert_eq!(mailboxes(&bed).await, before);
     // Held, paused while held, released: so it is, too.
@@ -196,7 +196,7 @@ async fn an_ended_pause_is_told_with_every_look_until_the_next_pause_comes_and_n
         until: at + chrono::TimeDelta::seconds(600),
         reason: "busy".into(),
         kind: Some(ErrorKind::Denied),
-        strikes: 1,
+        pauses_in_a_row: 1,
         asked_until: asked,
     };
     add(&mut bed.stranger().await, &[]).await;

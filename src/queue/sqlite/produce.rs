@@ -83,7 +83,7 @@ impl Insertion for Open<'_> {
     async fn commit(self: Box<Self>) -> Result<(), InsertError> {
         let Self { queue, tx, .. } = *self;
         tx.commit().await.map_err(written)?;
-        queue.lane_heads.lock().await.forget();
+        queue.memory.lane_heads.lock().await.forget();
         Ok(())
     }
 }

@@ -7,7 +7,7 @@ use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 
 use super::settle::{UNMOVED, begin, commit, end, is_refusal, roll_back, wake, words};
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
-use crate::queue::sqlite::claim::misdated::{self, DRIFT, Strays, ahead_of, stamp, stray};
+use crate::queue::sqlite::claim::misdated::{self, DRIFT, MisdatedJobs, ahead_of, stamp, stray};
 use crate::queue::sqlite::claim::unfit;
 use crate::queue::{Recovered, Refusal};
 
@@ -95,7 +95,7 @@ macro_rules! put_back {
         concat!(
             "UPDATE jobs ",
             $which,
-            " SET state = 'pending', settled = 'claim ' || claims, in_doubt = 1, next_attempt_at = ?1,
+            " SET state = 'pending', settled = 'claim ' || claims, claimed_by = NULL, in_doubt = 1, next_attempt_at = ?1,
         first_sent_at = coalesce(first_sent_at, strftime('%Y-%m-%dT%H:%M:%fZ', claimed_at), ?2)
     WHERE state = 'claimed' AND (?3 IS NULL OR id = ?3 AND claims = ?4)
     RETURNING CAST(coalesce(mailbox_key, '') AS BLOB)"
@@ -109,12 +109,12 @@ const CLAIMED: &str = "SELECT id, CAST(claims AS INTEGER) FROM jobs WHERE state 
 /// What was put back, and the mailboxes whose jobs those were.
 pub(super) async fn recover(
     connection: &mut SqliteConnection,
-    strays: &mut Strays,
+    misdated_jobs: &mut MisdatedJobs,
     now: DateTime<Utc>,
 ) -> sqlx::Result<(Recovered, Vec<Lane>)> {
     let any_stray = misdated::any(connection, now).await?;
     let ahead = newest_stamp(connection).await?.map(|stamp| stamp - now).filter(|ahead| *ahead > DRIFT);
-    // Strays alone tell that the clock was set back, but not how far: by whom has been at work since.
+    // Misdated jobs alone tell that the clock was set back, but not how far: by whom has been at work since.
     let by = ahead.or(any_stray.then(TimeDelta::zero)).map(|ahead| -ahead);
     let (mut recovered, lanes) = match in_one_go(connection, by, now).await {
         Ok(recovered) => recovered,
@@ -131,8 +131,8 @@ pub(super) async fn recover(
     // The default zone may be another one now.
     while woken(wake(connection, now).await)? > 0 {}
     match ahead {
-        Some(ahead) => strays.clock_set(now, -ahead, last),
-        None if any_stray => strays.clock_was_set(now, last),
+        Some(ahead) => misdated_jobs.clock_set(now, -ahead, last),
+        None if any_stray => misdated_jobs.clock_was_set(now, last),
         None => {}
     }
     Ok((recovered, lanes))
@@ -243,7 +243,7 @@ async fn newest_stamp(connection: &mut SqliteConnection) -> sqlx::Result<Option<
 /// wishes, at the earliest now. That ends when stamps of the old clock lie ahead no more, or after an hour.
 pub(super) async fn clock_set(
     connection: &mut SqliteConnection,
-    strays: &mut Strays,
+    misdated_jobs: &mut MisdatedJobs,
     now: DateTime<Utc>,
     by: TimeDelta,
 ) -> sqlx::Result<()> {
@@ -255,7 +255,7 @@ pub(super) async fn clock_set(
         move_all(connection, now, by, bearably).await?;
     }
     let last = misdated::last(connection).await?;
-    strays.clock_set(now, by, last);
+    misdated_jobs.clock_set(now, by, last);
     Ok(())
 }
 

@@ -166,7 +166,7 @@ async fn an_end_that_was_decided_before_the_clock_was_set_waits_as_long_as_it_wa
         until: in_ms(20_000) + HOURS_5,
         reason: "x".into(),
         kind: None,
-        strikes: 1,
+        pauses_in_a_row: 1,
         asked_until: None,
     });
     settle(&bed, &late).await;

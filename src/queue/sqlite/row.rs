@@ -110,7 +110,7 @@ impl<'de> Deserialize<'de> for Text {
 struct Columns(i64, i64, i64, i64, Option<Text>, Text, Option<Text>, Text, [Option<Text>; 14]);
 
 /// The jobs of a JSON array of [`Columns`].
-pub(super) fn from_json(rows: &[u8], default_mailbox: Option<&str>) -> sqlx::Result<Vec<Taken>> {
+pub(super) fn from_json(rows: &[u8], unnamed: Option<&str>) -> sqlx::Result<Vec<Taken>> {
     let rows: Vec<Columns> = serde_json::from_slice(rows).map_err(|error| sqlx::Error::Decode(error.into()))?;
     let taken =
         rows.into_iter().map(|Columns(id, claim, attempts, in_doubt, give_up_at, due, defaulted, lane, input)| {
@@ -125,7 +125,7 @@ pub(super) fn from_json(rows: &[u8], default_mailbox: Option<&str>) -> sqlx::Res
                 input: ordered(input.map(Cell::from)),
                 defaulted: defaulted.map(|names| names_in(&names.0)).unwrap_or_default(),
             };
-            Taken { due, lane: lane_key(&lane.0, default_mailbox), job }
+            Taken { due, lane: lane_key(&lane.0, unnamed), job }
         });
     Ok(taken.collect())
 }
@@ -178,7 +178,7 @@ fn ordered(cells: [Cell; 14]) -> JobInput {
 
 /// A row of its own, of which everything that is larger than a request is left out. Nonsense in the agent's columns, which
 /// only a program can have written that turned the schema's rules off, counts as the most careful value.
-pub(super) fn from_row(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::Result<Taken> {
+pub(super) fn from_row(row: &SqliteRow, unnamed: Option<&str>) -> sqlx::Result<Taken> {
     let give_up_at: Option<String> = row.try_get("give_up_at").unwrap_or(None);
     let due: String = row.try_get("next_attempt_at").unwrap_or_default();
     let job = Job {
@@ -195,7 +195,7 @@ pub(super) fn from_row(row: &SqliteRow, default_mailbox: Option<&str>) -> sqlx::
         input: input(row)?,
         defaulted: row.try_get::<Vec<u8>, _>("defaulted").map(|names| names_in(&names)).unwrap_or_default(),
     };
-    let lane = lane_key(&row.try_get::<Vec<u8>, _>("lane")?, default_mailbox);
+    let lane = lane_key(&row.try_get::<Vec<u8>, _>("lane")?, unnamed);
     Ok(Taken { due, lane, job })
 }
 

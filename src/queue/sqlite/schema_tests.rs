@@ -909,6 +909,28 @@ async fn a_pause_needs_the_mailbox_in_lower_case_a_time_and_a_reason() {
 }
 
 #[tokio::test]
+async fn only_a_claim_writes_whose_it_is_and_a_job_that_is_not_claimed_is_nobodys() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    add(db, &[]).await;
+    let written = "claimed_by is written by the agent";
+    assert!(
+        refusal(db, "INSERT INTO jobs (start_time, end_time, claimed_by) VALUES ('x', 'y', 7)").await.contains(written)
+    );
+    assert!(refusal(db, "UPDATE jobs SET claimed_by = 7").await.contains(written));
+    run(db, "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = 'x', claimed_by = 7").await;
+    for other in ["8", "NULL"] {
+        assert!(refusal(db, &format!("UPDATE jobs SET claimed_by = {other}")).await.contains(written), "{other}");
+    }
+    // Taken back by a program that knows nothing of the column.
+    run(db, "UPDATE jobs SET state = 'pending'").await;
+    assert!(one::<bool>(db, "SELECT claimed_by IS NULL AND in_doubt = 1 FROM jobs").await);
+    assert!(
+        refusal(db, "UPDATE jobs SET state = 'cancelled', finished_at = 'x', claimed_by = 7").await.contains(written)
+    );
+}
+
+#[tokio::test]
 async fn a_hold_needs_no_pause_and_what_the_agent_notes_is_whole() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
@@ -916,7 +938,6 @@ async fn a_hold_needs_no_pause_and_what_the_agent_notes_is_whole() {
         .await;
     let agent = "INSERT INTO agents (host, pid, version, started_at, settings_at) VALUES ('h', 7, '1', 'x', 'x')";
     run(db, agent).await;
-    assert!(refusal(db, agent).await.contains("UNIQUE"), "one row per start");
     refusal(db, "UPDATE agents SET gate_since = 'x'").await;
     run(db, "UPDATE agents SET gate_since = 'x', gate_until = 'y', gate_kind = 'auth'").await;
     refusal(db, "UPDATE agents SET credential = 'certificate'").await;

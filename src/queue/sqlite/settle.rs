@@ -41,7 +41,7 @@ const SENT_ATTEMPTS: &str = "INSERT OR REPLACE INTO attempts
 // No claim may end against a rule of the table: with the most attempts it allows, a row was inserted so. And only the agent
 // writes `settled`: without it the row would be taken for one that a stranger took away (migration 0007).
 const SENT: &str =
-    "UPDATE jobs SET state = 'sent', settled = 'claim ' || s.claim, event_id = s.event_id, finished_at = s.at, in_doubt = 0,
+    "UPDATE jobs SET state = 'sent', settled = 'claim ' || s.claim, claimed_by = NULL, event_id = s.event_id, finished_at = s.at, in_doubt = 0,
         attempts = min(attempts + s.spent, 1000000000), first_sent_at = coalesce(first_sent_at, s.sent_at), error_kind = NULL,
         cause = NULL, http_status = s.status, error_code = NULL, error_message = NULL, request_id = s.request_id
     FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed'";
@@ -58,12 +58,12 @@ const STILL_CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND
 pub(super) const UNMOVED: &str = "the update had no effect; a trigger on the table ignores it or takes it back";
 
 const SENT_ONE: &str =
-    "UPDATE jobs SET state = 'sent', settled = 'claim ' || ?2, event_id = ?3, finished_at = ?4, in_doubt = 0,
+    "UPDATE jobs SET state = 'sent', settled = 'claim ' || ?2, claimed_by = NULL, event_id = ?3, finished_at = ?4, in_doubt = 0,
         attempts = min(attempts + ?5, 1000000000), first_sent_at = coalesce(first_sent_at, ?6), error_kind = NULL,
         cause = NULL, http_status = ?7, error_code = NULL, error_message = NULL, request_id = ?8
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
-const AGAIN: &str = "UPDATE jobs SET state = 'pending', settled = 'claim ' || ?2, next_attempt_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
+const AGAIN: &str = "UPDATE jobs SET state = 'pending', settled = 'claim ' || ?2, claimed_by = NULL, next_attempt_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
         first_sent_at = coalesce(first_sent_at, ?6), give_up_at = coalesce(give_up_at, ?7), error_kind = coalesce(?8, error_kind),
         http_status = iif(?8 IS NULL, http_status, ?9), error_code = iif(?8 IS NULL, error_code, ?10),
         error_message = iif(?8 IS NULL, error_message, ?11), request_id = iif(?8 IS NULL, request_id, ?12),
@@ -85,7 +85,7 @@ const WAKE: &str = concat!(
     " LIMIT ?2 + 0)"
 );
 
-const FAILED: &str = "UPDATE jobs SET state = 'failed', settled = 'claim ' || ?2, finished_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
+const FAILED: &str = "UPDATE jobs SET state = 'failed', settled = 'claim ' || ?2, claimed_by = NULL, finished_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
         first_sent_at = iif(?14, NULL, coalesce(first_sent_at, ?6)), give_up_at = coalesce(give_up_at, ?7), error_kind = ?8, http_status = ?9,
         error_code = ?10, error_message = ?11, request_id = ?12, cause = ?13
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
@@ -431,7 +431,7 @@ async fn pause(tx: &mut SqliteConnection, pause: &Pause, at: DateTime<Utc>) -> s
         .bind(format_utc(rounded_up(pause.until)))
         .bind(shortened(&pause.reason))
         .bind(pause.kind.map(|kind| kind.as_str()))
-        .bind(pause.strikes)
+        .bind(pause.pauses_in_a_row)
         .bind(format_utc(at))
         .bind(pause.asked_until.map(|until| format_utc(rounded_up(until))))
         .execute(tx)
@@ -451,7 +451,7 @@ pub(super) async fn pauses(connection: &mut SqliteConnection, now: DateTime<Utc>
             until,
             reason: row.try_get("reason").unwrap_or_default(),
             kind: None,
-            strikes: row.try_get("strikes").unwrap_or(1),
+            pauses_in_a_row: row.try_get("strikes").unwrap_or(1),
             asked_until: row.try_get::<String, _>("asked_until").ok().and_then(|until| parse_utc(&until)),
         })
     });

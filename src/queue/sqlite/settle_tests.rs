@@ -57,7 +57,7 @@ fn pause(mailbox: &str, until: i64, reason: &str) -> Pause {
         until: in_ms(until),
         reason: reason.into(),
         kind: Some(ErrorKind::Throttled),
-        strikes: 1,
+        pauses_in_a_row: 1,
         asked_until: None,
     }
 }
@@ -284,13 +284,13 @@ async fn rest(bed: &Bed, pause: Pause) {
 async fn a_pause_survives_the_program_and_a_shorter_one_does_not_end_it_earlier() {
     let bed = Bed::new().await;
     rest(&bed, pause("Ann@Contoso.com", 60_000, "first")).await;
-    rest(&bed, Pause { strikes: 2, ..pause("ann@contoso.com", 30_000, "second") }).await;
+    rest(&bed, Pause { pauses_in_a_row: 2, ..pause("ann@contoso.com", 30_000, "second") }).await;
     bed.queue.close().await;
     let bed = Bed { queue: SqliteQueue::open(bed.queue.path()).await.unwrap(), ..bed };
     let pauses = bed.pauses(now()).await;
     assert_eq!(pauses.len(), 1);
     let found = &pauses[0];
-    assert_eq!((found.lane.as_str(), found.until, found.strikes), ("ann@contoso.com", in_ms(60_000), 2));
+    assert_eq!((found.lane.as_str(), found.until, found.pauses_in_a_row), ("ann@contoso.com", in_ms(60_000), 2));
     assert_eq!(found.reason, "second");
     let db = &mut bed.stranger().await;
     assert_eq!(one::<String>(db, "SELECT error_kind || updated_at FROM mailboxes").await, format!("throttled{AT}"));
@@ -326,7 +326,7 @@ async fn pauses_that_are_over_or_mistyped_pause_nothing() {
     let pauses = bed.pauses(now()).await;
     assert_eq!(pauses.len(), 1, "{pauses:?}");
     assert_eq!(
-        (pauses[0].lane.as_str(), pauses[0].until, pauses[0].strikes),
+        (pauses[0].lane.as_str(), pauses[0].until, pauses[0].pauses_in_a_row),
         ("kept@contoso.com", in_ms(3_600_000), 1)
     );
 }

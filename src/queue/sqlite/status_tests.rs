@@ -62,7 +62,7 @@ async fn the_status_counts_every_state_and_names_ages_and_pauses() {
     assert_eq!(status.waiting.next_due.as_deref(), Some("2026-03-01T00:00:00.000Z"));
     assert_eq!((status.paused.len(), status.held.len()), (1, 1));
     assert_eq!(
-        (status.paused[0].mailbox.as_str(), &status.paused[0].pause.strikes),
+        (status.paused[0].mailbox.as_str(), &status.paused[0].pause.pauses_in_a_row),
         ("paused@contoso.com", &Stored::Integer(1))
     );
     assert_eq!(status.held[0].mailbox, "over@contoso.com");

@@ -8,8 +8,9 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::agents::AgentId;
 use super::claim::lane_heads::LaneHeads;
-use super::claim::misdated::Strays;
+use super::claim::misdated::MisdatedJobs;
 use super::claim::withheld::WithheldJobs;
 use super::clock::QueueClock;
 use super::files;
@@ -28,15 +29,22 @@ pub struct SqliteQueue {
     pub(super) pool: SqlitePool,
     pub(super) path: PathBuf,
     pub(super) guard: Arc<FileGuard>,
-    /// These five are taken only by who holds the one connection.
-    pub(super) lane_heads: Arc<Mutex<LaneHeads>>,
-    pub(super) pacer: Arc<Mutex<WritePacer>>,
-    pub(super) misdated: Arc<Mutex<Strays>>,
-    pub(super) withheld: Arc<Mutex<WithheldJobs>>,
-    pub(super) untold: Arc<Mutex<Option<Untold>>>,
+    pub(super) memory: Arc<Memory>,
     pub(super) clock: Arc<QueueClock>,
     pub(super) watch: Arc<ChangeWatch>,
     pub(super) batch_insert: Arc<BatchInsert>,
+}
+
+/// What is remembered between two calls. Taken only by who holds the one connection.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Who this is, once it has joined.
+    pub agent: Mutex<Option<AgentId>>,
+    pub lane_heads: Mutex<LaneHeads>,
+    pub pacer: Mutex<WritePacer>,
+    pub misdated: Mutex<MisdatedJobs>,
+    pub withheld: Mutex<WithheldJobs>,
+    pub untold: Mutex<Option<Untold>>,
 }
 
 impl SqliteQueue {
@@ -74,7 +82,7 @@ impl SqliteQueue {
 
     /// For who holds the connection.
     pub async fn pacer(&self) -> MutexGuard<'_, WritePacer> {
-        let mut pacer = self.pacer.lock().await;
+        let mut pacer = self.memory.pacer.lock().await;
         pacer.through(self.guard.connections());
         pacer
     }

@@ -341,3 +341,19 @@ async fn it_answers_while_it_stops_and_says_that_it_does() {
     agent.end().await.expect(1);
     assert_eq!(bed.job(id).await.state, "claimed");
 }
+
+/// Who signs in has a mailbox, and it is held under the user's name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn rows_that_name_no_mailbox_wait_with_the_users_own_while_it_is_on_hold() {
+    let mut bed = watched().await;
+    bed.sign_in_as_user();
+    bed.unset("defaults.mailbox");
+    bed.insert(row()).await;
+    bed.command(&["hold", event_sender::sandbox::USERNAME]).await.expect(0);
+    let agent = bed.run();
+    let monitor = Monitor::of(&bed, &agent).await;
+    let scrape = monitor.until(&bed, "event_sender_held_mailboxes", &[], 1.0).await;
+    let oldest = |mailboxes| scrape.value("event_sender_oldest_waiting_seconds", &[("mailboxes", mailboxes)]);
+    assert!(oldest("held") > 0.0 && oldest("open") == 0.0, "held {}, open {}", oldest("held"), oldest("open"));
+    agent.stop().await.expect(0);
+}

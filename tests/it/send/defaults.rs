@@ -193,5 +193,7 @@ async fn a_pause_of_the_users_own_mailbox_is_shown_at_rows_that_name_none() {
     assert_eq!(status["mailboxes"][0]["mailbox"], user, "one name for it everywhere");
     let shown = bed.command(&["show", &id.to_string(), "--json"]).await.expect(0).json();
     assert!(shown["advice"]["waits_for"].to_string().contains("its mailbox, paused until"), "{shown}");
+    let checked = bed.command(&["check"]).await.stdout;
+    assert!(checked.contains("the signed-in user's own: not asked, it is paused until"), "{checked}");
     agent.stop().await.expect(0);
 }

@@ -124,7 +124,7 @@ pub struct LaneHeads {
     seen: Option<Seen>,
     connection: u64,
     /// Whose lane the jobs without mailbox are in.
-    default_mailbox: Option<String>,
+    unnamed: Option<String>,
     orders: Orders,
 }
 
@@ -206,19 +206,15 @@ impl LaneHeads {
     }
 
     /// Looks at all lanes if somebody else was seen to write, unless that was done a moment ago.
-    pub async fn prepare(
-        &mut self,
-        connection: &mut SqliteConnection,
-        default_mailbox: Option<&str>,
-    ) -> sqlx::Result<()> {
-        if self.default_mailbox.as_deref() != default_mailbox {
-            self.default_mailbox = default_mailbox.map(str::to_owned);
+    pub async fn prepare(&mut self, connection: &mut SqliteConnection, unnamed: Option<&str>) -> sqlx::Result<()> {
+        if self.unnamed.as_deref() != unnamed {
+            self.unnamed = unnamed.map(str::to_owned);
             self.forget();
         }
         if self.seen.as_ref().is_some_and(|seen| !seen.old || seen.at.elapsed() < seen.took * SHARE) {
             return Ok(());
         }
-        self.walk(connection, default_mailbox).await
+        self.walk(connection, unnamed).await
     }
 
     /// Looks whether somebody else has written.
@@ -236,14 +232,10 @@ impl LaneHeads {
     }
 
     /// Looks at all lanes if somebody else has written since they were looked at. Tells whether that is so.
-    pub async fn look_again(
-        &mut self,
-        connection: &mut SqliteConnection,
-        default_mailbox: Option<&str>,
-    ) -> sqlx::Result<bool> {
+    pub async fn look_again(&mut self, connection: &mut SqliteConnection, unnamed: Option<&str>) -> sqlx::Result<bool> {
         let old = self.is_old();
         if old {
-            self.walk(connection, default_mailbox).await?;
+            self.walk(connection, unnamed).await?;
         }
         Ok(old)
     }
@@ -252,19 +244,19 @@ impl LaneHeads {
     pub async fn look_at(
         &mut self,
         connection: &mut SqliteConnection,
-        default_mailbox: Option<&str>,
+        unnamed: Option<&str>,
         lanes: Vec<Head>,
     ) -> sqlx::Result<()> {
         // Text: JSON can hold it.
         let names: Vec<&str> = lanes.iter().filter_map(Head::name).collect();
         let names = serde_json::to_string(&names).unwrap_or_default();
         let left: Vec<u8> = sqlx::query_scalar(HEADS_OF).bind(names).fetch_one(connection).await?;
-        self.replace(lanes, &left, default_mailbox);
+        self.replace(lanes, &left, unnamed);
         Ok(())
     }
 
     /// Jobs of these lanes were taken, and this is left of them: the answer of `heads_of!` to their names.
-    pub fn replace(&mut self, lanes: Vec<Head>, left: &[u8], default_mailbox: Option<&str>) {
+    pub fn replace(&mut self, lanes: Vec<Head>, left: &[u8], unnamed: Option<&str>) {
         for head in lanes {
             if head.name().is_none() {
                 // Rare enough to be found by the next walk.
@@ -272,30 +264,30 @@ impl LaneHeads {
             }
             self.heads.remove(&(head.due, head.id));
         }
-        if self.add(left, default_mailbox).is_err() {
+        if self.add(left, unnamed).is_err() {
             self.forget();
         }
     }
 
-    async fn walk(&mut self, connection: &mut SqliteConnection, default_mailbox: Option<&str>) -> sqlx::Result<()> {
+    async fn walk(&mut self, connection: &mut SqliteConnection, unnamed: Option<&str>) -> sqlx::Result<()> {
         let at = steady();
         // Asked before: what is written in between is seen twice rather than never.
         let version = data_version(connection).await?;
         let row = sqlx::query(HEADS).fetch_one(connection).await?;
         self.heads.clear();
-        self.add(row.try_get(0)?, default_mailbox)?;
+        self.add(row.try_get(0)?, unnamed)?;
         self.obey(row.try_get(1)?)?;
         self.seen = Some(Seen { version, at: steady(), took: at.elapsed(), old: false });
         Ok(())
     }
 
     /// Pairs of lane and first job; no job where the lane is empty now.
-    fn add(&mut self, heads: &[u8], default_mailbox: Option<&str>) -> sqlx::Result<()> {
+    fn add(&mut self, heads: &[u8], unnamed: Option<&str>) -> sqlx::Result<()> {
         let heads: Vec<(Text, Option<(Text, i64)>)> =
             serde_json::from_slice(heads).map_err(|error| sqlx::Error::Decode(error.into()))?;
         for (Text(raw), first) in heads {
             let Some((Text(due), id)) = first else { continue };
-            let lane = lane_key(&raw, default_mailbox);
+            let lane = lane_key(&raw, unnamed);
             let due = String::from_utf8_lossy(&due).into_owned();
             self.heads.insert((due.clone(), id), Head { raw, lane, due, id });
         }
@@ -316,8 +308,8 @@ async fn data_version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
 }
 
 /// Rows without mailbox go to the default one and share its lane.
-pub fn lane_key(raw: &[u8], default_mailbox: Option<&str>) -> LaneKey {
-    match default_mailbox {
+pub fn lane_key(raw: &[u8], unnamed: Option<&str>) -> LaneKey {
+    match unnamed {
         Some(default) if raw.is_empty() => LaneKey::of(default),
         _ => LaneKey::of(&String::from_utf8_lossy(raw)),
     }

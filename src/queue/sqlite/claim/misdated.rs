@@ -76,9 +76,9 @@ const BRING_FORWARD: &str = concat!(
 
 const LAST: &str = "SELECT coalesce(max(id), 0) FROM jobs";
 
-/// Whether to look for strays, and when.
+/// Whether to look for misdated jobs, and when.
 #[derive(Debug, Default)]
-pub struct Strays(Option<Watch>);
+pub struct MisdatedJobs(Option<Watch>);
 
 #[derive(Clone, Copy, Debug)]
 struct Watch {
@@ -89,7 +89,7 @@ struct Watch {
     until: DateTime<Utc>,
 }
 
-impl Strays {
+impl MisdatedJobs {
     /// The clock was set to `now` from a time `by` earlier (negative: later); all jobs up to `last` were moved along.
     pub fn clock_set(&mut self, now: DateTime<Utc>, by: TimeDelta, last: i64) {
         let before = self.0.take();
@@ -105,7 +105,7 @@ impl Strays {
         self.0 = Some(watch);
     }
 
-    /// A start found strays: the clock was set back, and nobody knows when and how far.
+    /// A start found misdated jobs: the clock was set back, and nobody knows when and how far.
     pub fn clock_was_set(&mut self, now: DateTime<Utc>, last: i64) {
         self.clock_set(now, -LONGEST, last);
     }

@@ -17,8 +17,9 @@ use sqlx::{Encode, Row, Sqlite, Type};
 
 use crate::clock::Now;
 use crate::job::{JobId, format_utc, parse_utc};
+use crate::queue::sqlite::agents::AgentId;
 use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, orders, place};
-use crate::queue::sqlite::claim::misdated::Strays;
+use crate::queue::sqlite::claim::misdated::MisdatedJobs;
 use crate::queue::sqlite::claim::withheld::WithheldJobs;
 use crate::queue::sqlite::clock::{machine_wall, steady};
 use crate::queue::sqlite::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
@@ -71,7 +72,7 @@ macro_rules! freeze {
             " THEN coalesce(mailbox, ?3) ELSE mailbox END,
     mailbox_key = CASE WHEN mailbox IS NULL AND ?3 IS NOT NULL AND ",
             fillable!(),
-            " THEN ?6 ELSE mailbox_key END,
+            " THEN ?7 ELSE mailbox_key END,
     ",
             freeze!(named)
         )
@@ -94,11 +95,11 @@ macro_rules! remember {
     };
 }
 
-/// Takes what is still due of these jobs, which ?1 tells, at ?2, and freezes the defaults.
+/// Takes what is still due of these jobs, which ?1 tells, at ?2, for the agent ?6, and freezes the defaults.
 macro_rules! take {
     ($which:ident, $ids:expr) => {
         concat!(
-            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2,
+            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2, claimed_by = ?6,
     ",
             freeze!($which),
             ",
@@ -243,36 +244,46 @@ struct Taking {
     more: bool,
 }
 
+/// Who takes jobs, what it may take, and when.
+struct Taker<'t> {
+    agent: Option<AgentId>,
+    request: &'t ClaimRequest,
+    now: &'t str,
+}
+
 /// What the queue remembers between two claims.
-pub struct Memory<'m> {
+pub struct ClaimMemory<'m> {
     pub lane_heads: &'m mut LaneHeads,
     pub pacer: &'m mut WritePacer,
-    pub strays: &'m mut Strays,
+    pub misdated_jobs: &'m mut MisdatedJobs,
     pub withheld: &'m mut WithheldJobs,
+    /// Whose claim it is.
+    pub agent: Option<AgentId>,
 }
 
 pub async fn claim(
     connection: &mut SqliteConnection,
-    memory: Memory<'_>,
+    memory: ClaimMemory<'_>,
     request: &ClaimRequest,
     as_of: Now,
 ) -> sqlx::Result<Claimed> {
-    let Memory { lane_heads, pacer, strays, withheld } = memory;
-    if strays.look(connection, pacer, as_of.wall).await? {
+    let ClaimMemory { lane_heads, pacer, misdated_jobs, withheld, agent } = memory;
+    if misdated_jobs.look(connection, pacer, as_of.wall).await? {
         lane_heads.forget();
     }
     let now = format_utc(as_of.wall);
-    let default = request.unnamed.as_deref();
+    let unnamed = request.unnamed.as_deref();
     let (unfit, refused_ends) = match lane_heads.is_old() {
         true => unfit::end(connection, withheld, &now).await?,
         false => Default::default(),
     };
-    lane_heads.prepare(connection, default).await?;
-    let mut taking = take_due(connection, lane_heads, pacer, withheld, request, &now).await?;
+    lane_heads.prepare(connection, unnamed).await?;
+    let taker = Taker { agent, request, now: &now };
+    let mut taking = take_due(connection, lane_heads, pacer, withheld, &taker).await?;
     // Perhaps what was seen is no longer there, and something else is.
     let nothing = taking.jobs.is_empty() && taking.broken.is_empty() && !taking.met_refusal;
-    if nothing && lane_heads.look_again(connection, default).await? {
-        taking = take_due(connection, lane_heads, pacer, withheld, request, &now).await?;
+    if nothing && lane_heads.look_again(connection, unnamed).await? {
+        taking = take_due(connection, lane_heads, pacer, withheld, &taker).await?;
     }
     let Taking { mut jobs, mut broken, withheld: mut new, met_refusal: met, more } = taking;
     broken.extend(unfit);
@@ -287,7 +298,7 @@ pub async fn claim(
     let waiting = lane_heads.heads().filter(|head| head.due > now).filter(may_go);
     let again = withheld.next(steady()).and_then(|wait| TimeDelta::from_std(wait).ok());
     let again = again.and_then(|wait| as_of.wall.checked_add_signed(wait));
-    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(strays.next()).chain(again).min();
+    let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(misdated_jobs.next()).chain(again).min();
     let withheld = Withheld { new, met, all: withheld.sum() };
     Ok(Claimed { as_of, jobs, next_due, more, broken, withheld, news: lane_heads.news() })
 }
@@ -298,33 +309,33 @@ async fn take_due(
     lane_heads: &mut LaneHeads,
     pacer: &mut WritePacer,
     withheld: &mut WithheldJobs,
-    request: &ClaimRequest,
-    now: &str,
+    taker: &Taker<'_>,
 ) -> sqlx::Result<Taking> {
+    let Taker { request, now, .. } = *taker;
     let wanted = wanted(lane_heads, request, now);
     if wanted.is_empty() {
         lane_heads.look(connection).await?;
         return Ok(Taking::default());
     }
-    let default = request.unnamed.as_deref();
+    let unnamed = request.unnamed.as_deref();
     pacer.keep_distance().await;
     let (version, due) = pick(connection, lane_heads, withheld, &wanted, request, now).await?;
     lane_heads.compare(version);
     pacer.compare(version, steady());
     let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
     if due.ids.is_empty() {
-        lane_heads.look_at(connection, default, heads).await?;
+        lane_heads.look_at(connection, unnamed, heads).await?;
         return Ok(Taking::default());
     }
     let more = due.more;
     if !due.singly {
-        match take_all(connection, &due.ids, &heads, request, now).await {
+        match take_all(connection, &due.ids, &heads, taker).await {
             Ok((locked_at, taken, left)) => {
                 pacer.wrote(locked_at, steady(), machine_wall());
-                lane_heads.replace(heads, &left, default);
-                let jobs = match from_json(&taken, default) {
+                lane_heads.replace(heads, &left, unnamed);
+                let jobs = match from_json(&taken, unnamed) {
                     Ok(jobs) => jobs,
-                    Err(_) => read_singly(connection, &due.ids, default).await?,
+                    Err(_) => read_singly(connection, &due.ids, unnamed).await?,
                 };
                 let mut taking = Taking { jobs, more, ..Taking::default() };
                 if taking.jobs.len() < due.ids.len() {
@@ -338,16 +349,16 @@ async fn take_due(
     }
     let locked = steady();
     let taking = match due.singly {
-        true => take_in_turn(connection, &due.ids, request, now).await,
+        true => take_in_turn(connection, &due.ids, taker).await,
         false => Ok(None),
     };
     let taking = match taking? {
         Some(jobs) => Taking { jobs, ..Taking::default() },
-        None => take_apart(connection, &due, withheld, request, now).await?,
+        None => take_apart(connection, &due, withheld, taker).await?,
     };
     pacer.held(locked.elapsed(), steady());
     // From here on the jobs are the agent's: no error may lose them.
-    if lane_heads.look_at(connection, default, heads).await.is_err() {
+    if lane_heads.look_at(connection, unnamed, heads).await.is_err() {
         lane_heads.forget();
     }
     Ok(Taking { more, ..taking })
@@ -466,12 +477,11 @@ async fn take_all(
     connection: &mut SqliteConnection,
     ids: &[i64],
     heads: &[Head],
-    request: &ClaimRequest,
-    now: &str,
+    taker: &Taker<'_>,
 ) -> sqlx::Result<(i64, Vec<u8>, Vec<u8>)> {
     let picks = json(&Picks { ids, lanes: heads.iter().filter_map(Head::name).collect() });
     let all_named = heads.iter().all(|head| !head.raw.is_empty());
-    match query(if all_named { TAKE_NAMED } else { TAKE_ALL }, picks, now, request).fetch_all(&mut *connection).await {
+    match query(if all_named { TAKE_NAMED } else { TAKE_ALL }, picks, taker).fetch_all(&mut *connection).await {
         Ok(rows) => match rows.as_slice() {
             [locked_at, taken, left] => Ok((locked_at.try_get(0)?, taken.try_get(0)?, left.try_get(0)?)),
             _ => Err(sqlx::Error::RowNotFound),
@@ -487,14 +497,13 @@ async fn take_all(
 async fn take_in_turn(
     connection: &mut SqliteConnection,
     ids: &[i64],
-    request: &ClaimRequest,
-    now: &str,
+    taker: &Taker<'_>,
 ) -> sqlx::Result<Option<Vec<Taken>>> {
     begin(connection).await?;
     let mut jobs = Vec::new();
     let mut done = Ok(());
     for id in ids {
-        match take_one(connection, *id, request, now).await {
+        match take_one(connection, *id, taker).await {
             Ok(taken) => jobs.extend(taken),
             Err(error) => done = Err(error),
         }
@@ -510,16 +519,11 @@ async fn take_in_turn(
 }
 
 /// None: it is no longer there to be taken, or a trigger ignores it.
-async fn take_one(
-    connection: &mut SqliteConnection,
-    id: i64,
-    request: &ClaimRequest,
-    now: &str,
-) -> sqlx::Result<Option<Taken>> {
-    let done = query(TAKE_ONE, id, now, request).execute(&mut *connection).await?;
+async fn take_one(connection: &mut SqliteConnection, id: i64, taker: &Taker<'_>) -> sqlx::Result<Option<Taken>> {
+    let done = query(TAKE_ONE, id, taker).execute(&mut *connection).await?;
     match done.rows_affected() {
         0 => Ok(None),
-        _ => Ok(read_singly(connection, &[id], request.unnamed.as_deref()).await?.pop()),
+        _ => Ok(read_singly(connection, &[id], taker.request.unnamed.as_deref()).await?.pop()),
     }
 }
 
@@ -529,8 +533,7 @@ async fn take_apart(
     connection: &mut SqliteConnection,
     due: &Due,
     withheld: &mut WithheldJobs,
-    request: &ClaimRequest,
-    now: &str,
+    taker: &Taker<'_>,
 ) -> sqlx::Result<Taking> {
     let strange = !strange_triggers(connection).await?.is_empty();
     let mut taking = Taking::default();
@@ -538,7 +541,7 @@ async fn take_apart(
         if let Err(error) = begin(connection).await {
             return if taking.jobs.is_empty() { Err(error) } else { Ok(taking) };
         }
-        let done = take_one(connection, *id, request, now).await;
+        let done = take_one(connection, *id, taker).await;
         let error = match end(connection, done).await {
             Ok(taken) => {
                 taking.jobs.extend(taken);
@@ -552,7 +555,7 @@ async fn take_apart(
         }
         if refused_by_schema(&error)
             && !strange
-            && sqlx::query(FAIL_BROKEN).bind(id).bind(now).execute(&mut *connection).await.is_ok()
+            && sqlx::query(FAIL_BROKEN).bind(id).bind(taker.now).execute(&mut *connection).await.is_ok()
         {
             taking.broken.push(JobId(*id));
         } else {
@@ -560,7 +563,7 @@ async fn take_apart(
             taking.withheld.extend(withheld.note(*id, lane, words(&error), false, steady()));
         }
     }
-    left_alone(connection, due, withheld, now, &mut taking).await?;
+    left_alone(connection, due, withheld, taker.now, &mut taking).await?;
     Ok(taking)
 }
 
@@ -589,29 +592,26 @@ async fn left_alone(
 async fn read_singly(
     connection: &mut SqliteConnection,
     ids: &[i64],
-    default_mailbox: Option<&str>,
+    unnamed: Option<&str>,
 ) -> sqlx::Result<Vec<Taken>> {
     let mut all = Vec::new();
     for id in ids {
         let row = sqlx::query(TAKEN_ONE).bind(id).fetch_optional(&mut *connection).await?;
-        all.extend(row.map(|row| from_row(&row, default_mailbox)).transpose()?);
+        all.extend(row.map(|row| from_row(&row, unnamed)).transpose()?);
     }
     Ok(all)
 }
 
 /// A statement that takes jobs: `which`.
-fn query<'q>(
-    statement: &'static str,
-    which: impl Encode<'q, Sqlite> + Type<Sqlite>,
-    now: &'q str,
-    request: &'q ClaimRequest,
-) -> Query<'q> {
+fn query<'q>(statement: &'static str, which: impl Encode<'q, Sqlite> + Type<Sqlite>, taker: &Taker<'q>) -> Query<'q> {
+    let Taker { agent, request, now } = *taker;
     sqlx::query(statement)
         .bind(which)
         .bind(now)
         .bind(&request.defaults.mailbox)
         .bind(request.defaults.body_type.as_str())
         .bind(&request.defaults.time_zone)
+        .bind(agent.map(|agent| agent.0))
         .bind(request.defaults.mailbox.as_deref().map(|mailbox| LaneKey::of(mailbox).as_str().to_owned()))
 }
 

@@ -97,7 +97,7 @@ impl SqliteQueue {
     ) -> Result<Changed, QueueError> {
         let mut connection = self.connection().await?;
         let done = change(&mut connection, ids, statement, bind).await;
-        self.lane_heads.lock().await.forget();
+        self.memory.lane_heads.lock().await.forget();
         self.handed_back(connection, done).map_err(written)
     }
 }

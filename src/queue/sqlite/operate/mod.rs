@@ -77,14 +77,14 @@ impl Operate for SqliteQueue {
     async fn hold_mailbox(&self, lane: &LaneKey, reason: Option<&str>, now: DateTime<Utc>) -> Result<(), QueueError> {
         let mut connection = self.connection().await?;
         let done = holds::hold(&mut connection, lane, reason, now).await;
-        self.lane_heads.lock().await.forget();
+        self.memory.lane_heads.lock().await.forget();
         self.handed_back(connection, done).map_err(written)
     }
 
     async fn release_mailbox(&self, lane: &LaneKey) -> Result<bool, QueueError> {
         let mut connection = self.connection().await?;
         let done = holds::release(&mut connection, lane).await;
-        self.lane_heads.lock().await.forget();
+        self.memory.lane_heads.lock().await.forget();
         self.handed_back(connection, done).map_err(written)
     }
 

@@ -97,6 +97,7 @@ pub fn job(row: &SqliteRow) -> sqlx::Result<JobRow> {
         give_up_at: column("give_up_at")?,
         defaulted: column("defaulted")?,
         settled: column("settled")?,
+        claimed_by: column("claimed_by")?,
     })
 }
 
@@ -126,7 +127,7 @@ pub fn mailbox(row: &SqliteRow) -> sqlx::Result<MailboxRow> {
             until: column("paused_until")?,
             reason: column("reason")?.to_string(),
             kind: error_kind(row, "error_kind")?,
-            strikes: column("strikes")?,
+            pauses_in_a_row: column("strikes")?,
             written_at: column("updated_at")?,
             asked_until: column("asked_until")?,
         },
