@@ -198,10 +198,17 @@ impl SqliteQueue {
         looked_at.close().await;
         ours?;
         let queue = connect(path, options(path).journal_mode(SqliteJournalMode::Wal)).await?;
-        check_not_newer(&queue.pool, path).await?;
-        let found = schema(&queue.pool, path).await?;
-        upgrade(&queue.pool, path, found).await.map_err(|error| OpenError::of_upgrade(error, path))?;
-        Ok(queue)
+        let ready = bring_up_to_date(&queue.pool, path).await;
+        queue.if_ok(ready).await
+    }
+
+    /// Closed before a refusal is reported: a connection that is only dropped closes its files later, or never if the process
+    /// ends first, and leaves the log and its index beside a database that may be another program's.
+    async fn if_ok(self, ready: Result<(), OpenError>) -> Result<Self, OpenError> {
+        if ready.is_err() {
+            self.close().await;
+        }
+        ready.map(|()| self)
     }
 
     /// For producers: makes the queue if there is none. One of an older version is brought up to date only while no
@@ -234,14 +241,23 @@ impl SqliteQueue {
         }
         // A queue is in WAL mode since it was made; a file that is no queue is left as it is.
         let queue = connect(path, options(path)).await?;
-        check_ours(&queue.pool, path).await?;
-        check_not_newer(&queue.pool, path).await?;
-        let found = schema(&queue.pool, path).await?;
-        if found < newest() {
-            return Err(OpenError::Older { path: path.to_owned(), found, known: newest() });
-        }
-        Ok(queue)
+        let ready = check_up_to_date(&queue.pool, path).await;
+        queue.if_ok(ready).await
     }
+}
+
+async fn bring_up_to_date(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+    let found = not_newer(pool, path).await?;
+    upgrade(pool, path, found).await.map_err(|error| OpenError::of_upgrade(error, path))
+}
+
+async fn check_up_to_date(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+    check_ours(pool, path).await?;
+    let found = not_newer(pool, path).await?;
+    if found < newest() {
+        return Err(OpenError::Older { path: path.to_owned(), found, known: newest() });
+    }
+    Ok(())
 }
 
 pub(super) fn options(path: &Path) -> SqliteConnectOptions {
@@ -333,12 +349,13 @@ async fn check_ours(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
     if is_blank && migrations == 0 { Ok(()) } else { Err(OpenError::Foreign(path.to_owned())) }
 }
 
-async fn check_not_newer(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+/// Its schema.
+async fn not_newer(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
     let found = schema(pool, path).await?;
     if found > newest() {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: newest() });
     }
-    Ok(())
+    Ok(found)
 }
 
 /// The newest migration the database has seen; 0 for a new one.

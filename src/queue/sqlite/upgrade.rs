@@ -126,13 +126,18 @@ async fn in_one_transaction(connection: &mut SqliteConnection, migration: &Migra
     Ok(())
 }
 
-/// A column that somebody has added would be gone, with all that is in it.
+/// A column that another program has added would be gone, with all that is in it.
 async fn only_our_columns(connection: &mut SqliteConnection) -> Result<(), UpgradeError> {
-    let theirs = other_columns(connection, "jobs", REBUILD).await?;
-    if theirs.is_empty() {
-        return Ok(());
+    for table in REBUILT {
+        let theirs = other_columns(connection, table, REBUILD).await?;
+        if !theirs.is_empty() {
+            let columns = theirs.join(", ");
+            return Err(UpgradeError::Others(format!(
+                "the columns {columns} of {table}, which are not the queue's own"
+            )));
+        }
     }
-    Err(UpgradeError::Others(format!("the columns {} of jobs, which are not the queue's own", theirs.join(", "))))
+    Ok(())
 }
 
 async fn make_again(connection: &mut SqliteConnection, other: &Rule) -> Result<(), UpgradeError> {
@@ -173,8 +178,8 @@ async fn run(connection: &mut SqliteConnection, sql: &str) -> sqlx::Result<()> {
 }
 
 async fn copy(connection: &mut SqliteConnection, progress: &mut Progress, table: &str, sql: &str) -> sqlx::Result<()> {
-    let end = format!("SELECT max(id) FROM (SELECT id FROM {table} WHERE id > ?1 ORDER BY id LIMIT ?2)");
-    let some = format!("{sql} WHERE id > ?1 AND id <= ?2 ORDER BY id");
+    let end = format!("SELECT max(id) FROM (SELECT id FROM {table} WHERE id >= ?1 ORDER BY id LIMIT ?2)");
+    let some = format!("{sql} WHERE id BETWEEN ?1 AND ?2 ORDER BY id");
     let mut from = i64::MIN;
     loop {
         let end: Option<i64> =
@@ -182,7 +187,8 @@ async fn copy(connection: &mut SqliteConnection, progress: &mut Progress, table:
         let Some(to) = end else { return Ok(()) };
         let done = sqlx::query(AssertSqlSafe(some.clone())).bind(from).bind(to).execute(&mut *connection).await?;
         progress.copied(table, done.rows_affected());
-        from = to;
+        let Some(next) = to.checked_add(1) else { return Ok(()) };
+        from = next;
     }
 }
 

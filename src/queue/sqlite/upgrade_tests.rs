@@ -153,6 +153,7 @@ async fn what_others_have_made_on_the_tables_is_made_again() {
 async fn what_would_be_lost_is_named_and_the_queue_stays_as_it_was() {
     for (theirs, named) in [
         ("ALTER TABLE jobs ADD COLUMN customer TEXT", "the columns customer of jobs"),
+        ("ALTER TABLE attempts ADD COLUMN seen_by TEXT", "the columns seen_by of attempts"),
         ("CREATE TRIGGER noted AFTER INSERT ON agent BEGIN SELECT 1; END", "the trigger noted on agent"),
     ] {
         let (_dir, path, mut db) = old_queue(NEW - 1).await;

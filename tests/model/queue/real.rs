@@ -111,7 +111,9 @@ impl Real {
             }
             Step::Recover => Effect::Rows(self.runtime.block_on(self.queue.join()).unwrap().jobs),
             Step::Purge { age, limit } => {
-                let age = Duration::from_millis(u64::try_from(*age).unwrap());
+                // What ends at the very moment of the purge is older than an age of nothing a moment later.
+                self.now_ms.store(expected.rows.now + (-*age).max(0), Ordering::Relaxed);
+                let age = Duration::from_millis(u64::try_from((*age).max(0)).unwrap());
                 let limit = u32::try_from(*limit).unwrap();
                 Effect::Rows(self.runtime.block_on(self.queue.purge(age, limit)).unwrap())
             }

@@ -138,7 +138,7 @@ impl ReferenceStateMachine for Steps {
             5 => wish().prop_map(Step::Claim),
             1 => Just(Step::Recover),
             2 => (select(&MAILBOXES[..]), any::<bool>()).prop_map(|(mailbox, on)| Step::Hold { mailbox, on }),
-            1 => (0..10_000i64, prop_oneof![1 => 1usize..5, 2 => Just(100)]).prop_map(|(age, limit)| Step::Purge { age, limit }),
+            1 => (-1..10_000i64, prop_oneof![1 => 1usize..5, 2 => Just(100)]).prop_map(|(age, limit)| Step::Purge { age, limit }),
         ];
         if rows.jobs.is_empty() {
             return always.boxed();
@@ -214,8 +214,7 @@ fn produce() -> impl Strategy<Value = Step> {
 
 fn wish() -> impl Strategy<Value = Wish> {
     let free = (select(&MAILBOXES[..]), 0usize..3);
-    // A claim with limit 0 is made before each of them.
-    let limit = prop_oneof![1 => 1usize..4, 3 => Just(100)];
+    let limit = prop_oneof![1 => 0usize..4, 3 => Just(100)];
     let per_lane = prop_oneof![1 => 1usize..4, 1 => Just(100)];
     (limit, per_lane, prop::option::weighted(0.4, free)).prop_map(|(limit, per_lane, free)| Wish {
         limit,
