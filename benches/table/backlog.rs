@@ -136,7 +136,7 @@ pub async fn memory(bench: &Bench) -> Result<Vec<Row>> {
     sandbox.until_events(rows.count.min(50_000) / 2).await?;
     let memory = agent.memory()?;
     agent.stop().await?;
-    queue.check_one_event_each(mark, &sandbox).await?;
+    queue.check_one_event_each(&mark, &sandbox).await?;
     let (now, events) = (memory.now * MB_PER_MIB, sandbox.events().await?);
     let note = format!("peak; {now:.1} MB after {events} events of {} rows", rows.count);
     Ok(vec![MEMORY.of(memory.peak * MB_PER_MIB, None, note)])
@@ -158,6 +158,6 @@ async fn pace(bench: &Bench, queue: &Queue, timed: usize, settings: &str) -> Res
     // A few more than are timed: those that were begun before the last one that counts ended.
     sandbox.until_events(timed + IN_FLIGHT).await?;
     agent.stop().await?;
-    queue.check_one_event_each(mark, &sandbox).await?;
-    queue.flow_since(mark).await?.rate_until(timed)
+    queue.check_one_event_each(&mark, &sandbox).await?;
+    queue.flow_since(&mark).await?.rate_until(timed)
 }

@@ -78,7 +78,7 @@ async fn healthy(bench: &Bench, throttled: usize) -> Result<f64> {
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     agent.stop().await?;
-    queue.check_one_event_each(mark, &sandbox).await?;
+    queue.check_one_event_each(&mark, &sandbox).await?;
     let took = committed.iter().zip(ends).map(|((_, committed), (_, end))| end as f64 - *committed as f64 / 1000.0);
     Ok(percentile(&took.collect::<Vec<_>>(), 0.99))
 }

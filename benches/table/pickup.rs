@@ -51,7 +51,7 @@ pub async fn measure(bench: &Bench) -> Result<Vec<Row>> {
         }
     }
     agent.stop().await?;
-    queue.check_one_event_each(mark, &sandbox).await?;
+    queue.check_one_event_each(&mark, &sandbox).await?;
     let note = format!("{} inserts, {} ms or more apart; baseline: a bare POST", took.len(), QUIET.as_millis());
     let mut rows = Vec::new();
     if bench.wants(&P50) {

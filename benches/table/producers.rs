@@ -59,7 +59,7 @@ async fn pair(bench: &Bench, pause: Duration) -> Result<(Vec<f64>, Vec<f64>)> {
         return Err("the agent was done before the producers were".into());
     }
     agent.stop().await?;
-    queue.check_one_event_each(mark, &sandbox).await?;
+    queue.check_one_event_each(&mark, &sandbox).await?;
     Ok((draining, alone))
 }
 

@@ -41,7 +41,7 @@ const FINISHED_ATTEMPTS: &str = "INSERT INTO attempts
 
 /// First start and the ends of all attempts after the mark, in milliseconds since 1970.
 const FLOW: &str = "SELECT CAST(round((julianday(started_at) - 2440587.5) * 86400000.0) AS INTEGER), duration_ms
-    FROM attempts WHERE id > ?1 AND outcome = 'sent'";
+    FROM attempts WHERE started_at >= ?1 AND outcome = 'sent'";
 
 /// A queue in a file.
 pub struct Queue {
@@ -68,9 +68,9 @@ impl Rows<'_> {
     }
 }
 
-/// A place in the history of a queue.
-#[derive(Clone, Copy, Debug)]
-pub struct Mark(i64);
+/// A time in the history of a queue, as its rows write it.
+#[derive(Clone, Debug)]
+pub struct Mark(String);
 
 /// What was sent since a mark, from the rows' own times.
 #[derive(Debug)]
@@ -186,9 +186,12 @@ impl Queue {
         Ok(count)
     }
 
-    /// Now.
+    /// Now: what an agent starts from here on lies behind it.
     pub async fn mark(&self) -> Result<Mark> {
-        Ok(Mark(self.count("SELECT coalesce(max(id), 0) FROM attempts").await?))
+        let mut connection = self.connect().await?;
+        let now = sqlx::query_scalar("SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now')").fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(Mark(now))
     }
 
     /// Waits until nothing is under way.
@@ -205,9 +208,9 @@ impl Queue {
     }
 
     /// What was sent since.
-    pub async fn flow_since(&self, mark: Mark) -> Result<Flow> {
+    pub async fn flow_since(&self, mark: &Mark) -> Result<Flow> {
         let mut connection = self.connect().await?;
-        let rows: Vec<(i64, i64)> = sqlx::query_as(FLOW).bind(mark.0).fetch_all(&mut connection).await?;
+        let rows: Vec<(i64, i64)> = sqlx::query_as(FLOW).bind(&mark.0).fetch_all(&mut connection).await?;
         connection.close().await?;
         let first_ms = rows.iter().map(|(start, _)| *start).min().ok_or("nothing was sent")?;
         let mut ends_ms: Vec<i64> = rows.iter().map(|(start, took)| start + took).collect();
@@ -217,13 +220,13 @@ impl Queue {
 
     /// The promise: since the mark every job sent has an event of its own, and this sandbox has no other. The agent
     /// must have ended.
-    pub async fn check_one_event_each(&self, mark: Mark, sandbox: &Sandbox) -> Result<()> {
+    pub async fn check_one_event_each(&self, mark: &Mark, sandbox: &Sandbox) -> Result<()> {
         let mut connection = self.connect().await?;
         let (sent, ids): (i64, i64) = sqlx::query_as(
             "SELECT count(*), count(DISTINCT event_id) FROM jobs
-             WHERE state = 'sent' AND id IN (SELECT job_id FROM attempts WHERE id > ?1)",
+             WHERE state = 'sent' AND id IN (SELECT job_id FROM attempts WHERE started_at >= ?1)",
         )
-        .bind(mark.0)
+        .bind(&mark.0)
         .fetch_one(&mut connection)
         .await?;
         connection.close().await?;

@@ -55,7 +55,7 @@ async fn restart(bench: &Bench, queue: &Queue) -> Result<f64> {
     let arrival = first(&sandbox, "create", signed_in).await?;
     until_no_doubt(queue).await?;
     agent.stop().await?;
-    queue.check_one_event_each(mark, &sandbox).await?;
+    queue.check_one_event_each(&mark, &sandbox).await?;
     Ok((arrival.at_us - killed) as f64 / 1000.0)
 }
 

@@ -175,8 +175,8 @@ async fn agent_side(bench: &Bench, load: &Load, queue: &Queue) -> Result<Side> {
     let per_event = 1e6 / load.rows as f64;
     let (cpu_us, sandbox_cpu_us) = (agent.cpu_seconds()? * per_event, sandbox.cpu()?.since(&before) * per_event);
     agent.stop().await?;
-    queue.check_one_event_each(mark, &sandbox).await?;
-    let flow = queue.flow_since(mark).await?;
+    queue.check_one_event_each(&mark, &sandbox).await?;
+    let flow = queue.flow_since(&mark).await?;
     if flow.count() != load.rows {
         return Err(format!("{} of {} were recorded", flow.count(), load.rows).into());
     }
