@@ -94,10 +94,9 @@ impl Transport {
         now: Now,
     ) -> Result<Answered, CallResult> {
         let Sent { mut response, id, client } = self.send(build, line, token, now).await?;
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        if let Some(echo) =
-            headers.get("client-request-id").filter(|echo| !echo.as_bytes().eq_ignore_ascii_case(id.as_bytes()))
-        {
+        let status = response.status().as_u16();
+        let is_anothers = |echo: &&HeaderValue| !echo.as_bytes().eq_ignore_ascii_case(id.as_bytes());
+        if let Some(echo) = response.headers().get("client-request-id").filter(is_anothers) {
             // Answers have come out of step, and all others of these connections may be.
             self.forsake(client, now.steady);
             return Err(misdirected(echo.to_str().unwrap_or_default(), &id, status));
@@ -108,11 +107,12 @@ impl Transport {
             Err(_) if status == 429 || status >= 500 => Vec::new(),
             Err(error) => return Err(reply_lost(&error, &id, Some(status))),
         };
+        let headers = response.headers();
         let closes = headers.get("connection").is_some_and(|word| word.as_bytes().eq_ignore_ascii_case(b"close"));
         if line == Line::Kept && !closes {
             self.freed.note(Instant::now());
         }
-        let reply = Reply::read(status, &headers, &body, SystemTime::from(now.wall));
+        let reply = Reply::read(status, headers, &body, SystemTime::from(now.wall));
         Ok(Answered { reply, body, id, client })
     }
 

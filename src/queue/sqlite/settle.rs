@@ -46,6 +46,14 @@ const SENT: &str =
         cause = NULL, http_status = s.status, error_code = NULL, error_message = NULL, request_id = s.request_id
     FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed'";
 
+// The same at a job's first claim, when nothing has been recorded that would have to be taken back: what is not written enters no
+// trigger and no index. Whatever row is not so, because another program has written there, is left to the statement above.
+const FIRST_SENT: &str = "UPDATE jobs SET state = 'sent', settled = 'claim ' || s.claim, claimed_by = NULL, event_id = s.event_id, finished_at = s.at,
+        attempts = min(attempts + s.spent, 1000000000), first_sent_at = coalesce(first_sent_at, s.sent_at),
+        http_status = s.status, request_id = s.request_id
+    FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed' AND in_doubt = 0 AND error_kind IS NULL
+        AND cause IS NULL AND error_code IS NULL AND error_message IS NULL";
+
 /// Which of the ends in ?1, a JSON array with id, claim and event id of each, are recorded, and which jobs are claimed still.
 const RECORDED: &str = "SELECT jobs.id, jobs.claims, state = 'claimed' FROM json_each(?1) AS s CROSS JOIN jobs
     ON jobs.id = s.value ->> 0 AND claims = s.value ->> 1
@@ -115,17 +123,15 @@ struct OfSize {
     part: Arc<str>,
     /// The transaction.
     whole: Arc<str>,
+    /// The transaction where all are the ends of first claims.
+    first: Arc<str>,
 }
 
 impl BatchInsert {
     pub(super) fn new() -> Self {
         Self(SIZES.map(|size| {
-            let part = together(size);
-            OfSize {
-                size,
-                whole: format!("BEGIN IMMEDIATE; {}; PRAGMA data_version; {part}; COMMIT", locked_at!()).into(),
-                part: part.into(),
-            }
+            let part = together(size, SENT);
+            OfSize { size, whole: whole(&part), first: whole(&together(size, FIRST_SENT)), part: part.into() }
         }))
     }
 
@@ -134,13 +140,17 @@ impl BatchInsert {
     }
 }
 
+fn whole(part: &str) -> Arc<str> {
+    format!("BEGIN IMMEDIATE; {}; PRAGMA data_version; {part}; COMMIT", locked_at!()).into()
+}
+
 /// Attempts, jobs, and how many jobs there were.
-fn together(size: usize) -> String {
+fn together(size: usize, sent: &str) -> String {
     let with = |values: &[&str]| {
         let row = format!("({})", vec!["?"; values.len()].join(","));
         format!("WITH s({}) AS (VALUES {})", values.join(", "), vec![row; size].join(","))
     };
-    format!("{} {SENT_ATTEMPTS}; {} {SENT}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
+    format!("{} {SENT_ATTEMPTS}; {} {sent}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
 }
 
 /// All in one transaction. Where the schema refuses one of them, in halves, each in a transaction of its own, until it stands
@@ -190,7 +200,7 @@ async fn in_one_go(
     if alike.len() == batch.len()
         && let Some(statements) = statements
     {
-        let (recorded, told) = sent_together(connection, statements, &statements.whole, &alike).await?;
+        let (recorded, told) = transaction_of(connection, statements, &alike).await?;
         if let [locked_at, version] = told.as_slice() {
             pacer.compare(*version, steady());
             pacer.wrote(*locked_at, steady(), machine_wall());
@@ -270,6 +280,21 @@ impl Recorded {
     }
 }
 
+/// The shorter way first, where it may do for all.
+async fn transaction_of(
+    connection: &mut SqliteConnection,
+    statements: &OfSize,
+    alike: &[&Settlement],
+) -> sqlx::Result<(Recorded, Vec<i64>)> {
+    if alike.iter().all(|end| end.claim == 1) {
+        let (changed, told) = write_together(connection, statements.size, &statements.first, alike).await?;
+        if changed == Some(alike.len()) {
+            return Ok((Recorded::All, told));
+        }
+    }
+    sent_together(connection, statements, &statements.whole, alike).await
+}
+
 /// Tells which are recorded, and what else the statements told.
 async fn sent_together(
     connection: &mut SqliteConnection,
@@ -277,14 +302,8 @@ async fn sent_together(
     sql: &Arc<str>,
     alike: &[&Settlement],
 ) -> sqlx::Result<(Recorded, Vec<i64>)> {
-    let missing = statements.size - alike.len();
-    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
-    query = alike.iter().fold(query, |query, end| bind_attempt(query, end));
-    query = (0..missing * ATTEMPT_VALUES.len()).fold(query, |query, _| query.bind(NONE));
-    query = alike.iter().fold(query, |query, end| bind_job(query, end));
-    query = (0..missing * JOB_VALUES.len()).fold(query, |query, _| query.bind(NONE));
-    let mut told: Vec<i64> = query.fetch_all(&mut *connection).await?;
-    if told.pop() == i64::try_from(alike.len()).ok() {
+    let (changed, told) = write_together(connection, statements.size, sql, alike).await?;
+    if changed == Some(alike.len()) {
         return Ok((Recorded::All, told));
     }
     let ends: Vec<_> = alike.iter().map(|end| (end.id.0, end.claim, event_id(end))).collect();
@@ -295,6 +314,24 @@ async fn sent_together(
     }
     let those = |unmoved| rows.iter().filter(|row| row.2 == unmoved).map(|row| (row.0, row.1)).collect();
     Ok((Recorded::Only { recorded: those(false), unmoved: those(true) }, told))
+}
+
+/// Tells how many rows were changed, and what else the statements told.
+async fn write_together(
+    connection: &mut SqliteConnection,
+    size: usize,
+    sql: &Arc<str>,
+    alike: &[&Settlement],
+) -> sqlx::Result<(Option<usize>, Vec<i64>)> {
+    let missing = size - alike.len();
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
+    query = alike.iter().fold(query, |query, end| bind_attempt(query, end));
+    query = (0..missing * ATTEMPT_VALUES.len()).fold(query, |query, _| query.bind(NONE));
+    query = alike.iter().fold(query, |query, end| bind_job(query, end));
+    query = (0..missing * JOB_VALUES.len()).fold(query, |query, _| query.bind(NONE));
+    let mut told: Vec<i64> = query.fetch_all(connection).await?;
+    let changed = told.pop().and_then(|changed| usize::try_from(changed).ok());
+    Ok((changed, told))
 }
 
 fn event_id(end: &Settlement) -> Option<&str> {

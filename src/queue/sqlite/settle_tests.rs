@@ -93,6 +93,35 @@ async fn a_sent_job_has_its_event_and_no_error() {
 }
 
 #[tokio::test]
+async fn first_ends_written_together_clear_what_another_program_has_left_beside_them() {
+    let bed = Bed::new().await;
+    let mut stranger = bed.stranger().await;
+    for columns in
+        [&[][..], &[("error_kind", "'rejected'"), ("cause", "'x'"), ("error_code", "'x'")], &[("in_doubt", "1")]]
+    {
+        add(&mut stranger, columns).await;
+    }
+    let jobs = bed.claim().await;
+    let ends: Vec<Settlement> = jobs
+        .iter()
+        .map(|job| Settlement {
+            attempt: Some(AttemptRecord { started_at: in_ms(5), duration_ms: 77, ending: Ending::Sent }),
+            ..end(job, Verdict::Sent(EventId(format!("AAMk{}", job.id.0))))
+        })
+        .collect();
+    assert_eq!(bed.settle(&ends).await, vec![Settled::Recorded; 3]);
+    for job in &jobs {
+        let row = bed.row(job.id.0).await;
+        assert_eq!((&row["state"], &row["in_doubt"]), (&"sent".into(), &0.into()));
+        assert_eq!(row["event_id"], format!("AAMk{}", job.id.0));
+        for column in ["error_kind", "cause", "error_code", "claimed_by"] {
+            assert!(row[column].is_null(), "{column} of {}", job.id.0);
+        }
+        assert_eq!(bed.attempts(job.id.0).await.len(), 1);
+    }
+}
+
+#[tokio::test]
 async fn two_claims_of_one_job_that_end_together_are_told_apart() {
     let (bed, first) = claimed().await;
     run(&mut bed.stranger().await, "UPDATE jobs SET state = 'pending'").await;
