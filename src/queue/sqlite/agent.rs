@@ -9,12 +9,12 @@ use chrono::TimeDelta;
 use sqlx::sqlite::SqliteConnection;
 
 use super::agents;
-use super::claim::lane_heads::lane_key;
 use super::claim::{self, ClaimMemory};
 use super::clock::{by_the_clock_of, steady};
 use super::recover::{self, Untold};
 use super::settle;
 use super::store::{SqliteQueue, read, written};
+use super::text::lane_key;
 use crate::clock::Now;
 use crate::job::JobId;
 use crate::queue::{

@@ -12,10 +12,7 @@ use crate::queue::rows::{AgentRow, AgentSaid, CredentialSaid, DefaultSaid, GateS
 use crate::queue::sqlite::files::AgentLock;
 use crate::queue::sqlite::report::columns::{error_kind, stored, words};
 use crate::queue::sqlite::schema::strange_triggers;
-
-/// An agent's row in `agents`: one start of it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct AgentId(pub i64);
+use crate::queue::sqlite::store::AgentId;
 
 /// Its settings have just been read.
 const BEGIN: &str = "INSERT INTO agents (name, host, pid, version, started_at, settings_at, lease_until)

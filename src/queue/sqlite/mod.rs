@@ -4,9 +4,11 @@
 
 mod agent;
 mod agents;
+mod batch;
 mod claim;
 mod clock;
 pub mod files;
+mod fragments;
 mod open;
 mod operate;
 mod produce;
@@ -17,6 +19,8 @@ mod schema;
 mod settle;
 mod start;
 mod store;
+mod text;
+mod transaction;
 mod upgrade;
 mod write_pacer;
 

@@ -4,8 +4,8 @@ use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 
 use super::operate::rest_after;
-use super::settle::refused_by_schema;
 use super::store::{SqliteQueue, written};
+use super::transaction::refused_by_schema;
 use crate::queue::sqlite::clock::steady;
 use crate::queue::{InsertError, Insertion, NewJob, OnInserted, Produce};
 

@@ -5,7 +5,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 
-use super::settle::{UNMOVED, begin, commit, end, is_refusal, roll_back, wake, words};
+use super::fragments::wished;
+use super::settle::wake;
+use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, words};
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
 use crate::queue::sqlite::claim::misdated::{self, DRIFT, MisdatedJobs, ahead_of, stamp, stray};
 use crate::queue::sqlite::claim::unfit;
@@ -44,15 +46,6 @@ const NEWEST_STAMP: &str = concat!(
     stamp!("updated_at"),
     ") FROM mailboxes), ''))"
 );
-
-/// When the producer wishes the job to be sent, as the schema reads `not_before`; the empty text, which is before every
-/// time, where nothing is wished or can be.
-macro_rules! wished {
-    () => {
-        "iif(not_before IS NULL, '', coalesce((SELECT due FROM job_wishes WHERE job_wishes.id = jobs.id), ''))"
-    };
-}
-pub(super) use wished;
 
 /// The clock was set back: ?1 is the time now, ?2 how far as SQLite's modifier, ?3 [`ahead_of`] now. A wait the agent
 /// imposed is not made longer, what was due stays due, and what is only stamped by the old clock is due; what the producer

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::super::operate::REPAIR_BATCH;
+use super::super::batch::REPAIR_BATCH;
 use super::settle_tests::{end, sent, settle};
 use super::*;
 

@@ -2,15 +2,12 @@
 //! agent's, or one by one with the size of every column. Reading never fails for what a foreign program left in a column:
 //! that is judged later, by the draft.
 
-use std::fmt;
-
-use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use super::super::LaneKey;
 use crate::job::{Cell, Defaulted, Job, JobId, JobInput, MAX_REQUEST_BYTES, parse_utc};
-use crate::queue::sqlite::claim::lane_heads::lane_key;
+use crate::queue::sqlite::text::{Text, lane_key};
 
 /// A column and its size, the column NULL if it is larger than any request.
 macro_rules! sized {
@@ -83,26 +80,6 @@ pub(super) struct Taken {
     pub due: String,
     pub lane: LaneKey,
     pub job: Job,
-}
-
-/// Text as SQLite has it, which may be no UTF-8.
-#[derive(Debug)]
-pub(super) struct Text(pub Vec<u8>);
-
-impl<'de> Deserialize<'de> for Text {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Bytes;
-        impl Visitor<'_> for Bytes {
-            type Value = Text;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("text")
-            }
-            fn visit_bytes<E: Error>(self, bytes: &[u8]) -> Result<Text, E> {
-                Ok(Text(bytes.to_owned()))
-            }
-        }
-        deserializer.deserialize_bytes(Bytes)
-    }
 }
 
 /// `json_columns!`: id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, lane, and the input columns.

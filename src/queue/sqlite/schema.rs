@@ -7,7 +7,7 @@ use sqlx::migrate::Migrator;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{AssertSqlSafe, ConnectOptions};
 
-use super::settle::{begin, commit, is_refusal, roll_back, words};
+use super::transaction::{begin, commit, is_refusal, roll_back, words};
 use crate::queue::QueueError;
 use crate::queue::sqlite::store::{SqliteQueue, written};
 

@@ -9,17 +9,15 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
 use super::clock::{machine_wall, steady};
-use super::recover::wished;
+use super::fragments::wished;
+use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, words};
 use crate::job::{Ending, format_utc, parse_utc};
-use crate::queue::sqlite::store::{CONSTRAINT, is_damaged, may_pass, primary_code};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 
 /// Rows of one write that wakes them: producers wait a few milliseconds at most.
 const WAKE_BATCH: i64 = 500;
 /// Longest message kept in a row.
 const MESSAGE_CHARS: usize = 2000;
-/// Longest reason for a refusal.
-const WORDS: usize = 200;
 
 /// Ends that are all alike but for their values are written together, in statements of these many; what is missing to
 /// the next of them is NULL and concerns no job.
@@ -61,9 +59,6 @@ const RECORDED: &str = "SELECT jobs.id, jobs.claims, state = 'claimed' FROM json
 /// The attempt was written before the end of its claim, which had no effect.
 const UNDO_ATTEMPT: &str = "DELETE FROM attempts WHERE job_id = ?1 AND claim = ?2";
 const STILL_CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND claims = ?2 AND state = 'claimed')";
-
-/// Why a row may stay as it was without an error: a trigger with RAISE(IGNORE), or with an update of its own.
-pub(super) const UNMOVED: &str = "the update had no effect; a trigger on the table ignores it or takes it back";
 
 const SENT_ONE: &str =
     "UPDATE jobs SET state = 'sent', settled = 'claim ' || ?2, claimed_by = NULL, event_id = ?3, finished_at = ?4, in_doubt = 0,
@@ -223,32 +218,6 @@ async fn in_one_go(
     commit(connection).await?;
     pacer.held(locked.elapsed(), steady());
     Ok(settled)
-}
-
-/// A transaction that somebody's trigger may end: sqlx would go on counting one of its own.
-pub(super) async fn begin(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(connection).await.map(drop)
-}
-
-pub(super) async fn commit(connection: &mut SqliteConnection) -> sqlx::Result<()> {
-    sqlx::raw_sql("COMMIT").execute(connection).await.map(drop)
-}
-
-/// Ends a transaction by what came of it. What a trigger with RAISE(FAIL) has let through is taken back, too.
-pub(super) async fn end<T>(connection: &mut SqliteConnection, done: sqlx::Result<T>) -> sqlx::Result<T> {
-    let done = match done {
-        Ok(done) => commit(connection).await.map(|()| done),
-        Err(error) => Err(error),
-    };
-    if done.is_err() {
-        roll_back(connection).await;
-    }
-    done
-}
-
-/// Where SQLite has rolled back by itself there is nothing to do, and this says so.
-pub(super) async fn roll_back(connection: &mut SqliteConnection) {
-    let _ = sqlx::raw_sql("ROLLBACK").execute(connection).await;
 }
 
 /// The end nearly every job has.
@@ -566,23 +535,6 @@ pub(super) async fn outstanding(pool: &SqlitePool) -> sqlx::Result<u64> {
 /// Stored to the millisecond, a pause must not end earlier than it was to.
 pub(super) fn rounded_up(until: DateTime<Utc>) -> DateTime<Utc> {
     until.checked_add_signed(TimeDelta::microseconds(999)).unwrap_or(until)
-}
-
-/// SQLITE_CONSTRAINT: the schema's rules refuse it, its own or somebody else's.
-pub(super) fn refused_by_schema(error: &sqlx::Error) -> bool {
-    primary_code(error) == Some(CONSTRAINT)
-}
-
-/// The fault is with what was to be written, or with a rule, and not with the storage: another row may be written all the same.
-/// Somebody's trigger may also name a table that is not there, or set a type that does not fit.
-pub(super) fn is_refusal(error: &sqlx::Error) -> bool {
-    matches!(error, sqlx::Error::Database(_)) && !may_pass(error) && !is_damaged(error)
-}
-
-/// SQLite's own words, as short as a note may be: whoever wrote the rule wrote them.
-pub(super) fn words(error: &sqlx::Error) -> String {
-    let said = error.as_database_error().map_or_else(|| error.to_string(), |error| error.message().to_owned());
-    said.chars().take(WORDS).collect()
 }
 
 fn shortened(text: &str) -> String {

@@ -8,7 +8,6 @@ use sqlx::pool::PoolConnection;
 use sqlx::{Sqlite, SqlitePool};
 use tokio::sync::{Mutex, MutexGuard};
 
-use super::agents::AgentId;
 use super::claim::lane_heads::LaneHeads;
 use super::claim::misdated::MisdatedJobs;
 use super::claim::withheld::WithheldJobs;
@@ -22,6 +21,10 @@ use super::write_pacer::WritePacer;
 use crate::clock::Clock;
 use crate::queue::QueueError;
 use crate::queue::sqlite::files::AgentLock;
+
+/// An agent's row in `agents`: one start of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentId(pub i64);
 
 /// A queue in one SQLite file. One connection: SQLite has one writer, and the agent's reads are short.
 #[derive(Clone)]

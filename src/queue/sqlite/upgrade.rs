@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, SqlitePool};
 
 use super::clock::steady;
 use super::schema::{MIGRATIONS, Rule, other_columns, others_on};
-use super::settle::{begin, commit, is_refusal, roll_back, words};
+use super::transaction::{begin, commit, is_refusal, roll_back, words};
 
 /// The migration that builds `jobs` anew.
 const REBUILD: i64 = 10;

@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::job::parse_utc;
 use crate::queue::sqlite::clock::steady;
-use crate::queue::sqlite::row::Text;
+use crate::queue::sqlite::text::{Text, lane_key};
 use crate::queue::{LaneKey, MailboxNews};
 
 /// Where a job waits: its due time, which has 24 characters, and its id, as text that sorts in this order.
@@ -305,14 +305,6 @@ fn keep<T: PartialEq>(known: &mut Arc<T>, told: T) {
 /// Changes when another connection has written.
 async fn data_version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
     sqlx::query_scalar("PRAGMA data_version").fetch_one(connection).await
-}
-
-/// Rows without mailbox go to the default one and share its lane.
-pub fn lane_key(raw: &[u8], unnamed: Option<&str>) -> LaneKey {
-    match unnamed {
-        Some(default) if raw.is_empty() => LaneKey::of(default),
-        _ => LaneKey::of(&String::from_utf8_lossy(raw)),
-    }
 }
 
 /// The statements, for the test that looks at their plans.

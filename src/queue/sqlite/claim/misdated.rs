@@ -11,11 +11,11 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::sqlite::SqliteConnection;
 
 use crate::job::{JobId, format_utc};
+use crate::queue::sqlite::batch::REPAIR_BATCH;
+use crate::queue::sqlite::batch::change;
 use crate::queue::sqlite::claim::lane_heads::lanes;
 use crate::queue::sqlite::clock::steady;
-use crate::queue::sqlite::operate::REPAIR_BATCH;
-use crate::queue::sqlite::operate::jobs::change;
-use crate::queue::sqlite::recover::wished;
+use crate::queue::sqlite::fragments::wished;
 use crate::queue::sqlite::write_pacer::WritePacer;
 
 /// Two programs' idea of now on one machine differs by less.

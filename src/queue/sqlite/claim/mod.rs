@@ -17,14 +17,14 @@ use sqlx::{Encode, Row, Sqlite, Type};
 
 use crate::clock::Now;
 use crate::job::{JobId, format_utc, parse_utc};
-use crate::queue::sqlite::agents::AgentId;
 use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, orders, place};
 use crate::queue::sqlite::claim::misdated::MisdatedJobs;
 use crate::queue::sqlite::claim::withheld::WithheldJobs;
 use crate::queue::sqlite::clock::{machine_wall, steady};
 use crate::queue::sqlite::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
 use crate::queue::sqlite::schema::strange_triggers;
-use crate::queue::sqlite::settle::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};
+use crate::queue::sqlite::store::AgentId;
+use crate::queue::sqlite::transaction::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 use crate::queue::{ClaimRequest, Claimed, LaneKey, Refusal, Withheld};
 

@@ -5,14 +5,14 @@
 use std::fmt::Write;
 
 use chrono::{DateTime, Utc};
-use sqlx::sqlite::{SqliteArguments, SqliteConnection, SqliteRow};
+use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use crate::job::{Cause, ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
-use crate::queue::sqlite::claim::lane_heads::lane_key;
-use crate::queue::sqlite::recover::wished;
-use crate::queue::sqlite::settle::{begin, end, is_refusal, words};
+use crate::queue::sqlite::batch::{as_json, change, ids_of};
+use crate::queue::sqlite::fragments::wished;
 use crate::queue::sqlite::store::{SqliteQueue, written};
+use crate::queue::sqlite::text::lane_key;
 use crate::queue::{Changed, Chosen, LaneKey, Purgeable, QueueError, Selection};
 
 /// Ids of jobs to delete that are looked up at a time.
@@ -185,39 +185,6 @@ pub fn purge_plans() -> Vec<(JobState, String)> {
     JobState::ALL.into_iter().filter_map(of).flatten().collect()
 }
 
-/// All at once; where one row is refused, one by one, each in a transaction of its own, so that no row somebody broke and no
-/// trigger of theirs stands in the way of the others.
-pub async fn change<'q>(
-    connection: &mut SqliteConnection,
-    ids: &[JobId],
-    statement: &'static str,
-    bind: impl Fn(Query<'q>) -> Query<'q> + Sync,
-) -> sqlx::Result<Changed> {
-    let mut changed = Changed::default();
-    match change_together(connection, bind(sqlx::query(statement).bind(as_json(ids)))).await {
-        Ok(done) => changed.done = done,
-        Err(error) if is_refusal(&error) => {
-            for id in ids {
-                match change_together(connection, bind(sqlx::query(statement).bind(as_json(&[*id])))).await {
-                    Ok(done) => changed.done.extend(done),
-                    Err(error) if is_refusal(&error) => changed.refused.push((*id, words(&error))),
-                    Err(error) => return Err(error),
-                }
-            }
-        }
-        Err(error) => return Err(error),
-    }
-    changed.done.sort_unstable();
-    Ok(changed)
-}
-
-/// All of it or nothing, whatever a trigger does.
-async fn change_together(connection: &mut SqliteConnection, query: Query<'_>) -> sqlx::Result<Vec<JobId>> {
-    begin(connection).await?;
-    let done = query.fetch_all(&mut *connection).await;
-    end(connection, done).await.and_then(|rows| ids_of(&rows))
-}
-
 /// The state stands in the text, and what does not narrow is left out: only so are the partial indexes used.
 fn select(selection: &Selection, state: JobState) -> String {
     let mut sql = format!("{}state = '{}'", chosen!(), state.as_str());
@@ -270,14 +237,6 @@ fn as_chosen(row: &SqliteRow) -> Option<Chosen> {
         due: row.try_get(5).ok()?,
         wished: row.try_get(6).ok()?,
     })
-}
-
-fn ids_of(rows: &[SqliteRow]) -> sqlx::Result<Vec<JobId>> {
-    rows.iter().map(|row| row.try_get(0).map(JobId)).collect()
-}
-
-pub fn as_json(ids: &[JobId]) -> String {
-    json(&ids.iter().map(|id| id.0).collect::<Vec<_>>())
 }
 
 /// Text and numbers: JSON can hold them.

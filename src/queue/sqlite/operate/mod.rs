@@ -13,11 +13,10 @@ use chrono::{DateTime, Utc};
 use super::files::{AgentLock, LockError};
 use super::store::{SqliteQueue, read, written};
 use crate::job::{Defaults, JobId, JobState};
+use crate::queue::sqlite::batch::REPAIR_BATCH;
 use crate::queue::sqlite::clock::steady;
 use crate::queue::{Chosen, LaneKey, MailboxRow, OnBatch, Operate, Purgeable, QueueError, Selection};
 
-/// Jobs changed in one transaction: some ten milliseconds of the write lock.
-pub const REPAIR_BATCH: usize = 200;
 /// Jobs deleted in one, with their history.
 pub const PURGE_BATCH: usize = 100;
 

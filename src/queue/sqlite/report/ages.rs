@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::job::format_utc;
-use crate::queue::sqlite::claim::lane_heads::lane_key;
+use crate::queue::sqlite::text::lane_key;
 use crate::queue::{AGE_COUNT, AGE_LIMITS, Waiting, WaitingReport};
 
 /// ?1 is now, ?2 to ?7 the first ids within each age, ?8 the lane of the jobs without mailbox, ?9 how many mailboxes to

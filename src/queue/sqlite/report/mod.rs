@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
 use super::agents;
-use super::operate::jobs::as_json;
+use super::batch::as_json;
 use super::store::{SqliteQueue, read};
 use crate::job::{JobId, JobInput};
 use crate::queue::{
