@@ -7,6 +7,7 @@ mod agents;
 mod batch;
 mod claim;
 mod clock;
+mod errors;
 pub mod files;
 mod fragments;
 mod open;

@@ -16,10 +16,11 @@ use super::schema::MIGRATIONS;
 use super::settle::BatchInsert;
 use super::upgrade::{UpgradeError, upgrade};
 use crate::clock::Clock;
+use crate::queue::sqlite::errors::{BUSY, may_pass, primary_code};
 use crate::queue::sqlite::files::guard::FileGuard;
 use crate::queue::sqlite::files::{self, Strange};
 use crate::queue::sqlite::files::{AgentLock, LockError};
-use crate::queue::sqlite::store::{BUSY, SqliteQueue, may_pass, primary_code};
+use crate::queue::sqlite::store::SqliteQueue;
 
 /// How long a statement waits for another program's write before it is given up and tried again.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -9,7 +9,8 @@ use sqlx::{AssertSqlSafe, ConnectOptions};
 
 use super::transaction::{begin, commit, is_refusal, roll_back, words};
 use crate::queue::QueueError;
-use crate::queue::sqlite::store::{SqliteQueue, written};
+use crate::queue::sqlite::errors::written;
+use crate::queue::sqlite::store::SqliteQueue;
 
 pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 

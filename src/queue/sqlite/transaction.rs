@@ -2,7 +2,7 @@
 
 use sqlx::sqlite::SqliteConnection;
 
-use super::store::{CONSTRAINT, is_damaged, may_pass, primary_code};
+use super::errors::{CONSTRAINT, is_damaged, may_pass, primary_code};
 
 /// Longest reason for a refusal.
 const WORDS: usize = 200;

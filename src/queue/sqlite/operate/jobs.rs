@@ -10,8 +10,9 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use crate::job::{Cause, ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
 use crate::queue::sqlite::batch::{as_json, change, ids_of};
+use crate::queue::sqlite::errors::written;
 use crate::queue::sqlite::fragments::wished;
-use crate::queue::sqlite::store::{SqliteQueue, written};
+use crate::queue::sqlite::store::SqliteQueue;
 use crate::queue::sqlite::text::lane_key;
 use crate::queue::{Changed, Chosen, LaneKey, Purgeable, QueueError, Selection};
 

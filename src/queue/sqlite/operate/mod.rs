@@ -10,8 +10,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
+use super::errors::{read, written};
 use super::files::{AgentLock, LockError};
-use super::store::{SqliteQueue, read, written};
+use super::store::SqliteQueue;
 use crate::job::{Defaults, JobId, JobState};
 use crate::queue::sqlite::batch::REPAIR_BATCH;
 use crate::queue::sqlite::clock::steady;

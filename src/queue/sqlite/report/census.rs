@@ -12,7 +12,8 @@ use sqlx::{ConnectOptions, Connection, FromRow};
 
 use super::counted::{Counted, counted};
 use crate::job::{format_utc, parse_utc};
-use crate::queue::sqlite::store::{SqliteQueue, read};
+use crate::queue::sqlite::errors::read;
+use crate::queue::sqlite::store::SqliteQueue;
 use crate::queue::{Census, QueueError, Room};
 
 /// A reader waits for nobody in WAL mode, but for a moment when the log begins anew.

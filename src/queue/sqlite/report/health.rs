@@ -7,10 +7,11 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{StatVfs, statvfs};
 
+use crate::queue::sqlite::errors::{CORRUPT, primary_code, read};
 use crate::queue::sqlite::files::{Strange, beside, network_file_system};
 use crate::queue::sqlite::open::{OpenError, newest};
 use crate::queue::sqlite::schema::{Rule, Rules};
-use crate::queue::sqlite::store::{CORRUPT, SqliteQueue, primary_code, read};
+use crate::queue::sqlite::store::SqliteQueue;
 use crate::queue::{Examined, QueueError, StorageFinding};
 
 /// SQLite's number for a statement that was told to end.

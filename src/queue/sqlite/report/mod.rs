@@ -15,7 +15,8 @@ use chrono::{DateTime, Utc};
 
 use super::agents;
 use super::batch::as_json;
-use super::store::{SqliteQueue, read};
+use super::errors::read;
+use super::store::SqliteQueue;
 use crate::job::{JobId, JobInput};
 use crate::queue::{
     AgentRow, AttemptRow, Census, JobFilter, JobRow, JobSummary, LaneKey, MailboxRow, Overview, QueueError, Read,
