@@ -8,6 +8,7 @@
 mod admission;
 mod attempt;
 mod attempts;
+mod backlog;
 mod bad_defaults;
 mod bearer;
 mod change;

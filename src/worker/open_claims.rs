@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
+use super::backlog::WriteTrouble;
 use super::report;
-use super::settler::Trouble;
 use super::status::StatusReport;
 use crate::job::JobId;
 use crate::queue::{Agent, QueueError};
@@ -49,7 +49,7 @@ pub(super) fn mind(
     open: OpenClaims,
     queue: Arc<dyn Agent>,
     status: StatusReport,
-    trouble: Trouble,
+    trouble: WriteTrouble,
     stop: CancellationToken,
 ) {
     tokio::spawn(async move {

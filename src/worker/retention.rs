@@ -8,8 +8,8 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::backlog::WriteTrouble;
 use super::report;
-use super::settler::Trouble;
 use crate::queue::Agent;
 
 /// Rows of one delete: a few milliseconds of the write lock. Twice as many with each that leaves more, up to so many: where
@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(1);
 pub(super) fn start(
     queue: Arc<dyn Agent>,
     mut keep: watch::Receiver<Duration>,
-    trouble: Trouble,
+    trouble: WriteTrouble,
     stop: CancellationToken,
 ) {
     tokio::spawn(async move {
@@ -67,7 +67,7 @@ pub(super) fn start(
 
 /// Deletes until `stop` the pauses that are over: addresses nobody knows would leave a row each. How often a mailbox was paused in
 /// a row is in the memory of the agent.
-pub(super) fn forget_pauses(queue: Arc<dyn Agent>, trouble: Trouble, stop: CancellationToken) {
+pub(super) fn forget_pauses(queue: Arc<dyn Agent>, trouble: WriteTrouble, stop: CancellationToken) {
     tokio::spawn(async move {
         loop {
             let wait = match trouble.is_there() {

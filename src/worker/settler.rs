@@ -2,16 +2,17 @@
 //! again until it can, all of it where the storage is in trouble, by itself and less and less often where a rule of the table
 //! refuses one (`unrecorded`). A result once known is never dropped while the process lives.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::Ordering;
+use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::Utc;
-use tokio::sync::{Notify, mpsc};
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::attempt::Finished;
+use super::backlog::{Backlog, WriteTrouble};
 use super::log_throttle::LogThrottle;
 use super::open_claims::OpenClaims;
 use super::status::StatusReport;
@@ -30,43 +31,15 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 pub(super) struct Settler {
     input: mpsc::UnboundedSender<Finished>,
     open: OpenClaims,
-    shared: Arc<Shared>,
+    shared: Arc<Backlog>,
     task: JoinHandle<()>,
-}
-
-/// Whether results can be written at the moment.
-pub(super) struct Trouble(Arc<Shared>);
-
-impl Trouble {
-    pub(super) fn is_there(&self) -> bool {
-        self.0.trouble.load(Ordering::SeqCst)
-    }
-}
-
-#[derive(Default)]
-struct Shared {
-    waiting: AtomicUsize,
-    /// Those of them that a rule of the table refuses.
-    kept: AtomicUsize,
-    /// Those of them that are of jobs never begun.
-    giving_back: AtomicUsize,
-    trouble: AtomicBool,
-    /// Since when one write is under way; none between two tries.
-    writing: Mutex<Option<std::time::Instant>>,
-    changed: Notify,
-}
-
-impl Shared {
-    fn writing(&self) -> std::sync::MutexGuard<'_, Option<std::time::Instant>> {
-        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 impl Settler {
     /// Starts the task that writes.
     pub(super) fn start(queue: Arc<dyn Agent>, measures: Arc<Measures>, status: StatusReport) -> Self {
         let (input, output) = mpsc::unbounded_channel();
-        let (shared, open) = (Arc::new(Shared::default()), OpenClaims::default());
+        let (shared, open) = (Arc::new(Backlog::default()), OpenClaims::default());
         let task = tokio::spawn(write_all(queue, output, shared.clone(), measures, status, open.clone()));
         Self { input, open, shared, task }
     }
@@ -117,8 +90,8 @@ impl Settler {
     }
 
     /// For others who would write into the same queue.
-    pub(super) fn trouble(&self) -> Trouble {
-        Trouble(self.shared.clone())
+    pub(super) fn trouble(&self) -> WriteTrouble {
+        WriteTrouble(self.shared.clone())
     }
 
     /// Something was written, or trouble ended.
@@ -137,7 +110,7 @@ impl Settler {
 async fn write_all(
     queue: Arc<dyn Agent>,
     mut output: mpsc::UnboundedReceiver<Finished>,
-    shared: Arc<Shared>,
+    shared: Arc<Backlog>,
     measures: Arc<Measures>,
     status: StatusReport,
     held: OpenClaims,
@@ -199,7 +172,7 @@ async fn write_all(
 }
 
 /// Until it is written. None: there is no queue any more to write it to.
-async fn write(queue: &dyn Agent, batch: &[Finished], shared: &Shared, measures: &Measures) -> Option<Vec<Settled>> {
+async fn write(queue: &dyn Agent, batch: &[Finished], shared: &Backlog, measures: &Measures) -> Option<Vec<Settled>> {
     let mut wait = FIRST_WAIT;
     let mut still = LogThrottle::default();
     loop {
