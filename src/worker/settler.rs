@@ -2,8 +2,8 @@
 //! again until it can, all of it where the storage is in trouble, by itself and less and less often where a rule of the table
 //! refuses one (`unrecorded`). A result once known is never dropped while the process lives.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use chrono::Utc;
