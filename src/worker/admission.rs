@@ -80,7 +80,7 @@ impl Admission {
         changed.released.iter().for_each(report::mailbox_released);
         let learnt = Learnt { holds: changed != HoldsChanged::default(), resumed: self.resume_by_hand(resumed, as_of) };
         if !pauses.is_empty() || learnt.resumed {
-            vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
+            self.count_pauses(vitals);
         }
         learnt
     }
@@ -101,6 +101,10 @@ impl Admission {
         any
     }
 
+    fn count_pauses(&self, vitals: &Vitals) {
+        vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
+    }
+
     /// Ends the pauses that are over. Returns whether there were any.
     pub(super) fn resume(&mut self, now: Instant, vitals: &Vitals) -> bool {
         let resumed = self.lanes.resume(now);
@@ -108,7 +112,7 @@ impl Admission {
             report::mailbox_resumed(lane);
         }
         if !resumed.is_empty() {
-            vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
+            self.count_pauses(vitals);
         }
         !resumed.is_empty()
     }
@@ -125,14 +129,17 @@ impl Admission {
         let pause = finished.mailbox.pause.take();
         if let Some(pause) = &pause {
             finished.settlement.pause = Some(self.pause(pause, finished, now));
-            vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
+            self.count_pauses(vitals);
         }
+        let was_refused = self.defaults.are_there();
         let default_rests = self.defaults.learn(finished, defaults, now);
         if default_rests {
             // When it is tried again, one goes first.
             self.lanes.suspect(&finished.lane, 1);
         }
-        vitals.status.default_refused(self.defaults.note());
+        if was_refused || self.defaults.are_there() {
+            vitals.status.default_refused(self.defaults.note());
+        }
         let rest_for = pause.as_ref().map_or(Duration::ZERO, |pause| pause.wait);
         let change = self.gate.observe(&finished.lane, &finished.mailbox.met, rest_for, now.steady);
         self.say(&change, vitals, now);

@@ -134,26 +134,27 @@ impl Attempt {
             Ok(bearer) => bearer,
             Err(result) => return self.decide(result),
         };
-        if !self.may_send() {
-            return self.decide(CallResult::not_made());
-        }
         if self.job.in_doubt {
+            if !self.may_send() {
+                return self.decide(CallResult::not_made());
+            }
             let verified = self.verify(&mut bearer, evidence, None).await;
-            let now = Now::read();
-            if let Some(end) = policy.before_repeat(&self.job_at(now), verified, &self.moment(now)) {
+            let (job, moment) = self.situation();
+            if let Some(end) = policy.before_repeat(&job, verified, &moment) {
                 return end;
             }
         }
         // A kept connection may be dead, which is no fault of the job: so that it happens to one only once, a repeat has its own.
         let line = if self.job.in_doubt { Line::Fresh } else { Line::Kept };
         let result = self.send(&mut bearer, request, line).await;
-        let now = Now::read();
-        if !policy.needs_evidence(&self.job_at(now), &result, &self.moment(now)) {
-            return self.decide(result);
+        // One moment for both: a deadline that passed between them would fail the job without the look.
+        let (job, moment) = self.situation();
+        if !policy.needs_evidence(&job, &result, &moment) {
+            return policy.decide(&job, result, &moment);
         }
         let verified = self.verify_after(&mut bearer, evidence, &result).await;
-        let now = Now::read();
-        policy.after_verification(&self.job_at(now), result, verified, &self.moment(now))
+        let (job, moment) = self.situation();
+        policy.after_verification(&job, result, verified, &moment)
     }
 
     async fn bearer(&self) -> Result<Bearer, CallResult> {
@@ -202,21 +203,20 @@ impl Attempt {
     }
 
     fn decide(&self, result: CallResult) -> Decision {
+        let (job, moment) = self.situation();
+        self.context.policy.decide(&job, result, &moment)
+    }
+
+    /// What is decided by, as it is now. The wall clock may have been set forward since the claim, and the horizon is a length
+    /// of time.
+    fn situation(&self) -> (Job, Moment) {
         let now = Now::read();
-        self.context.policy.decide(&self.job_at(now), result, &self.moment(now))
-    }
-
-    fn moment(&self, now: Now) -> Moment {
-        Moment { now: now.wall, jitter: fastrand::f64(), pauses_in_a_row: self.pauses_in_a_row }
-    }
-
-    /// The wall clock may have been set forward since the claim, and the horizon is a length of time.
-    fn job_at(&self, now: Now) -> Job {
         let mut job = self.job.clone();
         if let Some(by) = set_between(self.claimed, now).filter(|by| *by > TimeDelta::zero()) {
             job.give_up_at = job.give_up_at.and_then(|at| at.checked_add_signed(by));
         }
-        job
+        let moment = Moment { now: now.wall, jitter: fastrand::f64(), pauses_in_a_row: self.pauses_in_a_row };
+        (job, moment)
     }
 
     fn finish(self, decision: Decision) -> Finished {

@@ -53,6 +53,11 @@ impl BadDefaults {
         self.mailbox.as_ref().is_some_and(|refusal| now < refusal.until)
     }
 
+    /// A default is refused at present.
+    pub(super) fn are_there(&self) -> bool {
+        self.mailbox.is_some() || self.time_zone.is_some()
+    }
+
     /// When the next request is to find out.
     pub(super) fn next(&self, now: Instant) -> Option<Instant> {
         let refusals = [&self.mailbox, &self.time_zone];

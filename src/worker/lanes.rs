@@ -77,8 +77,6 @@ pub(super) struct Lanes {
     suspects_limit: usize,
     lanes: HashMap<LaneKey, Lane>,
     pauses: Arc<Pauses>,
-    /// On hold, as the queue told last.
-    held: Arc<HashSet<LaneKey>>,
 }
 
 /// Mailboxes that were put on hold, and those that were released.
@@ -91,13 +89,7 @@ pub(super) struct HoldsChanged {
 impl Lanes {
     /// `limit`: requests at once to one mailbox; `all`: to all of them.
     pub(super) fn new(limit: usize, all: usize) -> Self {
-        Self {
-            limit,
-            suspects_limit: (all / 2).max(1),
-            lanes: HashMap::new(),
-            pauses: Arc::default(),
-            held: Arc::default(),
-        }
+        Self { limit, suspects_limit: (all / 2).max(1), lanes: HashMap::new(), pauses: Arc::default() }
     }
 
     /// For the attempts.
@@ -132,11 +124,7 @@ impl Lanes {
 
     /// These mailboxes are on hold: nothing begins there, whatever else is known of them. Tells what is new.
     pub(super) fn put_on_hold(&mut self, held: &Arc<HashSet<LaneKey>>) -> HoldsChanged {
-        if Arc::ptr_eq(&self.held, held) {
-            return HoldsChanged::default();
-        }
-        self.held = held.clone();
-        let before = self.pauses.put_on_hold(held);
+        let Some(before) = self.pauses.put_on_hold(held) else { return HoldsChanged::default() };
         let without = |of: &HashSet<LaneKey>, other: &HashSet<LaneKey>| {
             let mut lanes: Vec<LaneKey> = of.difference(other).cloned().collect();
             lanes.sort();

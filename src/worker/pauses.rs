@@ -80,9 +80,10 @@ impl Pauses {
         self.known().paused.values().filter(|paused| paused.counted).map(|paused| paused.until).min()
     }
 
-    /// These mailboxes are on hold, and no others. Returns those that were before.
-    pub(super) fn put_on_hold(&self, held: &Arc<HashSet<LaneKey>>) -> Arc<HashSet<LaneKey>> {
-        std::mem::replace(&mut self.known().held, held.clone())
+    /// These mailboxes are on hold, and no others. Returns those that were before; none if it is the very same set.
+    pub(super) fn put_on_hold(&self, held: &Arc<HashSet<LaneKey>>) -> Option<Arc<HashSet<LaneKey>>> {
+        let known = &mut self.known().held;
+        (!Arc::ptr_eq(known, held)).then(|| std::mem::replace(known, held.clone()))
     }
 
     pub(super) fn is_held(&self, lane: &LaneKey) -> bool {
