@@ -182,12 +182,7 @@ impl SqliteQueue {
 
     async fn wake_some(&self, connection: &mut SqliteConnection) -> sqlx::Result<u64> {
         let now = self.now(connection).await?;
-        let mut pacer = self.pacer().await;
-        pacer.keep_distance().await;
-        let begin = steady();
-        let done = settle::wake(connection, now.wall).await;
-        pacer.held(begin.elapsed(), steady());
-        done
+        self.paced(settle::wake(connection, now.wall)).await
     }
 
     async fn purge_some(&self, connection: &mut SqliteConnection, age: Duration, limit: u32) -> sqlx::Result<u64> {
@@ -195,10 +190,15 @@ impl SqliteQueue {
         // What would have ended before the calendar begins is in no row.
         let before = TimeDelta::from_std(age).ok().and_then(|age| now.wall.checked_sub_signed(age));
         let Some(before) = before else { return Ok(0) };
+        self.paced(settle::purge(connection, before, limit)).await
+    }
+
+    /// A write that leaves other writers their time before it, and is reckoned with before the next.
+    async fn paced<T>(&self, write: impl Future<Output = T>) -> T {
         let mut pacer = self.pacer().await;
         pacer.keep_distance().await;
         let begin = steady();
-        let done = settle::purge(connection, before, limit).await;
+        let done = write.await;
         pacer.held(begin.elapsed(), steady());
         done
     }

@@ -62,7 +62,7 @@ pub(super) async fn upgrade(pool: &SqlitePool, path: &Path, found: i64) -> Resul
 
 fn before_the_rebuild() -> Migrator {
     let older = MIGRATIONS.iter().filter(|migration| migration.version < REBUILD).cloned().collect::<Vec<_>>();
-    Migrator { migrations: older.into(), ..sqlx::migrate!() }
+    Migrator { migrations: older.into(), ..Migrator::DEFAULT }
 }
 
 async fn rebuild(pool: &SqlitePool, path: &Path, migration: &Migration) -> Result<(), UpgradeError> {
