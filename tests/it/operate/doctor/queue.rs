@@ -85,12 +85,13 @@ async fn outspoken(bed: &Bed) -> Process {
     agent
 }
 
-/// What the running agent is made to say of itself, under a number that it does not write to.
+/// What the running agent is made to say of itself, in a row after its own: what it reports meanwhile is not the newest word.
 async fn word(bed: &Bed, columns: &str, values: &str) {
     bed.sql("DELETE FROM agents").await;
     let start = "'2026-11-25T08:00:00.000Z'";
     bed.sql(&format!(
-        "INSERT INTO agents (id, started_at, settings_at, {columns}) VALUES (2, {start}, {start}, {values})"
+        "INSERT INTO agents (id, started_at, settings_at, {columns})
+         SELECT coalesce(max(seq), 0) + 1, {start}, {start}, {values} FROM sqlite_sequence WHERE name = 'agents'"
     ))
     .await;
 }
