@@ -241,6 +241,15 @@ impl Case {
                     self.mailbox()
                 )]
             }
+            ErrorKind::Expired => vec![
+                "If it is still wanted: insert a new job.".into(),
+                format!("With another not_after, or delivery.past_events = \"send\": {retry}{looks}."),
+            ],
+            ErrorKind::Superseded => vec![format!("To send it after all: {retry}{looks}.")],
+            ErrorKind::Target => vec![
+                "Create the event anew if it is wanted: insert a new job.".into(),
+                format!("If its event can be changed by now: {retry}{looks}."),
+            ],
             ErrorKind::Denied
             | ErrorKind::Throttled
             | ErrorKind::Unavailable
@@ -274,6 +283,9 @@ fn kind_alone(kind: ErrorKind) -> &'static str {
         ErrorKind::Auth => "The sign-in was refused, so there was no token to send it with.",
         ErrorKind::Exhausted => "It was given up: its attempts or its time are used up.",
         ErrorKind::DuplicateTransaction => "Exchange says that its transaction id belongs to another event.",
+        ErrorKind::Expired => "Its time was over before it could be sent.",
+        ErrorKind::Superseded => "A later delete of the same event called it off before anything had left.",
+        ErrorKind::Target => "The event that it means is not there, or is not the mailbox's to change.",
     }
 }
 

@@ -105,7 +105,9 @@ fn by_status(reply: &Reply, purpose: Purpose) -> Outcome {
     match reply.status {
         // The page of a portal: what answered has not seen the request.
         200..=299 if !reply.is_object && reply.request_id.is_none() => Outcome::NotGraph,
-        200 | 201 if purpose == Purpose::Create => reply.event_id.clone().map_or(Outcome::ReplyDamaged, Outcome::Done),
+        200 | 201 if purpose == Purpose::Create => {
+            reply.event_id.clone().map_or(Outcome::ReplyDamaged, |id| Outcome::Done(id.into()))
+        }
         200..=299 => Outcome::ReplyDamaged,
         401 if reply.refuses_token() && reply.is_proven() => sign_in_refused(reply),
         300..=399 | 401 | 407 => Outcome::Diverted(GateReason {

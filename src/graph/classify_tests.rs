@@ -33,7 +33,7 @@ fn is_unable(outcome: &Outcome, cause: Cause) -> bool {
 fn created_and_damaged() {
     let graphs = || Reply { request_id: Some("r".into()), ..Reply::default() };
     let created = Reply { status: 201, is_object: true, event_id: Some(EventId("AAMk".into())), ..Reply::default() };
-    assert_eq!(told(&created), Outcome::Done(EventId("AAMk".into())));
+    assert_eq!(told(&created), Outcome::Done(EventId("AAMk".into()).into()));
     assert_eq!(told(&Reply { status: 201, ..graphs() }), Outcome::ReplyDamaged);
     assert_eq!(told(&Reply { status: 201, is_object: true, ..Reply::default() }), Outcome::ReplyDamaged);
     // Neither an object nor Graph's request-id: the page of a portal.

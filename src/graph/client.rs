@@ -11,7 +11,7 @@ use super::reply::Reply;
 use super::transport::{Answered, Line, Transport};
 use crate::clock::Now;
 use crate::http::{ClientFault, NetworkSettings};
-use crate::job::{Answer, CallResult, Challenge, InvalidJob, Operation, Outcome};
+use crate::job::{Answer, CallResult, Challenge, Operation, Outcome, Undraftable};
 use crate::secret::Secret;
 
 /// Largest answer to a question that is read, and what an answer to a create may have beside the event it repeats.
@@ -39,7 +39,7 @@ impl GraphClient {
     ///
     /// # Errors
     /// The request would be larger than Graph allows.
-    pub fn prepare(&self, operation: Operation) -> Result<Prepared, InvalidJob> {
+    pub fn prepare(&self, operation: Operation) -> Result<Prepared, Undraftable> {
         operations::prepare(&self.base, operation)
     }
 

@@ -74,7 +74,7 @@ impl GraphClient {
             Ok(None) => {
                 // A copy made in Outlook carries the marker along: the oldest is the one that was created for this job.
                 let oldest = search.found.drain(..).min_by(|(a, _), (b, _)| a.cmp(b));
-                Some(oldest.map_or(Verified::Absent, |(_, event_id)| Verified::Exists(event_id)))
+                Some(oldest.map_or(Verified::Absent, |(_, event_id)| Verified::Done(event_id.into())))
             }
             Err(result) => Some(result.into()),
         }
@@ -94,8 +94,8 @@ impl GraphClient {
         };
         match identity.of(&event) {
             _ if event_id(&event["id"]).is_none() => damaged.into(),
-            Whose::Marked => Verified::Exists(named.clone()),
-            Whose::Same if identity.has_subject(&event) => Verified::Exists(named.clone()),
+            Whose::Marked => Verified::Done(named.clone().into()),
+            Whose::Same if identity.has_subject(&event) => Verified::Done(named.clone().into()),
             _ => Verified::Absent,
         }
     }

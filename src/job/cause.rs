@@ -97,6 +97,29 @@ causes! {
     /// No answer came to the requests, and the event was looked for and not found.
     EventNotFound "event_not_found" Exhausted,
 
+    /// `not_after` has passed.
+    NotAfterPassed "not_after_passed" Expired,
+    /// The event has ended, and attendees are not told of what is over.
+    EventIsOver "event_is_over" Expired,
+    /// Called off by a later delete.
+    Superseded "superseded" Superseded,
+    /// No job creates an event of this key.
+    NoSuchKey "no_such_key" Target,
+    /// The job that was to create the event failed or was cancelled.
+    CreateFailed "create_failed" Target,
+    /// The event to be changed was deleted.
+    EventGone "event_gone" Target,
+    /// The event to be changed was called off.
+    EventCalledOff "event_called_off" Target,
+    /// Another one than the mailbox is the organizer.
+    NotOrganizer "not_organizer" Target,
+    /// One of a series, which is changed as a whole only.
+    OneOfSeries "one_of_series" Target,
+    /// The event does not bear the marker of the job that created it.
+    OtherEvent "other_event" Target,
+    /// A new body would take the meeting's join block away.
+    JoinBlock "join_block" Rejected,
+
     /// More requests at once than the mailbox allows.
     TooManyAtOnce "too_many_at_once" Throttled,
     ThrottledMailbox "throttled_mailbox" Throttled,
@@ -193,6 +216,9 @@ fn by_kind(kind: ErrorKind) -> Option<Cause> {
         ErrorKind::Unavailable => Cause::ServerFault,
         ErrorKind::Auth => Cause::SignInRefused,
         ErrorKind::DuplicateTransaction => Cause::Duplicate,
+        ErrorKind::Expired => Cause::NotAfterPassed,
+        ErrorKind::Superseded => Cause::Superseded,
+        ErrorKind::Target => Cause::EventGone,
         ErrorKind::Exhausted => return None,
     })
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::{Cell, draft, times};
+use super::{Cell, OperationKind, draft, times};
 
 /// `body_type`, and `defaults.body_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -111,6 +111,14 @@ pub struct JobInput {
     pub dedup_key: Cell,
     /// `not_before`.
     pub not_before: Cell,
+    /// `not_after`.
+    pub not_after: Cell,
+    /// `operation`.
+    pub operation: Cell,
+    /// `event_key`.
+    pub event_key: Cell,
+    /// `target_event_id`.
+    pub target_event_id: Cell,
     /// `transaction_id`: the agent's column, but whoever inserts may set it.
     pub transaction_id: Cell,
 }
@@ -171,6 +179,10 @@ impl Default for JobInput {
             extra: Cell::Null,
             dedup_key: Cell::Null,
             not_before: Cell::Null,
+            not_after: Cell::Null,
+            operation: OperationKind::Create.as_str().into(),
+            event_key: Cell::Null,
+            target_event_id: Cell::Null,
             transaction_id: Cell::Null,
         }
     }

@@ -8,8 +8,10 @@ pub mod address;
 mod attendees;
 mod cause;
 mod cell;
+mod change;
 mod draft;
 mod ending;
+mod event;
 mod guests;
 mod input;
 pub mod json;
@@ -18,6 +20,7 @@ mod outcome;
 mod rules;
 mod span;
 mod state;
+mod target;
 mod times;
 mod timestamp;
 mod zone;
@@ -25,14 +28,17 @@ mod zone;
 pub use attendees::{Attendee, AttendeeType};
 pub use cause::Cause;
 pub use cell::Cell;
+pub use change::{Cancellation, EventChange};
 pub use draft::{Body, EventDraft, EventTime, MAX_ATTENDEES, MAX_REQUEST_BYTES};
 pub use ending::Ending;
+pub use event::{EventRef, EventType, Snapshot};
 pub use guests::{Guest, attendees_json, guests};
 pub use input::{BodyType, DefaultKey, Defaulted, Defaults, JobInput};
-pub use operation::{Operation, Verified};
+pub use operation::{Operation, OperationKind, Undraftable, Verified};
 pub use outcome::{Answer, CallResult, Challenge, ErrorKind, EventId, GateReason, Outcome, REPEAT_WAIT};
 pub use rules::{Rules, ZoneSources};
 pub use state::JobState;
+pub use target::{Created, EventTarget, Target};
 pub use timestamp::{format_utc, parse_utc};
 pub use zone::Zone;
 
@@ -53,6 +59,7 @@ impl std::fmt::Display for JobId {
 pub struct Job {
     /// Its row.
     pub id: JobId,
+    pub operation: OperationKind,
     /// The claim counter at this claim; every write about this attempt is fenced by it.
     pub claim: i64,
     /// Attempts spent before this one.
@@ -63,6 +70,10 @@ pub struct Job {
     pub due: Option<DateTime<Utc>>,
     /// End of the time horizon, set at the first failure that may pass.
     pub give_up_at: Option<DateTime<Utc>>,
+    /// End of `not_after`: from then on no request is begun but to find out what became of an earlier one.
+    pub expires_at: Option<DateTime<Utc>>,
+    /// What the queue knows of the event that it means.
+    pub target: Target,
     /// What the producer wrote, defaults filled in.
     pub input: JobInput,
     /// Which of it a default filled. Nothing of a job in doubt.

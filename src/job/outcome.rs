@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{Cause, InvalidJob};
+use super::{Cause, EventRef, InvalidJob};
 
 /// Wait before a request with an unknown end is repeated: it may still be at work at the server (graph-facts, design
 /// consequence 2).
@@ -45,11 +45,17 @@ pub enum ErrorKind {
     Exhausted,
     /// The transaction id belongs to another event.
     DuplicateTransaction,
+    /// `not_after` has passed, or the event is over.
+    Expired,
+    /// A later delete of the same event came before anything had left.
+    Superseded,
+    /// The event to change is not there, not ours to change, or its create failed.
+    Target,
 }
 
 impl ErrorKind {
     /// All kinds, in the order of their declaration.
-    pub const ALL: [ErrorKind; 9] = [
+    pub const ALL: [ErrorKind; 12] = [
         ErrorKind::InvalidJob,
         ErrorKind::Rejected,
         ErrorKind::NotFound,
@@ -59,6 +65,9 @@ impl ErrorKind {
         ErrorKind::Auth,
         ErrorKind::Exhausted,
         ErrorKind::DuplicateTransaction,
+        ErrorKind::Expired,
+        ErrorKind::Superseded,
+        ErrorKind::Target,
     ];
 
     /// The stored word, back.
@@ -78,6 +87,9 @@ impl ErrorKind {
             ErrorKind::Auth => "auth",
             ErrorKind::Exhausted => "exhausted",
             ErrorKind::DuplicateTransaction => "duplicate_transaction",
+            ErrorKind::Expired => "expired",
+            ErrorKind::Superseded => "superseded",
+            ErrorKind::Target => "target",
         }
     }
 }
@@ -122,9 +134,15 @@ impl GateReason {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// What the job asks for is there, brought about now or by an earlier request of this job.
-    Done(EventId),
+    Done(EventRef),
     /// The row can become no event. Nothing was sent.
     Invalid(InvalidJob),
+    /// The time for it is over. Nothing was sent.
+    Expired(Cause),
+    /// The event to be changed is not there, or not to be changed. Nothing was changed.
+    NoTarget(Cause),
+    /// The mailbox has mailed as many as it may: not before that has passed. Nothing was sent.
+    Paced(Duration),
     /// Graph will never take this event.
     Refused(Cause),
     /// Graph will never take this event, but may have created it all the same.
@@ -181,8 +199,9 @@ impl Outcome {
     /// None where nothing failed.
     pub fn cause(&self) -> Option<Cause> {
         Some(match self {
-            Outcome::Done(_) | Outcome::NotStarted => return None,
+            Outcome::Done(_) | Outcome::NotStarted | Outcome::Paced(_) => return None,
             Outcome::Invalid(_) => Cause::InvalidColumn,
+            Outcome::Expired(cause) | Outcome::NoTarget(cause) => *cause,
             Outcome::Refused(cause) | Outcome::RefusedInDoubt(cause) | Outcome::MailboxAway(cause) => *cause,
             Outcome::MailboxBlocked { cause, .. } => *cause,
             Outcome::Unable(reason) | Outcome::Diverted(reason) => reason.cause,
@@ -209,6 +228,7 @@ impl Outcome {
         matches!(
             self,
             Outcome::Refused(_)
+                | Outcome::NoTarget(_)
                 | Outcome::RefusedInDoubt(_)
                 | Outcome::Duplicate(_)
                 | Outcome::NoMailbox

@@ -7,7 +7,7 @@
 //! says an event may exist.
 
 use super::{Decision, Disposition, Moment, Plan, RetryPolicy};
-use crate::job::{Answer, CallResult, EventId, Job, Outcome, Verified};
+use crate::job::{Answer, CallResult, EventRef, Job, Outcome, Verified};
 
 /// Attempts of a job in doubt after which its request is repeated although the look before it keeps failing: the
 /// repeat under the same transaction id is the better evidence anyway (graph-facts 2.4).
@@ -19,11 +19,11 @@ impl RetryPolicy {
     pub fn before_repeat(&self, job: &Job, verified: Verified, moment: &Moment) -> Option<Decision> {
         let is_last = self.is_used_up(job);
         let result = match verified {
-            Verified::Exists(event_id) => found(event_id, Answer::default()),
+            Verified::Done(event) => found(event, Answer::default()),
             Verified::Absent if is_last => CallResult::new(Outcome::NotFound, not_found()),
             Verified::Unknown(look) if look.is_refusal() && is_last => CallResult::new(Outcome::NotFound, look.answer),
             Verified::Unknown(look) if !look.is_refusal() && !self.repeats_unseen(job, &look) => *look,
-            Verified::Absent | Verified::Unknown(_) => return None,
+            Verified::Absent | Verified::Open(_) | Verified::Unknown(_) => return None,
         };
         Some(self.decide(job, result, moment))
     }
@@ -46,7 +46,7 @@ impl RetryPolicy {
     /// Decides by an answer and the look for evidence after it.
     pub fn after_verification(&self, job: &Job, result: CallResult, verified: Verified, moment: &Moment) -> Decision {
         let look = match verified {
-            Verified::Exists(event_id) => return self.decide(job, found(event_id, result.answer), moment),
+            Verified::Done(event) => return self.decide(job, found(event, result.answer), moment),
             Verified::Unknown(look) if !look.is_refusal() && !look.is_unclear() => {
                 return self.looked_for_later(job, result, *look, moment);
             }
@@ -98,8 +98,8 @@ impl RetryPolicy {
 }
 
 /// What is recorded is the answer that decided: the look's.
-fn found(event_id: EventId, answer: Answer) -> CallResult {
-    CallResult::new(Outcome::Done(event_id), Answer { status: Some(200), code: None, message: None, ..answer })
+fn found(event: EventRef, answer: Answer) -> CallResult {
+    CallResult::new(Outcome::Done(event), Answer { status: Some(200), code: None, message: None, ..answer })
 }
 
 fn not_found() -> Answer {

@@ -12,7 +12,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::backoff::doubled;
-use crate::job::{Answer, CallResult, Cause, DefaultKey, ErrorKind, EventId, InvalidJob, Job, Outcome, REPEAT_WAIT};
+use crate::job::{Answer, CallResult, Cause, DefaultKey, ErrorKind, EventRef, InvalidJob, Job, Outcome, REPEAT_WAIT};
 use crate::retry_after;
 
 pub use record::{Departure, Record};
@@ -64,7 +64,7 @@ pub struct Moment {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Disposition {
     /// Sent.
-    Complete(EventId),
+    Complete(EventRef),
     /// Back to pending until then; the attempt is spent.
     Retry(DateTime<Utc>),
     /// Back to pending until then; the attempt is given back.
@@ -169,14 +169,17 @@ impl RetryPolicy {
         }
         let backoff = self.backoff(job.attempts, moment.jitter);
         match outcome {
-            Outcome::Done(event_id) => Plan {
-                disposition: Disposition::Complete(event_id.clone()),
+            Outcome::Done(event) => Plan {
+                disposition: Disposition::Complete(event.clone()),
                 kind: None,
                 in_doubt: false,
                 give_up_at: job.give_up_at,
                 pause: None,
             },
             Outcome::Invalid(invalid) => fail(job, kind, job.in_doubt && may_have_left(job, invalid)),
+            Outcome::Expired(_) => fail(job, kind, job.in_doubt),
+            Outcome::NoTarget(_) => fail(job, kind, false),
+            Outcome::Paced(wait) => given_back(job, after(now, *wait), kind, job.in_doubt),
             Outcome::Refused(_) | Outcome::ZoneRefused | Outcome::Duplicate(_) => fail(job, kind, job.in_doubt),
             Outcome::RefusedInDoubt(_) | Outcome::NotFound => fail(job, kind, true),
             Outcome::NoMailbox => Plan {

@@ -4,7 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::job::{Defaulted, Ending, GateReason, InvalidJob, JobId, JobInput, Verified};
+use crate::job::{Defaulted, Ending, EventId, GateReason, InvalidJob, JobId, JobInput, Verified};
 
 fn policy() -> RetryPolicy {
     RetryPolicy {
@@ -25,6 +25,9 @@ fn job(attempts: u32) -> Job {
         give_up_at: None,
         input: JobInput::default(),
         defaulted: Default::default(),
+        operation: Default::default(),
+        expires_at: None,
+        target: Default::default(),
     }
 }
 
@@ -79,7 +82,7 @@ fn unable() -> Outcome {
 }
 
 fn done() -> Outcome {
-    Outcome::Done(EventId("AAMk".into()))
+    Outcome::Done(EventId("AAMk".into()).into())
 }
 
 fn in_secs(seconds: i64) -> DateTime<Utc> {
@@ -91,7 +94,7 @@ fn a_created_event_ends_the_doubt() {
     let mut doubtful = job(3);
     doubtful.in_doubt = true;
     let decision = decide(&doubtful, &done());
-    assert_eq!(decision.disposition, Disposition::Complete(EventId("AAMk".into())));
+    assert_eq!(decision.disposition, Disposition::Complete(EventId("AAMk".into()).into()));
     assert!(!decision.in_doubt);
 }
 
@@ -330,7 +333,7 @@ fn any_result() -> impl Strategy<Value = CallResult> {
 fn any_verified() -> impl Strategy<Value = Verified> {
     prop_oneof![
         Just(Verified::Absent),
-        Just(Verified::Exists(EventId("AAMk".into()))),
+        Just(Verified::Done(EventId("AAMk".into()).into())),
         any_result().prop_filter("a look is no success", |look| look.outcome != done()).prop_map(Verified::from),
     ]
 }
@@ -372,8 +375,8 @@ fn a_look_that_keeps_failing_is_waited_for_three_attempts_but_never_for_most_of_
 fn before_a_repeat_the_event_is_found_or_the_request_is_made_again_and_without_attempts_the_job_ends() {
     let doubtful = |attempts| Job { in_doubt: true, ..job(attempts) };
     let then = |attempts, verified| policy().before_repeat(&doubtful(attempts), verified, &moment());
-    let found = then(3, Verified::Exists(EventId("AAMk".into()))).unwrap();
-    assert_eq!(found.disposition, Disposition::Complete(EventId("AAMk".into())));
+    let found = then(3, Verified::Done(EventId("AAMk".into()).into())).unwrap();
+    assert_eq!(found.disposition, Disposition::Complete(EventId("AAMk".into()).into()));
     assert_eq!((found.answer.status, found.record.ending), (Some(200), Some(Ending::Sent)));
     assert_eq!(then(3, Verified::Absent), None);
     assert_eq!(
@@ -382,7 +385,7 @@ fn before_a_repeat_the_event_is_found_or_the_request_is_made_again_and_without_a
         "a refusal of the look says nothing of the event"
     );
 
-    let found = then(12, Verified::Exists(EventId("AAMk".into()))).unwrap();
+    let found = then(12, Verified::Done(EventId("AAMk".into()).into())).unwrap();
     assert_eq!((found.record.spent, found.record.number), (false, 12), "the last look of all is no attempt");
     for verified in [Verified::Absent, Verified::from(met(&Outcome::NoMailbox))] {
         let end = then(12, verified).unwrap();
@@ -425,8 +428,8 @@ fn a_duplicate_whose_event_cannot_be_looked_at_is_never_final() {
         assert_eq!((decision.disposition, decision.in_doubt), (Disposition::Retry(in_secs(5)), true));
         assert_eq!(decision.answer.cause, Some(Cause::Duplicate), "the row keeps what was said to the request");
     }
-    let found = then(true, &Verified::Exists(EventId("AAMk".into())));
-    assert_eq!((found.disposition, found.kind), (Disposition::Complete(EventId("AAMk".into())), None));
+    let found = then(true, &Verified::Done(EventId("AAMk".into()).into()));
+    assert_eq!((found.disposition, found.kind), (Disposition::Complete(EventId("AAMk".into()).into()), None));
 }
 
 #[test]
@@ -579,7 +582,7 @@ proptest! {
     #[test]
     fn doubt_once_there_is_ended_by_proof_alone(result in any_result(), verified in any_verified(), job in any_job()) {
         let doubtful = Job { in_doubt: true, ..job };
-        let proven = matches!(verified, Verified::Exists(_)) || matches!(result.outcome, Outcome::Done(_));
+        let proven = matches!(verified, Verified::Done(_)) || matches!(result.outcome, Outcome::Done(_));
         // A row that can become no event never did, unless an attempt says otherwise.
         let never_left = matches!(result.outcome, Outcome::Invalid(_)) && doubtful.attempts == 0;
         let decision = policy().after_verification(&doubtful, result, verified.clone(), &moment());
@@ -587,15 +590,15 @@ proptest! {
         prop_assert!(decision.in_doubt || proven || never_left);
         if let Some(decision) = policy().before_repeat(&doubtful, verified.clone(), &moment()) {
             assert_sound(&doubtful, &decision);
-            prop_assert_eq!(decision.in_doubt, !matches!(verified, Verified::Exists(_)));
+            prop_assert_eq!(decision.in_doubt, !matches!(verified, Verified::Done(_)));
         }
     }
 
     #[test]
     fn an_event_that_was_found_ends_the_job_whatever_was_said_before(result in any_result(), job in any_job()) {
-        let found = Verified::Exists(EventId("AAMk".into()));
+        let found = Verified::Done(EventId("AAMk".into()).into());
         let decision = policy().after_verification(&job, result, found, &moment());
-        prop_assert_eq!(decision.disposition, Disposition::Complete(EventId("AAMk".into())));
+        prop_assert_eq!(decision.disposition, Disposition::Complete(EventId("AAMk".into()).into()));
         prop_assert_eq!((decision.record.ending, decision.answer.status), (Some(Ending::Sent), Some(200)));
     }
 

@@ -57,6 +57,9 @@ pub trait Agent: Send + Sync + 'static {
     /// Replaces what the agent last reported of itself.
     async fn report(&self, status: &AgentStatus) -> Result<(), QueueError>;
 
+    /// Adds to a sent job the link of its online meeting, which came later than the event. Nothing happens if it has one.
+    async fn add_join_url(&self, id: JobId, join_url: &str) -> Result<(), QueueError>;
+
     /// Counts the jobs that are pending or claimed.
     async fn outstanding(&self) -> Result<u64, QueueError>;
 
@@ -82,6 +85,8 @@ pub struct ClaimRequest {
     pub unnamed: Option<String>,
     /// Take no row that names no mailbox: the mailbox they would get is refused.
     pub unnamed_rest: bool,
+    /// Mailboxes that have mailed as many as they may: take none of their jobs that mail somebody.
+    pub paced: HashSet<LaneKey>,
     /// What fills NULL columns, written into the row if no request of the job has left yet.
     pub defaults: Defaults,
 }
@@ -109,6 +114,8 @@ pub struct Claimed {
     /// Jobs that failed because the schema's own rules refuse their claim: another program wrote nonsense into the agent's
     /// columns.
     pub broken: Vec<JobId>,
+    /// Jobs that ended without an attempt, and how: `not_after` has passed, or a later delete called them off.
+    pub ended: Vec<(JobId, ErrorKind)>,
     pub withheld: Withheld,
     pub news: MailboxNews,
 }
@@ -122,6 +129,7 @@ impl Claimed {
             next_due: None,
             more: false,
             broken: Vec::new(),
+            ended: Vec::new(),
             withheld: Withheld::default(),
             news: MailboxNews::default(),
         }
@@ -135,11 +143,23 @@ pub struct MailboxNews {
     pub pauses: Vec<Pause>,
     /// Mailboxes that get this many slots until their next success: a dead agent may have taken their last answer with it.
     pub limits: Vec<(LaneKey, usize)>,
+    /// What was mailed within the last 24 hours: only in the first claim after [`Agent::join`].
+    pub mailed: Vec<Mailed>,
     /// All mailboxes on hold: nothing was taken of them. The same `Arc` as last time if nothing was held or released since.
     pub held: Arc<HashSet<LaneKey>>,
     /// The mailboxes whose pause an operator ended within the last minutes, and when. The same `Arc` as last time if nothing was
     /// resumed since.
     pub resumed: Arc<HashSet<(LaneKey, DateTime<Utc>)>>,
+}
+
+/// What the jobs of a mailbox have mailed within a minute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mailed {
+    pub lane: LaneKey,
+    /// The minute's beginning.
+    pub minute: DateTime<Utc>,
+    pub jobs: u32,
+    pub recipients: u32,
 }
 
 /// Jobs that cannot be claimed although they are due, because a trigger refuses it. They are tried again after a while.

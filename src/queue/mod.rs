@@ -15,8 +15,8 @@ mod sqlite;
 mod types;
 
 pub use agent::{
-    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Recovered, Refusal,
-    Refusals, Suspects, Withheld,
+    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Recovered,
+    Refusal, Refusals, Suspects, Withheld,
 };
 pub use error::{QueueError, StartError};
 pub use open::{Examined, Queue, Repaired, Start, Started, examine, open_existing, open_to_insert, permissions};
@@ -30,6 +30,6 @@ pub use rows::{
     AgentRow, AgentSaid, AttemptRow, CredentialSaid, DefaultSaid, GateSaid, HoldColumns, JobRow, JobSummary,
     MailboxRow, Parsed, PauseColumns, Stored,
 };
-pub use settlement::{AttemptRecord, Setback, Settled, Settlement, Trace, Verdict};
+pub use settlement::{AttemptRecord, Paced, Setback, Settled, Settlement, Trace, Verdict};
 pub use sqlite::{OpenError, SqliteQueue};
 pub use types::{LaneKey, Pause, capped};

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 
 use super::QueueError;
-use crate::job::{Cell, JobInput};
+use crate::job::{Cell, JobInput, OperationKind};
 
 /// What is asked of a queue by those who insert.
 #[async_trait]
@@ -85,6 +85,11 @@ pub struct NewJob {
     pub extra: Option<String>,
     pub dedup_key: Option<String>,
     pub not_before: Option<String>,
+    pub not_after: Option<String>,
+    pub priority: Option<i64>,
+    pub operation: Option<String>,
+    pub event_key: Option<String>,
+    pub target_event_id: Option<String>,
 }
 
 impl NewJob {
@@ -105,6 +110,10 @@ impl NewJob {
             extra: cell(&self.extra),
             dedup_key: cell(&self.dedup_key),
             not_before: cell(&self.not_before),
+            not_after: cell(&self.not_after),
+            operation: Cell::Text(self.operation.clone().unwrap_or_else(|| OperationKind::Create.as_str().into())),
+            event_key: cell(&self.event_key),
+            target_event_id: cell(&self.target_event_id),
             // As long as the column's default, so that sizes come out right.
             transaction_id: "00000000-0000-4000-8000-000000000000".into(),
         }

@@ -2,15 +2,15 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Pause;
+use super::{LaneKey, Pause};
 use crate::clock::Now;
-use crate::job::{Answer, Ending, ErrorKind, EventId, Job, JobId};
+use crate::job::{Answer, Ending, ErrorKind, EventRef, Job, JobId};
 
 /// What becomes of a claimed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// `sent`, with the event's id.
-    Sent(EventId),
+    /// `sent`, with what Graph gave back of the event.
+    Sent(EventRef),
     /// `pending` again, not due before that.
     Again(DateTime<Utc>),
     /// The same, and what defaults filled is taken out of the row: the next claim fills it anew.
@@ -59,6 +59,21 @@ pub struct Settlement {
     pub attempt: Option<AttemptRecord>,
     /// The mailbox's pause, if it must rest.
     pub pause: Option<Pause>,
+    /// How many the job has mailed, now that it is sent; counted for `delivery.recipients_per_day`.
+    pub mailed: u32,
+    /// When the event is over, where that is known and its key may be used again then.
+    pub ends_at: Option<DateTime<Utc>>,
+    /// Jobs of this mailbox that mail somebody wait until then, and why.
+    pub paced: Option<Paced>,
+}
+
+/// Jobs of a mailbox that mail somebody wait; others do not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Paced {
+    pub lane: LaneKey,
+    pub until: DateTime<Utc>,
+    /// Which limit it is, in words.
+    pub reason: String,
 }
 
 /// What an attempt leaves in the row whatever becomes of the job.
@@ -85,9 +100,9 @@ pub struct Setback {
 
 impl Settlement {
     /// The event exists.
-    pub fn sent(job: &Job, event_id: EventId, trace: Trace) -> Self {
+    pub fn sent(job: &Job, event: EventRef, trace: Trace) -> Self {
         let setback = Setback { kind: None, in_doubt: false, give_up_at: job.give_up_at };
-        Self::new(job, Verdict::Sent(event_id), setback, trace)
+        Self::new(job, Verdict::Sent(event), setback, trace)
     }
 
     /// To be tried again, not before `due`; the attempt is spent.
@@ -132,6 +147,9 @@ impl Settlement {
             never_left: false,
             attempt: trace.attempt,
             pause: None,
+            mailed: 0,
+            ends_at: None,
+            paced: None,
         }
     }
 }

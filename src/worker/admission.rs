@@ -71,7 +71,7 @@ impl Admission {
 
     /// What a claim told of the mailboxes, in times of the queue's clock at `as_of`.
     pub(super) fn hear(&mut self, news: MailboxNews, as_of: Now, vitals: &Vitals) -> Learnt {
-        let MailboxNews { pauses, limits, held, resumed } = news;
+        let MailboxNews { pauses, limits, held, resumed, mailed: _ } = news;
         pauses.iter().for_each(|pause| self.lanes.remember(pause, as_of));
         limits.iter().for_each(|(lane, slots)| self.lanes.suspect(lane, *slots));
         let changed = self.lanes.put_on_hold(&held);

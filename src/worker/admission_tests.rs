@@ -25,7 +25,19 @@ fn ann() -> LaneKey {
 fn job() -> Job {
     let input = JobInput::default();
     let (due, give_up_at, defaulted) = (None, None, Default::default());
-    Job { id: JobId(1), claim: 1, attempts: 0, in_doubt: false, due, give_up_at, input, defaulted }
+    Job {
+        id: JobId(1),
+        operation: Default::default(),
+        claim: 1,
+        attempts: 0,
+        in_doubt: false,
+        due,
+        give_up_at,
+        expires_at: None,
+        target: Default::default(),
+        input,
+        defaulted,
+    }
 }
 
 fn finished(now: Now, met: Outcome, pause: Option<Duration>) -> Finished {
@@ -132,7 +144,7 @@ fn where_nothing_can_be_sent_all_is_blocked_until_a_success_opens_the_gate() {
     let opens = room.admission.gate.reopens().unwrap();
     assert_eq!(room.admission.next(room.now.steady), Some(opens));
     assert_eq!(room.admission.gate.limit(opens, 0, 9), 1, "one finds out");
-    let done = Outcome::Done(EventId("AAMk".into()));
+    let done = Outcome::Done(EventId("AAMk".into()).into());
     assert_eq!(room.learn(&mut finished(room.now, done, None)), Blocked::default());
     assert_eq!(room.admission.gate.limit(opens, 0, 9), 9);
 }

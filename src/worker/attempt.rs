@@ -14,7 +14,9 @@ use super::{Measures, WorkerSettings};
 use crate::auth::TokenCache;
 use crate::clock::{Now, set_between};
 use crate::graph::{GraphClient, Line, Prepared, Request};
-use crate::job::{Answer, CallResult, Cell, DefaultKey, Ending, InvalidJob, Job, JobInput, Operation, Outcome};
+use crate::job::{
+    Answer, CallResult, Cell, DefaultKey, Ending, ErrorKind, Job, JobInput, Operation, Outcome, Undraftable,
+};
 use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, RetryPolicy};
 use crate::queue::{AttemptRecord, LaneKey, Setback, Settlement, Trace};
 
@@ -106,16 +108,16 @@ impl Attempt {
     pub(super) async fn run(mut self) -> Finished {
         let decision = match self.prepare() {
             Ok(prepared) => self.deliver(&prepared).await,
-            Err(invalid) => self.decide(refused_locally(invalid)),
+            Err(undraftable) => self.decide(refused_locally(undraftable)),
         };
         self.finish(decision)
     }
 
     /// The request and its evidence are all that is needed from here on: the row, which may be large, is not held beside them.
-    fn prepare(&mut self) -> Result<Prepared, InvalidJob> {
+    fn prepare(&mut self) -> Result<Prepared, Undraftable> {
         let input = std::mem::take(&mut self.job.input);
         self.job.defaulted.time_zone &= self.zone_may_be_at_fault(&input);
-        let operation = Operation::from_input(&input, self.context.own_mailbox)?;
+        let operation = Operation::from_input(&input, &self.job.target, self.context.own_mailbox)?;
         self.context.graph.prepare(operation)
     }
 
@@ -242,7 +244,7 @@ impl Attempt {
         };
         let job = &self.job;
         let settlement = match disposition {
-            Disposition::Complete(event_id) => Settlement::sent(job, event_id, trace),
+            Disposition::Complete(event) => Settlement::sent(job, event, trace),
             Disposition::Retry(due) => Settlement::retry(job, due, setback, trace),
             Disposition::Snooze(due) => Settlement::snooze(job, due, setback, trace),
             Disposition::Unfill(due, _) => Settlement::unfill(job, due, setback, trace),
@@ -287,7 +289,16 @@ fn interrupted() -> CallResult {
     CallResult::new(Outcome::Interrupted, answer)
 }
 
-fn refused_locally(invalid: InvalidJob) -> CallResult {
-    let answer = Answer { code: Some(invalid.code()), message: Some(invalid.to_string()), ..Answer::default() };
-    CallResult::new(Outcome::Invalid(invalid), answer)
+fn refused_locally(undraftable: Undraftable) -> CallResult {
+    let (code, message, outcome) = match undraftable {
+        Undraftable::Invalid(invalid) => (invalid.code(), invalid.to_string(), Outcome::Invalid(invalid)),
+        Undraftable::Refused(cause, words) => {
+            let outcome = match cause.kind() {
+                ErrorKind::Target => Outcome::NoTarget(cause),
+                _ => Outcome::Refused(cause),
+            };
+            (cause.as_str().to_owned(), words, outcome)
+        }
+    };
+    CallResult::new(outcome, Answer { code: Some(code), message: Some(message), ..Answer::default() })
 }

@@ -19,7 +19,16 @@ async fn claimer() -> (TempDir, Claimer, Now) {
 fn request(limit: usize) -> ClaimRequest {
     let defaults = Defaults { mailbox: None, body_type: BodyType::Text, time_zone: None, own_mailbox: false };
     let (free, suspects) = (HashMap::new(), Suspects::default());
-    ClaimRequest { limit, per_lane: 4, free, suspects, unnamed: None, unnamed_rest: false, defaults }
+    ClaimRequest {
+        limit,
+        per_lane: 4,
+        free,
+        suspects,
+        unnamed: None,
+        unnamed_rest: false,
+        paced: Default::default(),
+        defaults,
+    }
 }
 
 fn later(now: Now, milliseconds: u64) -> Instant {

@@ -106,6 +106,8 @@ impl Gate {
             // Says nothing about whether sending works.
             Outcome::Invalid(_)
             | Outcome::NotStarted
+            | Outcome::Expired(_)
+            | Outcome::Paced(_)
             | Outcome::Interrupted
             | Outcome::ReplyLost
             | Outcome::ConnectionStale => GateChange::Unchanged,

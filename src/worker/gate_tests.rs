@@ -22,7 +22,7 @@ fn held(wait: Option<u64>) -> Outcome {
 }
 
 fn created() -> Outcome {
-    Outcome::Done(EventId("AAMk".into()))
+    Outcome::Done(EventId("AAMk".into()).into())
 }
 
 fn throttled(gate: &mut Gate, mailbox: &str, second: u64, until: u64) -> GateChange {

@@ -31,6 +31,9 @@ fn settlement() -> Settlement {
         never_left: false,
         attempt: None,
         pause: None,
+        mailed: 0,
+        ends_at: None,
+        paced: None,
     }
 }
 

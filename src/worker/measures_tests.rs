@@ -23,6 +23,9 @@ fn end(verdict: Verdict, ending: Ending, kind: Option<ErrorKind>) -> Settlement 
         never_left: false,
         attempt: Some(AttemptRecord { started_at: Utc::now(), duration_ms: 1, ending }),
         pause: None,
+        mailed: 0,
+        ends_at: None,
+        paced: None,
     }
 }
 
@@ -53,7 +56,7 @@ fn attempts_that_are_to_be_expected_stand_at_zero_and_others_appear_with_the_fir
 #[test]
 fn each_end_is_counted_once_and_what_was_not_recorded_only_as_such() {
     let measures = Measures::new().unwrap();
-    let sent = end(Verdict::Sent(EventId("AAMk".into())), Ending::Sent, None);
+    let sent = end(Verdict::Sent(EventId("AAMk".into()).into()), Ending::Sent, None);
     let throttled = end(Verdict::Again(Utc::now()), Ending::Snoozed, Some(ErrorKind::Throttled));
     let failed = end(Verdict::Failed, Ending::Failed, Some(ErrorKind::Exhausted));
     measures.ended_as(&sent, Settled::Recorded);

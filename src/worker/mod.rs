@@ -296,6 +296,7 @@ impl Worker {
             suspects: lanes.suspects(),
             unnamed: self.control.settings.unnamed.clone(),
             unnamed_rest: defaults.mailbox_rests(now),
+            paced: Default::default(),
             defaults: self.control.settings.defaults.clone(),
         }
     }

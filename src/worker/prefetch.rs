@@ -81,6 +81,9 @@ mod tests {
             give_up_at: None,
             input,
             defaulted: Default::default(),
+            operation: Default::default(),
+            expires_at: None,
+            target: Default::default(),
         };
         prefetch.push(lanes, lane.clone(), job, Now::read());
     }

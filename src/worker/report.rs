@@ -17,8 +17,8 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
     let job_id = settlement.id.0;
     if settled != Settled::Recorded {
         // The event exists all the same: its id must be found somewhere.
-        if let Verdict::Sent(event_id) = &settlement.verdict {
-            error!(job_id, claim = settlement.claim, event_id = event_id.0, ?settled, "result not recorded");
+        if let Verdict::Sent(event) = &settlement.verdict {
+            error!(job_id, claim = settlement.claim, event_id = event.id.0, ?settled, "result not recorded");
         } else {
             warn!(job_id, claim = settlement.claim, ?settled, "result not recorded");
         }
@@ -53,11 +53,11 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
         };
     }
     match &settlement.verdict {
-        Verdict::Sent(event_id) => info!(
+        Verdict::Sent(event) => info!(
             job_id,
             attempt,
             outcome,
-            event_id = event_id.0,
+            event_id = event.id.0,
             status,
             request_id,
             client_request_id,
@@ -86,7 +86,7 @@ pub(super) fn broken_row(job_id: JobId) {
 pub(super) fn result_refused(finished: &Finished, why: &str) {
     let settlement = &finished.settlement;
     let event_id = match &settlement.verdict {
-        Verdict::Sent(event_id) => Some(event_id.0.as_str()),
+        Verdict::Sent(event) => Some(event.id.0.as_str()),
         _ => None,
     };
     let error_kind = settlement.kind.map(|kind| kind.as_str());
@@ -215,7 +215,7 @@ pub(super) fn recording_still_fails(error: &QueueError, results: usize, tries: u
 pub(super) fn unrecordable(finished: &Finished) {
     let settlement = &finished.settlement;
     let event_id = match &settlement.verdict {
-        Verdict::Sent(event_id) => Some(event_id.0.as_str()),
+        Verdict::Sent(event) => Some(event.id.0.as_str()),
         _ => None,
     };
     let error_kind = settlement.kind.map(|kind| kind.as_str());

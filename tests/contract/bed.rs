@@ -103,6 +103,7 @@ impl<B: Backend> Bed<B> {
             suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
             unnamed_rest: false,
+            paced: Default::default(),
             defaults: defaults(),
         };
         // The first claim of an agent takes nothing, and who may take nothing has time to see what others wrote a moment ago.
@@ -238,11 +239,14 @@ pub fn end(job: &Job, verdict: Verdict) -> Settlement {
         never_left: false,
         attempt: Some(AttemptRecord { started_at: now, duration_ms: 7, ending: Ending::Retry }),
         pause: None,
+        mailed: 0,
+        ends_at: None,
+        paced: None,
     }
 }
 
 pub fn event() -> Verdict {
-    Verdict::Sent(EventId("AAMkAGI=".into()))
+    Verdict::Sent(EventId("AAMkAGI=".into()).into())
 }
 
 pub fn pause(mailbox: &str, reason: &str) -> Pause {

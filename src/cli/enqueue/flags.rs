@@ -75,6 +75,7 @@ impl Columns {
             extra: self.extra,
             dedup_key: self.dedup_key,
             not_before: self.not_before,
+            ..NewJob::default()
         })
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::address::GraphBase;
 use super::purpose::Purpose;
 use super::reply::Reply;
-use crate::job::{InvalidJob, Operation};
+use crate::job::{InvalidJob, Operation, Undraftable};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
@@ -73,9 +73,12 @@ pub(super) enum Whose {
 ///
 /// # Errors
 /// The request would be larger than Graph allows.
-pub(super) fn prepare(base: &GraphBase, operation: Operation) -> Result<Prepared, InvalidJob> {
+pub(super) fn prepare(base: &GraphBase, operation: Operation) -> Result<Prepared, Undraftable> {
     match operation {
-        Operation::Create(draft) => create::prepare(base, draft),
+        Operation::Create(draft) => Ok(create::prepare(base, draft)?),
+        Operation::Update(_) | Operation::Delete(_) => {
+            Err(InvalidJob::new("operation", "cannot be carried out yet").into())
+        }
     }
 }
 

@@ -110,6 +110,10 @@ impl Agent for SqliteQueue {
         self.handed_back(connection, done).map_err(written)
     }
 
+    async fn add_join_url(&self, id: JobId, join_url: &str) -> Result<(), QueueError> {
+        settle::add_join_url(&self.pool, id, join_url).await.map_err(written)
+    }
+
     async fn outstanding(&self) -> Result<u64, QueueError> {
         settle::outstanding(&self.pool).await.map_err(read)
     }

@@ -162,7 +162,7 @@ async fn nobody_but_the_agent_says_that_a_job_was_sent() {
         let refused = refusal(db, &forged).await;
         assert!(refused.contains("only the agent records it as sent"), "{refused}");
     }
-    settle(&bed, &end(&job, Verdict::Sent(EventId("ours".into())))).await;
+    settle(&bed, &end(&job, Verdict::Sent(EventId("ours".into()).into()))).await;
     assert_eq!(bed.row(1).await["event_id"], json!("ours"));
 }
 
@@ -284,7 +284,7 @@ async fn a_result_that_a_trigger_refuses_is_told_in_its_words_and_the_others_are
                 let verdict = match job.id.0 {
                     4 => Verdict::Failed,
                     5 => Verdict::Again(now()),
-                    id => Verdict::Sent(EventId(format!("AAMk{id}"))),
+                    id => Verdict::Sent(EventId(format!("AAMk{id}")).into()),
                 };
                 let attempt = super::super::super::AttemptRecord {
                     started_at: now(),

@@ -6,7 +6,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use super::super::LaneKey;
-use crate::job::{Cell, Defaulted, Job, JobId, JobInput, MAX_REQUEST_BYTES, parse_utc};
+use crate::job::{Cell, Defaulted, Job, JobId, JobInput, MAX_REQUEST_BYTES, OperationKind, Target, parse_utc};
 use crate::queue::sqlite::text::{Text, lane_key};
 
 /// A column and its size, the column NULL if it is larger than any request.
@@ -46,6 +46,10 @@ macro_rules! input_columns {
             sized!("extra"),
             sized!("dedup_key"),
             sized!("not_before"),
+            sized!("not_after"),
+            sized!("operation"),
+            sized!("event_key"),
+            sized!("target_event_id"),
             sized!("transaction_id"),
         )
     };
@@ -56,10 +60,11 @@ pub(super) use {input_columns, sized};
 /// Bytes of all input columns together. SQLite knows a column's size without reading it.
 macro_rules! octets {
     () => {
-        "coalesce(octet_length(subject), 0) + coalesce(octet_length(body), 0) + octet_length(start_time) + octet_length(end_time)
+        "coalesce(octet_length(subject), 0) + coalesce(octet_length(body), 0) + coalesce(octet_length(start_time), 0) + coalesce(octet_length(end_time), 0)
         + coalesce(octet_length(location), 0) + octet_length(attendees) + coalesce(octet_length(mailbox), 0)
         + coalesce(octet_length(calendar_id), 0) + coalesce(octet_length(body_type), 0) + coalesce(octet_length(time_zone), 0)
         + coalesce(octet_length(extra), 0) + coalesce(octet_length(dedup_key), 0) + coalesce(octet_length(not_before), 0)
+        + coalesce(octet_length(not_after), 0) + coalesce(octet_length(target_event_id), 0)
         + octet_length(transaction_id)"
     };
 }
@@ -70,7 +75,7 @@ macro_rules! json_columns {
     () => {
         "json_array(id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, mailbox_key,
             json_array(subject, body, start_time, end_time, location, attendees, mailbox, calendar_id, body_type, time_zone,
-            extra, dedup_key, not_before, transaction_id))"
+            extra, dedup_key, not_before, not_after, operation, event_key, target_event_id, transaction_id))"
     };
 }
 pub(super) use json_columns;
@@ -84,7 +89,7 @@ pub(super) struct Taken {
 
 /// `json_columns!`: id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, lane, and the input columns.
 #[derive(serde::Deserialize)]
-struct Columns(i64, i64, i64, i64, Option<Text>, Text, Option<Text>, Text, [Option<Text>; 14]);
+struct Columns(i64, i64, i64, i64, Option<Text>, Text, Option<Text>, Text, [Option<Text>; 18]);
 
 /// The jobs of a JSON array of [`Columns`].
 pub(super) fn from_json(rows: &[u8], unnamed: Option<&str>) -> sqlx::Result<Vec<Taken>> {
@@ -99,6 +104,9 @@ pub(super) fn from_json(rows: &[u8], unnamed: Option<&str>) -> sqlx::Result<Vec<
                 in_doubt: in_doubt != 0,
                 due: parse_utc(&due),
                 give_up_at: give_up_at.and_then(|at| parse_utc(std::str::from_utf8(&at.0).ok()?)),
+                operation: OperationKind::default(),
+                expires_at: None,
+                target: Target::default(),
                 input: ordered(input.map(Cell::from)),
                 defaulted: defaulted.map(|names| names_in(&names.0)).unwrap_or_default(),
             };
@@ -118,7 +126,7 @@ impl From<Option<Text>> for Cell {
 }
 
 /// In the order of `json_columns!`.
-fn ordered(cells: [Cell; 14]) -> JobInput {
+fn ordered(cells: [Cell; 18]) -> JobInput {
     let [
         subject,
         body,
@@ -133,6 +141,10 @@ fn ordered(cells: [Cell; 14]) -> JobInput {
         extra,
         dedup_key,
         not_before,
+        not_after,
+        operation,
+        event_key,
+        target_event_id,
         transaction_id,
     ] = cells;
     JobInput {
@@ -149,6 +161,10 @@ fn ordered(cells: [Cell; 14]) -> JobInput {
         extra,
         dedup_key,
         not_before,
+        not_after,
+        operation,
+        event_key,
+        target_event_id,
         transaction_id,
     }
 }
@@ -169,6 +185,9 @@ pub(super) fn from_row(row: &SqliteRow, unnamed: Option<&str>) -> sqlx::Result<T
         in_doubt: row.try_get::<i64, _>("in_doubt").unwrap_or(1) != 0,
         due: parse_utc(&due),
         give_up_at: give_up_at.as_deref().and_then(parse_utc),
+        operation: OperationKind::default(),
+        expires_at: None,
+        target: Target::default(),
         input: input(row)?,
         defaulted: row.try_get::<Vec<u8>, _>("defaulted").map(|names| names_in(&names)).unwrap_or_default(),
     };
@@ -195,6 +214,10 @@ pub(super) fn input(row: &SqliteRow) -> sqlx::Result<JobInput> {
         extra: cell(row, "extra")?,
         dedup_key: cell(row, "dedup_key")?,
         not_before: cell(row, "not_before")?,
+        not_after: cell(row, "not_after")?,
+        operation: cell(row, "operation")?,
+        event_key: cell(row, "event_key")?,
+        target_event_id: cell(row, "target_event_id")?,
         transaction_id: cell(row, "transaction_id")?,
     })
 }

@@ -11,7 +11,7 @@ use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
 use super::clock::{machine_wall, steady};
 use super::fragments::wished;
 use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, words};
-use crate::job::{Ending, format_utc, parse_utc};
+use crate::job::{Ending, JobId, format_utc, parse_utc};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 
 /// Rows of one write that wakes them: producers wait a few milliseconds at most.
@@ -305,7 +305,7 @@ async fn write_together(
 
 fn event_id(end: &Settlement) -> Option<&str> {
     match &end.verdict {
-        Verdict::Sent(event_id) => Some(&event_id.0),
+        Verdict::Sent(event) => Some(&event.id.0),
         _ => None,
     }
 }
@@ -368,10 +368,10 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
     let sent_at = settlement.sent_at.map(format_utc);
     let status = answer.status.map(i64::from);
     let query = match &settlement.verdict {
-        Verdict::Sent(event_id) => sqlx::query(SENT_ONE)
+        Verdict::Sent(event) => sqlx::query(SENT_ONE)
             .bind(settlement.id.0)
             .bind(settlement.claim)
-            .bind(&event_id.0)
+            .bind(&event.id.0)
             .bind(format_utc(settlement.at.wall))
             .bind(i64::from(settlement.spent))
             .bind(sent_at)
@@ -521,6 +521,12 @@ pub(super) async fn forget_pauses(
         return Ok(0);
     }
     Ok(sqlx::query(FORGET).bind(now).bind(limit).execute(connection).await?.rows_affected())
+}
+
+const ADD_JOIN_URL: &str = "UPDATE jobs SET join_url = ?2 WHERE id = ?1 AND state = 'sent' AND join_url IS NULL";
+
+pub(super) async fn add_join_url(pool: &SqlitePool, id: JobId, join_url: &str) -> sqlx::Result<()> {
+    sqlx::query(ADD_JOIN_URL).bind(id.0).bind(join_url).execute(pool).await.map(|_| ())
 }
 
 pub(super) async fn outstanding(pool: &SqlitePool) -> sqlx::Result<u64> {

@@ -23,6 +23,9 @@ pub(super) fn end(job: &Job, verdict: Verdict) -> Settlement {
         sent_at: None,
         attempt: None,
         pause: None,
+        mailed: 0,
+        ends_at: None,
+        paced: None,
     }
 }
 
@@ -48,7 +51,7 @@ fn full(job: &Job, verdict: Verdict) -> Settlement {
 }
 
 pub(super) fn sent() -> Verdict {
-    Verdict::Sent(EventId("AAMk=".into()))
+    Verdict::Sent(EventId("AAMk=".into()).into())
 }
 
 fn pause(mailbox: &str, until: i64, reason: &str) -> Pause {
@@ -106,7 +109,7 @@ async fn first_ends_written_together_clear_what_another_program_has_left_beside_
         .iter()
         .map(|job| Settlement {
             attempt: Some(AttemptRecord { started_at: in_ms(5), duration_ms: 77, ending: Ending::Sent }),
-            ..end(job, Verdict::Sent(EventId(format!("AAMk{}", job.id.0))))
+            ..end(job, Verdict::Sent(EventId(format!("AAMk{}", job.id.0)).into()))
         })
         .collect();
     assert_eq!(bed.settle(&ends).await, vec![Settled::Recorded; 3]);
@@ -383,7 +386,8 @@ async fn a_row_at_the_end_of_its_counters_holds_up_no_other() {
     let jobs = bed.claim().await;
     assert_eq!(jobs.iter().map(|job| job.id.0).collect::<Vec<_>>(), [2, 3]);
     let ends: Vec<_> = jobs.iter().map(|job| full(job, sent())).collect();
-    let ends = [ends[0].clone(), Settlement { verdict: Verdict::Sent(EventId("AAMk2".into())), ..ends[1].clone() }];
+    let ends =
+        [ends[0].clone(), Settlement { verdict: Verdict::Sent(EventId("AAMk2".into()).into()), ..ends[1].clone() }];
     let settled = bed.settle(&ends).await;
     assert!(matches!(settled[..], [Settled::Recorded, Settled::Recorded]), "{settled:?}");
     assert_eq!((&bed.row(2).await["state"], &bed.row(3).await["state"]), (&"sent".into(), &"sent".into()));

@@ -171,6 +171,7 @@ fn request() -> ClaimRequest {
         suspects: Suspects::default(),
         unnamed: Some("Team@contoso.com".into()),
         unnamed_rest: false,
+        paced: Default::default(),
         defaults: Defaults {
             mailbox: Some("Team@contoso.com".into()),
             body_type: BodyType::Text,

@@ -228,6 +228,7 @@ impl Real {
             suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
             unnamed_rest: false,
+            paced: Default::default(),
             defaults: Defaults {
                 mailbox: Some(TEAM.into()),
                 body_type: BodyType::Text,
@@ -338,7 +339,7 @@ fn insert(verb: &str, mailbox: Option<&str>, key: Option<u8>, not_before: Option
 fn settlement(ticket: Ticket, end: &End, expected: &Expected) -> Settlement {
     let now = at(expected.rows.now);
     let (verdict, spent, in_doubt, left, never_left) = match *end {
-        End::Sent => (Verdict::Sent(EventId(event_of(ticket))), true, false, true, false),
+        End::Sent => (Verdict::Sent(EventId(event_of(ticket)).into()), true, false, true, false),
         End::Again { wait, spent, in_doubt, left } => {
             let due = due_again(expected.rows.now, wait, ticket);
             (Verdict::Again(at(due)), spent, in_doubt, left, false)
@@ -359,5 +360,8 @@ fn settlement(ticket: Ticket, end: &End, expected: &Expected) -> Settlement {
         never_left,
         attempt: Some(AttemptRecord { started_at: now, duration_ms: 1, ending: Ending::Retry }),
         pause: None,
+        mailed: 0,
+        ends_at: None,
+        paced: None,
     }
 }

@@ -300,7 +300,7 @@ pub async fn claim(
     let again = again.and_then(|wait| as_of.wall.checked_add_signed(wait));
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(misdated_jobs.next()).chain(again).min();
     let withheld = Withheld { new, met, all: withheld.sum() };
-    Ok(Claimed { as_of, jobs, next_due, more, broken, withheld, news: lane_heads.news() })
+    Ok(Claimed { as_of, jobs, next_due, more, broken, ended: Vec::new(), withheld, news: lane_heads.news() })
 }
 
 /// Takes what is due as far as the lane_heads knows, and puts the lane_heads right.
