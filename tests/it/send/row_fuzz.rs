@@ -177,6 +177,7 @@ async fn claimed(queue: &SqliteQueue) -> Vec<Job> {
         suspects: Suspects::default(),
         unnamed: Some("team@contoso.com".into()),
         unnamed_rest: false,
+        paced: Default::default(),
         defaults: Defaults {
             mailbox: Some("team@contoso.com".into()),
             body_type: BodyType::Text,
