@@ -1,7 +1,7 @@
 //! Every key with its default: the table the reader, the "did you mean" and the test of `agent.toml` share.
 
 /// A key and its default as written in TOML; none has no default.
-pub const KEYS: [(&str, Option<&str>); 43] = [
+pub const KEYS: [(&str, Option<&str>); 46] = [
     ("auth.mode", Some("\"client_secret\"")),
     ("auth.instance", Some("\"https://login.microsoftonline.com\"")),
     ("auth.tenant_id", None),

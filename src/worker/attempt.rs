@@ -1,6 +1,7 @@
 //! One job's way from its claim to its settlement: operation, token, evidence where the job is in doubt, request. Carries out
 //! and fills in; everything is decided by `policy`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -229,8 +230,13 @@ impl Attempt {
     }
 
     /// The request, if it may be made now.
-    fn request(&self, prepared: &Prepared, seen: Option<&Snapshot>) -> Result<(Request, Stakes), Box<Delivered>> {
-        let request = prepared.request(seen).map_err(|undraftable| self.decide(refused_locally(undraftable)))?;
+    fn request<'p>(
+        &self,
+        prepared: &'p Prepared,
+        seen: Option<&Snapshot>,
+    ) -> Result<(Cow<'p, Request>, Stakes), Box<Delivered>> {
+        let request = prepared.request(seen);
+        let request = request.map_err(|undraftable| Box::new(self.decide(refused_locally(undraftable)).into()))?;
         let stakes = self.stakes(prepared, seen);
         let (job, moment) = self.situation();
         if let Some(end) = self.context.policy.too_late(&job, &stakes, &moment) {
