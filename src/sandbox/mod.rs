@@ -171,7 +171,7 @@ impl Sandbox {
     ///
     /// # Errors
     ///
-    /// What Exchange would not take about it.
+    /// The mailbox has no address, or what Exchange would not take about the event.
     pub fn put(&self, found: FoundEvent) -> Result<StoredEvent, String> {
         self.state.store.put(found)
     }

@@ -7,7 +7,9 @@ use serde_json::{Map, Value};
 use super::event::Draft;
 use super::event_id::EventIds;
 use super::kept::{EventState, NewEvent, StoredEvent};
+use super::mailbox::is_address;
 use super::store::Store;
+use crate::sandbox::refusal::Refusal;
 
 /// An event to put into a mailbox.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -36,10 +38,14 @@ impl Store {
     ///
     /// # Errors
     ///
-    /// What Exchange would not take about it.
+    /// The mailbox has no address, or what Exchange would not take about the event.
     pub(in crate::sandbox) fn put(&self, found: FoundEvent) -> Result<StoredEvent, String> {
-        let draft = Draft::read(&found.event).map_err(|refusal| format!("{}: {}", refusal.code, refusal.message))?;
         let mailbox = found.mailbox.to_lowercase();
+        if !is_address(&mailbox) {
+            return Err(format!("mailbox: {mailbox:?} is neither an address nor an object id"));
+        }
+        let refused = |refusal: Refusal| format!("event: {}: {}", refusal.code, refusal.message);
+        let draft = Draft::read(&found.event).map_err(refused)?;
         let series = found.occurrence.then(|| EventIds::new(&mailbox).immutable);
         let new_event = NewEvent {
             mailbox,

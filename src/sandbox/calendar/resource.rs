@@ -1,6 +1,8 @@
 //! The event resource as Graph returns it: what was sent, with defaults filled in, text bodies turned into HTML, times
 //! in the zone the client prefers, and what only the server knows. What was not selected is not made.
 
+use std::cell::LazyCell;
+
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
@@ -178,14 +180,14 @@ fn times(sheet: &mut Sheet<'_>, event: &Event) {
 
 fn people(sheet: &mut Sheet<'_>, event: &Event) {
     let list = |name: &str| event.property(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    let places = || -> Vec<Value> {
+    let places = LazyCell::new(|| -> Vec<Value> {
         match event.property("location").filter(|location| location.is_object()) {
             Some(location) => vec![place(location)],
             None => list("locations").iter().map(place).collect(),
         }
-    };
-    sheet.put("location", || places().first().cloned().unwrap_or_else(|| place(&Value::Null)));
-    sheet.put("locations", || json!(places()));
+    });
+    sheet.put("location", || places.first().cloned().unwrap_or_else(|| place(&Value::Null)));
+    sheet.put("locations", || json!(*places));
     sheet.put("attendees", || json!(list("attendees").iter().map(attendee).collect::<Vec<_>>()));
     let organizer = event.organizer.as_ref().unwrap_or(&event.stored.mailbox);
     sheet.put("organizer", || json!({"emailAddress": {"name": organizer, "address": organizer}}));

@@ -124,7 +124,9 @@ async fn an_event_of_somebody_else_can_be_put_there() {
     let got = bed.event(put.id()).await;
     assert!(got.body["type"] == "occurrence" && got.body["seriesMasterId"].is_string());
     let error = wrong(&bed, "events", json!({"mailbox": MAILBOX, "event": {"subject": 1}})).await;
-    assert!(error.starts_with("RequestBodyRead: ") && error.contains("'subject'"), "{error}");
+    assert!(error.starts_with("event: RequestBodyRead: ") && error.contains("'subject'"), "{error}");
+    let nowhere = wrong(&bed, "events", json!({"mailbox": "bob", "event": meeting("Board", None)})).await;
+    assert!(nowhere.starts_with("mailbox: \"bob\""), "{nowhere}");
     assert!(wrong(&bed, "events", json!({"mailbox": MAILBOX, "evnt": {}})).await.contains("`evnt`"));
 }
 
@@ -135,7 +137,7 @@ async fn the_page_shows_events_and_mails_with_markup_made_harmless() {
     bed.cancel(made.id(), "Ill & away").await;
     let page = bed.get("/").await.unwrap();
     assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
-    for part in ["1 events", "2 mails", "<td>&lt;b&gt;Review&lt;/b&gt;", "<td>cancelled", "<td>Ill &amp; away"] {
+    for part in ["Events: 1", "Mails: 2", "<td>&lt;b&gt;Review&lt;/b&gt;", "<td>cancelled", "<td>Ill &amp; away"] {
         assert!(page.text.contains(part), "{part}: {}", page.text);
     }
 }

@@ -19,11 +19,11 @@ const STYLE: &str = "body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;ma
 
 pub(super) async fn page(State(state): State<Arc<SandboxState>>) -> Html<String> {
     let (events, mails) = (state.store.events(), state.store.mails());
-    let events_rows: String = events.iter().rev().take(ROWS).map(event_row).collect();
+    let event_rows: String = events.iter().rev().take(ROWS).map(event_row).collect();
     let mail_rows: String = mails.iter().rev().take(ROWS).map(mail_row).collect();
     Html(format!(
         "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Sandbox calendars</title><style>{STYLE}</style>\
-         <h1>Sandbox calendars</h1><h2>{} events</h2>{}{events_rows}</table><h2>{} mails</h2>{}{mail_rows}</table></html>",
+         <h1>Sandbox calendars</h1><h2>Events: {}</h2>{}{event_rows}</table><h2>Mails: {}</h2>{}{mail_rows}</table></html>",
         events.len(),
         head(&["Mailbox", "Subject", "Start", "State", "Changes"]),
         mails.len(),
