@@ -468,7 +468,7 @@ fn what_is_counted_and_written_down_follows_from_what_became_of_the_job() {
         (met(&Outcome::ConnectionStale), false, Maybe, Some(Ending::Snoozed)),
         (met(&Outcome::Interrupted), false, Maybe, Some(Ending::Interrupted)),
         (answered(&Outcome::Refused(Cause::EventRefused)), true, Maybe, Some(Ending::Failed)),
-        (met(&Outcome::Refused(Cause::UnbuildableRequest)), true, NotNow, None),
+        (met(&Outcome::Refused(Cause::UnbuildableRequest)), false, NotNow, Some(Ending::Failed)),
         (met(&invalid), false, Never, Some(Ending::Failed)),
         (met(&unable()), false, NotNow, None),
         (met(&Outcome::NotStarted), false, NotNow, None),

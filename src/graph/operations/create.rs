@@ -92,9 +92,10 @@ mod tests {
         let base = GraphBase::new("https://graph.microsoft.com", "v1.0");
         let prepared = || prepare(&base, EventDraft::from_input(&input, false).unwrap()).unwrap();
         let (one, other) = (prepared(), prepared());
-        assert_eq!((&one.request.body, &one.request.url), (&other.request.body, &other.request.url));
-        assert_eq!(one.request.url, "https://graph.microsoft.com/v1.0/users/ann@contoso.com/events");
-        let (one, other) = (one, other);
+        let (request, again) = (one.request(None).unwrap(), other.request(None).unwrap());
+        assert_eq!((&request.body, &request.url), (&again.body, &again.url));
+        assert_eq!(request.url, "https://graph.microsoft.com/v1.0/users/ann@contoso.com/events");
+        drop(request);
         let Evidence::Marker { mailbox, calendar, identity } = one.evidence else { panic!("{:?}", one.evidence) };
         assert_eq!((mailbox.as_deref(), calendar), (Some("ann@contoso.com"), None));
         assert_eq!(identity, Identity { transaction_id: OWN.into(), subject: Some("Review".into()) });

@@ -26,7 +26,7 @@ fn kinds(bed: &Bed) -> Vec<RequestKind> {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn changes_wait_for_the_create_and_follow_it_in_order_while_other_events_do_not_wait() {
     let bed = Bed::new().await;
-    bed.sandbox().script([Fault::slow(Duration::from_millis(500)).on(FaultOn::Create).subject("Visit")]);
+    bed.sandbox().script(Fault::slow(Duration::from_millis(500)).on(FaultOn::Create).subject("Visit"));
     let visit = bed.insert(create("visit")).await;
     let updates = [
         bed.insert(change("visit", "update").with("subject", "One")).await,
