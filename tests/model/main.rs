@@ -3,5 +3,6 @@
 //! that the database keeps them, whoever writes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
+mod change;
 mod protocol;
 mod queue;
