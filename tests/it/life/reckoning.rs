@@ -111,7 +111,8 @@ impl Account {
                 _ => self.failed += 1,
             }
             if !right || entry.in_doubt == 1 {
-                self.complaints.push(format!("not as it must be: {entry:?}"));
+                let (id, said) = (entry.id, entry.error_message.as_deref());
+                self.complaints.push(format!("not as it must be: job {id}, {said:?}: {entry:?}"));
             }
         }
     }
