@@ -35,6 +35,7 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let queue = queue::open_existing(&settings.queue).await?;
     let filter = JobFilter {
+        event_key: None,
         state: options.state,
         mailbox: options.mailbox,
         error_kind: options.error_kind,

@@ -28,7 +28,7 @@ pub use read::{
 };
 pub use rows::{
     AgentRow, AgentSaid, AttemptRow, CredentialSaid, DefaultSaid, GateSaid, HoldColumns, JobRow, JobSummary,
-    MailboxRow, Parsed, PauseColumns, Stored,
+    MailboxRow, PacedColumns, Parsed, PauseColumns, Stored,
 };
 pub use settlement::{AttemptRecord, Paced, Setback, Settled, Settlement, Trace, Verdict};
 pub use sqlite::{OpenError, SqliteQueue};

@@ -21,6 +21,9 @@ pub trait Read: Send + Sync + 'static {
     /// These jobs, as far as they are there, in the order of their ids.
     async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError>;
 
+    /// All jobs of the event that its producer calls by this key, in the order they run in.
+    async fn jobs_of_key(&self, key: &str) -> Result<Vec<JobSummary>, QueueError>;
+
     /// One job with its attempts, the oldest first.
     async fn job(&self, id: JobId) -> Result<Option<(JobRow, Vec<AttemptRow>)>, QueueError>;
 
@@ -63,6 +66,8 @@ pub struct JobFilter {
     pub mailbox: Option<String>,
     /// Only this kind of failure.
     pub error_kind: Option<String>,
+    /// Only those of the event that its producer calls by this key.
+    pub event_key: Option<String>,
     /// Only those of which an event may exist that no answer has confirmed.
     pub in_doubt: bool,
     /// At most this many, the newest.
@@ -76,6 +81,8 @@ pub struct Overview {
     pub counts: Vec<(JobState, i64)>,
     /// Jobs of which an event may exist that no answer has confirmed.
     pub in_doubt: i64,
+    /// Pending jobs that wait for another of their event.
+    pub behind: i64,
     /// What waits, by mailbox and age.
     pub waiting: WaitingReport,
     /// When the job waiting longest was inserted.
@@ -133,7 +140,8 @@ pub struct Waiting {
     pub mailbox: String,
     /// Pending jobs.
     pub jobs: i64,
-    /// Those of them that are not due yet: for later by their producer's wish, or after an attempt.
+    /// Those of them that are not due yet: for later by their producer's wish, after an attempt, or behind another job of their
+    /// event.
     pub later: i64,
     /// Those that are due, by the time since their insertion: below the first of [`AGE_LIMITS`], the second, … and older.
     pub by_age: [i64; AGE_COUNT],
@@ -163,6 +171,8 @@ pub struct Census {
     pub pending: u64,
     /// Those of them that are due.
     pub due: u64,
+    /// Those that wait for another job of their event.
+    pub behind: u64,
     /// Jobs the agent has taken.
     pub claimed: u64,
     pub sent: u64,

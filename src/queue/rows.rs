@@ -167,6 +167,8 @@ pub struct JobSummary {
     pub web_link: Stored,
     pub ical_uid: Stored,
     pub join_url: Stored,
+    /// The unfinished job of the same event that it waits for.
+    pub behind: Stored,
     /// Why it failed last; not known of a failure that an earlier version recorded.
     pub cause: Parsed<Cause>,
 }
@@ -236,6 +238,8 @@ pub struct MailboxRow {
     /// The last pause; of a mailbox that was never paused one that is long over.
     pub pause: PauseColumns,
     pub hold: Option<HoldColumns>,
+    /// Its jobs that mail somebody wait, or waited last.
+    pub paced: Option<PacedColumns>,
     /// When an operator ended a pause.
     pub resumed_at: Stored,
 }
@@ -249,6 +253,14 @@ pub struct PauseColumns {
     pub written_at: Stored,
     /// Until when Microsoft itself asked for it.
     pub asked_until: Stored,
+}
+
+/// The mailbox has mailed as many as it may.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct PacedColumns {
+    pub until: Stored,
+    /// Which limit it is, in words.
+    pub reason: String,
 }
 
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -265,6 +277,13 @@ impl MailboxRow {
     /// Until when nothing is asked of it, while that is to come.
     pub fn paused_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.pause.until.time().filter(|until| *until > now)
+    }
+
+    /// Until when its jobs that mail somebody wait, while that is to come, and which limit it is.
+    pub fn paced(&self, now: DateTime<Utc>) -> Option<(DateTime<Utc>, &str)> {
+        let paced = self.paced.as_ref()?;
+        let until = paced.until.time().filter(|until| *until > now)?;
+        Some((until, &paced.reason))
     }
 
     fn asked_until(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {

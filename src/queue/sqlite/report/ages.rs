@@ -14,7 +14,7 @@ use crate::queue::{AGE_COUNT, AGE_LIMITS, Waiting, WaitingReport};
 
 /// ?1 is now, ?2 to ?7 the first ids within each age, ?8 the lane of the jobs without mailbox, ?9 how many mailboxes to
 /// name. The first row is the sum. Grouped in the order of the index, and only then by the name: the unnamed go to a lane
-/// that stands elsewhere. The lane is an aggregate as all the others are: a bare expression is read from the row.
+/// that stands elsewhere. What is behind another job of its event is not due. The lane is an aggregate as all the others are: a bare expression is read from the row.
 pub const BY_MAILBOX: &str = "WITH lanes AS MATERIALIZED (
         SELECT coalesce(max(mailbox_key), '') AS lane, count(*) AS jobs, sum(next_attempt_at > ?1) AS later, min(next_attempt_at) AS due, min(id) AS oldest,
             min(CASE WHEN next_attempt_at <= ?1 THEN id END) AS oldest_due,
@@ -24,7 +24,11 @@ pub const BY_MAILBOX: &str = "WITH lanes AS MATERIALIZED (
             count(CASE WHEN id >= ?5 AND next_attempt_at <= ?1 THEN 1 END) AS a3,
             count(CASE WHEN id >= ?6 AND next_attempt_at <= ?1 THEN 1 END) AS a4,
             count(CASE WHEN id >= ?7 AND next_attempt_at <= ?1 THEN 1 END) AS a5
-        FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' GROUP BY mailbox_key), named AS MATERIALIZED (
+        FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' AND behind IS NULL GROUP BY mailbox_key
+        UNION ALL
+        SELECT lane, count(*), count(*), NULL, min(id), NULL, 0, 0, 0, 0, 0, 0
+        FROM (SELECT coalesce(mailbox_key, '') AS lane, id FROM jobs INDEXED BY jobs_behind WHERE behind IS NOT NULL)
+        GROUP BY lane), named AS MATERIALIZED (
         SELECT CAST(CASE lane WHEN '' THEN ?8 ELSE lane END AS BLOB) AS mailbox, sum(jobs) AS jobs, sum(later) AS later,
             sum(a0) AS a0, sum(a1) AS a1, sum(a2) AS a2, sum(a3) AS a3, sum(a4) AS a4, sum(a5) AS a5
         FROM lanes GROUP BY 1)

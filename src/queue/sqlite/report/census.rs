@@ -28,8 +28,8 @@ pub const PENDING: &str = "SELECT coalesce(sum(jobs), 0) AS jobs, coalesce(sum(d
     FROM (SELECT l.jobs, l.due, l.first,
             CASE WHEN m.held_at IS NOT NULL THEN 2 WHEN m.paused_until > ?1 THEN 1 ELSE 0 END AS standing
         FROM (SELECT lane, count(*) AS jobs, sum(at <= ?1) AS due, min(at) AS first
-            FROM (SELECT mailbox_key AS lane, next_attempt_at AS at FROM jobs WHERE state = 'pending'
-                ORDER BY mailbox_key, next_attempt_at LIMIT -1)
+            FROM (SELECT mailbox_key AS lane, next_attempt_at AS at FROM jobs WHERE state = 'pending' AND behind IS NULL
+                ORDER BY mailbox_key LIMIT -1)
             GROUP BY lane) AS l
         LEFT JOIN mailboxes AS m ON m.mailbox = CASE l.lane WHEN '' THEN ?2 ELSE l.lane END)";
 pub const TROUBLED: &str = "SELECT error_kind, count(*) FROM jobs WHERE state = 'pending' AND error_kind IS NOT NULL
@@ -81,9 +81,10 @@ async fn count_in(db: &mut SqliteConnection, now: DateTime<Utc>, unnamed: Option
         .fetch_one(&mut *db)
         .await?;
     let since = |due: Option<String>| due.and_then(|due| parse_utc(&due)).filter(|due| *due <= now);
-    let Counted { claimed, finished, in_doubt, failed, cancelled } = counted(db, now).await?;
+    let Counted { claimed, finished, in_doubt, behind, failed, cancelled } = counted(db, now).await?;
     Ok(Census {
-        pending: natural(pending.jobs),
+        pending: natural(pending.jobs + behind),
+        behind: natural(behind),
         due: natural(pending.due),
         claimed: natural(claimed),
         sent: natural(finished - failed.jobs - cancelled.jobs),

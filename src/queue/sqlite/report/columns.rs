@@ -4,7 +4,9 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use crate::job::{Cause, ErrorKind, JobId, JobState};
-use crate::queue::rows::{AttemptRow, HoldColumns, JobRow, JobSummary, MailboxRow, Parsed, PauseColumns, Stored};
+use crate::queue::rows::{
+    AttemptRow, HoldColumns, JobRow, JobSummary, MailboxRow, PacedColumns, Parsed, PauseColumns, Stored,
+};
 
 pub fn stored(row: &SqliteRow, column: &str) -> sqlx::Result<Stored> {
     let raw = row.try_get_raw(column)?;
@@ -40,7 +42,8 @@ macro_rules! listed_columns {
     () => {
         "id, state, mailbox, start_time, end_time, substr(subject, 1, 200) AS subject, attempts, in_doubt,
             next_attempt_at, event_id, error_kind, http_status, error_code, error_message, created_at, finished_at,
-            operation, event_key, target_event_id, not_after, priority, web_link, ical_uid, join_url, cause"
+            operation, event_key, target_event_id, not_after, priority, web_link, ical_uid, join_url,
+            behind, cause"
     };
 }
 pub(crate) use listed_columns;
@@ -72,6 +75,7 @@ pub fn summary(row: &SqliteRow) -> sqlx::Result<JobSummary> {
         web_link: column("web_link")?,
         ical_uid: column("ical_uid")?,
         join_url: column("join_url")?,
+        behind: column("behind")?,
         cause: Parsed::text(column("cause")?, Cause::parse),
     })
 }
@@ -120,7 +124,7 @@ pub fn attempt(row: &SqliteRow) -> sqlx::Result<AttemptRow> {
 /// A time somebody typed as something else holds all the same.
 pub fn mailbox(row: &SqliteRow) -> sqlx::Result<MailboxRow> {
     let column = |name| stored(row, name);
-    let since = column("held_at")?;
+    let (since, paced_until) = (column("held_at")?, column("paced_until")?);
     Ok(MailboxRow {
         mailbox: column("mailbox")?.to_string(),
         pause: PauseColumns {
@@ -132,6 +136,8 @@ pub fn mailbox(row: &SqliteRow) -> sqlx::Result<MailboxRow> {
             asked_until: column("asked_until")?,
         },
         hold: (!since.is_null()).then_some(HoldColumns { since, reason: column("held_reason")? }),
+        paced: (!paced_until.is_null())
+            .then_some(PacedColumns { until: paced_until, reason: column("paced_reason")?.to_string() }),
         resumed_at: column("resumed_at")?,
     })
 }

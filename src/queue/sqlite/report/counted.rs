@@ -8,7 +8,7 @@ use crate::job::format_utc;
 /// Of those that ended, what neither failed nor was cancelled was sent.
 pub const COUNTED: &str = "SELECT (SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL),
         (SELECT count(*) FROM jobs WHERE state = 'claimed'),
-        (SELECT count(*) FROM jobs WHERE in_doubt = 1)";
+        (SELECT count(*) FROM jobs WHERE in_doubt = 1), (SELECT count(*) FROM jobs WHERE behind IS NOT NULL)";
 
 /// ?1 is now, ?2 a minute ago, ?3 an hour ago.
 pub const FAILED: &str = "SELECT error_kind, count(*) AS jobs, sum(finished_at > ?2 AND finished_at <= ?1),
@@ -24,6 +24,8 @@ pub struct Counted {
     pub claimed: i64,
     pub finished: i64,
     pub in_doubt: i64,
+    /// Pending jobs that wait for another of their event.
+    pub behind: i64,
     pub failed: Lately,
     pub cancelled: Lately,
 }
@@ -45,9 +47,9 @@ impl Lately {
 }
 
 pub async fn counted(db: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<Counted> {
-    let (finished, claimed, in_doubt) = sqlx::query_as(COUNTED).fetch_one(&mut *db).await?;
+    let (finished, claimed, in_doubt, behind) = sqlx::query_as(COUNTED).fetch_one(&mut *db).await?;
     let failed = failed(db, now).await?;
-    Ok(Counted { claimed, finished, in_doubt, failed, cancelled: cancelled(db, now).await? })
+    Ok(Counted { claimed, finished, in_doubt, behind, failed, cancelled: cancelled(db, now).await? })
 }
 
 async fn failed(db: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<Lately> {

@@ -24,7 +24,8 @@ use crate::queue::{
 };
 
 const WAITING_FOR: &str =
-    "SELECT count(*) FROM jobs WHERE state = 'pending' AND mailbox_key IN (SELECT value FROM json_each(?1))";
+    "SELECT (SELECT count(*) FROM jobs WHERE state = 'pending' AND behind IS NULL AND mailbox_key IN (SELECT value FROM json_each(?1)))
+        + (SELECT count(*) FROM jobs WHERE behind IS NOT NULL AND mailbox_key IN (SELECT value FROM json_each(?1)))";
 
 #[async_trait]
 impl Read for SqliteQueue {
@@ -38,6 +39,10 @@ impl Read for SqliteQueue {
 
     async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError> {
         jobs::by_id(&self.pool, as_json(ids)).await.map_err(read)
+    }
+
+    async fn jobs_of_key(&self, key: &str) -> Result<Vec<JobSummary>, QueueError> {
+        jobs::of_key(&self.pool, key).await.map_err(read)
     }
 
     async fn job(&self, id: JobId) -> Result<Option<(JobRow, Vec<AttemptRow>)>, QueueError> {

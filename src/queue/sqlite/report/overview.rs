@@ -67,7 +67,7 @@ async fn glance(
     mailboxes: u32,
 ) -> sqlx::Result<Overview> {
     let waiting = waiting(db, now, unnamed, mailboxes).await?;
-    let Counted { claimed, finished, in_doubt, failed, cancelled } = counted(db, now).await?;
+    let Counted { claimed, finished, in_doubt, behind, failed, cancelled } = counted(db, now).await?;
     let by_minute = by_minute(db, now).await?;
     let ended = |all: i64, failed: i64, cancelled: i64| Ended { sent: all - failed - cancelled, failed };
     let (troubles, troubled) = troubles(db).await?;
@@ -85,6 +85,7 @@ async fn glance(
     Ok(Overview {
         counts: JobState::ALL.map(|state| (state, count(state))).into(),
         in_doubt,
+        behind,
         oldest_pending: created(db, waiting.oldest).await?,
         oldest_due: created(db, waiting.oldest_due).await?,
         last_minute: ended(by_minute.last().copied().unwrap_or_default(), failed.minute, cancelled.minute),
