@@ -12,7 +12,7 @@ use super::standing::gate_words;
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::job::{ErrorKind, EventDraft, JobId, JobState, REPEAT_WAIT, format_utc};
+use crate::job::{ErrorKind, EventDraft, JobId, JobState, OperationKind, REPEAT_WAIT, format_utc};
 use crate::queue::{self, Chosen, LaneKey, OnBatch, Read};
 
 const VERB: Verb = Verb { now: "retry", done: "retried" };
@@ -75,7 +75,14 @@ fn judge(job: &Chosen, invalid_too: bool, now: DateTime<Utc>) -> Judgement {
             }
         }
         JobState::Claimed => Judgement::Refuse("is being sent".into()),
-        JobState::Sent => Judgement::Refuse("is sent, its event exists: insert a new job for another event".into()),
+        JobState::Sent => Judgement::Refuse(
+            match job.operation {
+                OperationKind::Create => "is sent, its event exists: insert a new job for another event",
+                OperationKind::Update => "is sent, its event is changed: insert a new job for another change",
+                OperationKind::Delete => "is sent, its event is gone",
+            }
+            .into(),
+        ),
     }
 }
 

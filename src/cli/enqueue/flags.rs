@@ -27,7 +27,7 @@ pub(super) struct Columns {
     /// Update the event of this key; what is not given stays as it is
     #[arg(long, value_name = "KEY")]
     update: Option<String>,
-    /// Delete the event of this key; attendees are told that it is cancelled
+    /// Delete the event of this key; its attendees get a cancellation
     #[arg(long, value_name = "KEY")]
     delete: Option<String>,
     /// Update the event with this EventID, which no job of this queue has to have made
@@ -36,7 +36,7 @@ pub(super) struct Columns {
     /// Delete the event with this EventID
     #[arg(long, value_name = "ID")]
     delete_event: Option<String>,
-    /// What attendees are told of a deleted event
+    /// What the cancellation says to attendees
     #[arg(long, value_name = "TEXT", requires = "one")]
     comment: Option<String>,
     /// Subject
@@ -154,7 +154,7 @@ impl Columns {
 
     fn is_a_create(&self) -> Result<(), String> {
         match self.comment {
-            Some(_) => Err("--comment is what attendees are told of a deleted event; here it is --body".into()),
+            Some(_) => Err("--comment goes with --delete and --delete-event; the text of an event is --body".into()),
             None => Ok(()),
         }
     }
@@ -162,7 +162,7 @@ impl Columns {
     fn is_an_update(&self) -> Result<(), String> {
         self.names_its_event_once()?;
         if self.comment.is_some() {
-            return Err("--comment is what attendees are told of a deleted event; the new text of this one is --body".into());
+            return Err("--comment goes with --delete and --delete-event; the new text of an event is --body".into());
         }
         if !self.content().iter().any(|(_, is_given)| *is_given) {
             return Err("the update changes nothing; say what is to change, like --start and --end".into());
@@ -173,17 +173,17 @@ impl Columns {
     fn is_a_delete(&self) -> Result<(), String> {
         self.names_its_event_once()?;
         if self.body.is_some() {
-            return Err("--body: a deleted event has no new text; what attendees are told is --comment".into());
+            return Err("--body: an event that is deleted gets no text; what its attendees read is --comment".into());
         }
         match self.content().into_iter().find(|(_, is_given)| *is_given) {
-            Some((flag, _)) => Err(format!("{flag}: nothing of the event is changed when it is deleted; leave it out")),
+            Some((flag, _)) => Err(format!("{flag}: an event that is deleted is not changed; leave it out")),
             None => Ok(()),
         }
     }
 
     fn names_its_event_once(&self) -> Result<(), String> {
         match self.key {
-            Some(_) => Err("--key names an event that is to be made, this one is named already; leave --key out".into()),
+            Some(_) => Err("--key names a new event; this one has its name already, leave --key out".into()),
             None => Ok(()),
         }
     }
@@ -279,9 +279,9 @@ mod tests {
             (&["--update", "k", "--subject", "x", "--key", "k"], "leave --key out"),
             (&["--update", "k", "--comment", "x"], "is --body"),
             (&["--delete", "k", "--body", "x"], "is --comment"),
-            (&["--delete", "k", "--subject", "x"], "--subject: nothing of the event is changed"),
-            (&["--delete-event", "i", "--start", "a", "--end", "b"], "--start: nothing of the event"),
-            (&["--start", "a", "--end", "b", "--comment", "x"], "here it is --body"),
+            (&["--delete", "k", "--subject", "x"], "--subject: an event that is deleted is not changed"),
+            (&["--delete-event", "i", "--start", "a", "--end", "b"], "--start: an event that is deleted"),
+            (&["--start", "a", "--end", "b", "--comment", "x"], "the text of an event is --body"),
         ] {
             let Err(Fault::Usage(fault)) = job(flags) else { panic!("{flags:?}") };
             assert!(fault.contains(said), "{flags:?}: {fault}");

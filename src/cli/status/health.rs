@@ -40,6 +40,7 @@ impl Health {
         health.credential(agent, *now);
         health.refused(agent);
         health.mailboxes(report, *now);
+        health.pace(report);
         health.ends(report);
         health.lead();
         health
@@ -153,6 +154,19 @@ impl Health {
             let held = if report.held.len() == 1 { "is held" } else { "are held" };
             self.attention(format!("{} {held} by an operator", mailboxes(report.held.len())));
             self.step(format!("event-sender release {}", shell::last(&row.mailbox)), "sends to it again");
+        }
+    }
+
+    /// What mails attendees waits there as it was set; nothing is wrong.
+    fn pace(&mut self, report: &Overview) {
+        if !report.paced.is_empty() {
+            let number = mailboxes(report.paced.len());
+            self.remarks.push(format!("{number} mailed as many attendees as may be; more wait (until when is below)"));
+        }
+        if report.behind > 0 {
+            let are = if report.behind == 1 { "waits" } else { "wait" };
+            let number = jobs(report.behind);
+            self.remarks.push(format!("{number} {are} for another job of the same event, which comes first"));
         }
     }
 

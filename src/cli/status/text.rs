@@ -26,6 +26,7 @@ pub(super) fn print(glance: &Glance) -> std::io::Result<()> {
     troubles(&glance.report, glance.now)?;
     stops("held mailbox", &glance.report.held, glance)?;
     stops("paused mailbox", &glance.report.paused, glance)?;
+    paces(&glance.report.paced, glance)?;
     steps(&health)
 }
 
@@ -88,7 +89,8 @@ fn remark(report: &Overview, state: JobState, now: DateTime<Utc>) -> String {
             let next = next.filter(|next| *next > now).map(|next| format!("next due in {}", span(next - now)));
             let later =
                 (report.waiting.total.later > 0).then(|| format!("{} for later", count(report.waiting.total.later)));
-            [oldest, later, next].into_iter().flatten().collect::<Vec<_>>().join("; ")
+            let behind = (report.behind > 0).then(|| format!("{} behind another", count(report.behind)));
+            [oldest, later, behind, next].into_iter().flatten().collect::<Vec<_>>().join("; ")
         }
         JobState::Sent => lately(report.last_minute.sent, report.last_hour.sent),
         JobState::Failed => {
@@ -149,6 +151,7 @@ pub(super) fn mark(glance: &Glance, mailbox: &str) -> &'static str {
     match stopped(glance, mailbox) {
         Some(MailboxRow { hold: Some(_), .. }) => "held",
         Some(row) if row.paused_until(glance.now).is_some() => "paused",
+        _ if glance.report.paced.iter().any(|row| row.mailbox == mailbox) => "paced",
         _ => "",
     }
 }
@@ -198,6 +201,21 @@ pub(super) fn stop_row(row: &MailboxRow, glance: &Glance) -> Option<Vec<String>>
     }
     row.paused_until(glance.now)?;
     Some(vec![name, time(&row.pause.until), clean(&row.pause.kind.word()), words(&row.pause.reason)])
+}
+
+/// Mailboxes where what mails attendees waits: until when, and why.
+fn paces(rows: &[MailboxRow], glance: &Glance) -> std::io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    line("")?;
+    let shown = rows.iter().take(STOPS).filter_map(|row| {
+        let paced = row.paced.as_ref()?;
+        let until = short(&moment(&paced.until.to_string(), glance.now), usize::MAX);
+        Some(vec![glance.name(&row.mailbox), until, words(&paced.reason)])
+    });
+    output::table(&["paced mailbox", "mails attendees again", "reason"], shown.collect())?;
+    more(i64::try_from(rows.len().saturating_sub(STOPS)).unwrap_or(i64::MAX), "--json has all")
 }
 
 /// What was said, in a table: on a terminal not more than four lines of it.
