@@ -324,3 +324,7 @@ fn is_nobody(extra: &str, alone: bool) -> bool {
     let is_empty = extra.get("attendees").and_then(Value::as_array).is_some_and(Vec::is_empty);
     is_empty && (!alone || extra.len() == 1)
 }
+
+#[cfg(test)]
+#[path = "event_tests.rs"]
+mod tests;

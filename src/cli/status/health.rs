@@ -161,12 +161,15 @@ impl Health {
     fn pace(&mut self, report: &Overview) {
         if !report.paced.is_empty() {
             let number = mailboxes(report.paced.len());
-            self.remarks.push(format!("{number} mailed as many attendees as may be; more wait (until when is below)"));
+            let (has, it) = if report.paced.len() == 1 { ("has", "it") } else { ("have", "they") };
+            self.remarks.push(format!(
+                "{number} {has} mailed as many attendees as {it} may for now (delivery.recipients_per_day, \
+                 delivery.invitations_per_minute): jobs with attendees wait"
+            ));
         }
         if report.behind > 0 {
-            let are = if report.behind == 1 { "waits" } else { "wait" };
-            let number = jobs(report.behind);
-            self.remarks.push(format!("{number} {are} for another job of the same event, which comes first"));
+            let wait = if report.behind == 1 { "waits" } else { "wait" };
+            self.remarks.push(format!("{} {wait} for an earlier job of the same event", jobs(report.behind)));
         }
     }
 

@@ -151,7 +151,7 @@ pub(super) fn mark(glance: &Glance, mailbox: &str) -> &'static str {
     match stopped(glance, mailbox) {
         Some(MailboxRow { hold: Some(_), .. }) => "held",
         Some(row) if row.paused_until(glance.now).is_some() => "paused",
-        _ if glance.report.paced.iter().any(|row| row.mailbox == mailbox) => "paced",
+        _ if paced(glance, mailbox).is_some() => "paced",
         _ => "",
     }
 }
@@ -159,6 +159,10 @@ pub(super) fn mark(glance: &Glance, mailbox: &str) -> &'static str {
 /// A hold comes first, for only a person ends it.
 pub(super) fn stopped<'g>(glance: &'g Glance, mailbox: &str) -> Option<&'g MailboxRow> {
     glance.report.held.iter().chain(&glance.report.paused).find(|row| row.mailbox == mailbox)
+}
+
+pub(super) fn paced<'g>(glance: &'g Glance, mailbox: &str) -> Option<&'g MailboxRow> {
+    glance.report.paced.iter().find(|row| row.mailbox == mailbox)
 }
 
 fn troubles(report: &Overview, now: DateTime<Utc>) -> std::io::Result<()> {
@@ -203,19 +207,21 @@ pub(super) fn stop_row(row: &MailboxRow, glance: &Glance) -> Option<Vec<String>>
     Some(vec![name, time(&row.pause.until), clean(&row.pause.kind.word()), words(&row.pause.reason)])
 }
 
-/// Mailboxes where what mails attendees waits: until when, and why.
+/// Mailboxes where what mails attendees waits.
 fn paces(rows: &[MailboxRow], glance: &Glance) -> std::io::Result<()> {
     if rows.is_empty() {
         return Ok(());
     }
     line("")?;
-    let shown = rows.iter().take(STOPS).filter_map(|row| {
-        let paced = row.paced.as_ref()?;
-        let until = short(&moment(&paced.until.to_string(), glance.now), usize::MAX);
-        Some(vec![glance.name(&row.mailbox), until, words(&paced.reason)])
-    });
-    output::table(&["paced mailbox", "mails attendees again", "reason"], shown.collect())?;
+    let shown = rows.iter().take(STOPS).filter_map(|row| pace_row(row, glance)).collect();
+    output::table(&["paced mailbox", "until", "reason"], shown)?;
     more(i64::try_from(rows.len().saturating_sub(STOPS)).unwrap_or(i64::MAX), "--json has all")
+}
+
+/// Mailbox, time, reason.
+pub(super) fn pace_row(row: &MailboxRow, glance: &Glance) -> Option<Vec<String>> {
+    let (until, reason) = row.paced(glance.now)?;
+    Some(vec![glance.name(&row.mailbox), clock(until, glance.now), words(reason)])
 }
 
 /// What was said, in a table: on a terminal not more than four lines of it.
