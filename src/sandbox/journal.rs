@@ -20,6 +20,14 @@ pub enum RequestKind {
     Create,
     /// A GET on a collection of events with a `$filter`.
     Lookup,
+    /// A GET of one event by its id.
+    Get,
+    /// A PATCH of an event.
+    Patch,
+    /// A DELETE of an event.
+    Delete,
+    /// A POST to an event's `cancel`.
+    Cancel,
     /// Everything else, known or not.
     Other,
 }
@@ -56,6 +64,8 @@ pub struct RequestRecord {
     pub early_by_ms: Option<u64>,
     /// The client's own id of the request.
     pub client_request_id: Option<String>,
+    /// The event's id in the address.
+    pub event_id: Option<String>,
     /// `transactionId` of the event in the body.
     pub transaction_id: Option<String>,
     /// The `claims` field of a token request.
@@ -75,8 +85,22 @@ pub struct Counters {
     pub create_requests: u64,
     /// Lookups by a `$filter`.
     pub lookup_requests: u64,
-    /// Events in all mailboxes.
+    /// Events read by id.
+    pub get_requests: u64,
+    /// Requests to change an event, whatever the answer.
+    pub patch_requests: u64,
+    /// Requests to delete an event, whatever the answer.
+    pub delete_requests: u64,
+    /// Requests to cancel an event, whatever the answer.
+    pub cancel_requests: u64,
+    /// Events in the calendars of all mailboxes; cancelled and deleted ones are not.
     pub events: u64,
+    /// Mails that invited an attendee.
+    pub invitations: u64,
+    /// Mails that told an attendee of a change.
+    pub updates: u64,
+    /// Mails that told an attendee of the end.
+    pub cancellations: u64,
     /// Answers with status 429.
     pub throttled: u64,
     /// Requests that reached a mailbox inside a Retry-After window it had been given with a 429 or 503.
@@ -105,6 +129,10 @@ impl Journal {
             RequestKind::Token => log.counters.token_requests += 1,
             RequestKind::Create => log.counters.create_requests += 1,
             RequestKind::Lookup => log.counters.lookup_requests += 1,
+            RequestKind::Get => log.counters.get_requests += 1,
+            RequestKind::Patch => log.counters.patch_requests += 1,
+            RequestKind::Delete => log.counters.delete_requests += 1,
+            RequestKind::Cancel => log.counters.cancel_requests += 1,
             RequestKind::Other => {}
         }
         log.last += 1;
@@ -137,7 +165,7 @@ impl Journal {
         log.records.iter().filter(|record| wanted(record)).cloned().collect()
     }
 
-    /// The totals kept here; events, violations and lanes are counted where they live.
+    /// The totals kept here; events, mails, violations and lanes are counted where they live.
     pub(super) fn counters(&self) -> Counters {
         self.0.lock().counters.clone()
     }

@@ -19,6 +19,7 @@ fn arrival(kind: RequestKind) -> RequestRecord {
         retry_after_ms: None,
         early_by_ms: None,
         client_request_id: None,
+        event_id: None,
         transaction_id: None,
         claims: None,
         in_flight: 0,

@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 use http::{Connection, Listener, SandboxState};
 use options::Options;
 
-pub use calendar::StoredEvent;
+pub use calendar::{EventState, FoundEvent, Mail, MailKind, StoredEvent};
 pub use entra::{ASSERTIONS_KEPT, FederatedToken, PresentedAssertion};
 pub use faults::{Action, AnswerBody, Fault, FaultOn};
 pub use journal::{CAPACITY as JOURNAL_CAPACITY, Counters, RequestKind, RequestRecord};
@@ -157,9 +157,23 @@ impl Sandbox {
         self.state.reset();
     }
 
-    /// All events, in the order they were created.
+    /// All events there have been, in the order they were created; `state` says what became of each.
     pub fn events(&self) -> Vec<StoredEvent> {
         self.state.store.events()
+    }
+
+    /// Every mail the attendees would have got, in the order they went out.
+    pub fn mails(&self) -> Vec<Mail> {
+        self.state.store.mails()
+    }
+
+    /// Puts an event into a mailbox that did not come over Graph.
+    ///
+    /// # Errors
+    ///
+    /// The mailbox has no address, or what Exchange would not take about the event.
+    pub fn put(&self, found: FoundEvent) -> Result<StoredEvent, String> {
+        self.state.store.put(found)
     }
 
     /// The last [`JOURNAL_CAPACITY`] requests, in the order they arrived, the ones being answered included.

@@ -94,6 +94,8 @@ pub(super) struct Options {
     pub(super) limits: bool,
     pub(super) keep_alive: bool,
     pub(super) existing_event_id: bool,
+    pub(super) tell_cancelled: bool,
+    pub(super) late_join_url: bool,
     pub(super) client_secret: String,
     pub(super) password: String,
     pub(super) token_requests_per_minute: Option<u32>,
@@ -121,6 +123,8 @@ impl Options {
             limits: options.limits,
             keep_alive: true,
             existing_event_id: false,
+            tell_cancelled: true,
+            late_join_url: false,
             client_secret: CLIENT_SECRET.to_owned(),
             password: PASSWORD.to_owned(),
             token_requests_per_minute: None,
@@ -146,6 +150,8 @@ impl Options {
         set(&mut self.limits, change.limits);
         set(&mut self.keep_alive, change.keep_alive);
         set(&mut self.existing_event_id, change.existing_event_id);
+        set(&mut self.tell_cancelled, change.tell_cancelled);
+        set(&mut self.late_join_url, change.late_join_url);
         set(&mut self.client_secret, change.client_secret);
         set(&mut self.password, change.password);
         set(&mut self.roles, change.roles);
@@ -226,6 +232,10 @@ pub struct OptionsChange {
     pub keep_alive: Option<bool>,
     /// A duplicate's error carries `@event.existingEventId`.
     pub existing_event_id: Option<bool>,
+    /// A cancelled event, read by its id, has `isCancelled`; otherwise only the listing shows that it is gone.
+    pub tell_cancelled: Option<bool>,
+    /// The answer that creates an online meeting lacks its `joinUrl`; a later GET has it.
+    pub late_join_url: Option<bool>,
     /// The client secret accepted from now on.
     pub client_secret: Option<String>,
     /// The password of the user accepted from now on.

@@ -87,6 +87,33 @@ impl Bed {
         read(self.client.get(format!("{}{path}", self.sandbox.url())).bearer_auth(&self.token)).await
     }
 
+    /// A request with another method; the body is JSON, or none where it is null.
+    pub(super) fn request(&self, method: &str, path: &str, body: &Value) -> RequestBuilder {
+        let method = reqwest::Method::from_bytes(method.as_bytes()).unwrap();
+        let request = self.client.request(method, format!("{}{path}", self.sandbox.url())).bearer_auth(&self.token);
+        match body {
+            Value::Null => request,
+            body => request.header("content-type", "application/json").body(body.to_string()),
+        }
+    }
+
+    pub(super) async fn patch(&self, id: &str, change: &Value) -> Got {
+        read(self.request("PATCH", &event_path(id), change)).await.unwrap()
+    }
+
+    pub(super) async fn delete(&self, id: &str) -> Got {
+        read(self.request("DELETE", &event_path(id), &Value::Null)).await.unwrap()
+    }
+
+    pub(super) async fn cancel(&self, id: &str, comment: &str) -> Got {
+        let path = format!("{}/cancel", event_path(id));
+        read(self.request("POST", &path, &json!({"comment": comment}))).await.unwrap()
+    }
+
+    pub(super) async fn event(&self, id: &str) -> Got {
+        self.get(&event_path(id)).await.unwrap()
+    }
+
     pub(super) async fn control(&self, path: &str, body: &Value) -> Got {
         let url = format!("{}/sandbox/{path}", self.sandbox.url());
         read(self.client.post(url).body(body.to_string())).await.unwrap()
@@ -102,6 +129,11 @@ impl Bed {
         }
         panic!("the condition never came true: {:?}", self.sandbox.requests());
     }
+}
+
+/// The address of an event in the mailbox most tests write to.
+pub(super) fn event_path(id: &str) -> String {
+    format!("/v1.0/users/{MAILBOX}/events/{id}")
 }
 
 pub(super) async fn read(request: RequestBuilder) -> reqwest::Result<Got> {

@@ -1,26 +1,34 @@
-//! The calendar calls themselves: create an event, look events up, read one, describe a calendar. Works on a call that
-//! has passed sign-in, limits and script, and touches nothing but the store.
+//! The calendar calls themselves: create an event, look events up, read one, describe a calendar; `changes` has those that
+//! change one. Works on a call that has passed sign-in, limits and script, and touches nothing but the store.
 
 use std::sync::Arc;
 
 use axum::http::header::{CONTENT_TYPE, HOST, LOCATION};
 use axum::http::{HeaderMap, StatusCode, Uri};
 use jiff::tz::TimeZone;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use super::changes::{cancel, change, delete};
 use super::event::Draft;
+use super::kept::{Event, NewEvent};
 use super::mailbox::MailboxBehaviour;
-use super::marker::{Marker, expanded_id};
+use super::marker::{Marker, expanded_ids, ical_uid_in};
 use super::resource::{View, resource};
 use super::route::{Call, Operation};
-use super::store::{Event, Inserted, NewEvent, Store};
+use super::store::{Inserted, Store};
+
+use super::series;
 use super::times::zone_named;
+use super::writers::Basis;
 use crate::sandbox::options::Options;
 use crate::sandbox::refusal::Refusal;
 use crate::sandbox::reply::{Ids, Reply};
 
 /// Events in an answer unless `$top` asks for another number.
 const PAGE: usize = 10;
+
+/// The id of the calendar that needs none.
+const DEFAULT_CALENDAR: &str = "AQMkADAwCalendar=";
 
 /// A call with everything it came with.
 pub(in crate::sandbox) struct Request<'a> {
@@ -30,6 +38,8 @@ pub(in crate::sandbox) struct Request<'a> {
     pub(in crate::sandbox) headers: &'a HeaderMap,
     /// The body as JSON; none if it was none.
     pub(in crate::sandbox) body: Option<Value>,
+    /// What a change found when it arrived.
+    pub(in crate::sandbox) basis: Option<Basis>,
     pub(in crate::sandbox) ids: &'a Ids,
     pub(in crate::sandbox) options: &'a Options,
 }
@@ -42,6 +52,10 @@ pub(in crate::sandbox) fn answer(store: &Store, request: Request<'_>) -> (Reply,
         Operation::CreateEvent => create(store, request, &mut note),
         Operation::ListEvents { filter } => list(store, &request, filter.as_deref()),
         Operation::GetEvent(id) => event(store, &request, id),
+        Operation::ChangeEvent(id) => change(store, request, id),
+        Operation::DeleteEvent(id) => delete(store, &request, id),
+        Operation::CancelEvent(id) => cancel(store, &request, id),
+        Operation::ListInstances(id) => instances(store, &request, id),
         Operation::GetCalendar => calendar(&request),
     };
     (result.unwrap_or_else(|refusal| refusal.reply(ids)), note)
@@ -52,12 +66,10 @@ fn create(store: &Store, request: Request<'_>, note: &mut Option<&'static str>) 
     if let MailboxBehaviour::Closed(refusal) | MailboxBehaviour::Full(refusal) = behaviour {
         return Err(refusal);
     }
-    let view = view(&request)?;
+    let mut view = view(&request)?;
+    view.without_link = request.options.late_join_url;
     check_calendar(request.call)?;
-    let received = match request.body {
-        Some(Value::Object(received)) if is_json(request.headers) => received,
-        _ => return Err(no_json()),
-    };
+    let received = object(request.headers, request.body)?;
     let draft = Draft::read(&received)?;
     *note = draft.note();
     let invalid_recipient = draft.invalid_recipient;
@@ -97,25 +109,48 @@ fn list(store: &Store, request: &Request<'_>, filter: Option<&str>) -> Result<Re
     let view = view(request)?;
     let mut found: Vec<Arc<Event>> = match filter {
         Some(filter) => {
-            let marker = Marker::from_filter(filter).ok_or_else(|| bad_filter(filter))?;
-            let found = store.by_marker(request.mailbox, marker);
+            let found = matching(store, request.mailbox, filter)?;
             if request.options.lookup { found } else { Vec::new() }
         }
-        None => store.all_of(request.mailbox),
+        None => store.listed(request.mailbox),
     };
     if let Some(calendar) = &request.call.calendar {
         found.retain(|event| event.stored.calendar_id.as_ref() == Some(calendar));
     }
+    Ok(listing(request, &view, &found))
+}
+
+fn matching(store: &Store, mailbox: &str, filter: &str) -> Result<Vec<Arc<Event>>, Refusal> {
+    if let Some(marker) = Marker::from_filter(filter) {
+        return Ok(store.by_marker(mailbox, marker));
+    }
+    let uid = ical_uid_in(filter).ok_or_else(|| bad_filter(filter))?;
+    let mut found = store.listed(mailbox);
+    found.retain(|event| event.ids.ical_uid == uid);
+    Ok(found)
+}
+
+/// A page of the events, with the link to the next.
+fn listing(request: &Request<'_>, view: &View, found: &[Arc<Event>]) -> Reply {
     let (skip, page) = (request.call.skip, request.call.top.unwrap_or(PAGE));
     let shown = found.iter().skip(skip).take(page);
-    let value: Vec<Value> = shown.map(|event| Value::Object(resource(event, &view))).collect();
+    let value: Vec<Value> = shown.map(|event| Value::Object(resource(event, view))).collect();
     let context = format!("https://graph.microsoft.com/v1.0/$metadata#users('{}')/events", request.mailbox);
     let mut list = json!({"@odata.context": context, "value": value});
     let next = skip.saturating_add(page);
     if page > 0 && next < found.len() {
         list["@odata.nextLink"] = json!(next_link(request, next));
     }
-    Ok(Reply::json(StatusCode::OK, list))
+    Reply::json(StatusCode::OK, list)
+}
+
+/// The occurrences of a series come to be when they are first asked for.
+fn instances(store: &Store, request: &Request<'_>, id: &str) -> Result<Reply, Refusal> {
+    check_mailbox(request.mailbox)?;
+    check_calendar(request.call)?;
+    let view = view(request)?;
+    let series = store.by_id(request.mailbox, id).ok_or_else(item_not_found)?;
+    Ok(listing(request, &view, &series::occurrences(store, &series)?))
 }
 
 /// The same request, further on, at the address the client knows.
@@ -131,7 +166,8 @@ fn event(store: &Store, request: &Request<'_>, id: &str) -> Result<Reply, Refusa
     check_mailbox(request.mailbox)?;
     check_calendar(request.call)?;
     let view = view(request)?;
-    let event = store.by_id(request.mailbox, id).ok_or_else(item_not_found)?;
+    let event = store.by_id(request.mailbox, id).filter(|event| is_in(request.call, event));
+    let event = event.ok_or_else(item_not_found)?;
     Ok(Reply::json(StatusCode::OK, Value::Object(resource(&event, &view))))
 }
 
@@ -141,7 +177,7 @@ fn calendar(request: &Request<'_>) -> Result<Reply, Refusal> {
     Ok(Reply::json(
         StatusCode::OK,
         json!({
-            "id": request.call.calendar.as_deref().unwrap_or("AQMkADAwCalendar="),
+            "id": request.call.calendar.as_deref().unwrap_or(DEFAULT_CALENDAR),
             "name": "Calendar",
             "canEdit": true,
             "isDefaultCalendar": request.call.calendar.is_none(),
@@ -153,17 +189,31 @@ fn calendar(request: &Request<'_>) -> Result<Reply, Refusal> {
 }
 
 /// Reading goes on in a mailbox that is full or suspended.
-fn check_mailbox(mailbox: &str) -> Result<(), Refusal> {
+pub(super) fn check_mailbox(mailbox: &str) -> Result<(), Refusal> {
     match MailboxBehaviour::of(mailbox) {
         MailboxBehaviour::Closed(refusal) => Err(refusal),
         MailboxBehaviour::Open | MailboxBehaviour::Full(_) | MailboxBehaviour::Suspended(_) => Ok(()),
     }
 }
 
-fn check_calendar(call: &Call) -> Result<(), Refusal> {
+pub(super) fn check_calendar(call: &Call) -> Result<(), Refusal> {
     match &call.calendar {
         Some(id) if id.starts_with("missing") => Err(item_not_found()),
         _ => Ok(()),
+    }
+}
+
+/// An event is found by way of its own calendar only.
+pub(super) fn is_in(call: &Call, event: &Event) -> bool {
+    let asked = call.calendar.as_deref();
+    asked.is_none_or(|asked| event.stored.calendar_id.as_deref().unwrap_or(DEFAULT_CALENDAR) == asked)
+}
+
+/// The body, which must be a JSON object and say so.
+pub(super) fn object(headers: &HeaderMap, body: Option<Value>) -> Result<Map<String, Value>, Refusal> {
+    match body {
+        Some(Value::Object(object)) if is_json(headers) => Ok(object),
+        _ => Err(no_json()),
     }
 }
 
@@ -172,12 +222,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     kind.to_ascii_lowercase().starts_with("application/json")
 }
 
-fn view(request: &Request<'_>) -> Result<View, Refusal> {
+pub(super) fn view(request: &Request<'_>) -> Result<View, Refusal> {
     let mut view = View {
         zone: ("UTC".to_owned(), TimeZone::UTC),
         immutable: false,
         select: request.call.select.as_ref().map(|list| list.split(',').map(|name| name.trim().to_owned()).collect()),
-        expand: request.call.expand.as_deref().and_then(expanded_id),
+        expand: request.call.expand.as_deref().and_then(expanded_ids).unwrap_or_default(),
+        without_link: false,
+        tells_cancelled: request.options.tell_cancelled,
     };
     let values = request.headers.get_all("prefer").iter().filter_map(|value| value.to_str().ok());
     for preference in values.flat_map(|value| value.split(',')) {
@@ -203,11 +255,11 @@ fn duplicate(first: &Event, view: &View, options: &Options) -> Refusal {
     refusal
 }
 
-fn invalid_recipients() -> Refusal {
+pub(super) fn invalid_recipients() -> Refusal {
     Refusal::bad_request("ErrorInvalidRecipients", "At least one recipient is not valid.")
 }
 
-fn item_not_found() -> Refusal {
+pub(super) fn item_not_found() -> Refusal {
     Refusal::not_found("ErrorItemNotFound", "The specified object was not found in the store.")
 }
 
@@ -215,7 +267,7 @@ fn bad_filter(filter: &str) -> Refusal {
     Refusal::bad_request("ErrorInvalidProperty", format!("The filter '{filter}' is not supported for events."))
 }
 
-fn no_json() -> Refusal {
+pub(super) fn no_json() -> Refusal {
     Refusal::bad_request(
         "BadRequest",
         "Unable to read JSON request payload. Please ensure Content-Type header is set and payload is of valid JSON format.",

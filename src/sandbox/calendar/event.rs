@@ -3,6 +3,7 @@
 
 use serde_json::{Map, Value};
 
+use super::mails::Attendee;
 use super::marker::Marker;
 use super::schema::EVENT;
 use super::times::{EventTime, TimeFault};
@@ -22,6 +23,7 @@ pub(super) struct Draft {
     pub(super) transaction_id: Option<String>,
     /// Its single-value extended properties.
     pub(super) markers: Vec<Marker>,
+    pub(super) attendees: Vec<Attendee>,
     /// One address cannot be resolved; the event is made, the answer is an error.
     pub(super) invalid_recipient: bool,
 }
@@ -29,13 +31,15 @@ pub(super) struct Draft {
 impl Draft {
     pub(super) fn read(event: &Map<String, Value>) -> Result<Self, Refusal> {
         EVENT.check(event)?;
+        let attendees = attendees(event)?;
         let draft = Self {
             start: time(event, "start")?,
             end: time(event, "end")?,
             all_day: event.get("isAllDay").and_then(Value::as_bool).unwrap_or(false),
             transaction_id: text(event, "transactionId").map(str::to_owned),
             markers: markers(event)?,
-            invalid_recipient: attendees(event)?,
+            invalid_recipient: attendees.iter().any(|one| one.address.contains(INVALID_RECIPIENT)),
+            attendees,
         };
         match draft.all_day {
             true => draft.check_all_day()?,
@@ -98,23 +102,16 @@ fn markers(event: &Map<String, Value>) -> Result<Vec<Marker>, Refusal> {
     Ok(markers)
 }
 
-/// Whether one of the addresses cannot be resolved.
-fn attendees(event: &Map<String, Value>) -> Result<bool, Refusal> {
+fn attendees(event: &Map<String, Value>) -> Result<Vec<Attendee>, Refusal> {
     let attendees = event.get("attendees").and_then(Value::as_array);
     let attendees = attendees.map(Vec::as_slice).unwrap_or_default();
     if attendees.len() > MAX_ATTENDEES {
         return Err(invalid_request("The number of attendees exceeds the maximum of 500."));
     }
-    let mut invalid = false;
-    for attendee in attendees {
-        let address = attendee.pointer("/emailAddress/address").and_then(Value::as_str);
-        let address = address.filter(|address| !address.trim().is_empty());
-        invalid |= address.ok_or_else(Refusal::validation)?.contains(INVALID_RECIPIENT);
-    }
-    Ok(invalid)
+    attendees.iter().map(|sent| Attendee::read(sent).ok_or_else(Refusal::validation)).collect()
 }
 
-fn invalid_request(message: &str) -> Refusal {
+pub(super) fn invalid_request(message: &str) -> Refusal {
     Refusal::bad_request("ErrorInvalidRequest", message)
 }
 

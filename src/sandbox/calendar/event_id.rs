@@ -35,6 +35,15 @@ impl EventIds {
         }
     }
 
+    /// Every change of the event gives it another change key.
+    pub(super) fn turn(&mut self) {
+        self.change_key = URL_SAFE.encode(&Uuid::new_v4().as_bytes()[..]);
+    }
+
+    pub(super) fn etag(&self) -> String {
+        format!("W/\"{}\"", self.change_key)
+    }
+
     pub(super) fn form(&self, immutable: bool) -> &str {
         if immutable { &self.immutable } else { &self.regular }
     }

@@ -79,6 +79,11 @@ fn invalid_user() -> Refusal {
     Refusal::not_found("ErrorInvalidUser", "The requested user is invalid.")
 }
 
+/// Whether there can be a mailbox of this name.
+pub(super) fn is_address(mailbox: &str) -> bool {
+    local_part(mailbox).is_some()
+}
+
 /// The part of an address before the `@`, or a whole object id; none for anything else.
 fn local_part(mailbox: &str) -> Option<&str> {
     if uuid::Uuid::try_parse(mailbox).is_ok() {

@@ -1,7 +1,7 @@
 //! Single-value extended properties: the id of one, the `$filter` that finds events by one, and the `$expand` that
 //! shows one. The name part of an id is case-sensitive, everything else about it and its value is not.
 
-/// The only `$filter` the sandbox knows.
+/// A property and its value, as a `$filter` asks for them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Marker {
     /// The property id, ready to be compared.
@@ -33,13 +33,27 @@ impl Marker {
     }
 }
 
-/// The property id inside `singleValueExtendedProperties($filter=id eq '…')`, ready to be compared.
-pub(super) fn expanded_id(expand: &str) -> Option<String> {
+/// The uid in `iCalUId eq '…'`.
+pub(super) fn ical_uid_in(filter: &str) -> Option<String> {
+    let text = strip_word(filter.trim(), "iCalUId ")?.trim_start();
+    let (uid, rest) = literal(strip_word(text, "eq")?.trim_start())?;
+    rest.trim().is_empty().then_some(uid)
+}
+
+/// The property ids inside `singleValueExtendedProperties($filter=id eq '…' or id eq '…')`, ready to be compared.
+pub(super) fn expanded_ids(expand: &str) -> Option<Vec<String>> {
     let text = strip_word(expand.trim(), "singleValueExtendedProperties($filter=")?;
-    let text = strip_word(text.trim_start(), "id")?.trim_start();
-    let text = strip_word(text, "eq")?.trim_start();
-    let (id, rest) = literal(text)?;
-    (rest.trim() == ")").then(|| comparable_id(&id)).flatten()
+    let mut rest = text.strip_suffix(')')?.trim();
+    let mut ids = Vec::new();
+    loop {
+        let text = strip_word(rest, "id ")?.trim_start();
+        let (id, after) = literal(strip_word(text, "eq")?.trim_start())?;
+        ids.push(comparable_id(&id)?);
+        match after.trim_start() {
+            "" => return Some(ids),
+            more => rest = strip_word(more, "or ")?.trim_start(),
+        }
+    }
 }
 
 /// `{type} {guid} Name {name}`, `{type} {guid} Id {0x…}` or `{type} {0x…}`, brought to one spelling.
@@ -172,9 +186,20 @@ mod tests {
     }
 
     #[test]
-    fn an_expand_names_its_property() {
-        let expand = format!("singleValueExtendedProperties($filter=id eq '{ID}')");
-        assert_eq!(expanded_id(&expand), comparable_id(ID));
-        assert_eq!(expanded_id("attachments"), None);
+    fn an_expand_names_its_properties() {
+        let one = format!("singleValueExtendedProperties($filter=id eq '{ID}')");
+        assert_eq!(expanded_ids(&one), Some(vec![comparable_id(ID).unwrap()]));
+        let two = format!("singleValueExtendedProperties($filter=id eq '{ID}' or id eq 'Integer 0x8233')");
+        assert_eq!(expanded_ids(&two), Some(vec![comparable_id(ID).unwrap(), "integer 0x8233".to_owned()]));
+        for odd in ["attachments", "singleValueExtendedProperties($filter=id eq 'x')", &two.replace(" or ", " and ")] {
+            assert_eq!(expanded_ids(odd), None, "{odd}");
+        }
+    }
+
+    #[test]
+    fn a_filter_by_ical_uid_is_understood_in_any_case_of_the_word() {
+        assert_eq!(ical_uid_in("iCalUId eq '0400AB'").as_deref(), Some("0400AB"));
+        assert_eq!(ical_uid_in("icaluid eq '0400AB' ").as_deref(), Some("0400AB"));
+        assert_eq!(ical_uid_in("iCalUId eq '0400AB' or true"), None);
     }
 }

@@ -5,26 +5,38 @@
 //!
 //! ```text
 //! calls ─ route, mailbox           lanes
-//!       ─ event ─ schema, times ─ windows_zones
-//!       ─ store ─ event_id, marker
-//!       ─ resource
+//!       ─ changes ─ change ─ event ─ schema, times ─ windows_zones
+//!       ─ found ─ series
+//!       ─ resource ─ online
+//!       ─ store ─ kept ─ event_id, marker, mails
+//!              ─ writers
 //! ```
 
 mod calls;
+mod change;
+mod changes;
 mod event;
 mod event_id;
+mod found;
+mod kept;
 mod lanes;
 mod mailbox;
+mod mails;
 mod marker;
+mod online;
 mod resource;
 mod route;
 mod schema;
+mod series;
 mod store;
 mod times;
 mod windows_zones;
+mod writers;
 
 pub(super) use calls::{Request, answer};
+pub use found::FoundEvent;
+pub use kept::{EventState, StoredEvent};
 pub(super) use lanes::{Arrival, CONCURRENCY_LIMIT, Lanes};
+pub use mails::{Mail, MailKind};
 pub(super) use route::{Call, Owner};
 pub(super) use store::Store;
-pub use store::StoredEvent;

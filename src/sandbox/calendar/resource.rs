@@ -1,10 +1,14 @@
 //! The event resource as Graph returns it: what was sent, with defaults filled in, text bodies turned into HTML, times
-//! in the zone the client prefers, and what only the server knows.
+//! in the zone the client prefers, and what only the server knows. What was not selected is not made.
+
+use std::cell::LazyCell;
 
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use super::store::Event;
+use super::kept::{Event, EventState};
+use super::marker::comparable_id;
+use super::online;
 use super::times::EventTime;
 
 /// How the client wants to see events.
@@ -15,41 +19,63 @@ pub(super) struct View {
     pub(super) immutable: bool,
     /// Properties to show; none for all.
     pub(super) select: Option<Vec<String>>,
-    /// The single-value extended property to show, ready to be compared.
-    pub(super) expand: Option<String>,
+    /// The single-value extended properties to show, ready to be compared.
+    pub(super) expand: Vec<String>,
+    /// The link of an online meeting is not ready yet.
+    pub(super) without_link: bool,
+    /// A cancelled event says that it is.
+    pub(super) tells_cancelled: bool,
 }
 
 const NEVER: &str = "0001-01-01T00:00:00Z";
+const EXTENDED: &str = "singleValueExtendedProperties";
 
-/// The JSON of an event, without the context annotation of the answer.
-pub(super) fn resource(event: &Event, view: &View) -> Map<String, Value> {
-    let mut all = Map::new();
-    identity(&mut all, event, view);
-    content(&mut all, event);
-    times(&mut all, event, view);
-    people(&mut all, event);
-    if let Some(property) = &view.expand {
-        expanded(&mut all, event, property);
+/// An event being written down, as far as it was asked for.
+struct Sheet<'a> {
+    all: Map<String, Value>,
+    view: &'a View,
+}
+
+impl Sheet<'_> {
+    fn put(&mut self, name: &str, value: impl FnOnce() -> Value) {
+        let wanted = self.view.select.as_ref().is_none_or(|select| select.iter().any(|wanted| wanted == name));
+        if wanted {
+            self.always(name, value());
+        }
     }
-    match &view.select {
-        Some(select) => selected(all, select),
-        None => all,
+
+    fn always(&mut self, name: &str, value: Value) {
+        self.all.insert(name.to_owned(), value);
     }
 }
 
-fn identity(all: &mut Map<String, Value>, event: &Event, view: &View) {
-    let id = event.ids.form(view.immutable);
-    all.insert("@odata.etag".into(), json!(format!("W/\"{}\"", event.ids.change_key)));
-    all.insert("id".into(), json!(id));
-    all.insert("createdDateTime".into(), json!(event.stored.created_at));
-    all.insert("lastModifiedDateTime".into(), json!(event.stored.created_at));
-    all.insert("changeKey".into(), json!(event.ids.change_key));
-    all.insert("iCalUId".into(), json!(event.ids.ical_uid));
-    let link = format!("https://outlook.office365.com/owa/?itemid={id}&exvsurl=1&path=/calendar/item");
-    all.insert("webLink".into(), json!(link));
+/// The JSON of an event, without the context annotation of the answer.
+pub(super) fn resource(event: &Event, view: &View) -> Map<String, Value> {
+    let mut sheet = Sheet { all: Map::new(), view };
+    identity(&mut sheet, event);
+    content(&mut sheet, event);
+    standing(&mut sheet, event);
+    times(&mut sheet, event);
+    people(&mut sheet, event);
+    expanded(&mut sheet, event);
+    sheet.all
+}
+
+/// The etag and the id come with every selection.
+fn identity(sheet: &mut Sheet<'_>, event: &Event) {
+    let id = event.ids.form(sheet.view.immutable);
+    sheet.always("@odata.etag", json!(event.ids.etag()));
+    sheet.always("id", json!(id));
+    sheet.put("createdDateTime", || json!(event.stored.created_at));
+    sheet.put("lastModifiedDateTime", || json!(event.modified_at));
+    sheet.put("changeKey", || json!(event.ids.change_key));
+    sheet.put("iCalUId", || json!(event.ids.ical_uid));
+    sheet.put("webLink", || {
+        json!(format!("https://outlook.office365.com/owa/?itemid={id}&exvsurl=1&path=/calendar/item"))
+    });
     // Present only if an application set it.
     if let Some(transaction) = &event.stored.transaction_id {
-        all.insert("transactionId".into(), json!(transaction));
+        sheet.put("transactionId", || json!(transaction));
     }
 }
 
@@ -57,6 +83,7 @@ type Default = fn() -> Value;
 
 /// Properties that come back as they were sent, with what they are when they were not.
 const PLAIN: &[(&str, Default)] = &[
+    ("subject", || json!("")),
     ("categories", || json!([])),
     ("importance", || json!("normal")),
     ("sensitivity", || json!("normal")),
@@ -68,54 +95,70 @@ const PLAIN: &[(&str, Default)] = &[
     ("allowNewTimeProposals", || json!(true)),
     ("hideAttendees", || json!(false)),
     ("isOnlineMeeting", || json!(false)),
-    ("onlineMeetingProvider", || json!("unknown")),
     ("recurrence", || Value::Null),
 ];
 
-fn content(all: &mut Map<String, Value>, event: &Event) {
-    let sent = |name: &str| event.stored.received.get(name).filter(|value| !value.is_null()).cloned();
-    all.insert("subject".into(), sent("subject").unwrap_or_else(|| json!("")));
-    let (html, preview) = body(sent("body").as_ref());
-    all.insert("body".into(), json!({"contentType": "html", "content": html}));
-    all.insert("bodyPreview".into(), json!(preview));
+fn content(sheet: &mut Sheet<'_>, event: &Event) {
+    let join_url = event.join_url.as_deref().filter(|_| !sheet.view.without_link);
+    sheet.put("body", || json!({"contentType": "html", "content": html(event.property("body"), join_url)}));
+    sheet.put("bodyPreview", || json!(sent_content(event.property("body")).chars().take(255).collect::<String>()));
     for (name, default) in PLAIN {
-        all.insert((*name).into(), sent(name).unwrap_or_else(default));
+        sheet.put(name, || event.property(name).cloned().unwrap_or_else(default));
     }
-    let kind = if sent("recurrence").is_some() { "seriesMaster" } else { "singleInstance" };
-    all.insert("type".into(), json!(kind));
-    for (name, value) in [("hasAttachments", false), ("isCancelled", false), ("isDraft", false), ("isOrganizer", true)]
-    {
-        all.insert(name.into(), json!(value));
-    }
-    all.insert("onlineMeeting".into(), online_meeting(all));
+    sheet.put("onlineMeeting", || join_url.map_or(Value::Null, |url| json!({"joinUrl": url})));
+    sheet.put("onlineMeetingProvider", || match &event.join_url {
+        Some(_) => json!("teamsForBusiness"),
+        None => event.property("onlineMeetingProvider").cloned().unwrap_or_else(|| json!("unknown")),
+    });
 }
 
-/// The calendar allows Teams only; any other provider is ignored without a word.
-fn online_meeting(all: &Map<String, Value>) -> Value {
-    let wanted = all.get("isOnlineMeeting") == Some(&json!(true));
-    let provider = all.get("onlineMeetingProvider").and_then(Value::as_str).unwrap_or_default();
-    let teams = ["unknown", "teamsforbusiness"].iter().any(|known| known.eq_ignore_ascii_case(provider));
-    match wanted && teams {
-        true => json!({"joinUrl": "https://teams.microsoft.com/l/meetup-join/sandbox"}),
-        false => Value::Null,
-    }
+/// What the event is to this mailbox, and where it is.
+fn standing(sheet: &mut Sheet<'_>, event: &Event) {
+    let told = sheet.view.tells_cancelled && event.stored.state == EventState::Cancelled;
+    sheet.put("isCancelled", || json!(told));
+    sheet.put("isOrganizer", || json!(event.organizer.is_none()));
+    sheet.put("type", || {
+        json!(match (&event.series, event.is_series()) {
+            (Some(_), _) => "occurrence",
+            (None, true) => "seriesMaster",
+            (None, false) => "singleInstance",
+        })
+    });
+    sheet.put("seriesMasterId", || json!(event.series));
+    sheet.put("hasAttachments", || json!(false));
+    sheet.put("isDraft", || json!(false));
 }
 
-/// The store keeps HTML: a text body comes back wrapped in generated markup.
-fn body(sent: Option<&Value>) -> (String, String) {
-    let part = |name: &str| sent.and_then(|body| body.get(name)).and_then(Value::as_str).unwrap_or_default();
-    let content = part("content");
-    let preview = content.chars().take(255).collect();
-    if content.is_empty() {
-        return (String::new(), preview);
+fn sent_content(body: Option<&Value>) -> &str {
+    body.and_then(|body| body.get("content")).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// The store keeps HTML: a text body comes back wrapped in generated markup, that of an online meeting with the way to
+/// join it behind.
+fn html(sent: Option<&Value>, join_url: Option<&str>) -> String {
+    let content = sent_content(sent);
+    let block = join_url.filter(|url| !content.contains(*url)).map(online::join_block).unwrap_or_default();
+    if content.is_empty() && block.is_empty() {
+        return String::new();
     }
-    let is_html = part("contentType").eq_ignore_ascii_case("html");
-    let inner = match is_html {
+    let kind = sent.and_then(|body| body.get("contentType")).and_then(Value::as_str).unwrap_or_default();
+    let inner = match kind.eq_ignore_ascii_case("html") {
+        true if is_document(content) => return with_block(content, &block),
         true => content.to_owned(),
         false => format!("<div class=\"PlainText\">{}</div>", escaped(content)),
     };
     let head = "<html><head>\r\n<meta http-equiv=\"Content-Type\" content=\"text/html; charset=utf-8\">\r\n</head>";
-    (format!("{head}\r\n<body>\r\n{inner}\r\n</body>\r\n</html>\r\n"), preview)
+    format!("{head}\r\n<body>\r\n{inner}{block}\r\n</body>\r\n</html>\r\n")
+}
+
+fn is_document(content: &str) -> bool {
+    content.trim_start().get(..5).is_some_and(|start| start.eq_ignore_ascii_case("<html"))
+}
+
+/// A document keeps its form; the block goes where its body ends.
+fn with_block(document: &str, block: &str) -> String {
+    let end = document.rfind("</body>").unwrap_or(document.len());
+    format!("{}{block}{}", &document[..end], &document[end..])
 }
 
 fn escaped(text: &str) -> String {
@@ -123,33 +166,33 @@ fn escaped(text: &str) -> String {
     text.replace('\n', "<br>\r\n")
 }
 
-fn times(all: &mut Map<String, Value>, event: &Event, view: &View) {
-    let (name, tz) = &view.zone;
+fn times(sheet: &mut Sheet<'_>, event: &Event) {
+    let view = sheet.view;
     let shown = |when: &EventTime| match event.draft.all_day {
         true => when.floating(),
-        false => when.in_zone(tz),
+        false => when.in_zone(&view.zone.1),
     };
-    all.insert("originalStartTimeZone".into(), json!(event.draft.start.zone));
-    all.insert("originalEndTimeZone".into(), json!(event.draft.end.zone));
-    all.insert("start".into(), json!({"dateTime": shown(&event.draft.start), "timeZone": name}));
-    all.insert("end".into(), json!({"dateTime": shown(&event.draft.end), "timeZone": name}));
+    sheet.put("originalStartTimeZone", || json!(event.draft.start.zone));
+    sheet.put("originalEndTimeZone", || json!(event.draft.end.zone));
+    sheet.put("start", || json!({"dateTime": shown(&event.draft.start), "timeZone": view.zone.0}));
+    sheet.put("end", || json!({"dateTime": shown(&event.draft.end), "timeZone": view.zone.0}));
 }
 
-fn people(all: &mut Map<String, Value>, event: &Event) {
-    let received = &event.stored.received;
-    let list = |name: &str| received.get(name).and_then(Value::as_array).cloned().unwrap_or_default();
-    let mut locations = list("locations");
-    if let Some(location) = received.get("location").filter(|location| location.is_object()) {
-        locations = vec![location.clone()];
-    }
-    let locations: Vec<Value> = locations.iter().map(place).collect();
-    all.insert("location".into(), locations.first().cloned().unwrap_or_else(|| place(&Value::Null)));
-    all.insert("locations".into(), json!(locations));
-    let attendees: Vec<Value> = list("attendees").iter().map(attendee).collect();
-    all.insert("attendees".into(), json!(attendees));
-    let mailbox = &event.stored.mailbox;
-    all.insert("organizer".into(), json!({"emailAddress": {"name": mailbox, "address": mailbox}}));
-    all.insert("responseStatus".into(), json!({"response": "organizer", "time": NEVER}));
+fn people(sheet: &mut Sheet<'_>, event: &Event) {
+    let list = |name: &str| event.property(name).and_then(Value::as_array).cloned().unwrap_or_default();
+    let places = LazyCell::new(|| -> Vec<Value> {
+        match event.property("location").filter(|location| location.is_object()) {
+            Some(location) => vec![place(location)],
+            None => list("locations").iter().map(place).collect(),
+        }
+    });
+    sheet.put("location", || places.first().cloned().unwrap_or_else(|| place(&Value::Null)));
+    sheet.put("locations", || json!(*places));
+    sheet.put("attendees", || json!(list("attendees").iter().map(attendee).collect::<Vec<_>>()));
+    let organizer = event.organizer.as_ref().unwrap_or(&event.stored.mailbox);
+    sheet.put("organizer", || json!({"emailAddress": {"name": organizer, "address": organizer}}));
+    let response = if event.organizer.is_none() { "organizer" } else { "notResponded" };
+    sheet.put("responseStatus", || json!({"response": response, "time": NEVER}));
 }
 
 fn place(sent: &Value) -> Value {
@@ -172,21 +215,18 @@ fn attendee(sent: &Value) -> Value {
     })
 }
 
-fn expanded(all: &mut Map<String, Value>, event: &Event, property: &str) {
-    let sent = event.stored.received.get("singleValueExtendedProperties").and_then(Value::as_array);
+/// An expanded property comes with every selection.
+fn expanded(sheet: &mut Sheet<'_>, event: &Event) {
+    if sheet.view.expand.is_empty() {
+        return;
+    }
     let wanted = |value: &&Value| {
         let id = value.get("id").and_then(Value::as_str).unwrap_or_default();
-        super::marker::comparable_id(id).as_deref() == Some(property)
+        comparable_id(id).is_some_and(|id| sheet.view.expand.contains(&id))
     };
+    let sent = event.property(EXTENDED).and_then(Value::as_array);
     let found: Vec<Value> = sent.into_iter().flatten().filter(wanted).cloned().collect();
     if !found.is_empty() {
-        all.insert("singleValueExtendedProperties".into(), json!(found));
+        sheet.always(EXTENDED, json!(found));
     }
-}
-
-/// The etag and the id come with every selection, an expanded property too.
-fn selected(all: Map<String, Value>, select: &[String]) -> Map<String, Value> {
-    let always = ["@odata.etag", "id", "singleValueExtendedProperties"];
-    let keep = |name: &str| always.contains(&name) || select.iter().any(|wanted| wanted == name);
-    all.into_iter().filter(|(name, _)| keep(name)).collect()
 }

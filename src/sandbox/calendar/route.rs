@@ -24,7 +24,27 @@ pub(super) enum Operation {
         filter: Option<String>,
     },
     GetEvent(String),
+    ChangeEvent(String),
+    DeleteEvent(String),
+    CancelEvent(String),
+    /// The occurrences of a series.
+    ListInstances(String),
     GetCalendar,
+}
+
+impl Operation {
+    /// The operation of another method at the address of this one, which GET would ask for.
+    fn of(self, method: &Method) -> Option<Self> {
+        match (method.as_str(), self) {
+            ("POST", Self::CancelEvent(id)) => Some(Self::CancelEvent(id)),
+            (_, Self::CancelEvent(_)) => None,
+            ("GET", read) => Some(read),
+            ("POST", Self::ListEvents { .. }) => Some(Self::CreateEvent),
+            ("PATCH", Self::GetEvent(id)) => Some(Self::ChangeEvent(id)),
+            ("DELETE", Self::GetEvent(id)) => Some(Self::DeleteEvent(id)),
+            _ => None,
+        }
+    }
 }
 
 /// A call of the Graph API.
@@ -55,9 +75,9 @@ impl Call {
             other => return Err(no_segment(other)),
         };
         let (calendar, operation) = place(rest)?;
+        let operation = operation.of(method).ok_or_else(|| no_method(method))?;
         let mut call = Self { owner, calendar, operation, select: None, expand: None, top: None, skip: 0 };
         call.read_query(query.unwrap_or_default());
-        call.check_method(method)?;
         Ok(call)
     }
 
@@ -65,8 +85,32 @@ impl Call {
         match &self.operation {
             Operation::CreateEvent => RequestKind::Create,
             Operation::ListEvents { filter: Some(_) } => RequestKind::Lookup,
-            _ => RequestKind::Other,
+            Operation::GetEvent(_) => RequestKind::Get,
+            Operation::ChangeEvent(_) => RequestKind::Patch,
+            Operation::DeleteEvent(_) => RequestKind::Delete,
+            Operation::CancelEvent(_) => RequestKind::Cancel,
+            Operation::ListEvents { filter: None } | Operation::ListInstances(_) | Operation::GetCalendar => {
+                RequestKind::Other
+            }
         }
+    }
+
+    /// The id in the address of one event.
+    pub(in crate::sandbox) fn event_id(&self) -> Option<&str> {
+        match &self.operation {
+            Operation::GetEvent(id)
+            | Operation::ChangeEvent(id)
+            | Operation::DeleteEvent(id)
+            | Operation::CancelEvent(id)
+            | Operation::ListInstances(id) => Some(id),
+            Operation::CreateEvent | Operation::ListEvents { .. } | Operation::GetCalendar => None,
+        }
+    }
+
+    /// The event it would change.
+    pub(super) fn changes(&self) -> Option<&str> {
+        let changes = matches!(self.kind(), RequestKind::Patch | RequestKind::Delete | RequestKind::Cancel);
+        self.event_id().filter(|_| changes)
     }
 
     fn read_query(&mut self, query: &str) {
@@ -81,18 +125,6 @@ impl Call {
             }
         }
     }
-
-    fn check_method(&mut self, method: &Method) -> Result<(), Refusal> {
-        if method == Method::GET {
-            return Ok(());
-        }
-        if method == Method::POST && matches!(self.operation, Operation::ListEvents { .. }) {
-            self.operation = Operation::CreateEvent;
-            return Ok(());
-        }
-        let message = format!("The HTTP method '{method}' is not supported by this sandbox here.");
-        Err(Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "methodNotAllowed", message))
-    }
 }
 
 fn place(rest: &[&str]) -> Result<(Option<String>, Operation), Refusal> {
@@ -106,6 +138,8 @@ fn place(rest: &[&str]) -> Result<(Option<String>, Operation), Refusal> {
         [] => Operation::GetCalendar,
         ["events"] => Operation::ListEvents { filter: None },
         ["events", id] => Operation::GetEvent((*id).to_owned()),
+        ["events", id, "cancel"] => Operation::CancelEvent((*id).to_owned()),
+        ["events", id, "instances"] => Operation::ListInstances((*id).to_owned()),
         other => return Err(no_segment(other)),
     };
     Ok((calendar, operation))
@@ -113,6 +147,11 @@ fn place(rest: &[&str]) -> Result<(Option<String>, Operation), Refusal> {
 
 fn decoded(segment: &str) -> String {
     percent_decode_str(segment).decode_utf8_lossy().into_owned()
+}
+
+fn no_method(method: &Method) -> Refusal {
+    let message = format!("The HTTP method '{method}' is not supported by this sandbox here.");
+    Refusal::new(StatusCode::METHOD_NOT_ALLOWED, "methodNotAllowed", message)
 }
 
 fn no_segment(rest: &[&str]) -> Refusal {
@@ -152,6 +191,21 @@ mod tests {
         assert_eq!(call(Method::GET, "/v1.0/me/events").kind(), RequestKind::Other);
         assert_eq!(call(Method::GET, "/v1.0/me/events/AbC").operation, Operation::GetEvent("AbC".into()));
         assert_eq!(call(Method::GET, "/v1.0/me/calendar").operation, Operation::GetCalendar);
+    }
+
+    #[test]
+    fn an_event_can_be_read_changed_deleted_and_cancelled() {
+        for (method, path, kind) in [
+            (Method::GET, "/v1.0/me/events/AbC", RequestKind::Get),
+            (Method::PATCH, "/v1.0/me/calendar/events/AbC", RequestKind::Patch),
+            (Method::DELETE, "/v1.0/me/calendars/c/events/AbC", RequestKind::Delete),
+            (Method::POST, "/v1.0/me/events/AbC/cancel", RequestKind::Cancel),
+        ] {
+            let call = call(method, path);
+            assert_eq!((call.kind(), call.event_id()), (kind, Some("AbC")));
+            assert_eq!(call.changes().is_some(), kind != RequestKind::Get);
+        }
+        assert_eq!(Call::parse(&Method::GET, "/v1.0/me/events/AbC/cancel", None).unwrap_err().status, 405);
     }
 
     #[test]

@@ -18,6 +18,14 @@ pub enum FaultOn {
     Create,
     /// Lookups by a `$filter`.
     Lookup,
+    /// Reads of one event by its id.
+    Get,
+    /// Requests to change an event.
+    Patch,
+    /// Requests to delete an event.
+    Delete,
+    /// Requests to cancel an event.
+    Cancel,
     /// Every request.
     Any,
 }
@@ -29,6 +37,10 @@ impl FaultOn {
             FaultOn::Token => kind == RequestKind::Token,
             FaultOn::Create => kind == RequestKind::Create,
             FaultOn::Lookup => kind == RequestKind::Lookup,
+            FaultOn::Get => kind == RequestKind::Get,
+            FaultOn::Patch => kind == RequestKind::Patch,
+            FaultOn::Delete => kind == RequestKind::Delete,
+            FaultOn::Cancel => kind == RequestKind::Cancel,
         }
     }
 }
@@ -53,7 +65,7 @@ pub struct Fault {
     /// Only this mailbox, in any case.
     #[serde(default)]
     pub mailbox: Option<String>,
-    /// Only events with exactly this subject.
+    /// Only events with exactly this subject: that of the body, or else that of the event in the address.
     #[serde(default)]
     pub subject: Option<String>,
     /// Only requests over a connection that has brought one before.
@@ -73,7 +85,7 @@ fn once() -> u32 {
 }
 
 /// What happens to a request. "Applied" means: the request is carried out as usual, and its answer is thrown away. In
-/// JSON this is `created`, from when creating was all there was.
+/// JSON this is `created`, from when creating was all there was; `applied` is understood too.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Action {
@@ -92,7 +104,7 @@ pub enum Action {
         #[serde(default)]
         body: AnswerBody,
         /// The request is applied first.
-        #[serde(default, rename = "created")]
+        #[serde(default, rename = "created", alias = "applied")]
         applied: bool,
         /// Further headers, name and value; one may come more than once.
         #[serde(default)]
@@ -106,14 +118,14 @@ pub enum Action {
     /// The connection is reset (RST) without an answer.
     Reset {
         /// The request is applied first.
-        #[serde(default, rename = "created")]
+        #[serde(default, rename = "created", alias = "applied")]
         applied: bool,
     },
     /// No answer for this long, then the connection is closed.
     Hang {
         seconds: f64,
         /// The request is applied first.
-        #[serde(default, rename = "created")]
+        #[serde(default, rename = "created", alias = "applied")]
         applied: bool,
     },
     /// The usual answer, late.
@@ -137,7 +149,7 @@ pub enum Action {
         /// The `Location` header.
         location: String,
         /// The request is applied first.
-        #[serde(default, rename = "created")]
+        #[serde(default, rename = "created", alias = "applied")]
         applied: bool,
     },
     /// Carried out; the usual answer under another status.

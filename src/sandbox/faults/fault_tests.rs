@@ -43,6 +43,15 @@ fn every_action_has_a_json_form_with_its_word() {
 }
 
 #[test]
+fn every_request_of_an_events_life_can_be_struck() {
+    for on in ["create", "lookup", "get", "patch", "delete", "cancel", "token", "any"] {
+        let fault: Fault = serde_json::from_value(json!({"on": on, "action": {"reset": {"applied": true}}})).unwrap();
+        assert_eq!(serde_json::to_value(fault.on).unwrap(), on);
+        assert_eq!(fault.action, Action::Reset { applied: true });
+    }
+}
+
+#[test]
 fn unknown_fields_are_refused() {
     for fault in [
         json!({"action": "no_id", "mailboxes": "x"}),

@@ -15,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::state::SandboxState;
+use crate::sandbox::calendar::{FoundEvent, MailKind};
 use crate::sandbox::entra::FederatedToken;
 use crate::sandbox::faults::{Action, Fault};
 use crate::sandbox::journal::RequestKind;
@@ -23,7 +24,8 @@ use crate::sandbox::options::{OptionsChange, check_certificates, check_claims};
 pub(super) fn router() -> Router<Arc<SandboxState>> {
     Router::new()
         .route("/health", get(|| async { answer(&json!({"status": "ok"})) }))
-        .route("/events", get(events))
+        .route("/events", get(events).post(add_event))
+        .route("/mails", get(mails))
         .route("/requests", get(requests))
         .route("/counters", get(counters))
         .route("/assertions", get(assertions))
@@ -33,6 +35,46 @@ pub(super) fn router() -> Router<Arc<SandboxState>> {
         .route("/expire-tokens", post(expire_tokens))
         .route("/reset", post(reset))
         .fallback(|| async { refused(StatusCode::NOT_FOUND, "no such address below /sandbox") })
+}
+
+/// An event that did not come over Graph; the answer is the event as `GET` shows it.
+async fn add_event(State(state): State<Arc<SandboxState>>, body: Bytes) -> Response {
+    let found = parse::<Value>(&body).and_then(|value| field_by_field::<FoundEvent>(&value));
+    match found.and_then(|found| state.store.put(found)) {
+        Err(error) => bad(&error),
+        Ok(event) => answer(&event),
+    }
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WantedMails {
+    /// In either form.
+    event_id: Option<String>,
+    mailbox: Option<String>,
+    attendee: Option<String>,
+    kind: Option<MailKind>,
+}
+
+async fn mails(
+    State(state): State<Arc<SandboxState>>,
+    wanted: Result<Query<WantedMails>, axum::extract::rejection::QueryRejection>,
+) -> Response {
+    let Ok(Query(wanted)) = wanted else {
+        return bad("the query takes event_id, mailbox, attendee and kind (invitation, update, cancellation)");
+    };
+    let is =
+        |wanted: &Option<String>, found: &str| wanted.as_ref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(found));
+    let mut mails = match &wanted.event_id {
+        Some(id) => state.store.mails_of(id),
+        None => state.store.mails(),
+    };
+    mails.retain(|mail| {
+        is(&wanted.mailbox, &mail.mailbox)
+            && is(&wanted.attendee, &mail.attendee)
+            && wanted.kind.is_none_or(|kind| mail.kind == kind)
+    });
+    answer(&mails)
 }
 
 async fn events(State(state): State<Arc<SandboxState>>) -> Response {
@@ -53,7 +95,9 @@ async fn requests(
     wanted: Result<Query<Wanted>, axum::extract::rejection::QueryRejection>,
 ) -> Response {
     let Ok(Query(wanted)) = wanted.map_err(|error| error.body_text()) else {
-        return bad("the query takes mailbox, kind (token, create, lookup, other) and after (a number)");
+        return bad(
+            "the query takes mailbox, kind (token, create, lookup, get, patch, delete, cancel, other) and after (a number)",
+        );
     };
     let mailbox = wanted.mailbox.map(|mailbox| mailbox.to_lowercase());
     let records = state.journal.records(|record| {

@@ -4,7 +4,7 @@
 
 use serde_json::{Value, json};
 
-use crate::sandbox::testbed::{Bed, MAILBOX, meeting};
+use crate::sandbox::testbed::{Bed, MAILBOX, event_path, meeting, read};
 
 async fn wrong(bed: &Bed, path: &str, body: Value) -> String {
     let got = bed.control(path, &body).await;
@@ -76,4 +76,81 @@ async fn tokens_can_be_made_to_expire() {
     let got = bed.create(MAILBOX, &meeting("One", None)).await.unwrap();
     assert_eq!((got.status, got.code()), (401, "InvalidAuthenticationToken"));
     assert!(got.headers["www-authenticate"].to_str().unwrap().starts_with("Bearer "));
+}
+
+#[tokio::test]
+async fn mails_can_be_asked_for_by_event_attendee_and_kind() {
+    let bed = Bed::new().await;
+    let made = bed.create(MAILBOX, &meeting("One", Some("t-1"))).await.unwrap();
+    bed.create("other@contoso.com", &meeting("Two", None)).await.unwrap();
+    bed.cancel(made.id(), "Ill").await;
+    let all = bed.get("/sandbox/mails").await.unwrap();
+    assert_eq!(all.body.as_array().unwrap().len(), 3);
+    let told = &all.body[2];
+    assert_eq!((&told["event_id"], &told["transaction_id"]), (&json!(made.id()), &json!("t-1")));
+    assert_eq!((&told["mailbox"], &told["attendee"]), (&json!(MAILBOX), &json!("ann@contoso.com")));
+    assert_eq!(
+        (&told["kind"], &told["comment"], told["at"].is_string()),
+        (&json!("cancellation"), &json!("Ill"), true)
+    );
+    for (query, found) in [
+        (format!("event_id={}", made.id().replace('=', "%3D")), 2),
+        ("attendee=Ann@contoso.com&kind=invitation".to_owned(), 2),
+        ("mailbox=other@contoso.com".to_owned(), 1),
+        ("attendee=bob@contoso.com".to_owned(), 0),
+    ] {
+        let some = bed.get(&format!("/sandbox/mails?{query}")).await.unwrap();
+        assert_eq!(some.body.as_array().unwrap().len(), found, "{query}");
+    }
+    assert_eq!(bed.get("/sandbox/mails?kind=letter").await.unwrap().status, 400);
+    let counters = bed.get("/sandbox/counters").await.unwrap().body;
+    assert_eq!((&counters["invitations"], &counters["cancellations"]), (&json!(2), &json!(1)));
+    bed.control("reset", &json!({})).await;
+    assert_eq!(bed.sandbox.counters().invitations, 0);
+}
+
+#[tokio::test]
+async fn an_event_of_somebody_else_can_be_put_there() {
+    let bed = Bed::new().await;
+    let found =
+        json!({"mailbox": "Calendar@contoso.com", "organizer": "boss@contoso.com", "event": meeting("Board", None)});
+    let put = bed.control("events", &found).await;
+    let got = bed.event(put.id()).await;
+    assert_eq!((&got.body["subject"], &got.body["isOrganizer"]), (&json!("Board"), &json!(false)));
+    assert_eq!(got.body["organizer"]["emailAddress"]["address"], "boss@contoso.com");
+    assert!(bed.sandbox.mails().is_empty());
+    let date = json!({"mailbox": MAILBOX, "occurrence": true, "event": meeting("Daily", None)});
+    let put = bed.control("events", &date).await;
+    let got = bed.event(put.id()).await;
+    assert!(got.body["type"] == "occurrence" && got.body["seriesMasterId"].is_string());
+    let error = wrong(&bed, "events", json!({"mailbox": MAILBOX, "event": {"subject": 1}})).await;
+    assert!(error.starts_with("event: RequestBodyRead: ") && error.contains("'subject'"), "{error}");
+    let nowhere = wrong(&bed, "events", json!({"mailbox": "bob", "event": meeting("Board", None)})).await;
+    assert!(nowhere.starts_with("mailbox: \"bob\""), "{nowhere}");
+    assert!(wrong(&bed, "events", json!({"mailbox": MAILBOX, "evnt": {}})).await.contains("`evnt`"));
+}
+
+#[tokio::test]
+async fn the_page_shows_events_and_mails_with_markup_made_harmless() {
+    let bed = Bed::new().await;
+    let made = bed.create(MAILBOX, &meeting("<b>Review</b>", None)).await.unwrap();
+    bed.cancel(made.id(), "Ill & away").await;
+    let page = bed.get("/").await.unwrap();
+    assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
+    for part in ["Events: 1", "Mails: 2", "<td>&lt;b&gt;Review&lt;/b&gt;", "<td>cancelled", "<td>Ill &amp; away"] {
+        assert!(page.text.contains(part), "{part}: {}", page.text);
+    }
+}
+
+#[tokio::test]
+async fn the_journal_names_the_event_of_a_request() {
+    let bed = Bed::new().await;
+    let made = bed.create(MAILBOX, &meeting("One", None)).await.unwrap();
+    bed.patch(made.id(), &json!({"subject": "Two"})).await;
+    let path = event_path(made.id());
+    read(bed.request("DELETE", &path, &Value::Null)).await.unwrap();
+    let records = bed.get("/sandbox/requests?kind=patch").await.unwrap().body;
+    assert_eq!((&records[0]["event_id"], &records[0]["status"]), (&json!(made.id()), &json!(200)));
+    let counters = bed.sandbox.counters();
+    assert_eq!((counters.patch_requests, counters.delete_requests, counters.get_requests), (1, 1, 0));
 }

@@ -5,11 +5,12 @@
 //!
 //! ```text
 //! server ─ request_scope (journal, lanes) ─ connection
-//!        ─ control (/sandbox/…)           ─ state
+//!        ─ control (/sandbox/…), page (/) ─ state
 //! ```
 
 mod connection;
 mod control;
+mod page;
 mod request_scope;
 mod server;
 mod state;

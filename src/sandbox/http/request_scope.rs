@@ -34,6 +34,7 @@ pub(super) struct Notes {
     pub(super) error_code: Option<String>,
     pub(super) fault: Option<&'static str>,
     pub(super) retry_after: Option<Duration>,
+    pub(super) event_id: Option<String>,
     pub(super) transaction_id: Option<String>,
     pub(super) claims: Option<String>,
 }
@@ -59,6 +60,7 @@ impl RequestScope {
             retry_after_ms: None,
             early_by_ms: arrival.early_by.map(milliseconds),
             client_request_id: ids.client_request_id.clone(),
+            event_id: None,
             transaction_id: None,
             claims: None,
             in_flight: arrival.in_flight,
@@ -110,6 +112,7 @@ impl Drop for RequestScope {
             record.fault = notes.fault.map(str::to_owned);
             record.note = remark.map(str::to_owned);
             record.retry_after_ms = notes.retry_after.map(milliseconds);
+            record.event_id = notes.event_id;
             record.transaction_id = notes.transaction_id;
             record.claims = notes.claims;
             record.duration_ms = Some(duration);

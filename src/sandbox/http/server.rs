@@ -23,6 +23,7 @@ use serde_json::Value;
 
 use super::connection::Connection;
 use super::control;
+use super::page;
 use super::request_scope::RequestScope;
 use super::state::SandboxState;
 use crate::sandbox::calendar::{self, CONCURRENCY_LIMIT, Call, Owner};
@@ -48,6 +49,7 @@ pub(in crate::sandbox) fn router(state: Arc<SandboxState>) -> Router {
         .route("/{tenant}/oauth2/token", post(token))
         .route("/{tenant}/v2.0/.well-known/openid-configuration", get(describe))
         .route("/{tenant}/.well-known/openid-configuration", get(describe))
+        .route("/", get(page::page))
         .nest("/sandbox", control::router())
         .fallback(graph)
         .layer(map_response_with_state(Arc::clone(&state), close_without_keep_alive))
@@ -220,14 +222,18 @@ async fn answer_call(
     let body: Option<Value> = serde_json::from_slice(body).ok();
     let field = |name: &str| Some(body.as_ref()?.get(name)?.as_str()?.to_owned());
     scope.notes.transaction_id = field("transactionId");
-    let subject = field("subject");
+    scope.notes.event_id = call.event_id().map(str::to_owned);
+    let mailbox = scope.mailbox.clone().unwrap_or_default();
+    let subject = field("subject").or_else(|| state.store.subject_of(&mailbox, call.event_id()?));
+    // Holds the event until the answer has gone out.
+    let (basis, _writer) = state.store.begin_change(&mailbox, &call).unzip();
     let usual = {
         let (state, parts, ids) = (Arc::clone(state), Arc::clone(&head.parts), scope.ids.clone());
-        let (mailbox, remark) = (scope.mailbox.clone().unwrap_or_default(), Arc::clone(&scope.remark));
+        let remark = Arc::clone(&scope.remark);
         move || {
             let (uri, headers, options) = (&parts.uri, &parts.headers, state.options());
             let (ids, options) = (&ids, &options);
-            let request = calendar::Request { call: &call, mailbox: &mailbox, uri, headers, body, ids, options };
+            let request = calendar::Request { call: &call, mailbox: &mailbox, uri, headers, body, basis, ids, options };
             let (reply, odd) = calendar::answer(&state.store, request);
             if let Some(odd) = odd {
                 let _ = remark.set(odd);

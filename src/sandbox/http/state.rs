@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use chrono::Utc;
 
-use crate::sandbox::calendar::{Lanes, Store};
+use crate::sandbox::calendar::{Lanes, MailKind, Store};
 use crate::sandbox::entra::{Entra, FederatedToken};
 use crate::sandbox::faults::Script;
 use crate::sandbox::guarded::Guarded;
@@ -53,6 +53,9 @@ impl SandboxState {
     pub(in crate::sandbox) fn counters(&self) -> Counters {
         Counters {
             events: self.store.count(),
+            invitations: self.store.mailed(MailKind::Invitation),
+            updates: self.store.mailed(MailKind::Update),
+            cancellations: self.store.mailed(MailKind::Cancellation),
             retry_after_violations: self.lanes.violations(),
             max_in_flight: self.lanes.max_in_flight(),
             ..self.journal.counters()
