@@ -14,8 +14,9 @@ use crate::queue::{InsertError, Insertion, NewJob, OnInserted, Produce};
 const BATCH: usize = 500;
 
 const INSERT: &str = "INSERT INTO jobs (subject, body, start_time, end_time, location, attendees, mailbox, calendar_id,
-        body_type, time_zone, extra, dedup_key, not_before)
-    VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, '[]'), ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
+        body_type, time_zone, extra, dedup_key, not_before, not_after, event_key, target_event_id, operation, priority)
+    VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, '[]'), ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
+        coalesce(?17, 'create'), coalesce(?18, 0))";
 
 /// One transaction: no other program writes meanwhile.
 struct Open<'q> {
@@ -70,11 +71,15 @@ impl Insertion for Open<'_> {
             &job.extra,
             &job.dedup_key,
             &job.not_before,
+            &job.not_after,
+            &job.event_key,
+            &job.target_event_id,
+            &job.operation,
         ];
         let index = self.given;
         self.given += 1;
         let query = columns.into_iter().fold(sqlx::query(INSERT), |query, column| query.bind(column));
-        match query.execute(&mut *self.tx).await {
+        match query.bind(job.priority).execute(&mut *self.tx).await {
             Ok(done) => Ok(done.last_insert_rowid()),
             Err(error) if refused_by_schema(&error) => Err(refused(index, job, error)),
             Err(error) => Err(written(error).into()),
