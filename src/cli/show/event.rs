@@ -120,15 +120,10 @@ impl Event {
         let verdict = self.verdict();
         let name = paint(Tone::Strong, &format!("event {}", short(&self.key, 80)));
         line(&format!("{name}: {}", paint(verdict.tone(), verdict.words())))?;
-        let given_back: [(&str, fn(&JobRow) -> &Stored); 4] = [
-            ("event_id", |job| &job.summary.event_id),
-            ("web_link", |job| &job.summary.web_link),
-            ("ical_uid", |job| &job.summary.ical_uid),
-            ("join_url", |job| &job.summary.join_url),
-        ];
-        for (name, column) in given_back {
-            if let Value::String(value) = self.given_back(column) {
-                line(&format!("{} {}", paint(Tone::Faint, &format!("{name:16}")), short(&value, usize::MAX)))?;
+        let json = self.json();
+        for name in ["event_id", "web_link", "ical_uid", "join_url"] {
+            if let Value::String(value) = &json[name] {
+                line(&format!("{} {}", paint(Tone::Faint, &format!("{name:16}")), short(value, usize::MAX)))?;
             }
         }
         line("")?;
@@ -309,7 +304,7 @@ fn changes(job: &JobRow) -> Vec<&'static str> {
         ("attendees", &job.attendees),
         ("extra", &job.extra),
     ];
-    let says = |(name, value): &(&str, &Stored)| !value.is_null() && !(*name == "attendees" && invited(value) == 0);
+    let says = |(name, value): &(&str, &Stored)| !(value.is_null() || *name == "attendees" && invited(value) == 0);
     columns.into_iter().filter(says).map(|(name, _)| name).collect()
 }
 
