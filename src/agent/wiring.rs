@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::network::network;
 use crate::agent::{Failure, sign_in};
 use crate::auth::TokenCache;
-use crate::config::{AuthMode, DefaultSettings, GraphSettings, Settings};
+use crate::config::{AuthMode, DefaultSettings, GraphSettings, PastEvents, Settings};
 use crate::graph::GraphClient;
 use crate::job::{BodyType, Defaults};
 use crate::policy::RetryPolicy;
-use crate::worker::WorkerSettings;
+use crate::worker::{MailLimits, WorkerSettings};
 
 pub fn tokens(settings: &Settings) -> Result<Arc<TokenCache>, Failure> {
     Ok(Arc::new(TokenCache::new(sign_in::token_endpoint(settings)?)))
@@ -36,6 +36,11 @@ pub fn worker(settings: &Settings, until_empty: bool, heartbeat: Option<(Duratio
             first_retry: delivery.first_retry,
             longest_retry: delivery.longest_retry,
             give_up_after: delivery.give_up_after,
+            refuses_past_events: delivery.past_events == PastEvents::Refuse,
+        },
+        mail_limits: MailLimits {
+            recipients_per_day: delivery.recipients_per_day,
+            jobs_per_minute: delivery.invitations_per_minute,
         },
         defaults: defaults(&settings.defaults, settings.own_mailbox()),
         unnamed: settings.unnamed(),

@@ -91,6 +91,10 @@ fn a_minimal_file_gives_every_default_of_the_contract() {
         (delivery.give_up_after, delivery.shutdown_grace),
         (Duration::from_secs(72 * 3600), Duration::from_secs(25))
     );
+    assert_eq!(
+        (delivery.past_events, delivery.recipients_per_day, delivery.invitations_per_minute),
+        (PastEvents::Refuse, 10_000, 0)
+    );
     assert_eq!(settings.log, LogSettings { format: LogFormat::Auto, level: tracing::Level::INFO });
 }
 

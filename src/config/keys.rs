@@ -1,7 +1,7 @@
 //! Every key with its default: the table the reader, the "did you mean" and the test of `agent.toml` share.
 
 /// A key and its default as written in TOML; none has no default.
-pub const KEYS: [(&str, Option<&str>); 43] = [
+pub const KEYS: [(&str, Option<&str>); 46] = [
     ("auth.mode", Some("\"client_secret\"")),
     ("auth.instance", Some("\"https://login.microsoftonline.com\"")),
     ("auth.tenant_id", None),
@@ -42,6 +42,9 @@ pub const KEYS: [(&str, Option<&str>); 43] = [
     ("delivery.longest_retry", Some("\"15m\"")),
     ("delivery.give_up_after", Some("\"72h\"")),
     ("delivery.shutdown_grace", Some("\"25s\"")),
+    ("delivery.past_events", Some("\"refuse\"")),
+    ("delivery.recipients_per_day", Some("10000")),
+    ("delivery.invitations_per_minute", Some("0")),
     ("monitor.listen", None),
     ("log.format", Some("\"auto\"")),
     ("log.level", Some("\"info\"")),

@@ -203,6 +203,30 @@ pub struct DeliverySettings {
     pub give_up_after: Duration,
     /// Time to finish what is under way when stopped.
     pub shutdown_grace: Duration,
+    /// What becomes of events with attendees that are over.
+    pub past_events: PastEvents,
+    /// Recipients that the jobs of one mailbox may mail within 24 hours; 0 is no limit.
+    pub recipients_per_day: u32,
+    /// Jobs with attendees per mailbox and minute; 0 is no limit.
+    pub invitations_per_minute: u32,
+}
+
+/// `delivery.past_events`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PastEvents {
+    /// The job fails as expired: nobody is mailed about what is over.
+    Refuse,
+    Send,
+}
+
+impl PastEvents {
+    /// As in `agent.toml`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            PastEvents::Refuse => "refuse",
+            PastEvents::Send => "send",
+        }
+    }
 }
 
 /// `[monitor]`.

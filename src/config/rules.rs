@@ -11,7 +11,7 @@ use super::source::Source;
 use super::values::{address, judge};
 use super::{
     DefaultSettings, DeliverySettings, Environment, GraphSettings, LocalSettings, LogFormat, LogSettings,
-    MonitorSettings, QueueSettings, Settings, sign_in,
+    MonitorSettings, PastEvents, QueueSettings, Settings, sign_in,
 };
 
 /// Everything; none if something that has no default is missing.
@@ -122,6 +122,9 @@ fn queue(source: &mut Source) -> QueueSettings {
     }
 }
 
+const PAST_EVENTS: [(&str, PastEvents); 2] =
+    [(PastEvents::Refuse.as_str(), PastEvents::Refuse), (PastEvents::Send.as_str(), PastEvents::Send)];
+
 fn delivery(source: &mut Source) -> DeliverySettings {
     let delivery = DeliverySettings {
         max_in_flight: source.number("delivery.max_in_flight", 1, 1024) as usize,
@@ -131,6 +134,9 @@ fn delivery(source: &mut Source) -> DeliverySettings {
         longest_retry: source.duration("delivery.longest_retry", Duration::from_millis(1)),
         give_up_after: source.duration("delivery.give_up_after", Duration::from_millis(1)),
         shutdown_grace: source.duration("delivery.shutdown_grace", Duration::ZERO),
+        past_events: source.word("delivery.past_events", &PAST_EVENTS, PastEvents::Refuse),
+        recipients_per_day: source.number("delivery.recipients_per_day", 0, 10_000_000),
+        invitations_per_minute: source.number("delivery.invitations_per_minute", 0, 100_000),
     };
     let both_read = !source.has_problem("delivery.first_retry") && !source.has_problem("delivery.longest_retry");
     if both_read && delivery.first_retry > delivery.longest_retry {

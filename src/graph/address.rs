@@ -3,7 +3,11 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::Url;
 
-use super::wire::MARKER;
+use super::wire::{MARKER, REVISION};
+
+/// The properties of an event that a change depends on.
+const LOOKED_AT: &str = "id,subject,start,end,location,attendees,isOrganizer,isCancelled,type,isAllDay,isOnlineMeeting,\
+    onlineMeeting,webLink,iCalUId,createdDateTime,transactionId";
 
 /// Everything but what RFC 3986 leaves alone and `@`, which admins expect to see in a log of a proxy.
 const SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'@');
@@ -37,9 +41,37 @@ impl GraphBase {
         format!("{events}?$select=id,createdDateTime,transactionId&$expand={}&$filter={}", marker(), segment(&filter))
     }
 
+    /// One event of the mailbox, to be changed.
+    pub(super) fn one(&self, mailbox: Option<&str>, event_id: &str) -> String {
+        format!("{}/events/{}", self.user(mailbox), segment(event_id))
+    }
+
+    /// The same, to be called off.
+    pub(super) fn cancel(&self, mailbox: Option<&str>, event_id: &str) -> String {
+        format!("{}/cancel", self.one(mailbox, event_id))
+    }
+
+    /// The same, to be looked at: all that a change depends on, and its body only where that is changed.
+    pub(super) fn looked_at(&self, mailbox: Option<&str>, event_id: &str, with_body: bool) -> String {
+        let body = if with_body { ",body" } else { "" };
+        let filter = format!("singleValueExtendedProperties($filter=id eq '{MARKER}' or id eq '{REVISION}')");
+        format!("{}?$select={LOOKED_AT}{body}&$expand={}", self.one(mailbox, event_id), segment(&filter))
+    }
+
+    /// The same, for the link of its online meeting.
+    pub(super) fn meeting(&self, mailbox: Option<&str>, event_id: &str) -> String {
+        format!("{}?$select=id,onlineMeeting", self.one(mailbox, event_id))
+    }
+
+    /// The events of a calendar that are this one in everybody's calendar.
+    pub(super) fn of_uid(&self, mailbox: Option<&str>, calendar: Option<&str>, uid: &str) -> String {
+        let filter = segment(&format!("iCalUId eq '{}'", uid.replace('\'', "''")));
+        format!("{}?$select=id,iCalUId&$filter={filter}", self.events(mailbox, calendar))
+    }
+
     /// One event of the mailbox, with what proves whose it is.
     pub(super) fn event(&self, mailbox: Option<&str>, event_id: &str) -> String {
-        let event = format!("{}/events/{}", self.user(mailbox), segment(event_id));
+        let event = self.one(mailbox, event_id);
         format!("{event}?$select=id,subject,transactionId&$expand={}", marker())
     }
 

@@ -35,7 +35,25 @@ pub(super) fn classify(reply: &Reply, purpose: Purpose) -> Classified {
         Outcome::Conflict if reply.retry_after.is_some() => Outcome::MailboxAway(Cause::Conflict),
         outcome => outcome,
     };
+    let outcome = if purpose.is_of_an_event() { of_an_event(outcome, reply, code.as_deref()) } else { outcome };
     Classified { outcome, code }
+}
+
+/// What an answer means to a request that names an event: the item that is not found is the event, not the calendar; and who
+/// is not its organizer cannot call it off (graph-lifecycle 2).
+fn of_an_event(outcome: Outcome, reply: &Reply, code: Option<&str>) -> Outcome {
+    let no_folder = code.is_some_and(|code| code.eq_ignore_ascii_case("errorfoldernotfound"));
+    let says_organizer = reply.message.as_deref().is_some_and(|said| said.to_ascii_lowercase().contains("organizer"));
+    match outcome {
+        Outcome::Refused(Cause::WrongCalendar) if !no_folder => Outcome::NoTarget(Cause::EventGone),
+        Outcome::Refused(Cause::EventRefused) if reply.status == 410 => Outcome::NoTarget(Cause::EventGone),
+        Outcome::Refused(Cause::EventRefused) | Outcome::MailboxBlocked { cause: Cause::Permission, .. }
+            if says_organizer =>
+        {
+            Outcome::NoTarget(Cause::NotOrganizer)
+        }
+        outcome => outcome,
+    }
 }
 
 /// The rows of the table that name a code.
@@ -105,8 +123,8 @@ fn by_status(reply: &Reply, purpose: Purpose) -> Outcome {
     match reply.status {
         // The page of a portal: what answered has not seen the request.
         200..=299 if !reply.is_object && reply.request_id.is_none() => Outcome::NotGraph,
-        200 | 201 if purpose == Purpose::Create => {
-            reply.event_id.clone().map_or(Outcome::ReplyDamaged, |id| Outcome::Done(id.into()))
+        200 | 201 if matches!(purpose, Purpose::Create | Purpose::Change) => {
+            reply.event().map_or(Outcome::ReplyDamaged, Outcome::Done)
         }
         200..=299 => Outcome::ReplyDamaged,
         401 if reply.refuses_token() && reply.is_proven() => sign_in_refused(reply),

@@ -3,6 +3,8 @@
 
 use std::time::Instant;
 
+use bytes::Bytes;
+
 use super::address::GraphBase;
 use super::classify::{Classified, NOT_GRAPH, classify};
 use super::operations::{self, Doubt, Method, Prepared, Request};
@@ -45,20 +47,31 @@ impl GraphClient {
 
     /// Sends a job's request. A success is one only if the answer tells of this very job.
     pub async fn send(&self, request: &Request, line: Line, token: &Secret, now: Now) -> CallResult {
-        let limit = SMALL_ANSWER + ECHO_FACTOR * request.body.len();
+        let limit = SMALL_ANSWER + ECHO_FACTOR * request.body.as_ref().map_or(0, Bytes::len);
         let build = |http: &reqwest::Client| {
             let http = match request.method {
                 Method::Post => http.post(&request.url),
+                Method::Patch => http.patch(&request.url),
+                Method::Delete => http.delete(&request.url),
             };
-            http.header("content-type", "application/json").body(request.body.clone())
+            let http = match &request.if_match {
+                Some(etag) => http.header("if-match", etag),
+                None => http,
+            };
+            match &request.body {
+                Some(body) => http.header("content-type", "application/json").body(body.clone()),
+                None => http,
+            }
         };
         let answered = match self.transport.exchange(build, limit, line, token, now).await {
             Ok(answered) => answered,
             Err(result) => return result,
         };
         let result = self.judged(&answered, request.purpose, now);
-        let Outcome::Done(_) = &result.outcome else { return result };
-        let Some(doubt) = request.doubts(&answered.reply) else { return result };
+        let Some(event) = request.done(&answered.reply, &result.outcome) else { return result };
+        let Some(doubt) = request.doubts(&answered.reply) else {
+            return CallResult::new(Outcome::Done(event), result.answer);
+        };
         if matches!(doubt, Doubt::AnotherEvent) {
             // Answers have come out of step: what else comes over this connection is not to be believed either.
             self.transport.forsake(answered.client, now.steady);

@@ -4,6 +4,19 @@
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
     Create,
+    /// To change an event.
+    Change,
+    /// To cancel or delete an event.
+    End,
+    /// To see an event that is to be changed.
+    Look,
     /// To know something; nothing comes of it.
     Read,
+}
+
+impl Purpose {
+    /// The request names an event, which may be gone.
+    pub(super) fn is_of_an_event(self) -> bool {
+        matches!(self, Purpose::Change | Purpose::End | Purpose::Look)
+    }
 }

@@ -5,10 +5,10 @@ use serde_json::Value;
 
 use super::client::{GraphClient, SMALL_ANSWER};
 use super::purpose::Purpose;
-use super::reply::event_id;
+use super::reply::{event_id, event_ref};
 use super::transport::{Answered, Line};
 use crate::clock::Now;
-use crate::job::{Answer, CallResult, Outcome};
+use crate::job::{Answer, CallResult, EventId, Outcome};
 use crate::secret::Secret;
 
 impl GraphClient {
@@ -23,9 +23,35 @@ impl GraphClient {
         event_id(&calendar["id"]).map(drop).ok_or(damaged)
     }
 
+    /// The link of an event's online meeting, if it has one by now.
+    ///
+    /// # Errors
+    /// The call, as of any other request.
+    pub async fn join_url(
+        &self,
+        mailbox: Option<&str>,
+        event: &EventId,
+        token: &Secret,
+        now: Now,
+    ) -> Result<Option<String>, CallResult> {
+        let (event, _) = self.get(&self.base.meeting(mailbox, &event.0), token, now).await?;
+        Ok(event_ref(&event).and_then(|event| event.join_url))
+    }
+
     /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for. A kept connection that
     /// turns out to be dead is replaced at once.
     pub(super) async fn get(&self, url: &str, token: &Secret, now: Now) -> Result<(Value, CallResult), CallResult> {
+        self.get_for(Purpose::Read, url, token, now).await
+    }
+
+    /// The same, for another purpose.
+    pub(super) async fn get_for(
+        &self,
+        purpose: Purpose,
+        url: &str,
+        token: &Secret,
+        now: Now,
+    ) -> Result<(Value, CallResult), CallResult> {
         let build = |http: &reqwest::Client| http.get(url);
         let answered = match self.transport.exchange(build, SMALL_ANSWER, Line::Kept, token, now).await {
             Err(CallResult { outcome: Outcome::ConnectionStale, .. }) => {
@@ -34,7 +60,7 @@ impl GraphClient {
             answered => answered?,
         };
         if !(200..300).contains(&answered.reply.status) {
-            return Err(self.judged(&answered, Purpose::Read, now));
+            return Err(self.judged(&answered, purpose, now));
         }
         match serde_json::from_slice::<Value>(&answered.body) {
             // Nothing else is the whole answer.
@@ -42,7 +68,7 @@ impl GraphClient {
                 Ok((value, damaged(&answered)))
             }
             // The page of a portal is another matter than half an answer.
-            _ => match self.judged(&answered, Purpose::Read, now) {
+            _ => match self.judged(&answered, purpose, now) {
                 result if result.outcome == Outcome::NotGraph => Err(result),
                 _ => Err(damaged(&answered)),
             },

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::hints::hint;
 use super::wire::marker;
-use crate::job::{Answer, EventId};
+use crate::job::{Answer, EventId, EventRef};
 use crate::retry_after::{self, RetryAfter};
 
 /// What an answer said, before it is judged.
@@ -30,6 +30,10 @@ pub(super) struct Reply {
     pub existing_event: Option<EventId>,
     /// `id` of the event, in a 2xx.
     pub event_id: Option<EventId>,
+    /// Beside it, where the answer has them.
+    pub web_link: Option<String>,
+    pub ical_uid: Option<String>,
+    pub join_url: Option<String>,
     /// Whose it says it is: by the marker, which a create is not answered with as a rule, else by its `transactionId`; none if
     /// it has none, which Graph never says of an event that was given one.
     pub told: Option<String>,
@@ -78,6 +82,10 @@ impl Reply {
             transaction_id: Option<Value>,
             subject: Option<Value>,
             error: Option<Value>,
+            web_link: Option<Value>,
+            #[serde(rename = "iCalUId")]
+            ical_uid: Option<Value>,
+            online_meeting: Option<Value>,
             #[serde(default)]
             single_value_extended_properties: Value,
         }
@@ -88,11 +96,24 @@ impl Reply {
         self.is_object = true;
         // Half an error is no success.
         self.event_id = told.id.as_ref().and_then(event_id).filter(|_| told.error.is_none());
+        self.web_link = told.web_link.as_ref().and_then(link);
+        self.ical_uid = told.ical_uid.as_ref().and_then(word);
+        self.join_url = told.online_meeting.as_ref().and_then(|meeting| link(&meeting["joinUrl"]));
         self.subject = told.subject.and_then(|subject| subject.as_str().map(str::to_owned));
         // What is no text is nobody's id, and so another one.
         let transaction_id =
             told.transaction_id.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         self.told = marker(&told.single_value_extended_properties).map(str::to_owned).or(transaction_id);
+    }
+
+    /// The event that a success tells of.
+    pub(super) fn event(&self) -> Option<EventRef> {
+        Some(EventRef {
+            id: self.event_id.clone()?,
+            web_link: self.web_link.clone(),
+            ical_uid: self.ical_uid.clone(),
+            join_url: self.join_url.clone(),
+        })
     }
 
     /// Graph puts a request-id on every answer and a code into every error (graph-facts 4.1). Codes of Exchange's own are
@@ -160,6 +181,30 @@ fn short(word: &str) -> String {
 /// An event's id, if it can be one.
 pub(super) fn event_id(value: &Value) -> Option<EventId> {
     EventId::parse(value.as_str()?)
+}
+
+/// What Graph gives back with an event goes into the row for others to use: nothing that is none, or absurdly long.
+const MAX_WORD: usize = 4096;
+
+fn word(value: &Value) -> Option<String> {
+    let is_word =
+        |text: &&str| !text.is_empty() && text.len() <= MAX_WORD && text.bytes().all(|byte| byte.is_ascii_graphic());
+    value.as_str().filter(is_word).map(str::to_owned)
+}
+
+/// A link that somebody may click on.
+fn link(value: &Value) -> Option<String> {
+    word(value).filter(|link| link.starts_with("https://") || link.starts_with("http://"))
+}
+
+/// An event in an answer, with what Graph gives back of it; none without an id.
+pub(super) fn event_ref(event: &Value) -> Option<EventRef> {
+    Some(EventRef {
+        id: event_id(&event["id"])?,
+        web_link: link(&event["webLink"]),
+        ical_uid: word(&event["iCalUId"]),
+        join_url: link(&event["onlineMeeting"]["joinUrl"]),
+    })
 }
 
 /// The decoded claims of `Bearer …, error="insufficient_claims", claims="<base64>"`.

@@ -4,18 +4,27 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::job::{EventDraft, EventTime, InvalidJob};
+use crate::job::{self, EventChange, EventDraft, EventTime, InvalidJob};
 
 /// Id of the single-value extended property that holds the transaction id: how an event is found again when the
 /// reply to its creation was lost (graph-facts 2.4). Must never change, or events of older versions are not found.
 pub const MARKER: &str = "String {6d0c5f0e-27a4-4a4b-9f0e-3c1d5b8e7a92} Name EventSenderTransactionId";
 
+/// Id of the property that holds the transaction id of the job that changed the event last: how a change is seen whose answer
+/// was lost. Must never change either.
+pub(super) const REVISION: &str = "String {6d0c5f0e-27a4-4a4b-9f0e-3c1d5b8e7a92} Name EventSenderRevision";
+
 pub(super) const EXTENDED: &str = "singleValueExtendedProperties";
 
 /// The marker's value among the extended properties of an event that Graph tells of.
 pub(super) fn marker(extended: &Value) -> Option<&str> {
-    let is_marker = |property: &&Value| property["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(MARKER));
-    extended.as_array()?.iter().find(is_marker)?["value"].as_str()
+    property(extended, MARKER)
+}
+
+/// The value of an extended property.
+pub(super) fn property<'v>(extended: &'v Value, name: &str) -> Option<&'v str> {
+    let is_it = |property: &&Value| property["id"].as_str().is_some_and(|id| id.eq_ignore_ascii_case(name));
+    extended.as_array()?.iter().find(is_it)?["value"].as_str()
 }
 
 #[derive(Serialize)]
@@ -34,6 +43,28 @@ struct Event<'a> {
     #[serde(flatten)]
     extra: Map<String, Value>,
     transaction_id: &'a str,
+    single_value_extended_properties: Vec<Value>,
+}
+
+/// Every property that is none stays as it is.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Change<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subject: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    body: Option<Body<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    end: Option<Time<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    location: Option<Location<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    attendees: Option<Vec<Attendee<'a>>>,
+    #[serde(flatten)]
+    extra: Map<String, Value>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
     single_value_extended_properties: Vec<Value>,
 }
 
@@ -77,16 +108,7 @@ struct EmailAddress<'a> {
 /// The request is larger than Graph allows; names the column that fills it.
 pub fn encode(draft: &EventDraft) -> Result<Vec<u8>, InvalidJob> {
     let mut extra = draft.extra.clone();
-    let mut extended = match extra.shift_remove(EXTENDED) {
-        Some(Value::Array(own)) => own,
-        _ => Vec::new(),
-    };
-    if let Some(id) = extended.iter().find_map(markers_own) {
-        return Err(InvalidJob::new(
-            "extra",
-            format!("sets '{id}' in singleValueExtendedProperties, the agent's own marker property; leave it out"),
-        ));
-    }
+    let mut extended = extended_of(&mut extra)?;
     extended.push(json!({ "id": MARKER, "value": draft.transaction_id }));
     let event = Event {
         subject: draft.subject.as_deref(),
@@ -94,23 +116,71 @@ pub fn encode(draft: &EventDraft) -> Result<Vec<u8>, InvalidJob> {
         start: time(&draft.start),
         end: time(&draft.end),
         location: draft.location.as_deref().map(|display_name| Location { display_name }),
-        attendees: draft
-            .attendees
-            .iter()
-            .map(|attendee| Attendee {
-                email_address: EmailAddress { address: &attendee.address, name: attendee.name.as_deref() },
-                r#type: attendee.kind.as_str(),
-            })
-            .collect(),
+        attendees: draft.attendees.iter().map(attendee).collect(),
         extra,
         transaction_id: &draft.transaction_id,
         single_value_extended_properties: extended,
     };
-    // Maps with text keys and plain values always serialize; should that ever change, the job says so.
-    let bytes =
-        serde_json::to_vec(&event).map_err(|error| InvalidJob::new("extra", format!("cannot be sent ({error})")))?;
+    let bytes = bytes(&event)?;
     draft.check_size(bytes.len())?;
     Ok(bytes)
+}
+
+/// The bytes of a change: exactly what the row says. `times` as the event wants them, `body` if it is another than the row's
+/// own. The revision goes along, but not with attendees alone, who would not be alone then (graph-lifecycle 1.3).
+///
+/// # Errors
+/// The request is larger than Graph allows.
+pub(super) fn encode_change(
+    change: &EventChange,
+    times: Option<&(EventTime, EventTime)>,
+    body: Option<&job::Body>,
+) -> Result<Vec<u8>, InvalidJob> {
+    let mut extra = change.extra.clone();
+    let mut extended = extended_of(&mut extra)?;
+    if !change.is_of_attendees_alone() {
+        extended.push(json!({ "id": REVISION, "value": change.revision }));
+    }
+    let event = Change {
+        subject: change.subject.as_deref(),
+        body: body.map(|body| Body { content_type: body.kind.as_str(), content: &body.content }),
+        start: times.map(|(start, _)| time(start)),
+        end: times.map(|(_, end)| time(end)),
+        location: change.location.as_deref().map(|display_name| Location { display_name }),
+        attendees: change.attendees.as_ref().map(|attendees| attendees.iter().map(attendee).collect()),
+        extra,
+        single_value_extended_properties: extended,
+    };
+    let bytes = bytes(&event)?;
+    change.check_size(bytes.len())?;
+    Ok(bytes)
+}
+
+/// Maps with text keys and plain values always serialize; should that ever change, the job says so.
+fn bytes(event: &impl Serialize) -> Result<Vec<u8>, InvalidJob> {
+    serde_json::to_vec(event).map_err(|error| InvalidJob::new("extra", format!("cannot be sent ({error})")))
+}
+
+/// The producer's own extended properties, taken out of `extra`.
+fn extended_of(extra: &mut Map<String, Value>) -> Result<Vec<Value>, InvalidJob> {
+    let extended = match extra.shift_remove(EXTENDED) {
+        Some(Value::Array(own)) => own,
+        _ => Vec::new(),
+    };
+    match extended.iter().find_map(markers_own) {
+        Some(id) => Err(InvalidJob::new(
+            "extra",
+            format!("sets '{id}' in singleValueExtendedProperties, the agent's own marker property; leave it out"),
+        )),
+        None => Ok(extended),
+    }
+}
+
+fn attendee(attendee: &job::Attendee) -> Attendee<'_> {
+    Attendee {
+        email_address: EmailAddress { address: &attendee.address, name: attendee.name.as_deref() },
+        r#type: attendee.kind.as_str(),
+    }
 }
 
 /// The id, however it is written, of a property that is one of the agent's own set: Exchange compares neither the letters

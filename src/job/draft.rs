@@ -3,12 +3,12 @@
 //! What is checked is what Graph documents or answers without naming the culprit (graph-facts 1.5, 1.6, 3): times,
 //! zones, dates of all-day events, attendees, sizes. What only Exchange can know is left to Exchange.
 
-use chrono::{Datelike, NaiveDateTime, Timelike};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
 use serde_json::{Map, Value};
 
 use super::span::{self, Kind};
 use super::times::{self, Written};
-use super::{Attendee, BodyType, InvalidJob, JobInput, Zone, address, attendees, json};
+use super::{Attendee, BodyType, Cell, InvalidJob, JobInput, Zone, address, attendees, json};
 use crate::characters;
 
 /// Most attendees of one event (graph-facts 3, documented).
@@ -57,6 +57,11 @@ pub struct EventTime {
 }
 
 impl EventTime {
+    /// The instant that it means, where its zone is known here.
+    pub fn moment(&self) -> Option<DateTime<Utc>> {
+        span::wall_moment(&self.date_time, &Zone::named(&self.time_zone))
+    }
+
     pub(super) fn new(wall: NaiveDateTime, zone: &Zone) -> Self {
         let mut date_time = wall.format("%Y-%m-%dT%H:%M:%S").to_string();
         // Graph works in units of 100 ns (graph-facts 1.5).
@@ -92,6 +97,8 @@ pub struct EventDraft {
     pub attendees: Vec<Attendee>,
     /// Further properties, in the producer's order.
     pub extra: Map<String, Value>,
+    /// Later jobs may name the event by its key.
+    pub has_key: bool,
 }
 
 impl EventDraft {
@@ -102,11 +109,10 @@ impl EventDraft {
     pub fn from_input(input: &JobInput, own_mailbox: bool) -> Result<Self, InvalidJob> {
         let start = times::parse("start_time", input.start_time.required("start_time")?)?;
         let end = times::parse("end_time", input.end_time.required("end_time")?)?;
-        let extra = extra(input.extra.optional("extra")?)?;
+        let extra = extra(input.extra.optional("extra")?, None)?;
         let zone = zone(input.time_zone.optional_word("time_zone")?, recurs(&extra))?;
         let (start, end) = span::resolve(kind(&extra)?, start, end, &zone)?;
-        check_not_before(input)?;
-        input.dedup_key.optional("dedup_key")?;
+        check_waits(input)?;
         Ok(Self {
             transaction_id: input.transaction_id.required("transaction_id")?.to_owned(),
             mailbox: mailbox(input, own_mailbox)?,
@@ -118,6 +124,7 @@ impl EventDraft {
             location: input.location.optional("location")?.map(str::to_owned),
             attendees: attendees::parse(input.attendees.required("attendees")?)?,
             extra,
+            has_key: input.event_key != Cell::Null,
         })
     }
 
@@ -140,14 +147,42 @@ impl EventDraft {
             ("extra", self.extra.iter().map(|(_, value)| value.to_string().len()).sum()),
         ];
         let (column, _) = sizes.into_iter().max_by_key(|(_, size)| *size).unwrap_or(("body", 0));
-        Err(InvalidJob::new(
-            column,
-            format!("makes the request {bytes} bytes long; Graph allows {MAX_REQUEST_BYTES} (4 MB); shorten it"),
-        ))
+        Err(too_large(column, bytes))
+    }
+
+    /// How many are invited.
+    pub fn recipients(&self) -> u32 {
+        u32::try_from(self.attendees.len()).unwrap_or(u32::MAX)
+    }
+
+    /// When the event is over: its end, or that of its last day where it recurs until a date. None if only Exchange knows, or
+    /// if it goes on for ever.
+    pub fn ends_at(&self) -> Option<DateTime<Utc>> {
+        let zone = Zone::named(&self.end.time_zone);
+        let Some(recurrence) = property(&self.extra, "recurrence").filter(|value| !value.is_null()) else {
+            return self.end.moment();
+        };
+        let range = &recurrence["range"];
+        let until = range["endDate"].as_str().filter(|_| range["type"] == "endDate")?;
+        let last: NaiveDate = until.parse().ok()?;
+        span::moment(Written::Wall(last.succ_opt()?.and_time(NaiveTime::MIN)), &zone)
     }
 }
 
-fn zone(name: Option<&str>, recurs: bool) -> Result<Zone, InvalidJob> {
+pub(super) fn too_large(column: &'static str, bytes: usize) -> InvalidJob {
+    let fault = format!("makes the request {bytes} bytes long; Graph allows {MAX_REQUEST_BYTES} (4 MB); shorten it");
+    InvalidJob::new(column, fault)
+}
+
+/// What a row of any operation may say besides what it asks for.
+pub(super) fn check_waits(input: &JobInput) -> Result<(), InvalidJob> {
+    check_time("not_before", &input.not_before)?;
+    check_time("not_after", &input.not_after)?;
+    input.dedup_key.optional("dedup_key")?;
+    Ok(())
+}
+
+pub(super) fn zone(name: Option<&str>, recurs: bool) -> Result<Zone, InvalidJob> {
     match name {
         Some(name) if name.len() > MAX_ZONE_BYTES => {
             Err(InvalidJob::new("time_zone", format!("is {} bytes long, longer than the name of any zone", name.len())))
@@ -174,7 +209,7 @@ pub(super) fn recurs(extra: &Map<String, Value>) -> bool {
 }
 
 /// In any case: Graph may be as lenient.
-fn property<'e>(extra: &'e Map<String, Value>, name: &str) -> Option<&'e Value> {
+pub(super) fn property<'e>(extra: &'e Map<String, Value>, name: &str) -> Option<&'e Value> {
     extra.iter().find(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value)
 }
 
@@ -183,7 +218,7 @@ pub(super) fn is_single(extra: &Map<String, Value>) -> bool {
     matches!(kind(extra), Ok(Kind::Single))
 }
 
-fn kind(extra: &Map<String, Value>) -> Result<Kind, InvalidJob> {
+pub(super) fn kind(extra: &Map<String, Value>) -> Result<Kind, InvalidJob> {
     match property(extra, "isAllDay") {
         Some(Value::Bool(true)) => Ok(Kind::AllDay),
         None | Some(Value::Bool(false) | Value::Null) if recurs(extra) => Ok(Kind::Series),
@@ -195,7 +230,7 @@ fn kind(extra: &Map<String, Value>) -> Result<Kind, InvalidJob> {
     }
 }
 
-fn mailbox(input: &JobInput, own_mailbox: bool) -> Result<Option<String>, InvalidJob> {
+pub(super) fn mailbox(input: &JobInput, own_mailbox: bool) -> Result<Option<String>, InvalidJob> {
     let mailbox = segment("mailbox", input.mailbox.optional_word("mailbox")?)?;
     if mailbox.is_none() && !own_mailbox {
         return Err(InvalidJob::new(
@@ -214,7 +249,7 @@ fn mailbox(input: &JobInput, own_mailbox: bool) -> Result<Option<String>, Invali
 }
 
 /// One segment of a URL's path. Percent-encoding makes every text safe but these: a URL has no way to say them.
-fn segment(column: &'static str, text: Option<&str>) -> Result<Option<String>, InvalidJob> {
+pub(super) fn segment(column: &'static str, text: Option<&str>) -> Result<Option<String>, InvalidJob> {
     match text {
         Some("." | "..") => Err(InvalidJob::new(column, "is a relative path; give an id or address")),
         Some(text) if text.len() > MAX_SEGMENT_BYTES => Err(InvalidJob::new(
@@ -228,7 +263,7 @@ fn segment(column: &'static str, text: Option<&str>) -> Result<Option<String>, I
     }
 }
 
-fn body(input: &JobInput) -> Result<Option<Body>, InvalidJob> {
+pub(super) fn body(input: &JobInput) -> Result<Option<Body>, InvalidJob> {
     let word = input.body_type.optional("body_type")?.unwrap_or("text");
     let kind = BodyType::parse(word).ok_or_else(|| {
         let word = characters::quoted(word);
@@ -237,14 +272,15 @@ fn body(input: &JobInput) -> Result<Option<Body>, InvalidJob> {
     Ok(input.body.optional("body")?.map(|content| Body { content: content.to_owned(), kind }))
 }
 
-fn extra(text: Option<&str>) -> Result<Map<String, Value>, InvalidJob> {
+/// `allowed` of the properties that have a column.
+pub(super) fn extra(text: Option<&str>, allowed: Option<&str>) -> Result<Map<String, Value>, InvalidJob> {
     let Some(text) = text else { return Ok(Map::new()) };
     let value =
         json::parse(text).map_err(|fault| InvalidJob::new("extra", format!("{fault}; the column holds one object")))?;
     let Value::Object(extra) = value else {
         return Err(InvalidJob::new("extra", "is not a JSON object; write {\"showAs\": \"busy\"} or NULL"));
     };
-    for (property, column) in OWN_PROPERTIES {
+    for (property, column) in OWN_PROPERTIES.into_iter().filter(|(property, _)| Some(*property) != allowed) {
         if let Some(key) = extra.keys().find(|key| key.trim().eq_ignore_ascii_case(property)) {
             let cure = match column {
                 "transaction_id" => "the agent sets it; leave it out".to_owned(),
@@ -266,21 +302,21 @@ fn extra(text: Option<&str>) -> Result<Map<String, Value>, InvalidJob> {
     Ok(extra)
 }
 
-/// The due time was made from it by the database, which has the same rules; what is no time is due at once, to be told
-/// here.
-fn check_not_before(input: &JobInput) -> Result<(), InvalidJob> {
-    let no_time = |what: &str| InvalidJob::new("not_before", format!("{what}; write it like 2026-12-01T09:00:00Z"));
+/// The times of the queue were made from these by the database, which has the same rules; what is no time is due at once, to be
+/// told here.
+fn check_time(column: &'static str, cell: &Cell) -> Result<(), InvalidJob> {
+    let no_time = |what: &str| InvalidJob::new(column, format!("{what}; write it like 2026-12-01T09:00:00Z"));
     // The database does not see through white space beyond ASCII, and would have taken it for no time.
-    if let Some(text) = input.not_before.optional("not_before")?.filter(|text| !text.is_ascii()) {
+    if let Some(text) = cell.optional(column)?.filter(|text| !text.is_ascii()) {
         return Err(no_time(&format!("{} is not a time", characters::quoted_ascii(text))));
     }
-    match input.not_before.optional_word("not_before")? {
-        Some(text) => match times::parse("not_before", text)? {
+    match cell.optional_word(column)? {
+        Some(text) => match times::parse(column, text)? {
             Written::Date(_) => Err(no_time("is a date without a time of day")),
             // What lies behind the calendar's end is waited for. Before its beginning nobody wished for anything: it is
             // what a program writes that has no date, like .NET's 0001-01-01.
             Written::Wall(utc) | Written::Instant { utc, .. } if utc.year() < *span::YEARS.start() => {
-                span::in_calendar("not_before", utc.date(), "")
+                span::in_calendar(column, utc.date(), "")
             }
             Written::Wall(_) | Written::Instant { .. } => Ok(()),
         },

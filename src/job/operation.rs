@@ -1,8 +1,10 @@
 //! What a job asks of Graph. `graph::operations` makes a request of it, and the evidence by which its effect is found.
 
 use super::{
-    CallResult, Cancellation, Cause, EventChange, EventDraft, EventRef, InvalidJob, JobInput, Snapshot, Target,
+    CallResult, Cancellation, Cause, EventChange, EventDraft, EventRef, EventTarget, InvalidJob, JobInput, Snapshot,
+    Target, draft, target,
 };
+use crate::characters;
 
 /// `jobs.operation`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -36,8 +38,8 @@ impl OperationKind {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Operation {
     Create(EventDraft),
-    Update(EventChange),
-    Delete(Cancellation),
+    Update(EventTarget, EventChange),
+    Delete(EventTarget, Cancellation),
 }
 
 /// Why a row can become no request.
@@ -61,8 +63,45 @@ impl Operation {
     /// # Errors
     /// The row can become no request.
     pub fn from_input(input: &JobInput, target: &Target, own_mailbox: bool) -> Result<Self, Undraftable> {
-        let _ = target;
-        Ok(Self::Create(EventDraft::from_input(input, own_mailbox)?))
+        let kind = Self::kind(input)?;
+        if kind == OperationKind::Create {
+            return Ok(Self::Create(EventDraft::from_input(input, own_mailbox)?));
+        }
+        draft::check_waits(input)?;
+        let target = EventTarget::of(input, target, own_mailbox);
+        // The row's own faults first: they are there whatever becomes of the event.
+        if kind == OperationKind::Update {
+            let change = EventChange::from_input(input)?;
+            return Ok(Self::Update(target?, change));
+        }
+        let end = Cancellation::from_input(input)?;
+        Ok(Self::Delete(target?, end))
+    }
+
+    /// Judges a row by itself, with its defaults filled in, and tells what it asks for.
+    ///
+    /// # Errors
+    /// The first fault found, naming the column and the cure.
+    pub fn judge(input: &JobInput, own_mailbox: bool) -> Result<OperationKind, InvalidJob> {
+        let kind = Self::kind(input)?;
+        draft::check_waits(input)?;
+        match kind {
+            OperationKind::Create => EventDraft::from_input(input, own_mailbox).map(drop)?,
+            OperationKind::Update => EventChange::from_input(input).map(drop)?,
+            OperationKind::Delete => Cancellation::from_input(input).map(drop)?,
+        }
+        Ok(kind)
+    }
+
+    /// Which operation it is, and that it names an event as that operation does.
+    fn kind(input: &JobInput) -> Result<OperationKind, InvalidJob> {
+        let word = input.operation.required("operation")?;
+        let kind = OperationKind::parse(word).ok_or_else(|| {
+            let word = characters::quoted(word);
+            InvalidJob::new("operation", format!("{word} is none; write 'create', 'update' or 'delete'"))
+        })?;
+        target::judge(input, kind)?;
+        Ok(kind)
     }
 }
 

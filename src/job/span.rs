@@ -6,7 +6,7 @@
 //! the same age. Only a series cannot do without them, as it follows the clock of its zone; and an all-day event asks no
 //! clock at all: it is dates.
 
-use chrono::{Datelike, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime};
+use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
 
 use super::times::Written;
 use super::{EventTime, InvalidJob, Zone};
@@ -103,6 +103,18 @@ fn moments(time: Written, zone: &Zone) -> MappedLocalTime<NaiveDateTime> {
         (Written::Wall(wall), None) => MappedLocalTime::Single(wall),
         (Written::Date(date), _) => MappedLocalTime::Single(date.and_time(NaiveTime::MIN)),
     }
+}
+
+/// The instant that a time means; the later one where a clock shows it twice. None if the zone is not known here.
+pub(super) fn moment(time: Written, zone: &Zone) -> Option<DateTime<Utc>> {
+    let known = zone.rules.is_some() || is_instant(time);
+    known.then(|| moments(time, zone).latest()).flatten().map(|utc| utc.and_utc())
+}
+
+/// The same of a time as Graph is told it.
+pub(super) fn wall_moment(date_time: &str, zone: &Zone) -> Option<DateTime<Utc>> {
+    let wall = NaiveDateTime::parse_from_str(date_time, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
+    moment(Written::Wall(wall), zone)
 }
 
 /// Graph wants midnight to midnight in one zone, the end being the day after the last one (graph-facts 1.6). The zone's

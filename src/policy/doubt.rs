@@ -6,17 +6,50 @@
 //! first minutes, so it never leads to anything but the same request under the same transaction id, or to a failure that
 //! says an event may exist.
 
-use super::{Decision, Disposition, Moment, Plan, RetryPolicy};
-use crate::job::{Answer, CallResult, EventRef, Job, Outcome, Verified};
+use super::{Decision, Departure, Disposition, Moment, Plan, RetryPolicy};
+use crate::job::{Answer, CallResult, EventRef, Job, OperationKind, Outcome, Verified};
 
 /// Attempts of a job in doubt after which its request is repeated although the look before it keeps failing: the
 /// repeat under the same transaction id is the better evidence anyway (graph-facts 2.4).
 const PATIENT_LOOKS: u32 = 3;
 
 impl RetryPolicy {
-    /// After the look that comes before the repeat of a job in doubt, or of one that has no attempt left. None: the request is
-    /// to be repeated.
-    pub fn before_repeat(&self, job: &Job, verified: Verified, moment: &Moment) -> Option<Decision> {
+    /// After the look that comes before a request: before each change of an event, and before the repeat of a create in doubt.
+    /// None: the request is to be made.
+    pub fn before_request(&self, job: &Job, verified: Verified, moment: &Moment) -> Option<Decision> {
+        match job.operation {
+            OperationKind::Create => self.before_repeat(job, verified, moment),
+            OperationKind::Update | OperationKind::Delete => self.before_change(job, verified, moment),
+        }
+    }
+
+    /// An event is looked at by its id, which tells how it is. A look without an answer is no reason to change it unseen.
+    fn before_change(&self, job: &Job, verified: Verified, moment: &Moment) -> Option<Decision> {
+        let look = match verified {
+            Verified::Done(event) => return Some(self.decide(job, found(event, Answer::default()), moment)),
+            Verified::Absent | Verified::Open(_) if self.is_used_up(job) => {
+                CallResult::new(Outcome::NotFound, not_made())
+            }
+            Verified::Absent | Verified::Open(_) => return None,
+            Verified::Unknown(look) => *look,
+        };
+        let told = matches!(look.outcome, Outcome::NotFound | Outcome::NoTarget(_));
+        // Nothing has left but the question.
+        let mut decision = self.decide_with_doubt(job, look, job.in_doubt && !told, moment);
+        if !job.in_doubt && decision.record.departure == Departure::Maybe {
+            decision.record.departure = Departure::NotNow;
+        }
+        Some(decision)
+    }
+
+    /// As [`Self::decide`], where it is known whether the job is in doubt from now on.
+    fn decide_with_doubt(&self, job: &Job, result: CallResult, in_doubt: bool, moment: &Moment) -> Decision {
+        let plan = Plan { in_doubt, ..self.plan(job, &result.outcome, result.retry_after, moment) };
+        let CallResult { outcome, answer, retry_after, .. } = result;
+        self.decision(job, plan, answer, outcome, retry_after)
+    }
+
+    fn before_repeat(&self, job: &Job, verified: Verified, moment: &Moment) -> Option<Decision> {
         let is_last = self.is_used_up(job);
         let result = match verified {
             Verified::Done(event) => found(event, Answer::default()),
@@ -39,6 +72,8 @@ impl RetryPolicy {
                 | Outcome::NotGraph
                 | Outcome::MailboxBlocked { in_doubt: true, .. }
         );
+        // The next attempt of a change begins with a look anyway.
+        let cannot_tell = cannot_tell && job.operation == OperationKind::Create;
         let plan = self.plan(job, &result.outcome, result.retry_after, moment);
         cannot_tell || (plan.disposition == Disposition::Fail && plan.in_doubt && plan.pause.is_none())
     }
@@ -47,6 +82,10 @@ impl RetryPolicy {
     pub fn after_verification(&self, job: &Job, result: CallResult, verified: Verified, moment: &Moment) -> Decision {
         let look = match verified {
             Verified::Done(event) => return self.decide(job, found(event, result.answer), moment),
+            Verified::Open(_) => return self.decide_with_doubt(job, result, false, moment),
+            Verified::Unknown(look) if matches!(look.outcome, Outcome::NoTarget(_)) => {
+                return self.decide_with_doubt(job, *look, false, moment);
+            }
             Verified::Unknown(look) if !look.is_refusal() && !look.is_unclear() => {
                 return self.looked_for_later(job, result, *look, moment);
             }
@@ -100,6 +139,15 @@ impl RetryPolicy {
 /// What is recorded is the answer that decided: the look's.
 fn found(event: EventRef, answer: Answer) -> CallResult {
     CallResult::new(Outcome::Done(event), Answer { status: Some(200), code: None, message: None, ..answer })
+}
+
+fn not_made() -> Answer {
+    Answer {
+        status: Some(200),
+        code: Some("change_not_made".into()),
+        message: Some("no answer came to the request, and the event is as it was before.".into()),
+        ..Answer::default()
+    }
 }
 
 fn not_found() -> Answer {

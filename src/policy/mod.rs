@@ -1,9 +1,11 @@
 //! Retry policy: the only place where it is decided what becomes of a job and how long its mailbox pauses, from what its
-//! requests met. `doubt` decides where evidence must be looked for first, `record` what of an attempt is written down.
+//! requests met. `doubt` decides where evidence must be looked for first, `deadline` whether it is too late for a request,
+//! `record` what of an attempt is written down.
 //!
 //! Pure: takes the time and the jitter as arguments, touches nothing. It does not know the agent-wide gate (that is
 //! `worker`'s, which sees all mailboxes at once) and it shortens no `Retry-After` but to the longest that is obeyed at all.
 
+mod deadline;
 mod doubt;
 mod record;
 
@@ -12,9 +14,12 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::backoff::doubled;
-use crate::job::{Answer, CallResult, Cause, DefaultKey, ErrorKind, EventRef, InvalidJob, Job, Outcome, REPEAT_WAIT};
+use crate::job::{
+    Answer, CallResult, Cause, DefaultKey, ErrorKind, EventRef, InvalidJob, Job, OperationKind, Outcome, REPEAT_WAIT,
+};
 use crate::retry_after;
 
+pub use deadline::Stakes;
 pub use record::{Departure, Record};
 
 /// The longest time anything is put off. Keeps sums inside the calendar.
@@ -34,10 +39,14 @@ const BLOCKED_RECHECK: Duration = Duration::from_secs(30 * 60);
 const NEW_MAILBOX_RECHECK: Duration = Duration::from_secs(5 * 60);
 /// … for this long.
 const NEW_MAILBOX_HORIZON: Duration = Duration::from_secs(60 * 60);
+/// Wait after a change that met another one: the event is looked at anew …
+const CONFLICT_WAIT: Duration = Duration::from_secs(1);
+/// … so soon only this often, and by the backoff then.
+const PROMPT_CONFLICTS: u32 = 3;
 /// Wait before another sign-in, or another request with settings that cannot work.
 const UNABLE_RECHECK: Duration = Duration::from_secs(60);
 
-/// `delivery.max_attempts`, `first_retry`, `longest_retry` and `give_up_after`.
+/// `delivery.max_attempts`, `first_retry`, `longest_retry`, `give_up_after` and `past_events`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// Attempts after which a job is exhausted.
@@ -48,6 +57,8 @@ pub struct RetryPolicy {
     pub longest_retry: Duration,
     /// Time after the first failure at which a job is exhausted.
     pub give_up_after: Duration,
+    /// `delivery.past_events`: nobody is mailed about an event that is over.
+    pub refuses_past_events: bool,
 }
 
 /// The circumstances of a decision.
@@ -104,6 +115,7 @@ pub struct Decision {
 /// What the mailbox's lane and the gate make of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MailboxEffect {
+    pub operation: OperationKind,
     /// What the last of the attempt's requests met.
     pub met: Outcome,
     /// The mailbox's pause, if it must have one.
@@ -114,9 +126,10 @@ pub struct MailboxEffect {
 
 impl MailboxEffect {
     /// The mailbox or the way to it is in trouble although it asks for no pause: fewer requests at once. Not the death of a
-    /// kept connection, in which the mailbox has no part.
+    /// kept connection, in which the mailbox has no part, nor a change of an event that met another one.
     pub fn halves_slots(&self) -> bool {
-        matches!(self.met, Outcome::ReplyLost | Outcome::ServerFault | Outcome::Conflict)
+        let in_trouble = matches!(self.met, Outcome::ReplyLost | Outcome::ServerFault);
+        in_trouble || self.met == Outcome::Conflict && self.operation == OperationKind::Create
     }
 }
 
@@ -181,11 +194,19 @@ impl RetryPolicy {
             Outcome::NoTarget(_) => fail(job, kind, false),
             Outcome::Paced(wait) => given_back(job, after(now, *wait), kind, job.in_doubt),
             Outcome::Refused(_) | Outcome::ZoneRefused | Outcome::Duplicate(_) => fail(job, kind, job.in_doubt),
-            Outcome::RefusedInDoubt(_) | Outcome::NotFound => fail(job, kind, true),
+            Outcome::RefusedInDoubt(_) => fail(job, kind, true),
+            // By its id an event is seen as it is; a search for one that was just made proves less.
+            Outcome::NotFound => fail(job, kind, job.operation == OperationKind::Create),
             Outcome::NoMailbox => Plan {
                 pause: Some(MailboxPause { wait: NO_MAILBOX_PAUSE, halve_slots: false }),
                 ..fail(job, kind, job.in_doubt)
             },
+            // The event had changed since it was looked at, so it was not changed now.
+            Outcome::Conflict if job.operation != OperationKind::Create => {
+                let soon = job.attempts < PROMPT_CONFLICTS;
+                let wait = if soon { backoff.min(CONFLICT_WAIT) } else { backoff };
+                self.later(job, now, Later { doubtful: false, ..Later::doubtful(kind, wait) })
+            }
             Outcome::Conflict | Outcome::ServerFault | Outcome::ReplyDamaged | Outcome::ReplyLost => {
                 self.later(job, now, Later::doubtful(kind, backoff))
             }
@@ -344,3 +365,6 @@ fn delta(wait: Duration) -> Option<TimeDelta> {
 #[cfg(test)]
 #[path = "policy_tests.rs"]
 mod tests;
+
+#[cfg(test)]
+mod change_tests;

@@ -6,16 +6,17 @@ use proptest::prelude::*;
 use super::*;
 use crate::job::{Defaulted, Ending, EventId, GateReason, InvalidJob, JobId, JobInput, Verified};
 
-fn policy() -> RetryPolicy {
+pub(super) fn policy() -> RetryPolicy {
     RetryPolicy {
         max_attempts: 12,
         first_retry: Duration::from_secs(5),
         longest_retry: Duration::from_secs(900),
         give_up_after: Duration::from_secs(72 * 3600),
+        refuses_past_events: true,
     }
 }
 
-fn job(attempts: u32) -> Job {
+pub(super) fn job(attempts: u32) -> Job {
     Job {
         id: JobId(1),
         claim: 1,
@@ -31,12 +32,12 @@ fn job(attempts: u32) -> Job {
     }
 }
 
-fn now() -> DateTime<Utc> {
+pub(super) fn now() -> DateTime<Utc> {
     "2026-12-01T09:00:00Z".parse().unwrap()
 }
 
 /// At noon by the middle of the jitter, of a mailbox that was not paused before.
-fn moment() -> Moment {
+pub(super) fn moment() -> Moment {
     Moment { now: now(), jitter: 0.5, pauses_in_a_row: 0 }
 }
 
@@ -44,7 +45,7 @@ fn after_pauses(pauses_in_a_row: u32) -> Moment {
     Moment { pauses_in_a_row, ..moment() }
 }
 
-fn met(outcome: &Outcome) -> CallResult {
+pub(super) fn met(outcome: &Outcome) -> CallResult {
     CallResult::new(outcome.clone(), Answer::default())
 }
 
@@ -52,7 +53,7 @@ fn told_to_wait(outcome: &Outcome, wait: Duration) -> CallResult {
     CallResult { retry_after: Some(wait), ..met(outcome) }
 }
 
-fn decide(job: &Job, outcome: &Outcome) -> Decision {
+pub(super) fn decide(job: &Job, outcome: &Outcome) -> Decision {
     policy().decide(job, met(outcome), &moment())
 }
 
@@ -64,7 +65,7 @@ fn pause(wait: Duration) -> Option<MailboxPause> {
     Some(MailboxPause { wait, halve_slots: false })
 }
 
-fn secs(seconds: u64) -> Duration {
+pub(super) fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
@@ -81,11 +82,11 @@ fn unable() -> Outcome {
     Outcome::Unable(GateReason { cause: Cause::SignInRefused, code, hint, wait: None })
 }
 
-fn done() -> Outcome {
+pub(super) fn done() -> Outcome {
     Outcome::Done(EventId("AAMk".into()).into())
 }
 
-fn in_secs(seconds: i64) -> DateTime<Utc> {
+pub(super) fn in_secs(seconds: i64) -> DateTime<Utc> {
     now() + TimeDelta::seconds(seconds)
 }
 
@@ -325,7 +326,7 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
 }
 
 /// What a request met, an answer's wait beside it or none. Nothing but an answer names one.
-fn any_result() -> impl Strategy<Value = CallResult> {
+pub(super) fn any_result() -> impl Strategy<Value = CallResult> {
     let named = proptest::option::of((0u64..u64::MAX).prop_map(Duration::from_millis));
     (any_outcome(), named).prop_map(|(outcome, retry_after)| CallResult { retry_after, ..met(&outcome) })
 }
@@ -361,7 +362,7 @@ fn a_look_that_keeps_failing_is_waited_for_three_attempts_but_never_for_most_of_
     let repeats = |max_attempts, attempts, look: &Outcome| {
         let policy = RetryPolicy { max_attempts, ..policy() };
         let job = Job { in_doubt: true, ..job(attempts) };
-        policy.before_repeat(&job, Verified::from(met(look)), &moment()).is_none()
+        policy.before_request(&job, Verified::from(met(look)), &moment()).is_none()
     };
     let lost = |max_attempts, attempts| repeats(max_attempts, attempts, &Outcome::ReplyLost);
     assert_eq!((0..5).map(|attempts| lost(12, attempts)).collect::<Vec<_>>(), [false, false, false, true, true]);
@@ -374,7 +375,7 @@ fn a_look_that_keeps_failing_is_waited_for_three_attempts_but_never_for_most_of_
 #[test]
 fn before_a_repeat_the_event_is_found_or_the_request_is_made_again_and_without_attempts_the_job_ends() {
     let doubtful = |attempts| Job { in_doubt: true, ..job(attempts) };
-    let then = |attempts, verified| policy().before_repeat(&doubtful(attempts), verified, &moment());
+    let then = |attempts, verified| policy().before_request(&doubtful(attempts), verified, &moment());
     let found = then(3, Verified::Done(EventId("AAMk".into()).into())).unwrap();
     assert_eq!(found.disposition, Disposition::Complete(EventId("AAMk".into()).into()));
     assert_eq!((found.answer.status, found.record.ending), (Some(200), Some(Ending::Sent)));
@@ -588,7 +589,7 @@ proptest! {
         let decision = policy().after_verification(&doubtful, result, verified.clone(), &moment());
         assert_sound(&doubtful, &decision);
         prop_assert!(decision.in_doubt || proven || never_left);
-        if let Some(decision) = policy().before_repeat(&doubtful, verified.clone(), &moment()) {
+        if let Some(decision) = policy().before_request(&doubtful, verified.clone(), &moment()) {
             assert_sound(&doubtful, &decision);
             prop_assert_eq!(decision.in_doubt, !matches!(verified, Verified::Done(_)));
         }

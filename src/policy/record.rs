@@ -3,9 +3,16 @@
 use std::time::Duration;
 
 use super::{Decision, Disposition, MailboxEffect, Plan, RetryPolicy};
-use crate::job::{Answer, Ending, ErrorKind, Job, Outcome};
+use crate::job::{Answer, Ending, ErrorKind, Job, OperationKind, Outcome};
 
-const MAY_EXIST: &str = "An event may exist: look into the calendar before inserting this job anew.";
+/// What a doubt means, by what was asked for.
+fn doubt(operation: OperationKind) -> &'static str {
+    match operation {
+        OperationKind::Create => "An event may exist: look into the calendar before inserting this job anew.",
+        OperationKind::Update => "The change may have been made: look at the event before inserting this job anew.",
+        OperationKind::Delete => "The event may be gone: look into the calendar before inserting this job anew.",
+    }
+}
 
 /// What is counted and written down of an attempt.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,22 +50,26 @@ impl RetryPolicy {
         let record = self.record(job, &plan, &answer, &met);
         if plan.disposition == Disposition::Fail {
             let attempts = job.attempts.saturating_add(u32::from(record.spent));
-            answer.message = Some(last_words(&plan, attempts, answer.message.as_deref()));
+            answer.message = Some(last_words(job.operation, &plan, attempts, answer.message.as_deref()));
         }
         let Plan { disposition, kind, in_doubt, give_up_at, pause } = plan;
-        let mailbox = MailboxEffect { met, pause, named };
+        let mailbox = MailboxEffect { operation: job.operation, met, pause, named };
         Decision { disposition, kind, in_doubt, give_up_at, answer, record, mailbox }
     }
 
     fn record(&self, job: &Job, plan: &Plan, answer: &Answer, met: &Outcome) -> Record {
         let is_invalid = matches!(met, Outcome::Invalid(_));
+        // Found out without asking Graph.
+        let is_local = is_invalid
+            || answer.status.is_none()
+                && matches!(met, Outcome::Expired(_) | Outcome::NoTarget(_) | Outcome::Refused(_));
         // The last look of all is no attempt.
         let counts = !self.is_used_up(job);
         let spent = match plan.disposition {
             Disposition::Complete(_) => counts,
             Disposition::Retry(_) => true,
             Disposition::Snooze(_) | Disposition::Unfill(..) => false,
-            Disposition::Fail => counts && !is_invalid,
+            Disposition::Fail => counts && !is_local,
         };
         // What spends an attempt has left, also where the look after it decided.
         let left = answer.status.is_some()
@@ -69,7 +80,7 @@ impl RetryPolicy {
             (false, true) => Departure::Maybe,
             (false, false) => Departure::NotNow,
         };
-        let ending = (left || is_invalid).then(|| ending(&plan.disposition, met));
+        let ending = (left || is_local).then(|| ending(&plan.disposition, met));
         Record { number: job.attempts.saturating_add(u32::from(counts)), spent, departure, ending }
     }
 }
@@ -85,7 +96,7 @@ fn ending(disposition: &Disposition, met: &Outcome) -> Ending {
 }
 
 /// The message a failed job keeps: why it was given up, what was said last, and whether an event may exist.
-fn last_words(plan: &Plan, attempts: u32, said: Option<&str>) -> String {
+fn last_words(operation: OperationKind, plan: &Plan, attempts: u32, said: Option<&str>) -> String {
     let mut words = Vec::new();
     if plan.kind == Some(ErrorKind::Exhausted) {
         let number =
@@ -97,7 +108,7 @@ fn last_words(plan: &Plan, attempts: u32, said: Option<&str>) -> String {
     let stop = if plan.in_doubt && !said.ends_with(['.', '!', '?']) { "." } else { "" };
     words.push(format!("{said}{stop}"));
     if plan.in_doubt {
-        words.push(MAY_EXIST.to_owned());
+        words.push(doubt(operation).to_owned());
     }
     words.join(" ")
 }

@@ -12,13 +12,14 @@ use super::bad_defaults::BadDefaults;
 use super::gate::{Gate, GateChange};
 use super::lanes::{HoldsChanged, Lanes, PauseLine};
 use super::log_throttle::LogThrottle;
+use super::pacing::Paced;
 use super::report;
 use super::vitals::Vitals;
 use crate::auth::TokenCache;
 use crate::clock::Now;
 use crate::job::{Defaults, Outcome};
 use crate::policy::{MailboxPause, after};
-use crate::queue::{LaneKey, MailboxNews, Pause, capped};
+use crate::queue::{self, LaneKey, MailboxNews, Pause, capped};
 use crate::retry_after;
 
 /// Between two looks whether a refused sign-in has been put right.
@@ -131,6 +132,9 @@ impl Admission {
             finished.settlement.pause = Some(self.pause(pause, finished, now));
             self.count_pauses(vitals);
         }
+        if let Some(paced) = finished.paced.take() {
+            finished.settlement.paced = Some(self.paced(paced, finished, now));
+        }
         let was_refused = self.defaults.are_there();
         let default_rests = self.defaults.learn(finished, defaults, now);
         if default_rests {
@@ -145,6 +149,14 @@ impl Admission {
         self.say(&change, vitals, now);
         let troubled = unclear || pause.is_some() || default_rests;
         Blocked { lane: troubled.then(|| finished.lane.clone()), all: matches!(change, GateChange::Closed { .. }) }
+    }
+
+    fn paced(&self, paced: Paced, finished: &Finished, now: Now) -> queue::Paced {
+        let until = after(now.wall, paced.wait);
+        if paced.is_news {
+            report::mailbox_paced(&finished.lane, &paced.reason, until);
+        }
+        queue::Paced { lane: finished.lane.clone(), until, reason: paced.reason }
     }
 
     fn pause(&mut self, pause: &MailboxPause, finished: &Finished, now: Now) -> Pause {

@@ -1,6 +1,7 @@
 //! One job's way from its claim to its settlement: operation, token, evidence where the job is in doubt, request. Carries out
 //! and fills in; everything is decided by `policy`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -9,16 +10,19 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 
 use super::bearer::Bearer;
+use super::links::MissingLink;
+use super::pacing::{Paced, Pacing};
 use super::pauses::Pauses;
 use super::{Measures, WorkerSettings};
 use crate::auth::TokenCache;
 use crate::clock::{Now, set_between};
 use crate::graph::{GraphClient, Line, Prepared, Request};
 use crate::job::{
-    Answer, CallResult, Cell, DefaultKey, Ending, ErrorKind, Job, JobInput, Operation, Outcome, Undraftable,
+    Answer, CallResult, Cell, DefaultKey, Ending, ErrorKind, Job, JobInput, Operation, Outcome, Snapshot, Undraftable,
+    Verified,
 };
-use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, RetryPolicy};
-use crate::queue::{AttemptRecord, LaneKey, Setback, Settlement, Trace};
+use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, RetryPolicy, Stakes};
+use crate::queue::{AttemptRecord, LaneKey, Setback, Settlement, Trace, Verdict};
 
 /// What all attempts share.
 #[derive(Clone)]
@@ -33,6 +37,8 @@ pub(super) struct Context {
     pub cut: CancellationToken,
     /// Mailboxes that may not be sent to now.
     pub pauses: Arc<Pauses>,
+    /// How many each mailbox has mailed.
+    pub pacing: Arc<Pacing>,
     /// An event was made in the default zone: who refuses that zone now means something else.
     pub zone_taken: Arc<AtomicBool>,
     pub measures: Arc<Measures>,
@@ -72,6 +78,10 @@ pub(super) struct Finished {
     pub took: Took,
     /// The default that was refused, if it was not the row.
     pub default_at_fault: Option<DefaultKey>,
+    /// Why it must wait although nothing is wrong.
+    pub paced: Option<Paced>,
+    /// Its event is an online meeting that has no link yet.
+    pub missing_link: Option<MissingLink>,
 }
 
 /// What a job took of the defaults that can be refused.
@@ -97,6 +107,21 @@ impl Took {
     }
 }
 
+/// What of a row is asked when its attempt is over.
+struct RowFacts {
+    /// It names attendees.
+    mails: bool,
+    /// Its event has a key.
+    has_key: bool,
+}
+
+impl RowFacts {
+    fn of(input: &JobInput) -> Self {
+        let mails = !matches!(&input.attendees, Cell::Text(attendees) if attendees == "[]");
+        Self { mails, has_key: input.event_key != Cell::Null }
+    }
+}
+
 impl Finished {
     /// Its job was claimed ahead and goes back untouched.
     pub(super) fn is_given_back(&self) -> bool {
@@ -104,13 +129,36 @@ impl Finished {
     }
 }
 
+/// What came of a job's delivery.
+struct Delivered {
+    decision: Decision,
+    /// What the job has done to people, if it has come off.
+    stakes: Stakes,
+    /// Why it must wait although nothing is wrong.
+    paced: Option<Paced>,
+    /// Its event is an online meeting, whose link may come later.
+    meeting_of: Option<MeetingOf>,
+}
+
+/// Where an online meeting's link is asked for.
+struct MeetingOf {
+    mailbox: Option<String>,
+}
+
+impl From<Decision> for Delivered {
+    fn from(decision: Decision) -> Self {
+        Self { decision, stakes: Stakes::default(), paced: None, meeting_of: None }
+    }
+}
+
 impl Attempt {
     pub(super) async fn run(mut self) -> Finished {
-        let decision = match self.prepare() {
+        let row = RowFacts::of(&self.job.input);
+        let delivered = match self.prepare() {
             Ok(prepared) => self.deliver(&prepared).await,
-            Err(undraftable) => self.decide(refused_locally(undraftable)),
+            Err(undraftable) => self.decide(refused_locally(undraftable)).into(),
         };
-        self.finish(decision)
+        self.finish(delivered, row)
     }
 
     /// The request and its evidence are all that is needed from here on: the row, which may be large, is not held beside them.
@@ -129,32 +177,91 @@ impl Attempt {
         self.took.time_zone.is_some() && !another && !self.context.zone_taken.load(Ordering::Relaxed)
     }
 
-    async fn deliver(&self, prepared: &Prepared) -> Decision {
-        let Prepared { request, evidence } = prepared;
-        let policy = &self.context.policy;
+    async fn deliver(&self, prepared: &Prepared) -> Delivered {
         let mut bearer = match self.bearer().await {
             Ok(bearer) => bearer,
-            Err(result) => return self.decide(result),
+            Err(result) => return self.decide(result).into(),
         };
-        if self.job.in_doubt {
-            if !self.may_send() {
-                return self.decide(CallResult::not_made());
-            }
-            let verified = self.verify(&mut bearer, evidence, None).await;
-            let (job, moment) = self.situation();
-            if let Some(end) = policy.before_repeat(&job, verified, &moment) {
-                return end;
+        let seen = match self.look_first(&mut bearer, prepared).await {
+            Ok(seen) => seen,
+            Err(end) => return *end,
+        };
+        let (request, stakes) = match self.request(prepared, seen.as_deref()) {
+            Ok(ready) => ready,
+            Err(end) => return *end,
+        };
+        let decision = self.exchange(&mut bearer, prepared, &request).await;
+        if !matches!(decision.disposition, Disposition::Complete(_)) && !decision.in_doubt {
+            self.context.pacing.give_back(&self.lane, stakes.recipients);
+        }
+        Delivered { stakes, meeting_of: meeting_of(prepared), ..decision.into() }
+    }
+
+    /// The look before the request, where there is one: what it found of the event that is to be changed.
+    ///
+    /// # Errors
+    /// There is to be no request.
+    async fn look_first(
+        &self,
+        bearer: &mut Bearer,
+        prepared: &Prepared,
+    ) -> Result<Option<Box<Snapshot>>, Box<Delivered>> {
+        if !self.job.in_doubt && !prepared.looks_first() {
+            return Ok(None);
+        }
+        if !self.may_send() {
+            return Err(Box::new(self.decide(CallResult::not_made()).into()));
+        }
+        let verified = self.verify(bearer, &prepared.evidence, None).await;
+        let seen = match &verified {
+            Verified::Open(seen) => Some(seen.clone()),
+            _ => None,
+        };
+        let (job, moment) = self.situation();
+        let Some(decision) = self.context.policy.before_request(&job, verified, &moment) else { return Ok(seen) };
+        // An earlier request has done it, and mailed whom it mailed.
+        let stakes = if self.job.in_doubt { self.stakes(prepared, None) } else { Stakes::default() };
+        self.context.pacing.count(&self.lane, stakes.recipients, Instant::now());
+        Err(Box::new(Delivered { stakes, meeting_of: meeting_of(prepared), ..decision.into() }))
+    }
+
+    fn stakes(&self, prepared: &Prepared, seen: Option<&Snapshot>) -> Stakes {
+        Stakes { recipients: prepared.recipients(seen), ends_at: prepared.ends_at(seen) }
+    }
+
+    /// The request, if it may be made now.
+    fn request<'p>(
+        &self,
+        prepared: &'p Prepared,
+        seen: Option<&Snapshot>,
+    ) -> Result<(Cow<'p, Request>, Stakes), Box<Delivered>> {
+        let request = prepared.request(seen);
+        let request = request.map_err(|undraftable| Box::new(self.decide(refused_locally(undraftable)).into()))?;
+        let stakes = self.stakes(prepared, seen);
+        let (job, moment) = self.situation();
+        if let Some(end) = self.context.policy.too_late(&job, &stakes, &moment) {
+            return Err(Box::new(end.into()));
+        }
+        match self.context.pacing.reserve(&self.lane, stakes.recipients, Instant::now()) {
+            Ok(()) => Ok((request, stakes)),
+            Err(paced) => {
+                let decision = self.decide(CallResult::new(Outcome::Paced(paced.wait), Answer::default()));
+                Err(Box::new(Delivered { paced: Some(paced), ..decision.into() }))
             }
         }
+    }
+
+    async fn exchange(&self, bearer: &mut Bearer, prepared: &Prepared, request: &Request) -> Decision {
         // A kept connection may be dead, which is no fault of the job: so that it happens to one only once, a repeat has its own.
         let line = if self.job.in_doubt { Line::Fresh } else { Line::Kept };
-        let result = self.send(&mut bearer, request, line).await;
+        let result = self.send(bearer, request, line).await;
+        let policy = &self.context.policy;
         // One moment for both: a deadline that passed between them would fail the job without the look.
         let (job, moment) = self.situation();
         if !policy.needs_evidence(&job, &result, &moment) {
             return policy.decide(&job, result, &moment);
         }
-        let verified = self.verify_after(&mut bearer, evidence, &result).await;
+        let verified = self.verify_after(bearer, &prepared.evidence, &result).await;
         let (job, moment) = self.situation();
         policy.after_verification(&job, result, verified, &moment)
     }
@@ -178,7 +285,7 @@ impl Attempt {
             () = self.context.cut.cancelled() => interrupted(),
         };
         if result.was_made() {
-            self.context.measures.creates.observe(began.elapsed().as_secs_f64());
+            self.context.measures.requests(self.job.operation).observe(began.elapsed().as_secs_f64());
         }
         result
     }
@@ -221,7 +328,8 @@ impl Attempt {
         (job, moment)
     }
 
-    fn finish(self, decision: Decision) -> Finished {
+    fn finish(self, delivered: Delivered, row: RowFacts) -> Finished {
+        let Delivered { decision, stakes, paced, meeting_of } = delivered;
         let Decision { disposition, kind, in_doubt, give_up_at, answer, record, mailbox } = decision;
         // Only now: a pause that the look has made needless would hold the mailbox's next jobs up, and no timer ends it.
         if let Some(pause) = &mailbox.pause {
@@ -242,16 +350,32 @@ impl Attempt {
             Disposition::Unfill(_, key) => Some(*key),
             _ => None,
         };
+        let missing_link = self.missing_link(&disposition, meeting_of);
         let job = &self.job;
-        let settlement = match disposition {
+        let mut settlement = match disposition {
             Disposition::Complete(event) => Settlement::sent(job, event, trace),
             Disposition::Retry(due) => Settlement::retry(job, due, setback, trace),
+            // Its mailbox mails nobody until then, and that is known: it keeps its place before those that came later.
+            Disposition::Snooze(due) if paced.is_some() && row.mails => {
+                Settlement::snooze(job, old_place(job, trace.at).min(due), setback, trace)
+            }
             Disposition::Snooze(due) => Settlement::snooze(job, due, setback, trace),
             Disposition::Unfill(due, _) => Settlement::unfill(job, due, setback, trace),
             Disposition::Fail => Settlement::fail(job, record.departure == Departure::Never, setback, trace),
         };
+        if matches!(settlement.verdict, Verdict::Sent(_)) {
+            settlement.mailed = stakes.recipients;
+            settlement.ends_at = stakes.ends_at.filter(|_| row.has_key);
+        }
         let (lane, took) = (self.lane, self.took);
-        Finished { lane, mailbox, settlement, attempt: Some(record.number), took, default_at_fault }
+        let attempt = Some(record.number);
+        Finished { lane, mailbox, settlement, attempt, took, default_at_fault, paced, missing_link }
+    }
+
+    fn missing_link(&self, disposition: &Disposition, meeting_of: Option<MeetingOf>) -> Option<MissingLink> {
+        let Disposition::Complete(event) = disposition else { return None };
+        let MeetingOf { mailbox } = meeting_of.filter(|_| event.join_url.is_none())?;
+        Some(MissingLink { job: self.job.id, lane: self.lane.clone(), mailbox, event_id: event.id.clone() })
     }
 
     fn record(&self, ending: Ending) -> AttemptRecord {
@@ -262,20 +386,26 @@ impl Attempt {
 
 /// The end of a job that was claimed ahead and never begun: it goes back to its old place.
 pub(super) fn given_back(lane: LaneKey, job: Job, now: Now) -> Finished {
-    // Not in the future, should the clock have been set back meanwhile, nor in a year that the schema cannot write.
-    let place = job.due.filter(|place| (DateTime::UNIX_EPOCH..now.wall).contains(place)).unwrap_or(now.wall);
+    let place = old_place(&job, now);
     put_off(lane, job, place, now)
+}
+
+/// Not in the future, should the clock have been set back meanwhile, nor in a year that the schema cannot write.
+fn old_place(job: &Job, now: Now) -> DateTime<Utc> {
+    job.due.filter(|place| (DateTime::UNIX_EPOCH..now.wall).contains(place)).unwrap_or(now.wall)
 }
 
 /// The end of a job that was claimed and must not be begun before `due`.
 pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: Now) -> Finished {
     Finished {
         lane,
-        mailbox: MailboxEffect { met: Outcome::NotStarted, pause: None, named: None },
+        mailbox: MailboxEffect { operation: job.operation, met: Outcome::NotStarted, pause: None, named: None },
         settlement: Settlement::give_back(&job, due, now),
         attempt: None,
         took: Took::default(),
         default_at_fault: None,
+        paced: None,
+        missing_link: None,
     }
 }
 
@@ -287,6 +417,10 @@ fn interrupted() -> CallResult {
         ..Answer::default()
     };
     CallResult::new(Outcome::Interrupted, answer)
+}
+
+fn meeting_of(prepared: &Prepared) -> Option<MeetingOf> {
+    prepared.wants_join_url().then(|| MeetingOf { mailbox: prepared.mailbox().map(str::to_owned) })
 }
 
 fn refused_locally(undraftable: Undraftable) -> CallResult {

@@ -27,7 +27,7 @@ impl Attempt {
     pub(super) async fn verify(&self, bearer: &mut Bearer, evidence: &Evidence, named: Option<EventId>) -> Verified {
         let began = Instant::now();
         let verified = tokio::select! {
-            verified = self.search(bearer, Search::new(evidence, named, began)) => verified,
+            verified = self.search(bearer, Search::new(evidence, named, self.job.in_doubt, began)) => verified,
             () = self.context.cut.cancelled() => CallResult::not_made().into(),
         };
         if !matches!(&verified, Verified::Unknown(result) if !result.was_made()) {

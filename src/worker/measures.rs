@@ -10,7 +10,7 @@ use chrono::{DateTime, Utc};
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::metrics::Metrics;
-use crate::job::{Ending, ErrorKind, GateReason};
+use crate::job::{Ending, ErrorKind, GateReason, OperationKind};
 use crate::queue::{GateNote, QueueError, Settled, Settlement, Verdict};
 
 /// `error_kind` of an attempt that met no trouble.
@@ -44,12 +44,18 @@ pub struct Measures {
     pub sent: IntCounter,
     /// For good.
     pub failed: IntCounter,
+    /// By a later delete of the same event, before anything had left.
+    pub called_off: IntCounter,
     pub failed_in_doubt: IntCounter,
     /// Results that could not be recorded because the row was no longer as it was claimed.
     pub unrecorded: IntCounter,
-    pub creates: Histogram,
+    creates: Histogram,
+    updates: Histogram,
+    deletes: Histogram,
     pub lookups: Histogram,
     pub pickup: Histogram,
+    pub recipients: IntCounter,
+    pub paced_mailboxes: IntGauge,
     pub in_flight: IntGauge,
     pub max_in_flight: IntGauge,
     pub claimed_ahead: IntGauge,
@@ -87,8 +93,8 @@ impl Measures {
         )?;
         let requests = metrics.durations_by(
             "request_duration_seconds",
-            "From the moment a request is handed to the network until its whole answer is there, by kind: create an \
-             event, or look one up by its marker. A request that got no answer counts, one that never left does not.",
+            "From the moment a request is handed to the network until its whole answer is there, by kind: create, \
+             update or delete an event, or look one up. A request that got no answer counts, one that never left does not.",
             &["kind"],
         )?;
         Ok(Self {
@@ -96,6 +102,7 @@ impl Measures {
             attempts,
             sent: finished.get_metric_with_label_values(&["sent"])?,
             failed: finished.get_metric_with_label_values(&["failed"])?,
+            called_off: finished.get_metric_with_label_values(&["cancelled"])?,
             failed_in_doubt: metrics.counter(
                 "jobs_failed_in_doubt_total",
                 "Jobs that failed since the start although an event may exist: somebody should look into the calendar.",
@@ -105,11 +112,21 @@ impl Measures {
                 "Results the queue did not take, because somebody else changed the row meanwhile: see the log.",
             )?,
             creates: requests.get_metric_with_label_values(&["create"])?,
+            updates: requests.get_metric_with_label_values(&["update"])?,
+            deletes: requests.get_metric_with_label_values(&["delete"])?,
             lookups: requests.get_metric_with_label_values(&["lookup"])?,
             pickup: metrics.durations(
                 "pickup_seconds",
                 "From the moment a job is due (inserted, its not_before, or the end of its wait) until its attempt \
                  begins.",
+            )?,
+            recipients: metrics.counter(
+                "recipients_mailed_total",
+                "Recipients whom the jobs that were sent have mailed: invitations, updates, cancellations.",
+            )?,
+            paced_mailboxes: metrics.level(
+                "paced_mailboxes",
+                "Mailboxes that have mailed as many as delivery.recipients_per_day or invitations_per_minute allow.",
             )?,
             in_flight: metrics.level("in_flight", "Attempts under way.")?,
             max_in_flight: metrics.level("in_flight_limit", "delivery.max_in_flight.")?,
@@ -147,9 +164,18 @@ impl Measures {
         &self.metrics
     }
 
+    /// How long the requests of an operation take.
+    pub(super) fn requests(&self, operation: OperationKind) -> &Histogram {
+        match operation {
+            OperationKind::Create => &self.creates,
+            OperationKind::Update => &self.updates,
+            OperationKind::Delete => &self.deletes,
+        }
+    }
+
     /// Jobs that reached an end.
     pub fn ended(&self) -> u64 {
-        self.sent.get() + self.failed.get()
+        self.sent.get() + self.failed.get() + self.called_off.get()
     }
 
     /// Why nothing at all is sent, if that is so.
@@ -195,7 +221,10 @@ impl Measures {
             return;
         }
         match settlement.verdict {
-            Verdict::Sent(_) => self.sent.inc(),
+            Verdict::Sent(_) => {
+                self.sent.inc();
+                self.recipients.inc_by(u64::from(settlement.mailed));
+            }
             Verdict::Failed => {
                 self.failed.inc();
                 self.failed_in_doubt.inc_by(u64::from(settlement.in_doubt));

@@ -16,10 +16,12 @@ mod claimer;
 mod evidence;
 mod gate;
 mod lanes;
+mod links;
 mod log_throttle;
 mod measures;
 mod metrics;
 mod open_claims;
+mod pacing;
 mod pauses;
 mod prefetch;
 mod progress;
@@ -47,6 +49,7 @@ pub use bearer::Bearer;
 pub use change::Change;
 pub use measures::{Measures, Trouble};
 pub use metrics::Metrics;
+pub use pacing::MailLimits;
 pub use status::StatusReport;
 
 use admission::{Admission, Blocked, SIGN_IN_EVERY};
@@ -54,6 +57,8 @@ use attempt::{Attempt, Context, Finished, Took, given_back, put_off};
 use attempts::Attempts;
 use change::Control;
 use claimer::Claimer;
+use links::Links;
+use pacing::Pacing;
 use prefetch::{Prefetch, Waiting};
 use progress::UnderWay;
 use settler::Settler;
@@ -79,6 +84,8 @@ pub struct WorkerSettings {
     pub longest_attempt: Duration,
     /// The retry policy.
     pub policy: RetryPolicy,
+    /// What the jobs of one mailbox may mail.
+    pub mail_limits: MailLimits,
     /// Frozen into rows at their first claim.
     pub defaults: Defaults,
     /// Whose mailbox the rows are for that name none even then: the signed-in user's.
@@ -107,6 +114,7 @@ pub struct Worker {
     prefetch: Prefetch,
     admission: Admission,
     attempts: Attempts,
+    links: Links,
     settler: Settler,
     vitals: Vitals,
 }
@@ -132,6 +140,7 @@ impl Worker {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             pauses: admission.lanes.pauses().clone(),
+            pacing: Arc::new(Pacing::new(settings.mail_limits)),
             zone_taken: Arc::default(),
             measures: measures.clone(),
         };
@@ -142,6 +151,7 @@ impl Worker {
             prefetch: Prefetch::default(),
             admission,
             attempts: Attempts::new(),
+            links: Links::new(),
             control: Control::new(settings),
             vitals,
         }
@@ -175,6 +185,7 @@ impl Worker {
             self.beat(now.steady);
             self.wake(now.steady);
             self.begin_all(now);
+            self.links.ask(&mut self.admission.lanes, &self.context, self.claimer.queue(), now.steady);
             self.claim(now).await;
             if self.control.settings.until_empty && self.is_empty().await {
                 break;
@@ -262,6 +273,7 @@ impl Worker {
         self.claimer.take_turn();
         let limit = self.limit(now.steady);
         if limit > 0 || self.wants_news(now.steady) {
+            self.vitals.measures.paced_mailboxes.set(self.context.pacing.paced(now.steady).len() as i64);
             self.claimer.begin(self.request(limit, now.steady), now.steady);
         }
     }
@@ -296,7 +308,7 @@ impl Worker {
             suspects: lanes.suspects(),
             unnamed: self.control.settings.unnamed.clone(),
             unnamed_rest: defaults.mailbox_rests(now),
-            paced: Default::default(),
+            paced: self.context.pacing.paced(now),
             defaults: self.control.settings.defaults.clone(),
         }
     }
@@ -331,6 +343,8 @@ impl Worker {
         };
         self.vitals.queue_works();
         self.claimer.learn(limit, &claimed, now.steady);
+        self.context.pacing.remember(&claimed.news.mailed, claimed.as_of);
+        claimed.ended.iter().for_each(|(id, kind)| self.vitals.ended(*id, *kind));
         let learnt = self.admission.hear(claimed.news, claimed.as_of, &self.vitals);
         if learnt.resumed {
             self.claimer.want();
@@ -379,6 +393,7 @@ impl Worker {
         tokio::select! {
             () = stop.cancelled() => {}
             finished = self.attempts.next() => self.end_all(finished),
+            lane = self.links.ended() => drop(self.admission.lanes.end(&lane, false)),
             (limit, claimed) = self.claimer.ended() => self.claimed(limit, claimed)?,
             changed = queue.changes() => {
                 changed?;
@@ -402,7 +417,10 @@ impl Worker {
         let wake = match self.claimer.not_before() {
             Some(again) => Some(again),
             None if self.claimer.is_claiming() || self.settler.in_trouble() => None,
-            None => self.claimer.next_due().into_iter().chain(self.admission.next(now)).min(),
+            None => {
+                let own = [self.links.next_due(), self.context.pacing.next_end(now)].into_iter().flatten();
+                self.claimer.next_due().into_iter().chain(self.admission.next(now)).chain(own).min()
+            }
         };
         wake.map_or(longest, |wake| wake.saturating_duration_since(now).min(longest))
     }
@@ -423,6 +441,9 @@ impl Worker {
         self.vitals.measures.in_flight.set(self.attempts.len() as i64);
         let Blocked { lane, all } =
             self.admission.learn(&mut finished, &self.control.settings.defaults, &self.vitals, now);
+        if let Some(link) = finished.missing_link.take() {
+            self.links.miss(link, now.steady);
+        }
         self.settler.take(finished);
         if lane.is_some() || all {
             self.give_back(lane.as_ref(), now);
@@ -432,6 +453,7 @@ impl Worker {
     /// Goes by other settings from now on. Attempts under way end as they began.
     fn apply(&mut self, Change { settings, graph, try_again }: Change) {
         self.admission.lanes.set_limits(settings.per_mailbox, settings.max_in_flight);
+        self.context.pacing.set_limits(settings.mail_limits);
         self.context = Arc::new(self.context.with(graph, &settings));
         self.vitals.measures.max_in_flight.set(settings.max_in_flight as i64);
         // Attempts under way go by the old one.
@@ -449,6 +471,7 @@ impl Worker {
     async fn is_empty(&mut self) -> bool {
         let idle = self.attempts.len() == 0
             && self.prefetch.is_empty()
+            && self.links.is_empty()
             && self.claimer.found_nothing()
             && self.settler.waiting() == 0;
         if !idle {

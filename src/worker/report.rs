@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
 use super::log_throttle::LogThrottle;
-use crate::job::{DefaultKey, ErrorKind, GateReason, JobId, Outcome, format_utc};
+use crate::job::{DefaultKey, ErrorKind, GateReason, JobId, OperationKind, Outcome, format_utc};
 use crate::queue::{DefaultNote, LaneKey, Pause, QueueError, Refusal, Settled, Settlement, Verdict};
 
 /// One line per finished attempt.
@@ -52,18 +52,27 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
             )
         };
     }
+    macro_rules! success {
+        ($event:ident, $message:literal) => {
+            info!(
+                job_id,
+                attempt,
+                outcome,
+                event_id = $event.id.0,
+                status,
+                request_id,
+                client_request_id,
+                duration_ms,
+                $message
+            )
+        };
+    }
     match &settlement.verdict {
-        Verdict::Sent(event) => info!(
-            job_id,
-            attempt,
-            outcome,
-            event_id = event.id.0,
-            status,
-            request_id,
-            client_request_id,
-            duration_ms,
-            "event sent"
-        ),
+        Verdict::Sent(event) => match finished.mailbox.operation {
+            OperationKind::Create => success!(event, "event sent"),
+            OperationKind::Update => success!(event, "event updated"),
+            OperationKind::Delete => success!(event, "event deleted"),
+        },
         Verdict::Again(_) | Verdict::Anew(_) => failure!(warn, "attempt failed"),
         Verdict::Failed => failure!(error, "job failed"),
     }
@@ -80,6 +89,20 @@ fn retry_at(finished: &Finished) -> Option<String> {
 pub(super) fn broken_row(job_id: JobId) {
     let error_kind = ErrorKind::InvalidJob.as_str();
     error!(job_id = job_id.0, outcome = "failed", error_kind, error_code = "invalid_row", "job failed");
+}
+
+/// It ended without an attempt.
+pub(super) fn ended_unsent(job_id: JobId, kind: ErrorKind) {
+    let error_kind = kind.as_str();
+    match kind {
+        ErrorKind::Superseded => info!(job_id = job_id.0, outcome = "cancelled", error_kind, "job called off"),
+        _ => error!(job_id = job_id.0, outcome = "failed", error_kind, "job failed"),
+    }
+}
+
+/// Its jobs that mail somebody wait.
+pub(super) fn mailbox_paced(lane: &LaneKey, reason: &str, until: DateTime<Utc>) {
+    warn!(mailbox = lane.as_str(), reason, retry_at = format_utc(until), "mailbox has mailed its limit");
 }
 
 /// A rule of the table refuses a result. The event exists all the same: its id must be found somewhere.

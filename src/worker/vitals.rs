@@ -9,7 +9,7 @@ use super::status::StatusReport;
 use super::{Measures, report};
 use crate::backoff::doubled;
 use crate::clock::Now;
-use crate::job::JobId;
+use crate::job::{ErrorKind, JobId};
 use crate::queue::{QueueError, Withheld};
 
 /// Wait before a queue that could not be used is asked again: before it doubles for the first time, and at most.
@@ -88,6 +88,15 @@ impl Vitals {
         broken.iter().for_each(|id| report::broken_row(*id));
         withheld.new.iter().for_each(report::claim_refused);
         self.status.refused_claims(withheld.all);
+    }
+
+    /// A job ended without an attempt.
+    pub(super) fn ended(&self, id: JobId, kind: ErrorKind) {
+        report::ended_unsent(id, kind);
+        match kind {
+            ErrorKind::Superseded => self.measures.called_off.inc(),
+            _ => self.measures.failed.inc(),
+        }
     }
 
     pub(super) fn queue_works(&mut self) {

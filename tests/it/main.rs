@@ -19,6 +19,7 @@ mod support;
 use support::{bed, disk_log, environment, ground, ledger, process, producer, recorder, sandbox_process, scrape, shim};
 
 mod faults;
+mod life;
 mod operate;
 mod send;
 mod sign_in;

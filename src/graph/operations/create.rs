@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Doubt, Evidence, Identity, Method, Prepared, Request, Whose};
+use super::{Doubt, Evidence, Identity, Making, Method, Of, Prepared, Request, Whose, is_online};
 use crate::graph::address::GraphBase;
 use crate::graph::purpose::Purpose;
 use crate::graph::reply::Reply;
@@ -13,11 +13,15 @@ use crate::job::{EventDraft, InvalidJob};
 /// Of the draft, which may be large, only the bytes are kept.
 pub(super) fn prepare(base: &GraphBase, draft: EventDraft) -> Result<Prepared, InvalidJob> {
     let body = Bytes::from(encode(&draft)?);
+    let (recipients, is_online) = (draft.recipients(), is_online(&draft.extra));
+    // Nobody asks when an event is over that mails nobody and has no key; finding that out costs the rules of its zone.
+    let ends_at = if recipients > 0 || draft.has_key { draft.ends_at() } else { None };
     let identity = Identity { transaction_id: draft.transaction_id, subject: draft.subject };
     let url = base.events(draft.mailbox.as_deref(), draft.calendar_id.as_deref());
-    let request = Request { purpose: Purpose::Create, method: Method::Post, url, body, identity: identity.clone() };
+    let of = Of::Created(identity.clone());
+    let request = Request { purpose: Purpose::Create, method: Method::Post, url, body: Some(body), if_match: None, of };
     let evidence = Evidence::Marker { mailbox: draft.mailbox, calendar: draft.calendar_id, identity };
-    Ok(Prepared { request, evidence })
+    Ok(Prepared { evidence, making: Making::Ready { request: Box::new(request), recipients, ends_at, is_online } })
 }
 
 /// Only an answer that tells of this very event says that it was created.
@@ -90,7 +94,8 @@ mod tests {
         let (one, other) = (prepared(), prepared());
         assert_eq!((&one.request.body, &one.request.url), (&other.request.body, &other.request.url));
         assert_eq!(one.request.url, "https://graph.microsoft.com/v1.0/users/ann@contoso.com/events");
-        let Evidence::Marker { mailbox, calendar, identity } = one.evidence;
+        let (one, other) = (one, other);
+        let Evidence::Marker { mailbox, calendar, identity } = one.evidence else { panic!("{:?}", one.evidence) };
         assert_eq!((mailbox.as_deref(), calendar), (Some("ann@contoso.com"), None));
         assert_eq!(identity, Identity { transaction_id: OWN.into(), subject: Some("Review".into()) });
     }

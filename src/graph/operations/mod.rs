@@ -1,19 +1,32 @@
 //! What a job asks for, as Graph takes it: a request, with the same bytes on every attempt, and the evidence by which its
-//! effect is found when the answer was lost. One file per operation; the client knows none of them.
+//! effect is found when the answer was lost. One file per operation; the client knows none of them. `look` reads an event that
+//! is to be changed, `join_block` keeps an online meeting's link.
 
 mod create;
+mod delete;
+mod join_block;
+mod look;
+mod update;
+
+use std::borrow::Cow;
 
 use bytes::Bytes;
+use chrono::{DateTime, Utc};
 use serde_json::Value;
 
 use super::address::GraphBase;
 use super::purpose::Purpose;
 use super::reply::Reply;
-use crate::job::{InvalidJob, Operation, Undraftable};
+use crate::job::{
+    CallResult, Cancellation, EventChange, EventRef, EventTarget, InvalidJob, Operation, Outcome, Snapshot,
+    Undraftable, Verified,
+};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Method {
     Post,
+    Patch,
+    Delete,
 }
 
 /// A job's request.
@@ -22,9 +35,17 @@ pub struct Request {
     pub(super) purpose: Purpose,
     pub(super) method: Method,
     pub(super) url: String,
-    pub(super) body: Bytes,
-    /// Whose event a success must tell of.
-    identity: Identity,
+    pub(super) body: Option<Bytes>,
+    /// Only this version of the event is to be changed.
+    pub(super) if_match: Option<String>,
+    of: Of,
+}
+
+/// Whose event a success must tell of.
+#[derive(Clone, Debug)]
+enum Of {
+    Created(Identity),
+    Event(EventTarget),
 }
 
 /// What proves that a request has taken effect.
@@ -33,6 +54,10 @@ pub enum Evidence {
     /// An event of the calendar with this identity. None stands for the default: the user that signed in, the mailbox's own
     /// calendar.
     Marker { mailbox: Option<String>, calendar: Option<String>, identity: Identity },
+    /// The event as the change makes it.
+    Changed(EventTarget, Box<EventChange>),
+    /// The event's absence.
+    Ended(EventTarget),
 }
 
 /// By what an event is told from others.
@@ -46,8 +71,110 @@ pub struct Identity {
 /// An operation made ready.
 #[derive(Clone, Debug)]
 pub struct Prepared {
-    pub request: Request,
     pub evidence: Evidence,
+    making: Making,
+}
+
+/// How its request comes about.
+#[derive(Clone, Debug)]
+enum Making {
+    /// It is the same whatever there is.
+    Ready {
+        request: Box<Request>,
+        recipients: u32,
+        ends_at: Option<DateTime<Utc>>,
+        is_online: bool,
+    },
+    /// From what was seen of the event, which the evidence names.
+    Change(GraphBase),
+    End(GraphBase, Cancellation),
+}
+
+impl Prepared {
+    /// The event must be seen before each request.
+    pub fn looks_first(&self) -> bool {
+        !matches!(self.making, Making::Ready { .. })
+    }
+
+    /// The request: of a create always the same, else from what was seen of the event.
+    ///
+    /// # Errors
+    /// The event must not be changed so.
+    pub fn request(&self, seen: Option<&Snapshot>) -> Result<Cow<'_, Request>, Undraftable> {
+        let unseen =
+            || Undraftable::Invalid(InvalidJob::new("operation", "cannot be carried out unseen; try it again"));
+        match (&self.making, &self.evidence) {
+            (Making::Ready { request, .. }, _) => Ok(Cow::Borrowed(request)),
+            (Making::Change(base), Evidence::Changed(target, change)) => {
+                Ok(Cow::Owned(update::request(base, target, change, seen.ok_or_else(unseen)?)?))
+            }
+            (Making::End(base, end), Evidence::Ended(target)) => {
+                Ok(Cow::Owned(delete::request(base, target, end, seen.ok_or_else(unseen)?)))
+            }
+            (Making::Change(_) | Making::End(..), _) => Err(unseen()),
+        }
+    }
+
+    /// How many it mails. Of an event that was not seen only what the row says.
+    pub fn recipients(&self, seen: Option<&Snapshot>) -> u32 {
+        let mailed = match (&self.making, &self.evidence, seen) {
+            (Making::Ready { recipients, .. }, ..) => return *recipients,
+            (_, Evidence::Changed(_, change), Some(seen)) => update::recipients(change, seen),
+            (_, Evidence::Changed(_, change), None) => change.attendees.as_ref().map_or(0, Vec::len),
+            (_, _, Some(seen)) => seen.attendees.len(),
+            (_, _, None) => 0,
+        };
+        u32::try_from(mailed).unwrap_or(u32::MAX)
+    }
+
+    /// When its event is over, as far as that can be known.
+    pub fn ends_at(&self, seen: Option<&Snapshot>) -> Option<DateTime<Utc>> {
+        match (&self.making, &self.evidence) {
+            (Making::Ready { ends_at, .. }, _) => *ends_at,
+            (_, Evidence::Changed(_, change)) => seen.and_then(|seen| change.ends_at(seen).or(seen.ends_at)),
+            _ => seen.and_then(|seen| seen.ends_at),
+        }
+    }
+
+    /// Its event is to be a meeting that is joined online.
+    pub fn wants_join_url(&self) -> bool {
+        match (&self.making, &self.evidence) {
+            (Making::Ready { is_online, .. }, _) => *is_online,
+            (_, Evidence::Changed(_, change)) => is_online(&change.extra),
+            _ => false,
+        }
+    }
+
+    /// Whose calendar it is about; none is the signed-in user's own.
+    pub fn mailbox(&self) -> Option<&str> {
+        match &self.evidence {
+            Evidence::Marker { mailbox, .. } => mailbox.as_deref(),
+            Evidence::Changed(target, _) | Evidence::Ended(target) => target.mailbox.as_deref(),
+        }
+    }
+}
+
+fn is_online(extra: &serde_json::Map<String, Value>) -> bool {
+    extra.get("isOnlineMeeting") == Some(&Value::Bool(true))
+}
+
+impl Evidence {
+    /// What an event that was read shows.
+    pub(super) fn of(&self, event: &Value, damaged: CallResult) -> Verified {
+        match self {
+            Evidence::Changed(target, change) => update::verdict(event, target, change, damaged),
+            Evidence::Ended(target) => delete::verdict(event, target, damaged),
+            Evidence::Marker { .. } => damaged.into(),
+        }
+    }
+
+    /// What it means that the event could not be read.
+    pub(super) fn without(&self, result: CallResult) -> Verified {
+        match self {
+            Evidence::Ended(target) => delete::unseen(target, result),
+            Evidence::Changed(..) | Evidence::Marker { .. } => result.into(),
+        }
+    }
 }
 
 /// Why a success is not believed.
@@ -76,8 +203,11 @@ pub(super) enum Whose {
 pub(super) fn prepare(base: &GraphBase, operation: Operation) -> Result<Prepared, Undraftable> {
     match operation {
         Operation::Create(draft) => Ok(create::prepare(base, draft)?),
-        Operation::Update(_) | Operation::Delete(_) => {
-            Err(InvalidJob::new("operation", "cannot be carried out yet").into())
+        Operation::Update(target, change) => {
+            Ok(Prepared { evidence: Evidence::Changed(target, Box::new(change)), making: Making::Change(base.clone()) })
+        }
+        Operation::Delete(target, end) => {
+            Ok(Prepared { evidence: Evidence::Ended(target), making: Making::End(base.clone(), end) })
         }
     }
 }
@@ -85,9 +215,22 @@ pub(super) fn prepare(base: &GraphBase, operation: Operation) -> Result<Prepared
 impl Request {
     /// Why a success that this answer reports is not believed; none if it is.
     pub(super) fn doubts(&self, reply: &Reply) -> Option<Doubt> {
-        match self.purpose {
-            Purpose::Create => create::doubts(&self.identity, reply),
-            Purpose::Read => None,
+        match &self.of {
+            Of::Created(identity) => create::doubts(identity, reply),
+            Of::Event(target) if self.purpose == Purpose::Change => update::doubts(target, reply),
+            Of::Event(_) => None,
+        }
+    }
+
+    /// The event of a success: a change and an end are of the event that was named, whatever the answer calls it.
+    pub(super) fn done(&self, reply: &Reply, judged: &Outcome) -> Option<EventRef> {
+        match (&self.of, judged) {
+            (Of::Event(target), _) if self.purpose == Purpose::End => delete::ended(target, reply, judged),
+            (Of::Event(target), Outcome::Done(event)) => {
+                Some(EventRef { id: target.event_id.clone(), ..event.clone() })
+            }
+            (_, Outcome::Done(event)) => Some(event.clone()),
+            _ => None,
         }
     }
 }

@@ -4,12 +4,12 @@
 //! It imports the ground floor only: a call that comes here has passed sign-in, limits and script.
 //!
 //! ```text
-//! calls ─ route, mailbox           lanes
+//! calls ─ route, mailbox                        lanes
 //!       ─ changes ─ change ─ event ─ schema, times ─ windows_zones
-//!       ─ found ─ series
+//!       ─ series                                found
 //!       ─ resource ─ online
 //!       ─ store ─ kept ─ event_id, marker, mails
-//!              ─ writers
+//!               ─ writers
 //! ```
 
 mod calls;

@@ -65,6 +65,12 @@ impl Ground {
 
     /// Lets an agent finish in peace and reckons.
     pub async fn finish(&self, end: impl Fn(&str) -> End) -> Ledger {
+        self.come_to_rest().await;
+        Ledger::of(&self.bed.queue_path(), self.sandbox.events().await, end).await
+    }
+
+    /// Lets an agent finish in peace.
+    pub async fn come_to_rest(&self) {
         self.sandbox.clear_faults().await;
         let late_until = Instant::now() + self.latest;
         let mut last = self.bed.run_with(&["--until-empty"]);
@@ -76,6 +82,5 @@ impl Ground {
         last.end().await.expect(0);
         // What comes too late is no condition to be waited for: that nothing comes of it shows only by its time.
         tokio::time::sleep(late_until.saturating_duration_since(Instant::now()) + Duration::from_millis(200)).await;
-        Ledger::of(&self.bed.queue_path(), self.sandbox.events().await, end).await
     }
 }

@@ -48,6 +48,11 @@ impl Recorder {
             .collect()
     }
 
+    /// Head and body of all complete requests, connection by connection.
+    pub fn requests(&self) -> Vec<(String, Vec<u8>)> {
+        self.heard.lock().unwrap().iter().flat_map(|bytes| requests(bytes)).collect()
+    }
+
     /// The heads of all complete requests, connection by connection.
     pub fn heads(&self) -> Vec<String> {
         let heard = self.heard.lock().unwrap();

@@ -1,7 +1,7 @@
 //! The sandbox as a process of its own, asked and told everything over HTTP. It outlives every agent that is killed and
 //! shares no runtime with the test, so a busy test does not slow its answers down.
 
-use event_sender::sandbox::{Counters, Fault, RequestKind, RequestRecord, StoredEvent};
+use event_sender::sandbox::{Counters, Fault, Mail, RequestKind, RequestRecord, StoredEvent};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tempfile::TempDir;
@@ -31,6 +31,11 @@ impl SandboxProcess {
 
     pub async fn events(&self) -> Vec<StoredEvent> {
         self.get("events").await
+    }
+
+    /// What attendees were mailed, in order.
+    pub async fn mails(&self) -> Vec<Mail> {
+        self.get("mails").await
     }
 
     /// The requests after this one, in the order they arrived.

@@ -1,0 +1,105 @@
+//! Online meetings whose link was not in the answer: each is asked for once more, a few seconds later, when its job has long
+//! been settled. A slot of the mailbox is taken for it like for any request. An agent that stops meanwhile does not ask.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::mpsc;
+use tracing::debug;
+
+use super::attempt::Context;
+use super::bearer::Bearer;
+use super::lanes::{Lanes, Turn};
+use crate::clock::{Now, later};
+use crate::job::{EventId, JobId};
+use crate::queue::{Agent, LaneKey};
+
+/// The link is mostly there within seconds.
+const WAIT: Duration = Duration::from_secs(5);
+/// More than this are not remembered: the events are there all the same.
+const MOST: usize = 10_000;
+
+/// An event without its link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct MissingLink {
+    pub job: JobId,
+    pub lane: LaneKey,
+    pub mailbox: Option<String>,
+    pub event_id: EventId,
+}
+
+pub(super) struct Links {
+    waiting: VecDeque<(Instant, MissingLink)>,
+    under_way: usize,
+    ended: mpsc::UnboundedReceiver<LaneKey>,
+    end: mpsc::UnboundedSender<LaneKey>,
+}
+
+impl Links {
+    pub(super) fn new() -> Self {
+        let (end, ended) = mpsc::unbounded_channel();
+        Self { waiting: VecDeque::new(), under_way: 0, ended, end }
+    }
+
+    pub(super) fn miss(&mut self, link: MissingLink, now: Instant) {
+        if self.waiting.len() < MOST {
+            self.waiting.push_back((later(now, WAIT), link));
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0
+    }
+
+    /// When the next one is to be asked for.
+    pub(super) fn next_due(&self) -> Option<Instant> {
+        self.waiting.front().map(|(due, _)| *due)
+    }
+
+    /// Asks for those that are due and whose mailbox has a slot. One whose mailbox rests is let go.
+    pub(super) fn ask(&mut self, lanes: &mut Lanes, context: &Arc<Context>, queue: &Arc<dyn Agent>, now: Instant) {
+        while let Some((_, link)) = self.waiting.pop_front_if(|(due, _)| *due <= now) {
+            match lanes.turn(&link.lane) {
+                Turn::Begin => {
+                    lanes.begin(&link.lane);
+                    self.under_way += 1;
+                    let (context, queue, end) = (context.clone(), queue.clone(), self.end.clone());
+                    tokio::spawn(async move {
+                        asked(&context, queue.as_ref(), &link).await;
+                        let _ = end.send(link.lane);
+                    });
+                }
+                Turn::Wait => self.waiting.push_back((later(now, WAIT), link)),
+                Turn::GiveBack => {}
+            }
+        }
+    }
+
+    /// The mailbox of one that has been asked for.
+    pub(super) async fn ended(&mut self) -> LaneKey {
+        loop {
+            // There is always a sender: this one.
+            if let Some(lane) = self.ended.recv().await {
+                self.under_way = self.under_way.saturating_sub(1);
+                return lane;
+            }
+        }
+    }
+}
+
+async fn asked(context: &Context, queue: &dyn Agent, link: &MissingLink) {
+    let told = tokio::select! {
+        told = Bearer::ask(&context.tokens, |token| async move {
+            context.graph.join_url(link.mailbox.as_deref(), &link.event_id, &token, Now::read()).await
+        }) => told,
+        () = context.stop.cancelled() => return,
+    };
+    let Ok(Some(join_url)) = told else {
+        debug!(job_id = link.job.0, "online meeting has no link yet");
+        return;
+    };
+    if let Err(error) = queue.add_join_url(link.job, &join_url).await {
+        debug!(job_id = link.job.0, error = %error, "link of an online meeting not recorded");
+    }
+}

@@ -1,0 +1,215 @@
+//! How many each mailbox has mailed, and when it may mail more: `delivery.recipients_per_day` and
+//! `delivery.invitations_per_minute`. Shared by the attempts, which ask right before a request would leave. The queue keeps
+//! the account (`mailings`), so that it survives a restart; here it is kept on the steady clock.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::clock::{Now, later};
+use crate::policy::after;
+use crate::queue::{LaneKey, Mailed};
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// What the jobs of one mailbox may mail; 0 is no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MailLimits {
+    /// Recipients within any 24 hours.
+    pub recipients_per_day: u32,
+    /// Jobs that mail somebody, within any minute.
+    pub jobs_per_minute: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Pacing(Mutex<Accounts>);
+
+#[derive(Debug, Default)]
+struct Accounts {
+    limits: MailLimits,
+    lanes: HashMap<LaneKey, Account>,
+}
+
+#[derive(Debug, Default)]
+struct Account {
+    /// What was mailed, minute by minute, the oldest first.
+    minutes: VecDeque<Mailing>,
+    /// Until when each job of the last minute counts, the oldest first.
+    jobs: VecDeque<Instant>,
+    /// Nothing more is mailed before that.
+    paced_until: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Mailing {
+    /// It counts until then: a day after the end of its minute.
+    until: Instant,
+    recipients: u64,
+}
+
+/// A mailbox has mailed as many as it may.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Paced {
+    pub wait: Duration,
+    /// Which limit it is, in words.
+    pub reason: String,
+    /// Nobody was told yet.
+    pub is_news: bool,
+}
+
+impl Pacing {
+    pub(super) fn new(limits: MailLimits) -> Self {
+        Self(Mutex::new(Accounts { limits, lanes: HashMap::new() }))
+    }
+
+    /// Other limits from now on: who waits is judged anew.
+    pub(super) fn set_limits(&self, limits: MailLimits) {
+        let mut accounts = self.accounts();
+        if accounts.limits != limits {
+            accounts.limits = limits;
+            accounts.lanes.values_mut().for_each(|account| account.paced_until = None);
+        }
+    }
+
+    /// What the queue remembers of earlier runs.
+    pub(super) fn remember(&self, mailed: &[Mailed], as_of: Now) {
+        let mut accounts = self.accounts();
+        for Mailed { lane, minute, jobs, recipients } in mailed {
+            let after = |wait: Duration| after(*minute, wait);
+            let account = accounts.lanes.entry(lane.clone()).or_default();
+            let until = as_of.steady_at(after(MINUTE + DAY));
+            account.minutes.push_back(Mailing { until, recipients: u64::from(*recipients) });
+            let until = as_of.steady_at(after(MINUTE * 2));
+            account.jobs.extend(std::iter::repeat_n(until, *jobs as usize));
+        }
+        for account in accounts.lanes.values_mut() {
+            account.minutes.make_contiguous().sort_by_key(|mailing| mailing.until);
+            account.jobs.make_contiguous().sort();
+        }
+    }
+
+    /// A request that mails so many is about to leave.
+    ///
+    /// # Errors
+    /// It must not, for so long.
+    pub(super) fn reserve(&self, lane: &LaneKey, recipients: u32, now: Instant) -> Result<(), Paced> {
+        let mut accounts = self.accounts();
+        let limits = accounts.limits;
+        if recipients == 0 || limits == MailLimits::default() {
+            return Ok(());
+        }
+        let account = accounts.lanes.entry(lane.clone()).or_default();
+        account.forget_before(now);
+        let day = account.wait_of_day(limits.recipients_per_day, recipients, now);
+        let minute = account.wait_of_minute(limits.jobs_per_minute, now);
+        match day.max(minute) {
+            Some(wait) => {
+                let until = later(now, wait);
+                let is_news = account.paced_until.replace(until).is_none_or(|before| before <= now);
+                Err(Paced { wait, reason: reason(limits, day >= minute), is_news })
+            }
+            None => {
+                account.count(recipients, now);
+                Ok(())
+            }
+        }
+    }
+
+    /// So many were mailed, whether they might be or not.
+    pub(super) fn count(&self, lane: &LaneKey, recipients: u32, now: Instant) {
+        if recipients > 0 {
+            self.accounts().lanes.entry(lane.clone()).or_default().count(recipients, now);
+        }
+    }
+
+    /// It did not leave, or was refused: nobody was mailed.
+    pub(super) fn give_back(&self, lane: &LaneKey, recipients: u32) {
+        let mut accounts = self.accounts();
+        let Some(account) = accounts.lanes.get_mut(lane).filter(|_| recipients > 0) else { return };
+        if let Some(mailing) = account.minutes.back_mut() {
+            mailing.recipients = mailing.recipients.saturating_sub(u64::from(recipients));
+        }
+        account.jobs.pop_back();
+    }
+
+    /// The mailboxes that may mail nobody now.
+    pub(super) fn paced(&self, now: Instant) -> HashSet<LaneKey> {
+        let accounts = self.accounts();
+        let paced = |account: &Account| account.paced_until.is_some_and(|until| until > now);
+        accounts.lanes.iter().filter(|(_, account)| paced(account)).map(|(lane, _)| lane.clone()).collect()
+    }
+
+    /// When the first of them may mail again. Ends what is over, and forgets who has mailed nobody for a day.
+    pub(super) fn next_end(&self, now: Instant) -> Option<Instant> {
+        let mut accounts = self.accounts();
+        accounts.lanes.retain(|_, account| {
+            account.paced_until = account.paced_until.filter(|until| *until > now);
+            account.forget_before(now);
+            !account.minutes.is_empty()
+        });
+        accounts.lanes.values().filter_map(|account| account.paced_until).min()
+    }
+
+    fn accounts(&self) -> MutexGuard<'_, Accounts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Account {
+    fn forget_before(&mut self, now: Instant) {
+        while self.minutes.front().is_some_and(|mailing| mailing.until <= now) {
+            self.minutes.pop_front();
+        }
+        while self.jobs.front().is_some_and(|until| *until <= now) {
+            self.jobs.pop_front();
+        }
+    }
+
+    /// One job alone may mail more than the limit: it waits until nothing else counts.
+    fn wait_of_day(&self, limit: u32, recipients: u32, now: Instant) -> Option<Duration> {
+        let mut used: u64 = self.minutes.iter().map(|mailing| mailing.recipients).sum();
+        let fits = |used: u64| limit == 0 || used == 0 || used + u64::from(recipients) <= u64::from(limit);
+        if fits(used) {
+            return None;
+        }
+        let enough = self.minutes.iter().find(|mailing| {
+            used -= mailing.recipients;
+            fits(used)
+        });
+        enough.map(|mailing| mailing.until.saturating_duration_since(now))
+    }
+
+    fn wait_of_minute(&self, limit: u32, now: Instant) -> Option<Duration> {
+        let over = self.jobs.len().checked_sub(limit as usize).filter(|_| limit > 0)?;
+        Some(self.jobs.get(over)?.saturating_duration_since(now))
+    }
+
+    fn count(&mut self, recipients: u32, now: Instant) {
+        self.jobs.push_back(later(now, MINUTE));
+        match self.minutes.back_mut().filter(|mailing| mailing.until > later(now, DAY)) {
+            Some(mailing) => mailing.recipients += u64::from(recipients),
+            None => {
+                let until = later(now, MINUTE + DAY);
+                self.minutes.push_back(Mailing { until, recipients: u64::from(recipients) });
+            }
+        }
+    }
+}
+
+fn reason(limits: MailLimits, of_day: bool) -> String {
+    match of_day {
+        true => format!(
+            "{} recipients within 24 hours are mailed (delivery.recipients_per_day): jobs that mail more wait",
+            limits.recipients_per_day
+        ),
+        false => format!(
+            "{} jobs with attendees were sent within a minute (delivery.invitations_per_minute): the next ones wait",
+            limits.jobs_per_minute
+        ),
+    }
+}
+
+#[cfg(test)]
+#[path = "pacing_tests.rs"]
+mod tests;

@@ -1,0 +1,9 @@
+//! The whole life of an event: created, changed, called off, by rows that name it by its key. What attendees were mailed is
+//! taken from the sandbox's account.
+
+mod life_faults;
+mod orders;
+mod pacing;
+mod reckoning;
+mod storms;
+mod wire;
