@@ -22,8 +22,8 @@ use super::repair::jobs;
 use crate::agent::{Failure, wiring};
 use crate::config::{LocalSettings, QueueSettings};
 use crate::exit::Exit;
-use crate::graph::encode;
-use crate::job::{Defaults, EventDraft};
+use crate::graph::preview;
+use crate::job::Defaults;
 use crate::queue::{self, InsertError, NewJob};
 
 #[derive(Debug, clap::Args)]
@@ -100,15 +100,16 @@ async fn one(job: NewJob, queue: Option<&QueueSettings>) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-/// Whether a job can become an event, as the agent would see it.
+/// Whether a job can become a request, as the agent would see it.
 struct Judge(Defaults);
 
 impl Judge {
     fn job(&self, job: NewJob) -> Result<NewJob, String> {
         let Self(defaults) = self;
-        let draft = EventDraft::from_input(&job.input().with_defaults(defaults), defaults.own_mailbox);
-        draft.and_then(|draft| encode(&draft)).map_err(|invalid| invalid.to_string())?;
-        Ok(job)
+        match preview(&job.input().with_defaults(defaults), None, defaults.own_mailbox) {
+            Ok(_) => Ok(job),
+            Err(invalid) => Err(invalid.to_string()),
+        }
     }
 
     /// A job of a file, or its place and its fault.

@@ -16,9 +16,9 @@ use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::format::moment;
-use crate::graph::{GraphBase, encode};
-use crate::job::{EventDraft, JobId, JobState, format_utc};
-use crate::queue::{self, AttemptRow, JobRow, LaneKey, MailboxRow, Read, Stored};
+use crate::graph::{GraphBase, preview};
+use crate::job::{Cell, JobId, JobInput, JobState, OperationKind, format_utc};
+use crate::queue::{self, AttemptRow, JobRow, JobSummary, LaneKey, MailboxRow, Read, Stored};
 
 /// Of a value on a terminal. A program gets all of it.
 const LONGEST: usize = 400;
@@ -108,12 +108,40 @@ async fn job(queue: &dyn Read, settings: &LocalSettings, id: i64, as_json: bool)
 async fn request(queue: &dyn Read, settings: &LocalSettings, id: i64) -> Result<(), Failure> {
     let input = queue.input(JobId(id)).await?.ok_or_else(|| missing(id))?;
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
-    let draft = EventDraft::from_input(&input.with_defaults(&defaults), defaults.own_mailbox);
-    let body = draft
-        .and_then(|draft| encode(&draft))
+    let create = create_of(queue, JobId(id), &input).await?;
+    let note = at_send_time(&input);
+    let body = preview(&input.with_defaults(&defaults), create.as_ref(), defaults.own_mailbox)
         .map_err(|invalid| Failure::failed(format!("no request can be made of job {id}: {invalid}")))?;
     output::json_as_it_is(&body)?;
+    if let Some(note) = note {
+        eprintln!("{note}");
+    }
     Ok(())
+}
+
+/// The row that makes the event of this one's key.
+async fn create_of(queue: &dyn Read, id: JobId, input: &JobInput) -> Result<Option<JobInput>, Failure> {
+    let Cell::Text(key) = &input.event_key else { return Ok(None) };
+    let is_create = |job: &&JobSummary| job.id < id && job.operation.text() == Some(OperationKind::Create.as_str());
+    match queue.jobs_of_key(key).await?.iter().rev().find(is_create) {
+        Some(create) => Ok(queue.input(create.id).await?),
+        None => Ok(None),
+    }
+}
+
+/// What of a request depends on the event, which is looked at when the job has its turn.
+fn at_send_time(input: &JobInput) -> Option<&'static str> {
+    let Cell::Text(operation) = &input.operation else { return None };
+    match OperationKind::parse(operation)? {
+        OperationKind::Create => None,
+        OperationKind::Update => Some(
+            "sent as PATCH, with the version of the event just read as If-Match; not at all if the event is so already. A body of \
+             an online meeting is sent with the text by which the meeting is joined behind it",
+        ),
+        OperationKind::Delete => Some(
+            "sent as POST to the event's /cancel if it has attendees; without attendees it is a DELETE, which has no body",
+        ),
+    }
 }
 
 fn missing(id: i64) -> Failure {
