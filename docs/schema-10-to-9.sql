@@ -2,7 +2,8 @@
 --
 --     sudo -u event-sender sqlite3 -bail -init /dev/null /var/lib/event-sender/queue.db < schema-10-to-9.sql
 --
--- One transaction: what goes wrong changes nothing. It takes as long as the step up did, and as much disk.
+-- One transaction: what goes wrong changes nothing. It takes as long as the step up did, and as much disk. Schema 9 knows creates
+-- alone: jobs that changed or deleted an event are left out.
 PRAGMA foreign_keys = OFF;
 BEGIN IMMEDIATE;
 PRAGMA ignore_check_constraints = ON;
@@ -74,7 +75,7 @@ SELECT
     dedup_key, not_before, state, event_id, in_doubt, attempts, claims, next_attempt_at, transaction_id, error_kind,
     http_status, error_code, error_message, request_id, created_at, claimed_at, finished_at, first_sent_at, give_up_at,
     defaulted, settled
-FROM jobs;
+FROM jobs WHERE operation = 'create';
 
 INSERT INTO sqlite_sequence (name, seq) SELECT 'jobs_9', 0 WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'jobs_9');
 UPDATE sqlite_sequence

@@ -37,15 +37,12 @@ CREATE TABLE mailings (
 UPDATE jobs SET mails = 1
 WHERE state <> 'sent' AND attendees <> '[]' AND CASE WHEN json_valid(attendees) THEN json_array_length(attendees) > 0 END;
 
--- Up to six lanes in one of each mailbox: with and without attendees, each of three priorities. What is behind another job is in
--- none of them (`behind` stands in the index because who reads only the index has to find it there).
+-- Up to six lanes of each mailbox: with and without attendees, each of three priorities. What is behind another job is in none of
+-- them: it stands apart in the index, found by the job it waits for.
 DROP INDEX jobs_waiting;
-CREATE INDEX jobs_waiting ON jobs (mailbox_key, mails, priority, next_attempt_at, id, behind)
-    WHERE state = 'pending' AND behind IS NULL;
--- What waits for another job; only pending jobs do.
-CREATE INDEX jobs_behind ON jobs (behind, mailbox_key) WHERE behind IS NOT NULL;
+CREATE INDEX jobs_waiting ON jobs (behind, mailbox_key, mails, priority, next_attempt_at, id) WHERE state = 'pending';
 -- What a claim looks for before it takes anything: a delete that calls off what is before it, and what comes too late.
-CREATE INDEX jobs_deletes_behind ON jobs (next_attempt_at) WHERE behind IS NOT NULL AND operation = 'delete';
+CREATE INDEX jobs_deletes_behind ON jobs (next_attempt_at) WHERE state = 'pending' AND behind IS NOT NULL AND operation = 'delete';
 CREATE INDEX jobs_deadlines ON jobs (expires_at) WHERE state = 'pending' AND in_doubt = 0 AND expires_at IS NOT NULL;
 -- All jobs of one event.
 CREATE INDEX jobs_event_keys ON jobs (event_key, id) WHERE event_key IS NOT NULL;
@@ -235,7 +232,7 @@ BEGIN
         AND coalesce((SELECT e.operation FROM jobs AS e WHERE e.event_key = NEW.event_key AND e.id <> NEW.id
                 AND (e.state NOT IN ('failed', 'cancelled') OR (e.operation = 'create' AND e.in_doubt = 1))
             ORDER BY e.id DESC LIMIT 1), 'delete') <> 'delete';
-    UPDATE jobs SET behind = behind WHERE behind = NEW.id;
+    UPDATE jobs SET behind = behind WHERE state = 'pending' AND behind = NEW.id;
     UPDATE jobs SET behind = behind
     WHERE id = NEW.id OR id = (SELECT next FROM job_turns WHERE job_turns.id = NEW.id);
 END;
@@ -281,7 +278,7 @@ BEGIN
     WHERE id = NEW.id AND (behind IS NOT NULL OR NEW.state = 'pending')
         AND (NEW.event_key IS NOT NULL OR NEW.target_event_id IS NOT NULL);
     UPDATE jobs SET behind = behind
-    WHERE behind = NEW.id AND NEW.state <> 'pending' AND (NEW.event_key IS NOT NULL OR NEW.target_event_id IS NOT NULL);
+    WHERE state = 'pending' AND behind = NEW.id AND NEW.state <> 'pending' AND (NEW.event_key IS NOT NULL OR NEW.target_event_id IS NOT NULL);
     UPDATE jobs SET behind = behind
     WHERE id = (SELECT next FROM job_turns WHERE job_turns.id = NEW.id)
         AND NEW.state = 'pending' AND OLD.state <> 'claimed' AND (NEW.event_key IS NOT NULL OR NEW.target_event_id IS NOT NULL);
@@ -292,7 +289,8 @@ CREATE TRIGGER jobs_history_goes_along AFTER DELETE ON jobs
 BEGIN
     DELETE FROM attempts WHERE job_id = OLD.id;
     -- Those behind it have their turn.
-    UPDATE jobs SET behind = behind WHERE behind = OLD.id AND (OLD.event_key IS NOT NULL OR OLD.target_event_id IS NOT NULL);
+    UPDATE jobs SET behind = behind
+    WHERE state = 'pending' AND behind = OLD.id AND (OLD.event_key IS NOT NULL OR OLD.target_event_id IS NOT NULL);
 END;
 
 -- As in 0010, and whether it mails somebody.

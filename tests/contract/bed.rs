@@ -196,6 +196,10 @@ impl<B: Backend> Bed<B> {
         self.queue().mailbox(&lane(mailbox)).await.unwrap().unwrap()
     }
 
+    pub async fn hold(&self, mailbox: &str) {
+        self.queue().hold_mailbox(&lane(mailbox), None, Utc::now()).await.unwrap();
+    }
+
     pub async fn overview(&self) -> Overview {
         self.queue().overview(Utc::now(), Some(TEAM), 20).await.unwrap()
     }

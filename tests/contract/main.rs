@@ -24,6 +24,7 @@ mod backend;
 mod bed;
 mod claims;
 mod ends;
+mod events;
 mod mailboxes;
 mod operators;
 mod producers;

@@ -17,7 +17,7 @@ use super::settle;
 use super::store::SqliteQueue;
 use super::text::lane_key;
 use crate::clock::Now;
-use crate::job::JobId;
+use crate::job::{JobId, format_utc};
 use crate::queue::{
     Agent, AgentStatus, ClaimRequest, Claimed, MailboxNews, QueueError, Recovered, Settled, Settlement, Verdict,
 };
@@ -58,9 +58,12 @@ impl Agent for SqliteQueue {
             }
             Err(error) => Err(error),
         };
+        let mut lane_heads = self.memory.lane_heads.lock().await;
         if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_) | Verdict::Anew(_))) {
-            self.memory.lane_heads.lock().await.forget();
+            lane_heads.forget();
         }
+        lane_heads.ended(batch.iter().map(|settlement| settlement.id));
+        drop(lane_heads);
         self.handed_back(connection, done).map_err(written)
     }
 
@@ -160,6 +163,20 @@ impl SqliteQueue {
             claimed.news = MailboxNews { pauses, limits, ..claimed.news };
             claimed.more = true;
             *untold = None;
+            return Ok(claimed);
+        }
+        // Who may take nothing tells in time what has become too late, or was called off.
+        let version = lane_heads.look(connection).await?;
+        let now = format_utc(now.wall);
+        let mut overtaken_jobs = self.memory.overtaken.lock().await;
+        if !overtaken_jobs.saw(version) || overtaken_jobs.are_due(&now) {
+            let mut withheld = self.memory.withheld.lock().await;
+            let overtaken = overtaken_jobs.end(connection, &mut withheld, &now).await?;
+            if !overtaken.ended.is_empty() {
+                lane_heads.forget();
+            }
+            claimed.ended = overtaken.ended;
+            claimed.withheld.new = overtaken.refused;
         }
         Ok(claimed)
     }
@@ -171,12 +188,14 @@ impl SqliteQueue {
         let mut pacer = self.pacer().await;
         let mut misdated_jobs = self.memory.misdated.lock().await;
         let mut withheld = self.memory.withheld.lock().await;
+        let mut overtaken_jobs = self.memory.overtaken.lock().await;
         let agent = *self.memory.agent.lock().await;
         let memory = ClaimMemory {
             lane_heads: &mut lane_heads,
             pacer: &mut pacer,
             misdated_jobs: &mut misdated_jobs,
             withheld: &mut withheld,
+            overtaken_jobs: &mut overtaken_jobs,
             agent,
         };
         let mut claimed = claim::claim(connection, memory, request, now).await?;

@@ -270,19 +270,20 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
             .collect();
         plans.push(plan.into_iter().filter(|line| !line.ends_with("lane")).collect::<Vec<_>>());
     }
+    macro_rules! in_lane {
+        () => {
+            "INDEX jobs_waiting (behind=? AND mailbox_key=? AND mails=? AND priority=? AND "
+        };
+    }
     const BY_ID: &str = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)";
     for (plan, searches) in plans.iter().zip([
         &[
-            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key>?)",
-            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key>?)",
-            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at<?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key>?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND (mailbox_key,mails,priority)>(?,?,?))",
         ][..],
-        &["SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at<?)"],
-        &[
-            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at>? AND next_attempt_at<?)",
-            BY_ID,
-        ],
-        &["SEARCH jobs USING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at<?)"],
+        &[concat!("SEARCH jobs USING COVERING ", in_lane!(), "next_attempt_at<?)")],
+        &[concat!("SEARCH jobs USING COVERING ", in_lane!(), "next_attempt_at>? AND next_attempt_at<?)"), BY_ID],
+        &[concat!("SEARCH jobs USING ", in_lane!(), "next_attempt_at<?)")],
         &[BY_ID],
         &[BY_ID],
         &[BY_ID],

@@ -8,11 +8,3 @@ macro_rules! wished {
     };
 }
 pub(super) use wished;
-
-/// The ids of all pending jobs: those in a lane, and those behind another of their event.
-macro_rules! pending {
-    () => {
-        "SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL UNION ALL SELECT id FROM jobs WHERE behind IS NOT NULL"
-    };
-}
-pub(super) use pending;

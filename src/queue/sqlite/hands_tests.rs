@@ -672,7 +672,7 @@ async fn a_job_in_no_state_is_told_by_a_start_and_left() {
 async fn what_no_claim_would_find_is_looked_for_in_its_own_index() {
     let bed = Bed::new().await;
     for (statement, index) in
-        unfit::STATEMENTS.into_iter().zip(["INDEX jobs_waiting (mailbox_key=?)", "INDEX jobs_unfit"])
+        unfit::STATEMENTS.into_iter().zip(["INDEX jobs_waiting (behind=? AND mailbox_key=?)", "INDEX jobs_unfit"])
     {
         let plan: Vec<String> = sqlx::query(AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}")))
             .fetch_all(&mut bed.stranger().await)

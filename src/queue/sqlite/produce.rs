@@ -15,8 +15,8 @@ const BATCH: usize = 500;
 
 const INSERT: &str = "INSERT INTO jobs (subject, body, start_time, end_time, location, attendees, mailbox, calendar_id,
         body_type, time_zone, extra, dedup_key, not_before, not_after, event_key, target_event_id, operation, priority)
-    VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, '[]'), ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16,
-        coalesce(?17, 'create'), coalesce(?18, 0))";
+    VALUES (?1, ?2, ?3, ?4, ?5, coalesce(?6, '[]'), ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, coalesce(?17, 'create'),
+        coalesce(?18, 0))";
 
 /// One transaction: no other program writes meanwhile.
 struct Open<'q> {

@@ -5,7 +5,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::SqlitePool;
 use sqlx::sqlite::{SqliteConnection, SqliteExecutor};
 
-use super::fragments::{pending, wished};
+use super::fragments::wished;
 use super::settle::wake;
 use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, words};
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
@@ -55,9 +55,7 @@ const MOVE_WAITS: &str = concat!(
     stray!("?3"),
     ", '', coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, ?2), '')), ",
     wished!(),
-    ") WHERE id IN (",
-    pending!(),
-    ") AND state = 'pending' AND next_attempt_at > ?1 AND next_attempt_at > ",
+    ") WHERE state = 'pending' AND next_attempt_at > ?1 AND next_attempt_at > ",
     wished!()
 );
 
@@ -69,12 +67,8 @@ const MOVE_PAUSES: &str = "UPDATE mailboxes
 
 /// The clock was set forward: nothing is given up earlier for it.
 const MOVE_HORIZONS: [&str; 2] = [
-    concat!(
-        "UPDATE jobs SET give_up_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', give_up_at, ?1), give_up_at)
-    WHERE id IN (",
-        pending!(),
-        ") AND state = 'pending' AND give_up_at IS NOT NULL"
-    ),
+    "UPDATE jobs SET give_up_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', give_up_at, ?1), give_up_at)
+    WHERE state = 'pending' AND give_up_at IS NOT NULL",
     "UPDATE jobs SET give_up_at = coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', give_up_at, ?1), give_up_at)
     WHERE state = 'claimed' AND give_up_at IS NOT NULL",
 ];

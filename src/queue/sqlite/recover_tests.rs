@@ -305,9 +305,10 @@ async fn looking_for_strays_takes_no_lock_and_goes_by_the_index() {
     for statement in crate::queue::sqlite::claim::misdated::STATEMENTS {
         let plan = super::repair_tests::plan(db, statement).await;
         let by_index = [
-            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key>?)",
-            "SEARCH jobs USING COVERING INDEX jobs_waiting (mailbox_key>?)",
-            "SEARCH jobs USING INDEX jobs_waiting (mailbox_key=? AND next_attempt_at>?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key>?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND (mailbox_key,mails,priority)>(?,?,?))",
+            "SEARCH jobs USING INDEX jobs_waiting (behind=? AND mailbox_key=? AND mails=? AND priority=? AND next_attempt_at>?)",
+            "SEARCH jobs USING INDEX jobs_waiting (behind>?)",
         ];
         // Of each job its wish.
         let by_id = "SEARCH jobs USING INTEGER PRIMARY KEY (rowid=?)";

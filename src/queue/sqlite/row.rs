@@ -6,8 +6,11 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use super::super::LaneKey;
-use crate::job::{Cell, Defaulted, Job, JobId, JobInput, MAX_REQUEST_BYTES, OperationKind, Target, parse_utc};
-use crate::queue::sqlite::text::{Text, lane_key};
+use crate::job::{
+    Cell, Created, Defaulted, EventId, Job, JobId, JobInput, JobState, MAX_REQUEST_BYTES, OperationKind, Target,
+    parse_utc,
+};
+use crate::queue::sqlite::text::{Flag, Text, lane_key};
 
 /// A column and its size, the column NULL if it is larger than any request.
 macro_rules! sized {
@@ -70,33 +73,98 @@ macro_rules! octets {
 }
 pub(super) use octets;
 
+/// What is known of the event of its key, for a job that changes one, as [`CreatedColumns`]: the last job before it that creates
+/// the event, and was not called off. NULL where there is none, or nothing is asked.
+macro_rules! target {
+    () => {
+        "CASE WHEN event_key IS NOT NULL AND operation <> 'create' THEN (
+            SELECT json_array(c.id, CAST(c.state AS TEXT), c.in_doubt = 1, CAST(c.event_id AS TEXT), CAST(c.mailbox AS TEXT),
+                CAST(c.calendar_id AS TEXT), CAST(c.transaction_id AS TEXT))
+            FROM jobs AS c WHERE c.event_key = jobs.event_key AND c.operation = 'create' AND c.id < jobs.id
+            ORDER BY c.state = 'cancelled' AND c.error_kind IS 'superseded', c.id DESC LIMIT 1) END"
+    };
+}
+pub(super) use target;
+
 /// A row as [`Columns`]. Fails where a column is a BLOB.
 macro_rules! json_columns {
     () => {
-        "json_array(id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, mailbox_key,
+        concat!(
+            "json_array(id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, mailbox_key, expires_at, json(",
+            target!(),
+            "),
             json_array(subject, body, start_time, end_time, location, attendees, mailbox, calendar_id, body_type, time_zone,
             extra, dedup_key, not_before, not_after, operation, event_key, target_event_id, transaction_id))"
+        )
     };
 }
 pub(super) use json_columns;
 
-/// A claimed job with its lane, and its due time as stored: what is no time has its place in the order, too.
+/// A claimed job with its lane.
 pub(super) struct Taken {
-    pub due: String,
     pub lane: LaneKey,
     pub job: Job,
 }
 
-/// `json_columns!`: id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, lane, and the input columns.
+/// `json_columns!`: id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted, lane, expires_at, target, and the
+/// input columns.
 #[derive(serde::Deserialize)]
-struct Columns(i64, i64, i64, i64, Option<Text>, Text, Option<Text>, Text, [Option<Text>; 18]);
+struct Columns(
+    i64,
+    i64,
+    i64,
+    i64,
+    Option<Text>,
+    Text,
+    Option<Text>,
+    Text,
+    Option<Text>,
+    Option<CreatedColumns>,
+    [Option<Text>; 18],
+);
+
+/// `target!`: id, state, in doubt, event_id, mailbox, calendar_id and transaction_id of a create.
+#[derive(serde::Deserialize)]
+struct CreatedColumns(i64, Text, Flag, Option<Text>, Option<Text>, Option<Text>, Text);
+
+impl CreatedColumns {
+    /// None of a row in no state.
+    fn target(self) -> Option<Target> {
+        let Self(job, state, Flag(in_doubt), event_id, mailbox, calendar_id, transaction_id) = self;
+        Some(Target::Created(Box::new(Created {
+            job: JobId(job),
+            state: JobState::parse(&state.lossy())?,
+            in_doubt,
+            event_id: event_id.map(|id| EventId(id.lossy())),
+            mailbox: mailbox.map(|mailbox| mailbox.lossy()),
+            calendar_id: calendar_id.map(|id| id.lossy()),
+            transaction_id: transaction_id.lossy(),
+        })))
+    }
+}
+
+/// What the job's own columns ask for.
+fn operation(input: &JobInput) -> OperationKind {
+    match &input.operation {
+        Cell::Text(word) => OperationKind::parse(word).unwrap_or_default(),
+        _ => OperationKind::default(),
+    }
+}
+
+fn target_of(input: &JobInput, created: Option<CreatedColumns>) -> Target {
+    match (operation(input), &input.event_key) {
+        (OperationKind::Create, _) | (_, Cell::Null) => Target::NotAsked,
+        _ => created.and_then(CreatedColumns::target).unwrap_or(Target::Unknown),
+    }
+}
 
 /// The jobs of a JSON array of [`Columns`].
 pub(super) fn from_json(rows: &[u8], unnamed: Option<&str>) -> sqlx::Result<Vec<Taken>> {
     let rows: Vec<Columns> = serde_json::from_slice(rows).map_err(|error| sqlx::Error::Decode(error.into()))?;
-    let taken =
-        rows.into_iter().map(|Columns(id, claim, attempts, in_doubt, give_up_at, due, defaulted, lane, input)| {
-            let due = String::from_utf8_lossy(&due.0).into_owned();
+    let taken = rows.into_iter().map(
+        |Columns(id, claim, attempts, in_doubt, give_up_at, due, defaulted, lane, expires_at, created, input)| {
+            let due = due.lossy();
+            let input = ordered(input.map(Cell::from));
             let job = Job {
                 id: JobId(id),
                 claim,
@@ -104,14 +172,15 @@ pub(super) fn from_json(rows: &[u8], unnamed: Option<&str>) -> sqlx::Result<Vec<
                 in_doubt: in_doubt != 0,
                 due: parse_utc(&due),
                 give_up_at: give_up_at.and_then(|at| parse_utc(std::str::from_utf8(&at.0).ok()?)),
-                operation: OperationKind::default(),
-                expires_at: None,
-                target: Target::default(),
-                input: ordered(input.map(Cell::from)),
+                operation: operation(&input),
+                expires_at: expires_at.and_then(|at| parse_utc(&at.lossy())),
+                target: target_of(&input, created),
+                input,
                 defaulted: defaulted.map(|names| names_in(&names.0)).unwrap_or_default(),
             };
-            Taken { due, lane: lane_key(&lane.0, unnamed), job }
-        });
+            Taken { lane: lane_key(&lane.0, unnamed), job }
+        },
+    );
     Ok(taken.collect())
 }
 
@@ -174,6 +243,10 @@ fn ordered(cells: [Cell; 18]) -> JobInput {
 pub(super) fn from_row(row: &SqliteRow, unnamed: Option<&str>) -> sqlx::Result<Taken> {
     let give_up_at: Option<String> = row.try_get("give_up_at").unwrap_or(None);
     let due: String = row.try_get("next_attempt_at").unwrap_or_default();
+    let expires_at: Option<String> = row.try_get("expires_at").unwrap_or(None);
+    let created = row.try_get::<Option<Vec<u8>>, _>("target").unwrap_or(None);
+    let created = created.and_then(|json| serde_json::from_slice(&json).ok());
+    let input = input(row)?;
     let job = Job {
         id: JobId(row.try_get("id")?),
         claim: row.try_get("claims")?,
@@ -185,14 +258,14 @@ pub(super) fn from_row(row: &SqliteRow, unnamed: Option<&str>) -> sqlx::Result<T
         in_doubt: row.try_get::<i64, _>("in_doubt").unwrap_or(1) != 0,
         due: parse_utc(&due),
         give_up_at: give_up_at.as_deref().and_then(parse_utc),
-        operation: OperationKind::default(),
-        expires_at: None,
-        target: Target::default(),
-        input: input(row)?,
+        operation: operation(&input),
+        expires_at: expires_at.as_deref().and_then(parse_utc),
+        target: target_of(&input, created),
+        input,
         defaulted: row.try_get::<Vec<u8>, _>("defaulted").map(|names| names_in(&names)).unwrap_or_default(),
     };
     let lane = lane_key(&row.try_get::<Vec<u8>, _>("lane")?, unnamed);
-    Ok(Taken { due, lane, job })
+    Ok(Taken { lane, job })
 }
 
 /// One job's input columns, as the claim reads them.

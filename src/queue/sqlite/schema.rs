@@ -50,6 +50,10 @@ pub struct Mended {
 const OBJECTS: &str = "SELECT type, name, tbl_name, sql FROM sqlite_master
     WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' AND name NOT LIKE '\\_sqlx%' ESCAPE '\\' ORDER BY rowid";
 
+/// Whose turn it is among the jobs of an event, and when it is too late for one. The triggers write what is right.
+const IN_ORDER_AGAIN: &str = "UPDATE jobs SET behind = behind, not_after = not_after WHERE state = 'pending'
+        AND (event_key IS NOT NULL OR target_event_id IS NOT NULL OR not_after IS NOT NULL OR behind IS NOT NULL)";
+
 /// The table that cannot be made again without what was in it.
 const JOBS: &str = "jobs";
 
@@ -179,6 +183,10 @@ async fn mend(connection: &mut SqliteConnection) -> sqlx::Result<Mended> {
                 mended.failed.push((rule, words(&error)));
             }
         }
+    }
+    if mended.made.iter().any(|rule| rule.kind == "trigger") {
+        // What the triggers would have written meanwhile.
+        sqlx::raw_sql(IN_ORDER_AGAIN).execute(connection).await?;
     }
     Ok(mended)
 }

@@ -531,8 +531,7 @@ pub(super) async fn add_join_url(pool: &SqlitePool, id: JobId, join_url: &str) -
 
 pub(super) async fn outstanding(pool: &SqlitePool) -> sqlx::Result<u64> {
     let count: i64 = sqlx::query_scalar(
-        "SELECT (SELECT count(*) FROM jobs WHERE state = 'pending' AND behind IS NULL)
-            + (SELECT count(*) FROM jobs WHERE behind IS NOT NULL) + (SELECT count(*) FROM jobs WHERE state = 'claimed')",
+        "SELECT (SELECT count(*) FROM jobs WHERE state = 'pending') + (SELECT count(*) FROM jobs WHERE state = 'claimed')",
     )
     .fetch_one(pool)
     .await?;

@@ -339,8 +339,10 @@ async fn a_queue_of_a_newer_program_is_refused_naming_both_schemas() {
 
 /// The statements by which the runbook takes the schema one step back.
 fn step_back(from: i64) -> String {
-    if from == 10 {
-        return include_str!("../../../docs/schema-10-to-9.sql").to_owned();
+    match from {
+        11 => return include_str!("../../../docs/schema-11-to-10.sql").to_owned(),
+        10 => return include_str!("../../../docs/schema-10-to-9.sql").to_owned(),
+        _ => {}
     }
     let runbook = include_str!("../../../docs/operate/runbook.md");
     let (_, rest) = runbook.split_once(&format!("rom schema {from} to ")).unwrap();
@@ -354,7 +356,6 @@ async fn an_older_queue_as_the_runbook_makes_it_is_brought_up_to_date_with_what_
     bed.queue.insert(&[job("kept")]).await.unwrap();
     bed.queue.close().await;
     let path = bed.queue.path();
-    let agent = "INSERT OR REPLACE INTO agent (id, version, started_at, settings_at) VALUES (1, '9.9', 'x', 'x')";
     // Numbers may be left out.
     let schemas: Vec<i64> = schema::MIGRATIONS.iter().map(|migration| migration.version).collect();
     for (place, newest) in schemas.iter().copied().enumerate().filter(|(_, schema)| *schema >= 3) {
@@ -362,7 +363,11 @@ async fn an_older_queue_as_the_runbook_makes_it_is_brought_up_to_date_with_what_
             sqlx::raw_sql(sqlx::AssertSqlSafe(step_back(step))).execute(&mut bed.stranger().await).await.unwrap();
         }
         if newest > 3 {
-            run(&mut bed.stranger().await, agent).await;
+            let agents = if schemas[place - 1] < 10 { "agent" } else { "agents" };
+            let agent = format!(
+                "INSERT OR REPLACE INTO {agents} (id, version, started_at, settings_at) VALUES (1, '9.9', 'x', 'x')"
+            );
+            run(&mut bed.stranger().await, &agent).await;
         }
         let older = SqliteQueue::open_existing(path).await.err().unwrap();
         assert!(matches!(older, OpenError::Older { found, .. } if found == schemas[place - 1]), "{older:?}");

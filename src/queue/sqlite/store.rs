@@ -10,6 +10,7 @@ use tokio::sync::{Mutex, MutexGuard};
 
 use super::claim::lane_heads::LaneHeads;
 use super::claim::misdated::MisdatedJobs;
+use super::claim::overtaken::OvertakenJobs;
 use super::claim::withheld::WithheldJobs;
 use super::clock::QueueClock;
 use super::errors::written;
@@ -48,6 +49,7 @@ pub(super) struct Memory {
     pub pacer: Mutex<WritePacer>,
     pub misdated: Mutex<MisdatedJobs>,
     pub withheld: Mutex<WithheldJobs>,
+    pub overtaken: Mutex<OvertakenJobs>,
     pub untold: Mutex<Option<Untold>>,
 }
 

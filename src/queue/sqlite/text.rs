@@ -10,6 +10,13 @@ use crate::queue::LaneKey;
 #[derive(Debug)]
 pub struct Text(pub Vec<u8>);
 
+impl Text {
+    /// With a sign in the place of what is no UTF-8.
+    pub fn lossy(&self) -> String {
+        String::from_utf8_lossy(&self.0).into_owned()
+    }
+}
+
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Bytes;
@@ -23,6 +30,16 @@ impl<'de> Deserialize<'de> for Text {
             }
         }
         deserializer.deserialize_bytes(Bytes)
+    }
+}
+
+/// A column that is 0 or 1, as SQLite writes it into JSON.
+#[derive(Debug)]
+pub struct Flag(pub bool);
+
+impl<'de> Deserialize<'de> for Flag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        i64::deserialize(deserializer).map(|number| Self(number != 0))
     }
 }
 

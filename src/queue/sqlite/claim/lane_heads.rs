@@ -1,9 +1,10 @@
-//! The heads of the lanes: which mailboxes have pending jobs, and when the first job of each is due. Walking over all
+//! The heads of the lanes: which mailboxes have pending jobs, and when the first job of each is due. A mailbox has up to six
+//! lanes: for jobs that mail somebody and those that do not, of each priority. Walking over all
 //! lanes costs by their number, so what was seen is kept until somebody else has written into the queue, and put right
 //! lane by lane by the agent's own doings. Beside them the operator's words, which every look at the queue tells anew: the
 //! mailboxes on hold, and those whose pause was ended.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,27 +12,19 @@ use chrono::{DateTime, Utc};
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
-use crate::job::parse_utc;
+use crate::job::{Cell, Job, JobId, parse_utc};
 use crate::queue::sqlite::clock::steady;
-use crate::queue::sqlite::text::{Text, lane_key};
+use crate::queue::sqlite::text::{Flag, Text, lane_key};
 use crate::queue::{LaneKey, MailboxNews};
 
-/// Where a job waits: its due time, which has 24 characters, and its id, as text that sorts in this order.
-macro_rules! place {
-    () => {
-        "next_attempt_at || printf('%020d', id)"
-    };
-}
-pub(crate) use place;
-
-/// The first job of the lane `l.k`: when it is due, and its id. A BLOB, which comes after all text and which JSON cannot hold, is
-/// no time (see `unfit`): it would stand in the way of all lanes.
+/// The first job of the lane `l`, which is a mailbox (`k`), whether its jobs mail somebody (`m`) and a priority (`p`): when it is
+/// due, and its id. A BLOB, which comes after all text and which JSON cannot hold, is no time (see `unfit`): it would stand in the
+/// way of all lanes.
 macro_rules! first {
     () => {
-        concat!(
-            "(SELECT json_array(next_attempt_at, id) FROM jobs
-            WHERE state = 'pending' AND mailbox_key = l.k AND next_attempt_at < x'' ORDER BY next_attempt_at, id LIMIT 1)"
-        )
+        "(SELECT json_array(next_attempt_at, id) FROM jobs
+            WHERE state = 'pending' AND behind IS NULL AND mailbox_key = l.k AND mails = l.m AND priority = l.p
+                AND next_attempt_at < x'' ORDER BY next_attempt_at, id LIMIT 1)"
     };
 }
 pub(crate) use first;
@@ -50,36 +43,39 @@ pub(crate) use orders;
 
 const ORDERS: &str = concat!("SELECT ", orders!());
 
-/// Every lane with pending jobs, as `l.k`, and a NULL at the end. Jumps from lane to lane in the index.
+/// Every lane with jobs whose turn it is, as `l`, and its first job: when that is due, and its id. Jumps from lane to lane in the
+/// index; the pluses let SQLite compare with all three columns there. What is behind another job of its event is in no lane.
 macro_rules! lanes {
     () => {
-        "l(k) AS (
-        SELECT (SELECT mailbox_key FROM jobs WHERE state = 'pending' AND mailbox_key IS NOT NULL ORDER BY mailbox_key LIMIT 1)
+        "l(k, m, p, due, first) AS (
+        SELECT * FROM (SELECT mailbox_key, mails, priority, next_attempt_at, id FROM jobs
+            WHERE state = 'pending' AND behind IS NULL AND mailbox_key IS NOT NULL
+            ORDER BY mailbox_key, mails, priority, next_attempt_at, id LIMIT 1)
         UNION ALL
-        SELECT (SELECT mailbox_key FROM jobs WHERE state = 'pending' AND mailbox_key > l.k ORDER BY mailbox_key LIMIT 1)
-        FROM l WHERE l.k IS NOT NULL)"
+        SELECT j.mailbox_key, j.mails, j.priority, j.next_attempt_at, j.id FROM l CROSS JOIN jobs AS j
+            ON j.id = (SELECT id FROM jobs
+                WHERE state = 'pending' AND behind IS NULL AND (mailbox_key, mails, priority) > (l.k, +l.m, +l.p)
+                ORDER BY mailbox_key, mails, priority, next_attempt_at, id LIMIT 1))"
     };
 }
 pub(crate) use lanes;
 
-/// The first job of each of them, and the operator's words.
+/// The first job of each of them, and the operator's words. A BLOB for a time is as in `first!`.
 const HEADS: &str = concat!(
     "WITH RECURSIVE ",
     lanes!(),
-    " SELECT json_group_array(json_array(l.k, json(",
-    first!(),
-    "))), ",
+    " SELECT json_group_array(json_array(l.k, json_array(l.due, l.first), l.m, l.p)), ",
     orders!(),
-    " FROM l WHERE l.k IS NOT NULL"
+    " FROM l WHERE l.due < x'' AND typeof(l.m) = 'integer' AND typeof(l.p) = 'integer'"
 );
 
-/// The lanes of a JSON array.
+/// The lanes of a JSON array with mailbox, mails and priority of each.
 macro_rules! heads_of {
     ($lanes:literal) => {
         concat!(
             "SELECT json_group_array(json_array(l.k, json(",
             first!(),
-            "))) FROM (SELECT value AS k FROM json_each(",
+            "), l.m, l.p)) FROM (SELECT value ->> 0 AS k, value ->> 1 AS m, value ->> 2 AS p FROM json_each(",
             $lanes,
             ")) AS l"
         )
@@ -95,22 +91,25 @@ const SHARE: u32 = 10;
 /// A lane with pending jobs.
 #[derive(Clone, Debug)]
 pub struct Head {
-    /// The lane as SQLite has it, which may be no UTF-8.
+    /// The mailbox as SQLite has it, which may be no UTF-8.
     pub raw: Vec<u8>,
     pub lane: LaneKey,
+    /// Its jobs mail somebody.
+    pub mails: bool,
+    pub priority: i64,
     /// When its first job is due, as stored: the claim compares text, so what is no time is judged here as it is there.
     pub due: String,
     /// That job. Of lanes due at the same time, the one whose job was inserted first has its turn first.
-    id: i64,
+    pub id: i64,
 }
 
 impl Head {
-    /// Where its first job waits, as `place!` has it.
-    pub fn place(&self) -> String {
-        format!("{}{:020}", self.due, self.id)
+    /// The lane as `heads_of!` takes it.
+    pub fn key(&self) -> Option<(&str, bool, i64)> {
+        Some((self.name()?, self.mails, self.priority))
     }
 
-    /// The lane as text that JSON and SQLite read alike.
+    /// The mailbox as text that JSON and SQLite read alike.
     pub fn name(&self) -> Option<&str> {
         std::str::from_utf8(&self.raw).ok().filter(|name| !name.contains('\0'))
     }
@@ -121,8 +120,12 @@ impl Head {
 pub struct LaneHeads {
     /// By due time and id.
     heads: BTreeMap<(String, i64), Head>,
+    /// Where those of a mailbox are.
+    of_mailbox: HashMap<LaneKey, BTreeSet<(String, i64)>>,
     seen: Option<Seen>,
     connection: u64,
+    /// Claimed jobs of events: when one of them ends, another may have its turn.
+    of_events: HashSet<JobId>,
     /// Whose lane the jobs without mailbox are in.
     unnamed: Option<String>,
     orders: Orders,
@@ -160,6 +163,23 @@ impl LaneHeads {
         }
     }
 
+    /// These jobs were claimed.
+    pub fn took<'j>(&mut self, jobs: impl Iterator<Item = &'j Job>) {
+        let is_of_an_event = |job: &&Job| job.input.event_key != Cell::Null || job.input.target_event_id != Cell::Null;
+        self.of_events.extend(jobs.filter(is_of_an_event).map(|job| job.id));
+    }
+
+    /// These claims are over. Where that lets another job of the event have its turn, the lanes are not as they were seen.
+    pub fn ended(&mut self, jobs: impl Iterator<Item = JobId>) {
+        if self.of_events.is_empty() {
+            return;
+        }
+        let ended = jobs.filter(|id| self.of_events.remove(id)).count();
+        if let Some(seen) = self.seen.as_mut().filter(|_| ended > 0) {
+            seen.old = true;
+        }
+    }
+
     /// Somebody else has written since the lanes were looked at, or they never were.
     pub fn is_old(&self) -> bool {
         self.seen.as_ref().is_none_or(|seen| seen.old)
@@ -168,6 +188,11 @@ impl LaneHeads {
     /// The lanes, the one waiting longest first.
     pub fn heads(&self) -> impl Iterator<Item = &Head> {
         self.heads.values()
+    }
+
+    /// Those of one mailbox.
+    pub fn of(&self, lane: &LaneKey) -> impl Iterator<Item = &Head> {
+        self.of_mailbox.get(lane).into_iter().flatten().filter_map(|place| self.heads.get(place))
     }
 
     /// The operator's words as they are known. The same sets as long as nothing in them changes.
@@ -217,11 +242,11 @@ impl LaneHeads {
         self.walk(connection, unnamed).await
     }
 
-    /// Looks whether somebody else has written.
-    pub async fn look(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<()> {
+    /// Looks whether somebody else has written, and tells `PRAGMA data_version`.
+    pub async fn look(&mut self, connection: &mut SqliteConnection) -> sqlx::Result<i64> {
         let version = data_version(connection).await?;
         self.compare(version);
-        Ok(())
+        Ok(version)
     }
 
     /// This is `PRAGMA data_version` now.
@@ -248,21 +273,21 @@ impl LaneHeads {
         lanes: Vec<Head>,
     ) -> sqlx::Result<()> {
         // Text: JSON can hold it.
-        let names: Vec<&str> = lanes.iter().filter_map(Head::name).collect();
-        let names = serde_json::to_string(&names).unwrap_or_default();
-        let left: Vec<u8> = sqlx::query_scalar(HEADS_OF).bind(names).fetch_one(connection).await?;
+        let keys: Vec<_> = lanes.iter().filter_map(Head::key).collect();
+        let keys = serde_json::to_string(&keys).unwrap_or_default();
+        let left: Vec<u8> = sqlx::query_scalar(HEADS_OF).bind(keys).fetch_one(connection).await?;
         self.replace(lanes, &left, unnamed);
         Ok(())
     }
 
-    /// Jobs of these lanes were taken, and this is left of them: the answer of `heads_of!` to their names.
+    /// Jobs of these lanes were taken, and this is left of them: the answer of `heads_of!` to their keys.
     pub fn replace(&mut self, lanes: Vec<Head>, left: &[u8], unnamed: Option<&str>) {
         for head in lanes {
             if head.name().is_none() {
                 // Rare enough to be found by the next walk.
                 self.forget();
             }
-            self.heads.remove(&(head.due, head.id));
+            self.remove(head);
         }
         if self.add(left, unnamed).is_err() {
             self.forget();
@@ -275,23 +300,36 @@ impl LaneHeads {
         let version = data_version(connection).await?;
         let row = sqlx::query(HEADS).fetch_one(connection).await?;
         self.heads.clear();
+        self.of_mailbox.clear();
         self.add(row.try_get(0)?, unnamed)?;
         self.obey(row.try_get(1)?)?;
         self.seen = Some(Seen { version, at: steady(), took: at.elapsed(), old: false });
         Ok(())
     }
 
-    /// Pairs of lane and first job; no job where the lane is empty now.
+    /// Mailbox, first job, mails and priority; no job where the lane is empty now.
     fn add(&mut self, heads: &[u8], unnamed: Option<&str>) -> sqlx::Result<()> {
-        let heads: Vec<(Text, Option<(Text, i64)>)> =
+        let heads: Vec<(Text, Option<(Text, i64)>, Flag, i64)> =
             serde_json::from_slice(heads).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        for (Text(raw), first) in heads {
+        for (Text(raw), first, Flag(mails), priority) in heads {
             let Some((Text(due), id)) = first else { continue };
             let lane = lane_key(&raw, unnamed);
             let due = String::from_utf8_lossy(&due).into_owned();
-            self.heads.insert((due.clone(), id), Head { raw, lane, due, id });
+            self.of_mailbox.entry(lane.clone()).or_default().insert((due.clone(), id));
+            self.heads.insert((due.clone(), id), Head { raw, lane, mails, priority, due, id });
         }
         Ok(())
+    }
+
+    fn remove(&mut self, head: Head) {
+        let place = (head.due, head.id);
+        self.heads.remove(&place);
+        if let Some(places) = self.of_mailbox.get_mut(&head.lane) {
+            places.remove(&place);
+            if places.is_empty() {
+                self.of_mailbox.remove(&head.lane);
+            }
+        }
     }
 }
 

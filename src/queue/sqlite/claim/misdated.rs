@@ -58,7 +58,13 @@ const FIND: &str = concat!(
     "WITH RECURSIVE ",
     lanes!(),
     " SELECT id FROM l CROSS JOIN jobs INDEXED BY jobs_waiting
-    WHERE l.k IS NOT NULL AND state = 'pending' AND mailbox_key = l.k AND next_attempt_at > ?1 AND +id > ?3 AND ",
+    WHERE state = 'pending' AND behind IS NULL AND mailbox_key = l.k AND mails = l.m AND priority = l.p
+        AND next_attempt_at > ?1 AND +id > ?3 AND ",
+    stray!("?2"),
+    " AND next_attempt_at > ",
+    wished!(),
+    " UNION ALL SELECT id FROM jobs INDEXED BY jobs_waiting
+    WHERE state = 'pending' AND behind IS NOT NULL AND next_attempt_at > ?1 AND +id > ?3 AND ",
     stray!("?2"),
     " AND next_attempt_at > ",
     wished!(),

@@ -4,6 +4,7 @@
 
 pub mod lane_heads;
 pub mod misdated;
+pub mod overtaken;
 pub mod unfit;
 pub mod withheld;
 
@@ -17,11 +18,12 @@ use sqlx::{Encode, Row, Sqlite, Type};
 
 use crate::clock::Now;
 use crate::job::{JobId, format_utc, parse_utc};
-use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, orders, place};
+use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, orders};
 use crate::queue::sqlite::claim::misdated::MisdatedJobs;
+use crate::queue::sqlite::claim::overtaken::{Overtaken, OvertakenJobs};
 use crate::queue::sqlite::claim::withheld::WithheldJobs;
 use crate::queue::sqlite::clock::{machine_wall, steady};
-use crate::queue::sqlite::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized};
+use crate::queue::sqlite::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized, target};
 use crate::queue::sqlite::schema::strange_triggers;
 use crate::queue::sqlite::store::AgentId;
 use crate::queue::sqlite::transaction::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};
@@ -95,7 +97,8 @@ macro_rules! remember {
     };
 }
 
-/// Takes what is still due of these jobs, which ?1 tells, at ?2, for the agent ?6, and freezes the defaults.
+/// Takes what is still due of these jobs, which ?1 tells, at ?2, for the agent ?6, and freezes the defaults. The plus has them
+/// found by their ids.
 macro_rules! take {
     ($which:ident, $ids:expr) => {
         concat!(
@@ -108,45 +111,88 @@ macro_rules! take {
             "
 WHERE id IN (",
             $ids,
-            ") AND state = 'pending' AND next_attempt_at <= ?2"
+            ") AND state = 'pending' AND +behind IS NULL AND next_attempt_at <= ?2"
         )
     };
 }
 
-/// What is due at ?1 of the lanes in ?2, a JSON array with lane, free slots and [`Head::place`] of each, and no more than ?3
-/// in all: the lane's number, id and size of each job; and the operator's words at that moment. The jobs come in the order they wait in, whatever their lanes: the
+/// Where a due job waits: its rank, which is its priority and one for every whole hour it has been due at ?1, the highest first;
+/// its due time, which has 24 characters; its id. As text that sorts in this order. ?4 is an hour before ?1: of most jobs nothing
+/// needs to be reckoned.
+macro_rules! place {
+    ($due:literal, $id:literal, $priority:literal) => {
+        concat!(
+            "printf('%010d', 1000000000 - ",
+            $priority,
+            " - CASE WHEN ",
+            $due,
+            " > ?4 THEN 0 ELSE coalesce((strftime('%s', ?1) - strftime('%s', ",
+            $due,
+            ")) / 3600, 0) END) || ",
+            $due,
+            " || printf('%020d', ",
+            $id,
+            ")"
+        )
+    };
+}
+
+/// The due time and the id that a place holds.
+macro_rules! placed {
+    (due) => {
+        "substr(place, 11, 24)"
+    };
+    (id) => {
+        "CAST(substr(place, 35) AS INTEGER)"
+    };
+}
+
+/// What is due at ?1 of the lanes in ?2, a JSON array of [`Lane`], and no more than ?3 in all: the lane's number, id and size of
+/// each job; and the operator's words at that moment. The jobs come in the order they wait in, whatever their lanes: the
 /// first of each lane wait in a queue by that order, and the one that is taken makes room for the next of its lane, found
 /// in the index. So rows that were inserted together are claimed together, and SQLite finds them on the same pages.
 macro_rules! pick {
     () => {
         concat!(
-            "WITH RECURSIVE pick(lane, k, slots, taken, place) AS (
-        SELECT key, value ->> 0, value ->> 1, 1, value ->> 2 FROM json_each(?2)
+            "WITH RECURSIVE pick(lane, k, m, p, slots, taken, place) AS (
+        SELECT key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1, ",
+            place!("(value ->> 4)", "(value ->> 5)", "(value ->> 2)"),
+            " FROM json_each(?2)
         UNION ALL
-        SELECT lane, k, slots, taken + 1, (
+        SELECT lane, k, m, p, slots, taken + 1, (
             SELECT ",
-            place!(),
-            " FROM jobs WHERE state = 'pending' AND mailbox_key = pick.k AND next_attempt_at <= ?1
-                AND (next_attempt_at, id) > (substr(place, 1, 24), CAST(substr(place, 25) AS INTEGER))
+            place!("next_attempt_at", "id", "priority"),
+            " FROM jobs WHERE state = 'pending' AND behind IS NULL AND mailbox_key = pick.k AND mails = pick.m
+                AND priority = pick.p AND next_attempt_at <= ?1
+                AND (next_attempt_at, id) > (",
+            placed!(due),
+            ", ",
+            placed!(id),
+            ")
             ORDER BY next_attempt_at, id LIMIT 1)
         FROM pick WHERE taken < slots AND place IS NOT NULL
-        ORDER BY 5)
+        ORDER BY 7)
     SELECT json_group_array(json_array(lane, id, (SELECT ",
             octets!(),
             " FROM jobs WHERE id = due.id))), ",
             orders!(),
             "
-    FROM (SELECT lane, CAST(substr(place, 25) AS INTEGER) AS id FROM pick WHERE place IS NOT NULL LIMIT ?3 + 0) AS due"
+    FROM (SELECT lane, ",
+            placed!(id),
+            " AS id FROM pick WHERE place IS NOT NULL LIMIT ?3 + 0) AS due"
         )
     };
 }
 const LOOK_AND_PICK: &str = concat!("PRAGMA data_version; ", pick!());
 
-/// The same of one lane, ?2, whose name may be no text that JSON can hold.
+/// The same of one lane of mailbox ?2, whose name may be no text that JSON can hold: where each job waits, its id and size.
 const PICK_ODD: &str = concat!(
-    "SELECT id, ",
+    "SELECT ",
+    place!("next_attempt_at", "id", "priority"),
+    ", id, ",
     octets!(),
-    " FROM jobs WHERE state = 'pending' AND mailbox_key = CAST(?2 AS TEXT) AND next_attempt_at <= ?1
+    " FROM jobs WHERE state = 'pending' AND behind IS NULL AND mailbox_key = CAST(?2 AS TEXT) AND mails = ?5 AND priority = ?6
+        AND next_attempt_at <= ?1
      ORDER BY next_attempt_at, id LIMIT ?3 + 0"
 );
 
@@ -195,14 +241,16 @@ const TAKE_NAMED: &str = take_all!(named);
 const TAKE_ONE: &str = take!(any, "?1");
 const TAKEN_ONE: &str = concat!(
     "SELECT id, claims, attempts, in_doubt, give_up_at, next_attempt_at, defaulted,
-        CAST(coalesce(mailbox_key, '') AS BLOB) AS lane, ",
+        CAST(coalesce(mailbox_key, '') AS BLOB) AS lane, expires_at, ",
+    target!(),
+    " AS target, ",
     input_columns!(),
     "1 FROM jobs WHERE id = ?1 AND state = 'claimed'"
 );
 
 /// As it was, or taken and put back in the same breath.
 const NOT_TAKEN: &str = "SELECT EXISTS (SELECT 1 FROM jobs
-    WHERE id = ?1 AND state = 'pending' AND (next_attempt_at <= ?2 OR claimed_at = ?2))";
+    WHERE id = ?1 AND state = 'pending' AND behind IS NULL AND (next_attempt_at <= ?2 OR claimed_at = ?2))";
 
 const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_kind = 'invalid_job',
         cause = 'invalid_row',
@@ -212,13 +260,23 @@ const FAIL_BROKEN: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, e
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
-/// A lane with something due, and the slots it has for it.
+/// A mailbox with something due, the slots it has for it, and those of its lanes that have it. There may be more than one way of
+/// writing the mailbox.
 struct Wanted {
-    head: Head,
+    lane: LaneKey,
     slots: usize,
-    /// Another way of writing a mailbox that is wanted already: it has the slots that one leaves.
-    shares: bool,
+    heads: Vec<Head>,
 }
+
+impl Wanted {
+    fn named(&self) -> impl Iterator<Item = &Head> {
+        self.heads.iter().filter(|head| head.name().is_some())
+    }
+}
+
+/// A lane as `pick!` takes it: mailbox, mails, priority, slots, and due time and id of its first job.
+#[derive(Serialize)]
+struct Lane<'h>(&'h str, bool, i64, usize, &'h str, i64);
 
 /// What is to be taken at once.
 #[derive(Default)]
@@ -242,6 +300,8 @@ struct Taking {
     /// A refusal was met, new or not.
     met_refusal: bool,
     more: bool,
+    /// The jobs in the order they waited in.
+    order: Vec<i64>,
 }
 
 /// Who takes jobs, what it may take, and when.
@@ -249,6 +309,8 @@ struct Taker<'t> {
     agent: Option<AgentId>,
     request: &'t ClaimRequest,
     now: &'t str,
+    /// An hour before.
+    hour_ago: &'t str,
 }
 
 /// What the queue remembers between two claims.
@@ -257,6 +319,7 @@ pub struct ClaimMemory<'m> {
     pub pacer: &'m mut WritePacer,
     pub misdated_jobs: &'m mut MisdatedJobs,
     pub withheld: &'m mut WithheldJobs,
+    pub overtaken_jobs: &'m mut OvertakenJobs,
     /// Whose claim it is.
     pub agent: Option<AgentId>,
 }
@@ -267,62 +330,96 @@ pub async fn claim(
     request: &ClaimRequest,
     as_of: Now,
 ) -> sqlx::Result<Claimed> {
-    let ClaimMemory { lane_heads, pacer, misdated_jobs, withheld, agent } = memory;
-    if misdated_jobs.look(connection, pacer, as_of.wall).await? {
-        lane_heads.forget();
+    let mut memory = memory;
+    if memory.misdated_jobs.look(connection, memory.pacer, as_of.wall).await? {
+        memory.lane_heads.forget();
     }
     let now = format_utc(as_of.wall);
+    let hour_ago = as_of.wall.checked_sub_signed(TimeDelta::hours(1)).map(format_utc).unwrap_or_default();
     let unnamed = request.unnamed.as_deref();
-    let (unfit, refused_ends) = match lane_heads.is_old() {
-        true => unfit::end(connection, withheld, &now).await?,
+    let is_old = memory.lane_heads.is_old();
+    let (unfit, refused_ends) = match is_old {
+        true => unfit::end(connection, memory.withheld, &now).await?,
         false => Default::default(),
     };
-    lane_heads.prepare(connection, unnamed).await?;
-    let taker = Taker { agent, request, now: &now };
-    let mut taking = take_due(connection, lane_heads, pacer, withheld, &taker).await?;
+    let mut overtaken = Overtaken::default();
+    if is_old || memory.overtaken_jobs.are_due(&now) {
+        end_overtaken(connection, &mut memory, &now, &mut overtaken).await?;
+    }
+    memory.lane_heads.prepare(connection, unnamed).await?;
+    let taker = Taker { agent: memory.agent, request, now: &now, hour_ago: &hour_ago };
+    let mut taking = take_due(connection, &mut memory, &taker, &mut overtaken).await?;
     // Perhaps what was seen is no longer there, and something else is.
     let nothing = taking.jobs.is_empty() && taking.broken.is_empty() && !taking.met_refusal;
-    if nothing && lane_heads.look_again(connection, unnamed).await? {
-        taking = take_due(connection, lane_heads, pacer, withheld, &taker).await?;
+    if nothing && memory.lane_heads.is_old() {
+        end_overtaken(connection, &mut memory, &now, &mut overtaken).await?;
+        memory.lane_heads.look_again(connection, unnamed).await?;
+        taking = take_due(connection, &mut memory, &taker, &mut overtaken).await?;
     }
-    let Taking { mut jobs, mut broken, withheld: mut new, met_refusal: met, more } = taking;
+    let ClaimMemory { lane_heads, misdated_jobs, withheld, overtaken_jobs, .. } = memory;
+    let Taking { mut jobs, mut broken, withheld: mut new, met_refusal: met, more, order } = taking;
     broken.extend(unfit);
     new.extend(refused_ends);
+    new.extend(overtaken.refused);
     let gone = broken.iter().map(|id| id.0).chain(jobs.iter().map(|taken| taken.job.id.0));
-    withheld.forget(gone);
-    // Within a lane the order is that of due time and id.
-    jobs.sort_by(|a, b| (&a.due, a.job.id).cmp(&(&b.due, b.job.id)));
+    withheld.forget(gone.chain(overtaken.ended.iter().map(|(id, _)| id.0)));
+    let place: HashMap<i64, usize> = order.into_iter().enumerate().map(|(place, id)| (id, place)).collect();
+    jobs.sort_by_key(|taken| place.get(&taken.job.id.0).copied());
+    lane_heads.took(jobs.iter().map(|taken| &taken.job));
     let jobs = jobs.into_iter().map(|taken| (taken.lane, taken.job)).collect();
-    let may_go =
-        |head: &&Head| free(request, &head.lane) > 0 && !lane_heads.is_held(&head.lane) && !rests(request, head);
+    let may_go = |head: &&Head| free(request, &head.lane) > 0 && may_be_taken(lane_heads, request, head);
     let waiting = lane_heads.heads().filter(|head| head.due > now).filter(may_go);
     let again = withheld.next(steady()).and_then(|wait| TimeDelta::from_std(wait).ok());
     let again = again.and_then(|wait| as_of.wall.checked_add_signed(wait));
+    let again = again.into_iter().chain(overtaken_jobs.next().and_then(parse_utc));
     let next_due = waiting.filter_map(|head| parse_utc(&head.due)).chain(misdated_jobs.next()).chain(again).min();
     let withheld = Withheld { new, met, all: withheld.sum() };
-    Ok(Claimed { as_of, jobs, next_due, more, broken, ended: Vec::new(), withheld, news: lane_heads.news() })
+    Ok(Claimed { as_of, jobs, next_due, more, broken, ended: overtaken.ended, withheld, news: lane_heads.news() })
+}
+/// Ends what is overtaken by now.
+pub async fn end_overtaken(
+    connection: &mut SqliteConnection,
+    memory: &mut ClaimMemory<'_>,
+    now: &str,
+    overtaken: &mut Overtaken,
+) -> sqlx::Result<()> {
+    let more = memory.overtaken_jobs.end(connection, memory.withheld, now).await?;
+    if !more.ended.is_empty() {
+        memory.lane_heads.forget();
+    }
+    overtaken.ended.extend(more.ended);
+    overtaken.refused.extend(more.refused);
+    Ok(())
 }
 
 /// Takes what is due as far as the lane_heads knows, and puts the lane_heads right.
 async fn take_due(
     connection: &mut SqliteConnection,
-    lane_heads: &mut LaneHeads,
-    pacer: &mut WritePacer,
-    withheld: &mut WithheldJobs,
+    memory: &mut ClaimMemory<'_>,
     taker: &Taker<'_>,
+    overtaken: &mut Overtaken,
 ) -> sqlx::Result<Taking> {
     let Taker { request, now, .. } = *taker;
-    let wanted = wanted(lane_heads, request, now);
+    let wanted = wanted(memory.lane_heads, request, now);
     if wanted.is_empty() {
-        lane_heads.look(connection).await?;
+        memory.lane_heads.look(connection).await?;
         return Ok(Taking::default());
     }
     let unnamed = request.unnamed.as_deref();
-    pacer.keep_distance().await;
-    let (version, due) = pick(connection, lane_heads, withheld, &wanted, request, now).await?;
+    memory.pacer.keep_distance().await;
+    let (version, mut due) = pick(connection, memory, &wanted, taker).await?;
+    if !memory.overtaken_jobs.saw(version) {
+        // Somebody has written since they were looked for: what was picked may be called off.
+        let ended = overtaken.ended.len();
+        end_overtaken(connection, memory, now, overtaken).await?;
+        if overtaken.ended.len() > ended {
+            (_, due) = pick(connection, memory, &wanted, taker).await?;
+        }
+    }
+    let ClaimMemory { lane_heads, pacer, withheld, .. } = memory;
     lane_heads.compare(version);
     pacer.compare(version, steady());
-    let heads: Vec<Head> = wanted.into_iter().map(|wanted| wanted.head).collect();
+    let heads: Vec<Head> = wanted.into_iter().flat_map(|wanted| wanted.heads).collect();
     if due.ids.is_empty() {
         lane_heads.look_at(connection, unnamed, heads).await?;
         return Ok(Taking::default());
@@ -337,7 +434,7 @@ async fn take_due(
                     Ok(jobs) => jobs,
                     Err(_) => read_singly(connection, &due.ids, unnamed).await?,
                 };
-                let mut taking = Taking { jobs, more, ..Taking::default() };
+                let mut taking = Taking { jobs, more, order: due.ids.clone(), ..Taking::default() };
                 if taking.jobs.len() < due.ids.len() {
                     left_alone(connection, &due, withheld, now, &mut taking).await?;
                 }
@@ -361,28 +458,30 @@ async fn take_due(
     if lane_heads.look_at(connection, unnamed, heads).await.is_err() {
         lane_heads.forget();
     }
-    Ok(Taking { more, ..taking })
+    Ok(Taking { more, order: due.ids, ..taking })
 }
 
-/// The lanes with something due and slots for it, the one waiting longest first, as many as there may be jobs.
+/// The mailboxes with something due and slots for it, the one waiting longest first, as many as there may be jobs.
 fn wanted(lane_heads: &LaneHeads, request: &ClaimRequest, now: &str) -> Vec<Wanted> {
-    let mut named: HashSet<&LaneKey> = HashSet::new();
+    let mut seen: HashSet<&LaneKey> = HashSet::new();
     let mut for_suspects = request.suspects.limit;
     let mut wanted = Vec::new();
-    for head in lane_heads.heads().take_while(|head| *head.due <= *now) {
+    let is_due = |head: &&Head| *head.due <= *now && may_be_taken(lane_heads, request, head);
+    for Head { lane, .. } in lane_heads.heads().take_while(|head| *head.due <= *now).filter(is_due) {
         if wanted.len() >= request.limit {
             break;
         }
-        if lane_heads.is_held(&head.lane) || rests(request, head) {
+        if !seen.insert(lane) {
             continue;
         }
-        let mut slots = free(request, &head.lane).min(request.limit);
-        if request.suspects.lanes.contains(&head.lane) {
+        let mut slots = free(request, lane).min(request.limit);
+        if request.suspects.lanes.contains(lane) {
             slots = slots.min(for_suspects);
             for_suspects -= slots;
         }
         if slots > 0 {
-            wanted.push(Wanted { head: head.clone(), slots, shares: !named.insert(&head.lane) });
+            let heads = lane_heads.of(lane).filter(is_due).cloned().collect();
+            wanted.push(Wanted { lane: lane.clone(), slots, heads });
         }
     }
     wanted
@@ -392,83 +491,103 @@ fn wanted(lane_heads: &LaneHeads, request: &ClaimRequest, now: &str) -> Vec<Want
 #[derive(Deserialize)]
 struct Picked(usize, i64, Option<i64>);
 
+/// A job that is to be taken: the number of its mailbox, its id, and its size in bytes.
+struct Pick {
+    mailbox: usize,
+    id: i64,
+    bytes: i64,
+}
+
 /// `PRAGMA data_version`, and the jobs to be taken, without a lock: what has changed until they are is left alone then. A
 /// mailbox may have been put on hold since the heads were seen: nothing is taken of it.
 async fn pick(
     connection: &mut SqliteConnection,
-    lane_heads: &mut LaneHeads,
-    withheld: &WithheldJobs,
+    memory: &mut ClaimMemory<'_>,
     wanted: &[Wanted],
-    request: &ClaimRequest,
-    now: &str,
+    taker: &Taker<'_>,
 ) -> sqlx::Result<(i64, Due)> {
-    // Those left alone stand in the line like others: so many more are looked at.
+    let Taker { request, now, hour_ago, .. } = *taker;
+    let ClaimMemory { lane_heads, withheld, .. } = memory;
+    // Those left alone stand in the line like others: so many more are looked at. And each lane of a mailbox may have all that are
+    // wanted of it.
     let at = steady();
-    let resting: Vec<usize> = wanted.iter().map(|wanted| withheld.resting_in(&wanted.head.lane, at)).collect();
-    let resting_in =
-        |lane: &LaneKey| wanted.iter().position(|wanted| wanted.head.lane == *lane).map_or(0, |n| resting[n]);
-    let together: Vec<&Wanted> =
-        wanted.iter().filter(|wanted| !wanted.shares && wanted.head.name().is_some()).collect();
-    let lanes: Vec<(&str, usize, String)> = together
-        .iter()
-        .filter_map(|wanted| {
-            Some((wanted.head.name()?, wanted.slots + resting_in(&wanted.head.lane), wanted.head.place()))
-        })
-        .collect();
+    let resting: Vec<usize> = wanted.iter().map(|wanted| withheld.resting_in(&wanted.lane, at)).collect();
+    let lanes: Vec<(usize, Lane)> = lanes_of(wanted, &resting);
+    let looked_at: Vec<&Lane> = lanes.iter().map(|(_, lane)| lane).collect();
+    let beyond = |n: usize| resting[n] + (wanted[n].named().count().max(1) - 1) * (wanted[n].slots + resting[n]);
     let limit = |left: usize| i64::try_from(left).unwrap_or(i64::MAX);
     let rows = sqlx::query(LOOK_AND_PICK)
         .bind(now)
-        .bind(json(&lanes))
-        .bind(limit(request.limit.saturating_add(resting.iter().sum())))
+        .bind(json(&looked_at))
+        .bind(limit(request.limit.saturating_add((0..wanted.len()).map(beyond).sum())))
+        .bind(hour_ago)
         .fetch_all(&mut *connection)
         .await?;
     let [version, row] = rows.as_slice() else { return Err(sqlx::Error::RowNotFound) };
     let picked: Vec<Picked> =
         serde_json::from_slice(row.try_get(0)?).map_err(|error| sqlx::Error::Decode(error.into()))?;
     lane_heads.obey(row.try_get(1)?)?;
-    let mut picked: Vec<(&LaneKey, i64, i64)> = picked
+    let mut left: Vec<usize> =
+        wanted.iter().map(|wanted| if lane_heads.is_held(&wanted.lane) { 0 } else { wanted.slots }).collect();
+    let mut picks: Vec<Pick> = picked
         .into_iter()
-        .filter_map(|Picked(lane, id, bytes)| Some((&together.get(lane)?.head.lane, id, bytes?)))
-        .filter(|(lane, id, _)| !lane_heads.is_held(lane) && !withheld.rests(*id, at))
+        .filter_map(|Picked(lane, id, bytes)| Some(Pick { mailbox: lanes.get(lane)?.0, id, bytes: bytes? }))
+        .filter(|pick| !withheld.rests(pick.id, at) && take_one_of(&mut left[pick.mailbox]))
+        .take(request.limit)
         .collect();
-    if resting.iter().any(|resting| *resting > 0) {
-        let mut left: HashMap<&LaneKey, usize> =
-            together.iter().map(|wanted| (&wanted.head.lane, wanted.slots)).collect();
-        picked.retain(|(lane, ..)| {
-            left.get_mut(*lane).is_some_and(|left| std::mem::replace(left, left.saturating_sub(1)) > 0)
-        });
-        picked.truncate(request.limit);
-    }
-    for Wanted { head, slots, shares } in wanted {
-        if (!shares && head.name().is_some()) || lane_heads.is_held(&head.lane) {
-            continue;
+    for (mailbox, Wanted { heads, .. }) in wanted.iter().enumerate() {
+        let left = left[mailbox].min(request.limit.saturating_sub(picks.len()));
+        let odd: Vec<&Head> = heads.iter().filter(|head| head.name().is_none() && left > 0).collect();
+        let mut found: Vec<(String, i64, i64)> = Vec::new();
+        for head in odd {
+            let jobs = sqlx::query_as(PICK_ODD)
+                .bind(now)
+                .bind(&head.raw)
+                .bind(limit(left.saturating_add(resting[mailbox])))
+                .bind(hour_ago)
+                .bind(head.mails)
+                .bind(head.priority);
+            found.extend(jobs.fetch_all(&mut *connection).await?);
         }
-        let left = slots.saturating_sub(picked.iter().filter(|(lane, ..)| **lane == head.lane).count());
-        let left = left.min(request.limit.saturating_sub(picked.len()));
-        let looked_at = if left == 0 { 0 } else { left.saturating_add(resting_in(&head.lane)) };
-        let odd: Vec<(i64, i64)> = sqlx::query_as(PICK_ODD)
-            .bind(now)
-            .bind(&head.raw)
-            .bind(limit(looked_at))
-            .fetch_all(&mut *connection)
-            .await?;
-        let odd = odd.into_iter().filter(|(id, _)| !withheld.rests(*id, at)).take(left);
-        picked.extend(odd.map(|(id, bytes)| (&head.lane, id, bytes)));
+        found.sort_unstable();
+        let found = found.into_iter().filter(|(_, id, _)| !withheld.rests(*id, at)).take(left);
+        picks.extend(found.map(|(_, id, bytes)| Pick { mailbox, id, bytes }));
     }
-    // Large rows first, with all of their lanes, which keep their order; the others next time, together.
-    let large: HashSet<&LaneKey> = picked.iter().filter(|(.., bytes)| *bytes > LARGE).map(|(lane, ..)| *lane).collect();
-    let now_or_next = |(lane, ..): &&(&LaneKey, i64, i64)| large.is_empty() || large.contains(lane);
+    Ok((version.try_get(0)?, due(wanted, &picks)))
+}
+
+/// Large rows first, with all of their mailboxes, which keep their order; the others next time, together.
+fn due(wanted: &[Wanted], picks: &[Pick]) -> Due {
+    let large: HashSet<usize> = picks.iter().filter(|pick| pick.bytes > LARGE).map(|pick| pick.mailbox).collect();
+    let now_or_next = |pick: &&Pick| large.is_empty() || large.contains(&pick.mailbox);
     let (ids, lanes): (Vec<i64>, Vec<LaneKey>) =
-        picked.iter().filter(now_or_next).map(|(lane, id, _)| (*id, (*lane).clone())).unzip();
-    let due = Due { more: ids.len() < picked.len(), ids, lanes, singly: !large.is_empty() };
-    Ok((version.try_get(0)?, due))
+        picks.iter().filter(now_or_next).map(|pick| (pick.id, wanted[pick.mailbox].lane.clone())).unzip();
+    Due { more: ids.len() < picks.len(), ids, lanes, singly: !large.is_empty() }
+}
+
+/// Those lanes whose mailbox JSON can hold, each with the number of its mailbox.
+fn lanes_of<'w>(wanted: &'w [Wanted], resting: &[usize]) -> Vec<(usize, Lane<'w>)> {
+    let of_mailbox = |(n, wanted): (usize, &'w Wanted)| {
+        let slots = wanted.slots + resting[n];
+        wanted
+            .named()
+            .filter_map(move |head| Some((n, Lane(head.name()?, head.mails, head.priority, slots, &head.due, head.id))))
+    };
+    wanted.iter().enumerate().flat_map(of_mailbox).collect()
+}
+
+/// Whether there was one.
+fn take_one_of(slots: &mut usize) -> bool {
+    let left = *slots;
+    *slots = left.saturating_sub(1);
+    left > 0
 }
 
 /// ?1 of [`TAKE_ALL`]: sqlx wants each of its statements to use the first parameters, without a gap.
 #[derive(Serialize)]
 struct Picks<'p> {
     ids: &'p [i64],
-    lanes: Vec<&'p str>,
+    lanes: Vec<(&'p str, bool, i64)>,
 }
 
 /// Tells when it had the lock, the rows taken and what is left in the lanes, both as JSON. An error of SQLite leaves everything
@@ -479,7 +598,7 @@ async fn take_all(
     heads: &[Head],
     taker: &Taker<'_>,
 ) -> sqlx::Result<(i64, Vec<u8>, Vec<u8>)> {
-    let picks = json(&Picks { ids, lanes: heads.iter().filter_map(Head::name).collect() });
+    let picks = json(&Picks { ids, lanes: heads.iter().filter_map(Head::key).collect() });
     let all_named = heads.iter().all(|head| !head.raw.is_empty());
     match query(if all_named { TAKE_NAMED } else { TAKE_ALL }, picks, taker).fetch_all(&mut *connection).await {
         Ok(rows) => match rows.as_slice() {
@@ -604,7 +723,7 @@ async fn read_singly(
 
 /// A statement that takes jobs: `which`.
 fn query<'q>(statement: &'static str, which: impl Encode<'q, Sqlite> + Type<Sqlite>, taker: &Taker<'q>) -> Query<'q> {
-    let Taker { agent, request, now } = *taker;
+    let Taker { agent, request, now, .. } = *taker;
     sqlx::query(statement)
         .bind(which)
         .bind(now)
@@ -618,6 +737,12 @@ fn query<'q>(statement: &'static str, which: impl Encode<'q, Sqlite> + Type<Sqli
 /// Text and numbers: JSON can hold them.
 fn json<T: Serialize + ?Sized>(value: &T) -> String {
     serde_json::to_string(value).unwrap_or_default()
+}
+
+/// Nothing stands against its jobs but their time, and the slots of the mailbox.
+fn may_be_taken(lane_heads: &LaneHeads, request: &ClaimRequest, head: &Head) -> bool {
+    let is_paced = head.mails && request.paced.contains(&head.lane);
+    !is_paced && !lane_heads.is_held(&head.lane) && !rests(request, head)
 }
 
 /// Its jobs name no mailbox, and that of the settings is refused.

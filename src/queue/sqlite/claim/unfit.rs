@@ -12,16 +12,18 @@ use crate::queue::sqlite::transaction::{is_refusal, words};
 use crate::queue::{LaneKey, Refusal};
 
 /// A few at a time: what is left is found by the next walk. They stand before all lanes in the index.
-const WAITING: &str = "SELECT id FROM jobs WHERE state = 'pending' AND mailbox_key IS NULL LIMIT 100";
+const WAITING: &str =
+    "SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL AND mailbox_key IS NULL LIMIT 100";
 /// Only if it can wait there.
 const INTO_ITS_LANE: &str =
-    "UPDATE jobs SET mailbox_key = (SELECT mailbox_key FROM job_lanes WHERE job_lanes.id = jobs.id)
+    "UPDATE jobs SET (mailbox_key, mails) = (SELECT mailbox_key, mails FROM job_lanes WHERE job_lanes.id = jobs.id)
     WHERE id = ?1 AND state = 'pending' AND (SELECT mailbox_key FROM job_lanes WHERE job_lanes.id = jobs.id) IS NOT NULL";
 /// With a time in the place of what is none, so that the row is in order.
 const END: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, next_attempt_at = ?2, error_kind = 'invalid_job',
         cause = 'invalid_row',
-        error_code = 'invalid_row', error_message = 'next_attempt_at: was not a time, and only the agent writes it, so this job was '
-            || 'never due: insert it again without this column'
+        error_code = 'invalid_row', error_message = iif(typeof(priority) = 'integer',
+            'next_attempt_at: was not a time, and only the agent writes it, so this job was never due: insert it again without this column',
+            'priority: is not -1, 0 or 1, so this job had no turn: insert it again with one of these')
     WHERE id = ?1 AND state = 'pending'";
 /// As in the index `jobs_unfit`, to the letter: there are no others in it.
 const STATELESS: &str = "SELECT id FROM jobs WHERE state NOT IN ('pending', 'claimed', 'sent', 'failed', 'cancelled')

@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 use crate::job::{Cause, ErrorKind, JobId, JobState, OperationKind, REPEAT_WAIT, format_utc};
 use crate::queue::sqlite::batch::{as_json, change, ids_of};
 use crate::queue::sqlite::errors::written;
-use crate::queue::sqlite::fragments::{pending, wished};
+use crate::queue::sqlite::fragments::wished;
 use crate::queue::sqlite::store::SqliteQueue;
 use crate::queue::sqlite::text::lane_key;
 use crate::queue::{Changed, Chosen, LaneKey, Purgeable, QueueError, Selection};
@@ -36,11 +36,6 @@ macro_rules! chosen {
 }
 
 const CHOSEN_BY_ID: &str = concat!(chosen!(), "id IN (SELECT value FROM json_each(?1)) ORDER BY id");
-
-/// Of these lanes, whether they are in them or behind another of their event.
-const PENDING_OF_LANES: &str = " AND id IN (SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL
-        AND mailbox_key IN (SELECT value FROM json_each(?2))
-    UNION ALL SELECT id FROM jobs WHERE behind IS NOT NULL AND mailbox_key IN (SELECT value FROM json_each(?2)))";
 
 /// The jobs in ?1, a JSON array of ids, are to be done at ?2, and no earlier than they wish. Whose request may have been at
 /// work a moment ago waits until ?3. A job that waits already comes forward, and never goes back.
@@ -197,11 +192,14 @@ fn select(selection: &Selection, state: JobState) -> String {
     if selection.settings_at_fault || !selection.error_kinds.is_empty() {
         sql.push_str(" AND error_kind IN (SELECT value FROM json_each(?1))");
     }
-    match (selection.lanes.is_empty(), state) {
-        (true, JobState::Pending) => sql.push_str(concat!(" AND id IN (", pending!(), ")")),
-        (true, _) => {}
-        (false, JobState::Pending) => sql.push_str(PENDING_OF_LANES),
-        (false, _) => sql.push_str(" AND mailbox_key IN (SELECT value FROM json_each(?2))"),
+    if !selection.lanes.is_empty() {
+        // What is behind another job stands apart in the index.
+        let pending = " AND id IN (SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL
+                AND mailbox_key IN (SELECT value FROM json_each(?2))
+            UNION ALL SELECT id FROM jobs WHERE state = 'pending' AND behind IS NOT NULL
+                AND mailbox_key IN (SELECT value FROM json_each(?2)))";
+        let others = " AND mailbox_key IN (SELECT value FROM json_each(?2))";
+        sql.push_str(if state == JobState::Pending { pending } else { others });
     }
     if selection.since.is_some() {
         let ended = matches!(state, JobState::Sent | JobState::Failed | JobState::Cancelled);

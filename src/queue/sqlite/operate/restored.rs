@@ -7,13 +7,11 @@ use sqlx::SqliteConnection;
 use crate::job::{Defaults, format_utc};
 use crate::queue::LaneKey;
 use crate::queue::sqlite::claim::{fillable, freeze, recurs};
-use crate::queue::sqlite::fragments::pending;
 
 /// Rows of one write: producers wait a few milliseconds at most.
 const BATCH: usize = 500;
 
-const TRUSTED: &str =
-    concat!("SELECT id FROM jobs WHERE id IN (", pending!(), ") AND state = 'pending' AND in_doubt = 0");
+const TRUSTED: &str = "SELECT id FROM jobs WHERE state = 'pending' AND in_doubt = 0";
 
 /// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them.
 const DISTRUST: &str = concat!(

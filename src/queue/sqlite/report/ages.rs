@@ -27,7 +27,8 @@ pub const BY_MAILBOX: &str = "WITH lanes AS MATERIALIZED (
         FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' AND behind IS NULL GROUP BY mailbox_key
         UNION ALL
         SELECT lane, count(*), count(*), NULL, min(id), NULL, 0, 0, 0, 0, 0, 0
-        FROM (SELECT coalesce(mailbox_key, '') AS lane, id FROM jobs INDEXED BY jobs_behind WHERE behind IS NOT NULL)
+        FROM (SELECT coalesce(mailbox_key, '') AS lane, id FROM jobs INDEXED BY jobs_waiting
+            WHERE state = 'pending' AND behind IS NOT NULL)
         GROUP BY lane), named AS MATERIALIZED (
         SELECT CAST(CASE lane WHEN '' THEN ?8 ELSE lane END AS BLOB) AS mailbox, sum(jobs) AS jobs, sum(later) AS later,
             sum(a0) AS a0, sum(a1) AS a1, sum(a2) AS a2, sum(a3) AS a3, sum(a4) AS a4, sum(a5) AS a5

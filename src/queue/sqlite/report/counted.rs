@@ -8,7 +8,7 @@ use crate::job::format_utc;
 /// Of those that ended, what neither failed nor was cancelled was sent.
 pub const COUNTED: &str = "SELECT (SELECT count(*) FROM jobs WHERE finished_at IS NOT NULL),
         (SELECT count(*) FROM jobs WHERE state = 'claimed'),
-        (SELECT count(*) FROM jobs WHERE in_doubt = 1), (SELECT count(*) FROM jobs WHERE behind IS NOT NULL)";
+        (SELECT count(*) FROM jobs WHERE in_doubt = 1), (SELECT count(*) FROM jobs WHERE state = 'pending' AND behind IS NOT NULL)";
 
 /// ?1 is now, ?2 a minute ago, ?3 an hour ago.
 pub const FAILED: &str = "SELECT error_kind, count(*) AS jobs, sum(finished_at > ?2 AND finished_at <= ?1),

@@ -13,54 +13,44 @@ const BY_ID: &str =
 
 const OF_KEY: &str = concat!("SELECT ", listed_columns!(), " FROM jobs WHERE event_key = ?1 ORDER BY id");
 
-/// Of the newest jobs that fit. Where an index knows them they are found there, and no other row is read: each of `sources` is
-/// such an index with its condition, which stands for what is not bound then.
-fn listed(sources: &[&str]) -> AssertSqlSafe<String> {
-    let found = |source: &&str| {
-        format!(
-            "SELECT id FROM jobs {source}
-                AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR lower(mailbox) = lower(?2))
-                AND (?3 IS NULL OR error_kind = ?3) AND (?4 IS NULL OR event_key = ?4)"
-        )
-    };
+/// Of the newest jobs that fit. Where an index knows them they are found there, and no other row is read: `from` is that
+/// index with its condition, which stands for what is not bound then.
+fn listed(from: &str) -> AssertSqlSafe<String> {
     AssertSqlSafe(format!(
         "SELECT {}
         FROM jobs
-        WHERE id IN ({} ORDER BY id DESC LIMIT ?5)
+        WHERE id IN (
+            SELECT id FROM jobs {from}
+                AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR lower(mailbox) = lower(?2))
+                AND (?3 IS NULL OR error_kind = ?3) AND (?4 IS NULL OR event_key = ?4)
+            ORDER BY id DESC LIMIT ?5)
         ORDER BY id DESC",
-        listed_columns!(),
-        sources.iter().map(found).collect::<Vec<_>>().join(" UNION ALL ")
+        listed_columns!()
     ))
 }
 
 impl JobFilter {
     /// Where the jobs are found, and the state that is still to be looked at.
-    fn sources(&self) -> (&'static [&'static str], Option<JobState>) {
+    fn source(&self) -> (&'static str, Option<JobState>) {
         match (self.in_doubt, self.state) {
-            (true, state) => (&["INDEXED BY jobs_in_doubt WHERE in_doubt = 1"], state),
-            (_, state) if self.event_key.is_some() => (&["INDEXED BY jobs_event_keys WHERE event_key = ?4"], state),
+            (true, state) => ("INDEXED BY jobs_in_doubt WHERE in_doubt = 1", state),
+            (_, state) if self.event_key.is_some() => ("INDEXED BY jobs_event_keys WHERE event_key = ?4", state),
             (_, Some(JobState::Pending)) if self.error_kind.is_some() => {
-                (&["INDEXED BY jobs_troubled WHERE state = 'pending' AND error_kind IS NOT NULL"], None)
+                ("INDEXED BY jobs_troubled WHERE state = 'pending' AND error_kind IS NOT NULL", None)
             }
-            (_, Some(JobState::Pending)) => (
-                &[
-                    "INDEXED BY jobs_waiting WHERE state = 'pending' AND behind IS NULL",
-                    "INDEXED BY jobs_behind WHERE behind IS NOT NULL",
-                ],
-                None,
-            ),
-            (_, Some(JobState::Claimed)) => (&["INDEXED BY jobs_claimed WHERE state = 'claimed'"], None),
-            (_, Some(JobState::Failed)) => (&["INDEXED BY jobs_failed WHERE state = 'failed'"], None),
-            (_, Some(JobState::Cancelled)) => (&["INDEXED BY jobs_cancelled WHERE state = 'cancelled'"], None),
+            (_, Some(JobState::Pending)) => ("INDEXED BY jobs_waiting WHERE state = 'pending'", None),
+            (_, Some(JobState::Claimed)) => ("INDEXED BY jobs_claimed WHERE state = 'claimed'", None),
+            (_, Some(JobState::Failed)) => ("INDEXED BY jobs_failed WHERE state = 'failed'", None),
+            (_, Some(JobState::Cancelled)) => ("INDEXED BY jobs_cancelled WHERE state = 'cancelled'", None),
             // From the newest row backwards.
-            (_, state @ (Some(JobState::Sent) | None)) => (&["NOT INDEXED WHERE true"], state),
+            (_, state @ (Some(JobState::Sent) | None)) => ("NOT INDEXED WHERE true", state),
         }
     }
 }
 
 pub async fn list(pool: &SqlitePool, filter: &JobFilter) -> sqlx::Result<Vec<JobSummary>> {
-    let (sources, state) = filter.sources();
-    let rows = sqlx::query(listed(sources))
+    let (from, state) = filter.source();
+    let rows = sqlx::query(listed(from))
         .bind(state.map(JobState::as_str))
         .bind(&filter.mailbox)
         .bind(&filter.error_kind)

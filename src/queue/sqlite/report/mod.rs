@@ -25,7 +25,7 @@ use crate::queue::{
 
 const WAITING_FOR: &str =
     "SELECT (SELECT count(*) FROM jobs WHERE state = 'pending' AND behind IS NULL AND mailbox_key IN (SELECT value FROM json_each(?1)))
-        + (SELECT count(*) FROM jobs WHERE behind IS NOT NULL AND mailbox_key IN (SELECT value FROM json_each(?1)))";
+        + (SELECT count(*) FROM jobs WHERE state = 'pending' AND behind IS NOT NULL AND mailbox_key IN (SELECT value FROM json_each(?1)))";
 
 #[async_trait]
 impl Read for SqliteQueue {
