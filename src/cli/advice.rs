@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 
 use super::shell;
 use crate::format::moment;
-use crate::job::{Cause, ErrorKind, JobState, parse_utc};
+use crate::job::{Cause, ErrorKind, JobState, OperationKind, parse_utc};
 use crate::queue::{JobRow, Stored};
 
 /// Advice about a job in its state.
@@ -21,6 +21,7 @@ pub(super) struct Advice {
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     id: i64,
+    operation: OperationKind,
     state: JobState,
     kind: Option<ErrorKind>,
     cause: Option<Cause>,
@@ -33,6 +34,8 @@ pub(super) struct Case {
     mailbox: String,
     next_attempt_at: String,
     give_up_at: String,
+    /// The job of the same event that comes before it and has not ended.
+    behind: Option<i64>,
 }
 
 impl Case {
@@ -41,6 +44,7 @@ impl Case {
         let of = &job.summary;
         Some(Self {
             id: of.id.0,
+            operation: of.operation.text().and_then(OperationKind::parse).unwrap_or_default(),
             state: of.state.known()?,
             kind: of.error_kind.known(),
             cause: of.cause(),
@@ -50,6 +54,7 @@ impl Case {
             mailbox: mailbox.to_owned(),
             next_attempt_at: of.next_attempt_at.to_string(),
             give_up_at: job.give_up_at.to_string(),
+            behind: of.behind.integer(),
         })
     }
 
@@ -59,22 +64,39 @@ impl Case {
     }
 
     fn happened(&self) -> String {
-        let Some(kind) = self.kind else { return self.without_trouble().into() };
-        let event = if self.in_doubt { " Its event may exist all the same." } else { "" };
-        format!("{}{event}", self.trouble(kind))
+        let Some(kind) = self.kind else { return self.without_trouble() };
+        match self.in_doubt {
+            true => format!("{} {} all the same.", self.trouble(kind), self.perhaps()),
+            false => self.trouble(kind),
+        }
     }
 
-    fn without_trouble(&self) -> &'static str {
-        match (self.state, self.in_doubt) {
+    /// What may have happened to the event of a job in doubt.
+    fn perhaps(&self) -> &'static str {
+        match self.operation {
+            OperationKind::Create => "Its event may exist",
+            OperationKind::Update => "Its event may have been changed",
+            OperationKind::Delete => "Its event may have been deleted",
+        }
+    }
+
+    fn without_trouble(&self) -> String {
+        let said = match (self.state, self.in_doubt) {
             (JobState::Pending, false) => "It waits for its turn; nothing has gone wrong so far.",
             (JobState::Pending, true) => {
-                "The agent ended while it had this job in hand: a request may have left, and its event may exist."
+                let perhaps = self.perhaps();
+                return format!("The agent ended while it had this job in hand: a request may have left. {perhaps}.");
             }
             (JobState::Claimed, _) => "The agent has it in hand: a request is under way, or is the next to be made.",
-            (JobState::Sent, _) => "The event exists.",
+            (JobState::Sent, _) => match self.operation {
+                OperationKind::Create => "The event exists.",
+                OperationKind::Update => "The event has these values.",
+                OperationKind::Delete => "The event is gone.",
+            },
             (JobState::Cancelled, _) => "It was cancelled.",
             (JobState::Failed, _) => "It failed; no reason was recorded.",
-        }
+        };
+        said.into()
     }
 
     fn trouble(&self, kind: ErrorKind) -> String {
@@ -116,7 +138,33 @@ impl Case {
             Cause::MailboxLocked => "The mailbox is locked.",
             Cause::NotGraph => "Something else than Graph answered: a proxy, a portal, a wrong address.",
             Cause::MailboxAway => "The mailbox was away for a moment.",
-            Cause::Conflict => "Exchange was busy with the same calendar.",
+            Cause::Conflict => match self.operation {
+                OperationKind::Create => "Exchange was busy with the same calendar.",
+                OperationKind::Update | OperationKind::Delete => {
+                    "Exchange was busy with the same event, or it was changed at the same moment."
+                }
+            },
+            Cause::NotAfterPassed => "Its not_after passed before it was sent.",
+            Cause::EventIsOver => {
+                "The event was over before it could be sent, and its attendees do not hear of it any more."
+            }
+            Cause::Superseded if self.operation == OperationKind::Delete => {
+                "There was nothing to delete: no request for its event had left, and the jobs before it were cancelled."
+            }
+            Cause::NoSuchKey => "No job before it creates an event of its event_key.",
+            Cause::CreateFailed => "The job that was to create its event failed or was cancelled.",
+            Cause::EventGone => "The event is gone: it was deleted in the calendar, or by another program.",
+            Cause::EventCalledOff => "The event is cancelled: its organizer did that in the calendar.",
+            Cause::NotOrganizer => "The mailbox is not the organizer of the event, so nothing was changed.",
+            Cause::OneOfSeries => {
+                "The event is one of a series, which is changed as a whole only; nothing was changed."
+            }
+            Cause::OtherEvent => {
+                "The event with this EventID is not the one that the job of its event_key created; nothing was changed."
+            }
+            Cause::JoinBlock => {
+                "The new body would take away the text by which the online meeting is joined; nothing was changed."
+            }
             other => kind_alone(other.kind()),
         };
         said.into()
@@ -124,9 +172,20 @@ impl Case {
 
     fn invalid(&self) -> String {
         match (&self.column, self.left) {
-            (Some(column), false) => format!("The row is not a valid event: {column} is at fault. Nothing was sent."),
-            (Some(column), true) => format!("The row is no longer a valid event: {column} is at fault."),
-            (None, _) => "The row is not a valid event.".into(),
+            (Some(column), false) => {
+                format!("The row is not {}: {column} is at fault. Nothing was sent.", self.valid())
+            }
+            (Some(column), true) => format!("The row is no longer {}: {column} is at fault.", self.valid()),
+            (None, _) => format!("The row is not {}.", self.valid()),
+        }
+    }
+
+    /// What a row should be.
+    fn valid(&self) -> &'static str {
+        match self.operation {
+            OperationKind::Create => "a valid event",
+            OperationKind::Update => "a valid update",
+            OperationKind::Delete => "a valid delete",
         }
     }
 
@@ -134,9 +193,14 @@ impl Case {
         match self.state {
             JobState::Pending => self.pending(now),
             JobState::Claimed => {
-                "Its end is written into this row; if the agent dies meanwhile, the next start of the agent \
-                                  looks for the event before it sends again."
-                    .into()
+                let looks = match self.operation {
+                    OperationKind::Create => "looks for the event",
+                    OperationKind::Update | OperationKind::Delete => "looks at the event",
+                };
+                format!(
+                    "Its end is written into this row; if the agent dies meanwhile, the next start of the agent {looks} \
+                     before it sends again."
+                )
             }
             JobState::Sent | JobState::Failed | JobState::Cancelled => "Nothing more.".into(),
         }
@@ -144,13 +208,26 @@ impl Case {
 
     fn pending(&self, now: DateTime<Utc>) -> String {
         let later = parse_utc(&self.next_attempt_at).is_some_and(|next| next > now);
-        let mut said = match (self.kind, later) {
-            (None, true) => format!("It is sent at {}.", moment(&self.next_attempt_at, now)),
-            (Some(_), true) => format!("It is tried again at {}.", moment(&self.next_attempt_at, now)),
-            (_, false) => "It is due, and taken as soon as its mailbox is free.".into(),
+        let mut said = match (self.behind, self.kind, later) {
+            (Some(first), ..) => {
+                format!("It has its turn when job {first} has ended, which comes before it for the same event.")
+            }
+            (None, None, true) => format!("It is sent at {}.", moment(&self.next_attempt_at, now)),
+            (None, Some(_), true) => format!("It is tried again at {}.", moment(&self.next_attempt_at, now)),
+            (None, _, false) => "It is due, and taken as soon as its mailbox is free.".into(),
         };
         if self.in_doubt {
-            said += " First its event is looked for; only if there is none is the same request sent again.";
+            said += match self.operation {
+                OperationKind::Create => {
+                    " First its event is looked for; only if there is none is the same request sent again."
+                }
+                OperationKind::Update => {
+                    " First its event is looked at; only if it lacks the change is that made again."
+                }
+                OperationKind::Delete => {
+                    " First its event is looked for; only if it is still there is it deleted again."
+                }
+            };
         }
         match self.kind {
             Some(ErrorKind::Throttled) => said += " Waiting for this costs no attempt.",
@@ -168,11 +245,17 @@ impl Case {
         let mut to_do = match self.state {
             JobState::Failed => self.failed(),
             JobState::Pending => self.cure().into_iter().collect(),
+            JobState::Cancelled if self.kind == Some(ErrorKind::Superseded) => self.superseded(),
             JobState::Cancelled => vec![format!("To send it after all: event-sender retry {}", self.id)],
             JobState::Claimed | JobState::Sent => Vec::new(),
         };
         if self.in_doubt && matches!(self.state, JobState::Failed | JobState::Cancelled) {
-            to_do.insert(0, format!("Look into the calendar of {} first: the event may be there.", self.mailbox()));
+            let perhaps = match self.operation {
+                OperationKind::Create => "the event may be there",
+                OperationKind::Update => "the event may have the change",
+                OperationKind::Delete => "the event may be gone",
+            };
+            to_do.insert(0, format!("Look into the calendar of {} first: {perhaps}.", self.mailbox()));
         }
         if to_do.is_empty() {
             to_do.push("Nothing.".into());
@@ -213,6 +296,9 @@ impl Case {
     fn failed(&self) -> Vec<String> {
         let retry = format!("event-sender retry {}", self.id);
         let looks = if self.in_doubt { ", which looks for the event before it sends anything" } else { "" };
+        if let Some(to_do) = self.cause.and_then(|cause| self.about_its_event(cause)) {
+            return to_do;
+        }
         let anew = "its content can no longer be changed, a request may have left: insert a corrected job (event-sender enqueue)";
         let Some(kind) = self.kind else { return vec![format!("Try it again: {retry}{looks}.")] };
         match kind {
@@ -241,14 +327,11 @@ impl Case {
                     self.mailbox()
                 )]
             }
-            ErrorKind::Expired => vec![
-                "If it is still wanted: insert a new job.".into(),
-                format!("With another not_after, or delivery.past_events = \"send\": {retry}{looks}."),
-            ],
-            ErrorKind::Superseded => vec![format!("To send it after all: {retry}{looks}.")],
+            ErrorKind::Expired => vec!["If it is still wanted: insert a new job.".into()],
+            ErrorKind::Superseded => self.superseded(),
             ErrorKind::Target => vec![
-                "Create the event anew if it is wanted: insert a new job.".into(),
-                format!("If its event can be changed by now: {retry}{looks}."),
+                "If the event is to be there: insert a job that creates it.".into(),
+                format!("If it can be changed by now: {retry}{looks}."),
             ],
             ErrorKind::Denied
             | ErrorKind::Throttled
@@ -259,6 +342,62 @@ impl Case {
                 cure.chain([format!("When the cause is gone: {retry}{looks}.")]).collect()
             }
         }
+    }
+
+    /// What is to be done where the time was over, or the event is not one that may be changed so.
+    fn about_its_event(&self, cause: Cause) -> Option<Vec<String>> {
+        let retry = format!("event-sender retry {}", self.id);
+        Some(match cause {
+            Cause::NotAfterPassed if !self.left && !self.in_doubt => vec![format!(
+                "If it is still wanted: UPDATE jobs SET not_after = NULL WHERE id = {} (or a later time), then {retry}.",
+                self.id
+            )],
+            Cause::EventIsOver => vec![format!(
+                "If its attendees are to hear of it all the same: set delivery.past_events = \"send\" in agent.toml, \
+                 'systemctl reload event-sender', then {retry}."
+            )],
+            Cause::NoSuchKey => vec![
+                "If the key is misspelt: insert a job with the right one; event-sender list --event-key KEY shows its jobs."
+                    .into(),
+                "If its event was not made by a job of this queue: insert a job that names it by target_event_id.".into(),
+            ],
+            Cause::CreateFailed => vec![
+                "See why the event was not created: event-sender list --event-key KEY shows all jobs of the event.".into(),
+                format!("Once it is created: {retry}."),
+            ],
+            Cause::EventGone | Cause::EventCalledOff => vec![
+                "If the event is to be there again: insert a job that creates it; before that a job that deletes it, if it has \
+                 an event_key, which frees the key."
+                    .into(),
+            ],
+            Cause::NotOrganizer => vec![
+                "Change it in the mailbox of its organizer: insert a job with that mailbox and the EventID the event has there."
+                    .into(),
+            ],
+            Cause::OneOfSeries => vec![
+                "To change the series: insert a job with the EventID of its master (seriesMasterId).".into(),
+                "To change this one event only: do it in Outlook.".into(),
+            ],
+            Cause::OtherEvent => vec![format!(
+                "Look into the calendar of {}, then insert a job that names the event by target_event_id.",
+                self.mailbox()
+            )],
+            Cause::JoinBlock => vec![
+                "Change the text in Outlook, or insert a job without body for what else is to be changed.".into(),
+            ],
+            _ => return None,
+        })
+    }
+
+    /// What a delete of the same event has overtaken.
+    fn superseded(&self) -> Vec<String> {
+        let wanted = match self.operation {
+            OperationKind::Create => format!("If the event is wanted after all: event-sender retry {}.", self.id),
+            OperationKind::Update | OperationKind::Delete => {
+                "If the event is wanted after all: insert a job that creates it.".into()
+            }
+        };
+        vec![wanted]
     }
 
     fn mailbox(&self) -> &str {
@@ -283,8 +422,8 @@ fn kind_alone(kind: ErrorKind) -> &'static str {
         ErrorKind::Auth => "The sign-in was refused, so there was no token to send it with.",
         ErrorKind::Exhausted => "It was given up: its attempts or its time are used up.",
         ErrorKind::DuplicateTransaction => "Exchange says that its transaction id belongs to another event.",
-        ErrorKind::Expired => "Its time was over before it could be sent.",
-        ErrorKind::Superseded => "A later delete of the same event called it off before anything had left.",
+        ErrorKind::Expired => "Its time was over before it was sent.",
+        ErrorKind::Superseded => "A later delete of the same event came before any request for this job had left.",
         ErrorKind::Target => "The event that it means is not there, or is not the mailbox's to change.",
     }
 }
@@ -295,28 +434,44 @@ mod tests {
     use super::*;
 
     fn advice(state: JobState, kind: Option<ErrorKind>, code: &str, in_doubt: bool) -> Advice {
-        let case = Case {
+        about(OperationKind::Create, state, kind, code, in_doubt)
+    }
+
+    fn about(operation: OperationKind, state: JobState, kind: Option<ErrorKind>, code: &str, in_doubt: bool) -> Advice {
+        let cause = kind.and_then(|kind| Cause::of_stored(kind, None, Some(code)));
+        let column = column(&code.into());
+        Case { operation, state, kind, cause, column, in_doubt, left: in_doubt, ..waiting() }.advice(noon())
+    }
+
+    /// A job to create an event, whose turn has not come.
+    fn waiting() -> Case {
+        Case {
             id: 23,
-            state,
-            kind,
-            cause: kind.and_then(|kind| Cause::of_stored(kind, None, Some(code))),
-            column: column(&code.into()),
-            in_doubt,
-            left: in_doubt,
+            operation: OperationKind::Create,
+            state: JobState::Pending,
+            kind: None,
+            cause: None,
+            column: None,
+            in_doubt: false,
+            left: false,
             mailbox: "ann@contoso.com".into(),
             next_attempt_at: "2026-12-01T12:05:00.000Z".into(),
             give_up_at: String::new(),
-        };
-        let now = parse_utc("2026-12-01T12:00:00Z").unwrap();
-        case.advice(now)
+            behind: None,
+        }
+    }
+
+    fn noon() -> DateTime<Utc> {
+        parse_utc("2026-12-01T12:00:00Z").unwrap()
     }
 
     #[test]
     fn every_kind_in_every_state_is_told_in_whole_sentences() {
-        for state in JobState::ALL {
+        for (operation, state) in OperationKind::ALL.into_iter().flat_map(|one| JobState::ALL.map(|state| (one, state)))
+        {
             for kind in ErrorKind::ALL.into_iter().map(Some).chain([None]) {
                 for in_doubt in [false, true] {
-                    let advice = advice(state, kind, "", in_doubt);
+                    let advice = about(operation, state, kind, "", in_doubt);
                     let said = [&advice.happened, &advice.by_itself].into_iter().chain(&advice.to_do);
                     for sentence in said {
                         let whole = sentence.ends_with('.') || sentence.ends_with(" 23");
@@ -326,6 +481,62 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// The same with a cause that no code tells.
+    fn met(operation: OperationKind, cause: Cause, in_doubt: bool) -> Advice {
+        let (state, kind, cause) = (JobState::Failed, Some(cause.kind()), Some(cause));
+        Case { operation, state, kind, cause, in_doubt, left: in_doubt, ..waiting() }.advice(noon())
+    }
+
+    #[test]
+    fn every_cause_of_every_operation_is_told_in_whole_sentences_with_a_way_on() {
+        for operation in OperationKind::ALL {
+            for cause in Cause::ALL {
+                for in_doubt in [false, true] {
+                    let advice = met(operation, *cause, in_doubt);
+                    let said = [&advice.happened, &advice.by_itself].into_iter().chain(&advice.to_do);
+                    for sentence in said {
+                        assert!(sentence.ends_with('.') && !sentence.contains("  "), "{cause:?}: {sentence}");
+                    }
+                    assert!(advice.to_do.iter().all(|step| step != "Nothing."), "{operation:?} {cause:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_in_doubt_is_told_by_what_the_job_does() {
+        let said = |operation| met(operation, Cause::EventNotFound, true);
+        assert!(said(OperationKind::Create).happened.contains("may exist"));
+        assert!(said(OperationKind::Update).happened.contains("may have been changed"));
+        assert!(said(OperationKind::Delete).to_do[0].contains("may be gone"));
+        let waits = |operation| about(operation, JobState::Pending, None, "", true);
+        assert!(waits(OperationKind::Update).by_itself.contains("only if it lacks the change"));
+        assert!(waits(OperationKind::Delete).happened.contains("may have been deleted"));
+        assert_eq!(about(OperationKind::Delete, JobState::Sent, None, "", false).happened, "The event is gone.");
+    }
+
+    #[test]
+    fn a_job_behind_another_has_its_turn_when_that_has_ended() {
+        let case = Case { behind: Some(7), ..waiting() };
+        let said = case.advice(noon()).by_itself;
+        assert!(said.starts_with("It has its turn when job 7 has ended, which comes before it"), "{said}");
+    }
+
+    #[test]
+    fn a_deadline_that_passed_can_be_moved_as_long_as_nothing_has_left() {
+        let moved = |in_doubt| met(OperationKind::Update, Cause::NotAfterPassed, in_doubt).to_do.join(" ");
+        assert!(moved(false).contains("SET not_after = NULL WHERE id = 23"), "{}", moved(false));
+        assert!(moved(true).contains("insert a new job") && !moved(true).contains("SET"), "{}", moved(true));
+    }
+
+    #[test]
+    fn a_superseded_job_says_what_overtook_it_and_how_the_event_is_made_after_all() {
+        let superseded = |operation| about(operation, JobState::Cancelled, Some(ErrorKind::Superseded), "", false);
+        assert!(superseded(OperationKind::Create).to_do[0].contains("retry 23"));
+        assert!(superseded(OperationKind::Update).happened.contains("A later delete of the same event"));
+        assert!(superseded(OperationKind::Delete).happened.contains("There was nothing to delete"));
     }
 
     #[test]

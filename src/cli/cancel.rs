@@ -1,15 +1,15 @@
-//! `cancel`: jobs that wait or have failed are called off. A job that is being sent, or of which an event may exist, is
-//! not: calling it off would not take the event back.
+//! `cancel`: jobs that wait or have failed are called off. A job that is being sent, or that may have taken effect, is not:
+//! calling it off would not take that back.
 
 use chrono::Utc;
 use clap::ArgGroup;
 
-use super::repair::{Asked, BatchChange, Judgement, Verb, WriteArgs};
+use super::repair::{Asked, BatchChange, Judgement, Verb, WriteArgs, named};
 use super::selector::{self, JobSelector};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::job::{JobId, JobState};
+use crate::job::{JobId, JobState, OperationKind};
 use crate::queue::{self, Chosen, OnBatch};
 
 const VERB: Verb = Verb { now: "cancel", done: "cancelled" };
@@ -20,6 +20,8 @@ const STATES: [JobState; 2] = [JobState::Pending, JobState::Failed];
     group = ArgGroup::new("which").required(true).multiple(true).args(selector::ONE_OF),
     after_help = "The agent takes jobs a little ahead, and what it has taken is sent. To be sure that nothing more is sent to a mailbox, \
         hold it first, cancel, then release it.\n\n\
+        An event that a cancelled job was to update or delete stays as it is. Jobs that wait for a cancelled create fail, as there is \
+        no event for them.\n\n\
         'event-sender retry' puts a cancelled job back.\n\n\
         Exit code 1: a job named by its id was not cancelled, or none of those that match was."
 )]
@@ -45,7 +47,8 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         _ => &[JobState::Failed],
     };
     let (chosen, missing) = selector.find(&*queue, &settings, states, false).await.map_err(Failure::failed)?;
-    let plan = BatchChange::new(&chosen, missing, |job| judge(job, even_if_in_doubt));
+    let mut plan = BatchChange::new(&chosen, missing, |job| judge(job, even_if_in_doubt));
+    plan.notes = what_stays(&chosen, plan.jobs());
     let now = Utc::now();
     let asked = Asked { verb: VERB, write_args: options.write_args, by_id: selector.is_by_id() };
     let change = async |ids: &[JobId], on_batch: OnBatch<'_>| queue.cancel(ids, even_if_in_doubt, now, on_batch).await;
@@ -54,14 +57,44 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
 
 fn judge(job: &Chosen, even_if_in_doubt: bool) -> Judgement {
     match job.state {
-        JobState::Pending | JobState::Failed if job.in_doubt && !even_if_in_doubt => Judgement::Refuse(
-            "an event may exist that no answer has confirmed: look into the calendar ('event-sender show ID' says when and \
-             where), then say --even-if-in-doubt"
-                .into(),
-        ),
+        JobState::Pending | JobState::Failed if job.in_doubt && !even_if_in_doubt => Judgement::Refuse(format!(
+            "{} that no answer has confirmed: look into the calendar ('event-sender show ID' says when and where), then say \
+             --even-if-in-doubt",
+            match job.operation {
+                OperationKind::Create => "an event may exist",
+                OperationKind::Update => "a change may have been made",
+                OperationKind::Delete => "a deletion may have happened",
+            }
+        )),
         JobState::Pending | JobState::Failed => Judgement::Change,
-        JobState::Claimed => Judgement::Refuse("is being sent: to stop what is behind it, hold its mailbox first".into()),
-        JobState::Sent => Judgement::Refuse("is sent, its event exists: delete the event in the calendar".into()),
+        JobState::Claimed => {
+            Judgement::Refuse("is being sent: to stop what is behind it, hold its mailbox first".into())
+        }
+        JobState::Sent => Judgement::Refuse(
+            match job.operation {
+                OperationKind::Create => {
+                    "is sent, its event exists: insert a job that deletes it (event-sender enqueue --delete)"
+                }
+                OperationKind::Update => "is sent, its event is changed: insert a job that changes it again",
+                OperationKind::Delete => "is sent, its event is gone",
+            }
+            .into(),
+        ),
         JobState::Cancelled => Judgement::Already("is cancelled already".into()),
     }
+}
+
+/// What the operator should know of jobs that were to change an event: that it stays as it is.
+fn what_stays(chosen: &[Chosen], changed: &[JobId]) -> Vec<String> {
+    let note = |operation| {
+        let jobs = chosen.iter().filter(|job| job.operation == operation && changed.binary_search(&job.id).is_ok());
+        let ids: Vec<i64> = jobs.map(|job| job.id.0).collect();
+        let verb = operation.as_str();
+        match ids.len() {
+            0 => None,
+            1 => Some(format!("job {} was to {verb} its event, which stays as it is", named(ids.into_iter()))),
+            _ => Some(format!("jobs {} were to {verb} their events, which stay as they are", named(ids.into_iter()))),
+        }
+    };
+    [OperationKind::Update, OperationKind::Delete].into_iter().filter_map(note).collect()
 }

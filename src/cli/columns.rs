@@ -7,7 +7,7 @@ use crate::job::attendees_json;
 use crate::queue::NewJob;
 
 /// The columns a producer may write.
-pub(super) const COLUMNS: [&str; 13] = [
+pub(super) const COLUMNS: [&str; 18] = [
     "subject",
     "body",
     "start_time",
@@ -21,6 +21,11 @@ pub(super) const COLUMNS: [&str; 13] = [
     "extra",
     "dedup_key",
     "not_before",
+    "not_after",
+    "priority",
+    "operation",
+    "event_key",
+    "target_event_id",
 ];
 
 /// Sets one column.
@@ -42,14 +47,28 @@ pub(super) fn set(job: &mut NewJob, column: &str, text: String) -> Result<(), St
         "extra" => &mut job.extra,
         "dedup_key" => &mut job.dedup_key,
         "not_before" => &mut job.not_before,
+        "not_after" => &mut job.not_after,
+        "priority" => {
+            job.priority = Some(priority(&text)?);
+            return Ok(());
+        }
+        "operation" => &mut job.operation,
+        "event_key" => &mut job.event_key,
+        "target_event_id" => &mut job.target_event_id,
         _ => return Err(unknown(column)),
     };
     *place = Some(text);
     Ok(())
 }
 
+/// The rank it gives.
+fn priority(text: &str) -> Result<i64, String> {
+    let known = text.trim().parse().ok().filter(|priority| (-1..=1).contains(priority));
+    known.ok_or_else(|| format!("priority: {} is not -1, 0 or 1; leave it out for 0", characters::quoted(text)))
+}
+
 /// What others call the columns.
-const ALIASES: [(&str, &str); 24] = [
+const ALIASES: [(&str, &str); 31] = [
     ("start", "start_time"),
     ("startdate", "start_time"),
     ("startdatetime", "start_time"),
@@ -74,6 +93,13 @@ const ALIASES: [(&str, &str); 24] = [
     ("zone", "time_zone"),
     ("calendar", "calendar_id"),
     ("organizer", "mailbox"),
+    ("deadline", "not_after"),
+    ("expires", "not_after"),
+    ("expiresat", "not_after"),
+    ("action", "operation"),
+    ("method", "operation"),
+    ("eventid", "target_event_id"),
+    ("targetid", "target_event_id"),
 ];
 
 /// What is said of a name that is no column.
@@ -103,8 +129,10 @@ pub(super) fn from_object(object: Map<String, Value>) -> Result<NewJob, String> 
         match value {
             Value::Null => {}
             Value::String(text) => set(&mut job, &column, text)?,
+            Value::Number(number) if column == "priority" => set(&mut job, &column, number.to_string())?,
             value @ (Value::Array(_) | Value::Object(_)) if nested => set(&mut job, &column, value.to_string())?,
             _ if !COLUMNS.contains(&column.as_str()) => return Err(unknown(&column)),
+            _ if column == "priority" => return Err("priority: must be a number: -1, 0 or 1".into()),
             _ => return Err(format!("{column}: must be a string; write it in quotes")),
         }
     }
@@ -136,7 +164,7 @@ mod tests {
     fn every_column_can_be_set_and_nothing_else() {
         let mut job = NewJob::default();
         for column in COLUMNS {
-            set(&mut job, column, "x@y.z".into()).unwrap();
+            set(&mut job, column, if column == "priority" { "1" } else { "x@y.z" }.into()).unwrap();
         }
         assert!(set(&mut job, "state", "sent".into()).unwrap_err().contains("'state' is not a column"));
     }
@@ -161,6 +189,31 @@ mod tests {
     }
 
     #[test]
+    fn a_priority_is_one_of_three_numbers_in_quotes_or_not() {
+        for (text, priority) in [(r#"{"priority":-1}"#, -1), (r#"{"priority":"1"}"#, 1), (r#"{"priority":0}"#, 0)] {
+            assert_eq!(object(text).unwrap().priority, Some(priority), "{text}");
+        }
+        for text in [r#"{"priority":2}"#, r#"{"priority":0.5}"#, r#"{"priority":"high"}"#] {
+            let fault = object(text).unwrap_err();
+            assert!(fault.contains("is not -1, 0 or 1"), "{text}: {fault}");
+        }
+        assert!(object(r#"{"priority":true}"#).unwrap_err().contains("must be a number"));
+        assert_eq!(from_fields([("priority", "")].into_iter()).unwrap().priority, None);
+    }
+
+    #[test]
+    fn an_update_and_a_delete_are_rows_like_any_other() {
+        let update = object(r#"{"operation":"update","event_key":"visit 7","subject":"","location":null}"#).unwrap();
+        assert_eq!(update.operation.as_deref(), Some("update"));
+        assert_eq!((update.event_key.as_deref(), update.subject.as_deref()), (Some("visit 7"), Some("")));
+        assert_eq!(update.location, None);
+        let fields = [("operation", "delete"), ("target_event_id", "AAMk"), ("body", "off"), ("subject", "")];
+        let delete = from_fields(fields.into_iter()).unwrap();
+        assert_eq!((delete.target_event_id.as_deref(), delete.body.as_deref()), (Some("AAMk"), Some("off")));
+        assert_eq!(delete.subject, None);
+    }
+
+    #[test]
     fn a_name_that_is_no_column_brings_the_likely_one() {
         for (name, column) in [
             ("start", "start_time"),
@@ -173,6 +226,11 @@ mod tests {
             ("atendees", "attendees"),
             ("Subject", "subject"),
             ("dedupkey", "dedup_key"),
+            ("Deadline", "not_after"),
+            ("notafter", "not_after"),
+            ("eventkey", "event_key"),
+            ("Event Id", "target_event_id"),
+            ("Action", "operation"),
         ] {
             assert!(unknown(name).contains(&format!("did you mean {column}? The columns are")), "{}", unknown(name));
         }

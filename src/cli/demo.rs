@@ -1,10 +1,12 @@
 //! `demo`: the main job with nothing to set up. The real worker on a real queue, against the sandbox, with the three
-//! things that go wrong in life: a throttled mailbox, a malformed row, and a reply that is lost after the event exists.
+//! things that go wrong in life: a throttled mailbox, a malformed row, and a reply that is lost after the event exists. And
+//! with what happens to events: one is moved, one is called off.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
+use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
 
@@ -14,14 +16,20 @@ use super::output::{self, Tone, paint};
 use crate::agent::{Daemon, Failure};
 use crate::config::{Environment, Settings};
 use crate::exit::Exit;
+use crate::job::{JobState, OperationKind, format_utc};
 use crate::queue::{self, JobFilter, JobSummary, NewJob, Read};
-use crate::sandbox::{Fault, OptionsChange, Sandbox, SandboxOptions};
+use crate::sandbox::{EventState, Fault, Mail, MailKind, OptionsChange, Sandbox, SandboxOptions, StoredEvent};
 use crate::shutdown::{self, Hangup};
 use crate::telemetry;
 use crate::worker::Measures;
 
 const BUSY: &str = "bob@contoso.com";
 const LOST: &str = "Contract signing";
+/// The event that is moved, and the one that is called off, by the producer's names of them.
+const MOVED: &str = "review-12";
+const OFF: &str = "training-7";
+/// After that the second one is called off: its invitations have left by then.
+const SECOND_THOUGHTS: TimeDelta = TimeDelta::seconds(2);
 
 pub(super) async fn run() -> Result<Exit, Failure> {
     let stop = shutdown::on_signals(Hangup::Stops)?;
@@ -35,20 +43,32 @@ pub(super) async fn run() -> Result<Exit, Failure> {
     introduce(&sandbox, &settings)?;
 
     let queue = queue::open_to_insert(&settings.queue).await?;
-    let samples = samples();
+    let samples = samples(Utc::now());
     let ids = queue.insert(&samples).await.map_err(Failure::failed)?;
     for (id, job) in ids.iter().zip(&samples) {
-        let text = |value: &Option<String>| value.clone().unwrap_or_else(|| "(none)".into());
-        let (subject, start, mailbox) = (text(&job.subject), text(&job.start_time), text(&job.mailbox));
-        output::line(&format!("  job {id}  {subject:22} {start:20} {mailbox}"))?;
+        output::line(&format!("  job {id}  {}", described(job)))?;
     }
     heading("What happens")?;
-    telemetry::start_with(Narrator::new(), Level::INFO);
+    let operations = ids.into_iter().zip(samples.iter().map(operation)).collect();
+    telemetry::start_with(Narrator::new(operations), Level::INFO);
     send(settings, stop.clone()).await?;
     if stop.is_cancelled() {
         return Err(Failure::failed("stopped before the end"));
     }
     conclude(&sandbox, &*queue).await
+}
+
+fn operation(job: &NewJob) -> OperationKind {
+    job.operation.as_deref().and_then(OperationKind::parse).unwrap_or_default()
+}
+
+/// One line of what it asks for. What changes an event names it by its key.
+fn described(job: &NewJob) -> String {
+    let text = |value: &Option<String>| value.clone().unwrap_or_default();
+    let what = job.subject.clone().unwrap_or_else(|| text(&job.event_key));
+    let whose = job.mailbox.clone().or_else(|| job.body.clone()).unwrap_or_default();
+    let line = format!("{:7} {what:18} {:20} {whose}", operation(job).as_str(), text(&job.start_time));
+    line.trim_end().to_owned()
 }
 
 /// The sandbox's own settings with retries quick enough to watch.
@@ -85,34 +105,64 @@ async fn conclude(sandbox: &Sandbox, queue: &dyn Read) -> Result<Exit, Failure> 
     heading("The queue at the end")?;
     let jobs = queue.jobs(&JobFilter { limit: 100, ..JobFilter::default() }).await?;
     list::table(&jobs)?;
-    let (sent, events) = (event_ids(&jobs), sandbox.events());
-    let mut created: BTreeMap<String, usize> = BTreeMap::new();
-    for event in &events {
-        *created.entry(event.id.clone()).or_default() += 1;
-    }
-    let equal = created.keys().eq(sent.keys()) && sent.values().all(|count| *count == 1) && events.len() == sent.len();
-    output::line("")?;
-    let (posts, lookups) = (sandbox.counters().create_requests, sandbox.counters().lookup_requests);
-    let asked = format!("{posts} posted, {lookups} looked up");
-    let verdict = format!("{} jobs sent, {} events in the calendars, {asked}", sent.len(), events.len());
-    if !equal || sent.len() + 1 != jobs.len() {
+    let (events, counters) = (sandbox.events(), sandbox.counters());
+    let sent = jobs.iter().filter(|job| job.state.known() == Some(JobState::Sent)).count();
+    let off = events.iter().filter(|event| is_off(event.state)).count();
+    let verdict = format!(
+        "{sent} jobs sent, {} events created, 1 moved, {off} deleted ({} posted, {} looked up); mails: {}, {}, {}",
+        events.len(),
+        counters.create_requests,
+        counters.lookup_requests,
+        counted(counters.invitations, "invitation"),
+        counted(counters.updates, "update"),
+        counted(counters.cancellations, "cancellation")
+    );
+    if !is_right(&jobs, &events, &sandbox.mails()) {
         return Err(Failure::failed(format!(
-            "{verdict}: this should have been one event for each job but the malformed one"
+            "{verdict}: this should have been one event for each job that creates one but the malformed one, and one mail to each \
+             attendee for each change"
         )));
     }
-    output::line(&format!("{}  {verdict}; none lost, none doubled", paint(Tone::Good, "OK")))?;
     next_steps()?;
+    output::line("")?;
+    output::line(&format!("{}  {verdict}; none lost, none doubled", paint(Tone::Good, "OK")))?;
     Ok(Exit::Done)
 }
 
-fn event_ids(jobs: &[JobSummary]) -> BTreeMap<String, usize> {
-    let mut ids = BTreeMap::new();
-    for job in jobs {
-        if let Some(id) = job.event_id.text() {
-            *ids.entry(id.to_owned()).or_default() += 1;
-        }
-    }
-    ids
+fn counted(number: u64, what: &str) -> String {
+    let s = if number == 1 { "" } else { "s" };
+    format!("{number} {what}{s}")
+}
+
+fn is_off(state: EventState) -> bool {
+    state != EventState::Present
+}
+
+/// Both sides tell the same: each job but the malformed one made its event or changed it as it says, and nobody got a mail twice.
+fn is_right(jobs: &[JobSummary], events: &[StoredEvent], mails: &[Mail]) -> bool {
+    let of = |operation: OperationKind| {
+        let jobs = jobs.iter().filter(move |job| job.operation.text() == Some(operation.as_str()));
+        jobs.filter_map(|job| job.event_id.text()).collect::<Vec<_>>()
+    };
+    let which = |is: fn(&StoredEvent) -> bool| {
+        events.iter().filter(|event| is(event)).map(|event| event.id.as_str()).collect::<BTreeSet<_>>()
+    };
+    let created = of(OperationKind::Create);
+    created.len() == events.len()
+        && created.len() + of(OperationKind::Update).len() + of(OperationKind::Delete).len() + 1 == jobs.len()
+        && created.into_iter().collect::<BTreeSet<_>>() == which(|_| true)
+        && of(OperationKind::Update).into_iter().collect::<BTreeSet<_>>() == which(|event| event.changed.is_some())
+        && of(OperationKind::Delete).into_iter().collect::<BTreeSet<_>>() == which(|event| is_off(event.state))
+        && mails_are(mails, [(MailKind::Invitation, 3), (MailKind::Update, 1), (MailKind::Cancellation, 2)])
+}
+
+/// So many of each kind, and none of them twice.
+fn mails_are(mails: &[Mail], expected: [(MailKind, usize); 3]) -> bool {
+    expected.into_iter().all(|(kind, count)| {
+        let of_kind = mails.iter().filter(|mail| mail.kind == kind);
+        let distinct: BTreeSet<_> = of_kind.clone().map(|mail| (&mail.event_id, &mail.attendee)).collect();
+        of_kind.count() == count && distinct.len() == count
+    })
 }
 
 fn next_steps() -> std::io::Result<()> {
@@ -128,8 +178,8 @@ fn next_steps() -> std::io::Result<()> {
     Ok(())
 }
 
-/// An ordinary week, and three troubles.
-fn samples() -> Vec<NewJob> {
+/// An ordinary week, three troubles, and two changes of mind.
+fn samples(now: DateTime<Utc>) -> Vec<NewJob> {
     let job = |mailbox: &str, subject: &str, start: &str, end: &str| NewJob {
         mailbox: Some(mailbox.into()),
         subject: Some(subject.into()),
@@ -138,8 +188,14 @@ fn samples() -> Vec<NewJob> {
         time_zone: Some("Europe/Berlin".into()),
         ..NewJob::default()
     };
+    let change = |operation: OperationKind, key: &str| NewJob {
+        operation: Some(operation.as_str().into()),
+        event_key: Some(key.into()),
+        ..NewJob::default()
+    };
     vec![
         NewJob {
+            event_key: Some(MOVED.into()),
             body: Some("Agenda attached".into()),
             location: Some("Room 1".into()),
             attendees: Some(r#"[{"name":"Cy","address":"cy@contoso.com","required":true}]"#.into()),
@@ -153,5 +209,21 @@ fn samples() -> Vec<NewJob> {
         job("ann@contoso.com", "Misspelt date", "2026-02-30 09:00", "2026-02-30 10:00"),
         job("dora@contoso.com", LOST, "2026-12-03T14:00:00Z", "2026-12-03T15:00:00Z"),
         job(BUSY, "Follow-up", "2026-12-04 10:00", "2026-12-04 10:30"),
+        NewJob {
+            event_key: Some(OFF.into()),
+            attendees: Some(r#"[{"address":"cy@contoso.com"},{"address":"eve@contoso.com"}]"#.into()),
+            ..job("ann@contoso.com", "Training", "2026-12-07 09:00", "2026-12-07 12:00")
+        },
+        NewJob {
+            start_time: Some("2026-12-01 14:00".into()),
+            end_time: Some("2026-12-01 15:00".into()),
+            time_zone: Some("Europe/Berlin".into()),
+            ..change(OperationKind::Update, MOVED)
+        },
+        NewJob {
+            body: Some("The trainer is ill.".into()),
+            not_before: Some(format_utc(now + SECOND_THOUGHTS)),
+            ..change(OperationKind::Delete, OFF)
+        },
     ]
 }

@@ -21,6 +21,9 @@ pub(super) struct Options {
     /// Only jobs whose last failure is of this kind, such as throttled or invalid_job
     #[arg(long, value_name = "KIND")]
     error_kind: Option<String>,
+    /// Only jobs of the event that your programs call by this key
+    #[arg(long, value_name = "KEY")]
+    event_key: Option<String>,
     /// Only jobs in doubt: an event may exist that no answer has confirmed
     #[arg(long)]
     in_doubt: bool,
@@ -35,11 +38,11 @@ pub(super) struct Options {
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let queue = queue::open_existing(&settings.queue).await?;
     let filter = JobFilter {
-        event_key: None,
         state: options.state,
         mailbox: options.mailbox,
         error_kind: options.error_kind,
         in_doubt: options.in_doubt,
+        event_key: options.event_key,
         limit: options.limit,
     };
     let jobs = queue.jobs(&filter).await?;
@@ -56,19 +59,22 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
 /// Jobs as a table; also the end of the demo.
 pub(super) fn table(jobs: &[JobSummary]) -> std::io::Result<()> {
     let rows = jobs.iter().map(row).collect();
-    output::table(&["id", "state", "mailbox", "start", "subject", "tries", "event id or reason"], rows)
+    output::table(&["id", "operation", "state", "mailbox", "start", "subject", "tries", "event id or reason"], rows)
 }
 
 fn row(job: &JobSummary) -> Vec<String> {
     let text = |column: &Stored, width: usize| short(&column.to_string(), width);
     let doubt = if job.is_in_doubt() { " in doubt" } else { "" };
     let end = match (&job.event_id, &job.error_message) {
-        (Stored::Null, Stored::Null) => String::new(),
+        (Stored::Null, Stored::Null) => {
+            job.behind.integer().map_or_else(String::new, |first| format!("after job {first}"))
+        }
         (Stored::Null, reason) => format!("{}: {}", short(&job.error_kind.word(), 30), text(reason, 90)),
         (id, _) => output::event_id(&id.to_string()),
     };
     vec![
         job.id.to_string(),
+        text(&job.operation, 10),
         format!("{}{doubt}", output::state(&short(&job.state.word(), 20))),
         text(&job.mailbox, 30),
         text(&job.start_time, 25),

@@ -189,7 +189,8 @@ pub(super) fn jobs(count: usize) -> String {
     if count == 1 { "1 job".into() } else { format!("{count} jobs") }
 }
 
-fn named(ids: impl ExactSizeIterator<Item = i64>) -> String {
+/// The first of them, and how many there are besides.
+pub(super) fn named(ids: impl ExactSizeIterator<Item = i64>) -> String {
     let more = ids.len().saturating_sub(SHOWN);
     let named: Vec<String> = ids.take(SHOWN).map(|id| id.to_string()).collect();
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };

@@ -12,7 +12,7 @@ use super::standing::gate_words;
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::job::{ErrorKind, EventDraft, JobId, JobState, REPEAT_WAIT, format_utc};
+use crate::job::{ErrorKind, JobId, JobState, Operation, OperationKind, REPEAT_WAIT, format_utc};
 use crate::queue::{self, Chosen, LaneKey, OnBatch, Read};
 
 const VERB: Verb = Verb { now: "retry", done: "retried" };
@@ -75,7 +75,14 @@ fn judge(job: &Chosen, invalid_too: bool, now: DateTime<Utc>) -> Judgement {
             }
         }
         JobState::Claimed => Judgement::Refuse("is being sent".into()),
-        JobState::Sent => Judgement::Refuse("is sent, its event exists: insert a new job for another event".into()),
+        JobState::Sent => Judgement::Refuse(
+            match job.operation {
+                OperationKind::Create => "is sent, its event exists: insert a new job for another event",
+                OperationKind::Update => "is sent, its event is changed: insert a new job for another change",
+                OperationKind::Delete => "is sent, its event is gone",
+            }
+            .into(),
+        ),
     }
 }
 
@@ -131,13 +138,13 @@ async fn waits(
     Ok(waits.chain(wished.into_iter().filter_map(of_wish)).collect())
 }
 
-/// Named by the operator, who may have corrected them: those that are no event even so.
+/// Named by the operator, who may have corrected them: those that are not valid even so.
 async fn still_invalid(queue: &dyn Read, settings: &LocalSettings, chosen: &[Chosen]) -> Result<Vec<String>, Failure> {
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
     let mut notes = Vec::new();
     for JobId(id) in chosen.iter().filter(|job| job.state == JobState::Failed).map(|job| job.id) {
         let Some(input) = queue.input(JobId(id)).await? else { continue };
-        if let Err(fault) = EventDraft::from_input(&input.with_defaults(&defaults), defaults.own_mailbox) {
+        if let Err(fault) = Operation::judge(&input.with_defaults(&defaults), defaults.own_mailbox) {
             notes.push(format!("job {id} will fail again: {fault}"));
         }
     }

@@ -57,6 +57,7 @@ fn life(job: &JobSummary) -> Map<String, Value> {
         ("ical_uid", stored(&job.ical_uid)),
         ("join_url", stored(&job.join_url)),
         ("cause", word(&job.cause, |cause| cause.as_str().into())),
+        ("behind", stored(&job.behind)),
     ])
 }
 
@@ -122,6 +123,7 @@ pub(super) fn mailbox(row: &MailboxRow) -> Value {
     let hold = |column: fn(&crate::queue::HoldColumns) -> &Stored| {
         row.hold.as_ref().map_or(Value::Null, |hold| stored(column(hold)))
     };
+    let paced = row.paced.as_ref();
     Value::Object(object([
         ("mailbox", row.mailbox.clone().into()),
         ("paused_until", stored(&row.pause.until)),
@@ -133,6 +135,8 @@ pub(super) fn mailbox(row: &MailboxRow) -> Value {
         ("held_reason", hold(|hold| &hold.reason)),
         ("asked_until", stored(&row.pause.asked_until)),
         ("resumed_at", stored(&row.resumed_at)),
+        ("paced_until", paced.map_or(Value::Null, |paced| stored(&paced.until))),
+        ("paced_reason", paced.map(|paced| paced.reason.clone()).into()),
     ]))
 }
 
@@ -188,7 +192,7 @@ mod tests {
         let (shown, _) = queue.job(JobId(1)).await.unwrap().unwrap();
         assert_eq!(
             Value::Object(job(&shown)).to_string(),
-            r#"{"id":1,"subject":"Review","body":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","location":null,"attendees":"[]","mailbox":null,"calendar_id":null,"body_type":null,"time_zone":null,"extra":null,"dedup_key":null,"not_before":null,"state":"pending","event_id":null,"in_doubt":0,"attempts":0,"claims":0,"next_attempt_at":"2026-12-01T00:00:00.000Z","transaction_id":"tx","error_kind":null,"http_status":null,"error_code":null,"error_message":null,"request_id":null,"created_at":"c","claimed_at":null,"finished_at":null,"first_sent_at":null,"give_up_at":null,"defaulted":null,"settled":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null,"claimed_by":null}"#
+            r#"{"id":1,"subject":"Review","body":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","location":null,"attendees":"[]","mailbox":null,"calendar_id":null,"body_type":null,"time_zone":null,"extra":null,"dedup_key":null,"not_before":null,"state":"pending","event_id":null,"in_doubt":0,"attempts":0,"claims":0,"next_attempt_at":"2026-12-01T00:00:00.000Z","transaction_id":"tx","error_kind":null,"http_status":null,"error_code":null,"error_message":null,"request_id":null,"created_at":"c","claimed_at":null,"finished_at":null,"first_sent_at":null,"give_up_at":null,"defaulted":null,"settled":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null,"behind":null,"claimed_by":null}"#
         );
     }
 
@@ -203,7 +207,7 @@ mod tests {
         let jobs = queue.jobs(&JobFilter { limit: 9, ..JobFilter::default() }).await.unwrap();
         assert_eq!(
             Value::Object(summary(&jobs[0])).to_string(),
-            r#"{"id":1,"state":"pending","mailbox":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","subject":"<1 bytes that are not UTF-8>","attempts":"many","in_doubt":0,"next_attempt_at":"<BLOB of 2 bytes>","event_id":null,"error_kind":"strange","http_status":1.5,"error_code":null,"error_message":null,"created_at":"c","finished_at":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null}"#
+            r#"{"id":1,"state":"pending","mailbox":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","subject":"<1 bytes that are not UTF-8>","attempts":"many","in_doubt":0,"next_attempt_at":"<BLOB of 2 bytes>","event_id":null,"error_kind":"strange","http_status":1.5,"error_code":null,"error_message":null,"created_at":"c","finished_at":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null,"behind":null}"#
         );
     }
 
@@ -220,7 +224,7 @@ mod tests {
         let now = parse_utc("2026-12-01T00:00:00Z").unwrap();
         assert_eq!(
             mailbox(&queue.mailboxes(now).await.unwrap()[0]).to_string(),
-            r#"{"mailbox":"ann","paused_until":"2999-01-01T00:00:00.000Z","reason":"busy","error_kind":"throttled","strikes":2,"updated_at":"u","held_at":"h","held_reason":null,"asked_until":null,"resumed_at":null}"#
+            r#"{"mailbox":"ann","paused_until":"2999-01-01T00:00:00.000Z","reason":"busy","error_kind":"throttled","strikes":2,"updated_at":"u","held_at":"h","held_reason":null,"asked_until":null,"resumed_at":null,"paced_until":null,"paced_reason":null}"#
         );
         assert_eq!(
             attempt(&queue.job(JobId(1)).await.unwrap().unwrap().1[0]).to_string(),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::rows::MailboxRow;
 use super::{LaneKey, QueueError};
-use crate::job::{Defaults, ErrorKind, JobId, JobState};
+use crate::job::{Defaults, ErrorKind, JobId, JobState, OperationKind};
 
 /// Called with a batch of jobs and what became of them.
 pub type OnBatch<'c> = &'c mut (dyn FnMut(&[JobId], Changed) + Send);
@@ -91,8 +91,10 @@ pub struct Selection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {
     pub id: JobId,
+    /// To create an event, where that is no word the queue knows.
+    pub operation: OperationKind,
     pub state: JobState,
-    /// An event may exist.
+    /// It may have taken effect.
     pub in_doubt: bool,
     /// Its last failure.
     pub error_kind: Option<ErrorKind>,

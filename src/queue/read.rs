@@ -103,6 +103,8 @@ pub struct Overview {
     pub paused: Vec<MailboxRow>,
     /// Mailboxes on hold.
     pub held: Vec<MailboxRow>,
+    /// Mailboxes that have mailed as many attendees as they may for now.
+    pub paced: Vec<MailboxRow>,
     pub agents: Vec<AgentRow>,
 }
 

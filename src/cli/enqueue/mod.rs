@@ -16,20 +16,23 @@ use std::path::PathBuf;
 use clap::ValueEnum;
 
 use self::files::{Candidate, InputFile};
-use self::flags::Columns;
+use self::flags::{Columns, Fault};
 use super::output;
 use super::repair::jobs;
 use crate::agent::{Failure, wiring};
 use crate::config::{LocalSettings, QueueSettings};
 use crate::exit::Exit;
-use crate::graph::encode;
-use crate::job::{Defaults, EventDraft};
+use crate::graph::preview;
+use crate::job::Defaults;
 use crate::queue::{self, InsertError, NewJob};
 
 #[derive(Debug, clap::Args)]
 #[command(
-    group = clap::ArgGroup::new("source").required(true).args(["files", "start"]),
-    after_help = "NDJSON is one object per line; an object over several lines and a list of objects are taken too. CSV has a header line, \
+    group = clap::ArgGroup::new("source").required(true).multiple(true).args(["files"]).args(flags::ONE),
+    after_help = "A job makes an event, or changes one: --update and --delete name an event by the key it was given when it was made \
+        (--key), --update-event and --delete-event by its EventID. --body \"\" clears a text; --attendee replaces all who are invited; \
+        --extra '{\"attendees\":[]}' takes them all away.\n\n\
+        NDJSON is one object per line; an object over several lines and a list of objects are taken too. CSV has a header line, \
         is quoted as RFC 4180 has it, and its columns are separated by commas, semicolons, tabs or |, whichever the header has. Keys and \
         headers are the columns of the queue; attendees may be listed, like \"Ann <ann@contoso.com>; bob@contoso.com\". Files are in \
         UTF-8. The ids of the jobs are printed in the order of their lines.\n\n\
@@ -41,6 +44,7 @@ use crate::queue::{self, InsertError, NewJob};
 )]
 pub(super) struct Options {
     /// NDJSON or CSV files; - is stdin
+    #[arg(conflicts_with = "one")]
     files: Vec<PathBuf>,
     /// Format of the files [default: by their names; NDJSON for stdin]
     #[arg(long, value_enum, requires = "files")]
@@ -51,12 +55,6 @@ pub(super) struct Options {
     /// Validate only; insert nothing, and do not check which dedup_keys are taken
     #[arg(long)]
     dry_run: bool,
-    /// Start, like "2026-12-01 09:00" or 2026-12-01T09:00:00+01:00
-    #[arg(long, value_name = "TIME", requires = "end", conflicts_with = "files")]
-    start: Option<String>,
-    /// End
-    #[arg(long, value_name = "TIME", requires = "start")]
-    end: Option<String>,
     #[command(flatten)]
     columns: Columns,
 }
@@ -72,10 +70,12 @@ enum Format {
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let judge = Judge(wiring::defaults(&settings.defaults, settings.own_mailbox));
     let queue = (!options.dry_run).then_some(&settings.queue);
-    if let (Some(start), Some(end)) = (options.start, options.end) {
-        let job = options.columns.job(start, end).and_then(|job| judge.job(job));
-        let job = job.map_err(|fault| nothing("the job", &fault))?;
-        return one(job, queue).await;
+    if options.columns.is_given() {
+        let job = options.columns.job().map_err(|fault| match fault {
+            Fault::Usage(fault) => Failure::new(Exit::Usage, format!("{fault}\nnothing was inserted")),
+            Fault::Value(fault) => nothing("the job", &fault),
+        })?;
+        return one(judge.job(job).map_err(|fault| nothing("the job", &fault))?, queue).await;
     }
     let given = InputFile::all(&options.files, options.format)?;
     match options.skip_invalid {
@@ -100,15 +100,16 @@ async fn one(job: NewJob, queue: Option<&QueueSettings>) -> Result<Exit, Failure
     Ok(Exit::Done)
 }
 
-/// Whether a job can become an event, as the agent would see it.
+/// Whether a job can become a request, as the agent would see it.
 struct Judge(Defaults);
 
 impl Judge {
     fn job(&self, job: NewJob) -> Result<NewJob, String> {
         let Self(defaults) = self;
-        let draft = EventDraft::from_input(&job.input().with_defaults(defaults), defaults.own_mailbox);
-        draft.and_then(|draft| encode(&draft)).map_err(|invalid| invalid.to_string())?;
-        Ok(job)
+        match preview(&job.input().with_defaults(defaults), None, defaults.own_mailbox) {
+            Ok(_) => Ok(job),
+            Err(invalid) => Err(invalid.to_string()),
+        }
     }
 
     /// A job of a file, or its place and its fault.

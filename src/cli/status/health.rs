@@ -40,6 +40,7 @@ impl Health {
         health.credential(agent, *now);
         health.refused(agent);
         health.mailboxes(report, *now);
+        health.pace(report);
         health.ends(report);
         health.lead();
         health
@@ -153,6 +154,22 @@ impl Health {
             let held = if report.held.len() == 1 { "is held" } else { "are held" };
             self.attention(format!("{} {held} by an operator", mailboxes(report.held.len())));
             self.step(format!("event-sender release {}", shell::last(&row.mailbox)), "sends to it again");
+        }
+    }
+
+    /// What mails attendees waits there as it was set; nothing is wrong.
+    fn pace(&mut self, report: &Overview) {
+        if !report.paced.is_empty() {
+            let number = mailboxes(report.paced.len());
+            let (has, it) = if report.paced.len() == 1 { ("has", "it") } else { ("have", "they") };
+            self.remarks.push(format!(
+                "{number} {has} mailed as many attendees as {it} may for now (delivery.recipients_per_day, \
+                 delivery.invitations_per_minute): jobs with attendees wait"
+            ));
+        }
+        if report.behind > 0 {
+            let wait = if report.behind == 1 { "waits" } else { "wait" };
+            self.remarks.push(format!("{} {wait} for an earlier job of the same event", jobs(report.behind)));
         }
     }
 

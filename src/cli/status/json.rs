@@ -30,6 +30,8 @@ pub(super) fn of(glance: &Glance) -> Value {
     put("troubles", report.troubles.iter().map(row_json::trouble).collect());
     put("paused_mailboxes", report.paused.iter().map(row_json::mailbox).collect());
     put("held_mailboxes", report.held.iter().map(row_json::mailbox).collect());
+    put("paced_mailboxes", report.paced.iter().map(row_json::mailbox).collect());
+    put("behind", report.behind.into());
     put("waiting", Value::Object(ages(&report.waiting.total)));
     put("mailboxes", report.waiting.mailboxes.iter().map(mailbox).collect());
     put("more_mailboxes", report.waiting.more.into());

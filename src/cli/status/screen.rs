@@ -12,7 +12,7 @@ use ratatui::widgets::{Paragraph, Row, Sparkline, Table};
 
 use super::Glance;
 use super::health::Health;
-use super::text::{AGES, agent, mark, number, stop_row, stopped, trouble_row};
+use super::text::{AGES, agent, mark, number, pace_row, paced, stop_row, stopped, trouble_row};
 use crate::cli::output::{self, Tone, short};
 use crate::format::{clock, count, more_mailboxes};
 use crate::queue::{Ended, Waiting};
@@ -302,7 +302,10 @@ fn remark(glance: &Glance, mailbox: &str, width: u16) -> String {
     match stopped(glance, mailbox).and_then(|row| stop_row(row, glance)).filter(|_| width >= WIDE).as_deref() {
         Some([_, at, kind, _]) if kind == "held" => format!("held since {at}"),
         Some([_, at, kind, _]) => format!("{kind} until {at}"),
-        _ => mark(glance, mailbox).to_owned(),
+        _ => match paced(glance, mailbox).and_then(|row| pace_row(row, glance)).filter(|_| width >= WIDE).as_deref() {
+            Some([_, until, _]) => format!("paced until {until}"),
+            _ => mark(glance, mailbox).to_owned(),
+        },
     }
 }
 

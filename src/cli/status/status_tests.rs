@@ -11,7 +11,8 @@ use super::*;
 use crate::cli::output::Tone;
 use crate::job::{ErrorKind, JobState, parse_utc};
 use crate::queue::{
-    AgentSaid, CredentialSaid, Ended, GateSaid, HoldColumns, MailboxRow, PauseColumns, Trouble, Waiting, WaitingReport,
+    AgentSaid, CredentialSaid, Ended, GateSaid, HoldColumns, MailboxRow, PacedColumns, PauseColumns, Trouble, Waiting,
+    WaitingReport,
 };
 
 const NOW: &str = "2026-12-01T12:00:00Z";
@@ -207,6 +208,27 @@ fn a_job_in_doubt_alone_is_no_alarm() {
     let health = Health::of(&glance);
     assert_eq!((health.tone, health.remarks.len()), (Tone::Good, 1));
     assert!(commands(&health).contains("list --in-doubt"));
+}
+
+#[test]
+fn a_mailbox_that_mailed_as_many_as_it_may_is_no_alarm_and_says_until_when() {
+    let mut glance = glance(12, 0);
+    let until = "2026-12-01T12:30:00.000Z".into();
+    let paced = Some(PacedColumns { until, reason: "10,000 recipients in 24 hours".into() });
+    let row = MailboxRow { mailbox: "ann@contoso.com".into(), paced, ..MailboxRow::default() };
+    (glance.report.paced, glance.report.behind) = (vec![row], 3);
+    let health = Health::of(&glance);
+    assert_eq!((health.tone, health.remarks.len()), (Tone::Good, 2), "{health:?}");
+    assert!(health.remarks[0].starts_with("1 mailbox has mailed as many attendees as it may"), "{health:?}");
+    assert!(health.remarks[1].starts_with("3 jobs wait for an earlier job of the same event"), "{health:?}");
+    let json = json::of(&glance);
+    assert_eq!((&json["behind"], &json["paced_mailboxes"][0]["mailbox"]), (&json!(3), &json!("ann@contoso.com")));
+    assert_eq!(json["paced_mailboxes"][0]["paced_reason"], "10,000 recipients in 24 hours");
+    assert_eq!(super::text::mark(&glance, "ann@contoso.com"), "paced");
+    let mut view = View::new(Duration::from_secs(2));
+    view.take(Ok(glance), Duration::ZERO);
+    let wide = screen(&view, 140, 40).join("\n");
+    assert!(wide.contains("paced until 12:30:00 UTC"), "{wide}");
 }
 
 fn screen(view: &View, width: u16, height: u16) -> Vec<String> {

@@ -26,6 +26,7 @@ pub(super) fn print(glance: &Glance) -> std::io::Result<()> {
     troubles(&glance.report, glance.now)?;
     stops("held mailbox", &glance.report.held, glance)?;
     stops("paused mailbox", &glance.report.paused, glance)?;
+    paces(&glance.report.paced, glance)?;
     steps(&health)
 }
 
@@ -88,7 +89,8 @@ fn remark(report: &Overview, state: JobState, now: DateTime<Utc>) -> String {
             let next = next.filter(|next| *next > now).map(|next| format!("next due in {}", span(next - now)));
             let later =
                 (report.waiting.total.later > 0).then(|| format!("{} for later", count(report.waiting.total.later)));
-            [oldest, later, next].into_iter().flatten().collect::<Vec<_>>().join("; ")
+            let behind = (report.behind > 0).then(|| format!("{} behind another", count(report.behind)));
+            [oldest, later, behind, next].into_iter().flatten().collect::<Vec<_>>().join("; ")
         }
         JobState::Sent => lately(report.last_minute.sent, report.last_hour.sent),
         JobState::Failed => {
@@ -149,6 +151,7 @@ pub(super) fn mark(glance: &Glance, mailbox: &str) -> &'static str {
     match stopped(glance, mailbox) {
         Some(MailboxRow { hold: Some(_), .. }) => "held",
         Some(row) if row.paused_until(glance.now).is_some() => "paused",
+        _ if paced(glance, mailbox).is_some() => "paced",
         _ => "",
     }
 }
@@ -156,6 +159,10 @@ pub(super) fn mark(glance: &Glance, mailbox: &str) -> &'static str {
 /// A hold comes first, for only a person ends it.
 pub(super) fn stopped<'g>(glance: &'g Glance, mailbox: &str) -> Option<&'g MailboxRow> {
     glance.report.held.iter().chain(&glance.report.paused).find(|row| row.mailbox == mailbox)
+}
+
+pub(super) fn paced<'g>(glance: &'g Glance, mailbox: &str) -> Option<&'g MailboxRow> {
+    glance.report.paced.iter().find(|row| row.mailbox == mailbox)
 }
 
 fn troubles(report: &Overview, now: DateTime<Utc>) -> std::io::Result<()> {
@@ -198,6 +205,23 @@ pub(super) fn stop_row(row: &MailboxRow, glance: &Glance) -> Option<Vec<String>>
     }
     row.paused_until(glance.now)?;
     Some(vec![name, time(&row.pause.until), clean(&row.pause.kind.word()), words(&row.pause.reason)])
+}
+
+/// Mailboxes where what mails attendees waits.
+fn paces(rows: &[MailboxRow], glance: &Glance) -> std::io::Result<()> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    line("")?;
+    let shown = rows.iter().take(STOPS).filter_map(|row| pace_row(row, glance)).collect();
+    output::table(&["paced mailbox", "until", "reason"], shown)?;
+    more(i64::try_from(rows.len().saturating_sub(STOPS)).unwrap_or(i64::MAX), "--json has all")
+}
+
+/// Mailbox, time, reason.
+pub(super) fn pace_row(row: &MailboxRow, glance: &Glance) -> Option<Vec<String>> {
+    let (until, reason) = row.paced(glance.now)?;
+    Some(vec![glance.name(&row.mailbox), clock(until, glance.now), words(reason)])
 }
 
 /// What was said, in a table: on a terminal not more than four lines of it.

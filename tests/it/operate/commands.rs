@@ -310,8 +310,12 @@ async fn the_demo_needs_nothing_and_ends_well() {
     let mut command = binary(home.path(), &environment);
     command.arg("demo");
     let ran = Process::start(command, None).end().await.expect(0);
-    assert!(ran.stdout.lines().any(|line| line.starts_with("OK  5 jobs sent, 5 events")), "{}", ran.stdout);
-    for part in ["throttled", "Misspelt date", "invalid_job", "found in the calendar", "sent"] {
+    assert!(ran.stdout.lines().any(|line| line.starts_with("OK  8 jobs sent, 6 events")), "{}", ran.stdout);
+    let last = ran.stdout.lines().last().unwrap();
+    assert!(last.contains("mails: 3 invitations, 1 update, 2 cancellations; none lost, none doubled"), "{last}");
+    for part in
+        ["throttled", "Misspelt date", "invalid_job", "found in the calendar", "sent", "updated event", "deleted event"]
+    {
         assert!(ran.stdout.contains(part), "'{part}' in {}", ran.stdout);
     }
     assert!(ran.stderr.is_empty() && !ran.stdout.contains('\x1b'), "{ran:?}");
@@ -344,12 +348,17 @@ async fn wrong_usage_ends_with_2_and_an_explanation_on_stderr() {
         &["fly"],
         &["list", "--state", "asleep"],
         &["show"],
-        &["show", "one"],
+        &["show", "1", "--key", "one"],
+        &["show", "--key", "one", "--request"],
         &["show", "1", "--request", "--json"],
         &["run", "--faster"],
         &["enqueue"],
         &["enqueue", "--start", "2026-12-01 09:00"],
         &["enqueue", "--subject", "x", "jobs.csv"],
+        &["enqueue", "--update", "k", "jobs.csv"],
+        &["enqueue", "--update", "k", "--delete", "k"],
+        &["enqueue", "--update", "k", "--start", "2026-12-01 09:00"],
+        &["enqueue", "--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00", "--priority", "2"],
         &["sandbox", "--listen", "here"],
         &["sandbox", "--latency", "5"],
     ] {

@@ -5,6 +5,7 @@ mod commands;
 mod configuration;
 mod daemon;
 mod doctor;
+mod events;
 mod found_settings;
 mod hold;
 mod init;

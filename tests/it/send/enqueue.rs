@@ -303,3 +303,101 @@ async fn who_cannot_be_told_the_ids_is_told_what_went_in_and_nothing_further_doe
     let ran = full(&with(&[])).end().await.expect(1);
     assert!(ran.stderr.contains("the job: inserted 1 job, id 7; its id could not be printed"), "{ran:?}");
 }
+
+/// The columns of a row that say what is done to which event.
+async fn asked(bed: &Bed, id: i64) -> String {
+    let mut producer = crate::bed::producer(&bed.queue_path()).await;
+    let columns = "SELECT concat_ws('|', operation, event_key, target_event_id, subject, body, start_time, attendees, priority, not_after)";
+    sqlx::query_scalar(sqlx::AssertSqlSafe(format!("{columns} FROM jobs WHERE id = {id}")))
+        .fetch_one(&mut producer)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn an_event_is_made_changed_and_deleted_by_flags() {
+    let bed = Bed::new().await;
+    let later = "2999-01-01 00:00";
+    bed.command(&with(&["--key", "visit", "--subject", "Visit", "--priority", "1", "--not-after", later]))
+        .await
+        .expect(0);
+    let update = ["enqueue", "--update", "visit", "--start", "2026-12-01 14:00", "--end", "2026-12-01 15:00"];
+    assert_eq!(bed.command(&update).await.expect(0).stdout, "2\n");
+    bed.command(&["enqueue", "--update", "visit", "--subject", "", "--attendee", "ann@contoso.com"]).await.expect(0);
+    bed.command(&["enqueue", "--delete", "visit", "--comment", "ill"]).await.expect(0);
+    bed.command(&["enqueue", "--update-event", "AAMkOther", "--location", "Room 2"]).await.expect(0);
+    bed.command(&["enqueue", "--delete-event", "AAMkOther"]).await.expect(0);
+    let attendees = r#"[{"name":null,"address":"ann@contoso.com","type":"required"}]"#;
+    for (id, columns) in [
+        (1, format!("create|visit|Visit|2026-12-01 09:00|[]|1|{later}")),
+        (2, "update|visit|2026-12-01 14:00|[]|0".to_owned()),
+        (3, format!("update|visit||{attendees}|0")),
+        (4, "delete|visit|ill|[]|0".to_owned()),
+        (5, "update|AAMkOther|[]|0".to_owned()),
+        (6, "delete|AAMkOther|[]|0".to_owned()),
+    ] {
+        assert_eq!(asked(&bed, id).await, columns, "job {id}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn files_take_all_operations() {
+    let bed = Bed::new().await;
+    let create = json!({"event_key": "visit", "start_time": "2026-12-01 09:00", "end_time": "2026-12-01 10:00"});
+    let update = json!({"operation": "update", "event_key": "visit", "subject": "", "priority": -1});
+    let ndjson = format!("{create}\n{update}\n");
+    assert_eq!(bed.command_reading(&ndjson, &["enqueue", "-"]).await.expect(0).stdout, "1\n2\n");
+    let csv = "operation,event_key,target_event_id,body,priority\nupdate,visit,,New text,\ndelete,,AAMkOther,off,1\n";
+    let ran = bed.command_reading(csv, &["enqueue", "--format", "csv", "-"]).await.expect(0);
+    assert_eq!(ran.stdout, "3\n4\n");
+    assert_eq!(asked(&bed, 2).await, "update|visit||[]|-1");
+    assert_eq!(asked(&bed, 3).await, "update|visit|New text|[]|0");
+    assert_eq!(asked(&bed, 4).await, "delete|AAMkOther|off|[]|1");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_change_that_cannot_be_made_is_refused_before_it_is_inserted() {
+    let bed = Bed::new().await;
+    bed.command(&with(&["--key", "visit"])).await.expect(0);
+    for (arguments, part) in [
+        (
+            vec!["enqueue", "--update", "visit", "--start", "2026-02-30 09:00", "--end", "2026-03-01 09:00"],
+            "start_time",
+        ),
+        (vec!["enqueue", "--update", "visit", "--extra", r#"{"subject":"x"}"#], "extra"),
+        (vec!["enqueue", "--update", "visit", "--subject", "x", "--not-after", "soon"], "not_after"),
+        (with(&["--key", "visit"]), "event_key"),
+        (with(&["--key", ""]), "event_key"),
+    ] {
+        let ran = bed.command(&arguments).await.expect(1);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains(part), "{arguments:?}: {ran:?}");
+        assert!(ran.stderr.contains("nothing was inserted"), "{ran:?}");
+    }
+    for (line, part) in [
+        (json!({"operation": "update", "subject": "x"}), "event_key"),
+        (json!({"operation": "change", "event_key": "visit", "subject": "x"}), "operation"),
+        (json!({"operation": "delete", "event_key": "visit", "subject": "x"}), "subject"),
+        (
+            json!({"operation": "update", "event_key": "visit", "target_event_id": "AAMk", "subject": "x"}),
+            "target_event_id",
+        ),
+        (
+            json!({"target_event_id": "AAMk", "start_time": "2026-12-01 09:00", "end_time": "2026-12-01 10:00"}),
+            "target_event_id",
+        ),
+        (json!({"operation": "update", "event_key": "visit", "start_time": "2026-12-01 09:00"}), "end_time"),
+        (json!({"operation": "delete", "event_key": "visit", "priority": 7}), "priority"),
+    ] {
+        let ran = bed.command_reading(&line.to_string(), &["enqueue", "-"]).await.expect(1);
+        assert!(ran.stdout.is_empty() && ran.stderr.contains(part), "{line}: {ran:?}");
+    }
+    for (arguments, part) in [
+        (&["--update", "visit"][..], "changes nothing"),
+        (&["--delete", "visit", "--subject", "x"], "--subject"),
+        (&["--delete", "visit", "--body", "x"], "--comment"),
+    ] {
+        let ran = bed.command(&[&["enqueue"], arguments].concat()).await.expect(2);
+        assert!(ran.stderr.contains(part) && ran.stderr.contains("nothing was inserted"), "{ran:?}");
+    }
+    assert_eq!(bed.jobs().await.len(), 1);
+}

@@ -132,3 +132,22 @@ async fn the_sql_sample_works() {
     assert!(said.starts_with("sent|") && bed.events().len() == 1, "{said}");
     agent.stop().await.expect(0);
 }
+
+/// Three jobs of one event, which the second run passes over.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_sample_of_an_events_life_works() {
+    let bed = Bed::new().await;
+    let agent = bed.run();
+    let life = || {
+        let mut python = Command::new("python3");
+        python.arg(sample("life.py")).arg(bed.queue_path()).arg("visit-4711");
+        python
+    };
+    let said = [run(life()).await, run(life()).await];
+    assert_eq!(said[0], said[1], "nothing is done twice");
+    let event = &bed.events()[0].id;
+    let done = ["create", "update", "delete"].map(|operation| format!("{operation} sent {event}\n"));
+    assert_eq!(said[0], done.concat());
+    assert_eq!((bed.events().len(), bed.jobs().await.len()), (1, 3));
+    agent.stop().await.expect(0);
+}

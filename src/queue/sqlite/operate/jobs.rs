@@ -8,7 +8,7 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteArguments, SqliteRow};
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
-use crate::job::{Cause, ErrorKind, JobId, JobState, REPEAT_WAIT, format_utc};
+use crate::job::{Cause, ErrorKind, JobId, JobState, OperationKind, REPEAT_WAIT, format_utc};
 use crate::queue::sqlite::batch::{as_json, change, ids_of};
 use crate::queue::sqlite::errors::written;
 use crate::queue::sqlite::fragments::wished;
@@ -30,7 +30,7 @@ macro_rules! chosen {
         concat!(
             "SELECT id, state, in_doubt, error_kind, CAST(coalesce(mailbox_key, '') AS BLOB), next_attempt_at, ",
             wished!(),
-            ", cause, http_status, error_code FROM jobs WHERE "
+            ", cause, http_status, error_code, operation FROM jobs WHERE "
         )
     };
 }
@@ -237,6 +237,12 @@ fn find_ended(ended: &str) -> String {
 fn as_chosen(row: &SqliteRow) -> Option<Chosen> {
     Some(Chosen {
         id: JobId(row.try_get(0).ok()?),
+        operation: row
+            .try_get::<Option<String>, _>(10)
+            .ok()?
+            .as_deref()
+            .and_then(OperationKind::parse)
+            .unwrap_or_default(),
         state: JobState::parse(row.try_get(1).ok()?)?,
         in_doubt: row.try_get(2).ok()?,
         error_kind: row.try_get::<Option<String>, _>(3).ok()?.as_deref().and_then(ErrorKind::parse),

@@ -29,6 +29,7 @@ const TROUBLE: &str = "SELECT ?1 AS error_kind, ?2 AS error_code,
 
 const PAUSED: &str = "SELECT * FROM mailboxes WHERE paused_until > ?1 ORDER BY paused_until, mailbox";
 const HELD: &str = "SELECT * FROM mailboxes WHERE held_at IS NOT NULL ORDER BY mailbox";
+const PACED: &str = "SELECT * FROM mailboxes WHERE paced_until > ?1 ORDER BY paced_until, mailbox";
 const STOPPED: &str = "SELECT * FROM mailboxes WHERE paused_until > ?1 OR held_at IS NOT NULL ORDER BY mailbox";
 const MAILBOX: &str = "SELECT * FROM mailboxes WHERE mailbox = ?1";
 const CREATED: &str = "SELECT created_at FROM jobs WHERE id = ?1";
@@ -73,6 +74,7 @@ async fn glance(
     let (troubles, troubled) = troubles(db).await?;
     let paused = sqlx::query(PAUSED).bind(format_utc(now)).fetch_all(&mut *db).await?;
     let held = sqlx::query(HELD).fetch_all(&mut *db).await?;
+    let paced = sqlx::query(PACED).bind(format_utc(now)).fetch_all(&mut *db).await?;
     let count = |state| match state {
         JobState::Pending => waiting.total.jobs,
         JobState::Claimed => claimed,
@@ -96,6 +98,7 @@ async fn glance(
         troubled,
         paused: paused.iter().map(mailbox).collect::<sqlx::Result<_>>()?,
         held: held.iter().map(mailbox).collect::<sqlx::Result<_>>()?,
+        paced: paced.iter().map(mailbox).collect::<sqlx::Result<_>>()?,
         agents: Vec::new(),
         waiting,
     })

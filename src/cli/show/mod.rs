@@ -1,9 +1,13 @@
 //! `show`: one job. What happened to it and what to do, every column, its whole history with Microsoft's request ids; or
-//! the exact request it makes.
+//! the exact request it makes. Or one event, by its key: all its jobs.
+
+mod event;
 
 use chrono::{DateTime, Utc};
+use clap::ArgGroup;
 use serde_json::{Value, json};
 
+use self::event::Event;
 use super::advice::{Advice, Case};
 use super::output::{self, Tone, line, paint, short};
 use super::standing::{default_concerns, default_cure, default_words, gate_again, gate_words};
@@ -12,23 +16,45 @@ use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::format::moment;
-use crate::graph::{GraphBase, encode};
-use crate::job::{EventDraft, JobId, JobState};
-use crate::queue::{self, AttemptRow, JobRow, LaneKey, MailboxRow, Read, Stored};
+use crate::graph::{GraphBase, preview};
+use crate::job::{Cell, JobId, JobInput, JobState, OperationKind, format_utc};
+use crate::queue::{self, AttemptRow, JobRow, JobSummary, LaneKey, MailboxRow, Read, Stored};
 
 /// Of a value on a terminal. A program gets all of it.
 const LONGEST: usize = 400;
 
 #[derive(Debug, clap::Args)]
+#[command(group = ArgGroup::new("what").required(true).args(["id_or_key", "key"]))]
 pub(super) struct Options {
-    /// Id of the job
-    id: i64,
-    /// Print the exact body of the create request instead
-    #[arg(long, conflicts_with = "json")]
+    /// Id of a job; or the key of an event, which shows all its jobs
+    #[arg(value_name = "ID|KEY")]
+    id_or_key: Option<String>,
+    /// Key of an event, also one that looks like an id
+    #[arg(long)]
+    key: Option<String>,
+    /// Print the exact body of the job's request instead
+    #[arg(long, conflicts_with_all = ["json", "key"])]
     request: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What is to be shown.
+enum What {
+    Job(i64),
+    Event(String),
+}
+
+impl Options {
+    fn what(&self) -> What {
+        match (&self.key, &self.id_or_key) {
+            (Some(key), _) => What::Event(key.clone()),
+            (None, Some(text)) => text.parse().map_or_else(|_| What::Event(text.clone()), What::Job),
+            // The command line has one of them.
+            (None, None) => What::Event(String::new()),
+        }
+    }
 }
 
 /// A job with everything that is to be said of it.
@@ -44,28 +70,78 @@ struct Shown {
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let queue = queue::open_existing(&settings.queue).await?;
-    if options.request {
-        return request(&*queue, &settings, options.id).await;
-    }
-    let (job, attempts) = queue.job(JobId(options.id)).await?.ok_or_else(|| missing(options.id))?;
-    let shown = Shown::of(job, attempts, &*queue, &settings).await?;
-    if options.json {
-        output::json(&shown.json())?;
-    } else {
-        shown.print()?;
+    match options.what() {
+        What::Event(_) if options.request => {
+            return Err(Failure::new(Exit::Usage, "--request prints the request of one job: give its id"));
+        }
+        What::Event(key) => event(&*queue, &key, options.json).await?,
+        What::Job(id) if options.request => request(&*queue, &settings, id).await?,
+        What::Job(id) => job(&*queue, &settings, id, options.json).await?,
     }
     Ok(Exit::Done)
 }
 
-async fn request(queue: &dyn Read, settings: &LocalSettings, id: i64) -> Result<Exit, Failure> {
+async fn event(queue: &dyn Read, key: &str, as_json: bool) -> Result<(), Failure> {
+    let shown = Event::of(queue, key).await?;
+    let shown = shown.ok_or_else(|| Failure::failed(format!("there is no job for an event with the key '{key}'")))?;
+    match as_json {
+        true => output::json(&shown.json())?,
+        false => shown.print(Utc::now())?,
+    }
+    Ok(())
+}
+
+async fn job(queue: &dyn Read, settings: &LocalSettings, id: i64, as_json: bool) -> Result<(), Failure> {
+    let Some((job, attempts)) = queue.job(JobId(id)).await? else {
+        let is_key = !queue.jobs_of_key(&id.to_string()).await?.is_empty();
+        let key = if is_key { format!("; an event has this key: event-sender show --key {id}") } else { String::new() };
+        return Err(Failure::failed(format!("there is no job {id}{key}")));
+    };
+    let shown = Shown::of(job, attempts, queue, settings).await?;
+    match as_json {
+        true => output::json(&shown.json())?,
+        false => shown.print()?,
+    }
+    Ok(())
+}
+
+async fn request(queue: &dyn Read, settings: &LocalSettings, id: i64) -> Result<(), Failure> {
     let input = queue.input(JobId(id)).await?.ok_or_else(|| missing(id))?;
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
-    let draft = EventDraft::from_input(&input.with_defaults(&defaults), defaults.own_mailbox);
-    let body = draft
-        .and_then(|draft| encode(&draft))
+    let create = create_of(queue, JobId(id), &input).await?;
+    let note = at_send_time(&input);
+    let body = preview(&input.with_defaults(&defaults), create.as_ref(), defaults.own_mailbox)
         .map_err(|invalid| Failure::failed(format!("no request can be made of job {id}: {invalid}")))?;
     output::json_as_it_is(&body)?;
-    Ok(Exit::Done)
+    if let Some(note) = note {
+        eprintln!("{note}");
+    }
+    Ok(())
+}
+
+/// The row that makes the event of this one's key.
+async fn create_of(queue: &dyn Read, id: JobId, input: &JobInput) -> Result<Option<JobInput>, Failure> {
+    let Cell::Text(key) = &input.event_key else { return Ok(None) };
+    let is_create = |job: &&JobSummary| job.id < id && job.operation.text() == Some(OperationKind::Create.as_str());
+    match queue.jobs_of_key(key).await?.iter().rev().find(is_create) {
+        Some(create) => Ok(queue.input(create.id).await?),
+        None => Ok(None),
+    }
+}
+
+/// What of a request depends on the event, which is looked at when the job has its turn.
+fn at_send_time(input: &JobInput) -> Option<&'static str> {
+    let Cell::Text(operation) = &input.operation else { return None };
+    match OperationKind::parse(operation)? {
+        OperationKind::Create => None,
+        OperationKind::Update => Some(
+            "sent as PATCH, with the version of the event just read as If-Match; not at all if the event is so already. A body of \
+             an online meeting is sent with the text by which the meeting is joined behind it",
+        ),
+        OperationKind::Delete => Some(
+            "sent as POST to the event's /cancel if it has attendees; without attendees it is a DELETE, which has no body",
+        ),
+    }
 }
 
 fn missing(id: i64) -> Failure {
@@ -210,6 +286,9 @@ async fn waits_for(queue: &dyn Read, job: &JobRow, mailbox: &str) -> Result<Vec<
     let now = Utc::now();
     let agent = queue.agents().await?.into_iter().next().unwrap_or_default();
     let mut reasons = Vec::new();
+    if let Some(first) = job.summary.behind.integer() {
+        reasons.push(format!("job {first}, which comes before it for the same event"));
+    }
     if !agent.runs() {
         reasons.push("an agent: none is running (systemctl start event-sender)".into());
     }
@@ -221,7 +300,8 @@ async fn waits_for(queue: &dyn Read, job: &JobRow, mailbox: &str) -> Result<Vec<
         reasons.push(format!("a setting: {} ({})", default_words(default), default_cure(default, now)));
     }
     let row = queue.mailbox(&LaneKey::of(mailbox)).await?;
-    reasons.extend(row.and_then(|row| stopped(&row, mailbox, now)));
+    reasons.extend(row.as_ref().and_then(|row| stopped(row, mailbox, now)));
+    reasons.extend(row.as_ref().filter(|_| mails(job)).and_then(|row| paced(row, now)));
     Ok(reasons)
 }
 
@@ -239,6 +319,18 @@ fn stopped(row: &MailboxRow, mailbox: &str, now: DateTime<Utc>) -> Option<String
         false => format!(" (once that is fixed: event-sender resume {})", shell::last(mailbox)),
     };
     Some(format!("its mailbox, paused until {until}, {kind}: {}{resume}", row.pause.reason))
+}
+
+/// Whether attendees hear of it, as far as the row says.
+fn mails(job: &JobRow) -> bool {
+    job.attendees.text().is_some_and(|attendees| attendees.trim() != "[]")
+}
+
+/// A mailbox mails only so much in a time.
+fn paced(row: &MailboxRow, now: DateTime<Utc>) -> Option<String> {
+    let (until, reason) = row.paced(now)?;
+    let until = moment(&format_utc(until), now);
+    Some(format!("the pace at which its mailbox mails attendees, until {until}: {reason}"))
 }
 
 /// Most jobs create an event, and come in their turn.
