@@ -293,11 +293,12 @@ BEGIN
     WHERE state = 'pending' AND behind = OLD.id AND (OLD.event_key IS NOT NULL OR OLD.target_event_id IS NOT NULL);
 END;
 
--- As in 0010, and whether it mails somebody.
+-- As in 0010, and whether it mails somebody. A priority that is none has no turn either.
 DROP VIEW job_lanes;
 CREATE VIEW job_lanes AS
 SELECT id, CASE WHEN typeof(next_attempt_at) = 'text' AND next_attempt_at GLOB
             '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'
+            AND typeof(priority) = 'integer'
         THEN coalesce(lower(substr(trim(mailbox, char(9, 10, 11, 12, 13, 32)), 1, 320)), '') END AS mailbox_key,
     CASE WHEN attendees = '[]' THEN 0 WHEN json_valid(attendees) THEN coalesce(json_array_length(attendees) > 0, 0) ELSE 0 END AS mails
 FROM jobs;
@@ -314,9 +315,9 @@ BEGIN
 END;
 
 DROP TRIGGER jobs_stay_in_their_lane;
-CREATE TRIGGER jobs_stay_in_their_lane AFTER UPDATE OF mailbox, mailbox_key, next_attempt_at, attendees, mails ON jobs
+CREATE TRIGGER jobs_stay_in_their_lane AFTER UPDATE OF mailbox, mailbox_key, next_attempt_at, attendees, mails, priority ON jobs
 WHEN NEW.mailbox IS NOT OLD.mailbox OR (NEW.mailbox_key IS NOT OLD.mailbox_key AND OLD.mailbox_key IS NOT NULL)
-    OR NEW.attendees IS NOT OLD.attendees OR (NEW.mails IS NOT OLD.mails AND OLD.mailbox_key IS NOT NULL)
+    OR NEW.attendees IS NOT OLD.attendees OR typeof(NEW.priority) <> 'integer' OR (NEW.mails IS NOT OLD.mails AND OLD.mailbox_key IS NOT NULL)
     OR NEW.mailbox_key IS NULL OR typeof(NEW.next_attempt_at) <> 'text' OR NEW.next_attempt_at NOT GLOB
         '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'
 BEGIN

@@ -27,9 +27,11 @@ pub struct Want {
     pub limit: usize,
     pub per_lane: usize,
     pub free: Vec<(&'static str, usize)>,
+    /// Mailboxes that have mailed as many as they may.
+    pub paced: &'static [&'static str],
 }
 
-pub const ALL: Want = Want { limit: 1000, per_lane: 1000, free: Vec::new() };
+pub const ALL: Want = Want { limit: 1000, per_lane: 1000, free: Vec::new(), paced: &[] };
 
 /// What a claim took.
 pub struct Taken {
@@ -103,7 +105,7 @@ impl<B: Backend> Bed<B> {
             suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
             unnamed_rest: false,
-            paced: Default::default(),
+            paced: want.paced.iter().map(|mailbox| lane(mailbox)).collect(),
             defaults: defaults(),
         };
         // The first claim of an agent takes nothing, and who may take nothing has time to see what others wrote a moment ago.

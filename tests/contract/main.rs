@@ -31,3 +31,4 @@ mod producers;
 mod readers;
 mod recovery;
 mod sqlite;
+mod turns;

@@ -159,8 +159,9 @@ impl SqliteQueue {
         let mut untold = self.memory.untold.lock().await;
         if let Some(Untold(lanes)) = untold.as_ref() {
             let pauses = settle::pauses(connection, now.wall).await?;
+            let mailed = settle::lately_mailed(connection, now.wall).await?;
             let limits = lanes.iter().map(|raw| (lane_key(raw, request.unnamed.as_deref()), ONE)).collect();
-            claimed.news = MailboxNews { pauses, limits, ..claimed.news };
+            claimed.news = MailboxNews { pauses, limits, mailed, ..claimed.news };
             claimed.more = true;
             *untold = None;
             return Ok(claimed);
@@ -213,7 +214,8 @@ impl SqliteQueue {
         // What would have ended before the calendar begins is in no row.
         let before = TimeDelta::from_std(age).ok().and_then(|age| now.wall.checked_sub_signed(age));
         let Some(before) = before else { return Ok(0) };
-        self.paced(settle::purge(connection, before, limit)).await
+        let mut cursor = self.memory.purge_cursor.lock().await;
+        self.paced(settle::purge(connection, &mut cursor, before, now.wall, limit)).await
     }
 
     /// A write that leaves other writers their time before it, and is reckoned with before the next.

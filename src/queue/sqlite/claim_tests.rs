@@ -10,7 +10,7 @@ use proptest::prelude::*;
 use proptest::string::string_regex;
 use sqlx::Row;
 
-use super::super::claim::{self, lane_heads};
+use super::super::claim::{self, lane_heads, overtaken};
 use super::*;
 use crate::job::{Cause, JobInput};
 
@@ -279,7 +279,9 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
     for (plan, searches) in plans.iter().zip([
         &[
             "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key>?)",
-            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND (mailbox_key,mails,priority)>(?,?,?))",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key=? AND mails=? AND priority>?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key=? AND mails>?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key>?)",
         ][..],
         &[concat!("SEARCH jobs USING COVERING ", in_lane!(), "next_attempt_at<?)")],
         &[concat!("SEARCH jobs USING COVERING ", in_lane!(), "next_attempt_at>? AND next_attempt_at<?)"), BY_ID],
@@ -299,6 +301,24 @@ async fn the_statements_walk_the_index_of_the_lanes_and_never_the_table() {
     // The jobs of a lane come in the order of the index: sorting them would mean reading them all.
     let walks = |line: &String| line.contains("SCAN jobs") || line.contains("TEMP B-TREE");
     assert!(!plans.iter().flatten().any(walks), "{plans:#?}");
+}
+
+#[tokio::test]
+async fn what_is_overtaken_is_looked_for_in_indexes_of_its_own() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for statement in overtaken::STATEMENTS {
+        let plan = super::repair_tests::plan(db, statement).await;
+        let searches = |line: &&String| line.contains("SEARCH") || line.contains("SCAN jobs");
+        let by_its_own = |line: &&String| {
+            ["jobs_deadlines", "jobs_deletes_behind", "jobs_event_keys", "jobs_targets", "INTEGER PRIMARY KEY"]
+                .iter()
+                .any(|index| line.contains(index))
+        };
+        let others: Vec<_> = plan.iter().filter(searches).filter(|line| !by_its_own(line)).collect();
+        assert!(others.is_empty() && plan.iter().any(|line| by_its_own(&line)), "{statement}: {plan:#?}");
+        assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{statement}: {plan:#?}");
+    }
 }
 
 /// SQLite looks at the value of a bare parameter behind LIMIT while it plans, and plans anew whenever it is bound again.

@@ -306,7 +306,9 @@ async fn looking_for_strays_takes_no_lock_and_goes_by_the_index() {
         let plan = super::repair_tests::plan(db, statement).await;
         let by_index = [
             "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key>?)",
-            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND (mailbox_key,mails,priority)>(?,?,?))",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key=? AND mails=? AND priority>?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key=? AND mails>?)",
+            "SEARCH jobs USING COVERING INDEX jobs_waiting (behind=? AND mailbox_key>?)",
             "SEARCH jobs USING INDEX jobs_waiting (behind=? AND mailbox_key=? AND mails=? AND priority=? AND next_attempt_at>?)",
             "SEARCH jobs USING INDEX jobs_waiting (behind>?)",
         ];

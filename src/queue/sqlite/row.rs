@@ -73,15 +73,31 @@ macro_rules! octets {
 }
 pub(super) use octets;
 
-/// What is known of the event of its key, for a job that changes one, as [`CreatedColumns`]: the last job before it that creates
-/// the event, and was not called off. NULL where there is none, or nothing is asked.
+/// The last job before it that creates the event of its key, as [`CreatedColumns`].
+macro_rules! created {
+    ($and:literal) => {
+        concat!(
+            "(SELECT json_array(c.id, CAST(c.state AS TEXT), c.in_doubt = 1, CAST(c.event_id AS TEXT), CAST(c.mailbox AS TEXT),
+                CAST(c.calendar_id AS TEXT), CAST(c.transaction_id AS TEXT))
+            FROM jobs AS c WHERE c.event_key = jobs.event_key AND c.operation = 'create' AND c.id < jobs.id ",
+            $and,
+            " ORDER BY c.id DESC LIMIT 1)"
+        )
+    };
+}
+pub(super) use created;
+
+/// What is known of the event of its key, for a job that changes one, the last job before it that creates the
+/// event and was not called off, or else the last one. NULL where there is none, or nothing is asked.
 macro_rules! target {
     () => {
-        "CASE WHEN event_key IS NOT NULL AND operation <> 'create' THEN (
-            SELECT json_array(c.id, CAST(c.state AS TEXT), c.in_doubt = 1, CAST(c.event_id AS TEXT), CAST(c.mailbox AS TEXT),
-                CAST(c.calendar_id AS TEXT), CAST(c.transaction_id AS TEXT))
-            FROM jobs AS c WHERE c.event_key = jobs.event_key AND c.operation = 'create' AND c.id < jobs.id
-            ORDER BY c.state = 'cancelled' AND c.error_kind IS 'superseded', c.id DESC LIMIT 1) END"
+        concat!(
+            "CASE WHEN event_key IS NOT NULL AND operation <> 'create' THEN coalesce(",
+            created!("AND NOT (c.state = 'cancelled' AND c.error_kind IS 'superseded')"),
+            ", ",
+            created!(""),
+            ") END"
+        )
     };
 }
 pub(super) use target;

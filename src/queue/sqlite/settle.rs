@@ -3,15 +3,15 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, DurationRound, TimeDelta, Utc};
 use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
-use super::super::{LaneKey, Pause, Settled, Settlement, Verdict};
+use super::super::{LaneKey, Mailed, Pause, Settled, Settlement, Verdict};
 use super::clock::{machine_wall, steady};
-use super::fragments::wished;
+use super::fragments::{not_needed, wished};
 use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, words};
-use crate::job::{Ending, JobId, format_utc, parse_utc};
+use crate::job::{Ending, EventRef, JobId, format_utc, parse_utc};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 
 /// Rows of one write that wakes them: producers wait a few milliseconds at most.
@@ -27,7 +27,28 @@ const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 /// number up for every value, among all of the statement.
 const ATTEMPT_VALUES: [&str; 7] =
     ["id", "claim", "started_at", "duration_ms", "status", "request_id", "client_request_id"];
-const JOB_VALUES: [&str; 8] = ["id", "claim", "event_id", "at", "spent", "sent_at", "status", "request_id"];
+const JOB_VALUES: [&str; 11] =
+    ["id", "claim", "event_id", "at", "spent", "sent_at", "status", "request_id", "web_link", "ical_uid", "join_url"];
+
+/// What was mailed, counted before the claims are over: a late writer counts nothing. ? is NULL where nobody was mailed, else a
+/// JSON array with id, claim, minute and recipients of each job.
+const MAILED: &str = "INSERT INTO mailings (mailbox, minute, jobs, recipients)
+    SELECT coalesce(mailbox_key, ''), m.value ->> 2, count(*), sum(m.value ->> 3)
+    FROM json_each(?) AS m CROSS JOIN jobs ON jobs.id = m.value ->> 0 AND jobs.claims = m.value ->> 1 AND jobs.state = 'claimed'
+    WHERE true GROUP BY 1, 2
+    ON CONFLICT (mailbox, minute) DO UPDATE SET jobs = jobs + excluded.jobs, recipients = recipients + excluded.recipients";
+
+/// When the event of ?1 is over; what changes it tells its create, too.
+const ENDS_AT: &str = "UPDATE jobs SET ends_at = ?2 WHERE id = ?1 AND state = 'sent'";
+const CREATE_ENDS_AT: &str =
+    "UPDATE jobs SET ends_at = ?2 WHERE id = (SELECT c.id FROM jobs AS changed CROSS JOIN jobs AS c
+        ON c.event_key = changed.event_key AND c.operation = 'create' AND c.id < changed.id
+    WHERE changed.id = ?1 AND changed.state = 'sent' AND changed.operation = 'update' ORDER BY c.id DESC LIMIT 1)";
+
+/// A row that is only this has a pause that is long over.
+const PACED: &str = "INSERT INTO mailboxes (mailbox, paused_until, reason, paced_until, paced_reason)
+    VALUES (?1, '1970-01-01T00:00:00.000Z', '', ?2, ?3)
+    ON CONFLICT (mailbox) DO UPDATE SET paced_until = excluded.paced_until, paced_reason = excluded.paced_reason";
 
 // A claim that is over leaves no attempt either, so these are asked for before the state changes.
 // What other hands wrote for this claim gives way.
@@ -41,14 +62,15 @@ const SENT_ATTEMPTS: &str = "INSERT OR REPLACE INTO attempts
 const SENT: &str =
     "UPDATE jobs SET state = 'sent', settled = 'claim ' || s.claim, claimed_by = NULL, event_id = s.event_id, finished_at = s.at, in_doubt = 0,
         attempts = min(attempts + s.spent, 1000000000), first_sent_at = coalesce(first_sent_at, s.sent_at), error_kind = NULL,
-        cause = NULL, http_status = s.status, error_code = NULL, error_message = NULL, request_id = s.request_id
+        cause = NULL, http_status = s.status, error_code = NULL, error_message = NULL, request_id = s.request_id,
+        web_link = s.web_link, ical_uid = s.ical_uid, join_url = s.join_url
     FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed'";
 
 // The same at a job's first claim, when nothing has been recorded that would have to be taken back: what is not written enters no
 // trigger and no index. Whatever row is not so, because another program has written there, is left to the statement above.
 const FIRST_SENT: &str = "UPDATE jobs SET state = 'sent', settled = 'claim ' || s.claim, claimed_by = NULL, event_id = s.event_id, finished_at = s.at,
         attempts = min(attempts + s.spent, 1000000000), first_sent_at = coalesce(first_sent_at, s.sent_at),
-        http_status = s.status, request_id = s.request_id
+        http_status = s.status, request_id = s.request_id, web_link = s.web_link, ical_uid = s.ical_uid, join_url = s.join_url
     FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed' AND in_doubt = 0 AND error_kind IS NULL
         AND cause IS NULL AND error_code IS NULL AND error_message IS NULL";
 
@@ -63,7 +85,8 @@ const STILL_CLAIMED: &str = "SELECT EXISTS (SELECT 1 FROM jobs WHERE id = ?1 AND
 const SENT_ONE: &str =
     "UPDATE jobs SET state = 'sent', settled = 'claim ' || ?2, claimed_by = NULL, event_id = ?3, finished_at = ?4, in_doubt = 0,
         attempts = min(attempts + ?5, 1000000000), first_sent_at = coalesce(first_sent_at, ?6), error_kind = NULL,
-        cause = NULL, http_status = ?7, error_code = NULL, error_message = NULL, request_id = ?8
+        cause = NULL, http_status = ?7, error_code = NULL, error_message = NULL, request_id = ?8,
+        web_link = ?9, ical_uid = ?10, join_url = ?11
     WHERE id = ?1 AND claims = ?2 AND state = 'claimed'";
 
 const AGAIN: &str = "UPDATE jobs SET state = 'pending', settled = 'claim ' || ?2, claimed_by = NULL, next_attempt_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
@@ -139,13 +162,13 @@ fn whole(part: &str) -> Arc<str> {
     format!("BEGIN IMMEDIATE; {}; PRAGMA data_version; {part}; COMMIT", locked_at!()).into()
 }
 
-/// Attempts, jobs, and how many jobs there were.
+/// What was mailed, attempts, jobs, and how many jobs there were.
 fn together(size: usize, sent: &str) -> String {
     let with = |values: &[&str]| {
         let row = format!("({})", vec!["?"; values.len()].join(","));
         format!("WITH s({}) AS (VALUES {})", values.join(", "), vec![row; size].join(","))
     };
-    format!("{} {SENT_ATTEMPTS}; {} {sent}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
+    format!("{MAILED}; {} {SENT_ATTEMPTS}; {} {sent}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
 }
 
 /// All in one transaction. Where the schema refuses one of them, in halves, each in a transaction of its own, until it stands
@@ -193,6 +216,7 @@ async fn in_one_go(
     let alike: Vec<&Settlement> = batch.iter().copied().filter(|settlement| is_plain(settlement)).collect();
     let statements = together.of(alike.len()).filter(|_| !alike.is_empty());
     if alike.len() == batch.len()
+        && !batch.iter().any(|settlement| has_more_to_note(settlement))
         && let Some(statements) = statements
     {
         let (recorded, told) = transaction_of(connection, statements, &alike).await?;
@@ -214,6 +238,7 @@ async fn in_one_go(
             Some(recorded) if is_plain(settlement) => recorded.of(settlement),
             _ => one(connection, settlement).await?,
         });
+        note(connection, settlement, settled.last()).await?;
     }
     commit(connection).await?;
     pacer.held(locked.elapsed(), steady());
@@ -226,6 +251,29 @@ fn is_plain(settlement: &Settlement) -> bool {
     matches!(settlement.verdict, Verdict::Sent(_))
         && attempt.is_some_and(|attempt| attempt.ending == Ending::Sent)
         && settlement.pause.is_none()
+}
+
+/// Beside its job and what it has mailed.
+fn has_more_to_note(settlement: &Settlement) -> bool {
+    settlement.ends_at.is_some() || settlement.paced.is_some()
+}
+
+/// What a settlement says of the event and of the mailbox. That a mailbox has mailed as many as it may is true whoever learns it.
+async fn note(tx: &mut SqliteConnection, settlement: &Settlement, settled: Option<&Settled>) -> sqlx::Result<()> {
+    if let Some(ends_at) = settlement.ends_at.map(format_utc).filter(|_| settled == Some(&Settled::Recorded)) {
+        for statement in [ENDS_AT, CREATE_ENDS_AT] {
+            sqlx::query(statement).bind(settlement.id.0).bind(&ends_at).execute(&mut *tx).await?;
+        }
+    }
+    if let Some(paced) = &settlement.paced {
+        sqlx::query(PACED)
+            .bind(paced.lane.as_str())
+            .bind(format_utc(rounded_up(paced.until)))
+            .bind(shortened(&paced.reason))
+            .execute(tx)
+            .await?;
+    }
+    Ok(())
 }
 
 /// Which claims of a batch were not over. A batch may hold the ends of two claims of one job.
@@ -293,7 +341,7 @@ async fn write_together(
     alike: &[&Settlement],
 ) -> sqlx::Result<(Option<usize>, Vec<i64>)> {
     let missing = size - alike.len();
-    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone())).bind(mailed(alike));
     query = alike.iter().fold(query, |query, end| bind_attempt(query, end));
     query = (0..missing * ATTEMPT_VALUES.len()).fold(query, |query, _| query.bind(NONE));
     query = alike.iter().fold(query, |query, end| bind_job(query, end));
@@ -304,8 +352,26 @@ async fn write_together(
 }
 
 fn event_id(end: &Settlement) -> Option<&str> {
+    event(end).map(|event| event.id.0.as_str())
+}
+
+/// As [`MAILED`] takes it.
+fn mailed(ends: &[&Settlement]) -> Option<String> {
+    let of_end = |end: &&&Settlement| matches!(end.verdict, Verdict::Sent(_)) && end.mailed > 0;
+    let mailed = ends.iter().filter(of_end).map(|end| (end.id.0, end.claim, minute_of(end.at.wall), end.mailed));
+    let mailed: Vec<_> = mailed.collect();
+    serde_json::to_string(&mailed).ok().filter(|_| !mailed.is_empty())
+}
+
+/// Its beginning, as stored.
+fn minute_of(time: DateTime<Utc>) -> String {
+    format_utc(time.duration_trunc(TimeDelta::minutes(1)).unwrap_or(time))
+}
+
+/// The event, if the job was sent.
+fn event(end: &Settlement) -> Option<&EventRef> {
     match &end.verdict {
-        Verdict::Sent(event) => Some(&event.id.0),
+        Verdict::Sent(event) => Some(event),
         _ => None,
     }
 }
@@ -334,6 +400,9 @@ fn bind_job<'q>(query: Scalar<'q>, end: &'q Settlement) -> Scalar<'q> {
         .bind(end.sent_at.map(format_utc))
         .bind(end.answer.status.map(i64::from))
         .bind(&end.answer.request_id)
+        .bind(event(end).and_then(|event| event.web_link.as_deref()))
+        .bind(event(end).and_then(|event| event.ical_uid.as_deref()))
+        .bind(event(end).and_then(|event| event.join_url.as_deref()))
 }
 
 const NONE: Option<i64> = None;
@@ -341,6 +410,9 @@ const NONE: Option<i64> = None;
 type Scalar<'q> = sqlx::query::QueryScalar<'q, Sqlite, i64, SqliteArguments>;
 
 async fn one(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<Settled> {
+    if let Some(mailed) = mailed(&[settlement]) {
+        sqlx::query(MAILED).bind(mailed).execute(&mut *tx).await?;
+    }
     // A stale writer leaves no trace but the mailbox's pause, which is true whoever learns it.
     let settled = match update(tx, settlement).await? {
         1 => {
@@ -376,7 +448,10 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
             .bind(i64::from(settlement.spent))
             .bind(sent_at)
             .bind(status)
-            .bind(&answer.request_id),
+            .bind(&answer.request_id)
+            .bind(&event.web_link)
+            .bind(&event.ical_uid)
+            .bind(&event.join_url),
         verdict => {
             let (statement, time) = match verdict {
                 Verdict::Again(due) | Verdict::Anew(due) => (AGAIN, *due),
@@ -464,25 +539,44 @@ pub(super) async fn pauses(connection: &mut SqliteConnection, now: DateTime<Utc>
     Ok(pauses.filter(|pause| pause.until > now).collect())
 }
 
-const OLD: &str = "SELECT id FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND in_doubt = 0
-    ORDER BY finished_at LIMIT ?2 + 0";
-const PURGE: &str = "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2))
-    AND finished_at IS NOT NULL AND finished_at < ?1 AND in_doubt = 0";
+/// The next of the jobs that ended before ?1, in the order of their ends, from ?4 on; and whether each may go, ?3 being now.
+const OLD: &str = concat!(
+    "SELECT id, CAST(finished_at AS TEXT), in_doubt = 0 AND ",
+    not_needed!("?3"),
+    " FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND finished_at >= ?4 ORDER BY finished_at LIMIT ?2 + 0"
+);
+const PURGE: &str = concat!(
+    "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2))
+    AND finished_at IS NOT NULL AND finished_at < ?1 AND in_doubt = 0 AND ",
+    not_needed!("?3")
+);
+/// Rows that one purge looks at for each that it may delete: those of events to come are passed over, a part at a time.
+const LOOKED_AT: u32 = 10;
 
-/// BatchInsert; where somebody's trigger refuses one of them, one by one.
-pub(super) async fn purge(connection: &mut SqliteConnection, before: DateTime<Utc>, limit: u32) -> sqlx::Result<u64> {
-    let before = format_utc(before);
-    let old: Vec<i64> = sqlx::query_scalar(OLD).bind(&before).bind(limit).fetch_all(&mut *connection).await?;
+/// Where the next purge goes on: old rows that are kept are not looked at by every one.
+#[derive(Debug, Default)]
+pub(super) struct PurgeCursor(String);
+
+/// In one batch; where somebody's trigger refuses one of them, one by one.
+pub(super) async fn purge(
+    connection: &mut SqliteConnection,
+    cursor: &mut PurgeCursor,
+    before: DateTime<Utc>,
+    now: DateTime<Utc>,
+    limit: u32,
+) -> sqlx::Result<u64> {
+    let times = [format_utc(before), format_utc(now)];
+    let old = old(connection, cursor, &times, limit).await?;
     if old.is_empty() {
         return Ok(0);
     }
-    let refused = match delete(connection, &before, &old).await {
+    let refused = match delete(connection, &times, &old).await {
         Err(error) if is_refusal(&error) => error,
         done => return done,
     };
     let mut deleted = 0;
     for id in old {
-        match delete(connection, &before, &[id]).await {
+        match delete(connection, &times, &[id]).await {
             Ok(done) => deleted += done,
             Err(error) if is_refusal(&error) => {}
             Err(error) => return Err(error),
@@ -491,10 +585,31 @@ pub(super) async fn purge(connection: &mut SqliteConnection, before: DateTime<Ut
     if deleted == 0 { Err(refused) } else { Ok(deleted) }
 }
 
-async fn delete(connection: &mut SqliteConnection, before: &str, ids: &[i64]) -> sqlx::Result<u64> {
+/// Those that may go, at most `limit`, among the next rows; from the first one again after the last.
+async fn old(
+    connection: &mut SqliteConnection,
+    PurgeCursor(from): &mut PurgeCursor,
+    [before, now]: &[String; 2],
+    limit: u32,
+) -> sqlx::Result<Vec<i64>> {
+    let most = limit.saturating_mul(LOOKED_AT);
+    let query = sqlx::query_as(OLD).bind(before).bind(most).bind(now).bind(&*from);
+    let rows: Vec<(i64, String, bool)> = query.fetch_all(connection).await?;
+    let all_seen = rows.len() < usize::try_from(most).unwrap_or(usize::MAX);
+    let last = rows.last().map(|(_, finished_at, _)| finished_at.clone());
+    let may_go: Vec<i64> = rows.into_iter().filter(|(.., may_go)| *may_go).map(|(id, ..)| id).collect();
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    // What may go leaves room for the next rows.
+    if may_go.len() <= limit {
+        *from = last.filter(|last| !all_seen && last != from).unwrap_or_default();
+    }
+    Ok(may_go.into_iter().take(limit).collect())
+}
+
+async fn delete(connection: &mut SqliteConnection, [before, now]: &[String; 2], ids: &[i64]) -> sqlx::Result<u64> {
     let ids = serde_json::to_string(ids).unwrap_or_default();
     begin(connection).await?;
-    let done = sqlx::query(PURGE).bind(before).bind(ids).execute(&mut *connection).await;
+    let done = sqlx::query(PURGE).bind(before).bind(ids).bind(now).execute(&mut *connection).await;
     end(connection, done).await.map(|done| done.rows_affected())
 }
 
@@ -502,7 +617,7 @@ async fn delete(connection: &mut SqliteConnection, before: &str, ids: &[i64]) ->
 /// no time is left to whoever wrote it.
 macro_rules! over {
     () => {
-        "held_at IS NULL AND coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', paused_until), paused_until) < ?1
+        "held_at IS NULL AND coalesce(paced_until, '') < ?1 AND coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', paused_until), paused_until) < ?1
             AND coalesce(resumed_at, '') <= strftime('%Y-%m-%dT%H:%M:%fZ', ?1, '-10 minutes')"
     };
 }
@@ -515,12 +630,47 @@ pub(super) async fn forget_pauses(
     now: DateTime<Utc>,
     limit: u32,
 ) -> sqlx::Result<u64> {
+    forget_mailings(connection, now, limit).await?;
     let now = format_utc(now);
     // Without the write lock, where there is nothing to forget.
     if !sqlx::query_scalar(ANY_OVER).bind(&now).fetch_one(&mut *connection).await? {
         return Ok(0);
     }
     Ok(sqlx::query(FORGET).bind(now).bind(limit).execute(connection).await?.rows_affected())
+}
+
+/// For how long it is known what was mailed, and for how long it is kept.
+const MAILED_WITHIN: TimeDelta = TimeDelta::hours(24);
+const MAILINGS_KEPT: TimeDelta = TimeDelta::hours(48);
+
+const LATELY_MAILED: &str =
+    "SELECT mailbox, minute, jobs, recipients FROM mailings WHERE minute > ?1 ORDER BY minute, mailbox";
+const ANY_OLD_MAILING: &str = "SELECT EXISTS (SELECT 1 FROM mailings WHERE minute < ?1)";
+const FORGET_MAILINGS: &str = "DELETE FROM mailings WHERE (mailbox, minute) IN
+    (SELECT mailbox, minute FROM mailings WHERE minute < ?1 LIMIT ?2 + 0)";
+
+/// What was mailed within the last 24 hours. A row somebody typed wrong counts nothing.
+pub(super) async fn lately_mailed(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<Mailed>> {
+    let since = now.checked_sub_signed(MAILED_WITHIN).unwrap_or(now);
+    let rows = sqlx::query(LATELY_MAILED).bind(minute_of(since)).fetch_all(connection).await?;
+    let mailed = rows.iter().filter_map(|row| {
+        Some(Mailed {
+            lane: LaneKey::of(&row.try_get::<String, _>("mailbox").ok()?),
+            minute: parse_utc(&row.try_get::<String, _>("minute").ok()?)?,
+            jobs: row.try_get("jobs").ok()?,
+            recipients: row.try_get("recipients").ok()?,
+        })
+    });
+    Ok(mailed.collect())
+}
+
+async fn forget_mailings(connection: &mut SqliteConnection, now: DateTime<Utc>, limit: u32) -> sqlx::Result<()> {
+    let Some(before) = now.checked_sub_signed(MAILINGS_KEPT).map(format_utc) else { return Ok(()) };
+    // Without the write lock, where there is nothing to forget.
+    if sqlx::query_scalar(ANY_OLD_MAILING).bind(&before).fetch_one(&mut *connection).await? {
+        sqlx::query(FORGET_MAILINGS).bind(before).bind(limit).execute(connection).await?;
+    }
+    Ok(())
 }
 
 const ADD_JOIN_URL: &str = "UPDATE jobs SET join_url = ?2 WHERE id = ?1 AND state = 'sent' AND join_url IS NULL";

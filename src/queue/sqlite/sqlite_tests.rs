@@ -4,6 +4,7 @@
 
 mod census_tests;
 mod claim_tests;
+mod events_tests;
 mod hands_tests;
 mod holds_tests;
 mod recover_tests;

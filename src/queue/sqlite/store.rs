@@ -18,7 +18,7 @@ use super::files;
 use super::files::guard::FileGuard;
 use super::files::watch::ChangeWatch;
 use super::recover::Untold;
-use super::settle::BatchInsert;
+use super::settle::{BatchInsert, PurgeCursor};
 use super::write_pacer::WritePacer;
 use crate::clock::Clock;
 use crate::queue::QueueError;
@@ -50,6 +50,7 @@ pub(super) struct Memory {
     pub misdated: Mutex<MisdatedJobs>,
     pub withheld: Mutex<WithheldJobs>,
     pub overtaken: Mutex<OvertakenJobs>,
+    pub purge_cursor: Mutex<PurgeCursor>,
     pub untold: Mutex<Option<Untold>>,
 }
 

@@ -44,7 +44,7 @@ pub(crate) use orders;
 const ORDERS: &str = concat!("SELECT ", orders!());
 
 /// Every lane with jobs whose turn it is, as `l`, and its first job: when that is due, and its id. Jumps from lane to lane in the
-/// index; the pluses let SQLite compare with all three columns there. What is behind another job of its event is in no lane.
+/// index, with a look for each column: where three are compared as one, SQLite reads all of a lane. What is behind another job of its event is in no lane.
 macro_rules! lanes {
     () => {
         "l(k, m, p, due, first) AS (
@@ -53,9 +53,13 @@ macro_rules! lanes {
             ORDER BY mailbox_key, mails, priority, next_attempt_at, id LIMIT 1)
         UNION ALL
         SELECT j.mailbox_key, j.mails, j.priority, j.next_attempt_at, j.id FROM l CROSS JOIN jobs AS j
-            ON j.id = (SELECT id FROM jobs
-                WHERE state = 'pending' AND behind IS NULL AND (mailbox_key, mails, priority) > (l.k, +l.m, +l.p)
-                ORDER BY mailbox_key, mails, priority, next_attempt_at, id LIMIT 1))"
+            ON j.id = coalesce(
+                (SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL AND mailbox_key = l.k AND mails = l.m
+                    AND priority > l.p ORDER BY priority, next_attempt_at, id LIMIT 1),
+                (SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL AND mailbox_key = l.k AND mails > l.m
+                    ORDER BY mails, priority, next_attempt_at, id LIMIT 1),
+                (SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL AND mailbox_key > l.k
+                    ORDER BY mailbox_key, mails, priority, next_attempt_at, id LIMIT 1)))"
     };
 }
 pub(crate) use lanes;

@@ -23,7 +23,9 @@ use crate::queue::sqlite::claim::misdated::MisdatedJobs;
 use crate::queue::sqlite::claim::overtaken::{Overtaken, OvertakenJobs};
 use crate::queue::sqlite::claim::withheld::WithheldJobs;
 use crate::queue::sqlite::clock::{machine_wall, steady};
-use crate::queue::sqlite::row::{Taken, from_json, from_row, input_columns, json_columns, octets, sized, target};
+use crate::queue::sqlite::row::{
+    Taken, created, from_json, from_row, input_columns, json_columns, octets, sized, target,
+};
 use crate::queue::sqlite::schema::strange_triggers;
 use crate::queue::sqlite::store::AgentId;
 use crate::queue::sqlite::transaction::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};

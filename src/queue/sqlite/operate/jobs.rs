@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 use crate::job::{Cause, ErrorKind, JobId, JobState, OperationKind, REPEAT_WAIT, format_utc};
 use crate::queue::sqlite::batch::{as_json, change, ids_of};
 use crate::queue::sqlite::errors::written;
-use crate::queue::sqlite::fragments::wished;
+use crate::queue::sqlite::fragments::{not_needed, wished};
 use crate::queue::sqlite::store::SqliteQueue;
 use crate::queue::sqlite::text::lane_key;
 use crate::queue::{Changed, Chosen, LaneKey, Purgeable, QueueError, Selection};
@@ -53,9 +53,11 @@ const CANCEL: &str = "UPDATE jobs SET state = 'cancelled', finished_at = ?2
     WHERE id IN (SELECT value FROM json_each(?1)) AND state IN ('pending', 'failed') AND (in_doubt = 0 OR ?3) RETURNING id";
 
 /// The jobs in ?2, a JSON array of ids, as far as they still are what was chosen: a retry or a doubt may have come between.
-pub const PURGE: &str =
+pub const PURGE: &str = concat!(
     "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2)) AND +finished_at < ?1 AND in_doubt = 0
-    AND state IN ('sent', 'failed', 'cancelled')";
+    AND state IN ('sent', 'failed', 'cancelled') AND ",
+    not_needed!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')")
+);
 
 type Query<'q> = sqlx::query::Query<'q, Sqlite, SqliteArguments>;
 
@@ -211,7 +213,7 @@ fn select(selection: &Selection, state: JobState) -> String {
 }
 
 /// Jobs of this state that ended before ?1, by an index of their own; of sent ones, which are the most, by that of all.
-/// The planner must not choose: among few failed jobs and very many sent ones as old it cannot know. None: the state is no end.
+/// Without those that an event to come needs. The planner must not choose: among few failed jobs and very many sent ones as old it cannot know. None: the state is no end.
 fn ended(state: JobState) -> Option<String> {
     let index = match state {
         JobState::Sent => "jobs_finished",
@@ -220,8 +222,9 @@ fn ended(state: JobState) -> Option<String> {
         JobState::Pending | JobState::Claimed => return None,
     };
     let word = state.as_str();
+    let needed = not_needed!("strftime('%Y-%m-%dT%H:%M:%fZ', 'now')");
     Some(format!(
-        "FROM jobs INDEXED BY {index} WHERE state = '{word}' AND finished_at IS NOT NULL AND finished_at < ?1"
+        "FROM jobs INDEXED BY {index} WHERE state = '{word}' AND finished_at IS NOT NULL AND finished_at < ?1 AND {needed}"
     ))
 }
 
