@@ -73,7 +73,7 @@ fn judge(job: &Chosen, even_if_in_doubt: bool) -> Judgement {
         JobState::Sent => Judgement::Refuse(
             match job.operation {
                 OperationKind::Create => {
-                    "is sent, its event exists: insert a job that deletes it (event-sender enqueue --delete)"
+                    "is sent, its event exists: delete the event in the calendar, or insert a job that does (event-sender enqueue --delete)"
                 }
                 OperationKind::Update => "is sent, its event is changed: insert a job that changes it again",
                 OperationKind::Delete => "is sent, its event is gone",

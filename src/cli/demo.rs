@@ -49,8 +49,7 @@ pub(super) async fn run() -> Result<Exit, Failure> {
         output::line(&format!("  job {id}  {}", described(job)))?;
     }
     heading("What happens")?;
-    let operations = ids.into_iter().zip(samples.iter().map(operation)).collect();
-    telemetry::start_with(Narrator::new(operations), Level::INFO);
+    telemetry::start_with(Narrator::new(), Level::INFO);
     send(settings, stop.clone()).await?;
     if stop.is_cancelled() {
         return Err(Failure::failed("stopped before the end"));

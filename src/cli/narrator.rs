@@ -11,18 +11,16 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::output::{self, Tone, paint, short};
-use crate::job::{ErrorKind, OperationKind};
+use crate::job::ErrorKind;
 
 /// A layer that prints one line per event worth telling.
 pub(super) struct Narrator {
     start: Instant,
-    /// What each job does.
-    operations: BTreeMap<i64, OperationKind>,
 }
 
 impl Narrator {
-    pub(super) fn new(operations: BTreeMap<i64, OperationKind>) -> Self {
-        Self { start: Instant::now(), operations }
+    pub(super) fn new() -> Self {
+        Self { start: Instant::now() }
     }
 }
 
@@ -30,9 +28,7 @@ impl<S: Subscriber> Layer<S> for Narrator {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
-        let job = fields.get("job_id").parse().ok();
-        let operation = job.and_then(|job| self.operations.get(&job)).copied().unwrap_or_default();
-        if let Some(told) = told(&fields, operation) {
+        if let Some(told) = told(&fields) {
             let time = paint(Tone::Faint, &format!("{:5.2} s", self.start.elapsed().as_secs_f64()));
             // A demo nobody watches any more has nobody to tell.
             let _ = output::line(&format!("  {time}  {told}"));
@@ -59,17 +55,12 @@ impl Visit for Fields {
     }
 }
 
-fn told(fields: &Fields, operation: OperationKind) -> Option<String> {
+fn told(fields: &Fields) -> Option<String> {
     let job = format!("job {}", fields.get("job_id"));
     let until = fields.get("retry_at").get(11..23).unwrap_or_default();
     Some(match fields.get("message") {
         "agent started" => "the agent is up".into(),
         "token acquired" => format!("signed in, token acquired in {} ms", fields.get("duration_ms")),
-        "event sent" if operation != OperationKind::Create => format!(
-            "{job}  {} event {}",
-            paint(Tone::Good, if operation == OperationKind::Update { "updated" } else { "deleted" }),
-            output::event_id(fields.get("event_id")),
-        ),
         // A created event is answered with 201; a lookup that found one with 200.
         "event sent" if fields.get("status") == "200" => format!(
             "{job}  {} in the calendar, event {}: nothing is sent again",
@@ -82,6 +73,10 @@ fn told(fields: &Fields, operation: OperationKind) -> Option<String> {
             output::event_id(fields.get("event_id")),
             fields.get("attempt")
         ),
+        message @ ("event updated" | "event deleted") => {
+            let (_, done) = message.split_once(' ')?;
+            format!("{job}  {} event {}", paint(Tone::Good, done), output::event_id(fields.get("event_id")))
+        }
         "attempt failed" if fields.get("error_kind") == ErrorKind::Throttled.as_str() => {
             format!(
                 "{job}  {}: waits for {until} UTC, costs no attempt",

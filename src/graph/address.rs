@@ -52,7 +52,7 @@ impl GraphBase {
     }
 
     /// The same, to be looked at: all that a change depends on, and its body only where that is changed.
-    pub(super) fn looked_at(&self, mailbox: Option<&str>, event_id: &str, with_body: bool) -> String {
+    pub fn looked_at(&self, mailbox: Option<&str>, event_id: &str, with_body: bool) -> String {
         let body = if with_body { ",body" } else { "" };
         let filter = format!("singleValueExtendedProperties($filter=id eq '{MARKER}' or id eq '{REVISION}')");
         format!("{}?$select={LOOKED_AT}{body}&$expand={}", self.one(mailbox, event_id), segment(&filter))

@@ -158,12 +158,10 @@ impl Shown {
         let named = job.summary.mailbox.text().map(str::trim).filter(|mailbox| !mailbox.is_empty());
         let whose = named.or(settings.unnamed.as_deref()).unwrap_or_default();
         let advice = Case::of(&job, whose).map(|case| case.advice(Utc::now()));
-        let lookup = job.summary.is_in_doubt().then(|| {
-            let (endpoint, version) = &settings.graph;
-            let mailbox = named.or(settings.defaults.mailbox.as_deref());
-            let base = GraphBase::new(endpoint, version);
-            format!("GET {}", base.marked(mailbox, job.calendar_id.text(), &job.transaction_id.to_string()))
-        });
+        let lookup = match job.summary.is_in_doubt() {
+            true => lookup(queue, &job, named.or(settings.defaults.mailbox.as_deref()), settings).await?,
+            false => None,
+        };
         let waits_for = match job.summary.state.known() {
             Some(JobState::Pending | JobState::Claimed) => waits_for(queue, &job, whose).await?,
             _ => Vec::new(),
@@ -188,7 +186,7 @@ impl Shown {
 
     fn print(&self) -> std::io::Result<()> {
         let (id, state) = (self.job.summary.id, cut(&self.job.summary.state.word()));
-        let doubt = if self.lookup.is_some() { ", in doubt" } else { "" };
+        let doubt = if self.job.summary.is_in_doubt() { ", in doubt" } else { "" };
         line(&format!("{} is {}{doubt}", paint(Tone::Strong, &format!("job {id}")), output::state(&state)))?;
         self.print_advice()?;
         line("")?;
@@ -279,6 +277,31 @@ fn support(attempt: &AttemptRow) -> String {
 /// An attempt support can do something with.
 fn is_trouble(attempt: &AttemptRow) -> bool {
     attempt.outcome.text() != Some("sent") && !ids(attempt).is_empty()
+}
+
+/// The request that finds the event of a job in doubt: by the marker it was created with, else by its id, where that is known.
+async fn lookup(
+    queue: &dyn Read,
+    job: &JobRow,
+    mailbox: Option<&str>,
+    settings: &LocalSettings,
+) -> Result<Option<String>, Failure> {
+    let (endpoint, version) = &settings.graph;
+    let base = GraphBase::new(endpoint, version);
+    let of = &job.summary;
+    if of.operation.text().and_then(OperationKind::parse).unwrap_or_default() == OperationKind::Create {
+        let url = base.marked(mailbox, job.calendar_id.text(), &job.transaction_id.to_string());
+        return Ok(Some(format!("GET {url}")));
+    }
+    let named = match of.event_key.text() {
+        Some(key) => {
+            let jobs = queue.jobs_of_key(key).await?;
+            let known = jobs.iter().rev().filter(|other| other.id < of.id).find_map(|other| other.event_id.text());
+            known.map(str::to_owned)
+        }
+        None => of.target_event_id.text().map(str::to_owned),
+    };
+    Ok(named.map(|id| format!("GET {}", base.looked_at(mailbox, id.trim(), false))))
 }
 
 /// What keeps a waiting job of this mailbox from being sent.

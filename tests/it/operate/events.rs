@@ -122,7 +122,7 @@ async fn cancelling_a_change_says_that_its_event_stays() {
         assert!(done.stderr.contains(part), "'{part}' in {done:?}");
     }
     let sent = bed.command(&["cancel", "1"]).await.expect(1);
-    assert!(sent.stderr.contains("insert a job that deletes it"), "{sent:?}");
+    assert!(sent.stderr.contains("or insert a job that does"), "{sent:?}");
     let shown = bed.command(&["show", "visit"]).await.expect(0);
     assert!(shown.stdout.contains("the event exists"), "{shown:?}");
 }
@@ -172,6 +172,30 @@ async fn the_request_of_each_operation_is_shown_as_far_as_the_row_says_it() {
     let delete = request("4").await;
     assert_eq!(delete.json(), json!({"comment": "The guest is ill."}));
     assert!(delete.stderr.contains("/cancel") && delete.stderr.contains("DELETE"), "{delete:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_change_in_doubt_says_how_its_event_is_looked_at() {
+    let bed = Bed::new().await;
+    let doubtful = |row: Row| {
+        row.with("state", "failed")
+            .with("finished_at", "2026-11-30T08:00:00.000Z")
+            .with("first_sent_at", "2026-11-30T07:59:00.000Z")
+            .with("error_kind", "exhausted")
+            .with("in_doubt", "1")
+            .with("mailbox", "ann@contoso.com")
+    };
+    let by_id = Row(Vec::new()).with("operation", "delete").with("target_event_id", "AAMkOther");
+    bed.insert_all([sent(create("visit")), doubtful(change("update", "visit").with("subject", "x")), doubtful(by_id)])
+        .await;
+    for (id, event, said) in [("2", "AAMkVisit", "may have been changed"), ("3", "AAMkOther", "may have been deleted")]
+    {
+        let shown = bed.command(&["show", id]).await.expect(0);
+        assert!(shown.stdout.contains(&format!("/users/ann@contoso.com/events/{event}")), "{shown:?}");
+        assert!(shown.stdout.contains(said) && shown.stdout.contains("failed, in doubt"), "{shown:?}");
+    }
+    let story = bed.command(&["show", "visit"]).await.expect(0);
+    assert!(story.stdout.contains("perhaps an update to 2 attendees"), "{story:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
