@@ -263,15 +263,15 @@ fn printed(directory: &Path, arguments: &[&str]) -> (String, String) {
 #[test]
 fn what_enqueue_says_of_bad_lines_is_what_the_page_shows() {
     let home = tempfile::TempDir::new().unwrap();
-    let good = r#"{"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00"}"#;
+    let good = r#"{"start_time":"2030-12-01T09:00","end_time":"2030-12-01T10:00"}"#;
     std::fs::write(home.path().join("a.ndjson"), format!("{good}\n{good}\n")).unwrap();
     let header = "subject,start_time,end_time,dedup_key";
-    let line = |start: &str, key: &str| format!("Review,{start},2026-12-01 10:00,{key}");
-    let (fine, invisible) = (line("2026-12-01 09:00", ""), line("\u{200e}2026-12-01", ""));
-    std::fs::write(home.path().join("b.csv"), [header, &fine, "Review,2026-12-01 09:00", &fine, &invisible].join("\n"))
+    let line = |start: &str, key: &str| format!("Review,{start},2030-12-01 10:00,{key}");
+    let (fine, invisible) = (line("2030-12-01 09:00", ""), line("\u{200e}2030-12-01", ""));
+    std::fs::write(home.path().join("b.csv"), [header, &fine, "Review,2030-12-01 09:00", &fine, &invisible].join("\n"))
         .unwrap();
-    std::fs::write(home.path().join("c.csv"), [header, &line("2026-12-01 09:00", "invoice-4711")].join("\n")).unwrap();
-    let taken = ["--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00", "--dedup-key", "invoice-4711"];
+    std::fs::write(home.path().join("c.csv"), [header, &line("2030-12-01 09:00", "invoice-4711")].join("\n")).unwrap();
+    let taken = ["--start", "2030-12-01 09:00", "--end", "2030-12-01 10:00", "--dedup-key", "invoice-4711"];
     printed(home.path(), &[&["enqueue"][..], &taken].concat());
     let (out, errors) = printed(home.path(), &["enqueue", "a.ndjson", "b.csv", "c.csv"]);
     let said = format!("{out}{errors}");
@@ -301,7 +301,7 @@ fn fields(json: &serde_json::Value, found: &mut BTreeSet<String>) {
 #[test]
 fn every_field_and_column_is_on_its_page() {
     let home = tempfile::TempDir::new().unwrap();
-    let (inserted, _) = printed(home.path(), &["enqueue", "--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00"]);
+    let (inserted, _) = printed(home.path(), &["enqueue", "--start", "2030-12-01 09:00", "--end", "2030-12-01 10:00"]);
     assert_eq!(inserted.trim(), "1", "the id of the job");
     let (columns, json) = (text(Path::new("docs/insert.md")), text(Path::new("docs/json.md")));
     let of = |arguments: &[&str]| {

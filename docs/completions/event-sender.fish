@@ -66,7 +66,7 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l json
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l format -d 'Format of the files [default: by their names; NDJSON for stdin]' -r -f -a "ndjson\t'JSON objects: one per line, one after another, or in one list'
 csv\t'With a header line; columns are separated by commas, semicolons, tabs or |'"
-complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l start -d 'Start, like "2026-12-01 09:00" or 2026-12-01T09:00:00+01:00' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l start -d 'Start, like "2030-12-01 09:00" or 2030-12-01T09:00:00+01:00' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l end -d 'End' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l key -d 'Key of your own for the event that is made; --update and --delete name it by this' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l update -d 'Update the event of this key; what is not given stays as it is' -r

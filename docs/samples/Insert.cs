@@ -24,8 +24,8 @@ static class Insert
                 insert.CommandText = @"INSERT INTO jobs (subject, start_time, end_time, time_zone, attendees, dedup_key)
                     VALUES ($subject, $start, $end, $zone, $attendees, $key) ON CONFLICT (dedup_key) DO NOTHING";
                 insert.Parameters.AddWithValue("$subject", "Review");
-                insert.Parameters.AddWithValue("$start", "2026-12-01T09:00:00");
-                insert.Parameters.AddWithValue("$end", "2026-12-01T10:00:00");
+                insert.Parameters.AddWithValue("$start", "2030-12-01T09:00:00");
+                insert.Parameters.AddWithValue("$end", "2030-12-01T10:00:00");
                 insert.Parameters.AddWithValue("$zone", "W. Europe Standard Time");
                 insert.Parameters.AddWithValue("$attendees", "[{\"name\":\"Ann\",\"address\":\"ann@contoso.com\"}]");
                 insert.Parameters.AddWithValue("$key", args[1]);

@@ -10,8 +10,8 @@ class Insert {
                     "INSERT INTO jobs (subject, start_time, end_time, time_zone, attendees, dedup_key)"
                     + " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dedup_key) DO NOTHING")) {
                 insert.setString(1, "Review");
-                insert.setString(2, "2026-12-01T09:00:00");
-                insert.setString(3, "2026-12-01T10:00:00");
+                insert.setString(2, "2030-12-01T09:00:00");
+                insert.setString(3, "2030-12-01T10:00:00");
                 insert.setString(4, "Europe/Berlin");
                 insert.setString(5, "[{\"name\":\"Ann\",\"address\":\"ann@contoso.com\"}]");
                 insert.setString(6, args[1]);

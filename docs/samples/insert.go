@@ -21,7 +21,7 @@ func main() {
 	defer db.Close()
 	result, err := db.Exec(`INSERT INTO jobs (subject, start_time, end_time, time_zone, attendees, dedup_key)
 		VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dedup_key) DO NOTHING`,
-		"Review", "2026-12-01T09:00:00", "2026-12-01T10:00:00", "Europe/Berlin",
+		"Review", "2030-12-01T09:00:00", "2030-12-01T10:00:00", "Europe/Berlin",
 		`[{"name":"Ann","address":"ann@contoso.com"}]`, key)
 	if err != nil {
 		log.Fatal(err)

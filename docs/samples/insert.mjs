@@ -12,7 +12,7 @@ const { changes } = db
     `INSERT INTO jobs (subject, start_time, end_time, time_zone, attendees, dedup_key)
      VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dedup_key) DO NOTHING`,
   )
-  .run("Review", "2026-12-01T09:00:00", "2026-12-01T10:00:00", "Europe/Berlin",
+  .run("Review", "2030-12-01T09:00:00", "2030-12-01T10:00:00", "Europe/Berlin",
     JSON.stringify([{ name: "Ann", address: "ann@contoso.com" }]), key);
 console.log(changes === 1 ? "inserted" : "was there already");
 

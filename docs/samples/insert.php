@@ -8,7 +8,7 @@ $db = new PDO("sqlite:$queue", null, null, [
 ]);
 $insert = $db->prepare('INSERT INTO jobs (subject, start_time, end_time, time_zone, attendees, dedup_key)
     VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dedup_key) DO NOTHING');
-$insert->execute(['Review', '2026-12-01T09:00:00', '2026-12-01T10:00:00', 'Europe/Berlin',
+$insert->execute(['Review', '2030-12-01T09:00:00', '2030-12-01T10:00:00', 'Europe/Berlin',
     json_encode([['name' => 'Ann', 'address' => 'ann@contoso.com']]), $key]);
 echo $insert->rowCount() === 1 ? "inserted\n" : "was there already\n";
 

@@ -5,8 +5,8 @@ $ErrorActionPreference = 'Stop'
 
 $Job = @{
     subject    = 'Review'
-    start_time = '2026-12-01T09:00:00'
-    end_time   = '2026-12-01T10:00:00'
+    start_time = '2030-12-01T09:00:00'
+    end_time   = '2030-12-01T10:00:00'
     time_zone  = 'W. Europe Standard Time'
     attendees  = @(@{ name = 'Ann'; address = 'ann@contoso.com' })
     dedup_key  = $Key

@@ -8,7 +8,7 @@ with db:  # one short transaction, committed at once
     row = db.execute(
         """INSERT INTO jobs (subject, start_time, end_time, time_zone, attendees, dedup_key)
            VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (dedup_key) DO NOTHING""",
-        ("Review", "2026-12-01 09:00", "2026-12-01 10:00", "Europe/Berlin",
+        ("Review", "2030-12-01 09:00", "2030-12-01 10:00", "Europe/Berlin",
          json.dumps([{"name": "Ann", "address": "ann@contoso.com"}]), key))
 print("inserted" if row.rowcount else "was there already")
 

@@ -1,6 +1,6 @@
 -- sqlite3 -bail -init /dev/null -cmd '.timeout 30000' QUEUE < insert.sql
 INSERT INTO jobs (subject, body, start_time, end_time, time_zone, location, attendees, dedup_key)
-VALUES ('Review', 'Agenda attached', '2026-12-01T09:00:00', '2026-12-01T10:00:00', 'Europe/Berlin', 'Room 1',
+VALUES ('Review', 'Agenda attached', '2030-12-01T09:00:00', '2030-12-01T10:00:00', 'Europe/Berlin', 'Room 1',
         '[{"name":"Ann","address":"ann@contoso.com","required":true}]', 'order-4711')
 ON CONFLICT (dedup_key) DO NOTHING;
 

@@ -20,7 +20,7 @@ def job(operation, **columns):
         time.sleep(1)
     print(operation, state, event_id or f"{kind}: {message}")
 
-job("create", subject="Visit", start_time="2026-12-01 09:00", end_time="2026-12-01 10:00", time_zone="Europe/Berlin",
+job("create", subject="Visit", start_time="2030-12-01 09:00", end_time="2030-12-01 10:00", time_zone="Europe/Berlin",
     attendees=json.dumps([{"name": "Ann", "address": "ann@contoso.com"}]))
-job("update", start_time="2026-12-01 14:00", end_time="2026-12-01 15:00", time_zone="Europe/Berlin")
+job("update", start_time="2030-12-01 14:00", end_time="2030-12-01 15:00", time_zone="Europe/Berlin")
 job("delete", body="The guest is ill.")

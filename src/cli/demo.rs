@@ -198,24 +198,24 @@ fn samples(now: DateTime<Utc>) -> Vec<NewJob> {
             body: Some("Agenda attached".into()),
             location: Some("Room 1".into()),
             attendees: Some(r#"[{"name":"Cy","address":"cy@contoso.com","required":true}]"#.into()),
-            ..job("ann@contoso.com", "Quarterly review", "2026-12-01 09:00", "2026-12-01 10:00")
+            ..job("ann@contoso.com", "Quarterly review", "2030-12-01 09:00", "2030-12-01 10:00")
         },
         NewJob {
             extra: Some(r#"{"isAllDay":true,"showAs":"oof"}"#.into()),
-            ..job("ann@contoso.com", "Holiday", "2026-12-24 00:00", "2026-12-27 00:00")
+            ..job("ann@contoso.com", "Holiday", "2030-12-24 00:00", "2030-12-27 00:00")
         },
-        job(BUSY, "Site visit", "2026-12-02 13:00", "2026-12-02 15:00"),
+        job(BUSY, "Site visit", "2030-12-02 13:00", "2030-12-02 15:00"),
         job("ann@contoso.com", "Misspelt date", "2026-02-30 09:00", "2026-02-30 10:00"),
-        job("dora@contoso.com", LOST, "2026-12-03T14:00:00Z", "2026-12-03T15:00:00Z"),
-        job(BUSY, "Follow-up", "2026-12-04 10:00", "2026-12-04 10:30"),
+        job("dora@contoso.com", LOST, "2030-12-03T14:00:00Z", "2030-12-03T15:00:00Z"),
+        job(BUSY, "Follow-up", "2030-12-04 10:00", "2030-12-04 10:30"),
         NewJob {
             event_key: Some(OFF.into()),
             attendees: Some(r#"[{"address":"cy@contoso.com"},{"address":"eve@contoso.com"}]"#.into()),
-            ..job("ann@contoso.com", "Training", "2026-12-07 09:00", "2026-12-07 12:00")
+            ..job("ann@contoso.com", "Training", "2030-12-07 09:00", "2030-12-07 12:00")
         },
         NewJob {
-            start_time: Some("2026-12-01 14:00".into()),
-            end_time: Some("2026-12-01 15:00".into()),
+            start_time: Some("2030-12-01 14:00".into()),
+            end_time: Some("2030-12-01 15:00".into()),
             time_zone: Some("Europe/Berlin".into()),
             ..change(OperationKind::Update, MOVED)
         },

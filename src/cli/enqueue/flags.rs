@@ -15,7 +15,7 @@ pub(super) const ONE: [&str; 5] = ["start", "update", "delete", "update_event", 
 )]
 #[group(skip)]
 pub(super) struct Columns {
-    /// Start, like "2026-12-01 09:00" or 2026-12-01T09:00:00+01:00
+    /// Start, like "2030-12-01 09:00" or 2030-12-01T09:00:00+01:00
     #[arg(long, value_name = "TIME", requires = "end")]
     start: Option<String>,
     /// End
