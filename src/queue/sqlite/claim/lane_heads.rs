@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use serde::Deserialize;
 use sqlx::Row;
 use sqlx::sqlite::SqliteConnection;
 
@@ -118,6 +119,10 @@ impl Head {
         std::str::from_utf8(&self.raw).ok().filter(|name| !name.contains('\0'))
     }
 }
+
+/// A lane as the statements tell it: mailbox, due time and id of its first job, mails and priority.
+#[derive(Deserialize)]
+struct Told(Text, Option<(Text, i64)>, Flag, i64);
 
 /// The heads as they were seen last.
 #[derive(Debug, Default)]
@@ -311,11 +316,10 @@ impl LaneHeads {
         Ok(())
     }
 
-    /// Mailbox, first job, mails and priority; no job where the lane is empty now.
+    /// No job where the lane is empty now.
     fn add(&mut self, heads: &[u8], unnamed: Option<&str>) -> sqlx::Result<()> {
-        let heads: Vec<(Text, Option<(Text, i64)>, Flag, i64)> =
-            serde_json::from_slice(heads).map_err(|error| sqlx::Error::Decode(error.into()))?;
-        for (Text(raw), first, Flag(mails), priority) in heads {
+        let heads: Vec<Told> = serde_json::from_slice(heads).map_err(|error| sqlx::Error::Decode(error.into()))?;
+        for Told(Text(raw), first, Flag(mails), priority) in heads {
             let Some((Text(due), id)) = first else { continue };
             let lane = lane_key(&raw, unnamed);
             let due = String::from_utf8_lossy(&due).into_owned();

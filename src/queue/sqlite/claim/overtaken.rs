@@ -75,7 +75,7 @@ const EXPIRE: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_
 const CALL_OFF: &str = concat!(
     "UPDATE jobs SET state = 'cancelled', finished_at = ?2, error_kind = 'superseded', cause = 'superseded',
         http_status = NULL, error_code = NULL,
-        error_message = 'called off by job ' || ?1 || ', which deletes the event; no request for this job had left'
+        error_message = 'cancelled by job ' || ?1 || ', which deletes the event; no request for this job had been sent'
     WHERE id IN (SELECT e.id FROM jobs AS d CROSS JOIN jobs AS e ON e.event_key = d.event_key AND e.id < d.id
             WHERE d.id = ?1 AND d.state = 'pending' AND d.operation = 'delete' AND ",
     never_left!("e"),
@@ -90,7 +90,7 @@ const CALL_OFF: &str = concat!(
 const CALL_OFF_ITSELF: &str = concat!(
     "UPDATE jobs SET state = 'cancelled', finished_at = ?2, error_kind = 'superseded', cause = 'superseded',
         http_status = NULL, error_code = NULL,
-        error_message = 'called off with the jobs before it: no request for this event had left, so there is nothing to delete'
+        error_message = 'cancelled together with the jobs before it: no request for this event had been sent, so there is nothing to delete'
     WHERE id = ?1 AND ",
     never_left!("jobs"),
     " AND (SELECT c.state = 'cancelled' AND c.error_kind IS 'superseded' FROM jobs AS c
