@@ -127,4 +127,4 @@ pub(super) fn doubts(target: &EventTarget, told: &EventId, reply: &Reply) -> Opt
 
 #[cfg(test)]
 #[path = "update_tests.rs"]
-mod tests;
+pub(super) mod tests;
