@@ -76,3 +76,22 @@ pub(super) fn has_died(error: &reqwest::Error) -> bool {
     }
     false
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_come_of_a_request_is_said_of_the_operation_it_was() {
+        for (purpose, end) in [
+            (Purpose::Create, "before any answer; the event may have been created"),
+            (Purpose::Change, "before any answer; the change may have been made"),
+            (Purpose::End, "before any answer; the event may be gone"),
+            (Purpose::Look, "before any answer"),
+            (Purpose::Read, "before any answer"),
+        ] {
+            let said = stale(purpose, "c").answer.message;
+            assert!(said.as_deref().is_some_and(|said| said.ends_with(end)), "{purpose:?}: {said:?}");
+        }
+    }
+}

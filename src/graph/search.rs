@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::address::GraphBase;
 use super::client::{GraphClient, LARGE_ANSWER, SMALL_ANSWER};
-use super::operations::{Evidence, Identity, Whose, whose};
+use super::operations::{BODY, Evidence, Identity, Whose, whose};
 use super::purpose::Purpose;
 use super::reply::event_id;
 use crate::clock::Now;
@@ -96,16 +96,15 @@ impl GraphClient {
     /// Reads the event that is to be changed. One that was to end and is there still may lie among the deleted items, where it
     /// is found by its id all the same (graph-lifecycle 2): then no calendar lists it.
     async fn look(&self, search: &mut Search<'_>, token: &Secret, now: Now) -> Option<Verified> {
-        let (target, with_body) = match search.evidence {
-            Evidence::Changed(target, change) => (target, change.body.is_some()),
-            Evidence::Ended(target) => (target, false),
-            Evidence::Marker { .. } => return Some(Verified::Absent),
+        let (Evidence::Changed(target, _) | Evidence::Ended(target)) = search.evidence else {
+            return Some(Verified::Absent);
         };
         if let Step::Listed(seen, url) = search.next.clone() {
             return self.listed(search, target, seen, &url, token, now).await;
         }
-        let url = self.base.looked_at(target.mailbox.as_deref(), &target.event_id.0, with_body);
-        let limit = if with_body { LARGE_ANSWER } else { SMALL_ANSWER };
+        let also = search.evidence.asks_for();
+        let url = self.base.looked_at(target.mailbox.as_deref(), &target.event_id.0, &also);
+        let limit = if also.contains(&BODY) { LARGE_ANSWER } else { SMALL_ANSWER };
         let verified = match self.get_for(Purpose::Look, &url, limit, token, now).await {
             Ok((event, damaged)) => search.evidence.of(&event, damaged),
             Err(result) => search.evidence.without(result),
@@ -220,7 +219,7 @@ impl GraphClient {
 
 /// Found by its id, and in no calendar's listing.
 fn not_listed_yet() -> CallResult {
-    let said = "the event may be gone: no calendar lists it, which proves little in its first minutes";
+    let said = "the event is found by its id and listed in no calendar, which proves little in its first minutes";
     let answer = Answer {
         status: Some(200),
         code: Some("not_listed_yet".into()),

@@ -9,6 +9,7 @@ mod look;
 mod update;
 
 pub(super) use create::whose;
+pub(super) use update::BODY;
 
 use std::borrow::Cow;
 
@@ -166,6 +167,14 @@ fn is_online(extra: &serde_json::Map<String, Value>) -> bool {
 }
 
 impl Evidence {
+    /// What of the event is to be read beside what every change depends on.
+    pub(super) fn asks_for(&self) -> Vec<&'static str> {
+        match self {
+            Evidence::Changed(_, change) => update::asks_for(change),
+            Evidence::Ended(_) | Evidence::Marker { .. } => Vec::new(),
+        }
+    }
+
     /// What an event that was read shows.
     pub(super) fn of(&self, event: &Value, damaged: CallResult) -> Verified {
         match self {

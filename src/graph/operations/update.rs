@@ -16,6 +16,29 @@ use crate::job::{
     Undraftable, Verified,
 };
 
+pub(in crate::graph) const BODY: &str = "body";
+
+/// Further properties that Exchange keeps as they are given.
+const COMPARED: [&str; 9] = [
+    "allowNewTimeProposals",
+    "categories",
+    "hideAttendees",
+    "importance",
+    "isReminderOn",
+    "reminderMinutesBeforeStart",
+    "responseRequested",
+    "sensitivity",
+    "showAs",
+];
+/// The same, of what every look asks for.
+const ALWAYS: [&str; 2] = ["isAllDay", "isOnlineMeeting"];
+
+/// What is to be read of the event for this change: its body only where that is changed.
+pub(super) fn asks_for(change: &EventChange) -> Vec<&'static str> {
+    let compared = COMPARED.into_iter().filter(|name| change.extra.contains_key(*name));
+    change.body.iter().map(|_| BODY).chain(compared).collect()
+}
+
 /// What the event shows of the change.
 pub(super) fn verdict(event: &Value, target: &EventTarget, change: &EventChange, damaged: CallResult) -> Verified {
     let Some((seen, standing)) = look::seen(event) else { return damaged.into() };
@@ -33,10 +56,12 @@ pub(super) fn verdict(event: &Value, target: &EventTarget, change: &EventChange,
     }
 }
 
-/// Everything is as the row wants it: a change would only mail. Of a body and of further properties nobody can tell, as
-/// Exchange keeps them in its own way.
+/// Everything is as the row wants it: a change would only mail. Of a body, and of properties that Exchange keeps in its own
+/// way, nobody can tell.
 fn is_already_so(event: &Value, change: &EventChange, seen: &Snapshot) -> bool {
-    if change.body.is_some() || !change.extra.is_empty() {
+    let is_kept = |name: &String| COMPARED.iter().chain(&ALWAYS).any(|kept| kept == name);
+    let is_extra_so = change.extra.iter().all(|(name, wanted)| is_kept(name) && event.get(name) == Some(wanted));
+    if change.body.is_some() || !is_extra_so {
         return false;
     }
     let is = |wanted: Option<&str>, stored: &Value| {

@@ -315,6 +315,13 @@ fn an_event_that_is_as_the_row_wants_it_is_not_changed_again() {
     // Somebody without an address is somebody.
     let nameless = json!({ "attendees": [{ "type": "required" }] });
     assert!(!is_so(nameless, &change(|input| input.extra = r#"{"attendees":[]}"#.into())));
+    let extra = |extra: &str| change(|input| input.extra = extra.into());
+    let told = json!({ "showAs": "oof", "categories": ["Blue"], "recurrence": null });
+    assert!(is_so(told.clone(), &extra(r#"{"showAs":"oof","categories":["Blue"],"isAllDay":false}"#)));
+    assert!(!is_so(told.clone(), &extra(r#"{"showAs":"free"}"#)));
+    assert!(!is_so(told.clone(), &extra(r#"{"isAllDay":true}"#)));
+    assert!(!is_so(json!({}), &extra(r#"{"showAs":"oof"}"#)), "the answer does not say");
+    assert!(!is_so(told, &extra(r#"{"recurrence":null}"#)), "Exchange keeps it in its own way");
     // Of a body nobody can tell.
     assert!(!is_so(
         json!({ "body": { "contentType": "text", "content": "Hi" } }),
@@ -363,6 +370,15 @@ fn a_success_is_believed_where_it_tells_of_the_event_that_was_named() {
     assert!(believed(Some(MARK), &answer("AA-third-form", Some(&MARK.to_uppercase()))));
     assert!(!believed(Some(MARK), &answer("AA/b=", Some(OWN))));
     assert!(!believed(None, &answer("BB", Some(MARK))));
+}
+
+#[test]
+fn a_look_asks_for_what_the_change_is_compared_with_and_for_the_body_only_where_it_is_changed() {
+    assert!(asks_for(&titled()).is_empty());
+    let change = change(|input| (input.body, input.extra) = ("x".into(), r#"{"showAs":"oof","foo":1}"#.into()));
+    assert_eq!(asks_for(&change), ["body", "showAs"]);
+    let url = base().looked_at(None, "AA", &asks_for(&change));
+    assert!(url.contains(",transactionId,body,showAs&$expand="), "{url}");
 }
 
 /// Any answer, mostly of what an event has.
