@@ -51,11 +51,11 @@ impl GraphBase {
         format!("{}/cancel", self.one(mailbox, event_id))
     }
 
-    /// The same, to be looked at: all that a change depends on, and its body only where that is changed.
-    pub fn looked_at(&self, mailbox: Option<&str>, event_id: &str, with_body: bool) -> String {
-        let body = if with_body { ",body" } else { "" };
+    /// The same, to be looked at: all that every change depends on, and what `also` is asked for.
+    pub fn looked_at(&self, mailbox: Option<&str>, event_id: &str, also: &[&str]) -> String {
+        let also: String = also.iter().flat_map(|name| [",", name]).collect();
         let filter = format!("singleValueExtendedProperties($filter=id eq '{MARKER}' or id eq '{REVISION}')");
-        format!("{}?$select={LOOKED_AT}{body}&$expand={}", self.one(mailbox, event_id), segment(&filter))
+        format!("{}?$select={LOOKED_AT}{also}&$expand={}", self.one(mailbox, event_id), segment(&filter))
     }
 
     /// The same, for the link of its online meeting.

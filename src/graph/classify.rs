@@ -35,20 +35,25 @@ pub(super) fn classify(reply: &Reply, purpose: Purpose) -> Classified {
         Outcome::Conflict if reply.retry_after.is_some() => Outcome::MailboxAway(Cause::Conflict),
         outcome => outcome,
     };
-    let outcome = if purpose.is_of_an_event() { of_an_event(outcome, reply, code.as_deref()) } else { outcome };
+    let outcome =
+        if purpose.is_of_an_event() { of_an_event(outcome, reply, purpose, code.as_deref()) } else { outcome };
     Classified { outcome, code }
 }
 
-/// What an answer means to a request that names an event: the item that is not found is the event, not the calendar; and who
-/// is not its organizer cannot call it off (graph-lifecycle 2).
-fn of_an_event(outcome: Outcome, reply: &Reply, code: Option<&str>) -> Outcome {
-    let no_folder = code.is_some_and(|code| code.eq_ignore_ascii_case("errorfoldernotfound"));
+/// What an answer means to a request that names an event: the item that is not found is the event, not the calendar, and
+/// nothing else that is missing says that the event is gone; and who is not its organizer cannot call it off (graph-lifecycle 2).
+fn of_an_event(outcome: Outcome, reply: &Reply, purpose: Purpose, code: Option<&str>) -> Outcome {
+    let code = code.unwrap_or_default().to_ascii_lowercase();
     let says_organizer = reply.message.as_deref().is_some_and(|said| said.to_ascii_lowercase().contains("organizer"));
     match outcome {
-        Outcome::Refused(Cause::WrongCalendar) if !no_folder => Outcome::NoTarget(Cause::EventGone),
+        Outcome::Refused(Cause::WrongCalendar) => match code.as_str() {
+            "erroritemnotfound" | "itemnotfound" => Outcome::NoTarget(Cause::EventGone),
+            "errorfoldernotfound" => outcome,
+            _ => Outcome::Refused(Cause::EventRefused),
+        },
         Outcome::Refused(Cause::EventRefused) if reply.status == 410 => Outcome::NoTarget(Cause::EventGone),
         Outcome::Refused(Cause::EventRefused) | Outcome::MailboxBlocked { cause: Cause::Permission, .. }
-            if says_organizer =>
+            if purpose == Purpose::End && says_organizer =>
         {
             Outcome::NoTarget(Cause::NotOrganizer)
         }
@@ -123,9 +128,8 @@ fn by_status(reply: &Reply, purpose: Purpose) -> Outcome {
     match reply.status {
         // The page of a portal: what answered has not seen the request.
         200..=299 if !reply.is_object && reply.request_id.is_none() => Outcome::NotGraph,
-        200 | 201 if matches!(purpose, Purpose::Create | Purpose::Change) => {
-            reply.event().map_or(Outcome::ReplyDamaged, Outcome::Done)
-        }
+        200 | 201 if purpose == Purpose::Create => reply.event().map_or(Outcome::ReplyDamaged, Outcome::Done),
+        200 if purpose == Purpose::Change => reply.event().map_or(Outcome::ReplyDamaged, Outcome::Done),
         200..=299 => Outcome::ReplyDamaged,
         401 if reply.refuses_token() && reply.is_proven() => sign_in_refused(reply),
         300..=399 | 401 | 407 => Outcome::Diverted(GateReason {

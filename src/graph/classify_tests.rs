@@ -251,3 +251,82 @@ fn what_was_only_read_never_says_that_a_job_is_done() {
     }
     assert_eq!(classify(&reply(404, "ErrorInvalidUser", "m"), Purpose::Read).outcome, Outcome::NoMailbox);
 }
+
+/// To every purpose that names an event.
+const OF_AN_EVENT: [Purpose; 3] = [Purpose::Change, Purpose::End, Purpose::Look];
+
+#[test]
+fn a_request_that_names_an_event_is_told_whether_it_is_the_event_that_is_not_there() {
+    let refused = Outcome::Refused(Cause::EventRefused);
+    let gone = Outcome::NoTarget(Cause::EventGone);
+    for (status, code, expected) in [
+        (404, "ErrorItemNotFound", gone.clone()),
+        (404, "itemNotFound", gone.clone()),
+        (410, "SomethingNew", gone),
+        // Nothing else that is missing says so.
+        (404, "SomethingNew", refused.clone()),
+        (404, "UnknownError", refused.clone()),
+        (404, "ErrorFolderNotFound", Outcome::Refused(Cause::WrongCalendar)),
+        (404, "ErrorInvalidUser", Outcome::NoMailbox),
+        (404, "ResourceNotFound", Outcome::NoMailbox),
+        (404, "MailboxNotEnabledForRESTAPI", blocked(Cause::MailboxNotEnabled)),
+        (404, "extensionError", blocked(Cause::MailboxOnPremises)),
+        (400, "ErrorInvalidIdMalformed", refused.clone()),
+        (400, "ErrorOccurrenceCrossingBoundary", refused),
+        (403, "ErrorAccessDenied", blocked(Cause::Permission)),
+        (409, "ErrorIrresolvableConflict", Outcome::Conflict),
+        (412, "ErrorIrresolvableConflict", Outcome::Conflict),
+        (412, "", Outcome::Conflict),
+        (404, "", Outcome::NotGraph),
+        (410, "", Outcome::NotGraph),
+        (429, "ApplicationThrottled", Outcome::MailboxThrottled),
+        (500, "SomethingNew", Outcome::ServerFault),
+        (503, "ErrorServerBusy", Outcome::MailboxAway(Cause::MailboxAway)),
+    ] {
+        for purpose in OF_AN_EVENT {
+            assert_eq!(classify(&reply(status, code, "m"), purpose).outcome, expected, "{status} {code} {purpose:?}");
+        }
+    }
+    // A proxy has no say in it: its words bear no mark of Graph's.
+    let proxys = Reply { codes: vec!["itemNotFound".into()], status: 404, ..Reply::default() };
+    for purpose in OF_AN_EVENT {
+        assert_eq!(classify(&proxys, purpose).outcome, Outcome::NotGraph);
+    }
+}
+
+#[test]
+fn who_is_not_the_organizer_is_told_so_when_a_meeting_is_called_off() {
+    let said = "Your request can't be completed. You need to be an organizer to cancel a meeting.";
+    for (status, code) in [(400, "ErrorInvalidRequest"), (403, "ErrorAccessDenied")] {
+        let told = |purpose| classify(&reply(status, code, said), purpose).outcome;
+        assert_eq!(told(Purpose::End), Outcome::NoTarget(Cause::NotOrganizer));
+        assert!(!matches!(told(Purpose::Change), Outcome::NoTarget(_)));
+    }
+}
+
+#[test]
+fn a_success_says_that_a_change_is_made_only_in_graphs_own_way() {
+    let event = |status| Reply { status, is_object: true, event_id: Some(EventId("A".into())), ..Reply::default() };
+    assert_eq!(classify(&event(200), Purpose::Change).outcome, Outcome::Done(EventId("A".into()).into()));
+    for (reply, purpose) in [(event(201), Purpose::Change), (event(204), Purpose::Change), (event(200), Purpose::End)] {
+        assert_eq!(classify(&reply, purpose).outcome, Outcome::ReplyDamaged, "{}", reply.status);
+    }
+    for status in [200, 201, 202, 204] {
+        for purpose in OF_AN_EVENT {
+            assert_eq!(classify(&Reply { status, ..Reply::default() }, purpose).outcome, Outcome::NotGraph, "{status}");
+        }
+    }
+}
+
+#[test]
+fn what_is_said_of_an_event_is_not_said_of_a_calendar() {
+    let said = |purpose, status, code| reply(status, code, "m").answer(purpose, Some(code), "c").message.unwrap();
+    assert!(said(Purpose::Create, 404, "ErrorItemNotFound").starts_with("Calendar not found"));
+    for purpose in OF_AN_EVENT {
+        assert!(said(purpose, 404, "ErrorItemNotFound").starts_with("The event is not in this mailbox"));
+        assert!(said(purpose, 404, "ErrorFolderNotFound").starts_with("Calendar not found"));
+        assert!(said(purpose, 404, "ErrorInvalidUser").starts_with("No such user"));
+        assert!(!said(purpose, 404, "SomethingNew").contains("alendar"));
+        assert!(said(purpose, 412, "ErrorIrresolvableConflict").starts_with("The event was changed"));
+    }
+}

@@ -13,13 +13,15 @@ use super::reply::Reply;
 use super::transport::{Answered, Line, Transport};
 use crate::clock::Now;
 use crate::http::{ClientFault, NetworkSettings};
-use crate::job::{Answer, CallResult, Challenge, Operation, Outcome, Undraftable};
+use crate::job::{Answer, CallResult, Challenge, MAX_REQUEST_BYTES, Operation, Outcome, Undraftable};
 use crate::secret::Secret;
 
 /// Largest answer to a question that is read, and what an answer to a create may have beside the event it repeats.
 pub(super) const SMALL_ANSWER: usize = 1024 * 1024;
 /// Graph repeats the whole event, text bodies wrapped and escaped as HTML inside JSON.
 const ECHO_FACTOR: usize = 8;
+/// The largest answer that has an event's body in it.
+pub(super) const LARGE_ANSWER: usize = SMALL_ANSWER + ECHO_FACTOR * MAX_REQUEST_BYTES;
 
 /// Graph, for everything that sends. Each call is handed its token.
 pub struct GraphClient {
@@ -47,7 +49,11 @@ impl GraphClient {
 
     /// Sends a job's request. A success is one only if the answer tells of this very job.
     pub async fn send(&self, request: &Request, line: Line, token: &Secret, now: Now) -> CallResult {
-        let limit = SMALL_ANSWER + ECHO_FACTOR * request.body.as_ref().map_or(0, Bytes::len);
+        let limit = match request.purpose {
+            // With a body that may have been there before.
+            Purpose::Change => LARGE_ANSWER,
+            _ => SMALL_ANSWER + ECHO_FACTOR * request.body.as_ref().map_or(0, Bytes::len),
+        };
         let build = |http: &reqwest::Client| {
             let http = match request.method {
                 Method::Post => http.post(&request.url),
@@ -63,7 +69,7 @@ impl GraphClient {
                 None => http,
             }
         };
-        let answered = match self.transport.exchange(build, limit, line, token, now).await {
+        let answered = match self.transport.exchange(request.purpose, build, limit, line, token, now).await {
             Ok(answered) => answered,
             Err(result) => return result,
         };
@@ -76,7 +82,7 @@ impl GraphClient {
             // Answers have come out of step: what else comes over this connection is not to be believed either.
             self.transport.forsake(answered.client, now.steady);
         }
-        unproven(&answered, &doubt)
+        unproven(&answered, request.purpose, &doubt)
     }
 
     /// What an answer means. After a 503 the next request wants a new connection (graph-facts 4.2).
@@ -89,15 +95,15 @@ impl GraphClient {
 }
 
 /// A success that does not say of what.
-fn unproven(answered: &Answered, doubt: &Doubt) -> CallResult {
-    let answer = answered.reply.answer(Some(doubt.code()), &answered.id);
-    let message = Some(format!("{}; the event may have been created", doubt.words()));
+fn unproven(answered: &Answered, purpose: Purpose, doubt: &Doubt) -> CallResult {
+    let answer = answered.reply.answer(purpose, Some(doubt.code()), &answered.id);
+    let message = Some(format!("{}{}", doubt.words(), purpose.doubt()));
     CallResult::new(Outcome::ReplyDamaged, Answer { message, ..answer })
 }
 
 fn judged(reply: &Reply, purpose: Purpose, id: &str) -> CallResult {
     let Classified { outcome, code } = classify(reply, purpose);
-    let mut answer = reply.answer(code.as_deref(), id);
+    let mut answer = reply.answer(purpose, code.as_deref(), id);
     // What the answer means for the agent says more than its status alone.
     match &outcome {
         Outcome::NotGraph => {

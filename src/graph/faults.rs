@@ -2,6 +2,7 @@
 
 use std::io::{self, ErrorKind};
 
+use super::purpose::Purpose;
 use crate::http::causes;
 use crate::job::{Answer, CallResult, Cause, GateReason, Outcome};
 
@@ -21,25 +22,25 @@ pub(super) fn unbuildable_request(error: &reqwest::Error) -> CallResult {
 }
 
 /// The request left, or part of it, and no whole answer came back.
-pub(super) fn reply_lost(error: &reqwest::Error, id: &str, status: Option<u16>) -> CallResult {
-    let (code, what) = if error.is_timeout() {
-        ("timeout", "no answer in time; the event may have been created")
-    } else {
-        ("connection_lost", "the connection broke before the answer was complete; the event may have been created")
+pub(super) fn reply_lost(error: &reqwest::Error, purpose: Purpose, id: &str, status: Option<u16>) -> CallResult {
+    let (code, what) = match error.is_timeout() {
+        true => ("timeout", "no answer in time"),
+        false => ("connection_lost", "the connection broke before the answer was complete"),
     };
-    CallResult::new(Outcome::ReplyLost, Answer { status, ..said(code, what, id) })
+    let answer = said(code, format!("{what}{}", purpose.doubt()), id);
+    CallResult::new(Outcome::ReplyLost, Answer { status, ..answer })
 }
 
 /// A connection that had been used before died without a byte of an answer.
-pub(super) fn stale(id: &str) -> CallResult {
-    let what = "a kept connection turned out to be closed before any answer; the event may have been created";
+pub(super) fn stale(purpose: Purpose, id: &str) -> CallResult {
+    let what = format!("a kept connection turned out to be closed before any answer{}", purpose.doubt());
     CallResult::new(Outcome::ConnectionStale, said("connection_stale", what, id))
 }
 
 /// An answer that says itself that it belongs to another request: whatever it says is said of that one.
-pub(super) fn misdirected(echo: &str, id: &str, status: u16) -> CallResult {
+pub(super) fn misdirected(echo: &str, purpose: Purpose, id: &str, status: u16) -> CallResult {
     let echo: String = echo.chars().filter(|c| !c.is_control()).take(60).collect();
-    let what = format!("the answer belongs to another request ({echo}); the event may have been created");
+    let what = format!("the answer belongs to another request ({echo}){}", purpose.doubt());
     CallResult::new(Outcome::ReplyDamaged, Answer { status: Some(status), ..said("another_answer", what, id) })
 }
 
@@ -74,4 +75,23 @@ pub(super) fn has_died(error: &reqwest::Error) -> bool {
         cause = current.source();
     }
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_have_come_of_a_request_is_said_of_the_operation_it_was() {
+        for (purpose, end) in [
+            (Purpose::Create, "before any answer; the event may have been created"),
+            (Purpose::Change, "before any answer; the change may have been made"),
+            (Purpose::End, "before any answer; the event may be gone"),
+            (Purpose::Look, "before any answer"),
+            (Purpose::Read, "before any answer"),
+        ] {
+            let said = stale(purpose, "c").answer.message;
+            assert!(said.as_deref().is_some_and(|said| said.ends_with(end)), "{purpose:?}: {said:?}");
+        }
+    }
 }

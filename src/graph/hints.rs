@@ -1,8 +1,13 @@
 //! Graph's refusals in plain words: what an operator should look at (the hints of graph-facts 4.3).
 
+use super::purpose::Purpose;
+
 /// What to do about an answer, if that can be said from status and code alone.
-pub(super) fn hint(status: u16, code: Option<&str>) -> Option<&'static str> {
+pub(super) fn hint(purpose: Purpose, status: u16, code: Option<&str>) -> Option<&'static str> {
     let code = code.unwrap_or_default().to_ascii_lowercase();
+    if let Some(hint) = event_hint(status, &code).filter(|_| purpose.is_of_an_event()) {
+        return Some(hint);
+    }
     if is_limited_consumer(&code) {
         return Some(
             "Microsoft limits this mailbox, as it does with personal ones (Outlook.com): sign in to it, do what the message in its inbox asks for, or wait.",
@@ -34,6 +39,22 @@ pub(super) fn hint(status: u16, code: Option<&str>) -> Option<&'static str> {
         (503, _) => "The mailbox is temporarily unavailable.",
         (509, _) => "Microsoft limits the bandwidth.",
         (400..=499, _) => "Graph rejected the request.",
+        _ => return None,
+    })
+}
+
+/// The same, where the request names an event.
+fn event_hint(status: u16, code: &str) -> Option<&'static str> {
+    Some(match (status, code) {
+        (404, "erroritemnotfound" | "itemnotfound") | (410, _) => {
+            "The event is not in this mailbox: it was deleted, or moved to an archive."
+        }
+        (404, "errorfoldernotfound" | "errorinvaliduser" | "resourcenotfound" | "request_resourcenotfound")
+        | (404, "mailboxnotenabledforrestapi" | "mailboxnotsupportedforrestapi" | "extensionerror") => return None,
+        (404, _) => "Graph found something else missing than the event.",
+        (409 | 412, _) | (_, "concurrentitemsave" | "irresolvableconflict" | "errorirresolvableconflict") => {
+            "The event was changed by somebody else at the same time."
+        }
         _ => return None,
     })
 }

@@ -19,4 +19,14 @@ impl Purpose {
     pub(super) fn is_of_an_event(self) -> bool {
         matches!(self, Purpose::Change | Purpose::End | Purpose::Look)
     }
+
+    /// What may have come of the request where its answer does not tell; put behind what happened.
+    pub(super) fn doubt(self) -> &'static str {
+        match self {
+            Purpose::Create => "; the event may have been created",
+            Purpose::Change => "; the change may have been made",
+            Purpose::End => "; the event may be gone",
+            Purpose::Look | Purpose::Read => "",
+        }
+    }
 }

@@ -34,28 +34,29 @@ impl GraphClient {
         token: &Secret,
         now: Now,
     ) -> Result<Option<String>, CallResult> {
-        let (event, _) = self.get(&self.base.meeting(mailbox, &event.0), token, now).await?;
-        Ok(event_ref(&event).and_then(|event| event.join_url))
+        let (told, _) = self.get(&self.base.meeting(mailbox, &event.0), token, now).await?;
+        Ok(event_ref(&told).filter(|told| told.id == *event).and_then(|told| told.join_url))
     }
 
     /// The JSON of an answer, and what is to be said should it not be the JSON that was asked for. A kept connection that
     /// turns out to be dead is replaced at once.
     pub(super) async fn get(&self, url: &str, token: &Secret, now: Now) -> Result<(Value, CallResult), CallResult> {
-        self.get_for(Purpose::Read, url, token, now).await
+        self.get_for(Purpose::Read, url, SMALL_ANSWER, token, now).await
     }
 
-    /// The same, for another purpose.
+    /// The same, for another purpose, of an answer that may be so long.
     pub(super) async fn get_for(
         &self,
         purpose: Purpose,
         url: &str,
+        limit: usize,
         token: &Secret,
         now: Now,
     ) -> Result<(Value, CallResult), CallResult> {
         let build = |http: &reqwest::Client| http.get(url);
-        let answered = match self.transport.exchange(build, SMALL_ANSWER, Line::Kept, token, now).await {
+        let answered = match self.transport.exchange(purpose, build, limit, Line::Kept, token, now).await {
             Err(CallResult { outcome: Outcome::ConnectionStale, .. }) => {
-                self.transport.exchange(build, SMALL_ANSWER, Line::Fresh, token, now).await?
+                self.transport.exchange(purpose, build, limit, Line::Fresh, token, now).await?
             }
             answered => answered?,
         };
@@ -65,18 +66,18 @@ impl GraphClient {
         match serde_json::from_slice::<Value>(&answered.body) {
             // Nothing else is the whole answer.
             Ok(value) if answered.reply.status == 200 && !answered.reply.is_kept && value["error"].is_null() => {
-                Ok((value, damaged(&answered)))
+                Ok((value, damaged(&answered, purpose)))
             }
             // The page of a portal is another matter than half an answer.
             _ => match self.judged(&answered, purpose, now) {
                 result if result.outcome == Outcome::NotGraph => Err(result),
-                _ => Err(damaged(&answered)),
+                _ => Err(damaged(&answered, purpose)),
             },
         }
     }
 }
 
-fn damaged(answered: &Answered) -> CallResult {
-    let answer = answered.reply.answer(None, &answered.id);
+fn damaged(answered: &Answered, purpose: Purpose) -> CallResult {
+    let answer = answered.reply.answer(purpose, None, &answered.id);
     CallResult::new(Outcome::ReplyDamaged, Answer { message: Some("the answer could not be read".into()), ..answer })
 }

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::hints::hint;
+use super::purpose::Purpose;
 use super::wire::marker;
 use crate::job::{Answer, EventId, EventRef};
 use crate::retry_after::{self, RetryAfter};
@@ -155,8 +156,8 @@ impl Reply {
     }
 
     /// What goes into the row but for its cause, which the outcome has; `code` is the one the outcome rests on.
-    pub(super) fn answer(&self, code: Option<&str>, client_request_id: &str) -> Answer {
-        let own = hint(self.status, code).map(str::to_owned);
+    pub(super) fn answer(&self, purpose: Purpose, code: Option<&str>, client_request_id: &str) -> Answer {
+        let own = hint(purpose, self.status, code).map(str::to_owned);
         let own = own.into_iter().chain(self.asked.clone()).reduce(|one, other| format!("{one} {other}"));
         let message = match (own, &self.message) {
             (Some(own), Some(said)) => Some(format!("{own} Graph said: {said}")),
@@ -183,10 +184,11 @@ pub(super) fn event_id(value: &Value) -> Option<EventId> {
     EventId::parse(value.as_str()?)
 }
 
-/// What Graph gives back with an event goes into the row for others to use: nothing that is none, or absurdly long.
+/// What Graph gives back with an event goes into the row for others to use, or into a header: nothing that is none, or absurdly
+/// long.
 const MAX_WORD: usize = 4096;
 
-fn word(value: &Value) -> Option<String> {
+pub(super) fn word(value: &Value) -> Option<String> {
     let is_word =
         |text: &&str| !text.is_empty() && text.len() <= MAX_WORD && text.bytes().all(|byte| byte.is_ascii_graphic());
     value.as_str().filter(is_word).map(str::to_owned)
@@ -329,7 +331,7 @@ mod tests {
         let reply =
             read(429, &[("retry-after", "Wed, 21 Oct 2099 07:28:00 GMT")], r#"{"error":{"code":"x","message":"m"}}"#);
         assert_eq!(reply.retry_after, Some(retry_after::LONGEST));
-        let said = reply.answer(None, "c").message.unwrap();
+        let said = reply.answer(Purpose::Create, None, "c").message.unwrap();
         assert!(
             said.contains("Microsoft asked to wait until 2099-10-21T07:28:00Z; capped at 24 h. Graph said: m"),
             "{said}"

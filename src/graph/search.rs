@@ -6,12 +6,12 @@ use chrono::TimeDelta;
 use serde_json::Value;
 
 use super::address::GraphBase;
-use super::client::GraphClient;
-use super::operations::{Evidence, Identity, Whose};
+use super::client::{GraphClient, LARGE_ANSWER, SMALL_ANSWER};
+use super::operations::{BODY, Evidence, Identity, Whose, whose};
 use super::purpose::Purpose;
 use super::reply::event_id;
 use crate::clock::Now;
-use crate::job::{CallResult, EventId, EventTarget, Snapshot, Verified};
+use crate::job::{Answer, CallResult, EventId, EventTarget, Outcome, Snapshot, Verified};
 use crate::secret::Secret;
 
 /// Most pages of one look. More than one event with the marker of one job is rare, and a page has ten.
@@ -39,8 +39,8 @@ enum Step {
     /// The event itself, or the first page of those with the marker.
     First,
     Page(String),
-    /// Whether this event, which was to end, is in a calendar still.
-    Listed(Box<Snapshot>),
+    /// Whether this event, which was to end, is in a calendar still: a page of its listing.
+    Listed(Box<Snapshot>, String),
 }
 
 impl<'a> Search<'a> {
@@ -74,12 +74,12 @@ impl GraphClient {
                     verified => Some(verified),
                 };
             }
-            Step::First | Step::Listed(_) => {
+            Step::First | Step::Listed(..) => {
                 self.base.marked(mailbox.as_deref(), calendar.as_deref(), &identity.transaction_id)
             }
             Step::Page(url) => url,
         };
-        match self.page(search, identity, &url, token, now).await {
+        match self.page(search, |event| identity.of(event), &url, token, now).await {
             Ok(Some(next)) => {
                 search.next = Step::Page(next);
                 None
@@ -96,44 +96,65 @@ impl GraphClient {
     /// Reads the event that is to be changed. One that was to end and is there still may lie among the deleted items, where it
     /// is found by its id all the same (graph-lifecycle 2): then no calendar lists it.
     async fn look(&self, search: &mut Search<'_>, token: &Secret, now: Now) -> Option<Verified> {
-        let (target, with_body) = match search.evidence {
-            Evidence::Changed(target, change) => (target, change.body.is_some()),
-            Evidence::Ended(target) => (target, false),
-            Evidence::Marker { .. } => return Some(Verified::Absent),
+        let (Evidence::Changed(target, _) | Evidence::Ended(target)) = search.evidence else {
+            return Some(Verified::Absent);
         };
-        if let Step::Listed(seen) = &search.next {
-            return Some(self.listed(target, seen, token, now).await);
+        if let Step::Listed(seen, url) = search.next.clone() {
+            return self.listed(search, target, seen, &url, token, now).await;
         }
-        let url = self.base.looked_at(target.mailbox.as_deref(), &target.event_id.0, with_body);
-        let verified = match self.get_for(Purpose::Look, &url, token, now).await {
+        let also = search.evidence.asks_for();
+        let url = self.base.looked_at(target.mailbox.as_deref(), &target.event_id.0, &also);
+        let limit = if also.contains(&BODY) { LARGE_ANSWER } else { SMALL_ANSWER };
+        let verified = match self.get_for(Purpose::Look, &url, limit, token, now).await {
             Ok((event, damaged)) => search.evidence.of(&event, damaged),
             Err(result) => search.evidence.without(result),
         };
         match verified {
             Verified::Open(seen) if search.in_doubt && matches!(search.evidence, Evidence::Ended(_)) => {
-                search.next = Step::Listed(seen);
+                let Some(url) = self.listing(target, &seen) else { return Some(Verified::Open(seen)) };
+                search.next = Step::Listed(seen, url);
                 None
             }
             verified => Some(verified),
         }
     }
 
-    /// What is new may not be listed yet (graph-facts 2.4): of such an event its absence proves nothing.
-    async fn listed(&self, target: &EventTarget, seen: &Snapshot, token: &Secret, now: Now) -> Verified {
+    /// Where it is told whether an event is in its calendar. None if nothing tells it from others.
+    fn listing(&self, target: &EventTarget, seen: &Snapshot) -> Option<String> {
         let (mailbox, calendar) = (target.mailbox.as_deref(), target.calendar_id.as_deref());
-        let url = match (&target.marker, &seen.event.ical_uid) {
-            (Some(marker), _) => self.base.marked(mailbox, calendar, marker),
-            (None, Some(uid)) => self.base.of_uid(mailbox, calendar, uid),
-            (None, None) => return Verified::Open(Box::new(seen.clone())),
+        match &target.marker {
+            Some(marker) => Some(self.base.marked(mailbox, calendar, marker)),
+            None => Some(self.base.of_uid(mailbox, calendar, seen.event.ical_uid.as_deref()?)),
+        }
+    }
+
+    /// One that is listed is to end still; one that is not has ended, but for one so new that it may not be listed yet
+    /// (graph-facts 2.4): about that nothing is known.
+    async fn listed(
+        &self,
+        search: &mut Search<'_>,
+        target: &EventTarget,
+        seen: Box<Snapshot>,
+        url: &str,
+        token: &Secret,
+        now: Now,
+    ) -> Option<Verified> {
+        let whose = |event: &Value| match (&target.marker, &seen.event.ical_uid) {
+            (Some(marker), _) => whose(event, marker),
+            (None, Some(uid)) if event["iCalUId"] == uid.as_str() => Whose::Same,
+            (None, _) => Whose::Another,
         };
-        let is_old = seen.created_at.is_some_and(|at| now.wall - at > LISTED_AFTER);
-        match self.get(&url, token, now).await {
-            Err(result) => result.into(),
-            Ok((answer, damaged)) => match answer["value"].as_array() {
-                None => damaged.into(),
-                Some(events) if events.is_empty() && is_old => Verified::Done(target.event_id.clone().into()),
-                Some(_) => Verified::Open(Box::new(seen.clone())),
-            },
+        match self.page(search, whose, url, token, now).await {
+            Err(result) => Some(result.into()),
+            Ok(_) if !search.found.is_empty() => Some(Verified::Open(seen)),
+            Ok(Some(next)) => {
+                search.next = Step::Listed(seen, next);
+                None
+            }
+            Ok(None) if seen.created_at.is_some_and(|at| now.wall - at > LISTED_AFTER) => {
+                Some(Verified::Done(target.event_id.clone().into()))
+            }
+            Ok(None) => Some(not_listed_yet().into()),
         }
     }
 
@@ -163,7 +184,7 @@ impl GraphClient {
     async fn page(
         &self,
         search: &mut Search<'_>,
-        identity: &Identity,
+        whose: impl Fn(&Value) -> Whose,
         url: &str,
         token: &Secret,
         now: Now,
@@ -172,7 +193,7 @@ impl GraphClient {
         let events = answer["value"].as_array().ok_or_else(|| damaged.clone())?;
         for event in events {
             let id = event_id(&event["id"]).ok_or_else(|| damaged.clone())?;
-            match identity.of(event) {
+            match whose(event) {
                 Whose::Marked | Whose::Same => {
                     search.found.push((event["createdDateTime"].as_str().unwrap_or_default().to_owned(), id));
                 }
@@ -195,3 +216,19 @@ impl GraphClient {
         }
     }
 }
+
+/// Found by its id, and in no calendar's listing.
+fn not_listed_yet() -> CallResult {
+    let said = "the event is found by its id and listed in no calendar, which proves little in its first minutes";
+    let answer = Answer {
+        status: Some(200),
+        code: Some("not_listed_yet".into()),
+        message: Some(said.into()),
+        ..Answer::default()
+    };
+    CallResult::new(Outcome::ReplyDamaged, answer)
+}
+
+#[cfg(test)]
+#[path = "search_tests.rs"]
+mod tests;

@@ -12,6 +12,7 @@ use tower::{Layer, Service};
 use zeroize::Zeroizing;
 
 use super::faults::{has_died, misdirected, no_connection, reply_lost, stale, unbuildable_request};
+use super::purpose::Purpose;
 use super::reply::{self, Reply};
 use crate::clock::Now;
 use crate::http::{ClientFault, NetworkSettings, built, for_url};
@@ -87,25 +88,26 @@ impl Transport {
     /// Sends once. The error is a call that got no whole answer.
     pub(super) async fn exchange(
         &self,
+        purpose: Purpose,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
         limit: usize,
         line: Line,
         token: &Secret,
         now: Now,
     ) -> Result<Answered, CallResult> {
-        let Sent { mut response, id, client } = self.send(build, line, token, now).await?;
+        let Sent { mut response, id, client } = self.send(purpose, build, line, token, now).await?;
         let status = response.status().as_u16();
         let is_anothers = |echo: &&HeaderValue| !echo.as_bytes().eq_ignore_ascii_case(id.as_bytes());
         if let Some(echo) = response.headers().get("client-request-id").filter(is_anothers) {
             // Answers have come out of step, and all others of these connections may be.
             self.forsake(client, now.steady);
-            return Err(misdirected(echo.to_str().unwrap_or_default(), &id, status));
+            return Err(misdirected(echo.to_str().unwrap_or_default(), purpose, &id, status));
         }
         let body = match reply::body(&mut response, limit).await {
             Ok(body) => body.unwrap_or_default(),
             // Busy or broken is said by the head alone. Of a success or a refusal the rest decides what it means.
             Err(_) if status == 429 || status >= 500 => Vec::new(),
-            Err(error) => return Err(reply_lost(&error, &id, Some(status))),
+            Err(error) => return Err(reply_lost(&error, purpose, &id, Some(status))),
         };
         let headers = response.headers();
         let closes = headers.get("connection").is_some_and(|word| word.as_bytes().eq_ignore_ascii_case(b"close"));
@@ -118,6 +120,7 @@ impl Transport {
 
     async fn send(
         &self,
+        purpose: Purpose,
         build: impl Fn(&reqwest::Client) -> RequestBuilder,
         line: Line,
         token: &Secret,
@@ -135,9 +138,9 @@ impl Transport {
             Err(error) if line == Line::Kept && !is_new && has_died(&error) => {
                 // Whoever closed this one has most likely closed the others that were idle as long.
                 self.reconnect(now.steady);
-                Err(stale(&id))
+                Err(stale(purpose, &id))
             }
-            Err(error) => Err(reply_lost(&error, &id, None)),
+            Err(error) => Err(reply_lost(&error, purpose, &id, None)),
         }
     }
 

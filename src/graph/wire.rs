@@ -1,5 +1,5 @@
-//! The JSON of the create request, and nothing else. What is none is left out: Graph's answer to an explicit `null`
-//! is not documented (graph-facts 1.4). Deterministic: the same draft gives the same bytes, on every attempt.
+//! The JSON of an event that is created or changed, and nothing else. What is none is left out: Graph's answer to an explicit
+//! `null` is not documented (graph-facts 1.4). Deterministic: the same draft gives the same bytes, on every attempt.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};

@@ -3,7 +3,7 @@
 //! What is checked is what Graph documents or answers without naming the culprit (graph-facts 1.5, 1.6, 3): times,
 //! zones, dates of all-day events, attendees, sizes. What only Exchange can know is left to Exchange.
 
-use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, Timelike, Utc};
+use chrono::{DateTime, Datelike, NaiveDate, NaiveDateTime, NaiveTime, TimeDelta, Timelike, Utc};
 use serde_json::{Map, Value};
 
 use super::span::{self, Kind};
@@ -57,9 +57,14 @@ pub struct EventTime {
 }
 
 impl EventTime {
+    /// What the clock of its zone shows.
+    pub fn wall(&self) -> Option<NaiveDateTime> {
+        NaiveDateTime::parse_from_str(&self.date_time, "%Y-%m-%dT%H:%M:%S%.f").ok()
+    }
+
     /// The instant that it means, where its zone is known here.
     pub fn moment(&self) -> Option<DateTime<Utc>> {
-        span::wall_moment(&self.date_time, &Zone::named(&self.time_zone))
+        span::moment(self.wall()?, &Zone::named(&self.time_zone))
     }
 
     pub(super) fn new(wall: NaiveDateTime, zone: &Zone) -> Self {
@@ -109,7 +114,8 @@ impl EventDraft {
     pub fn from_input(input: &JobInput, own_mailbox: bool) -> Result<Self, InvalidJob> {
         let start = times::parse("start_time", input.start_time.required("start_time")?)?;
         let end = times::parse("end_time", input.end_time.required("end_time")?)?;
-        let extra = extra(input.extra.optional("extra")?, None)?;
+        let extra = properties(input.extra.optional("extra")?)?;
+        check_properties(&extra)?;
         let zone = zone(input.time_zone.optional_word("time_zone")?, recurs(&extra))?;
         let (start, end) = span::resolve(kind(&extra)?, start, end, &zone)?;
         check_waits(input)?;
@@ -133,21 +139,14 @@ impl EventDraft {
     /// # Errors
     /// More than [`MAX_REQUEST_BYTES`].
     pub fn check_size(&self, bytes: usize) -> Result<(), InvalidJob> {
-        if bytes <= MAX_REQUEST_BYTES {
-            return Ok(());
-        }
-        let sizes = [
-            ("body", self.body.as_ref().map_or(0, |body| body.content.len())),
-            ("subject", self.subject.as_ref().map_or(0, String::len)),
-            ("location", self.location.as_ref().map_or(0, String::len)),
-            (
-                "attendees",
-                self.attendees.iter().map(|a| a.address.len() + a.name.as_ref().map_or(0, String::len)).sum(),
-            ),
-            ("extra", self.extra.iter().map(|(_, value)| value.to_string().len()).sum()),
-        ];
-        let (column, _) = sizes.into_iter().max_by_key(|(_, size)| *size).unwrap_or(("body", 0));
-        Err(too_large(column, bytes))
+        let filling = Filling {
+            body: self.body.as_ref(),
+            subject: self.subject.as_deref(),
+            location: self.location.as_deref(),
+            attendees: &self.attendees,
+            extra: &self.extra,
+        };
+        filling.check_size(bytes)
     }
 
     /// How many are invited.
@@ -158,14 +157,60 @@ impl EventDraft {
     /// When the event is over: its end, or that of its last day where it recurs until a date. None if only Exchange knows, or
     /// if it goes on for ever.
     pub fn ends_at(&self) -> Option<DateTime<Utc>> {
-        let zone = Zone::named(&self.end.time_zone);
-        let Some(recurrence) = property(&self.extra, "recurrence").filter(|value| !value.is_null()) else {
-            return self.end.moment();
-        };
-        let range = &recurrence["range"];
-        let until = range["endDate"].as_str().filter(|_| range["type"] == "endDate")?;
-        let last: NaiveDate = until.parse().ok()?;
-        span::moment(Written::Wall(last.succ_opt()?.and_time(NaiveTime::MIN)), &zone)
+        match recurrence(&self.extra) {
+            Some(recurrence) => series_end(recurrence, &self.start, &self.end),
+            None => self.end.moment(),
+        }
+    }
+}
+
+/// What makes an event a series.
+pub(super) fn recurrence(extra: &Map<String, Value>) -> Option<&Value> {
+    property(extra, "recurrence").filter(|value| !value.is_null())
+}
+
+/// When a series with a last day is over: each of its events may run past midnight, and one of whole days ends with the first
+/// moment of the next.
+pub(super) fn series_end(recurrence: &Value, start: &EventTime, end: &EventTime) -> Option<DateTime<Utc>> {
+    let range = property(recurrence.as_object()?, "range")?.as_object()?;
+    let text = |name| property(range, name).and_then(Value::as_str);
+    let last: NaiveDate = text("endDate")
+        .filter(|_| text("type").is_some_and(|kind| kind.eq_ignore_ascii_case("endDate")))?
+        .parse()
+        .ok()?;
+    let (start, wall) = (start.wall()?, end.wall()?);
+    let nights = (wall.date() - start.date()).num_days() + i64::from(wall.time() > NaiveTime::MIN);
+    let over = last.checked_add_signed(TimeDelta::try_days(nights.max(1))?)?;
+    let zone = Zone::named(text("recurrenceTimeZone").filter(|zone| !zone.is_empty()).unwrap_or(&end.time_zone));
+    // Where the clocks skip midnight, the day begins an hour later.
+    [0, 1].into_iter().filter_map(|hour| over.and_hms_opt(hour, 0, 0)).find_map(|wall| span::moment(wall, &zone))
+}
+
+/// What fills a request.
+pub(super) struct Filling<'f> {
+    pub body: Option<&'f Body>,
+    pub subject: Option<&'f str>,
+    pub location: Option<&'f str>,
+    pub attendees: &'f [Attendee],
+    pub extra: &'f Map<String, Value>,
+}
+
+impl Filling<'_> {
+    /// Refuses a request of `bytes` bytes, naming the column that fills it.
+    pub(super) fn check_size(&self, bytes: usize) -> Result<(), InvalidJob> {
+        if bytes <= MAX_REQUEST_BYTES {
+            return Ok(());
+        }
+        let invited = |one: &Attendee| one.address.len() + one.name.as_ref().map_or(0, String::len);
+        let sizes = [
+            ("body", self.body.map_or(0, |body| body.content.len())),
+            ("subject", self.subject.map_or(0, str::len)),
+            ("location", self.location.map_or(0, str::len)),
+            ("attendees", self.attendees.iter().map(invited).sum()),
+            ("extra", self.extra.iter().map(|(_, value)| value.to_string().len()).sum()),
+        ];
+        let (column, _) = sizes.into_iter().max_by_key(|(_, size)| *size).unwrap_or(("body", 0));
+        Err(too_large(column, bytes))
     }
 }
 
@@ -204,8 +249,7 @@ pub(super) fn zone(name: Option<&str>, recurs: bool) -> Result<Zone, InvalidJob>
 
 /// Whether these properties make the event a series that follows a clock: one of all-day events is dates.
 pub(super) fn recurs(extra: &Map<String, Value>) -> bool {
-    property(extra, "recurrence").is_some_and(|value| !value.is_null())
-        && property(extra, "isAllDay") != Some(&Value::Bool(true))
+    recurrence(extra).is_some() && property(extra, "isAllDay") != Some(&Value::Bool(true))
 }
 
 /// In any case: Graph may be as lenient.
@@ -231,13 +275,18 @@ pub(super) fn kind(extra: &Map<String, Value>) -> Result<Kind, InvalidJob> {
 }
 
 pub(super) fn mailbox(input: &JobInput, own_mailbox: bool) -> Result<Option<String>, InvalidJob> {
-    let mailbox = segment("mailbox", input.mailbox.optional_word("mailbox")?)?;
-    if mailbox.is_none() && !own_mailbox {
-        return Err(InvalidJob::new(
+    match named_mailbox(input)? {
+        None if !own_mailbox => Err(InvalidJob::new(
             "mailbox",
             "is NULL and defaults.mailbox is not set; name a mailbox in the row or in agent.toml",
-        ));
+        )),
+        mailbox => Ok(mailbox),
     }
+}
+
+/// The mailbox that the row names, if it names one.
+pub(super) fn named_mailbox(input: &JobInput) -> Result<Option<String>, InvalidJob> {
+    let mailbox = segment("mailbox", input.mailbox.optional_word("mailbox")?)?;
     // Blanks inside would also make one mailbox look like several to the limits it has.
     if let Some(disguise) = mailbox.as_deref().and_then(address::mailbox_fault) {
         return Err(InvalidJob::new("mailbox", disguise));
@@ -272,15 +321,20 @@ pub(super) fn body(input: &JobInput) -> Result<Option<Body>, InvalidJob> {
     Ok(input.body.optional("body")?.map(|content| Body { content: content.to_owned(), kind }))
 }
 
-/// `allowed` of the properties that have a column.
-pub(super) fn extra(text: Option<&str>, allowed: Option<&str>) -> Result<Map<String, Value>, InvalidJob> {
+/// The object that `extra` holds.
+pub(super) fn properties(text: Option<&str>) -> Result<Map<String, Value>, InvalidJob> {
     let Some(text) = text else { return Ok(Map::new()) };
     let value =
         json::parse(text).map_err(|fault| InvalidJob::new("extra", format!("{fault}; the column holds one object")))?;
-    let Value::Object(extra) = value else {
-        return Err(InvalidJob::new("extra", "is not a JSON object; write {\"showAs\": \"busy\"} or NULL"));
-    };
-    for (property, column) in OWN_PROPERTIES.into_iter().filter(|(property, _)| Some(*property) != allowed) {
+    match value {
+        Value::Object(extra) => Ok(extra),
+        _ => Err(InvalidJob::new("extra", "is not a JSON object; write {\"showAs\": \"busy\"} or NULL")),
+    }
+}
+
+/// Refuses what is not the producer's to set there.
+pub(super) fn check_properties(extra: &Map<String, Value>) -> Result<(), InvalidJob> {
+    for (property, column) in OWN_PROPERTIES {
         if let Some(key) = extra.keys().find(|key| key.trim().eq_ignore_ascii_case(property)) {
             let cure = match column {
                 "transaction_id" => "the agent sets it; leave it out".to_owned(),
@@ -299,7 +353,7 @@ pub(super) fn extra(text: Option<&str>, allowed: Option<&str>) -> Result<Map<Str
     if extra.get(EXTENDED).is_some_and(|value| !value.is_array()) {
         return Err(InvalidJob::new("extra", format!("has a '{EXTENDED}' that is not an array; write a list of them")));
     }
-    Ok(extra)
+    Ok(())
 }
 
 /// The times of the queue were made from these by the database, which has the same rules; what is no time is due at once, to be

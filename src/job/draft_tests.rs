@@ -252,3 +252,59 @@ fn a_request_too_large_names_the_column_that_fills_it() {
     let error = draft.check_size(MAX_REQUEST_BYTES + 1).unwrap_err();
     assert!(error.column == "body" && error.fault.contains("4 MB"));
 }
+
+#[test]
+fn an_event_is_over_at_its_end_and_a_series_with_its_last_day() {
+    let over = |start: &str, end: &str, zone: &str, extra: &str| {
+        let draft = EventDraft::from_input(
+            &row(|input| {
+                (input.start_time, input.end_time) = (start.into(), end.into());
+                (input.time_zone, input.extra) = (zone.into(), extra.into());
+            }),
+            false,
+        );
+        draft.unwrap().ends_at().map(crate::job::format_utc)
+    };
+    let until = |range: &str| format!(r#"{{"recurrence":{{"pattern":{{}},"range":{range}}}}}"#);
+    let last = until(r#"{"type":"endDate","startDate":"2026-12-01","endDate":"2026-12-31"}"#);
+    let (nine, ten) = ("2026-12-01T09:00", "2026-12-01T10:00");
+    for (start, end, zone, extra, expected) in [
+        (nine, ten, "Europe/Berlin", "{}", Some("2026-12-01T09:00:00.000Z")),
+        (nine, "2026-12-01T10:00Z", "Europe/Berlin", "{}", Some("2026-12-01T10:00:00.000Z")),
+        (nine, ten, "Nowhere", "{}", None),
+        ("2026-12-01", "2026-12-02", "Europe/Berlin", r#"{"isAllDay":true}"#, Some("2026-12-01T23:00:00.000Z")),
+        (nine, ten, "Europe/Berlin", &last, Some("2026-12-31T23:00:00.000Z")),
+        ("2026-12-01T22:00", "2026-12-02T02:00", "Europe/Berlin", &last, Some("2027-01-01T23:00:00.000Z")),
+        ("2026-12-01T22:00", "2026-12-02T00:00", "Europe/Berlin", &last, Some("2026-12-31T23:00:00.000Z")),
+        (nine, ten, "Europe/Berlin", &until(r#"{"type":"noEnd"}"#), None),
+        (nine, ten, "Europe/Berlin", &until(r#"{"type":"numbered","numberOfOccurrences":3}"#), None),
+        (nine, ten, "Europe/Berlin", &until(r#"{"type":"endDate","endDate":"soon"}"#), None),
+        (nine, ten, "Europe/Berlin", &until("[]"), None),
+        (nine, ten, "Nowhere", &last, None),
+        (
+            nine,
+            ten,
+            "Europe/Berlin",
+            &until(r#"{"type":"endDate","endDate":"2026-12-31","recurrenceTimeZone":"Asia/Tokyo"}"#),
+            Some("2026-12-31T15:00:00.000Z"),
+        ),
+        // Past the calendar's end no text of a time sorts any more.
+        ("9999-12-31T20:00", "9999-12-31T23:00", "America/New_York", "{}", None),
+        (nine, ten, "UTC", &until(r#"{"type":"endDate","endDate":"9999-12-31"}"#), None),
+        (nine, ten, "UTC", &until(r#"{"type":"endDate","endDate":"+262142-12-31"}"#), None),
+    ] {
+        assert_eq!(over(start, end, zone, extra).as_deref(), expected, "{start} {end} {zone} {extra}");
+    }
+}
+
+#[test]
+fn only_a_request_that_names_the_rows_zone_can_be_refused_for_it() {
+    let names = |change: &dyn Fn(&mut JobInput)| row(change).goes_out_in_its_zone();
+    assert!(names(&|_| {}));
+    let no_times = |input: &mut JobInput, operation: &str| {
+        (input.operation, input.start_time, input.end_time) = (operation.into(), Cell::Null, Cell::Null);
+    };
+    assert!(!names(&|input| no_times(input, "update")));
+    assert!(!names(&|input| no_times(input, "delete")));
+    assert!(names(&|input| input.operation = "update".into()));
+}

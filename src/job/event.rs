@@ -35,6 +35,7 @@ pub enum EventType {
 /// An event as a look found it, as far as a change depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
+    /// Its id as Graph told it: perhaps another form of the one it was asked for by.
     pub event: EventRef,
     /// Its version: `@odata.etag`.
     pub etag: Option<String>,

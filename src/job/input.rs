@@ -127,9 +127,9 @@ impl JobInput {
     /// The same input with the defaults filled in, as the claim writes them into the row.
     ///
     /// Where nobody chose a zone, that of a series stays NULL and is told as missing (the claim has the same rule in SQL,
-    /// a test compares them).
+    /// a test compares them). An event that is named by its key is in its create's mailbox, whatever the default is.
     pub fn with_defaults(mut self, defaults: &Defaults) -> Self {
-        if self.mailbox == Cell::Null {
+        if self.mailbox == Cell::Null && (self.is_create() || self.event_key == Cell::Null) {
             self.mailbox = defaults.mailbox.clone().into();
         }
         if self.body_type == Cell::Null {
@@ -142,11 +142,19 @@ impl JobInput {
         self
     }
 
-    /// Whether the request names the row's zone: instants go out in UTC, but those of a series or of whole days.
+    /// Whether the request names the row's zone: instants go out in UTC, but those of a series or of whole days. A change
+    /// without times names none.
     pub fn goes_out_in_its_zone(&self) -> bool {
+        if !self.is_create() && (self.start_time == Cell::Null || self.end_time == Cell::Null) {
+            return false;
+        }
         let instant = |cell: &Cell| matches!(cell, Cell::Text(text) if times::is_instant(text));
         let single = self.properties().is_none_or(|extra| draft::is_single(&extra));
         !(single && instant(&self.start_time) && instant(&self.end_time))
+    }
+
+    fn is_create(&self) -> bool {
+        self.operation == OperationKind::Create.as_str().into()
     }
 
     fn recurs(&self) -> bool {

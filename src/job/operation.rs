@@ -1,8 +1,9 @@
 //! What a job asks of Graph. `graph::operations` makes a request of it, and the evidence by which its effect is found.
 
+use super::target::{self, Meant};
 use super::{
     CallResult, Cancellation, Cause, EventChange, EventDraft, EventRef, EventTarget, InvalidJob, JobInput, Snapshot,
-    Target, draft, target,
+    Target, draft,
 };
 use crate::characters;
 
@@ -63,19 +64,12 @@ impl Operation {
     /// # Errors
     /// The row can become no request.
     pub fn from_input(input: &JobInput, target: &Target, own_mailbox: bool) -> Result<Self, Undraftable> {
-        let kind = Self::kind(input)?;
-        if kind == OperationKind::Create {
-            return Ok(Self::Create(EventDraft::from_input(input, own_mailbox)?));
-        }
-        draft::check_waits(input)?;
-        let target = EventTarget::of(input, target, own_mailbox);
         // The row's own faults first: they are there whatever becomes of the event.
-        if kind == OperationKind::Update {
-            let change = EventChange::from_input(input)?;
-            return Ok(Self::Update(target?, change));
+        match Judged::of(input, own_mailbox)? {
+            Judged::Create(draft) => Ok(Self::Create(draft)),
+            Judged::Update(meant, change) => Ok(Self::Update(meant.found(target)?, change)),
+            Judged::Delete(meant, end) => Ok(Self::Delete(meant.found(target)?, end)),
         }
-        let end = Cancellation::from_input(input)?;
-        Ok(Self::Delete(target?, end))
     }
 
     /// Judges a row by itself, with its defaults filled in, and tells what it asks for.
@@ -83,25 +77,40 @@ impl Operation {
     /// # Errors
     /// The first fault found, naming the column and the cure.
     pub fn judge(input: &JobInput, own_mailbox: bool) -> Result<OperationKind, InvalidJob> {
-        let kind = Self::kind(input)?;
-        draft::check_waits(input)?;
-        match kind {
-            OperationKind::Create => EventDraft::from_input(input, own_mailbox).map(drop)?,
-            OperationKind::Update => EventChange::from_input(input).map(drop)?,
-            OperationKind::Delete => Cancellation::from_input(input).map(drop)?,
-        }
-        Ok(kind)
+        Ok(match Judged::of(input, own_mailbox)? {
+            Judged::Create(_) => OperationKind::Create,
+            Judged::Update(..) => OperationKind::Update,
+            Judged::Delete(..) => OperationKind::Delete,
+        })
     }
+}
 
-    /// Which operation it is, and that it names an event as that operation does.
-    fn kind(input: &JobInput) -> Result<OperationKind, InvalidJob> {
+/// A row without a fault of its own, before it is known what became of the event that it means.
+enum Judged {
+    Create(EventDraft),
+    Update(Meant, EventChange),
+    Delete(Meant, Cancellation),
+}
+
+impl Judged {
+    fn of(input: &JobInput, own_mailbox: bool) -> Result<Self, InvalidJob> {
         let word = input.operation.required("operation")?;
         let kind = OperationKind::parse(word).ok_or_else(|| {
             let word = characters::quoted(word);
-            InvalidJob::new("operation", format!("{word} is none; write 'create', 'update' or 'delete'"))
+            InvalidJob::new("operation", format!("{word} is no operation; write 'create', 'update' or 'delete'"))
         })?;
-        target::judge(input, kind)?;
-        Ok(kind)
+        let meant = || {
+            draft::check_waits(input)?;
+            Meant::of(input, kind, own_mailbox)
+        };
+        match kind {
+            OperationKind::Create => {
+                target::check_create(input)?;
+                Ok(Self::Create(EventDraft::from_input(input, own_mailbox)?))
+            }
+            OperationKind::Update => Ok(Self::Update(meant()?, EventChange::from_input(input)?)),
+            OperationKind::Delete => Ok(Self::Delete(meant()?, Cancellation::from_input(input)?)),
+        }
     }
 }
 

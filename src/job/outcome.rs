@@ -17,10 +17,11 @@ pub struct EventId(pub String);
 const MAX_EVENT_ID: usize = 1024;
 
 impl EventId {
-    /// None if no event can have this id: blank, with a character that no id has, or absurdly long.
+    /// None if no event can have this id: blank, with a character that no id has, absurdly long, or a place that a URL knows
+    /// no other way to say, so that the request would be about something else.
     pub fn parse(text: &str) -> Option<Self> {
         let is_id = !text.is_empty() && text.len() <= MAX_EVENT_ID && text.bytes().all(|byte| byte.is_ascii_graphic());
-        is_id.then(|| Self(text.to_owned()))
+        (is_id && !matches!(text, "." | "..")).then(|| Self(text.to_owned()))
     }
 }
 

@@ -105,16 +105,11 @@ fn moments(time: Written, zone: &Zone) -> MappedLocalTime<NaiveDateTime> {
     }
 }
 
-/// The instant that a time means; the later one where a clock shows it twice. None if the zone is not known here.
-pub(super) fn moment(time: Written, zone: &Zone) -> Option<DateTime<Utc>> {
-    let known = zone.rules.is_some() || is_instant(time);
-    known.then(|| moments(time, zone).latest()).flatten().map(|utc| utc.and_utc())
-}
-
-/// The same of a time as Graph is told it.
-pub(super) fn wall_moment(date_time: &str, zone: &Zone) -> Option<DateTime<Utc>> {
-    let wall = NaiveDateTime::parse_from_str(date_time, "%Y-%m-%dT%H:%M:%S%.f").ok()?;
-    moment(Written::Wall(wall), zone)
+/// The instant at which the zone's clock shows `wall`; the later one where it shows it twice. None if the zone is not known here,
+/// or the calendar does not have it.
+pub(super) fn moment(wall: NaiveDateTime, zone: &Zone) -> Option<DateTime<Utc>> {
+    let utc = zone.rules.as_ref().filter(|_| YEARS.contains(&wall.year()))?.moments(wall).latest()?;
+    YEARS.contains(&utc.year()).then(|| utc.and_utc())
 }
 
 /// Graph wants midnight to midnight in one zone, the end being the day after the last one (graph-facts 1.6). The zone's

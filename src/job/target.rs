@@ -1,10 +1,13 @@
 //! The event that an `update` or a `delete` means: as the queue's rows know it, and as a request names it.
 
-use super::{Cause, Cell, EventId, InvalidJob, JobId, JobInput, JobState, OperationKind, Undraftable, draft};
+use super::{Cause, EventId, InvalidJob, JobId, JobInput, JobState, OperationKind, Undraftable, draft};
 use crate::characters;
 
 /// Longest `event_key`, in characters.
 const MAX_KEY: usize = 255;
+
+/// The white space that the queue's index of mailboxes takes off, too.
+const BLANKS: [char; 6] = ['\t', '\n', '\u{b}', '\u{c}', '\r', ' '];
 
 /// What the queue knows of the event that a job means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,99 +47,128 @@ pub struct EventTarget {
     pub marker: Option<String>,
 }
 
-/// Whether the row names an event as this operation does: by one of the two, or a create by none or its key.
-pub(super) fn judge(input: &JobInput, operation: OperationKind) -> Result<(), InvalidJob> {
-    let key = key(input)?;
-    let id = input.target_event_id.optional_word("target_event_id")?;
-    let word = operation.as_str();
-    match (operation, key, id) {
-        (OperationKind::Create, _, None) => Ok(()),
-        (OperationKind::Create, _, Some(_)) => Err(InvalidJob::new(
+/// An event as the row of an update or a delete names it.
+pub(super) struct Meant {
+    by: By,
+    mailbox: Option<String>,
+    calendar_id: Option<String>,
+}
+
+enum By {
+    Key,
+    Id(EventId),
+}
+
+/// A create names no event but by a key for later jobs.
+pub(super) fn check_create(input: &JobInput) -> Result<(), InvalidJob> {
+    key(input)?;
+    match input.target_event_id.optional("target_event_id")? {
+        None => Ok(()),
+        Some(_) => Err(InvalidJob::new(
             "target_event_id",
             "is set, but a create makes an event of its own; leave it out, or make this an update",
-        )),
-        (_, Some(_), None) | (_, None, Some(_)) => Ok(()),
-        (_, None, None) => Err(InvalidJob::new(
-            "event_key",
-            format!("is NULL, and so is target_event_id: name the event of this {word} by one of them"),
-        )),
-        (_, Some(_), Some(_)) => Err(InvalidJob::new(
-            "target_event_id",
-            format!("is set, and so is event_key: name the event of this {word} by one of them"),
         )),
     }
 }
 
 fn key(input: &JobInput) -> Result<Option<&str>, InvalidJob> {
-    match input.event_key.optional("event_key")? {
-        Some(key) if key.is_empty() || key.chars().count() > MAX_KEY => Err(InvalidJob::new(
+    let key = input.event_key.optional("event_key")?;
+    match key.map(|key| key.chars().count()) {
+        Some(0) => Err(InvalidJob::new("event_key", "is empty; give the event a name, or leave it NULL")),
+        Some(length) if length > MAX_KEY => Err(InvalidJob::new(
             "event_key",
-            format!("has {} characters; 1 to {MAX_KEY} are allowed", key.chars().count()),
+            format!("is {length} characters long; a key has at most {MAX_KEY}: shorten it"),
         )),
-        key => Ok(key),
+        _ => Ok(key),
     }
 }
 
-impl EventTarget {
-    /// The event of an update or a delete.
+fn event_id(input: &JobInput) -> Result<Option<EventId>, InvalidJob> {
+    let Some(id) = input.target_event_id.optional_word("target_event_id")? else { return Ok(None) };
+    let event_id = EventId::parse(id).ok_or_else(|| {
+        let id = characters::quoted(id);
+        InvalidJob::new("target_event_id", format!("{id} cannot be an EventID; copy it from event_id of a job"))
+    })?;
+    Ok(Some(event_id))
+}
+
+impl Meant {
+    /// Judges how the row names its event, and where it says that is.
+    ///
+    /// # Errors
+    /// It names none, or two, or no place that can be.
+    pub(super) fn of(input: &JobInput, operation: OperationKind, own_mailbox: bool) -> Result<Self, InvalidJob> {
+        let word = operation.as_str();
+        let calendar_id = draft::segment("calendar_id", input.calendar_id.optional_word("calendar_id")?)?;
+        match (key(input)?, event_id(input)?) {
+            (Some(_), None) => Ok(Self { by: By::Key, mailbox: draft::named_mailbox(input)?, calendar_id }),
+            (None, Some(id)) => Ok(Self { by: By::Id(id), mailbox: draft::mailbox(input, own_mailbox)?, calendar_id }),
+            (None, None) => Err(InvalidJob::new(
+                "event_key",
+                format!("is NULL, and so is target_event_id: name the event of this {word} by one of them"),
+            )),
+            (Some(_), Some(_)) => Err(InvalidJob::new(
+                "target_event_id",
+                format!("is set, and so is event_key: name the event of this {word} by one of them"),
+            )),
+        }
+    }
+
+    /// The event as a request names it, by what the queue knows of it.
     ///
     /// # Errors
     /// It is not there, or the row names another mailbox or calendar than the one it is in.
-    pub(super) fn of(input: &JobInput, target: &Target, own_mailbox: bool) -> Result<Self, Undraftable> {
-        let calendar_id = draft::segment("calendar_id", input.calendar_id.optional_word("calendar_id")?)?;
-        if let Some(id) = input.target_event_id.optional_word("target_event_id")? {
-            let event_id = EventId::parse(id).ok_or_else(|| {
-                let id = characters::quoted(id);
-                InvalidJob::new("target_event_id", format!("{id} cannot be an EventID; copy it from event_id of a job"))
-            })?;
-            let mailbox = draft::mailbox(input, own_mailbox)?;
-            return Ok(Self { mailbox, calendar_id, event_id, marker: None });
-        }
-        match target {
-            Target::NotAsked | Target::Unknown => Err(Undraftable::Refused(
+    pub(super) fn found(self, target: &Target) -> Result<EventTarget, Undraftable> {
+        let Self { by, mailbox, calendar_id } = self;
+        match (by, target) {
+            (By::Id(event_id), _) => Ok(EventTarget { mailbox, calendar_id, event_id, marker: None }),
+            (By::Key, Target::Created(created)) => created.target(mailbox.as_deref(), calendar_id.as_deref()),
+            (By::Key, Target::NotAsked | Target::Unknown) => Err(Undraftable::Refused(
                 Cause::NoSuchKey,
-                "no job before this one creates an event with this event_key".into(),
+                "event_key: no job before this one creates an event with this key; check the key, or insert this job again after \
+                 the create"
+                    .into(),
             )),
-            Target::Created(created) => created.target(input, calendar_id),
         }
     }
 }
 
 impl Created {
-    fn target(&self, input: &JobInput, calendar_id: Option<String>) -> Result<EventTarget, Undraftable> {
-        let event_id = self.event_id.clone().filter(|_| self.state == JobState::Sent).ok_or_else(|| self.failed())?;
-        if !is_same_mailbox(&input.mailbox, self.mailbox.as_deref()) {
-            let place = self.mailbox.as_deref().map_or("the signed-in user's".into(), characters::quoted);
+    fn target(&self, mailbox: Option<&str>, calendar_id: Option<&str>) -> Result<EventTarget, Undraftable> {
+        let event_id = self.event().map_err(|words| Undraftable::Refused(Cause::CreateFailed, words))?;
+        // As its row has them, which may be written with blanks around.
+        let bare = |text: &Option<String>| text.as_ref().map(|text| text.trim_matches(BLANKS).to_owned());
+        let (own_mailbox, own_calendar) = (bare(&self.mailbox), bare(&self.calendar_id));
+        let is_own = |other: &str| own_mailbox.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(other));
+        if !mailbox.is_none_or(is_own) {
+            let place = own_mailbox.as_deref().map_or("the signed-in user's".into(), characters::quoted);
             let fault = format!("is another one than that of the event, {place}; leave it out");
             return Err(InvalidJob::new("mailbox", fault).into());
         }
-        if calendar_id.is_some() && calendar_id != self.calendar_id {
+        if calendar_id.is_some() && calendar_id != own_calendar.as_deref() {
             let fault = "is another one than that of the event, and an event stays in its calendar; leave it out";
             return Err(InvalidJob::new("calendar_id", fault).into());
         }
-        let (mailbox, calendar_id) = (self.mailbox.clone(), self.calendar_id.clone());
-        Ok(EventTarget { mailbox, calendar_id, event_id, marker: Some(self.transaction_id.clone()) })
+        let marker = Some(self.transaction_id.clone());
+        Ok(EventTarget { mailbox: own_mailbox, calendar_id: own_calendar, event_id, marker })
     }
 
-    fn failed(&self) -> Undraftable {
-        let job = self.job;
-        let words = match (self.state, self.in_doubt) {
-            (_, true) => format!(
-                "job {job}, which was to create the event, failed in doubt: the event may exist; look into the calendar"
-            ),
-            (JobState::Cancelled, _) => format!("job {job}, which was to create the event, was cancelled"),
-            _ => format!("job {job}, which was to create the event, has not created it"),
+    /// The event that it has created, or in words why there is none.
+    fn event(&self) -> Result<EventId, String> {
+        let why = match (self.state, &self.event_id) {
+            (JobState::Sent, Some(event_id)) if EventId::parse(&event_id.0).is_some() => return Ok(event_id.clone()),
+            (JobState::Sent, _) => "is sent, but its event_id cannot be an EventID: it was written by somebody else",
+            (JobState::Pending | JobState::Claimed, _) => "is not sent yet: retry this job once it is",
+            (JobState::Failed | JobState::Cancelled, _) if self.in_doubt => {
+                "ended in doubt: the event may exist; look into the calendar"
+            }
+            (JobState::Failed, _) => "failed: there is no event; retry that job, then this one",
+            (JobState::Cancelled, _) => "was cancelled: there is no event; retry that job, then this one",
         };
-        Undraftable::Refused(Cause::CreateFailed, words)
+        Err(format!("job {}, which creates the event with this event_key, {why}", self.job))
     }
 }
 
-/// As lanes are told apart: without case, and without the white space around them. No mailbox is that of the event.
-fn is_same_mailbox(cell: &Cell, own: Option<&str>) -> bool {
-    let plain = |text: &str| text.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']).to_ascii_lowercase();
-    match cell {
-        Cell::Text(mailbox) => own.is_some_and(|own| plain(own) == plain(mailbox)),
-        Cell::Null => true,
-        _ => false,
-    }
-}
+#[cfg(test)]
+#[path = "target_tests.rs"]
+mod tests;

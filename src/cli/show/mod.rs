@@ -301,7 +301,7 @@ async fn lookup(
         }
         None => of.target_event_id.text().map(str::to_owned),
     };
-    Ok(named.map(|id| format!("GET {}", base.looked_at(mailbox, id.trim(), false))))
+    Ok(named.map(|id| format!("GET {}", base.looked_at(mailbox, id.trim(), &[]))))
 }
 
 /// What keeps a waiting job of this mailbox from being sent.

@@ -39,7 +39,7 @@ fn is_another(reply: &Reply, identity: &Identity) -> bool {
     reply.subject.as_deref().is_some_and(|subject| subject != identity.subject.as_deref().unwrap_or_default())
 }
 
-pub(super) fn whose(event: &Value, own: &str) -> Whose {
+pub(in crate::graph) fn whose(event: &Value, own: &str) -> Whose {
     let marker = marker(&event[EXTENDED]);
     let told = marker.or_else(|| event["transactionId"].as_str());
     match told {
@@ -51,7 +51,7 @@ pub(super) fn whose(event: &Value, own: &str) -> Whose {
 }
 
 /// A UUID is the same one in capital letters. Of other ids Exchange tells the letters apart in some places and not in others.
-fn is_same(told: &str, own: &str) -> bool {
+pub(super) fn is_same(told: &str, own: &str) -> bool {
     told == own || (told.eq_ignore_ascii_case(own) && uuid::Uuid::try_parse(own).is_ok())
 }
 

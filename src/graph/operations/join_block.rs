@@ -9,22 +9,24 @@ const BORDER: &str = "____________________";
 /// The new body with the meeting's block behind it. None: there is no telling where the block is.
 pub(super) fn kept(new: &Body, stored: Option<&Body>, join_url: Option<&str>) -> Option<Body> {
     let join_url = join_url?;
-    if new.content.contains(join_url) {
+    if new.content.contains(join_url) || new.content.contains(&escaped(join_url)) {
         return Some(new.clone());
     }
     let block = block(&stored?.content, join_url)?;
     let content = match new.kind {
-        BodyType::Html => inside(&new.content).to_owned(),
+        BodyType::Html => new.content.clone(),
         BodyType::Text => as_html(&new.content),
     };
-    Some(Body { content: format!("<html><body>{content}{block}</body></html>"), kind: BodyType::Html })
+    // Changing the case of ASCII letters moves no byte.
+    let end = content.to_ascii_lowercase().rfind("</body").unwrap_or(content.len());
+    let (before, after) = content.split_at(end);
+    Some(Body { content: format!("{before}{block}{after}"), kind: BodyType::Html })
 }
 
 /// From the element with the first border to the end of the one with the last, with the link between them.
 fn block<'s>(stored: &'s str, join_url: &str) -> Option<&'s str> {
     // The link may stand there as HTML writes it.
-    let escaped = join_url.replace('&', "&amp;");
-    let link = stored.find(join_url).or_else(|| stored.find(&escaped))?;
+    let link = stored.find(join_url).or_else(|| stored.find(&escaped(join_url)))?;
     let first = stored[..link].rfind(BORDER)?;
     let begin = stored[..first].rfind("<div").or_else(|| stored[..first].rfind('<'))?;
     let last = link + stored[link..].find(BORDER)?;
@@ -32,18 +34,12 @@ fn block<'s>(stored: &'s str, join_url: &str) -> Option<&'s str> {
     Some(&stored[begin..end])
 }
 
-/// What is in the body of an HTML document, or the text as it is.
-fn inside(html: &str) -> &str {
-    let lower = html.to_ascii_lowercase();
-    let Some(open) = lower.find("<body") else { return html };
-    let Some(begin) = lower[open..].find('>').map(|at| open + at + 1) else { return html };
-    let end = lower.rfind("</body>").filter(|end| *end >= begin).unwrap_or(html.len());
-    &html[begin..end]
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 fn as_html(text: &str) -> String {
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
-    format!("<div>{}</div>", escaped.replace("\r\n", "\n").replace('\n', "<br>"))
+    format!("<div>{}</div>", escaped(text).replace("\r\n", "\n").replace('\n', "<br>"))
 }
 
 #[cfg(test)]
@@ -71,7 +67,10 @@ mod tests {
         let line = "_".repeat(80);
         for (new, content) in [
             (body("<p>New</p>", BodyType::Html), "<p>New</p>"),
-            (body("<html><BODY class=x><p>New</p></BODY></html>", BodyType::Html), "<p>New</p>"),
+            (
+                body("<html><BODY class=x><p>New</p></BODY></html>", BodyType::Html),
+                "<html><BODY class=x><p>New</p>|</BODY></html>",
+            ),
             (body("1 < 2\nand more", BodyType::Text), "<div>1 &lt; 2<br>and more</div>"),
         ] {
             let kept = kept(&new, Some(&stored()), Some(URL));
@@ -80,7 +79,8 @@ mod tests {
                  <div><span>{line}</span></div>",
                 URL.replace('&', "&amp;")
             );
-            let expected = format!("<html><body>{content}{block}</body></html>");
+            let (before, after) = content.split_once('|').unwrap_or((content, ""));
+            let expected = format!("{before}{block}{after}");
             assert_eq!(kept.map(|body| (body.content, body.kind)), Some((expected, BodyType::Html)));
         }
     }

@@ -8,6 +8,9 @@ mod join_block;
 mod look;
 mod update;
 
+pub(super) use create::whose;
+pub(super) use update::BODY;
+
 use std::borrow::Cow;
 
 use bytes::Bytes;
@@ -18,7 +21,7 @@ use super::address::GraphBase;
 use super::purpose::Purpose;
 use super::reply::Reply;
 use crate::job::{
-    CallResult, Cancellation, EventChange, EventRef, EventTarget, InvalidJob, Operation, Outcome, Snapshot,
+    CallResult, Cancellation, EventChange, EventId, EventRef, EventTarget, InvalidJob, Operation, Outcome, Snapshot,
     Undraftable, Verified,
 };
 
@@ -45,7 +48,12 @@ pub struct Request {
 #[derive(Clone, Debug)]
 enum Of {
     Created(Identity),
-    Event(EventTarget),
+    /// `told`: its id as the look before was answered, which may be another form of the one it is named by.
+    Changed {
+        target: EventTarget,
+        told: EventId,
+    },
+    Ended(EventId),
 }
 
 /// What proves that a request has taken effect.
@@ -109,7 +117,7 @@ impl Prepared {
                 Ok(Cow::Owned(update::request(base, target, change, seen.ok_or_else(unseen)?)?))
             }
             (Making::End(base, end), Evidence::Ended(target)) => {
-                Ok(Cow::Owned(delete::request(base, target, end, seen.ok_or_else(unseen)?)))
+                Ok(Cow::Owned(delete::request(base, target, end, seen.ok_or_else(unseen)?)?))
             }
             (Making::Change(_) | Making::End(..), _) => Err(unseen()),
         }
@@ -131,7 +139,7 @@ impl Prepared {
     pub fn ends_at(&self, seen: Option<&Snapshot>) -> Option<DateTime<Utc>> {
         match (&self.making, &self.evidence) {
             (Making::Ready { ends_at, .. }, _) => *ends_at,
-            (_, Evidence::Changed(_, change)) => seen.and_then(|seen| change.ends_at(seen).or(seen.ends_at)),
+            (_, Evidence::Changed(_, change)) => seen.and_then(|seen| change.ends_at(seen)),
             _ => seen.and_then(|seen| seen.ends_at),
         }
     }
@@ -159,6 +167,14 @@ fn is_online(extra: &serde_json::Map<String, Value>) -> bool {
 }
 
 impl Evidence {
+    /// What of the event is to be read beside what every change depends on.
+    pub(super) fn asks_for(&self) -> Vec<&'static str> {
+        match self {
+            Evidence::Changed(_, change) => update::asks_for(change),
+            Evidence::Ended(_) | Evidence::Marker { .. } => Vec::new(),
+        }
+    }
+
     /// What an event that was read shows.
     pub(super) fn of(&self, event: &Value, damaged: CallResult) -> Verified {
         match self {
@@ -217,20 +233,20 @@ impl Request {
     pub(super) fn doubts(&self, reply: &Reply) -> Option<Doubt> {
         match &self.of {
             Of::Created(identity) => create::doubts(identity, reply),
-            Of::Event(target) if self.purpose == Purpose::Change => update::doubts(target, reply),
-            Of::Event(_) => None,
+            Of::Changed { target, told } => update::doubts(target, told, reply),
+            Of::Ended(_) => None,
         }
     }
 
     /// The event of a success: a change and an end are of the event that was named, whatever the answer calls it.
     pub(super) fn done(&self, reply: &Reply, judged: &Outcome) -> Option<EventRef> {
         match (&self.of, judged) {
-            (Of::Event(target), _) if self.purpose == Purpose::End => delete::ended(target, reply, judged),
-            (Of::Event(target), Outcome::Done(event)) => {
+            (Of::Ended(event_id), _) => delete::ended(event_id, reply, judged),
+            (Of::Changed { target, .. }, Outcome::Done(event)) => {
                 Some(EventRef { id: target.event_id.clone(), ..event.clone() })
             }
-            (_, Outcome::Done(event)) => Some(event.clone()),
-            _ => None,
+            (Of::Created(_), Outcome::Done(event)) => Some(event.clone()),
+            (Of::Created(_) | Of::Changed { .. }, _) => None,
         }
     }
 }
@@ -256,7 +272,7 @@ impl Doubt {
 
     pub(super) fn words(&self) -> &'static str {
         match self {
-            Doubt::AnotherEvent => "the answer tells of another event than the one that was sent",
+            Doubt::AnotherEvent => "the answer tells of another event than the request did",
             Doubt::NoEvent => "the answer does not say which event it tells of",
         }
     }

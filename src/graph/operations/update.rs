@@ -6,55 +6,80 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde_json::Value;
 
-use super::{Doubt, Method, Request, join_block, look};
+use super::{Doubt, Method, Of, Request, create, join_block, look};
 use crate::graph::address::GraphBase;
 use crate::graph::purpose::Purpose;
-use crate::graph::reply::{Reply, event_ref};
+use crate::graph::reply::Reply;
 use crate::graph::wire::encode_change;
 use crate::job::{
-    AttendeeType, Body, CallResult, Cause, EventChange, EventRef, EventTarget, Snapshot, Undraftable, Verified,
+    AttendeeType, Body, CallResult, Cause, EventChange, EventId, EventTarget, EventTime, EventType, Snapshot,
+    Undraftable, Verified,
 };
+
+pub(in crate::graph) const BODY: &str = "body";
+
+/// Further properties that Exchange keeps as they are given.
+const COMPARED: [&str; 9] = [
+    "allowNewTimeProposals",
+    "categories",
+    "hideAttendees",
+    "importance",
+    "isReminderOn",
+    "reminderMinutesBeforeStart",
+    "responseRequested",
+    "sensitivity",
+    "showAs",
+];
+/// The same, of what every look asks for.
+const ALWAYS: [&str; 2] = ["isAllDay", "isOnlineMeeting"];
+
+/// What is to be read of the event for this change: its body only where that is changed.
+pub(super) fn asks_for(change: &EventChange) -> Vec<&'static str> {
+    let compared = COMPARED.into_iter().filter(|name| change.extra.contains_key(*name));
+    change.body.iter().map(|_| BODY).chain(compared).collect()
+}
 
 /// What the event shows of the change.
 pub(super) fn verdict(event: &Value, target: &EventTarget, change: &EventChange, damaged: CallResult) -> Verified {
-    let Some(told) = event_ref(event) else { return damaged.into() };
-    let done = || Verified::Done(EventRef { id: target.event_id.clone(), ..told.clone() });
-    if look::revision(event) == Some(change.revision.as_str()) {
-        return done();
-    }
-    if event["isCancelled"] == true {
-        return look::refused(Cause::EventCalledOff).into();
-    }
-    if let Some(cause) = look::obstacle(event, target) {
-        return look::refused(cause).into();
-    }
-    match look::snapshot(event, target) {
-        None => damaged.into(),
-        Some(seen) if is_already_so(event, change, &seen) => done(),
-        Some(seen) => Verified::Open(Box::new(seen)),
+    let Some((seen, standing)) = look::seen(event) else { return damaged.into() };
+    let refused = |cause| look::refused(cause).into();
+    match seen.kind {
+        _ if !look::is_meant(event, target) => refused(Cause::OtherEvent),
+        _ if look::revision(event) == Some(change.revision.as_str()) => Verified::Done(look::named(seen, target)),
+        _ if standing.is_cancelled => refused(Cause::EventCalledOff),
+        _ if !standing.is_organizer => refused(Cause::NotOrganizer),
+        EventType::Instance => refused(Cause::OneOfSeries),
+        _ if is_already_so(event, change, &seen) => Verified::Done(look::named(seen, target)),
+        // Nothing is changed in a version that nobody can name.
+        _ if seen.etag.is_none() => damaged.into(),
+        EventType::Single | EventType::SeriesMaster => Verified::Open(Box::new(seen)),
     }
 }
 
-/// Everything is as the row wants it: a change would only mail. Of a body and of further properties nobody can tell, as
-/// Exchange keeps them in its own way.
+/// Everything is as the row wants it: a change would only mail. Of a body, and of properties that Exchange keeps in its own
+/// way, nobody can tell.
 fn is_already_so(event: &Value, change: &EventChange, seen: &Snapshot) -> bool {
-    if change.body.is_some() || !change.extra.is_empty() {
+    let is_kept = |name: &String| COMPARED.iter().chain(&ALWAYS).any(|kept| kept == name);
+    let is_extra_so = change.extra.iter().all(|(name, wanted)| is_kept(name) && event.get(name) == Some(wanted));
+    if change.body.is_some() || !is_extra_so {
         return false;
     }
     let is = |wanted: Option<&str>, stored: &Value| {
         wanted.is_none_or(|wanted| wanted == stored.as_str().unwrap_or_default())
     };
+    let is_at = |wanted: &EventTime, stored: &Value| match seen.is_all_day {
+        true => wanted.wall().is_some_and(|wall| look::wall(stored) == Some(wall)),
+        false => wanted.moment().is_some_and(|moment| look::moment(stored) == Some(moment)),
+    };
     let times = match change.times(seen) {
         Ok(None) => true,
-        Ok(Some((start, end))) => [(start, "start"), (end, "end")]
-            .into_iter()
-            .all(|(time, name)| time.moment().is_some_and(|moment| look::moment(&event[name]) == Some(moment))),
+        Ok(Some((start, end))) => is_at(&start, &event["start"]) && is_at(&end, &event["end"]),
         Err(_) => false,
     };
     times
         && is(change.subject.as_deref(), &event["subject"])
         && is(change.location.as_deref(), &event["location"]["displayName"])
-        && change.attendees.is_none().then_some(true).unwrap_or_else(|| wanted(change) == set(&seen.attendees))
+        && (change.attendees.is_none() || wanted(change) == set(&seen.attendees))
 }
 
 type Set = BTreeSet<(String, &'static str)>;
@@ -85,7 +110,7 @@ pub(super) fn request(
         url,
         body: Some(body),
         if_match: seen.etag.clone(),
-        of: super::Of::Event(target.clone()),
+        of: Of::Changed { target: target.clone(), told: seen.event.id.clone() },
     })
 }
 
@@ -95,8 +120,8 @@ fn body(change: &EventChange, seen: &Snapshot) -> Result<Option<Body>, Undraftab
         Some(kept) => Ok(Some(kept)),
         None => Err(Undraftable::Refused(
             Cause::JoinBlock,
-            "the event is an online meeting, and a new body would take its join link away: it cannot be told where that stands \
-             in the old one; leave body out, or put the link into it"
+            "body: the event is an online meeting, and its join link was not found in the old body: a new one would take the link \
+             away; leave body NULL, or write the link into it"
                 .into(),
         )),
     }
@@ -114,9 +139,17 @@ pub(super) fn recipients(change: &EventChange, seen: &Snapshot) -> usize {
     }
 }
 
-/// Only an answer that tells of this very event says that it was changed. One named in another form of its id is answered in
-/// ours.
-pub(super) fn doubts(target: &EventTarget, reply: &Reply) -> Option<Doubt> {
-    let is_other = target.marker.is_some() && reply.event_id.as_ref() != Some(&target.event_id);
-    is_other.then_some(Doubt::AnotherEvent)
+/// Only an answer that tells of this very event says that it was changed: by the transaction id it was created with, else by
+/// its id, in the form it is named or was `told` in.
+pub(super) fn doubts(target: &EventTarget, told: &EventId, reply: &Reply) -> Option<Doubt> {
+    let is_named = || reply.event_id.as_ref().is_some_and(|id| *id == target.event_id || id == told);
+    let is_own = match (&target.marker, &reply.told) {
+        (Some(marker), Some(told)) => create::is_same(told, marker),
+        _ => is_named(),
+    };
+    (!is_own).then_some(Doubt::AnotherEvent)
 }
+
+#[cfg(test)]
+#[path = "update_tests.rs"]
+pub(super) mod tests;
