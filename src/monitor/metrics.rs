@@ -136,6 +136,12 @@ fn of_queue(page: &Metrics, census: &Census, now: DateTime<Utc>) -> Result<()> {
         "Jobs of which an event may exist that no answer has confirmed.",
         census.in_doubt as f64,
     )?;
+    gauge(
+        page,
+        "jobs_behind",
+        "Pending jobs that wait for an earlier one of the same event.",
+        census.behind as f64,
+    )?;
     by_kind(
         page,
         "jobs_waiting_again",
@@ -148,7 +154,7 @@ fn of_queue(page: &Metrics, census: &Census, now: DateTime<Utc>) -> Result<()> {
         page,
         "oldest_waiting_seconds",
         "How long the job that is due longest has been due, 0 if none is: of mailboxes that may be sent to (open), that \
-         rest (paused), that are on hold (held).",
+         rest or have mailed as many as they may (paused), that are on hold (held).",
         ages.map(|(mailboxes, since)| ("mailboxes", mailboxes, since.map_or(0.0, |since| age(since, now)))),
     )?;
     gauge(page, "held_mailboxes", "Mailboxes on hold.", census.held_mailboxes as f64)?;

@@ -80,6 +80,24 @@ async fn the_first_job_that_is_due_is_told_apart_by_whether_its_mailbox_may_be_s
     assert_eq!(due(census().await), [None, None, None], "nothing is due");
 }
 
+#[tokio::test]
+async fn what_mails_somebody_rests_in_a_mailbox_that_has_mailed_its_limit_and_what_mails_nobody_does_not() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let guest = r#"'[{"address":"bob@contoso.com"}]'"#;
+    add(db, &[("mailbox", "'ann@contoso.com'"), ("attendees", guest)]).await;
+    run(db, "INSERT INTO mailboxes (mailbox, paused_until, reason, paced_until) VALUES ('ann@contoso.com', '', '', '2100-01-01T00:00:00.000Z')")
+        .await;
+    let census = async || bed.queue.census(now(), None).await.unwrap();
+    let due = async || {
+        let census = census().await;
+        (census.due_since.is_some(), census.due_since_paused.is_some())
+    };
+    assert_eq!(due().await, (false, true));
+    add(db, &[("mailbox", "'ann@contoso.com'")]).await;
+    assert_eq!(due().await, (true, true));
+}
+
 /// SQLite's own steps: it may open the table beside an index and never look into it.
 #[tokio::test]
 async fn the_census_reads_no_row_and_sorts_nothing() {

@@ -20,17 +20,18 @@ use crate::queue::{Census, QueueError, Room};
 const BUSY_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What the index of pending jobs tells, lane by lane, in one go. `?1` is now, `?2` the mailbox of rows that name none.
-/// Without the LIMIT, SQLite would merge the innermost SELECT with the one around it, and then read a row of each lane.
+/// What mails somebody waits in a mailbox that has mailed its limit as in one that is paused. Without the LIMIT, SQLite would merge the innermost SELECT with the one around it, and then read a row of each lane.
 pub const PENDING: &str = "SELECT coalesce(sum(jobs), 0) AS jobs, coalesce(sum(due), 0) AS due,
         min(CASE WHEN standing = 0 THEN first END) AS open,
         min(CASE WHEN standing = 1 THEN first END) AS paused,
         min(CASE WHEN standing = 2 THEN first END) AS held
     FROM (SELECT l.jobs, l.due, l.first,
-            CASE WHEN m.held_at IS NOT NULL THEN 2 WHEN m.paused_until > ?1 THEN 1 ELSE 0 END AS standing
-        FROM (SELECT lane, count(*) AS jobs, sum(at <= ?1) AS due, min(at) AS first
-            FROM (SELECT mailbox_key AS lane, next_attempt_at AS at FROM jobs WHERE state = 'pending' AND behind IS NULL
-                ORDER BY mailbox_key LIMIT -1)
-            GROUP BY lane) AS l
+            CASE WHEN m.held_at IS NOT NULL THEN 2 WHEN m.paused_until > ?1 OR (l.mails = 1 AND m.paced_until > ?1) THEN 1
+                ELSE 0 END AS standing
+        FROM (SELECT lane, mails, count(*) AS jobs, sum(at <= ?1) AS due, min(at) AS first
+            FROM (SELECT mailbox_key AS lane, mails, next_attempt_at AS at FROM jobs WHERE state = 'pending' AND behind IS NULL
+                ORDER BY mailbox_key, mails LIMIT -1)
+            GROUP BY lane, mails) AS l
         LEFT JOIN mailboxes AS m ON m.mailbox = CASE l.lane WHEN '' THEN ?2 ELSE l.lane END)";
 pub const TROUBLED: &str = "SELECT error_kind, count(*) FROM jobs WHERE state = 'pending' AND error_kind IS NOT NULL
     GROUP BY error_kind";
