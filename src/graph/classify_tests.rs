@@ -327,6 +327,6 @@ fn what_is_said_of_an_event_is_not_said_of_a_calendar() {
         assert!(said(purpose, 404, "ErrorFolderNotFound").starts_with("Calendar not found"));
         assert!(said(purpose, 404, "ErrorInvalidUser").starts_with("No such user"));
         assert!(!said(purpose, 404, "SomethingNew").contains("alendar"));
-        assert!(said(purpose, 412, "ErrorIrresolvableConflict").starts_with("The event was changed"));
+        assert!(said(purpose, 412, "ErrorIrresolvableConflict").starts_with("The event changed"));
     }
 }

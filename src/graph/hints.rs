@@ -51,9 +51,9 @@ fn event_hint(status: u16, code: &str) -> Option<&'static str> {
         }
         (404, "errorfoldernotfound" | "errorinvaliduser" | "resourcenotfound" | "request_resourcenotfound")
         | (404, "mailboxnotenabledforrestapi" | "mailboxnotsupportedforrestapi" | "extensionerror") => return None,
-        (404, _) => "Graph found something else missing than the event.",
+        (404, _) => "Graph did not find what was asked for, and does not say that it is the event.",
         (409 | 412, _) | (_, "concurrentitemsave" | "irresolvableconflict" | "errorirresolvableconflict") => {
-            "The event was changed by somebody else at the same time."
+            "The event changed in the meantime; it is read again before the next attempt."
         }
         _ => return None,
     })

@@ -219,7 +219,7 @@ impl GraphClient {
 
 /// Found by its id, and in no calendar's listing.
 fn not_listed_yet() -> CallResult {
-    let said = "the event is found by its id and listed in no calendar, which proves little in its first minutes";
+    let said = "the event exists but no calendar lists it yet; a new event may take minutes to be listed";
     let answer = Answer {
         status: Some(200),
         code: Some("not_listed_yet".into()),

@@ -155,10 +155,7 @@ impl Cancellation {
             ("extra", &input.extra),
         ];
         let is_set = |column| {
-            InvalidJob::new(
-                column,
-                "is set, but a delete only has a body, as the comment to its attendees; leave it out",
-            )
+            InvalidJob::new(column, "is set, but a delete takes only body, the comment for the attendees; leave it out")
         };
         if let Some((column, _)) = columns.into_iter().find(|(_, cell)| **cell != Cell::Null) {
             return Err(is_set(column));

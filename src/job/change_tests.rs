@@ -207,7 +207,8 @@ fn a_delete_has_a_comment_and_nothing_else_but_what_defaults_fill_in() {
     let delete = |change: &dyn Fn(&mut JobInput)| Cancellation::from_input(&row(change));
     assert_eq!(delete(&|_| {}).unwrap().comment, None);
     assert_eq!(delete(&|input| input.body = "Sorry".into()).unwrap().comment.as_deref(), Some("Sorry"));
-    let cases: [(&str, fn(&mut JobInput)); 8] = [
+    type Set = (&'static str, fn(&mut JobInput));
+    let cases: [Set; 8] = [
         ("subject", |input| input.subject = "[]".into()),
         ("subject", |input| input.subject = Cell::Blob),
         ("start_time", |input| input.start_time = "2026-12-01".into()),
@@ -301,7 +302,7 @@ proptest! {
             let _ = (change.times(&seen), change.ends_at(&seen));
         }
         if let Ok(draft) = crate::job::EventDraft::from_input(&input, own) {
-            let over = draft.ends_at().map(|at| crate::job::format_utc(at));
+            let over = draft.ends_at().map(crate::job::format_utc);
             prop_assert!(over.is_none_or(|over| over.len() == 24), "as text it must sort");
         }
     }

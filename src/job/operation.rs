@@ -97,7 +97,7 @@ impl Judged {
         let word = input.operation.required("operation")?;
         let kind = OperationKind::parse(word).ok_or_else(|| {
             let word = characters::quoted(word);
-            InvalidJob::new("operation", format!("{word} is no operation; write 'create', 'update' or 'delete'"))
+            InvalidJob::new("operation", format!("{word} is not an operation; write 'create', 'update' or 'delete'"))
         })?;
         let meant = || {
             draft::check_waits(input)?;

@@ -141,12 +141,12 @@ impl Created {
         let (own_mailbox, own_calendar) = (bare(&self.mailbox), bare(&self.calendar_id));
         let is_own = |other: &str| own_mailbox.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(other));
         if !mailbox.is_none_or(is_own) {
-            let place = own_mailbox.as_deref().map_or("the signed-in user's".into(), characters::quoted);
-            let fault = format!("is another one than that of the event, {place}; leave it out");
+            let place = own_mailbox.as_deref().map_or("that of the signed-in user".into(), characters::quoted);
+            let fault = format!("is not the event's mailbox, {place}; leave it NULL");
             return Err(InvalidJob::new("mailbox", fault).into());
         }
         if calendar_id.is_some() && calendar_id != own_calendar.as_deref() {
-            let fault = "is another one than that of the event, and an event stays in its calendar; leave it out";
+            let fault = "is not the event's calendar, and an event stays in its calendar; leave it NULL";
             return Err(InvalidJob::new("calendar_id", fault).into());
         }
         let marker = Some(self.transaction_id.clone());
@@ -157,7 +157,7 @@ impl Created {
     fn event(&self) -> Result<EventId, String> {
         let why = match (self.state, &self.event_id) {
             (JobState::Sent, Some(event_id)) if EventId::parse(&event_id.0).is_some() => return Ok(event_id.clone()),
-            (JobState::Sent, _) => "is sent, but its event_id cannot be an EventID: it was written by somebody else",
+            (JobState::Sent, _) => "is sent, but its event_id is not an EventID; name the event by target_event_id",
             (JobState::Pending | JobState::Claimed, _) => "is not sent yet: retry this job once it is",
             (JobState::Failed | JobState::Cancelled, _) if self.in_doubt => {
                 "ended in doubt: the event may exist; look into the calendar"

@@ -69,13 +69,15 @@ pub(super) fn revision(event: &Value) -> Option<&str> {
 /// That the event must not be changed, and why.
 pub(super) fn refused(cause: Cause) -> CallResult {
     let words = match cause {
-        Cause::OtherEvent => "the event with this id is not the one that the create of this event_key made",
+        Cause::OtherEvent => "the event with this id is not the one that was created under this event_key",
         Cause::NotOrganizer => {
             "the mailbox is not the organizer of this event; only the organizer can change it for everybody"
         }
-        Cause::OneOfSeries => "this is one event of a series; a series is only changed as a whole: name the series",
-        Cause::EventCalledOff => "the event was called off; to have it again, insert a create",
-        _ => "the event is not there any more",
+        Cause::OneOfSeries => {
+            "this is one occurrence of a series; only the whole series can be changed: name the series"
+        }
+        Cause::EventCalledOff => "the event was cancelled; to bring it back, insert a create",
+        _ => "the event no longer exists",
     };
     let answer = Answer {
         status: Some(200),
