@@ -136,12 +136,7 @@ fn of_queue(page: &Metrics, census: &Census, now: DateTime<Utc>) -> Result<()> {
         "Jobs of which an event may exist that no answer has confirmed.",
         census.in_doubt as f64,
     )?;
-    gauge(
-        page,
-        "jobs_behind",
-        "Pending jobs that wait for an earlier one of the same event.",
-        census.behind as f64,
-    )?;
+    gauge(page, "jobs_behind", "Pending jobs that wait for an earlier one of the same event.", census.behind as f64)?;
     by_kind(
         page,
         "jobs_waiting_again",

@@ -18,8 +18,8 @@ use crate::auth::TokenCache;
 use crate::clock::{Now, set_between};
 use crate::graph::{GraphClient, Line, Prepared, Request};
 use crate::job::{
-    Answer, CallResult, Cell, DefaultKey, Ending, ErrorKind, Job, JobInput, Operation, Outcome, Snapshot, Undraftable,
-    Verified,
+    Answer, CallResult, Cell, DefaultKey, Ending, ErrorKind, Job, JobInput, Operation, OperationKind, Outcome,
+    Snapshot, Undraftable, Verified,
 };
 use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, RetryPolicy, Stakes};
 use crate::queue::{AttemptRecord, LaneKey, Setback, Settlement, Trace, Verdict};
@@ -282,7 +282,7 @@ impl Attempt {
         let result = tokio::select! {
             biased;
             result = self.sent(bearer, request, line) => result,
-            () = self.context.cut.cancelled() => interrupted(),
+            () = self.context.cut.cancelled() => interrupted(self.job.operation),
         };
         if result.was_made() {
             self.context.measures.requests(self.job.operation).observe(began.elapsed().as_secs_f64());
@@ -335,7 +335,9 @@ impl Attempt {
         if let Some(pause) = &mailbox.pause {
             self.context.pauses.note(&self.lane, pause, Instant::now());
         }
-        if self.took.time_zone.is_some() && matches!(mailbox.met, Outcome::Done(_)) {
+        // A change that was there already was not asked for in that zone.
+        let made = matches!(mailbox.met, Outcome::Done(_)) && self.job.operation == OperationKind::Create;
+        if self.took.time_zone.is_some() && made {
             self.context.zone_taken.store(true, Ordering::Relaxed);
         }
         let setback = Setback { kind, in_doubt, give_up_at };
@@ -410,10 +412,15 @@ pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: Now) -> 
 }
 
 /// The agent ends before what became of the request can be known.
-fn interrupted() -> CallResult {
+fn interrupted(operation: OperationKind) -> CallResult {
+    let doubt = match operation {
+        OperationKind::Create => "the event may have been created",
+        OperationKind::Update => "the change may have been made",
+        OperationKind::Delete => "the event may be gone",
+    };
     let answer = Answer {
         code: Some("interrupted".into()),
-        message: Some("the agent was stopped before the answer came; the event may have been created".into()),
+        message: Some(format!("the agent was stopped before the answer came; {doubt}")),
         ..Answer::default()
     };
     CallResult::new(Outcome::Interrupted, answer)

@@ -95,7 +95,7 @@ pub(super) fn broken_row(job_id: JobId) {
 pub(super) fn ended_unsent(job_id: JobId, kind: ErrorKind) {
     let error_kind = kind.as_str();
     match kind {
-        ErrorKind::Superseded => info!(job_id = job_id.0, outcome = "cancelled", error_kind, "job called off"),
+        ErrorKind::Superseded => info!(job_id = job_id.0, outcome = "cancelled", error_kind, "job superseded"),
         _ => error!(job_id = job_id.0, outcome = "failed", error_kind, "job failed"),
     }
 }

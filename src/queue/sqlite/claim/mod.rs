@@ -53,6 +53,13 @@ macro_rules! fillable {
     };
 }
 
+/// What fills a NULL mailbox, but not of a change of an event by its key: that is in its create's mailbox.
+macro_rules! default_mailbox {
+    () => {
+        "CASE WHEN operation = 'create' OR event_key IS NULL THEN ?3 END"
+    };
+}
+
 /// ?3 to ?5 are the defaults, frozen into rows of which no request has left yet. Where nobody chose a zone, the one of a
 /// series stays NULL (JobInput::with_defaults has the same rule, a test compares them). Without the mailbox, for rows that
 /// name theirs: what is not written enters no trigger and no index.
@@ -73,8 +80,12 @@ macro_rules! freeze {
         concat!(
             "mailbox = CASE WHEN ",
             fillable!(),
-            " THEN coalesce(mailbox, ?3) ELSE mailbox END,
-    mailbox_key = CASE WHEN mailbox IS NULL AND ?3 IS NOT NULL AND ",
+            " THEN coalesce(mailbox, ",
+            default_mailbox!(),
+            ") ELSE mailbox END,
+    mailbox_key = CASE WHEN mailbox IS NULL AND ",
+            default_mailbox!(),
+            " IS NOT NULL AND ",
             fillable!(),
             " THEN ?7 ELSE mailbox_key END,
     ",
@@ -82,7 +93,7 @@ macro_rules! freeze {
         )
     };
 }
-pub(crate) use {fillable, freeze, recurs};
+pub(crate) use {default_mailbox, fillable, freeze, recurs};
 
 /// Beside what is filled in, its columns' names.
 macro_rules! remember {
@@ -90,7 +101,9 @@ macro_rules! remember {
         concat!(
             "defaulted = CASE WHEN ",
             fillable!(),
-            " THEN nullif(trim(coalesce(defaulted, '') || iif(mailbox IS NULL AND ?3 IS NOT NULL, ' mailbox', '')
+            " THEN nullif(trim(coalesce(defaulted, '') || iif(mailbox IS NULL AND ",
+            default_mailbox!(),
+            " IS NOT NULL, ' mailbox', '')
         || iif(body_type IS NULL, ' body_type', '')
         || iif(time_zone IS NULL AND (?5 IS NOT NULL OR NOT ",
             recurs!(),

@@ -6,7 +6,7 @@ use sqlx::SqliteConnection;
 
 use crate::job::{Defaults, format_utc};
 use crate::queue::LaneKey;
-use crate::queue::sqlite::claim::{fillable, freeze, recurs};
+use crate::queue::sqlite::claim::{default_mailbox, fillable, freeze, recurs};
 
 /// Rows of one write: producers wait a few milliseconds at most.
 const BATCH: usize = 500;
