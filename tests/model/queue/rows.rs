@@ -3,7 +3,7 @@
 //! Times are milliseconds from the agent's first moment, whose clock shows whole seconds. No two rows get the same due
 //! time unless a verb must give it to them, so that whose turn it is has one answer.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use event_sender::job::JobState;
 
@@ -222,34 +222,32 @@ impl Rows {
         let held = &self.held;
         let slots = |lane: &str| if held.contains(lane) { 0 } else { wish.slots(lane) };
         let due = self.heads().into_iter().filter(|((due, _), line)| *due <= now && slots(&lane_of(line)) > 0);
-        let lines: Vec<String> = due.take(wish.limit).map(|(_, line)| line).collect();
-        // A second line of the same mailbox gets what the first leaves.
-        let mut lanes: HashMap<String, usize> = HashMap::new();
-        let (firsts, seconds): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| {
-            let times = lanes.entry(lane_of(line)).or_default();
-            *times += 1;
-            *times == 1
-        });
-        let mut taken: Vec<(i64, Taken)> = Vec::new();
-        // The first lines together, in the order their rows wait in; then each second one by itself.
-        for lines in std::iter::once(firsts).chain(seconds.into_iter().map(|line| vec![line])) {
-            let waits = |row: &Row| row.state == JobState::Pending && lines.contains(&row.line()) && row.due <= now;
-            let mut turn: Vec<_> = self.jobs.iter_mut().filter(|(_, row)| waits(row)).collect();
-            turn.sort_by_key(|(id, row)| (row.due, **id));
-            for (id, row) in turn {
-                let lane = lane_of(&row.line());
-                let used = taken.iter().filter(|(_, (of, ..))| *of == lane).count();
-                if used >= slots(&lane) || taken.len() >= wish.limit {
-                    continue;
-                }
-                row.state = JobState::Claimed;
-                row.claims += 1;
-                row.claimed_at = Some(now);
-                row.fill();
-                let ticket = Ticket { id: *id, claim: row.claims };
-                taken.push((row.due, (lane.clone(), ticket, row.attempts, row.in_doubt)));
-                self.tickets.push(ticket);
+        // Two ways of writing one mailbox are one lane.
+        let mut lanes: Vec<String> = Vec::new();
+        for lane in due.map(|(_, line)| lane_of(&line)) {
+            if !lanes.contains(&lane) {
+                lanes.push(lane);
             }
+        }
+        lanes.truncate(wish.limit);
+        let mut taken: Vec<(i64, Taken)> = Vec::new();
+        let waits =
+            |row: &Row| row.state == JobState::Pending && lanes.contains(&lane_of(&row.line())) && row.due <= now;
+        let mut turn: Vec<_> = self.jobs.iter_mut().filter(|(_, row)| waits(row)).collect();
+        turn.sort_by_key(|(id, row)| (row.due, **id));
+        for (id, row) in turn {
+            let lane = lane_of(&row.line());
+            let used = taken.iter().filter(|(_, (of, ..))| *of == lane).count();
+            if used >= slots(&lane) || taken.len() >= wish.limit {
+                continue;
+            }
+            row.state = JobState::Claimed;
+            row.claims += 1;
+            row.claimed_at = Some(now);
+            row.fill();
+            let ticket = Ticket { id: *id, claim: row.claims };
+            taken.push((row.due, (lane.clone(), ticket, row.attempts, row.in_doubt)));
+            self.tickets.push(ticket);
         }
         taken.sort_by_key(|(due, (_, ticket, ..))| (*due, ticket.id));
         let waiting = self.heads().into_iter().filter(|((due, _), line)| *due > now && slots(&lane_of(line)) > 0);
