@@ -6,4 +6,5 @@ mod orders;
 mod pacing;
 mod reckoning;
 mod storms;
+mod targets;
 mod wire;
