@@ -191,7 +191,8 @@ impl Attempt {
             Err(end) => return *end,
         };
         let decision = self.exchange(&mut bearer, prepared, &request).await;
-        if !matches!(decision.disposition, Disposition::Complete(_)) && !decision.in_doubt {
+        // As in the queue's own account, what is in doubt counts once it is found.
+        if !matches!(decision.disposition, Disposition::Complete(_)) {
             self.context.pacing.give_back(&self.lane, stakes.recipients);
         }
         Delivered { stakes, meeting_of: meeting_of(prepared), ..decision.into() }
