@@ -88,7 +88,10 @@ async fn a_key_that_is_alive_is_refused_and_every_rule_of_the_operations_says_wh
     let bed = Bed::new().await;
     bed.insert(create("alive")).await;
     for (columns, word) in [
-        ("event_key, start_time, end_time) VALUES ('alive', '2031-01-01T09:00', '2031-01-01T10:00'", "this key names an event"),
+        (
+            "event_key, start_time, end_time) VALUES ('alive', '2031-01-01T09:00', '2031-01-01T10:00'",
+            "this key names an event",
+        ),
         ("operation, subject) VALUES ('update', 'x'", "event_key"),
         ("operation, event_key, target_event_id) VALUES ('delete', 'alive', 'AAMk'", "target_event_id"),
         ("operation, event_key, subject) VALUES ('delete', 'alive', 'x'", "subject"),

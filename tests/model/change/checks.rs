@@ -41,14 +41,7 @@ fn is_over(state: &State) -> bool {
 }
 
 fn changes(rows: &[Change], trouble: Trouble) -> Changes {
-    Changes {
-        rows: rows.to_vec(),
-        trouble,
-        late: true,
-        looks_first: true,
-        names_the_version: true,
-        in_order: true,
-    }
+    Changes { rows: rows.to_vec(), trouble, late: true, looks_first: true, names_the_version: true, in_order: true }
 }
 
 const QUICK: Trouble = Trouble { faults: 3, crashes: 2, people: 1 };
@@ -65,13 +58,9 @@ fn walk(model: Changes) -> (Vec<&'static str>, usize) {
 fn every_change_is_made_once_and_in_order_whatever_is_lost_late_or_killed() {
     use Change::{Attendees, End, Stamped};
     let mut states = 0;
-    for rows in [
-        &[Stamped][..],
-        &[Stamped, Stamped],
-        &[Attendees, Stamped, Attendees],
-        &[Stamped, Attendees, End],
-        &[End, End],
-    ] {
+    for rows in
+        [&[Stamped][..], &[Stamped, Stamped], &[Attendees, Stamped, Attendees], &[Stamped, Attendees, End], &[End, End]]
+    {
         let (broken, walked) = walk(changes(rows, QUICK));
         assert_eq!(broken, Vec::<&str>::new(), "{rows:?}");
         states += walked;

@@ -45,11 +45,18 @@ pub enum Row {
 pub enum Phase {
     Idle,
     /// It has taken the row up.
-    Taken { row: usize },
+    Taken {
+        row: usize,
+    },
     /// It has seen the event at this version, with the change not made.
-    Seen { row: usize, version: u8 },
+    Seen {
+        row: usize,
+        version: u8,
+    },
     /// Its request is out.
-    Sent { row: usize },
+    Sent {
+        row: usize,
+    },
 }
 
 /// A request on its way: it will be carried out once, or never.
@@ -85,7 +92,10 @@ pub enum Action {
     Look,
     Send,
     /// A request is carried out, or refused; its answer comes or is lost.
-    Arrive { request: usize, answered: bool },
+    Arrive {
+        request: usize,
+        answered: bool,
+    },
     /// A conflict out of nowhere: not carried out.
     Conflict(usize),
     /// Lost on the way.
