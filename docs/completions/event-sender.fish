@@ -68,6 +68,12 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l fo
 csv\t'With a header line; columns are separated by commas, semicolons, tabs or |'"
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l start -d 'Start, like "2026-12-01 09:00" or 2026-12-01T09:00:00+01:00' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l end -d 'End' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l key -d 'Key of your own for the event that is made; --update and --delete name it by this' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l update -d 'Update the event of this key; what is not given stays as it is' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l delete -d 'Delete the event of this key; its attendees get a cancellation' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l update-event -d 'Update the event with this EventID, which no job of this queue has to have made' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l delete-event -d 'Delete the event with this EventID' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l comment -d 'What the cancellation says to attendees' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l subject -d 'Subject' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l body -d 'Body' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l body-type -d 'What the body is: text or html' -r
@@ -79,8 +85,10 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l ma
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l calendar-id -d 'Which of its calendars' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l time-zone -d 'Zone of times without an offset' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l extra -d 'Further event properties, as a JSON object' -r
-complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l dedup-key -d 'Key of your own; a second job with it is refused' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l dedup-key -d 'Key of your own for this job; a second job with it is refused' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l not-before -d 'Not to be sent before this UTC time' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l not-after -d 'Not to be sent after this UTC time' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l priority -d 'Of what is due in a mailbox, the higher goes first' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l skip-invalid -d 'Insert what is in order and leave the rest of the lines out'
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l dry-run -d 'Validate only; insert nothing, and do not check which dedup_keys are taken'
@@ -88,13 +96,15 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -s h 
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l state -d 'Only jobs in this state: pending, claimed, sent, failed or cancelled' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l mailbox -d 'Only jobs of this mailbox' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l error-kind -d 'Only jobs whose last failure is of this kind, such as throttled or invalid_job' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l event-key -d 'Only jobs of the event that your programs call by this key' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l limit -d 'At most this many, the newest' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l in-doubt -d 'Only jobs in doubt: an event may exist that no answer has confirmed'
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l json -d 'As a JSON array'
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l key -d 'Key of an event, also one that looks like an id' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
-complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l request -d 'Print the exact body of the create request instead'
+complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l request -d 'Print the exact body of the job\'s request instead'
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l json -d 'As JSON'
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l mailboxes -d 'Name at most this many mailboxes, those with the most waiting jobs [default: 20; with --watch what fits]' -r
@@ -113,7 +123,10 @@ throttled\t''
 unavailable\t''
 auth\t''
 exhausted\t''
-duplicate_transaction\t''"
+duplicate_transaction\t''
+expired\t''
+superseded\t''
+target\t''"
 complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l mailbox -d 'Jobs of this mailbox' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l since -d 'Jobs that ended since then (waiting ones: were inserted since then): an age like 2h, or a UTC time' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand retry" -l limit -d 'At most this many, the first inserted' -r
@@ -134,7 +147,10 @@ throttled\t''
 unavailable\t''
 auth\t''
 exhausted\t''
-duplicate_transaction\t''"
+duplicate_transaction\t''
+expired\t''
+superseded\t''
+target\t''"
 complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l mailbox -d 'Jobs of this mailbox' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l since -d 'Jobs that ended since then (waiting ones: were inserted since then): an age like 2h, or a UTC time' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand cancel" -l limit -d 'At most this many, the first inserted' -r

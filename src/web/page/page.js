@@ -16,7 +16,7 @@ function h(tag, attributes, ...children) {
     if (name.startsWith('on')) element.addEventListener(name.slice(2), value);
     else element.setAttribute(name, value === true ? '' : value);
   }
-  element.append(...children.flat().filter(child => child !== null && child !== undefined && child !== false));
+  element.append(...children.flat(Infinity).filter(child => child !== null && child !== undefined && child !== false));
   return element;
 }
 function s(tag, attributes, ...children) {
@@ -149,6 +149,8 @@ function showBanner() {
   const text = JSON.stringify([level, head, body.map(part => part.textContent)]);
   if (state.shownFor === text) return;
   state.shownFor = text;
+  // Who listens hears of a change, not of every second of a countdown.
+  if (!banner.classList.contains(level)) $('said').textContent = head;
   banner.className = 'banner ' + level;
   banner.replaceChildren(h('h1', null, h('span', { class: 'mark', 'aria-hidden': 'true' }, MARKS[level]), head), ...body);
 }
@@ -158,6 +160,7 @@ function verdict(data) {
     body.push(h('p', null, 'Insert a row, and it is sent at once:'), h('pre', null,
       'event-sender enqueue --start "2026-12-01 09:00" --end "2026-12-01 10:00" --subject "Hello"\n\nsqlite3 ' + data.queue +
       ' "INSERT INTO jobs (subject, start_time, end_time) VALUES (\'Hello\', \'2026-12-01T09:00\', \'2026-12-01T10:00\')"'));
+    if (v.remarks.length) body.unshift(h('ul', null, v.remarks.map(remark => h('li', null, remark))));
     return [v.level, v.headline + (v.level === 'fine' ? '. The queue is empty' : ''), body];
   }
   if (v.since || v.until) {
