@@ -42,7 +42,6 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "certificate",
             "config",
             "exit",
-            "format",
             "graph",
             "http",
             "job",

@@ -442,7 +442,7 @@ fn the_page_is_off_unless_it_is_told_where_to_listen_and_beyond_this_machine_it_
         assert!(with(&format!("listen = {open}\ntrusted_proxy_header = \"X-Forwarded-User\"")).is_ok());
     }
     let said = problem(&format!("{GOOD}\n[web]\nlisten = 9186\nactions = true\n"));
-    assert!(said.starts_with("web.actions: is true, but nobody could sign in"), "{said}");
+    assert!(said.starts_with("web.actions: is true, which needs a way to sign in"), "{said}");
     let settings = with(&format!("listen = 9186\nactions = true\n{token}")).unwrap().web;
     assert_eq!(settings.token.as_ref().map(Secret::expose), Some("of my making"));
     assert!(!format!("{settings:?}").contains("making"));

@@ -40,11 +40,11 @@ fn ways_to_know_who_asks(source: &mut Source, settings: &WebSettings, address: S
     if !address.ip().to_canonical().is_loopback() {
         source.problem(
             "web.listen",
-            format!("is {address}, which other machines can reach, and nobody would be asked who they are; {cure}, or listen on 127.0.0.1"),
+            format!("is {address}, which other machines can reach, without a way to know who asks; {cure}, or listen on 127.0.0.1"),
         );
     }
     if settings.actions {
-        source.problem("web.actions", format!("is true, but nobody could sign in; {cure}"));
+        source.problem("web.actions", format!("is true, which needs a way to sign in; {cure}"));
     }
 }
 
@@ -70,7 +70,7 @@ fn header(source: &mut Source) -> Option<String> {
     let name = source.text(key)?.trim().to_ascii_lowercase();
     let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
     if !is_name {
-        source.problem(key, format!("is \"{name}\", which is no name of a header, like \"X-Forwarded-User\""));
+        source.problem(key, format!("is \"{name}\", which is not the name of a header, like \"X-Forwarded-User\""));
         return None;
     }
     // Every browser sends these, so they prove nothing.
@@ -95,7 +95,16 @@ fn base(source: &mut Source) -> WebBase {
     })
 }
 
+/// What the page answers at its root, below which it cannot be once more.
+const OWN: [&str; 3] = ["api", "page.css", "page.js"];
+
 fn read_base(written: &str) -> Option<WebBase> {
+    let base = any_base(written)?;
+    let first = base.path.split('/').nth(1).unwrap_or_default();
+    (!OWN.contains(&first)).then_some(base)
+}
+
+fn any_base(written: &str) -> Option<WebBase> {
     let plain = |path: &str| path.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"/-._~".contains(&byte));
     let path = |path: &str| {
         let bare = path.trim_matches('/');
@@ -108,7 +117,7 @@ fn read_base(written: &str) -> Option<WebBase> {
     let url = Url::parse(written).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
     let bare =
         url.query().is_none() && url.fragment().is_none() && url.username().is_empty() && url.password().is_none();
-    let host = url.host_str().filter(|_| bare && plain(url.path()))?;
+    let host = url.host_str().filter(|_| bare && plain(url.path()) && !url.path().contains("//"))?;
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     Some(WebBase { path: path(url.path()), host: Some(format!("{host}{port}")), encrypted: url.scheme() == "https" })
 }
@@ -138,9 +147,19 @@ mod tests {
         ] {
             assert_eq!(read_base(written).unwrap().to_string(), shown);
         }
-        for wrong in
-            ["queue", "//evil", "/a/../b", "/a?b", "ftp://host/", "https://user@host/", "https://host/#x", "/a b"]
-        {
+        for wrong in [
+            "queue",
+            "//evil",
+            "/a/../b",
+            "/a?b",
+            "ftp://host/",
+            "https://user@host/",
+            "https://host/#x",
+            "/api/v1",
+            "/page.js",
+            "https://host//x",
+            "/a b",
+        ] {
             assert_eq!(read_base(wrong), None, "{wrong}");
         }
     }

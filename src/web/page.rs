@@ -3,7 +3,6 @@
 use axum::Router;
 use axum::http::HeaderName;
 use axum::http::header::CONTENT_TYPE;
-use axum::response::IntoResponse;
 use axum::routing::get;
 
 const HTML: &str = include_str!("page/index.html");
@@ -14,15 +13,12 @@ const fn of(kind: &'static str) -> [(HeaderName, &'static str); 1] {
     [(CONTENT_TYPE, kind)]
 }
 
-pub fn index() -> impl IntoResponse {
-    (of("text/html; charset=utf-8"), HTML)
-}
-
-pub fn routes<S: Clone + Send + Sync + 'static>() -> Router<S> {
+/// Below this path, which has no slash at its end.
+pub fn routes<S: Clone + Send + Sync + 'static>(base: &str) -> Router<S> {
     Router::new()
-        .route("/", get(async || index()))
-        .route("/page.css", get(async || (of("text/css; charset=utf-8"), STYLE)))
-        .route("/page.js", get(async || (of("text/javascript; charset=utf-8"), SCRIPT)))
+        .route(&format!("{base}/"), get(async || (of("text/html; charset=utf-8"), HTML)))
+        .route(&format!("{base}/page.css"), get(async || (of("text/css; charset=utf-8"), STYLE)))
+        .route(&format!("{base}/page.js"), get(async || (of("text/javascript; charset=utf-8"), SCRIPT)))
 }
 
 #[cfg(test)]

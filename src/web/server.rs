@@ -69,14 +69,11 @@ async fn keep_looking(web: Arc<Web>) {
 
 fn router(web: &Arc<Web>) -> Router {
     let base = &web.settings.base.path;
-    let mut router = routes();
+    let mut router = routes("");
     if base != "/" {
         // A proxy may take the path away before it asks here, or not.
-        let whole = base.clone();
-        router = router
-            .nest(base.trim_end_matches('/'), routes())
-            .route(base, get(async || page::index()))
-            .route(base.trim_end_matches('/'), get(async move || Redirect::permanent(&whole)));
+        let (bare, whole) = (base.trim_end_matches('/'), base.clone());
+        router = router.merge(routes(bare)).route(bare, get(async move || Redirect::permanent(&whole)));
     }
     router
         .fallback(async || Refusal::new(StatusCode::NOT_FOUND, "not_found", "There is nothing here."))
@@ -85,18 +82,19 @@ fn router(web: &Arc<Web>) -> Router {
         .with_state(web.clone())
 }
 
-fn routes() -> Router<Arc<Web>> {
-    page::routes()
-        .route("/api/v1/session", get(session_of).post(sign_in).delete(sign_out))
-        .route("/api/v1/overview", get(overview))
-        .route("/api/v1/mailboxes", get(mailboxes))
-        .route("/api/v1/jobs", get(jobs))
-        .route("/api/v1/jobs/{id}", get(job))
-        .route("/api/v1/jobs/retry", post(retry))
-        .route("/api/v1/jobs/cancel", post(cancel))
-        .route("/api/v1/mailboxes/hold", post(hold))
-        .route("/api/v1/mailboxes/release", post(release))
-        .route("/api/v1/mailboxes/resume", post(resume))
+fn routes(base: &str) -> Router<Arc<Web>> {
+    let api = |path: &str| format!("{base}/api/v1/{path}");
+    page::routes(base)
+        .route(&api("session"), get(session_of).post(sign_in).delete(sign_out))
+        .route(&api("overview"), get(overview))
+        .route(&api("mailboxes"), get(mailboxes))
+        .route(&api("jobs"), get(jobs))
+        .route(&api("jobs/{id}"), get(job))
+        .route(&api("jobs/retry"), post(retry))
+        .route(&api("jobs/cancel"), post(cancel))
+        .route(&api("mailboxes/hold"), post(hold))
+        .route(&api("mailboxes/release"), post(release))
+        .route(&api("mailboxes/resume"), post(resume))
 }
 
 async fn guarded(State(web): Shared, request: Request, next: Next) -> Response {
@@ -169,12 +167,12 @@ async fn sign_in(State(web): Shared, Extension(peer): Extension<Peer>, headers: 
     let given: Token = read(&body)?;
     match web.sessions.sign_in(token, given.token.trim(), Instant::now()) {
         SignIn::Begun(name) => {
-            tracing::info!(from = %peer.0.ip(), "somebody signed in to the page");
+            tracing::info!(from = %peer.0.ip(), "signed in to the page");
             Ok(([(SET_COOKIE, cookie(&web, &name, LASTS.as_secs()))], json(&json!({ "signed_in": true })))
                 .into_response())
         }
         SignIn::Wrong => {
-            tracing::warn!(from = %peer.0.ip(), "somebody tried to sign in to the page with a wrong token");
+            tracing::warn!(from = %peer.0.ip(), "sign-in to the page refused, wrong token");
             Err(Refusal::new(StatusCode::UNAUTHORIZED, "wrong_token", "That is not the token in web.token_file."))
         }
         SignIn::Wait => {

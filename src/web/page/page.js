@@ -168,7 +168,8 @@ function verdict(data) {
     body.push(h('dl', null, v.since && [h('dt', null, 'since'), h('dd', null, moment(v.since))],
       v.until && [h('dt', null, 'next try'), h('dd', null, until > now() ? h('strong', { class: 'figures' }, 'in ' + span(until - now())) : 'now', ' · ' + clock(v.until))]));
   }
-  if (v.remarks.length) body.push(h('ul', null, v.remarks.map(remark => h('li', null, remark))));
+  const remarks = v.remarks.filter(remark => !(v.since && remark.startsWith('since ')));
+  if (remarks.length) body.push(h('ul', null, remarks.map(remark => h('li', null, remark))));
   if (v.nothing_lost) body.push(h('p', null, h('strong', null, v.nothing_lost)));
   if (v.level !== 'fine' && v.steps.length) body.push(steps(v.steps.map(step => [step.command, step.what])));
   return [v.level, v.headline, body];

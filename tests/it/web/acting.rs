@@ -91,22 +91,22 @@ async fn a_mailbox_is_held_with_a_reason_and_released() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_pause_is_ended_unless_microsoft_asked_for_it() {
     let bed = acting().await;
-    bed.sandbox().script(Fault::answer(403, "ErrorAccessDenied").mailbox("denied@contoso.com"));
+    bed.sandbox().script(Fault::answer(403, "ErrorAccessDenied").mailbox("ann@contoso.com"));
     bed.sandbox().script(Fault::answer(429, "ApplicationThrottled").mailbox("bob@contoso.com").retry_after("600"));
     let agent = bed.run();
     let page = Page::of(&bed, &agent).await;
-    let denied = bed.insert(row_for("denied@contoso.com")).await;
+    let denied = bed.insert(row_for("ann@contoso.com")).await;
     let throttled = bed.insert(row_for("bob@contoso.com")).await;
     bed.until_back(denied, "denied").await;
     bed.until_back(throttled, "throttled").await;
     let kept = page.act("/api/v1/mailboxes/resume", json!({ "mailbox": "bob@contoso.com" })).await;
     assert_eq!(kept.refusal(), (409, "conflict"));
     assert!(kept.text.contains("because Microsoft asked for that"), "{}", kept.text);
-    let resumed = page.act("/api/v1/mailboxes/resume", json!({ "mailbox": "denied@contoso.com" })).await;
+    let resumed = page.act("/api/v1/mailboxes/resume", json!({ "mailbox": "ann@contoso.com" })).await;
     assert_eq!(resumed.status, 200, "{}", resumed.text);
     bed.until(denied, "sent").await;
     assert_eq!(
-        page.act("/api/v1/mailboxes/resume", json!({ "mailbox": "ann@contoso.com" })).await.refusal(),
+        page.act("/api/v1/mailboxes/resume", json!({ "mailbox": "carol@contoso.com" })).await.refusal(),
         (409, "conflict")
     );
 }

@@ -28,7 +28,7 @@ async fn beyond_this_machine_nothing_starts_that_does_not_know_who_asks() {
     bed.set("web.listen", "127.0.0.1:0");
     bed.set_literal("web.actions", "true");
     let ran = bed.command(&["run"]).await.expect(78);
-    assert!(ran.stderr.contains("web.actions") && ran.stderr.contains("nobody could sign in"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("web.actions") && ran.stderr.contains("needs a way to sign in"), "{}", ran.stderr);
     bed.set("web.token_file", "/nowhere/token");
     let ran = bed.command(&["run"]).await.expect(78);
     assert!(ran.stderr.contains("web.token_file"), "{}", ran.stderr);
@@ -211,7 +211,7 @@ async fn whoever_guesses_tokens_is_told_of_in_the_log_and_soon_must_wait() {
         assert_eq!(page.sign_in(wrong).await.refusal(), (401, "wrong_token"));
     }
     assert_eq!(page.sign_in(TOKEN).await.refusal(), (429, "wait"));
-    assert_eq!(agent.said("somebody tried to sign in to the page with a wrong token").len(), 10);
+    assert_eq!(agent.said("sign-in to the page refused, wrong token").len(), 10);
     assert!(!bed.all_output().contains(TOKEN) && !bed.all_output().contains("correct-horse"));
 }
 

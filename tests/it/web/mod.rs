@@ -37,7 +37,12 @@ impl Page {
         let redirect = reqwest::redirect::Policy::none();
         let http = reqwest::Client::builder().no_proxy().redirect(redirect).build().unwrap();
         let page = Self { address: line["address"].as_str().unwrap().replace("0.0.0.0", "127.0.0.1"), http };
-        bed.wait("the queue is open", async || (page.get("/api/v1/overview").await.status != 503).then_some(())).await;
+        let open = async || {
+            let known =
+                page.request(Method::GET, "/api/v1/overview").bearer_auth(TOKEN).header("x-forwarded-user", "bed");
+            (Answer::of(known).await.status == 200).then_some(())
+        };
+        bed.wait("the page has seen the queue", open).await;
         page
     }
 

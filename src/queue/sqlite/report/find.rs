@@ -21,8 +21,7 @@ pub const FIND: &str = concat!(
             WHERE state = 'pending' AND behind IS NULL AND mailbox_key = ?2 LIMIT ?4)
         UNION SELECT id FROM (SELECT id, mailbox_key, event_id, request_id FROM jobs NOT INDEXED ORDER BY id DESC LIMIT 20000)
             WHERE mailbox_key = ?2 OR event_id = ?1 OR request_id = ?1
-        UNION SELECT job_id FROM (SELECT job_id, request_id, client_request_id FROM attempts NOT INDEXED
-            ORDER BY rowid DESC LIMIT 20000) WHERE request_id = ?1 OR client_request_id = ?1)
+        UNION SELECT job_id FROM (SELECT job_id, request_id, client_request_id FROM attempts ORDER BY job_id DESC LIMIT 20000) WHERE request_id = ?1 OR client_request_id = ?1)
     ORDER BY id DESC LIMIT ?4"
 );
 
