@@ -158,14 +158,10 @@ pub fn session(headers: &HeaderMap) -> Option<String> {
 
 /// A host without its port.
 fn name_of(host: &str) -> &str {
-    match host.rsplit_once(':') {
-        Some((name, port))
-            if port.bytes().all(|byte| byte.is_ascii_digit()) && !(name.contains(':') && !name.ends_with(']')) =>
-        {
-            name
-        }
-        _ => host,
-    }
+    let Some((name, port)) = host.rsplit_once(':') else { return host };
+    // An address of version 6 has colons of its own.
+    let is_whole = name.ends_with(']') || !name.contains(':');
+    if is_whole && port.bytes().all(|byte| byte.is_ascii_digit()) { name } else { host }
 }
 
 /// This machine's name, whole and up to its first dot.

@@ -62,6 +62,9 @@ async fn failures_mailboxes_and_a_job_are_shown_and_markup_in_a_row_is_text() {
     let sent = bed.insert(row()).await;
     bed.until(sent, "sent").await;
     bed.until_count(2, "failed").await;
+    let failed =
+        async || (page.get("/api/v1/overview").await.body["tiles"]["failed"]["last_24_hours"] == 2).then_some(());
+    bed.wait("the failures are seen", failed).await;
     let dom = seen(&bed, &page, "").await;
     assert!(dom.contains("no mailbox") && dom.contains("There is no such mailbox.") && dom.contains("Retry…"), "{dom}");
     assert!(dom.contains("on hold") && dom.contains("&lt;img src=x") && !dom.contains("<img src=x"), "{dom}");
