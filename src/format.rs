@@ -3,6 +3,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use crate::job::parse_utc;
+use crate::visible;
 
 /// `1,234,567`.
 pub fn count(number: i64) -> String {
@@ -65,6 +66,16 @@ pub fn moment(time: &str, now: DateTime<Utc>) -> String {
         Some(at) => format!("{} ({} ago)", clock(at, now), span(now - at)),
         None => time.to_owned(),
     }
+}
+
+/// Cut to `width` characters, on one line, without what would steer a terminal.
+pub fn short(text: &str, width: usize) -> String {
+    let clean = visible::line(text).into_owned();
+    if clean.chars().count() <= width {
+        return clean;
+    }
+    let cut: String = clean.chars().take(width.saturating_sub(1)).collect();
+    format!("{cut}…")
 }
 
 #[cfg(test)]

@@ -9,6 +9,9 @@
 //! | [`cli`] | the commands; words and tables |
 //! | [`agent`] | the daemon's own room: its queue opened, everything put together, settings read again |
 //! | [`monitor`] | `/metrics`, `/healthz` and `/readyz`: reads what the others measure |
+//! | [`web`] | the page and the API behind it: reads and operates through the queue |
+//! | [`listener`] | bounded connections, for monitor and page |
+//! | [`advice`] | what people are told of a job and of how things stand |
 //! | [`worker`] | the loop: wake, claim, attempt, settle |
 //! | [`queue`] | what is asked of a queue, and SQLite's answer |
 //! | [`graph`] | the calendar calls of Microsoft Graph |
@@ -22,13 +25,14 @@
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials; shares no code with `auth` and `graph` |
 //!
 //! **Imports run one way**, from the top of this list to its end; `tests/architecture.rs` holds the table, room by room.
-//! `queue` and `graph` never see each other. Only `worker`, `agent`, `monitor` and `cli` read the clock; everything else is
-//! told the time.
+//! `queue` and `graph` never see each other. Only `worker`, `agent`, `monitor`, `web` and `cli` read the clock; everything
+//! else is told the time.
 
 // The map above is for whoever reads the source, where every room has a page.
 #![allow(rustdoc::private_intra_doc_links)]
 
 pub(crate) mod accounts;
+pub(crate) mod advice;
 pub(crate) mod agent;
 pub(crate) mod auth;
 pub(crate) mod backoff;
@@ -45,6 +49,7 @@ pub mod graph;
 pub mod http;
 pub(crate) mod identity;
 pub mod job;
+pub(crate) mod listener;
 pub(crate) mod monitor;
 pub(crate) mod policy;
 pub mod queue;
@@ -55,4 +60,5 @@ pub(crate) mod secret_file;
 pub(crate) mod shutdown;
 pub(crate) mod telemetry;
 pub mod visible;
+pub(crate) mod web;
 pub(crate) mod worker;

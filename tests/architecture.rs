@@ -11,6 +11,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
         "cli",
         &[
             "accounts",
+            "advice",
             "agent",
             "auth",
             "certificate",
@@ -35,12 +36,12 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "agent",
         &[
+            "advice",
             "auth",
             "backoff",
             "certificate",
             "config",
             "exit",
-            "format",
             "graph",
             "http",
             "job",
@@ -49,10 +50,14 @@ const IMPORTS: &[(&str, &[&str])] = &[
             "queue",
             "secret",
             "telemetry",
+            "web",
             "worker",
         ],
     ),
-    ("monitor", &["auth", "backoff", "job", "queue", "visible", "worker"]),
+    ("monitor", &["auth", "job", "listener", "queue", "visible", "worker"]),
+    ("web", &["advice", "config", "format", "job", "listener", "queue", "secret", "visible", "worker"]),
+    ("listener", &["backoff"]),
+    ("advice", &["auth", "format", "graph", "job", "queue"]),
     ("worker", &["auth", "backoff", "clock", "graph", "job", "policy", "queue", "retry_after", "secret"]),
     ("policy", &["backoff", "job", "retry_after"]),
     ("queue", &["accounts", "backoff", "clock", "config", "job", "effective_user"]),
@@ -67,7 +72,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("identity", &["secret"]),
     ("secret_file", &["encoding", "secret"]),
     ("telemetry", &["visible"]),
-    ("format", &["job"]),
+    ("format", &["job", "visible"]),
     ("effective_user", &["accounts"]),
 ];
 
@@ -198,7 +203,7 @@ fn wings_of_the_sandbox_import_the_wings_below_them_and_nothing_else() {
 }
 
 /// The rooms that drive work, and may ask what time it is. `sandbox` plays Microsoft, which has clocks of its own.
-const ASK_THE_CLOCK: &[&str] = &["agent", "cli", "monitor", "sandbox", "worker"];
+const ASK_THE_CLOCK: &[&str] = &["agent", "cli", "monitor", "sandbox", "web", "worker"];
 
 /// Files elsewhere that read a clock, and why they may. What is due, paused or old is compared with none of these.
 const READ_A_CLOCK: &[(&str, &str)] = &[

@@ -1,8 +1,8 @@
 //! The daemon's own room, in the order of its life: `start` opens the queue and joins it, `wiring` and `sign_in` put together what
 //! signs in and sends, the worker runs and drains; beside it `reload` reads the settings again, `expiry` watches the credentials,
-//! `monitoring` answers the monitor, `log` writes.
+//! `monitoring` has the monitor and the page, `log` writes.
 
-pub mod expiry;
+mod expiry;
 mod failure;
 pub mod log;
 mod monitoring;
@@ -25,6 +25,7 @@ use crate::graph::GraphClient;
 use crate::monitor::Monitor;
 use crate::queue::{Queue, Recovered, Started};
 use crate::telemetry::Threshold;
+use crate::web::Web;
 use crate::worker::{Change, Drained, Measures, StatusReport, Worker, WorkerSettings};
 
 use reload::Reload;
@@ -62,6 +63,13 @@ pub struct Running {
     pub changes: mpsc::UnboundedSender<Change>,
 }
 
+/// Those beside the worker who go by its settings.
+#[derive(Default)]
+struct Watchers {
+    monitor: Option<Arc<Monitor>>,
+    page: Option<Arc<Web>>,
+}
+
 impl Daemon {
     /// Opens the queue and joins it, wires and signs in, runs until `stop` and drains. `ready` is told when everything stands.
     ///
@@ -71,16 +79,23 @@ impl Daemon {
         let mut settings = wiring::worker(&self.settings, self.until_empty, self.heartbeat);
         // From before the queue is opened, which may take long.
         let monitor = monitoring::start(&self.settings, &mut settings, &self.measures, &self.stop);
+        let page = monitoring::start_page(&self.settings, &settings, &self.measures, &self.stop);
         let Some(started) = start::usable_queue(&self.settings.queue, &self.stop).await? else {
             return Ok(Drained { interrupted: 0, unrecorded: 0 });
         };
         let (worker, running) = self.wire(settings, started)?;
         let (queue, stop) = (running.queue.clone(), self.stop.clone());
         watch(&running, monitor.as_deref());
+        if let Some(page) = &page {
+            monitoring::open_page(&self.settings, page).await;
+        }
         ready(&running);
-        self.follow(running, monitor);
+        self.follow(running, Watchers { monitor, page: page.clone() });
         let drained = worker.run(stop).await.map_err(Failure::failed)?;
         // Results are written or given up by now; a producer's long write must not hold up the end of the process.
+        if let Some(page) = page {
+            let _ = tokio::time::timeout(CLOSE_WITHIN, page.close()).await;
+        }
         let _ = tokio::time::timeout(CLOSE_WITHIN, queue.close()).await;
         tracing::info!(interrupted = drained.interrupted, unrecorded = drained.unrecorded, "agent stopped");
         Ok(drained)
@@ -117,9 +132,9 @@ impl Daemon {
     }
 
     /// Reads the settings again whenever that is asked for.
-    fn follow(self, running: Running, monitor: Option<Arc<Monitor>>) {
+    fn follow(self, running: Running, watchers: Watchers) {
         if let Some(Reloads { hangups, threshold }) = self.reloads {
-            tokio::spawn(Reload::new(self.settings, threshold, running, monitor).follow(hangups));
+            tokio::spawn(Reload::new(self.settings, threshold, running, watchers).follow(hangups));
         }
     }
 }

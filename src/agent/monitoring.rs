@@ -1,4 +1,4 @@
-//! The monitor's place in the daemon: beside everything, from before the queue is opened until the end.
+//! The monitor's and the page's place in the daemon: beside everything, from before the queue is opened until the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,7 +6,9 @@ use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
-use crate::monitor::{Monitor, serve};
+use crate::monitor::{self, Monitor};
+use crate::queue::open_existing;
+use crate::web::{self, Filled, Web};
 use crate::worker::{Measures, WorkerSettings};
 
 /// The loop turns at least this often, so that one that does not can be told from one that has nothing to do.
@@ -23,6 +25,32 @@ pub fn start(
     let (interval, beat) = worker.heartbeat.unwrap_or((TURNS_EVERY, || {}));
     worker.heartbeat = Some((interval.min(TURNS_EVERY), beat));
     let monitor = Monitor::new(measures.clone(), worker.unnamed.clone(), stop.clone());
-    tokio::spawn(serve(address, monitor.clone()));
+    tokio::spawn(monitor::serve(address, monitor.clone()));
     Some(monitor)
+}
+
+/// The page, if the settings say where.
+pub fn start_page(
+    settings: &Settings,
+    worker: &WorkerSettings,
+    measures: &Arc<Measures>,
+    stop: &CancellationToken,
+) -> Option<Arc<Web>> {
+    let address = settings.web.listen?;
+    let web = Web::new(settings.web.clone(), measures.clone(), filled(worker), stop.clone());
+    tokio::spawn(web::serve(address, web.clone()));
+    Some(web)
+}
+
+/// What rows are filled with, as the page shows them.
+pub fn filled(worker: &WorkerSettings) -> Filled {
+    Filled { defaults: worker.defaults.clone(), unnamed: worker.unnamed.clone() }
+}
+
+/// The queue is the agent's. The page opens it once more, so that nothing the agent does waits for whoever looks.
+pub async fn open_page(settings: &Settings, web: &Web) {
+    match open_existing(&settings.queue).await {
+        Ok(queue) => web.started(queue),
+        Err(error) => tracing::error!(%error, "page cannot open the queue, restart the agent to try again"),
+    }
 }

@@ -9,12 +9,11 @@ use sd_notify::NotifyState;
 use tokio::signal::unix::Signal;
 use tokio::sync::mpsc;
 
-use super::{Running, warn_of_exposed};
+use super::{Running, Watchers, monitoring, warn_of_exposed};
 use crate::agent::{Failure, sign_in, wiring};
 use crate::auth::TokenCache;
 use crate::config::{AuthMode, Difference, Environment, Settings};
 use crate::graph::GraphClient;
-use crate::monitor::Monitor;
 use crate::telemetry::Threshold;
 use crate::worker::{Change, StatusReport};
 
@@ -25,15 +24,15 @@ pub struct Reload {
     tokens: Arc<TokenCache>,
     threshold: Threshold,
     status: StatusReport,
-    monitor: Option<Arc<Monitor>>,
+    watchers: Watchers,
     changes: mpsc::UnboundedSender<Change>,
 }
 
 impl Reload {
     /// `settings` is what was read at the start.
-    pub fn new(settings: Settings, threshold: Threshold, running: Running, monitor: Option<Arc<Monitor>>) -> Self {
+    pub fn new(settings: Settings, threshold: Threshold, running: Running, watchers: Watchers) -> Self {
         let Running { graph, tokens, status, changes, .. } = running;
-        Self { settings, graph, tokens, threshold, status, monitor, changes }
+        Self { settings, graph, tokens, threshold, status, watchers, changes }
     }
 
     /// For as long as the process lives.
@@ -93,12 +92,16 @@ impl Reload {
         // What holds until the next start is what the next reading is compared with.
         new.queue.path.clone_from(&self.settings.queue.path);
         new.monitor.listen = self.settings.monitor.listen;
+        new.web.clone_from(&self.settings.web);
         new.log.format = self.settings.log.format;
         self.threshold.set(new.log.level);
         self.settings = new;
         let settings = wiring::worker(&self.settings, false, None);
-        if let Some(monitor) = &self.monitor {
+        if let Some(monitor) = &self.watchers.monitor {
             monitor.goes_by(settings.unnamed.clone());
+        }
+        if let Some(page) = &self.watchers.page {
+            page.goes_by(monitoring::filled(&settings));
         }
         // A worker that has ended needs none.
         let _ = self.changes.send(Change { settings, graph: self.graph.clone(), try_again });

@@ -4,8 +4,9 @@
 use chrono::Utc;
 use clap::ArgGroup;
 
-use super::repair::{Asked, BatchChange, Judgement, Verb, WriteArgs, named};
+use super::repair::{Asked, BatchChange, Verb, WriteArgs, named};
 use super::selector::{self, JobSelector};
+use crate::advice::judgement;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
@@ -47,41 +48,12 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         _ => &[JobState::Failed],
     };
     let (chosen, missing) = selector.find(&*queue, &settings, states, false).await.map_err(Failure::failed)?;
-    let mut plan = BatchChange::new(&chosen, missing, |job| judge(job, even_if_in_doubt));
+    let mut plan = BatchChange::new(&chosen, missing, |job| judgement::cancel(job, even_if_in_doubt));
     plan.notes = what_stays(&chosen, plan.jobs());
     let now = Utc::now();
     let asked = Asked { verb: VERB, write_args: options.write_args, by_id: selector.is_by_id() };
     let change = async |ids: &[JobId], on_batch: OnBatch<'_>| queue.cancel(ids, even_if_in_doubt, now, on_batch).await;
     plan.carry_out(&*queue, asked, change).await
-}
-
-fn judge(job: &Chosen, even_if_in_doubt: bool) -> Judgement {
-    match job.state {
-        JobState::Pending | JobState::Failed if job.in_doubt && !even_if_in_doubt => Judgement::Refuse(format!(
-            "{} that no answer has confirmed: look into the calendar ('event-sender show ID' says when and where), then say \
-             --even-if-in-doubt",
-            match job.operation {
-                OperationKind::Create => "an event may exist",
-                OperationKind::Update => "a change may have been made",
-                OperationKind::Delete => "a deletion may have happened",
-            }
-        )),
-        JobState::Pending | JobState::Failed => Judgement::Change,
-        JobState::Claimed => {
-            Judgement::Refuse("is being sent: to stop what is behind it, hold its mailbox first".into())
-        }
-        JobState::Sent => Judgement::Refuse(
-            match job.operation {
-                OperationKind::Create => {
-                    "is sent, its event exists: delete the event in the calendar, or insert a job that does (event-sender enqueue --delete)"
-                }
-                OperationKind::Update => "is sent, its event is changed: insert a job that changes it again",
-                OperationKind::Delete => "is sent, its event is gone",
-            }
-            .into(),
-        ),
-        JobState::Cancelled => Judgement::Already("is cancelled already".into()),
-    }
 }
 
 /// What the operator should know of jobs that were to change an event: that it stays as it is.

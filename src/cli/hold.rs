@@ -4,9 +4,10 @@
 use chrono::Utc;
 use serde_json::{Value, json};
 
+use super::output;
 use super::repair::WriteArgs;
 use super::selector::lanes;
-use super::{output, row_json};
+use crate::advice::row_json;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;

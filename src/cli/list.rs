@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::output::{self, short};
-use super::row_json;
+use crate::advice::row_json;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;

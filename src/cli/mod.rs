@@ -5,7 +5,6 @@ macro_rules! eprintln {
     ($($said:tt)*) => { $crate::cli::output::say(&format!($($said)*)) };
 }
 
-mod advice;
 mod after_restore;
 mod cancel;
 mod check;
@@ -26,15 +25,12 @@ mod reference;
 mod repair;
 mod resume;
 mod retry;
-mod row_json;
 mod run;
 mod sandbox;
 mod selector;
 mod settings;
 mod settings_page;
-mod shell;
 mod show;
-mod standing;
 mod status;
 mod time_arg;
 

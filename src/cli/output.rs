@@ -10,17 +10,9 @@ use ratatui::{DefaultTerminal, Frame, crossterm::terminal};
 use serde_json::Value;
 use textwrap::{Options, WordSplitter};
 
+pub(super) use crate::advice::Tone;
+pub(super) use crate::format::short;
 use crate::visible;
-
-/// A colour by meaning.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tone {
-    Good,
-    Bad,
-    Waiting,
-    Faint,
-    Strong,
-}
 
 /// Writes one line, or several.
 pub(super) fn line(text: &str) -> std::io::Result<()> {
@@ -197,16 +189,6 @@ pub(super) fn event_id(id: &str) -> String {
     }
     let end: String = id.chars().skip(count - 16).collect();
     format!("{}{}", short(id, 13), short(&end, 16))
-}
-
-/// Cut to `width` characters, on one line, without what would steer a terminal.
-pub(super) fn short(text: &str, width: usize) -> String {
-    let clean = visible::line(text).into_owned();
-    if clean.chars().count() <= width {
-        return clean;
-    }
-    let cut: String = clean.chars().take(width.saturating_sub(1)).collect();
-    format!("{cut}…")
 }
 
 /// As [`short`] for a terminal, where one cares to read only so much. A program gets all of it.

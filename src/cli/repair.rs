@@ -7,6 +7,7 @@ use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
 use super::{list, output, progress};
+use crate::advice::judgement::Judgement;
 use crate::agent::Failure;
 use crate::exit::Exit;
 use crate::job::JobId;
@@ -25,17 +26,6 @@ pub(super) struct WriteArgs {
     /// Say it as JSON
     #[arg(long)]
     pub json: bool,
-}
-
-/// What may become of a job.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Judgement {
-    /// It may be changed.
-    Change,
-    /// It is as it should be.
-    Already(String),
-    /// It must not be changed.
-    Refuse(String),
 }
 
 /// The words of a command: `retry`, and what it did, `retried`.

@@ -5,9 +5,11 @@ use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
 use super::hold::{mailbox, wait, waiting};
+use super::output;
 use super::repair::WriteArgs;
 use super::selector::lanes;
-use super::{output, row_json, shell};
+use crate::advice::judgement::{PAUSED_ANEW, kept_paused};
+use crate::advice::{row_json, shell};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
@@ -117,16 +119,13 @@ async fn end<'r>(
     now: DateTime<Utc>,
     dry_run: bool,
 ) -> Result<Result<Ended<'r>, String>, Failure> {
-    if let Some(until) = row.kept_until(now) {
-        let until = format_utc(until);
-        return Ok(Err(format!(
-            "is paused until {until} because Microsoft asked for that (Retry-After, throttling): it resumes by itself, and asking earlier only makes it longer"
-        )));
+    if let Some(reason) = kept_paused(row, now) {
+        return Ok(Err(reason));
     }
     // Counted before: a running agent begins to send at once.
     let waiting = waiting(queue, settings, &row.lane()).await?;
     if !dry_run && !queue.resume_mailbox(row, &lanes(&row.mailbox, settings), now).await? {
-        return Ok(Err("has been paused anew meanwhile: look at it again".into()));
+        return Ok(Err(PAUSED_ANEW.into()));
     }
     Ok(Ok(Ended { row, waiting }))
 }

@@ -5,14 +5,14 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 use clap::ArgGroup;
 
-use super::repair::{Asked, BatchChange, Judgement, Verb, WriteArgs, jobs};
+use super::repair::{Asked, BatchChange, Verb, WriteArgs, jobs};
 use super::selector::{self, JobSelector, lane_of};
-use super::shell;
-use super::standing::gate_words;
+use crate::advice::standing::gate_words;
+use crate::advice::{judgement, shell};
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::job::{ErrorKind, JobId, JobState, Operation, OperationKind, REPEAT_WAIT, format_utc};
+use crate::job::{ErrorKind, JobId, JobState, Operation, format_utc};
 use crate::queue::{self, Chosen, LaneKey, OnBatch, Read};
 
 const VERB: Verb = Verb { now: "retry", done: "retried" };
@@ -47,7 +47,7 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
     let (chosen, missing) =
         selector.find(&*queue, &settings, &[options.state], options.configuration).await.map_err(Failure::failed)?;
     let invalid_too = selector.is_by_id() || selector.error_kind.contains(&ErrorKind::InvalidJob);
-    let mut plan = BatchChange::new(&chosen, missing, |job| judge(job, invalid_too, now));
+    let mut plan = BatchChange::new(&chosen, missing, |job| judgement::retry(job, invalid_too, now));
     plan.waits = waits(&*queue, &settings, &chosen, &plan, now).await?;
     if selector.is_by_id() {
         plan.notes = still_invalid(&*queue, &settings, &chosen).await?;
@@ -55,35 +55,6 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
     let asked = Asked { verb: VERB, write_args: options.write_args, by_id: selector.is_by_id() };
     let change = async |ids: &[JobId], on_batch: OnBatch<'_>| queue.retry(ids, now, on_batch).await;
     plan.carry_out(&*queue, asked, change).await
-}
-
-fn judge(job: &Chosen, invalid_too: bool, now: DateTime<Utc>) -> Judgement {
-    match job.state {
-        JobState::Failed if !invalid_too && job.error_kind == Some(ErrorKind::InvalidJob) => Judgement::Refuse(
-            "failed as invalid_job and would fail again: correct the row, or insert a new one, then retry it by its id"
-                .into(),
-        ),
-        JobState::Failed | JobState::Cancelled => Judgement::Change,
-        JobState::Pending => {
-            let earliest = format_utc(if job.in_doubt { now + REPEAT_WAIT } else { now });
-            if job.due > earliest && job.due > job.wished {
-                Judgement::Change
-            } else if job.wished > earliest {
-                Judgement::Already(format!("waits for its not_before, {}", job.wished))
-            } else {
-                Judgement::Already("waits for its turn already".into())
-            }
-        }
-        JobState::Claimed => Judgement::Refuse("is being sent".into()),
-        JobState::Sent => Judgement::Refuse(
-            match job.operation {
-                OperationKind::Create => "is sent, its event exists: insert a new job for another event",
-                OperationKind::Update => "is sent, its event is changed: insert a new job for another change",
-                OperationKind::Delete => "is sent, its event is gone",
-            }
-            .into(),
-        ),
-    }
 }
 
 /// What keeps jobs waiting all the same, those put back and those that waited already: all sending rests, their mailbox is on

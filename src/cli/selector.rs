@@ -71,9 +71,7 @@ impl JobSelector {
 
 /// The lanes of a mailbox: its own, and that of the rows that name none, if they go to it.
 pub(super) fn lanes(mailbox: &str, settings: &LocalSettings) -> Vec<LaneKey> {
-    let lane = LaneKey::of(mailbox);
-    let is_unnamed = settings.unnamed.as_deref().is_some_and(|name| LaneKey::of(name) == lane);
-    std::iter::once(lane).chain(is_unnamed.then(|| LaneKey::of(""))).collect()
+    LaneKey::all_of(mailbox, settings.unnamed.as_deref())
 }
 
 /// The other way round: whose lane that is.

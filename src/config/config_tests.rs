@@ -425,3 +425,34 @@ fn a_secret_in_the_key_beside_its_own_is_not_shown() {
         assert!(!problems.is_empty() && !problems.join(" ").contains("Zebra"), "{problems:?}");
     }
 }
+
+#[test]
+fn the_page_is_off_unless_it_is_told_where_to_listen_and_beyond_this_machine_it_must_know_who_asks() {
+    let web = Bed::new().load(GOOD).unwrap().web;
+    assert_eq!((web.listen, web.actions, web.show_content, web.base.to_string().as_str()), (None, false, false, "/"));
+    let bed = Bed::new();
+    let token = bed.file("web_token", "of my making\n");
+    let with = |lines: &str| bed.load(&format!("{GOOD}\n[web]\n{lines}\n"));
+    let token = format!("token_file = \"{}\"", token.display());
+    assert!(with("listen = 9186").is_ok());
+    for open in ["\"0.0.0.0:9186\"", "\"[::]:9186\"", "\"192.0.2.7:9186\""] {
+        let said = problem(&format!("{GOOD}\n[web]\nlisten = {open}\n"));
+        assert!(said.starts_with("web.listen: is ") && said.contains("set web.token_file"), "{said}");
+        assert!(with(&format!("listen = {open}\n{token}")).is_ok());
+        assert!(with(&format!("listen = {open}\ntrusted_proxy_header = \"X-Forwarded-User\"")).is_ok());
+    }
+    let said = problem(&format!("{GOOD}\n[web]\nlisten = 9186\nactions = true\n"));
+    assert!(said.starts_with("web.actions: is true, which needs a way to sign in"), "{said}");
+    let settings = with(&format!("listen = 9186\nactions = true\n{token}")).unwrap().web;
+    assert_eq!(settings.token.as_ref().map(Secret::expose), Some("of my making"));
+    assert!(!format!("{settings:?}").contains("making"));
+    for wrong in [
+        "base = \"queue\"",
+        "trusted_proxy_header = \"Host\"",
+        "trusted_proxy_header = \"X User\"",
+        "token_file = \"/nowhere\"",
+    ] {
+        let said = problem(&format!("{GOOD}\n[web]\n{wrong}\n"));
+        assert!(said.starts_with("web."), "{said}");
+    }
+}

@@ -22,7 +22,17 @@ pub struct Difference {
 }
 
 /// The keys a running agent cannot follow: what it has open, and how its log looks.
-const AT_THE_START: [&str; 3] = ["queue.path", "monitor.listen", "log.format"];
+const AT_THE_START: [&str; 9] = [
+    "queue.path",
+    "monitor.listen",
+    "web.listen",
+    "web.actions",
+    "web.token_file",
+    "web.trusted_proxy_header",
+    "web.show_content",
+    "web.base",
+    "log.format",
+];
 
 /// What stands for a secret.
 const SECRET: &str = "(secret)";
@@ -53,6 +63,7 @@ impl Settings {
     fn values(&self) -> Vec<(&'static str, Value<'_>)> {
         let (auth, graph, defaults) = (&self.auth, &self.graph, &self.defaults);
         let (queue, delivery, monitor, log) = (&self.queue, &self.delivery, &self.monitor, &self.log);
+        let web = &self.web;
         let shown = Shown::of(&auth.mode);
         vec![
             ("auth.mode", text(shown.mode)),
@@ -99,6 +110,12 @@ impl Settings {
             ("delivery.recipients_per_day", text(delivery.recipients_per_day)),
             ("delivery.invitations_per_minute", text(delivery.invitations_per_minute)),
             ("monitor.listen", text(monitor.listen.map(|address| address.to_string()).unwrap_or_default())),
+            ("web.listen", text(web.listen.map(|address| address.to_string()).unwrap_or_default())),
+            ("web.actions", text(web.actions)),
+            ("web.token_file", path(web.token_file.as_deref())),
+            ("web.trusted_proxy_header", text(web.trusted_proxy_header.as_deref().unwrap_or_default())),
+            ("web.show_content", text(web.show_content)),
+            ("web.base", text(&web.base)),
             ("log.format", text(format(log.format))),
             ("log.level", text(log.level.as_str().to_ascii_lowercase())),
         ]

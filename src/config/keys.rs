@@ -1,7 +1,7 @@
 //! Every key with its default: the table the reader, the "did you mean" and the test of `agent.toml` share.
 
 /// A key and its default as written in TOML; none has no default.
-pub const KEYS: [(&str, Option<&str>); 46] = [
+pub const KEYS: [(&str, Option<&str>); 52] = [
     ("auth.mode", Some("\"client_secret\"")),
     ("auth.instance", Some("\"https://login.microsoftonline.com\"")),
     ("auth.tenant_id", None),
@@ -46,6 +46,12 @@ pub const KEYS: [(&str, Option<&str>); 46] = [
     ("delivery.recipients_per_day", Some("10000")),
     ("delivery.invitations_per_minute", Some("0")),
     ("monitor.listen", None),
+    ("web.listen", None),
+    ("web.actions", Some("false")),
+    ("web.token_file", None),
+    ("web.trusted_proxy_header", None),
+    ("web.show_content", Some("false")),
+    ("web.base", Some("\"/\"")),
     ("log.format", Some("\"auto\"")),
     ("log.level", Some("\"info\"")),
 ];

@@ -14,6 +14,7 @@ mod shapes;
 mod sign_in;
 mod source;
 mod values;
+mod web;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -236,6 +237,36 @@ pub struct MonitorSettings {
     pub listen: Option<SocketAddr>,
 }
 
+/// `[web]`.
+#[derive(Clone, Debug)]
+pub struct WebSettings {
+    /// Where the page is answered; none: nowhere.
+    pub listen: Option<SocketAddr>,
+    /// Whether who has signed in may change something.
+    pub actions: bool,
+    /// What signs in, …
+    pub token: Option<Secret>,
+    /// … and the file it was read from.
+    pub token_file: Option<PathBuf>,
+    /// The header in which a proxy names who it has let through, in lower case.
+    pub trusted_proxy_header: Option<String>,
+    /// Whether subjects, bodies and attendees are shown.
+    pub show_content: bool,
+    /// Where browsers see the page.
+    pub base: WebBase,
+}
+
+/// `web.base`: a path, or a whole address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WebBase {
+    /// Begins and ends with a slash.
+    pub path: String,
+    /// The host browsers name, with its port, where a whole address was given.
+    pub host: Option<String>,
+    /// It is encrypted on the way to the browser.
+    pub encrypted: bool,
+}
+
 /// `[log]`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogSettings {
@@ -271,6 +302,8 @@ pub struct Settings {
     pub delivery: DeliverySettings,
     /// Metrics and health.
     pub monitor: MonitorSettings,
+    /// The page.
+    pub web: WebSettings,
     /// Logs.
     pub log: LogSettings,
     /// The file they were read from, if there was one.

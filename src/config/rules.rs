@@ -20,10 +20,11 @@ pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option
     let graph = graph(source, cloud.0);
     let auth = sign_in::settings(source, environment, cloud, &graph.endpoint);
     let (defaults, queue, delivery, log) = (defaults(source), queue(source), delivery(source), log(source));
-    let monitor = MonitorSettings { listen: listen(source) };
+    let monitor = MonitorSettings { listen: listen(source, "monitor.listen") };
+    let web = super::web::settings(source);
     let (file, exposed) = (source.file().cloned(), source.exposed(&queue.path));
     let named = source.files_read().to_vec();
-    Some(Settings { auth: auth?, graph, defaults, queue, delivery, monitor, log, file, exposed, named })
+    Some(Settings { auth: auth?, graph, defaults, queue, delivery, monitor, web, log, file, exposed, named })
 }
 
 /// What commands need that never sign in.
@@ -148,8 +149,7 @@ fn delivery(source: &mut Source) -> DeliverySettings {
     delivery
 }
 
-fn listen(source: &mut Source) -> Option<SocketAddr> {
-    let key = "monitor.listen";
+pub(super) fn listen(source: &mut Source, key: &str) -> Option<SocketAddr> {
     let written = source.text_or_number(key)?;
     judge(source, key, written.trim(), shapes::listen)
 }

@@ -21,6 +21,13 @@ pub trait Read: Send + Sync + 'static {
     /// These jobs, as far as they are there, in the order of their ids.
     async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError>;
 
+    /// Jobs that this names, the newest first: by their id, dedup key, event key, mailbox, EventID or one of Microsoft's request
+    /// ids. Where no index knows them, only the newest jobs are looked at.
+    async fn find(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError>;
+
+    /// Jobs that have failed since then: their number, and of each kind of failure at most so many, the newest.
+    async fn failures(&self, since: DateTime<Utc>, of_each_kind: u32) -> Result<Failures, QueueError>;
+
     /// All jobs of the event that its producer calls by this key, in the order they run in.
     async fn jobs_of_key(&self, key: &str) -> Result<Vec<JobSummary>, QueueError>;
 
@@ -106,6 +113,15 @@ pub struct Overview {
     /// Mailboxes that have mailed as many attendees as they may for now.
     pub paced: Vec<MailboxRow>,
     pub agents: Vec<AgentRow>,
+}
+
+/// Jobs that have failed lately.
+#[derive(Clone, Debug, Default)]
+pub struct Failures {
+    /// All of them.
+    pub jobs: i64,
+    /// Those of each kind that failed last.
+    pub newest: Vec<JobSummary>,
 }
 
 /// Jobs that ended within a time.

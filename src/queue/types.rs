@@ -17,6 +17,13 @@ impl LaneKey {
         Self(name.chars().take(320).collect::<String>().to_ascii_lowercase().into())
     }
 
+    /// The lanes of a mailbox: its own, and that of the rows that name none, if they go to it (`unnamed`).
+    pub fn all_of(mailbox: &str, unnamed: Option<&str>) -> Vec<Self> {
+        let lane = Self::of(mailbox);
+        let is_unnamed = unnamed.is_some_and(|name| Self::of(name) == lane);
+        std::iter::once(lane).chain(is_unnamed.then(|| Self::of(""))).collect()
+    }
+
     /// The key as stored in `mailboxes.mailbox`.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Utc};
+use prometheus::core::Metric;
 use prometheus::{Histogram, IntCounter, IntCounterVec, IntGauge};
 
 use super::metrics::Metrics;
@@ -171,6 +172,23 @@ impl Measures {
             OperationKind::Update => &self.updates,
             OperationKind::Delete => &self.deletes,
         }
+    }
+
+    /// Of all requests that made, changed or deleted an event: so many took at most so many seconds, for each bound.
+    pub fn answer_times(&self) -> Vec<(f64, u64)> {
+        let mut times: Vec<(f64, u64)> = Vec::new();
+        for metric in [&self.creates, &self.updates, &self.deletes].map(Metric::metric) {
+            let histogram = metric.get_histogram();
+            let within = histogram.get_bucket().iter().map(|bucket| (bucket.upper_bound(), bucket.cumulative_count()));
+            let all = (f64::INFINITY, histogram.get_sample_count());
+            for (place, (bound, requests)) in within.chain([all]).enumerate() {
+                match times.get_mut(place) {
+                    Some((_, sum)) => *sum += requests,
+                    None => times.push((bound, requests)),
+                }
+            }
+        }
+        times
     }
 
     /// Jobs that reached an end.

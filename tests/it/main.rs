@@ -24,3 +24,4 @@ mod operate;
 mod send;
 mod sign_in;
 mod storage;
+mod web;

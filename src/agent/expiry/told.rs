@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use crate::agent::expiry::Nearness;
+use crate::advice::expiry::Nearness;
 use crate::auth::CredentialEnd;
 
 /// What is to be said now.

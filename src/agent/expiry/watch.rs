@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use tokio::sync::watch;
 
-use crate::agent::expiry::told::{Told, Word};
-use crate::agent::expiry::{NOT_YET_CURE, Nearness, cure};
+use super::told::{Told, Word};
+use crate::advice::expiry::{NOT_YET_CURE, Nearness, cure};
 use crate::auth::{CredentialEnd, TokenCache};
 use crate::job::format_utc;
 use crate::worker::StatusReport;

@@ -4,8 +4,8 @@ use chrono::{DateTime, Utc};
 
 use super::findings::Finding;
 use crate::accounts::user;
+use crate::advice::standing::{default_cure, default_words};
 use crate::cli::output::short;
-use crate::cli::standing::{default_cure, default_words};
 use crate::job::{ErrorKind, format_utc};
 use crate::queue::{AgentRow, AgentSaid, GateSaid};
 

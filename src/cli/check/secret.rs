@@ -8,7 +8,7 @@ use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::findings::Finding;
 use super::network::Answering;
-use crate::agent::expiry::{NOT_YET_CURE, Nearness, cure, last_day, sentence};
+use crate::advice::expiry::{NOT_YET_CURE, Nearness, cure, last_day, sentence};
 use crate::auth::TokenCache;
 use crate::certificate::Certificate;
 use crate::cli::output::short;

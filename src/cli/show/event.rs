@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use super::super::output::{self, Tone, line, paint, short};
-use super::super::row_json;
+use crate::advice::row_json;
 use crate::agent::Failure;
 use crate::format::moment;
 use crate::job::{Cause, JobState, OperationKind};

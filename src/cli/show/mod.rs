@@ -3,22 +3,21 @@
 
 mod event;
 
-use chrono::{DateTime, Utc};
+use chrono::Utc;
 use clap::ArgGroup;
 use serde_json::{Value, json};
 
 use self::event::Event;
-use super::advice::{Advice, Case};
 use super::output::{self, Tone, line, paint, short};
-use super::standing::{default_concerns, default_cure, default_words, gate_again, gate_words};
-use super::{row_json, shell};
+use crate::advice::request::{Request, request_of};
+use crate::advice::waits::waits_for;
+use crate::advice::{Advice, Case, row_json};
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::format::moment;
-use crate::graph::{GraphBase, preview};
-use crate::job::{Cell, JobId, JobInput, JobState, OperationKind, format_utc};
-use crate::queue::{self, AttemptRow, JobRow, JobSummary, LaneKey, MailboxRow, Read, Stored};
+use crate::graph::GraphBase;
+use crate::job::{JobId, JobState, OperationKind};
+use crate::queue::{self, AttemptRow, JobRow, Read, Stored};
 
 /// Of a value on a terminal. A program gets all of it.
 const LONGEST: usize = 400;
@@ -106,42 +105,15 @@ async fn job(queue: &dyn Read, settings: &LocalSettings, id: i64, as_json: bool)
 }
 
 async fn request(queue: &dyn Read, settings: &LocalSettings, id: i64) -> Result<(), Failure> {
-    let input = queue.input(JobId(id)).await?.ok_or_else(|| missing(id))?;
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
-    let create = create_of(queue, JobId(id), &input).await?;
-    let note = at_send_time(&input);
-    let body = preview(&input.with_defaults(&defaults), create.as_ref(), defaults.own_mailbox)
-        .map_err(|invalid| Failure::failed(format!("no request can be made of job {id}: {invalid}")))?;
+    let made = request_of(queue, JobId(id), &defaults).await?.ok_or_else(|| missing(id))?;
+    let Request { body, note } =
+        made.map_err(|invalid| Failure::failed(format!("no request can be made of job {id}: {invalid}")))?;
     output::json_as_it_is(&body)?;
     if let Some(note) = note {
         eprintln!("{note}");
     }
     Ok(())
-}
-
-/// The row that makes the event of this one's key.
-async fn create_of(queue: &dyn Read, id: JobId, input: &JobInput) -> Result<Option<JobInput>, Failure> {
-    let Cell::Text(key) = &input.event_key else { return Ok(None) };
-    let is_create = |job: &&JobSummary| job.id < id && job.operation.text() == Some(OperationKind::Create.as_str());
-    match queue.jobs_of_key(key).await?.iter().rev().find(is_create) {
-        Some(create) => Ok(queue.input(create.id).await?),
-        None => Ok(None),
-    }
-}
-
-/// What of a request depends on the event, which is looked at when the job has its turn.
-fn at_send_time(input: &JobInput) -> Option<&'static str> {
-    let Cell::Text(operation) = &input.operation else { return None };
-    match OperationKind::parse(operation)? {
-        OperationKind::Create => None,
-        OperationKind::Update => Some(
-            "sent as PATCH, with the version of the event just read as If-Match; not at all if the event is so already. A body of \
-             an online meeting is sent with the text by which the meeting is joined behind it",
-        ),
-        OperationKind::Delete => Some(
-            "sent as POST to the event's /cancel if it has attendees; without attendees it is a DELETE, which has no body",
-        ),
-    }
 }
 
 fn missing(id: i64) -> Failure {
@@ -163,7 +135,7 @@ impl Shown {
             false => None,
         };
         let waits_for = match job.summary.state.known() {
-            Some(JobState::Pending | JobState::Claimed) => waits_for(queue, &job, whose).await?,
+            Some(JobState::Pending | JobState::Claimed) => waits_for(queue, &job, whose, Utc::now()).await?,
             _ => Vec::new(),
         };
         Ok(Self { job, attempts, advice: advice.unwrap_or_default(), waits_for, lookup })
@@ -302,58 +274,6 @@ async fn lookup(
         None => of.target_event_id.text().map(str::to_owned),
     };
     Ok(named.map(|id| format!("GET {}", base.looked_at(mailbox, id.trim(), &[]))))
-}
-
-/// What keeps a waiting job of this mailbox from being sent.
-async fn waits_for(queue: &dyn Read, job: &JobRow, mailbox: &str) -> Result<Vec<String>, Failure> {
-    let now = Utc::now();
-    let agent = queue.agents().await?.into_iter().next().unwrap_or_default();
-    let mut reasons = Vec::new();
-    if let Some(first) = job.summary.behind.integer() {
-        reasons.push(format!("job {first}, which comes before it for the same event"));
-    }
-    if !agent.runs() {
-        reasons.push("an agent: none is running (systemctl start event-sender)".into());
-    }
-    if let Some(gate) = agent.gate() {
-        let (again, words) = (gate_again(gate, now), gate_words(gate));
-        reasons.push(format!("all sending, which is paused and {again}: {words}"));
-    }
-    if let Some(default) = agent.refused_default().filter(|default| default_concerns(default, job)) {
-        reasons.push(format!("a setting: {} ({})", default_words(default), default_cure(default, now)));
-    }
-    let row = queue.mailbox(&LaneKey::of(mailbox)).await?;
-    reasons.extend(row.as_ref().and_then(|row| stopped(row, mailbox, now)));
-    reasons.extend(row.as_ref().filter(|_| mails(job)).and_then(|row| paced(row, now)));
-    Ok(reasons)
-}
-
-/// A hold comes first, for only a person ends it.
-fn stopped(row: &MailboxRow, mailbox: &str, now: DateTime<Utc>) -> Option<String> {
-    if let Some(hold) = &row.hold {
-        let since = moment(&hold.since.to_string(), now);
-        let release = shell::last(mailbox);
-        return Some(format!("its mailbox, held since {since}: {} (event-sender release {release})", hold.reason));
-    }
-    row.paused_until(now)?;
-    let (until, kind) = (moment(&row.pause.until.to_string(), now), row.pause.kind.word());
-    let resume = match row.rests_as_asked(now) {
-        true => String::new(),
-        false => format!(" (once that is fixed: event-sender resume {})", shell::last(mailbox)),
-    };
-    Some(format!("its mailbox, paused until {until}, {kind}: {}{resume}", row.pause.reason))
-}
-
-/// Whether attendees hear of it, as far as the row says.
-fn mails(job: &JobRow) -> bool {
-    job.attendees.text().is_some_and(|attendees| attendees.trim() != "[]")
-}
-
-/// A mailbox mails only so much in a time.
-fn paced(row: &MailboxRow, now: DateTime<Utc>) -> Option<String> {
-    let (until, reason) = row.paced(now)?;
-    let until = moment(&format_utc(until), now);
-    Some(format!("the pace at which its mailbox mails attendees, until {until}: {reason}"))
 }
 
 /// Most jobs create an event, and come in their turn.

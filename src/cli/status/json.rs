@@ -3,8 +3,8 @@
 use serde_json::{Map, Value, json};
 
 use super::Glance;
-use crate::cli::row_json;
-use crate::cli::standing::{agent_json, credential_json, default_json, gate_json};
+use crate::advice::row_json;
+use crate::advice::standing::{agent_json, credential_json, default_json, gate_json};
 use crate::queue::{AGE_COUNT, Ended, Waiting};
 
 /// The names of the ages, in the order of `Waiting::by_age`.

@@ -1,7 +1,6 @@
-//! `status`: the queue at a glance, once or as a live screen. `health` has the words, `text` and `json` the forms for
+//! `status`: the queue at a glance, once or as a live screen. `text` and `json` the forms for
 //! people and for programs, `live` and `screen` the screen.
 
-mod health;
 mod json;
 mod live;
 mod screen;

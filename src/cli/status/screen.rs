@@ -11,8 +11,8 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::{Paragraph, Row, Sparkline, Table};
 
 use super::Glance;
-use super::health::Health;
 use super::text::{AGES, agent, mark, number, pace_row, paced, stop_row, stopped, trouble_row};
+use crate::advice::health::Health;
 use crate::cli::output::{self, Tone, short};
 use crate::format::{clock, count, more_mailboxes};
 use crate::queue::{Ended, Waiting};
@@ -173,7 +173,7 @@ fn verdict(view: &View, width: u16, remarks: usize) -> Vec<Line<'static>> {
         }
         return lines;
     };
-    let health = Health::of(glance);
+    let health = Health::of(&glance.report, &glance.agent, glance.now);
     lines.extend(wrapped(&health.headline, width, view.style(health.tone).add_modifier(Modifier::BOLD)));
     for remark in health.remarks.iter().take(remarks) {
         lines.push(Line::from(format!("  {}", short(remark, width - 2))));

@@ -5,10 +5,10 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use serde_json::json;
 
-use super::health::Health;
 use super::screen::{View, draw};
 use super::*;
-use crate::cli::output::Tone;
+use crate::advice::Tone;
+use crate::advice::health::Health;
 use crate::job::{ErrorKind, JobState, parse_utc};
 use crate::queue::{
     AgentSaid, CredentialSaid, Ended, GateSaid, HoldColumns, MailboxRow, PacedColumns, PauseColumns, Trouble, Waiting,
@@ -32,6 +32,10 @@ fn waiting(mailbox: &str, jobs: i64, later: i64) -> Waiting {
     let mut by_age = [0; crate::queue::AGE_COUNT];
     by_age[1] = jobs - later;
     Waiting { mailbox: mailbox.into(), jobs, later, by_age }
+}
+
+fn health_of(glance: &Glance) -> Health {
+    Health::of(&glance.report, &glance.agent, glance.now)
 }
 
 /// So many jobs wait, and the agent runs.
@@ -77,14 +81,14 @@ fn commands(health: &Health) -> String {
 
 #[test]
 fn good_health_is_said_in_one_sentence() {
-    let health = Health::of(&glance(12, 0));
+    let health = health_of(&glance(12, 0));
     assert_eq!(health.headline, "All is well: sending, 25 in the last minute; 12 jobs wait, the oldest for 3 min");
     assert_eq!((health.tone, health.remarks.len(), health.steps.len()), (Tone::Good, 0, 0));
-    assert_eq!(Health::of(&glance(0, 0)).headline, "All is well: nothing is waiting");
+    assert_eq!(health_of(&glance(0, 0)).headline, "All is well: nothing is waiting");
     let mut later = glance(1, 1);
     later.report.waiting.next_due = Some("2026-12-02T08:00:00.000Z".into());
     assert_eq!(
-        Health::of(&later).headline,
+        health_of(&later).headline,
         "All is well: 1 job waits for a later time, the next at 2026-12-02 08:00:00 UTC"
     );
 }
@@ -93,7 +97,7 @@ fn good_health_is_said_in_one_sentence() {
 fn a_closed_gate_says_why_and_until_when_but_not_that_of_an_agent_that_is_gone() {
     let mut glance = glance(12, 0);
     glance.agent = agent(expired());
-    let health = Health::of(&glance);
+    let health = health_of(&glance);
     assert_eq!(health.tone, Tone::Bad);
     assert_eq!(health.headline, "NOTHING IS SENT: The client secret has expired: create a new one (AADSTS7000222)");
     assert!(health.remarks[0].contains("tried again at 12:01:00 UTC (in 1 min)"), "{health:?}");
@@ -101,7 +105,7 @@ fn a_closed_gate_says_why_and_until_when_but_not_that_of_an_agent_that_is_gone()
     assert_eq!(json::of(&glance)["gate"]["code"], "AADSTS7000222");
 
     glance.agent.pid = None;
-    let health = Health::of(&glance);
+    let health = health_of(&glance);
     assert!(health.headline.starts_with("NOTHING IS SENT: no agent is running; 12 jobs wait"), "{health:?}");
     assert!(health.remarks[0].contains("when the last one ended"), "{health:?}");
     assert_eq!(json::of(&glance)["gate"], serde_json::Value::Null);
@@ -124,7 +128,7 @@ fn the_page_about_status_shows_what_is_said() {
         ..expired().gate.unwrap()
     };
     glance.agent = agent(AgentSaid { gate: Some(gate), ..AgentSaid::default() });
-    let health = Health::of(&glance);
+    let health = health_of(&glance);
     let width = health.steps.iter().map(|(command, _)| command.len()).max().unwrap();
     let steps = health.steps.iter().map(|(command, what)| format!("  {command:width$}  {what}"));
     let remarks = health.remarks.iter().map(|remark| format!("  {remark}"));
@@ -159,7 +163,7 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
         (in_the_way, "(job 7: audit says no)", "event-sender check --offline"),
         (stuck, "nothing was sent in the last minute", ""),
     ] {
-        let health = Health::of(&glance);
+        let health = health_of(&glance);
         assert_eq!(health.tone, Tone::Waiting, "{health:?}");
         assert!(health.headline.starts_with("Needs a look: "), "{health:?}");
         let said = format!("{}\n{}", health.headline, health.remarks.join("\n"));
@@ -183,7 +187,7 @@ fn a_credential_is_a_remark_once_its_end_is_near_and_a_program_is_always_told() 
         ("certificate", "whenever", None),
     ] {
         let glance = with_end(name, expires);
-        let health = Health::of(&glance);
+        let health = health_of(&glance);
         assert_eq!(json::of(&glance)["credential"], json!({ "name": name, "expires": expires }));
         assert_eq!(health.tone, if remark.is_some() { Tone::Waiting } else { Tone::Good }, "{health:?}");
         match remark {
@@ -196,7 +200,7 @@ fn a_credential_is_a_remark_once_its_end_is_near_and_a_program_is_always_told() 
     view.take(Ok(with_end("certificate", "2026-12-02T12:00:00.000Z")), Duration::ZERO);
     assert!(screen(&view, 80, 24).join("\n").contains("the certificate expires on 2026-12-02, in 1 day"));
     gone.agent.pid = None;
-    assert!(Health::of(&gone).remarks.is_empty(), "who starts next may find a renewed one");
+    assert!(health_of(&gone).remarks.is_empty(), "who starts next may find a renewed one");
     assert_eq!(json::of(&gone)["credential"]["name"], "certificate");
     assert_eq!(json::of(&glance(1, 0))["credential"], serde_json::Value::Null);
 }
@@ -205,7 +209,7 @@ fn a_credential_is_a_remark_once_its_end_is_near_and_a_program_is_always_told() 
 fn a_job_in_doubt_alone_is_no_alarm() {
     let mut glance = glance(12, 0);
     glance.report.in_doubt = 1;
-    let health = Health::of(&glance);
+    let health = health_of(&glance);
     assert_eq!((health.tone, health.remarks.len()), (Tone::Good, 1));
     assert!(commands(&health).contains("list --in-doubt"));
 }
@@ -217,7 +221,7 @@ fn a_mailbox_that_mailed_as_many_as_it_may_is_no_alarm_and_says_until_when() {
     let paced = Some(PacedColumns { until, reason: "10,000 recipients in 24 hours".into() });
     let row = MailboxRow { mailbox: "ann@contoso.com".into(), paced, ..MailboxRow::default() };
     (glance.report.paced, glance.report.behind) = (vec![row], 3);
-    let health = Health::of(&glance);
+    let health = health_of(&glance);
     assert_eq!((health.tone, health.remarks.len()), (Tone::Good, 2), "{health:?}");
     assert!(health.remarks[0].starts_with("1 mailbox has mailed as many attendees as it may"), "{health:?}");
     assert!(health.remarks[1].starts_with("3 jobs wait for an earlier job of the same event"), "{health:?}");

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Glance;
-use super::health::{Health, of};
+use crate::advice::health::{Health, of};
 use crate::cli::output::{self, Tone, line, paint, short};
 use crate::format::{self, clock, count, moment, more_mailboxes, span};
 use crate::job::{JobState, parse_utc};
@@ -15,7 +15,7 @@ pub(super) const AGES: [&str; AGE_COUNT] = ["<1 min", "5 min", "15 min", "1 h", 
 const STOPS: usize = 20;
 
 pub(super) fn print(glance: &Glance) -> std::io::Result<()> {
-    let health = Health::of(glance);
+    let health = Health::of(&glance.report, &glance.agent, glance.now);
     output::prose("", 0, &short(&health.headline, 1000), Some(health.tone))?;
     for remark in &health.remarks {
         output::prose("  ", 2, &short(remark, 1000), None)?;

@@ -4,6 +4,8 @@ pub mod ages;
 pub mod census;
 pub mod columns;
 pub mod counted;
+pub mod failures;
+pub mod find;
 pub mod health;
 pub mod jobs;
 pub mod overview;
@@ -19,8 +21,8 @@ use super::errors::read;
 use super::store::SqliteQueue;
 use crate::job::{JobId, JobInput};
 use crate::queue::{
-    AgentRow, AttemptRow, Census, JobFilter, JobRow, JobSummary, LaneKey, MailboxRow, Overview, QueueError, Read,
-    StorageFinding,
+    AgentRow, AttemptRow, Census, Failures, JobFilter, JobRow, JobSummary, LaneKey, MailboxRow, Overview, QueueError,
+    Read, StorageFinding,
 };
 
 const WAITING_FOR: &str =
@@ -39,6 +41,16 @@ impl Read for SqliteQueue {
 
     async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError> {
         jobs::by_id(&self.pool, as_json(ids)).await.map_err(read)
+    }
+
+    async fn find(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError> {
+        self.guard.check()?;
+        find::find(&self.pool, text, limit).await.map_err(read)
+    }
+
+    async fn failures(&self, since: DateTime<Utc>, of_each_kind: u32) -> Result<Failures, QueueError> {
+        self.guard.check()?;
+        failures::failures(&self.pool, since, of_each_kind).await.map_err(read)
     }
 
     async fn jobs_of_key(&self, key: &str) -> Result<Vec<JobSummary>, QueueError> {

@@ -4,12 +4,12 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use crate::agent::expiry::{self, Nearness};
+use super::expiry::{self, Nearness};
 use crate::format::moment;
 use crate::queue::{AgentRow, CredentialSaid, DefaultSaid, GateSaid, JobRow, Stored};
 
 /// For programs; null if no agent has ever said anything of itself.
-pub(super) fn agent_json(agent: &AgentRow) -> Value {
+pub fn agent_json(agent: &AgentRow) -> Value {
     let Some(said) = &agent.said else { return Value::Null };
     json!({
         "id": said.id,
@@ -23,13 +23,13 @@ pub(super) fn agent_json(agent: &AgentRow) -> Value {
 }
 
 /// What the agent that ran last signed in with, if that ends; for programs.
-pub(super) fn credential_json(agent: &AgentRow) -> Value {
+pub fn credential_json(agent: &AgentRow) -> Value {
     let credential = agent.said.as_ref().and_then(|said| said.credential.as_ref());
     credential.map_or(Value::Null, |known| json!({ "name": known.name, "expires": text(&known.expires) }))
 }
 
 /// That a credential ends soon or has ended, and what to do; none while the end is far off, or cannot be read.
-pub(super) fn credential_warning(credential: &CredentialSaid, now: DateTime<Utc>) -> Option<String> {
+pub fn credential_warning(credential: &CredentialSaid, now: DateTime<Utc>) -> Option<String> {
     let end = credential.expires.time()?;
     let (name, nearness) = (&credential.name, Nearness::of(end, now));
     let words = || {
@@ -40,7 +40,7 @@ pub(super) fn credential_warning(credential: &CredentialSaid, now: DateTime<Utc>
 }
 
 /// What is wrong: the hint, or at least the code.
-pub(super) fn gate_words(gate: &GateSaid) -> String {
+pub fn gate_words(gate: &GateSaid) -> String {
     let kind = gate.kind.word();
     let code = if gate.code.is_empty() { &kind } else { &gate.code };
     match gate.hint.trim_end_matches('.') {
@@ -50,14 +50,14 @@ pub(super) fn gate_words(gate: &GateSaid) -> String {
 }
 
 /// When it is tried again.
-pub(super) fn gate_again(gate: &GateSaid, now: DateTime<Utc>) -> String {
+pub fn gate_again(gate: &GateSaid, now: DateTime<Utc>) -> String {
     match gate.closed_until(now) {
         Some(_) => format!("tried again at {}", moment(&text(&gate.until), now)),
         None => "being tried again now".into(),
     }
 }
 
-pub(super) fn gate_json(gate: &GateSaid) -> Value {
+pub fn gate_json(gate: &GateSaid) -> Value {
     json!({
         "since": text(&gate.since),
         "until": text(&gate.until),
@@ -68,13 +68,13 @@ pub(super) fn gate_json(gate: &GateSaid) -> Value {
 }
 
 /// Which setting is wrong, and what was said.
-pub(super) fn default_words(default: &DefaultSaid) -> String {
+pub fn default_words(default: &DefaultSaid) -> String {
     let hint = default.hint.trim_end_matches('.');
     format!("{} is \"{}\", which Exchange refuses: {hint}", default.key, default.value)
 }
 
 /// What to do, and what happens by itself.
-pub(super) fn default_cure(default: &DefaultSaid, now: DateTime<Utc>) -> String {
+pub fn default_cure(default: &DefaultSaid, now: DateTime<Utc>) -> String {
     let again = match default.until.time().filter(|until| *until > now) {
         Some(_) => format!("one request finds out at {}", moment(&text(&default.until), now)),
         None => "one request is finding out".to_owned(),
@@ -83,7 +83,7 @@ pub(super) fn default_cure(default: &DefaultSaid, now: DateTime<Utc>) -> String 
 }
 
 /// Whether this job takes the default.
-pub(super) fn default_concerns(default: &DefaultSaid, job: &JobRow) -> bool {
+pub fn default_concerns(default: &DefaultSaid, job: &JobRow) -> bool {
     let (column, own) = match default.key.as_str() {
         "defaults.mailbox" => ("mailbox", &job.summary.mailbox),
         "defaults.time_zone" => ("time_zone", &job.time_zone),
@@ -92,7 +92,7 @@ pub(super) fn default_concerns(default: &DefaultSaid, job: &JobRow) -> bool {
     own.is_null() || job.defaulted.to_string().split(' ').any(|name| name == column)
 }
 
-pub(super) fn default_json(default: &DefaultSaid) -> Value {
+pub fn default_json(default: &DefaultSaid) -> Value {
     json!({
         "setting": default.key,
         "value": default.value,

@@ -1,15 +1,15 @@
 //! Commands to copy: a producer's text in them is one word of the shell, and never an option.
 
-use super::output::short;
+use crate::format::short;
 
 /// As one word: as it is, or in quotes, and without what would steer a terminal.
-pub(super) fn word(text: &str) -> String {
+pub fn word(text: &str) -> String {
     // Only a NUL cannot be quoted, and `short` leaves no control characters.
     shlex::Quoter::new().allow_nul(true).quote(&short(text, usize::MAX)).map(Into::into).unwrap_or_default()
 }
 
 /// As the last word of a command, which it cannot take for an option of its own.
-pub(super) fn last(text: &str) -> String {
+pub fn last(text: &str) -> String {
     let mark = if text.starts_with('-') { "-- " } else { "" };
     format!("{mark}{}", word(text))
 }

@@ -1,14 +1,13 @@
 //! How things stand, in the words of somebody who has to decide at night whether to get up: one sentence, what else
-//! deserves a look, and the commands that come next. The same for `status` and for its live screen.
+//! deserves a look, and the commands that come next. The same for `status`, its live
+//! screen and the page.
 
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::Glance;
+use super::standing::{credential_warning, default_cure, default_words, gate_again, gate_words};
+use super::{Tone, shell};
 use crate::auth::only_time_helps;
-use crate::cli::output::{Tone, short};
-use crate::cli::shell;
-use crate::cli::standing::{credential_warning, default_cure, default_words, gate_again, gate_words};
-use crate::format::{age, clock, count, counted, jobs, moment};
+use crate::format::{age, clock, count, counted, jobs, moment, short};
 use crate::job::{ErrorKind, JobState, parse_utc};
 use crate::queue::{AgentRow, GateSaid, Overview};
 
@@ -17,7 +16,7 @@ const STANDSTILL: TimeDelta = TimeDelta::minutes(1);
 
 /// The verdict.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Health {
+pub struct Health {
     pub tone: Tone,
     pub headline: String,
     /// What else deserves a look.
@@ -27,19 +26,19 @@ pub(super) struct Health {
 }
 
 impl Health {
-    pub(super) fn of(glance: &Glance) -> Self {
-        let Glance { report, agent, now, .. } = glance;
+    /// Of what one look found.
+    pub fn of(report: &Overview, agent: &AgentRow, now: DateTime<Utc>) -> Self {
         let mut health = Self { tone: Tone::Good, headline: String::new(), remarks: Vec::new(), steps: Vec::new() };
         match (&agent.pid, agent.gate()) {
-            (None, _) => health.no_agent(report, agent, *now),
-            (_, Some(gate)) => health.gate(report, gate, *now),
-            _ => health.open(report, *now),
+            (None, _) => health.no_agent(report, agent, now),
+            (_, Some(gate)) => health.gate(report, gate, now),
+            _ => health.open(report, now),
         }
         health.settings(agent);
-        health.refused_default(agent, *now);
-        health.credential(agent, *now);
+        health.refused_default(agent, now);
+        health.credential(agent, now);
         health.refused(agent);
-        health.mailboxes(report, *now);
+        health.mailboxes(report, now);
         health.pace(report);
         health.ends(report);
         health.lead();
@@ -215,7 +214,7 @@ impl Health {
 }
 
 /// Jobs in this state.
-pub(super) fn of(report: &Overview, state: JobState) -> i64 {
+pub fn of(report: &Overview, state: JobState) -> i64 {
     report.counts.iter().find(|(known, _)| *known == state).map_or(0, |(_, count)| *count)
 }
 

@@ -10,7 +10,7 @@ use crate::queue::{JobRow, Stored};
 
 /// Advice about a job in its state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Advice {
+pub struct Advice {
     pub happened: String,
     pub by_itself: String,
     /// Sentences, with the commands in them.
@@ -19,8 +19,9 @@ pub(super) struct Advice {
 
 /// The part of a job that advice hangs on.
 #[derive(Clone, Debug)]
-pub(super) struct Case {
-    id: i64,
+pub struct Case {
+    /// Its id, as commands name it.
+    id: String,
     operation: OperationKind,
     state: JobState,
     kind: Option<ErrorKind>,
@@ -40,10 +41,10 @@ pub(super) struct Case {
 
 impl Case {
     /// Of a row of `jobs`; none if it is in no state at all. `mailbox` is whose the job is.
-    pub(super) fn of(job: &JobRow, mailbox: &str) -> Option<Self> {
+    pub fn of(job: &JobRow, mailbox: &str) -> Option<Self> {
         let of = &job.summary;
         Some(Self {
-            id: of.id.0,
+            id: of.id.to_string(),
             operation: of.operation.text().and_then(OperationKind::parse).unwrap_or_default(),
             state: of.state.known()?,
             kind: of.error_kind.known(),
@@ -58,8 +59,13 @@ impl Case {
         })
     }
 
+    /// The same of many jobs that ended alike, of which this is one: each has its own id.
+    pub fn of_many(job: &JobRow, mailbox: &str) -> Option<Self> {
+        Some(Self { id: "ID".into(), ..Self::of(job, mailbox)? })
+    }
+
     /// The advice at this time.
-    pub(super) fn advice(&self, now: DateTime<Utc>) -> Advice {
+    pub fn advice(&self, now: DateTime<Utc>) -> Advice {
         Advice { happened: self.happened(), by_itself: self.by_itself(now), to_do: self.to_do() }
     }
 
@@ -446,7 +452,7 @@ mod tests {
     /// A job to create an event, whose turn has not come.
     fn waiting() -> Case {
         Case {
-            id: 23,
+            id: "23".into(),
             operation: OperationKind::Create,
             state: JobState::Pending,
             kind: None,

@@ -5,7 +5,7 @@ use serde_json::{Map, Value};
 
 use crate::queue::{AttemptRow, JobRow, JobSummary, MailboxRow, Parsed, Stored, Trouble};
 
-pub(super) fn stored(stored: &Stored) -> Value {
+pub fn stored(stored: &Stored) -> Value {
     match stored {
         Stored::Null => Value::Null,
         Stored::Integer(number) => (*number).into(),
@@ -22,7 +22,7 @@ fn word<T>(parsed: &Parsed<T>, word: impl FnOnce(&T) -> Value) -> Value {
 }
 
 /// What `list` shows.
-pub(super) fn summary(job: &JobSummary) -> Map<String, Value> {
+pub fn summary(job: &JobSummary) -> Map<String, Value> {
     let mut shown = object([
         ("id", job.id.0.into()),
         ("state", word(&job.state, |state| state.as_str().into())),
@@ -62,7 +62,7 @@ fn life(job: &JobSummary) -> Map<String, Value> {
 }
 
 /// Every column of a job.
-pub(super) fn job(job: &JobRow) -> Map<String, Value> {
+pub fn job(job: &JobRow) -> Map<String, Value> {
     let of = &job.summary;
     let mut shown = object([
         ("id", of.id.0.into()),
@@ -104,7 +104,7 @@ pub(super) fn job(job: &JobRow) -> Map<String, Value> {
     shown
 }
 
-pub(super) fn attempt(attempt: &AttemptRow) -> Value {
+pub fn attempt(attempt: &AttemptRow) -> Value {
     Value::Object(object([
         ("job_id", stored(&attempt.job_id)),
         ("claim", stored(&attempt.claim)),
@@ -119,7 +119,7 @@ pub(super) fn attempt(attempt: &AttemptRow) -> Value {
     ]))
 }
 
-pub(super) fn mailbox(row: &MailboxRow) -> Value {
+pub fn mailbox(row: &MailboxRow) -> Value {
     let hold = |column: fn(&crate::queue::HoldColumns) -> &Stored| {
         row.hold.as_ref().map_or(Value::Null, |hold| stored(column(hold)))
     };
@@ -140,7 +140,7 @@ pub(super) fn mailbox(row: &MailboxRow) -> Value {
     ]))
 }
 
-pub(super) fn trouble(trouble: &Trouble) -> Value {
+pub fn trouble(trouble: &Trouble) -> Value {
     Value::Object(object([
         ("error_kind", stored(&trouble.kind)),
         ("error_code", stored(&trouble.code)),
