@@ -114,6 +114,7 @@ impl Reply {
             web_link: self.web_link.clone(),
             ical_uid: self.ical_uid.clone(),
             join_url: self.join_url.clone(),
+            seen: None,
         })
     }
 
@@ -206,6 +207,7 @@ pub(super) fn event_ref(event: &Value) -> Option<EventRef> {
         web_link: link(&event["webLink"]),
         ical_uid: word(&event["iCalUId"]),
         join_url: link(&event["onlineMeeting"]["joinUrl"]),
+        seen: None,
     })
 }
 

@@ -14,11 +14,22 @@ pub struct EventRef {
     pub ical_uid: Option<String>,
     /// Where an online meeting is joined.
     pub join_url: Option<String>,
+    /// What a look saw of it, where there was one.
+    pub seen: Option<Seen>,
+}
+
+/// What a look saw of an event that is as its job wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// How many are invited.
+    pub guests: u32,
+    /// When it ends; of a series none.
+    pub ends_at: Option<DateTime<Utc>>,
 }
 
 impl From<EventId> for EventRef {
     fn from(id: EventId) -> Self {
-        Self { id, web_link: None, ical_uid: None, join_url: None }
+        Self { id, web_link: None, ical_uid: None, join_url: None, seen: None }
     }
 }
 

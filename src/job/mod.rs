@@ -31,7 +31,7 @@ pub use cell::Cell;
 pub use change::{Cancellation, EventChange};
 pub use draft::{Body, EventDraft, EventTime, MAX_ATTENDEES, MAX_REQUEST_BYTES};
 pub use ending::Ending;
-pub use event::{EventRef, EventType, Snapshot};
+pub use event::{EventRef, EventType, Seen, Snapshot};
 pub use guests::{Guest, attendees_json, guests};
 pub use input::{BodyType, DefaultKey, Defaulted, Defaults, JobInput};
 pub use operation::{Operation, OperationKind, Undraftable, Verified};

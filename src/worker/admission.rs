@@ -17,7 +17,7 @@ use super::report;
 use super::vitals::Vitals;
 use crate::auth::TokenCache;
 use crate::clock::Now;
-use crate::job::{Defaults, Outcome};
+use crate::job::{Defaults, ErrorKind, Outcome};
 use crate::policy::{MailboxPause, after};
 use crate::queue::{self, LaneKey, MailboxNews, Pause, capped};
 use crate::retry_after;
@@ -104,6 +104,17 @@ impl Admission {
 
     fn count_pauses(&self, vitals: &Vitals) {
         vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
+    }
+
+    /// A question for the link of an online meeting has ended. A wait that was named is a pause like any other.
+    pub(super) fn link_asked(&mut self, lane: &LaneKey, wait: Option<Duration>, now: Now) {
+        self.lanes.end(lane, false);
+        if let Some(wait) = wait {
+            let until = after(now.wall, wait.min(retry_after::LONGEST));
+            let (kind, reason) = (Some(ErrorKind::Throttled), "Microsoft limits the requests.".to_owned());
+            let pause = Pause { lane: lane.clone(), until, reason, kind, pauses_in_a_row: 1, asked_until: Some(until) };
+            self.lanes.remember(&pause, now);
+        }
     }
 
     /// Ends the pauses that are over. Returns whether there were any.

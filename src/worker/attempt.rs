@@ -115,9 +115,15 @@ struct RowFacts {
     has_key: bool,
 }
 
+/// An empty list, however it is written; as the queue has it, which tells such rows from those that mail somebody.
+fn names_nobody(attendees: &str) -> bool {
+    let inside = attendees.trim().strip_prefix('[').and_then(|list| list.strip_suffix(']'));
+    inside.is_some_and(|inside| inside.trim().is_empty())
+}
+
 impl RowFacts {
     fn of(input: &JobInput) -> Self {
-        let mails = !matches!(&input.attendees, Cell::Text(attendees) if attendees == "[]");
+        let mails = matches!(&input.attendees, Cell::Text(attendees) if !names_nobody(attendees));
         Self { mails, has_key: input.event_key != Cell::Null }
     }
 }
@@ -220,10 +226,21 @@ impl Attempt {
         };
         let (job, moment) = self.situation();
         let Some(decision) = self.context.policy.before_request(&job, verified, &moment) else { return Ok(seen) };
-        // An earlier request has done it, and mailed whom it mailed.
-        let stakes = if self.job.in_doubt { self.stakes(prepared, None) } else { Stakes::default() };
+        let stakes = self.found(prepared, &decision);
         self.context.pacing.count(&self.lane, stakes.recipients, Instant::now());
         Err(Box::new(Delivered { stakes, meeting_of: meeting_of(prepared), ..decision.into() }))
+    }
+
+    /// What a job has done that is found done. Of one in doubt an earlier request did it, and mailed whom it mailed.
+    fn found(&self, prepared: &Prepared, decision: &Decision) -> Stakes {
+        let seen = match &decision.disposition {
+            Disposition::Complete(event) => event.seen,
+            _ => return Stakes::default(),
+        };
+        let by_row = self.stakes(prepared, None);
+        let mailed = if by_row.recipients > 0 { by_row.recipients } else { seen.map_or(0, |seen| seen.guests) };
+        let recipients = if self.job.in_doubt { mailed } else { 0 };
+        Stakes { recipients, ends_at: by_row.ends_at.or(seen.and_then(|seen| seen.ends_at)) }
     }
 
     fn stakes(&self, prepared: &Prepared, seen: Option<&Snapshot>) -> Stakes {
@@ -237,9 +254,13 @@ impl Attempt {
         seen: Option<&Snapshot>,
     ) -> Result<(Cow<'p, Request>, Stakes), Box<Delivered>> {
         let request = prepared.request(seen);
-        let request = request.map_err(|undraftable| Box::new(self.decide(refused_locally(undraftable)).into()))?;
+        let (mut job, moment) = self.situation();
+        // An event that was seen as it was before leaves no doubt: an earlier request has not changed it.
+        job.in_doubt &= seen.is_none();
+        let request = request.map_err(|undraftable| {
+            Box::new(self.context.policy.decide(&job, refused_locally(undraftable), &moment).into())
+        })?;
         let stakes = self.stakes(prepared, seen);
-        let (job, moment) = self.situation();
         if let Some(end) = self.context.policy.too_late(&job, &stakes, &moment) {
             return Err(Box::new(end.into()));
         }

@@ -12,7 +12,7 @@ use super::attempt::Context;
 use super::bearer::Bearer;
 use super::lanes::{Lanes, Turn};
 use crate::clock::{Now, later};
-use crate::job::{EventId, JobId};
+use crate::job::{CallResult, EventId, JobId};
 use crate::queue::{Agent, LaneKey};
 
 /// The link is mostly there within seconds.
@@ -32,8 +32,14 @@ pub(super) struct MissingLink {
 pub(super) struct Links {
     waiting: VecDeque<(Instant, MissingLink)>,
     under_way: usize,
-    ended: mpsc::UnboundedReceiver<LaneKey>,
-    end: mpsc::UnboundedSender<LaneKey>,
+    ended: mpsc::UnboundedReceiver<Asked>,
+    end: mpsc::UnboundedSender<Asked>,
+}
+
+/// The end of a question: whose mailbox it was about, and how long that was told to wait.
+pub(super) struct Asked {
+    pub lane: LaneKey,
+    pub wait: Option<Duration>,
 }
 
 impl Links {
@@ -66,8 +72,8 @@ impl Links {
                     self.under_way += 1;
                     let (context, queue, end) = (context.clone(), queue.clone(), self.end.clone());
                     tokio::spawn(async move {
-                        asked(&context, queue.as_ref(), &link).await;
-                        let _ = end.send(link.lane);
+                        let wait = asked(&context, queue.as_ref(), &link).await;
+                        let _ = end.send(Asked { lane: link.lane, wait });
                     });
                 }
                 Turn::Wait => self.waiting.push_back((later(now, WAIT), link)),
@@ -76,30 +82,37 @@ impl Links {
         }
     }
 
-    /// The mailbox of one that has been asked for.
-    pub(super) async fn ended(&mut self) -> LaneKey {
+    pub(super) async fn ended(&mut self) -> Asked {
         loop {
             // There is always a sender: this one.
-            if let Some(lane) = self.ended.recv().await {
+            if let Some(asked) = self.ended.recv().await {
                 self.under_way = self.under_way.saturating_sub(1);
-                return lane;
+                return asked;
             }
         }
     }
 }
 
-async fn asked(context: &Context, queue: &dyn Agent, link: &MissingLink) {
+/// Asks, and tells how long the answer wants the mailbox to be left alone.
+async fn asked(context: &Context, queue: &dyn Agent, link: &MissingLink) -> Option<Duration> {
     let told = tokio::select! {
         told = Bearer::ask(&context.tokens, |token| async move {
+            if context.pauses.holds(&link.lane, Instant::now()) {
+                return Err(CallResult::not_made());
+            }
             context.graph.join_url(link.mailbox.as_deref(), &link.event_id, &token, Now::read()).await
         }) => told,
-        () = context.stop.cancelled() => return,
+        () = context.stop.cancelled() => return None,
     };
-    let Ok(Some(join_url)) = told else {
-        debug!(job_id = link.job.0, "online meeting has no link yet");
-        return;
+    let join_url = match told {
+        Ok(Some(join_url)) => join_url,
+        told => {
+            debug!(job_id = link.job.0, "online meeting has no link yet");
+            return told.err().and_then(|result| result.retry_after);
+        }
     };
     if let Err(error) = queue.add_join_url(link.job, &join_url).await {
         debug!(job_id = link.job.0, error = %error, "link of an online meeting not recorded");
     }
+    None
 }

@@ -185,7 +185,9 @@ impl Worker {
             self.beat(now.steady);
             self.wake(now.steady);
             self.begin_all(now);
-            self.links.ask(&mut self.admission.lanes, &self.context, self.claimer.queue(), now.steady);
+            if self.admission.gate.passes(self.attempts.len()) {
+                self.links.ask(&mut self.admission.lanes, &self.context, self.claimer.queue(), now.steady);
+            }
             self.claim(now).await;
             if self.control.settings.until_empty && self.is_empty().await {
                 break;
@@ -393,7 +395,7 @@ impl Worker {
         tokio::select! {
             () = stop.cancelled() => {}
             finished = self.attempts.next() => self.end_all(finished),
-            lane = self.links.ended() => drop(self.admission.lanes.end(&lane, false)),
+            asked = self.links.ended() => self.admission.link_asked(&asked.lane, asked.wait, Now::read()),
             (limit, claimed) = self.claimer.ended() => self.claimed(limit, claimed)?,
             changed = queue.changes() => {
                 changed?;

@@ -76,7 +76,8 @@ impl Pacing {
     pub(super) fn remember(&self, mailed: &[Mailed], as_of: Now) {
         let mut accounts = self.accounts();
         for Mailed { lane, minute, jobs, recipients } in mailed {
-            let after = |wait: Duration| after(*minute, wait);
+            // A minute that lies ahead was written when the clock was wrong: it counts as this one.
+            let after = |wait: Duration| after((*minute).min(as_of.wall), wait);
             let account = accounts.lanes.entry(lane.clone()).or_default();
             let until = as_of.steady_at(after(MINUTE + DAY));
             account.minutes.push_back(Mailing { until, recipients: u64::from(*recipients) });

@@ -200,7 +200,13 @@ async fn what_graph_gave_back_stands_in_the_row<B: Backend>() {
     for attempt in [true, false] {
         let bed = Bed::<B>::new().await;
         let job = bed.claimed(ANN).await;
-        let event = EventRef { id: EventId("AAMk=".into()), web_link: text("w"), ical_uid: text("i"), join_url: None };
+        let event = EventRef {
+            id: EventId("AAMk=".into()),
+            web_link: text("w"),
+            ical_uid: text("i"),
+            join_url: None,
+            seen: None,
+        };
         let end = end(&job, Verdict::Sent(event));
         bed.settle(&if attempt { end } else { Settlement { attempt: None, ..end } }).await;
         let id = job.id;

@@ -8,7 +8,7 @@ use super::create;
 use crate::graph::reply::{event_ref, word};
 use crate::graph::wire::{EXTENDED, REVISION, property};
 use crate::job::{
-    Answer, AttendeeType, Body, BodyType, CallResult, Cause, EventRef, EventTarget, EventType, Outcome, Snapshot,
+    Answer, AttendeeType, Body, BodyType, CallResult, Cause, EventRef, EventTarget, EventType, Outcome, Seen, Snapshot,
 };
 
 /// The zone that is the last to see a day end is so far behind UTC.
@@ -58,7 +58,9 @@ pub(super) fn is_meant(event: &Value, target: &EventTarget) -> bool {
 
 /// What a job gets back of the event that was seen, under the id that its row knows it by.
 pub(super) fn named(seen: Snapshot, target: &EventTarget) -> EventRef {
-    EventRef { id: target.event_id.clone(), ..seen.event }
+    let guests = u32::try_from(seen.attendees.len()).unwrap_or(u32::MAX);
+    let told = Seen { guests, ends_at: seen.ends_at };
+    EventRef { id: target.event_id.clone(), seen: Some(told), ..seen.event }
 }
 
 /// The revision that an event bears.

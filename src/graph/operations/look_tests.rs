@@ -27,6 +27,7 @@ fn an_event_is_seen_with_all_that_a_change_depends_on() {
             web_link: Some("https://outlook.office365.com/owa/?itemid=AA".into()),
             ical_uid: Some("040000".into()),
             join_url: Some("https://t.example/j".into()),
+            seen: None,
         },
         etag: Some("W/\"v1\"".into()),
         kind: EventType::Single,

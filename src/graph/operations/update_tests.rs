@@ -228,6 +228,7 @@ fn every_row_of_the_table_of_uncertain_changes_has_its_verdict() {
         web_link: Some("https://outlook.office365.com/owa/?itemid=AA".into()),
         ical_uid: Some("040000".into()),
         join_url: None,
+        seen: None,
     };
     assert_eq!(own, Verified::Done(expected));
     // Also of one that was called off since.
