@@ -6,7 +6,7 @@ use serde_json::{Map, json};
 use super::*;
 use crate::graph::operations::look;
 use crate::graph::wire::{EXTENDED, MARKER, REVISION};
-use crate::job::{Answer, BodyType, EventRef, JobInput, Outcome};
+use crate::job::{Answer, BodyType, EventRef, JobInput, Outcome, Seen};
 
 pub(in crate::graph::operations) const MARK: &str = "7d9f6d5e-0000-4000-8000-00000000000c";
 const OWN: &str = "7d9f6d5e-0000-4000-8000-000000000009";
@@ -228,7 +228,7 @@ fn every_row_of_the_table_of_uncertain_changes_has_its_verdict() {
         web_link: Some("https://outlook.office365.com/owa/?itemid=AA".into()),
         ical_uid: Some("040000".into()),
         join_url: None,
-        seen: None,
+        seen: Some(Seen { guests: 1, ends_at: "2026-12-01T09:00:00Z".parse().ok() }),
     };
     assert_eq!(own, Verified::Done(expected));
     // Also of one that was called off since.

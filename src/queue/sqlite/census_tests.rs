@@ -86,7 +86,7 @@ async fn what_mails_somebody_rests_in_a_mailbox_that_has_mailed_its_limit_and_wh
     let db = &mut bed.stranger().await;
     let guest = r#"'[{"address":"bob@contoso.com"}]'"#;
     add(db, &[("mailbox", "'ann@contoso.com'"), ("attendees", guest)]).await;
-    run(db, "INSERT INTO mailboxes (mailbox, paused_until, reason, paced_until) VALUES ('ann@contoso.com', '', '', '2100-01-01T00:00:00.000Z')")
+    run(db, "INSERT INTO mailboxes (mailbox, paused_until, reason, paced_until) VALUES ('ann@contoso.com', '', '', '2200-01-01T00:00:00.000Z')")
         .await;
     let census = async || bed.queue.census(now(), None).await.unwrap();
     let due = async || {
