@@ -32,6 +32,8 @@ CREATE TABLE mailings (
     recipients INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (mailbox, minute)
 ) WITHOUT ROWID;
+-- The last 24 hours at a start, and what is forgotten.
+CREATE INDEX mailings_minutes ON mailings (minute);
 
 -- What waits already, or may come back.
 UPDATE jobs SET mails = 1
@@ -50,13 +52,20 @@ CREATE INDEX jobs_targets ON jobs (target_event_id, id) WHERE target_event_id IS
 
 -- Whose turn it is
 
--- The unfinished job of the same event directly before this one, and the one directly after it.
+-- The unfinished job of the same event directly before this one, and the one directly after it. One that was put back while a
+-- later one is being sent waits for that: never are two of one event under way.
 CREATE VIEW job_turns AS
 SELECT id, CASE WHEN state <> 'pending' THEN NULL
-        WHEN event_key IS NOT NULL THEN (SELECT e.id FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id < jobs.id
-            AND e.state IN ('pending', 'claimed') ORDER BY e.id DESC LIMIT 1)
-        ELSE (SELECT e.id FROM jobs AS e WHERE e.target_event_id = jobs.target_event_id AND e.event_key IS NULL AND e.id < jobs.id
-            AND e.state IN ('pending', 'claimed') ORDER BY e.id DESC LIMIT 1) END AS behind,
+        WHEN event_key IS NOT NULL THEN coalesce(
+            (SELECT e.id FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id < jobs.id
+                AND e.state IN ('pending', 'claimed') ORDER BY e.id DESC LIMIT 1),
+            (SELECT e.id FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id > jobs.id AND e.state = 'claimed'
+                ORDER BY e.id LIMIT 1))
+        ELSE coalesce(
+            (SELECT e.id FROM jobs AS e WHERE e.target_event_id = jobs.target_event_id AND e.event_key IS NULL AND e.id < jobs.id
+                AND e.state IN ('pending', 'claimed') ORDER BY e.id DESC LIMIT 1),
+            (SELECT e.id FROM jobs AS e WHERE e.target_event_id = jobs.target_event_id AND e.event_key IS NULL AND e.id > jobs.id
+                AND e.state = 'claimed' ORDER BY e.id LIMIT 1)) END AS behind,
     CASE WHEN event_key IS NOT NULL THEN (SELECT e.id FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id > jobs.id
             AND e.state IN ('pending', 'claimed') ORDER BY e.id LIMIT 1)
         ELSE (SELECT e.id FROM jobs AS e WHERE e.target_event_id = jobs.target_event_id AND e.event_key IS NULL AND e.id > jobs.id
@@ -273,6 +282,10 @@ BEGIN
     -- Not before the producer wishes (view job_wishes).
     UPDATE jobs SET next_attempt_at = max(next_attempt_at, coalesce((SELECT due FROM job_wishes WHERE job_wishes.id = NEW.id), ''))
     WHERE id = NEW.id AND NEW.state = 'pending' AND NEW.not_before IS NOT NULL;
+    -- What waited for this one although it comes before it goes first now.
+    UPDATE jobs SET behind = behind
+    WHERE state = 'pending' AND behind = NEW.id AND id < NEW.id AND NEW.state = 'pending'
+        AND (NEW.event_key IS NOT NULL OR NEW.target_event_id IS NOT NULL);
     -- One of an event's ends, or comes back: those after it have their turn, or have to wait again.
     UPDATE jobs SET behind = behind
     WHERE id = NEW.id AND (behind IS NOT NULL OR NEW.state = 'pending')

@@ -51,7 +51,8 @@ pub trait Agent: Send + Sync + 'static {
     /// doubt stays: its row is all that says an event may exist.
     async fn purge(&self, age: Duration, limit: u32) -> Result<u64, QueueError>;
 
-    /// Forgets at most `limit` pauses that are over and returns how many. What is on hold stays.
+    /// Forgets at most `limit` pauses that are over, and as many accounts of what was mailed long ago; returns how many of
+    /// whichever were more. What is on hold stays.
     async fn forget_pauses(&self, limit: u32) -> Result<u64, QueueError>;
 
     /// Replaces what the agent last reported of itself.

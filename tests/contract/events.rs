@@ -151,6 +151,26 @@ async fn a_job_put_back_is_in_its_old_place_again<B: Backend>() {
     assert_eq!(bed.claim_one().await.id.0, ids[0]);
 }
 
+async fn a_job_put_back_while_a_later_one_is_under_way_waits_for_that_and_goes_before_its_repeat<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    bed.add_sent(create(KEY)).await;
+    let ids = bed.add(&[update(KEY), update(KEY), update(KEY)]).await;
+    let first = bed.claim_one().await;
+    bed.settle(&Settlement { kind: Some(ErrorKind::Rejected), ..end(&first, Verdict::Failed) }).await;
+    let second = bed.claim_one().await;
+    assert_eq!(second.id.0, ids[1]);
+    assert_eq!(bed.retry(&ids[..1]).await, ids[..1]);
+    assert_eq!(bed.behind(ids[0]).await, Some(ids[1]));
+    assert!(bed.claim_jobs().await.is_empty(), "two of one event are never under way");
+    bed.finish(&second, Verdict::Again(chrono::Utc::now())).await;
+    assert_eq!((bed.behind(ids[0]).await, bed.behind(ids[1]).await), (None, Some(ids[0])));
+    for id in ids {
+        let next = bed.claim_one().await;
+        assert_eq!(next.id.0, id);
+        bed.finish(&next, event()).await;
+    }
+}
+
 async fn a_row_deleted_by_its_producer_frees_what_is_behind_it<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let ids = bed.add(&[create(KEY), update(KEY), update(KEY)]).await;
@@ -447,6 +467,7 @@ on_every_queue! {
     what_is_behind_a_job_has_its_turn_however_that_ends
     a_waiting_update_may_be_cancelled_and_frees_what_is_behind_it
     a_job_put_back_is_in_its_old_place_again
+    a_job_put_back_while_a_later_one_is_under_way_waits_for_that_and_goes_before_its_repeat
     a_row_deleted_by_its_producer_frees_what_is_behind_it
     a_pending_job_given_to_another_event_waits_for_that_one
     nobody_writes_a_jobs_place_in_line_but_its_event

@@ -159,7 +159,7 @@ impl SqliteQueue {
         let mut untold = self.memory.untold.lock().await;
         if let Some(Untold(lanes)) = untold.as_ref() {
             let pauses = settle::pauses(connection, now.wall).await?;
-            let mailed = settle::lately_mailed(connection, now.wall).await?;
+            let mailed = settle::lately_mailed(connection, now.wall, request.unnamed.as_deref()).await?;
             let limits = lanes.iter().map(|raw| (lane_key(raw, request.unnamed.as_deref()), ONE)).collect();
             claimed.news = MailboxNews { pauses, limits, mailed, ..claimed.news };
             claimed.more = true;

@@ -1,8 +1,10 @@
 //! The order of an event's jobs under other hands: rows with ids of their own, rows put back, triggers that were away.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+use super::super::super::AttemptRecord;
+use super::settle_tests::{end, sent};
 use super::*;
-use crate::job::ErrorKind;
+use crate::job::{Ending, ErrorKind};
 
 const KEYED: (&str, &str) = ("event_key", "'order-7'");
 
@@ -146,4 +148,27 @@ async fn a_wish_of_a_job_without_times_of_its_own_is_heeded() {
     let id = add(db, &[&update()[..], &[("not_before", "'2101-02-03T04:05Z'")]].concat()).await;
     let due: String = one(db, &format!("SELECT next_attempt_at FROM jobs WHERE id = {id}")).await;
     assert_eq!(due, "2101-02-03T04:05:00.000Z");
+}
+
+/// What another program wrote into one claimed row sends all of them the longer way.
+#[tokio::test]
+async fn what_was_mailed_counts_once_whatever_stands_in_a_row() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    for _ in 0..3 {
+        add(db, &[("mailbox", "'ann@contoso.com'")]).await;
+    }
+    let claimed = bed.queue.claim(&request()).await.unwrap();
+    run(db, "UPDATE jobs SET error_code = 'theirs' WHERE id = 2").await;
+    let attempt = AttemptRecord { started_at: in_ms(5), duration_ms: 77, ending: Ending::Sent };
+    let ends: Vec<Settlement> = claimed
+        .jobs
+        .iter()
+        .map(|(_, job)| Settlement { mailed: 10, attempt: Some(attempt.clone()), ..end(job, sent()) })
+        .collect();
+    let settled = bed.queue.settle(&ends.iter().collect::<Vec<_>>()).await.unwrap();
+    assert_eq!(settled, [Settled::Recorded, Settled::Recorded, Settled::Recorded]);
+    assert_eq!(one::<i64>(db, "SELECT sum(jobs) FROM mailings").await, 3);
+    assert_eq!(one::<i64>(db, "SELECT sum(recipients) FROM mailings").await, 30);
+    assert_eq!(one::<i64>(db, "SELECT count(*) FROM attempts").await, 3);
 }

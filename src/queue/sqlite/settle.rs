@@ -10,6 +10,7 @@ use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 use super::super::{LaneKey, Mailed, Pause, Settled, Settlement, Verdict};
 use super::clock::{machine_wall, steady};
 use super::fragments::{not_needed, wished};
+use super::text::lane_key;
 use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, words};
 use crate::job::{Ending, EventRef, JobId, format_utc, parse_utc};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
@@ -32,11 +33,20 @@ const JOB_VALUES: [&str; 11] =
 
 /// What was mailed, counted before the claims are over: a late writer counts nothing. ? is NULL where nobody was mailed, else a
 /// JSON array with id, claim, minute and recipients of each job.
-const MAILED: &str = "INSERT INTO mailings (mailbox, minute, jobs, recipients)
+macro_rules! mailed {
+    ($which:expr) => {
+        concat!(
+            "INSERT INTO mailings (mailbox, minute, jobs, recipients)
     SELECT coalesce(mailbox_key, ''), m.value ->> 2, count(*), sum(m.value ->> 3)
     FROM json_each(?) AS m CROSS JOIN jobs ON jobs.id = m.value ->> 0 AND jobs.claims = m.value ->> 1 AND jobs.state = 'claimed'
-    WHERE true GROUP BY 1, 2
-    ON CONFLICT (mailbox, minute) DO UPDATE SET jobs = jobs + excluded.jobs, recipients = recipients + excluded.recipients";
+    WHERE ",
+            $which,
+            " GROUP BY 1, 2
+    ON CONFLICT (mailbox, minute) DO UPDATE SET jobs = jobs + excluded.jobs, recipients = recipients + excluded.recipients"
+        )
+    };
+}
+const MAILED: &str = mailed!("true");
 
 /// When the event of ?1 is over; what changes it tells its create, too.
 const ENDS_AT: &str = "UPDATE jobs SET ends_at = ?2 WHERE id = ?1 AND state = 'sent'";
@@ -52,10 +62,17 @@ const PACED: &str = "INSERT INTO mailboxes (mailbox, paused_until, reason, paced
 
 // A claim that is over leaves no attempt either, so these are asked for before the state changes.
 // What other hands wrote for this claim gives way.
-const SENT_ATTEMPTS: &str = "INSERT OR REPLACE INTO attempts
+macro_rules! sent_attempts {
+    ($which:expr) => {
+        concat!(
+            "INSERT OR REPLACE INTO attempts
         (job_id, claim, started_at, duration_ms, outcome, http_status, request_id, client_request_id)
     SELECT s.id, s.claim, s.started_at, s.duration_ms, 'sent', s.status, s.request_id, s.client_request_id
-    FROM s CROSS JOIN jobs ON jobs.id = s.id AND jobs.claims = s.claim AND jobs.state = 'claimed'";
+    FROM s CROSS JOIN jobs ON jobs.id = s.id AND jobs.claims = s.claim AND jobs.state = 'claimed' WHERE ",
+            $which
+        )
+    };
+}
 
 // No claim may end against a rule of the table: with the most attempts it allows, a row was inserted so. And only the agent
 // writes `settled`: without it the row would be taken for one that a stranger took away (migration 0007).
@@ -66,13 +83,27 @@ const SENT: &str =
         web_link = s.web_link, ical_uid = s.ical_uid, join_url = s.join_url
     FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed'";
 
-// The same at a job's first claim, when nothing has been recorded that would have to be taken back: what is not written enters no
-// trigger and no index. Whatever row is not so, because another program has written there, is left to the statement above.
-const FIRST_SENT: &str = "UPDATE jobs SET state = 'sent', settled = 'claim ' || s.claim, claimed_by = NULL, event_id = s.event_id, finished_at = s.at,
+/// Nothing has been recorded of the job that would have to be taken back.
+macro_rules! nothing_to_take_back {
+    () => {
+        "jobs.in_doubt = 0 AND jobs.error_kind IS NULL AND jobs.cause IS NULL AND jobs.error_code IS NULL
+        AND jobs.error_message IS NULL"
+    };
+}
+
+// The same at a job's first claim: what is not written enters no trigger and no index. Whatever row is not so, because another
+// program has written there, is left to the statements above, and is neither counted nor noted before.
+const FIRST_SENT: &str = concat!(
+    "UPDATE jobs SET state = 'sent', settled = 'claim ' || s.claim, claimed_by = NULL, event_id = s.event_id, finished_at = s.at,
         attempts = min(attempts + s.spent, 1000000000), first_sent_at = coalesce(first_sent_at, s.sent_at),
         http_status = s.status, request_id = s.request_id, web_link = s.web_link, ical_uid = s.ical_uid, join_url = s.join_url
-    FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed' AND in_doubt = 0 AND error_kind IS NULL
-        AND cause IS NULL AND error_code IS NULL AND error_message IS NULL";
+    FROM s WHERE jobs.id = s.id AND claims = s.claim AND state = 'claimed' AND ",
+    nothing_to_take_back!()
+);
+
+/// What was mailed, the attempts, and the jobs.
+const ENDS: [&str; 3] = [MAILED, sent_attempts!("true"), SENT];
+const FIRST_ENDS: [&str; 3] = [mailed!(nothing_to_take_back!()), sent_attempts!(nothing_to_take_back!()), FIRST_SENT];
 
 /// Which of the ends in ?1, a JSON array with id, claim and event id of each, are recorded, and which jobs are claimed still.
 const RECORDED: &str = "SELECT jobs.id, jobs.claims, state = 'claimed' FROM json_each(?1) AS s CROSS JOIN jobs
@@ -148,8 +179,8 @@ struct OfSize {
 impl BatchInsert {
     pub(super) fn new() -> Self {
         Self(SIZES.map(|size| {
-            let part = together(size, SENT);
-            OfSize { size, whole: whole(&part), first: whole(&together(size, FIRST_SENT)), part: part.into() }
+            let part = together(size, ENDS);
+            OfSize { size, whole: whole(&part), first: whole(&together(size, FIRST_ENDS)), part: part.into() }
         }))
     }
 
@@ -162,13 +193,13 @@ fn whole(part: &str) -> Arc<str> {
     format!("BEGIN IMMEDIATE; {}; PRAGMA data_version; {part}; COMMIT", locked_at!()).into()
 }
 
-/// What was mailed, attempts, jobs, and how many jobs there were.
-fn together(size: usize, sent: &str) -> String {
+/// These statements, and how many jobs there were.
+fn together(size: usize, [mailed, attempts, sent]: [&str; 3]) -> String {
     let with = |values: &[&str]| {
         let row = format!("({})", vec!["?"; values.len()].join(","));
         format!("WITH s({}) AS (VALUES {})", values.join(", "), vec![row; size].join(","))
     };
-    format!("{MAILED}; {} {SENT_ATTEMPTS}; {} {sent}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
+    format!("{mailed}; {} {attempts}; {} {sent}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
 }
 
 /// All in one transaction. Where the schema refuses one of them, in halves, each in a transaction of its own, until it stands
@@ -630,13 +661,14 @@ pub(super) async fn forget_pauses(
     now: DateTime<Utc>,
     limit: u32,
 ) -> sqlx::Result<u64> {
-    forget_mailings(connection, now, limit).await?;
+    let mailings = forget_mailings(connection, now, limit).await?;
     let now = format_utc(now);
     // Without the write lock, where there is nothing to forget.
     if !sqlx::query_scalar(ANY_OVER).bind(&now).fetch_one(&mut *connection).await? {
-        return Ok(0);
+        return Ok(mailings);
     }
-    Ok(sqlx::query(FORGET).bind(now).bind(limit).execute(connection).await?.rows_affected())
+    let pauses = sqlx::query(FORGET).bind(now).bind(limit).execute(connection).await?.rows_affected();
+    Ok(pauses.max(mailings))
 }
 
 /// For how long it is known what was mailed, and for how long it is kept.
@@ -644,18 +676,23 @@ const MAILED_WITHIN: TimeDelta = TimeDelta::hours(24);
 const MAILINGS_KEPT: TimeDelta = TimeDelta::hours(48);
 
 const LATELY_MAILED: &str =
-    "SELECT mailbox, minute, jobs, recipients FROM mailings WHERE minute > ?1 ORDER BY minute, mailbox";
+    "SELECT mailbox, minute, jobs, recipients FROM mailings WHERE minute >= ?1 ORDER BY minute, mailbox";
 const ANY_OLD_MAILING: &str = "SELECT EXISTS (SELECT 1 FROM mailings WHERE minute < ?1)";
 const FORGET_MAILINGS: &str = "DELETE FROM mailings WHERE (mailbox, minute) IN
     (SELECT mailbox, minute FROM mailings WHERE minute < ?1 LIMIT ?2 + 0)";
 
-/// What was mailed within the last 24 hours. A row somebody typed wrong counts nothing.
-pub(super) async fn lately_mailed(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<Mailed>> {
+/// What was mailed within the last 24 hours, `unnamed` being whose mailbox the rows are for that name none. A row somebody typed
+/// wrong counts nothing.
+pub(super) async fn lately_mailed(
+    connection: &mut SqliteConnection,
+    now: DateTime<Utc>,
+    unnamed: Option<&str>,
+) -> sqlx::Result<Vec<Mailed>> {
     let since = now.checked_sub_signed(MAILED_WITHIN).unwrap_or(now);
     let rows = sqlx::query(LATELY_MAILED).bind(minute_of(since)).fetch_all(connection).await?;
     let mailed = rows.iter().filter_map(|row| {
         Some(Mailed {
-            lane: LaneKey::of(&row.try_get::<String, _>("mailbox").ok()?),
+            lane: lane_key(row.try_get::<String, _>("mailbox").ok()?.as_bytes(), unnamed),
             minute: parse_utc(&row.try_get::<String, _>("minute").ok()?)?,
             jobs: row.try_get("jobs").ok()?,
             recipients: row.try_get("recipients").ok()?,
@@ -664,13 +701,13 @@ pub(super) async fn lately_mailed(connection: &mut SqliteConnection, now: DateTi
     Ok(mailed.collect())
 }
 
-async fn forget_mailings(connection: &mut SqliteConnection, now: DateTime<Utc>, limit: u32) -> sqlx::Result<()> {
-    let Some(before) = now.checked_sub_signed(MAILINGS_KEPT).map(format_utc) else { return Ok(()) };
+async fn forget_mailings(connection: &mut SqliteConnection, now: DateTime<Utc>, limit: u32) -> sqlx::Result<u64> {
+    let Some(before) = now.checked_sub_signed(MAILINGS_KEPT).map(format_utc) else { return Ok(0) };
     // Without the write lock, where there is nothing to forget.
-    if sqlx::query_scalar(ANY_OLD_MAILING).bind(&before).fetch_one(&mut *connection).await? {
-        sqlx::query(FORGET_MAILINGS).bind(before).bind(limit).execute(connection).await?;
+    if !sqlx::query_scalar(ANY_OLD_MAILING).bind(&before).fetch_one(&mut *connection).await? {
+        return Ok(0);
     }
-    Ok(())
+    Ok(sqlx::query(FORGET_MAILINGS).bind(before).bind(limit).execute(connection).await?.rows_affected())
 }
 
 const ADD_JOIN_URL: &str = "UPDATE jobs SET join_url = ?2 WHERE id = ?1 AND state = 'sent' AND join_url IS NULL";
