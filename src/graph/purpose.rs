@@ -1,5 +1,7 @@
 //! What a request is for: the same answer means one thing to a create and another to a read.
 
+use crate::job::OperationKind;
+
 /// What a request is for, where the meaning of an answer depends on it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Purpose {
@@ -20,13 +22,14 @@ impl Purpose {
         matches!(self, Purpose::Change | Purpose::End | Purpose::Look)
     }
 
-    /// What may have come of the request where its answer does not tell; put behind what happened.
-    pub(super) fn doubt(self) -> &'static str {
-        match self {
-            Purpose::Create => "; the event may have been created",
-            Purpose::Change => "; the change may have been made",
-            Purpose::End => "; the event may be gone",
-            Purpose::Look | Purpose::Read => "",
-        }
+    /// What may have come of the request where its answer does not tell, put behind what happened; nothing of a question.
+    pub(super) fn doubt(self) -> String {
+        let operation = match self {
+            Purpose::Create => OperationKind::Create,
+            Purpose::Change => OperationKind::Update,
+            Purpose::End => OperationKind::Delete,
+            Purpose::Look | Purpose::Read => return String::new(),
+        };
+        format!("; {}", operation.doubt())
     }
 }

@@ -29,6 +29,15 @@ impl OperationKind {
         }
     }
 
+    /// What may have come of a request whose answer does not tell.
+    pub fn doubt(self) -> &'static str {
+        match self {
+            OperationKind::Create => "the event may have been created",
+            OperationKind::Update => "the change may have been made",
+            OperationKind::Delete => "the event may be gone",
+        }
+    }
+
     /// The stored word, back.
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|kind| kind.as_str() == word)

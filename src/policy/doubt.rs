@@ -28,7 +28,8 @@ impl RetryPolicy {
         let look = match verified {
             Verified::Done(event) => return Some(self.decide(job, found(event, Answer::default()), moment)),
             Verified::Absent | Verified::Open(_) if self.is_used_up(job) => {
-                CallResult::new(Outcome::NotFound, not_made())
+                let words = "no answer came to the request, and the event is as it was before.";
+                CallResult::new(Outcome::NotFound, looked("change_not_made", words))
             }
             Verified::Absent | Verified::Open(_) => return None,
             Verified::Unknown(look) => *look,
@@ -53,7 +54,10 @@ impl RetryPolicy {
         let is_last = self.is_used_up(job);
         let result = match verified {
             Verified::Done(event) => found(event, Answer::default()),
-            Verified::Absent if is_last => CallResult::new(Outcome::NotFound, not_found()),
+            Verified::Absent if is_last => {
+                let words = "no answer came to the request, and no event of this job can be found in the calendar.";
+                CallResult::new(Outcome::NotFound, looked("event_not_found", words))
+            }
             Verified::Unknown(look) if look.is_refusal() && is_last => CallResult::new(Outcome::NotFound, look.answer),
             Verified::Unknown(look) if !look.is_refusal() && !self.repeats_unseen(job, &look) => *look,
             Verified::Absent | Verified::Open(_) | Verified::Unknown(_) => return None,
@@ -141,20 +145,7 @@ fn found(event: EventRef, answer: Answer) -> CallResult {
     CallResult::new(Outcome::Done(event), Answer { status: Some(200), code: None, message: None, ..answer })
 }
 
-fn not_made() -> Answer {
-    Answer {
-        status: Some(200),
-        code: Some("change_not_made".into()),
-        message: Some("no answer came to the request, and the event is as it was before.".into()),
-        ..Answer::default()
-    }
-}
-
-fn not_found() -> Answer {
-    Answer {
-        status: Some(200),
-        code: Some("event_not_found".into()),
-        message: Some("no answer came to the request, and no event of this job can be found in the calendar.".into()),
-        ..Answer::default()
-    }
+/// What the last look of all has told.
+fn looked(code: &str, words: &str) -> Answer {
+    Answer { status: Some(200), code: Some(code.into()), message: Some(words.into()), ..Answer::default() }
 }

@@ -435,11 +435,7 @@ pub(super) fn put_off(lane: LaneKey, job: Job, due: DateTime<Utc>, now: Now) -> 
 
 /// The agent ends before what became of the request can be known.
 fn interrupted(operation: OperationKind) -> CallResult {
-    let doubt = match operation {
-        OperationKind::Create => "the event may have been created",
-        OperationKind::Update => "the change may have been made",
-        OperationKind::Delete => "the event may be gone",
-    };
+    let doubt = operation.doubt();
     let answer = Answer {
         code: Some("interrupted".into()),
         message: Some(format!("the agent was stopped before the answer came; {doubt}")),

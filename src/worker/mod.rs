@@ -275,8 +275,9 @@ impl Worker {
         self.claimer.take_turn();
         let limit = self.limit(now.steady);
         if limit > 0 || self.wants_news(now.steady) {
-            self.vitals.measures.paced_mailboxes.set(self.context.pacing.paced(now.steady).len() as i64);
-            self.claimer.begin(self.request(limit, now.steady), now.steady);
+            let request = self.request(limit, now.steady);
+            self.vitals.measures.paced_mailboxes.set(request.paced.len() as i64);
+            self.claimer.begin(request, now.steady);
         }
     }
 
@@ -420,7 +421,9 @@ impl Worker {
             Some(again) => Some(again),
             None if self.claimer.is_claiming() || self.settler.in_trouble() => None,
             None => {
-                let own = [self.links.next_due(), self.context.pacing.next_end(now)].into_iter().flatten();
+                // While the gate is shut no link is asked for, and one that is due would make the loop spin.
+                let link = self.links.next_due().filter(|_| self.admission.gate.passes(self.attempts.len()));
+                let own = [link, self.context.pacing.next_end(now)].into_iter().flatten();
                 self.claimer.next_due().into_iter().chain(self.admission.next(now)).chain(own).min()
             }
         };

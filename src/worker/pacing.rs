@@ -29,6 +29,8 @@ pub(super) struct Pacing(Mutex<Accounts>);
 struct Accounts {
     limits: MailLimits,
     lanes: HashMap<LaneKey, Account>,
+    /// Who mails nobody before that. Apart from the accounts: the loop asks at every turn, and nearly always there are none.
+    paced: HashMap<LaneKey, Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -37,8 +39,6 @@ struct Account {
     minutes: VecDeque<Mailing>,
     /// Until when each job of the last minute counts, the oldest first.
     jobs: VecDeque<Instant>,
-    /// Nothing more is mailed before that.
-    paced_until: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ pub(super) struct Paced {
 
 impl Pacing {
     pub(super) fn new(limits: MailLimits) -> Self {
-        Self(Mutex::new(Accounts { limits, lanes: HashMap::new() }))
+        Self(Mutex::new(Accounts { limits, ..Accounts::default() }))
     }
 
     /// Other limits from now on: who waits is judged anew.
@@ -68,7 +68,7 @@ impl Pacing {
         let mut accounts = self.accounts();
         if accounts.limits != limits {
             accounts.limits = limits;
-            accounts.lanes.values_mut().for_each(|account| account.paced_until = None);
+            accounts.paced.clear();
         }
     }
 
@@ -100,6 +100,7 @@ impl Pacing {
         if recipients == 0 || limits == MailLimits::default() {
             return Ok(());
         }
+        accounts.make_room(lane, now);
         let account = accounts.lanes.entry(lane.clone()).or_default();
         account.forget_before(now);
         let day = account.wait_of_day(limits.recipients_per_day, recipients, now);
@@ -107,7 +108,7 @@ impl Pacing {
         match day.max(minute) {
             Some(wait) => {
                 let until = later(now, wait);
-                let is_news = account.paced_until.replace(until).is_none_or(|before| before <= now);
+                let is_news = accounts.paced.insert(lane.clone(), until).is_none_or(|before| before <= now);
                 Err(Paced { wait, reason: reason(limits, day >= minute), is_news })
             }
             None => {
@@ -137,23 +138,31 @@ impl Pacing {
     /// The mailboxes that may mail nobody now.
     pub(super) fn paced(&self, now: Instant) -> HashSet<LaneKey> {
         let accounts = self.accounts();
-        let paced = |account: &Account| account.paced_until.is_some_and(|until| until > now);
-        accounts.lanes.iter().filter(|(_, account)| paced(account)).map(|(lane, _)| lane.clone()).collect()
+        accounts.paced.iter().filter(|(_, until)| **until > now).map(|(lane, _)| lane.clone()).collect()
     }
 
-    /// When the first of them may mail again. Ends what is over, and forgets who has mailed nobody for a day.
+    /// When the first of them may mail again. Ends what is over.
     pub(super) fn next_end(&self, now: Instant) -> Option<Instant> {
-        let mut accounts = self.accounts();
-        accounts.lanes.retain(|_, account| {
-            account.paced_until = account.paced_until.filter(|until| *until > now);
-            account.forget_before(now);
-            !account.minutes.is_empty()
-        });
-        accounts.lanes.values().filter_map(|account| account.paced_until).min()
+        let paced = &mut self.accounts().paced;
+        paced.retain(|_, until| *until > now);
+        paced.values().min().copied()
     }
 
     fn accounts(&self) -> MutexGuard<'_, Accounts> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Accounts {
+    /// Before a new account: forgets who has mailed nobody for a day, whenever the accounts have filled the room they have. So what
+    /// it costs is shared by as many new ones.
+    fn make_room(&mut self, lane: &LaneKey, now: Instant) {
+        if self.lanes.len() == self.lanes.capacity() && !self.lanes.contains_key(lane) {
+            self.lanes.retain(|_, account| {
+                account.forget_before(now);
+                !account.minutes.is_empty()
+            });
+        }
     }
 }
 

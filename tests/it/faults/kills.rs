@@ -7,7 +7,7 @@
 //! cannot be told from one that never arrived, by nobody. So that server carries out what it accepts when it arrives.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event_sender::sandbox::{Action, AnswerBody, Fault, FaultOn, RequestKind};
 use fastrand::Rng;
@@ -17,7 +17,6 @@ use crate::bed::{Row, producer, row_for, side_by_side};
 use crate::environment::setting;
 use crate::ground::{FOR_EVER, Ground, Server};
 use crate::ledger::{End, Ledger};
-use crate::process::Process;
 use crate::producer::Producer;
 
 /// Mailboxes in good health.
@@ -207,7 +206,7 @@ async fn weather(storm: Storm) -> Tally {
         let slots = ["1", "2", "4"][rng.usize(0..3)];
         ground.bed.set("delivery.max_in_flight_per_mailbox", slots);
         let agent = ground.bed.run();
-        live(&ground, &agent, &mut rng).await;
+        ground.let_live(&agent, &mut rng, 40).await;
         if rng.u32(0..3) == 0 {
             hands += meddle(&ground, &mut rng).await;
         }
@@ -219,22 +218,6 @@ async fn weather(storm: Storm) -> Tally {
     let mut faults = struck(&ground).await;
     faults.insert("row taken by another hand".into(), hands);
     Tally { kills: ground.kills, kills_with_claims: ground.kills_with_claims, faults, ledger }
-}
-
-/// Lets the agent live for a random time: as it comes, or until it has something under way and a moment longer.
-async fn live(ground: &Ground, agent: &Process, rng: &mut Rng) {
-    let busy_only = rng.u32(0..10) < 6;
-    let life = if busy_only { Duration::from_millis(1500) } else { Duration::from_millis(rng.u64(0..600)) };
-    let moment = Duration::from_millis(rng.u64(0..40));
-    let born = Instant::now();
-    // Until it has started, what is claimed was claimed by the one before.
-    let busy = async || !agent.said("agent started").is_empty() && ground.bed.count("claimed").await > 0;
-    while born.elapsed() < life && !(busy_only && busy().await) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    if busy_only {
-        tokio::time::sleep(moment).await;
-    }
 }
 
 /// Another program takes what is claimed, as scripts do. Of rows that can be sent: others may fail in doubt then. Tells of how many.

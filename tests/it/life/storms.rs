@@ -2,7 +2,7 @@
 //! order of their keys. In the end every event is what its rows say, in their order, and every attendee has had one
 //! invitation, one mail per change and one cancellation.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use event_sender::sandbox::{AnswerBody, Fault, FaultOn, RequestKind};
 use fastrand::Rng;
@@ -12,7 +12,6 @@ use super::reckoning::Account;
 use crate::bed::{Row, row_for};
 use crate::environment::setting;
 use crate::ground::{FOR_EVER, Ground, Server};
-use crate::process::Process;
 use crate::producer::Producer;
 
 const MAILBOXES: u64 = 5;
@@ -114,7 +113,7 @@ async fn weather(kills: usize, seed: u64) -> Tally {
             ground.script(fault).await;
         }
         let agent = ground.bed.run();
-        live(&ground, &agent, &mut mind.rng).await;
+        ground.let_live(&agent, &mut mind.rng, 80).await;
         ground.kill(agent).await;
     }
     let (_, refused) = producer.end().await;
@@ -126,20 +125,6 @@ async fn weather(kills: usize, seed: u64) -> Tally {
     let faults =
         requests.iter().filter(|request| request.fault.is_some() && request.kind != RequestKind::Token).count();
     Tally { kills: ground.kills, kills_with_claims: ground.kills_with_claims, faults, account }
-}
-
-async fn live(ground: &Ground, agent: &Process, rng: &mut Rng) {
-    let busy_only = rng.u32(0..10) < 6;
-    let life = if busy_only { Duration::from_millis(1500) } else { Duration::from_millis(rng.u64(0..600)) };
-    let moment = Duration::from_millis(rng.u64(0..80));
-    let born = Instant::now();
-    let busy = async || !agent.said("agent started").is_empty() && ground.bed.count("claimed").await > 0;
-    while born.elapsed() < life && !(busy_only && busy().await) {
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
-    if busy_only {
-        tokio::time::sleep(moment).await;
-    }
 }
 
 fn tell(tally: &Tally, seed: u64) {

@@ -55,6 +55,22 @@ impl Ground {
         self.sandbox.script(&[fault]).await;
     }
 
+    /// Lets the agent live for a random time: as it comes, or until it has something under way and up to so many milliseconds longer.
+    pub async fn let_live(&self, agent: &Process, rng: &mut fastrand::Rng, longer: u64) {
+        let busy_only = rng.u32(0..10) < 6;
+        let life = if busy_only { Duration::from_millis(1500) } else { Duration::from_millis(rng.u64(0..600)) };
+        let moment = Duration::from_millis(rng.u64(0..longer));
+        let born = Instant::now();
+        // Until it has started, what is claimed was claimed by the one before.
+        let busy = async || !agent.said("agent started").is_empty() && self.bed.count("claimed").await > 0;
+        while born.elapsed() < life && !(busy_only && busy().await) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        if busy_only {
+            tokio::time::sleep(moment).await;
+        }
+    }
+
     /// kill -9, if that has not been done yet, and the proof that this is what ended the agent.
     pub async fn kill(&mut self, agent: Process) {
         let ran = agent.kill().await;
