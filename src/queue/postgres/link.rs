@@ -1,0 +1,77 @@
+//! A connection for one purpose: made when it is needed, and made anew after trouble. Every statement has a deadline of its own,
+//! for the server's sockets know none: a path that went silent would hold whoever waits on it for ever.
+
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::postgres::PgConnection;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::timeout;
+
+use super::errors::{ends_the_session, timed_out};
+use super::server::Server;
+
+/// For a statement of an agent or of an operator.
+pub const STATEMENT: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+pub struct Link {
+    server: Arc<Server>,
+    connection: Mutex<Option<PgConnection>>,
+}
+
+/// The connection, for who uses it now. Dropped without [`Linked::done`], it is closed: what it was asked for may be under way
+/// still.
+pub struct Linked<'l> {
+    slot: MutexGuard<'l, Option<PgConnection>>,
+    connection: PgConnection,
+}
+
+impl Link {
+    pub fn to(server: Arc<Server>) -> Self {
+        Self { server, connection: Mutex::default() }
+    }
+
+    pub async fn open(&self) -> sqlx::Result<Linked<'_>> {
+        let mut slot = self.connection.lock().await;
+        let connection = match slot.take() {
+            Some(connection) => connection,
+            None => self.server.connect().await?,
+        };
+        Ok(Linked { slot, connection })
+    }
+
+    pub async fn close(&self) {
+        *self.connection.lock().await = None;
+    }
+}
+
+impl Linked<'_> {
+    /// Hands the connection back, unless that error ends it.
+    pub fn done<T>(mut self, done: sqlx::Result<T>) -> sqlx::Result<T> {
+        if !done.as_ref().is_err_and(ends_the_session) {
+            *self.slot = Some(self.connection);
+        }
+        done
+    }
+}
+
+impl Deref for Linked<'_> {
+    type Target = PgConnection;
+
+    fn deref(&self) -> &PgConnection {
+        &self.connection
+    }
+}
+
+impl DerefMut for Linked<'_> {
+    fn deref_mut(&mut self) -> &mut PgConnection {
+        &mut self.connection
+    }
+}
+
+/// The answer, or that there was none in time.
+pub async fn within<T>(limit: Duration, asked: impl Future<Output = sqlx::Result<T>>) -> sqlx::Result<T> {
+    timeout(limit, asked).await.unwrap_or_else(|_| Err(timed_out()))
+}

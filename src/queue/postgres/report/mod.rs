@@ -1,0 +1,3 @@
+//! What people, programs and the monitor read of a queue in PostgreSQL. Nothing here writes.
+
+pub mod columns;

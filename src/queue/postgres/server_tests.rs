@@ -1,0 +1,37 @@
+use super::*;
+
+fn name_of(url: &str) -> String {
+    Server::of(url, None).map_or_else(|error| error.to_string(), |server| server.name().to_owned())
+}
+
+#[test]
+fn a_server_is_called_by_its_hosts_and_its_database_alone() {
+    assert_eq!(name_of("postgres://ann:secret@db.example/queue?sslmode=verify-full"), "postgres://db.example/queue");
+    assert_eq!(name_of("postgresql://a:5432,b:5433/queue"), "postgresql://a:5432,b:5433/queue");
+    assert_eq!(name_of("postgres:///queue?host=/run/postgresql"), "postgres:///queue");
+}
+
+#[test]
+fn each_host_of_the_list_has_the_same_user_and_database() {
+    let server = Server::of("postgres://ann@a:5432,b:5433/queue?target_session_attrs=any", Some("secret")).unwrap();
+    let hosts: Vec<_> = server.hosts.iter().map(|host| (host.get_host(), host.get_port())).collect();
+    assert_eq!(hosts, [("a", 5432), ("b", 5433)]);
+    assert!(server.hosts.iter().all(|host| host.get_username() == "ann" && host.get_database() == Some("queue")));
+    assert!(!server.writable);
+}
+
+#[test]
+fn what_is_wrong_is_named_and_no_password_with_it() {
+    for (url, told) in [
+        ("db.example/queue", "is not a URL"),
+        ("mysql://db/queue", "is not a URL"),
+        ("postgres://ann:geheim@db/queue?sslmodus=verify-full", "\"sslmodus\" is not known"),
+        ("postgres://ann:geheim@db/queue?connect_timeout=soon", "connect_timeout: \"soon\" is not a number of seconds"),
+        ("postgres://ann:geheim@db/queue?target_session_attrs=standby", "is not read-write, primary or any"),
+        ("postgres://ann:geheim@db/queue?sslmode=perhaps", "perhaps"),
+        ("postgres://ann:geheim@db:port/queue", "port"),
+    ] {
+        let said = name_of(url);
+        assert!(said.contains(told) && !said.contains("geheim"), "{url}: {said}");
+    }
+}

@@ -1,0 +1,31 @@
+//! The queue on a server: its connections, one for each purpose, so that none waits for another's statement.
+
+use std::sync::Arc;
+
+use super::link::Link;
+use super::server::Server;
+
+/// A queue in a PostgreSQL database, shared by any number of agents.
+#[derive(Clone)]
+pub struct PostgresQueue {
+    pub(super) server: Arc<Server>,
+    pub(super) links: Arc<Links>,
+}
+
+pub(super) struct Links {
+    /// For claims.
+    pub claims: Link,
+    /// For the ends of claims.
+    pub ends: Link,
+    /// For everybody else: operators, producers and those who look.
+    pub others: Link,
+}
+
+impl PostgresQueue {
+    pub fn on(server: Server) -> Self {
+        let server = Arc::new(server);
+        let link = || Link::to(server.clone());
+        let links = Arc::new(Links { claims: link(), ends: link(), others: link() });
+        Self { server, links }
+    }
+}
