@@ -4,6 +4,7 @@
 //! and every settlement carries the claim's number: a late writer whose claim is over changes nothing.
 
 mod agent;
+mod columns;
 mod error;
 mod open;
 

@@ -17,15 +17,27 @@ pub(super) struct Links {
     pub claims: Link,
     /// For the ends of claims.
     pub ends: Link,
-    /// For everybody else: operators, producers and those who look.
+    /// For operators, and for those who look.
     pub others: Link,
+    /// For who counts, which may take a while.
+    pub counts: Link,
+    /// For who inserts, as long as all of it takes.
+    pub inserts: Link,
+}
+
+impl Links {
+    pub async fn close(&self) {
+        for link in [&self.claims, &self.ends, &self.others, &self.counts, &self.inserts] {
+            link.close().await;
+        }
+    }
 }
 
 impl PostgresQueue {
     pub fn on(server: Server) -> Self {
         let server = Arc::new(server);
         let link = || Link::to(server.clone());
-        let links = Arc::new(Links { claims: link(), ends: link(), others: link() });
+        let links = Arc::new(Links { claims: link(), ends: link(), others: link(), counts: link(), inserts: link() });
         Self { server, links }
     }
 }
