@@ -2,11 +2,22 @@
 //! there, `store` has the connections; `agent` has the agent's verbs, `produce` inserts, `report` reads for people and the
 //! monitor, `operate` has the operator's verbs.
 
+mod agent;
+mod claim;
+mod clock;
 mod errors;
+mod heads;
+mod lanes;
 mod link;
+mod member;
+mod notices;
+mod overtaken;
 mod report;
+mod row;
 mod server;
+mod settle;
 mod store;
 
+pub use agent::AgentSettings;
 pub use server::{Server, UrlError};
 pub use store::PostgresQueue;

@@ -1,3 +1,4 @@
 //! What people, programs and the monitor read of a queue in PostgreSQL. Nothing here writes.
 
+pub mod agents;
 pub mod columns;
