@@ -287,6 +287,14 @@ EXCEPTION WHEN others THEN
     RETURN NULL;
 END $$;
 
+-- Whether `extra` makes the event a series, but not one of all-day events.
+CREATE FUNCTION job_recurs(extra text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
+    SELECT CASE WHEN extra IS NULL THEN false ELSE coalesce((
+        SELECT bool_or(lower(key) = 'recurrence' AND json_typeof(value) <> 'null')
+            AND NOT bool_or(lower(key) = 'isallday' AND json_typeof(value) = 'boolean' AND value::text = 'true')
+        FROM json_each(extra::json)), false) END
+$$;
+
 -- Bytes of all that a producer writes.
 CREATE FUNCTION job_bytes(job jobs) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
     SELECT coalesce(octet_length(job.subject), 0)::bigint + coalesce(octet_length(job.body), 0)

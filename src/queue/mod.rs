@@ -7,7 +7,6 @@ mod agent;
 mod columns;
 mod error;
 mod open;
-
 mod operate;
 mod postgres;
 mod produce;
@@ -16,6 +15,7 @@ mod rows;
 mod settlement;
 mod sqlite;
 mod types;
+mod withheld;
 
 pub use agent::{
     Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Recovered,
@@ -24,7 +24,7 @@ pub use agent::{
 pub use error::{QueueError, StartError};
 pub use open::{Examined, Queue, Repaired, Start, Started, examine, open_existing, open_to_insert, permissions};
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
-pub use postgres::{PostgresQueue, Server, UrlError};
+pub use postgres::{AgentSettings, PostgresQueue, Server, UrlError};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
 pub use read::{
     AGE_COUNT, AGE_LIMITS, Census, Ended, Failures, Grade, JobFilter, Overview, Read, Room, StorageFinding, Trouble,

@@ -2,18 +2,26 @@
 //! there, `store` has the connections; `agent` has the agent's verbs, `produce` inserts, `report` reads for people and the
 //! monitor, `operate` has the operator's verbs.
 
+mod agent;
+mod claim;
 mod clock;
 mod errors;
-mod fragments;
-mod input;
+mod heads;
+mod lanes;
 mod link;
+mod member;
+mod notices;
 mod operate;
+mod overtaken;
 mod produce;
 mod report;
+mod row;
 mod schema;
 mod server;
+mod settle;
 mod store;
 
+pub use agent::AgentSettings;
 pub use schema::OpenError;
 pub use server::{Server, UrlError};
 pub use store::PostgresQueue;

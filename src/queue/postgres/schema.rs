@@ -7,6 +7,7 @@ use sqlx::FromRow;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
 
+use super::agent::AgentSettings;
 use super::errors::{code, may_pass};
 use super::link::{STATEMENT, within};
 use super::server::Server;
@@ -111,7 +112,15 @@ impl PostgresQueue {
     /// # Errors
     /// The server does not answer, there is no queue, or its schema is not this program's.
     pub async fn open_existing(server: Server) -> Result<Self, OpenError> {
-        let queue = Self::on(server);
+        Self::open_as(server, AgentSettings::default()).await
+    }
+
+    /// The same, for an agent that goes by these settings.
+    ///
+    /// # Errors
+    /// As for [`PostgresQueue::open_existing`].
+    pub async fn open_as(server: Server, settings: AgentSettings) -> Result<Self, OpenError> {
+        let queue = Self::on(server, settings);
         let name = queue.server.name();
         let mut link = queue.links.others.open().await.map_err(|error| OpenError::of(name, error))?;
         let found = within(STATEMENT, found(&mut link)).await;
@@ -129,7 +138,7 @@ impl PostgresQueue {
     /// # Errors
     /// The server does not answer or refuses, or the schema is newer than this program.
     pub async fn migrate(server: Server) -> Result<Self, OpenError> {
-        let queue = Self::on(server);
+        let queue = Self::on(server, AgentSettings::default());
         let name = queue.server.name();
         let mut link = queue.links.others.open().await.map_err(|error| OpenError::of(name, error))?;
         let found = within(STATEMENT, found(&mut link)).await.map_err(|error| OpenError::of(name, error))?;

@@ -4,7 +4,7 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions};
 use sqlx::{ConnectOptions, Connection};
 
 use super::link::within;
@@ -88,9 +88,19 @@ impl Server {
                 Err(error) => trouble = trouble.or(Some(error)),
             }
         }
-        Err(trouble.unwrap_or_else(|| {
-            sqlx::Error::Io(std::io::Error::other("no host of queue.url takes writes; each of them is a standby"))
-        }))
+        Err(trouble.unwrap_or_else(no_host))
+    }
+
+    /// A connection that hears notices, to the first host that can be connected to as above.
+    pub async fn listener(&self) -> sqlx::Result<PgListener> {
+        for host in &self.hosts {
+            if let Ok(Some(connection)) = within(self.connect_within, self.connect_to(host)).await {
+                connection.close().await?;
+                let pool = PgPoolOptions::new().max_connections(1).acquire_timeout(self.connect_within);
+                return PgListener::connect_with(&pool.connect_lazy_with(host.clone())).await;
+            }
+        }
+        Err(no_host())
     }
 
     /// None: a standby.
@@ -102,6 +112,10 @@ impl Server {
         }
         Ok(Some(connection))
     }
+}
+
+fn no_host() -> sqlx::Error {
+    sqlx::Error::Io(std::io::Error::other("no host of queue.url takes writes; each of them is a standby"))
 }
 
 /// A URL in the parts that matter here.

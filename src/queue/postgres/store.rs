@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::agent::{AgentSettings, AgentSide};
 use super::link::Link;
 use super::server::Server;
 
@@ -10,6 +11,7 @@ use super::server::Server;
 pub struct PostgresQueue {
     pub(super) server: Arc<Server>,
     pub(super) links: Arc<Links>,
+    pub(super) agent: Arc<AgentSide>,
 }
 
 pub(super) struct Links {
@@ -17,6 +19,10 @@ pub(super) struct Links {
     pub claims: Link,
     /// For the ends of claims.
     pub ends: Link,
+    /// For the renewal of the lease, and nothing else.
+    pub renewals: Link,
+    /// For the burial of agents that have fallen silent.
+    pub burials: Link,
     /// For operators, and for those who look.
     pub others: Link,
     /// For who counts, which may take a while.
@@ -27,17 +33,27 @@ pub(super) struct Links {
 
 impl Links {
     pub async fn close(&self) {
-        for link in [&self.claims, &self.ends, &self.others, &self.counts, &self.inserts] {
+        let Self { claims, ends, renewals, burials, others, counts, inserts } = self;
+        for link in [claims, ends, renewals, burials, others, counts, inserts] {
             link.close().await;
         }
     }
 }
 
 impl PostgresQueue {
-    pub fn on(server: Server) -> Self {
+    /// Nothing is connected to yet.
+    pub fn on(server: Server, settings: AgentSettings) -> Self {
         let server = Arc::new(server);
         let link = || Link::to(server.clone());
-        let links = Arc::new(Links { claims: link(), ends: link(), others: link(), counts: link(), inserts: link() });
-        Self { server, links }
+        let links = Links {
+            claims: link(),
+            ends: link(),
+            renewals: link(),
+            burials: link(),
+            others: link(),
+            counts: link(),
+            inserts: link(),
+        };
+        Self { server, links: Arc::new(links), agent: Arc::new(AgentSide::of(settings)) }
     }
 }

@@ -11,7 +11,6 @@ use tokio::sync::{Mutex, MutexGuard};
 use super::claim::lane_heads::LaneHeads;
 use super::claim::misdated::MisdatedJobs;
 use super::claim::overtaken::OvertakenJobs;
-use super::claim::withheld::WithheldJobs;
 use super::clock::QueueClock;
 use super::errors::written;
 use super::files;
@@ -23,6 +22,7 @@ use super::write_pacer::WritePacer;
 use crate::clock::Clock;
 use crate::queue::QueueError;
 use crate::queue::sqlite::files::AgentLock;
+use crate::queue::withheld::WithheldJobs;
 
 /// An agent's row in `agents`: one start of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use sqlx::{AssertSqlSafe, Connection, Row};
 use super::batch::change;
 use super::tell;
 use crate::job::{Cause, ErrorKind, JobId, JobState, OperationKind, REPEAT_WAIT};
-use crate::queue::postgres::fragments::not_needed;
 use crate::queue::postgres::report::columns::stamp;
+use crate::queue::postgres::settle::not_needed;
 use crate::queue::{Changed, Chosen, LaneKey, Purgeable, Selection};
 
 /// Kinds of failures that an operator may be able to put right outside of the job. Of those whose attempts or time were used

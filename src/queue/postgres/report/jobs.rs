@@ -6,7 +6,7 @@ use sqlx::postgres::PgConnection;
 use super::columns::{listed_columns, stamp, stamped};
 use crate::job::{JobId, JobInput, JobState};
 use crate::queue::columns::{attempt, job, summary};
-use crate::queue::postgres::input::{self, input_columns, sized};
+use crate::queue::postgres::row;
 use crate::queue::rows::{AttemptRow, JobRow, JobSummary};
 use crate::queue::{JobFilter, LaneKey};
 
@@ -29,7 +29,6 @@ const ATTEMPTS: &str = concat!(
     stamped!("started_at"),
     " FROM attempts WHERE job_id = $1 ORDER BY claim"
 );
-const INPUT: &str = concat!("SELECT ", input_columns!(), " FROM jobs WHERE id = $1");
 
 /// Of the newest jobs that fit. Those that an index of their own knows are found there before they are put in order: the planner
 /// would go back from the newest row, past all that have ended since.
@@ -107,6 +106,6 @@ pub async fn one(connection: &mut PgConnection, id: JobId) -> sqlx::Result<Optio
 }
 
 pub async fn input(connection: &mut PgConnection, id: JobId) -> sqlx::Result<Option<JobInput>> {
-    let row = sqlx::query(INPUT).bind(id.0).fetch_optional(connection).await?;
-    row.as_ref().map(input::input).transpose()
+    let row = sqlx::query(row::INPUT).bind(id.0).fetch_optional(connection).await?;
+    row.as_ref().map(row::input).transpose()
 }

@@ -1,6 +1,7 @@
 //! What people, programs and the monitor read of a queue in PostgreSQL. Nothing here writes. What is due, paused or lately ended is
 //! told by the server's clock: this machine's may show another time.
 
+pub mod agents;
 pub mod ages;
 pub mod census;
 pub mod columns;
@@ -10,7 +11,6 @@ pub mod find;
 pub mod health;
 pub mod jobs;
 pub mod mailboxes;
-pub mod members;
 pub mod overview;
 
 use std::time::Duration;
@@ -128,7 +128,7 @@ impl Read for PostgresQueue {
 
     async fn agents(&self) -> Result<Vec<AgentRow>, QueueError> {
         let mut link = self.now_and_then().await?;
-        let found = within(STATEMENT, members::agents(&mut link)).await;
+        let found = within(STATEMENT, agents::agents(&mut link)).await;
         link.done(found).map_err(read)
     }
 

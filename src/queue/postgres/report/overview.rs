@@ -5,10 +5,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
+use super::agents::agents;
 use super::ages::waiting;
 use super::columns::stamp;
 use super::counted::counted;
-use super::members::agents;
 use super::{mailboxes, server_time};
 use crate::job::JobState;
 use crate::queue::columns::Columns;

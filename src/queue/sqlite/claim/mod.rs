@@ -6,7 +6,6 @@ pub mod lane_heads;
 pub mod misdated;
 pub mod overtaken;
 pub mod unfit;
-pub mod withheld;
 
 use std::collections::{HashMap, HashSet};
 
@@ -21,7 +20,6 @@ use crate::job::{JobId, format_utc, parse_utc};
 use crate::queue::sqlite::claim::lane_heads::{Head, LaneHeads, first, heads_of, orders};
 use crate::queue::sqlite::claim::misdated::MisdatedJobs;
 use crate::queue::sqlite::claim::overtaken::{Overtaken, OvertakenJobs};
-use crate::queue::sqlite::claim::withheld::WithheldJobs;
 use crate::queue::sqlite::clock::{machine_wall, steady};
 use crate::queue::sqlite::row::{
     Taken, created, from_json, from_row, input_columns, json_columns, octets, sized, target,
@@ -30,6 +28,7 @@ use crate::queue::sqlite::schema::strange_triggers;
 use crate::queue::sqlite::store::AgentId;
 use crate::queue::sqlite::transaction::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
+use crate::queue::withheld::WithheldJobs;
 use crate::queue::{ClaimRequest, Claimed, LaneKey, Refusal, Withheld};
 
 /// Rows beyond this are not handed over together with others, as one text.

@@ -11,9 +11,9 @@ use sqlx::sqlite::SqliteConnection;
 
 use crate::job::{ErrorKind, JobId};
 use crate::queue::sqlite::batch::change;
-use crate::queue::sqlite::claim::withheld::WithheldJobs;
 use crate::queue::sqlite::clock::steady;
 use crate::queue::sqlite::transaction::{begin, end, is_refusal, words};
+use crate::queue::withheld::WithheldJobs;
 use crate::queue::{LaneKey, Refusal};
 
 /// Most that are ended at a time, of both kinds: what is left is found by the next claim.

@@ -6,9 +6,9 @@
 use sqlx::sqlite::SqliteConnection;
 
 use crate::job::JobId;
-use crate::queue::sqlite::claim::withheld::WithheldJobs;
 use crate::queue::sqlite::clock::steady;
 use crate::queue::sqlite::transaction::{is_refusal, words};
+use crate::queue::withheld::WithheldJobs;
 use crate::queue::{LaneKey, Refusal};
 
 /// A few at a time: what is left is found by the next walk. They stand before all lanes in the index.

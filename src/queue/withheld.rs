@@ -55,6 +55,11 @@ impl WithheldJobs {
         self.0.get(&id).is_some_and(|rest| now < rest.until)
     }
 
+    /// Those that are.
+    pub fn resting(&self, now: Instant) -> impl Iterator<Item = i64> {
+        self.0.iter().filter(move |(_, rest)| now < rest.until).map(|(id, _)| *id)
+    }
+
     /// How many of this lane are left alone.
     pub fn resting_in(&self, lane: &LaneKey, now: Instant) -> usize {
         self.0.values().filter(|rest| rest.lane == *lane && now < rest.until).count()

@@ -1,0 +1,237 @@
+//! The mailboxes this agent serves. A mailbox has one owner at a time, so that its slots, its pauses and its order are decided in one
+//! memory. Whose it should be is told by a hash over the names of the living, which all of them reckon alike; whose it is, by
+//! the row in `lanes`. An agent takes what it should have at once, and what another one should have only when that one does not
+//! come. What another one should have is given back as soon as nothing of it is under way.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, Instant};
+
+use aws_lc_rs::digest::{SHA256, digest};
+use chrono::{DateTime, Utc};
+use sqlx::Row;
+use sqlx::postgres::PgConnection;
+
+use super::clock::steady;
+use super::member::AgentId;
+use crate::job::JobId;
+use crate::queue::LaneKey;
+
+/// How long one that comes second in line waits for the first, and the third for the second.
+const COURTESY: Duration = Duration::from_millis(50);
+/// What another agent has is asked for again after that.
+const FOREIGN_FOR: Duration = Duration::from_secs(1);
+/// What was taken in another's place is kept for so long.
+const TENURE: Duration = Duration::from_secs(10);
+/// A mailbox for which nothing waits is kept for so long.
+const IDLE: Duration = Duration::from_secs(60);
+
+const LIVING: &str = "SELECT name FROM agents WHERE gone_at IS NULL ORDER BY name";
+
+/// In the order of their names, so that two agents that take several never wait for each other.
+const TAKE: &str = "WITH me AS MATERIALIZED (
+        SELECT id FROM agents WHERE id = $1 AND gone_at IS NULL AND lease_until > clock_timestamp() FOR KEY SHARE)
+    INSERT INTO lanes AS l (lane, owner, epoch, taken_at)
+    SELECT w.lane, me.id, 1, now() FROM me, unnest($2::text[]) AS w(lane) ORDER BY w.lane COLLATE \"C\"
+    ON CONFLICT (lane) DO UPDATE SET owner = excluded.owner, epoch = l.epoch + 1, taken_at = now() WHERE l.owner IS NULL
+    RETURNING l.lane, l.suspect, l.ghosts_until";
+
+/// The next one finds them free, and hears of it.
+const GIVE_BACK: &str =
+    "WITH free AS (UPDATE lanes SET owner = NULL, suspect = false WHERE owner = $1 AND lane = ANY($2) RETURNING 1)
+    SELECT pg_notify('event_sender_jobs', current_schema() || E'\\n*') FROM (SELECT 1 FROM free LIMIT 1) AS any_free";
+
+/// A mailbox that was taken.
+#[derive(Debug)]
+pub struct Taken {
+    pub lane: LaneKey,
+    /// A dead agent may have taken its last answer with it.
+    pub suspect: bool,
+    /// Until then requests of a dead agent take up places, by the server's clock.
+    pub ghosts_until: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug)]
+struct Owned {
+    at: Instant,
+    /// Something of it waited or was under way then.
+    used: Instant,
+    /// Its jobs that this agent has claimed.
+    jobs: HashSet<JobId>,
+    ghosts_until: Option<DateTime<Utc>>,
+}
+
+#[derive(Debug, Default)]
+pub struct Lanes {
+    owned: HashMap<LaneKey, Owned>,
+    /// Those that another agent had, and when it was asked.
+    foreign: HashMap<LaneKey, Instant>,
+    /// The names of those that live, this one's among them.
+    living: Vec<String>,
+    name: String,
+}
+
+impl Lanes {
+    pub fn of(name: &str) -> Self {
+        Self { name: name.to_owned(), ..Self::default() }
+    }
+
+    pub fn owns(&self, lane: &LaneKey) -> bool {
+        self.owned.contains_key(lane)
+    }
+
+    pub fn owned(&self) -> impl Iterator<Item = &LaneKey> {
+        self.owned.keys()
+    }
+
+    /// When the places are free that requests of a dead agent take up.
+    pub fn next_without_ghosts(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        self.owned.values().filter_map(|owned| owned.ghosts_until).filter(|until| *until > after).min()
+    }
+
+    /// This agent is another one now, or others were told to have given something back: what they had may be free.
+    pub fn ask_again(&mut self) {
+        self.foreign.clear();
+    }
+
+    /// Nothing is this agent's any more.
+    pub fn lost(&mut self) {
+        self.owned.clear();
+        self.foreign.clear();
+    }
+
+    /// Whether to take it now, its first job having been due for so long; or after how long.
+    pub fn may_take(&self, lane: &LaneKey, due_for: Duration) -> Result<(), Duration> {
+        let wait = COURTESY.saturating_mul(u32::try_from(self.place_in_line(lane)).unwrap_or(u32::MAX));
+        if due_for < wait {
+            return Err(wait - due_for);
+        }
+        match self.foreign.get(lane).map(|asked| asked.elapsed()) {
+            Some(since) if since < FOREIGN_FOR => Err(FOREIGN_FOR - since),
+            _ => Ok(()),
+        }
+    }
+
+    /// 0: it should be this agent's.
+    fn place_in_line(&self, lane: &LaneKey) -> usize {
+        let mine = preference(&self.name, lane);
+        self.living.iter().filter(|name| **name != self.name && preference(name, lane) > mine).count()
+    }
+
+    /// Takes those that nobody has.
+    pub async fn take(
+        &mut self,
+        connection: &mut PgConnection,
+        id: AgentId,
+        wanted: &[LaneKey],
+    ) -> sqlx::Result<Vec<Taken>> {
+        let names: Vec<&str> = wanted.iter().map(LaneKey::as_str).collect();
+        let rows = sqlx::query(TAKE).bind(id.0).bind(names).fetch_all(connection).await?;
+        let (now, mut taken) = (steady(), Vec::new());
+        for row in rows {
+            let lane = LaneKey::of(row.try_get("lane")?);
+            let ghosts_until = row.try_get("ghosts_until")?;
+            self.owned.insert(lane.clone(), Owned { at: now, used: now, jobs: HashSet::new(), ghosts_until });
+            self.foreign.remove(&lane);
+            taken.push(Taken { lane, suspect: row.try_get("suspect")?, ghosts_until });
+        }
+        self.foreign
+            .extend(wanted.iter().filter(|lane| !self.owned.contains_key(*lane)).map(|lane| (lane.clone(), now)));
+        Ok(taken)
+    }
+
+    /// A job of it was claimed.
+    pub fn begin(&mut self, lane: &LaneKey, job: JobId) {
+        if let Some(owned) = self.owned.get_mut(lane) {
+            owned.jobs.insert(job);
+            owned.used = steady();
+        }
+    }
+
+    /// The claims of these jobs are over.
+    pub fn end(&mut self, jobs: impl Iterator<Item = JobId>) {
+        let ended: HashSet<JobId> = jobs.collect();
+        for owned in self.owned.values_mut() {
+            owned.jobs.retain(|job| !ended.contains(job));
+        }
+    }
+
+    /// Something of it waits.
+    pub fn used(&mut self, lane: &LaneKey) {
+        if let Some(owned) = self.owned.get_mut(lane) {
+            owned.used = steady();
+        }
+    }
+
+    /// Whether to claim no more of it, so that it can be given back.
+    pub fn is_anothers(&self, lane: &LaneKey) -> bool {
+        self.owned.get(lane).is_some_and(|owned| owned.at.elapsed() >= TENURE) && self.place_in_line(lane) > 0
+    }
+
+    /// Learns who lives, and gives back what others should have, and what nothing waits for.
+    pub async fn tidy(&mut self, connection: &mut PgConnection, id: AgentId) -> sqlx::Result<()> {
+        self.living = sqlx::query_scalar(LIVING).fetch_all(&mut *connection).await?;
+        let is_over = |lane: &LaneKey, owned: &Owned| {
+            owned.jobs.is_empty() && (self.is_anothers(lane) || owned.used.elapsed() >= IDLE)
+        };
+        let over: Vec<LaneKey> =
+            self.owned.iter().filter(|(lane, owned)| is_over(lane, owned)).map(|(lane, _)| lane.clone()).collect();
+        self.give_back(connection, id, &over).await
+    }
+
+    pub async fn give_back(
+        &mut self,
+        connection: &mut PgConnection,
+        id: AgentId,
+        lanes: &[LaneKey],
+    ) -> sqlx::Result<()> {
+        if lanes.is_empty() {
+            return Ok(());
+        }
+        let names: Vec<&str> = lanes.iter().map(LaneKey::as_str).collect();
+        sqlx::query(GIVE_BACK).bind(id.0).bind(names).execute(connection).await?;
+        lanes.iter().for_each(|lane| drop(self.owned.remove(lane)));
+        Ok(())
+    }
+}
+
+/// The higher, the more the lane should be this agent's. The same on every machine and in every version.
+fn preference(name: &str, lane: &LaneKey) -> u64 {
+    let told = format!("{name}\n{}", lane.as_str());
+    let hash = digest(&SHA256, told.as_bytes());
+    hash.as_ref().iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn among(name: &str, living: &[&str]) -> Lanes {
+        Lanes { living: living.iter().map(|name| (*name).to_owned()).collect(), ..Lanes::of(name) }
+    }
+
+    #[test]
+    fn each_lane_should_be_one_agents_and_all_of_them_reckon_alike() {
+        let names = ["a", "b", "c"];
+        let agents = names.map(|name| among(name, &names));
+        let mut shares = [0; 3];
+        for n in 0..3000 {
+            let lane = LaneKey::of(&format!("user{n}@contoso.com"));
+            let mut places: Vec<usize> = agents.iter().map(|agent| agent.place_in_line(&lane)).collect();
+            shares[places.iter().position(|place| *place == 0).unwrap()] += 1;
+            places.sort_unstable();
+            assert_eq!(places, [0, 1, 2]);
+        }
+        assert!(shares.iter().all(|share| (800..1200).contains(share)), "{shares:?}");
+    }
+
+    #[test]
+    fn who_comes_second_waits_a_moment_for_the_first() {
+        let names = ["a", "b"];
+        let (a, b) = (among("a", &names), among("b", &names));
+        let lane = (0..).map(|n| LaneKey::of(&format!("user{n}"))).find(|lane| a.place_in_line(lane) == 0).unwrap();
+        assert_eq!(a.may_take(&lane, Duration::ZERO), Ok(()));
+        assert_eq!(b.may_take(&lane, Duration::ZERO), Err(COURTESY));
+        assert_eq!(b.may_take(&lane, COURTESY), Ok(()));
+        assert_eq!(among("b", &["b"]).may_take(&lane, Duration::ZERO), Ok(()), "the first one is gone");
+    }
+}

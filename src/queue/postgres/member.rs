@@ -1,0 +1,362 @@
+//! This agent among the others: its row in `agents`, which is its lease. Each start has a row of its own, with a number drawn at
+//! random, and every claim names it. The row is renewed from a connection that does nothing else; who does not renew it in
+//! time is buried by another one, and its claims are in doubt from then on.
+//!
+//! A lease is the server's time; whether to trust it is decided here, by a clock that goes on while the machine sleeps: from a
+//! renewal on requests begin for [`BEGIN_WITHIN`], counted from before it was sent, and no longer. The rest of the lease is for
+//! those that have begun.
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::{Postgres, Row};
+
+use super::clock::since_boot;
+use super::errors::{UNMOVED, is_refusal, words};
+use super::heads::lane_key;
+use crate::job::{JobId, REPEAT_WAIT};
+use crate::queue::{Recovered, Refusal};
+
+/// An agent's row in `agents`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AgentId(pub i64);
+
+/// How long a lease is, …
+pub const LEASE: Duration = Duration::from_secs(10);
+/// … how often it is renewed, how long an answer is waited for, …
+pub const RENEW_EVERY: Duration = Duration::from_millis(2500);
+pub const RENEW_WITHIN: Duration = Duration::from_secs(2);
+/// … and for how long after a renewal requests may begin.
+pub const BEGIN_WITHIN: Duration = Duration::from_secs(6);
+/// How often it is looked for leases that are over.
+pub const BURY_EVERY: Duration = Duration::from_secs(1);
+
+/// JSON numbers hold no more.
+const LARGEST_ID: i64 = 1 << 52;
+
+const RENEW: &str = "UPDATE agents SET lease_until = clock_timestamp() + make_interval(secs => $2),
+        steady_since = CASE WHEN lease_until < clock_timestamp() THEN clock_timestamp() ELSE steady_since END
+    WHERE id = $1 AND gone_at IS NULL
+    RETURNING clock_timestamp() AS server, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline";
+
+const OF_THE_SAME_NAME: &str = "SELECT id, host, pid, boot_id, lock_file, lease_until > clock_timestamp() AS alive,
+        extract(epoch FROM lease_until)::float8 AS lease, clock_timestamp() AS server
+    FROM agents WHERE name = $1 AND gone_at IS NULL";
+
+const REGISTER: &str = "INSERT INTO agents (id, name, host, boot_id, lock_file, pid, version, lease_until)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, clock_timestamp() + make_interval(secs => $8))";
+
+/// It is over with that one, as its lock or its own word tells.
+const GONE: &str = "UPDATE agents SET gone_at = clock_timestamp(), how = $2 WHERE id = $1 AND gone_at IS NULL";
+
+const EXPIRED: &str = "UPDATE agents SET gone_at = clock_timestamp(), how = 'expired'
+    WHERE name = $1 AND gone_at IS NULL AND lease_until < clock_timestamp()";
+
+/// The leases that are over, as far as this agent's own was unbroken for as long: when the server was away, all are late, and
+/// nobody is buried. The lock waits for claims under way, which hold the row.
+const BURY: &str = "WITH dead AS MATERIALIZED (
+        SELECT id FROM agents WHERE gone_at IS NULL AND lease_until < clock_timestamp() AND id <> $1 AND EXISTS (
+            SELECT 1 FROM agents AS me WHERE me.id = $1 AND me.gone_at IS NULL AND me.lease_until > clock_timestamp()
+                AND me.steady_since < clock_timestamp() - make_interval(secs => $2))
+        FOR UPDATE SKIP LOCKED)
+    UPDATE agents AS a SET gone_at = clock_timestamp(), how = 'expired' FROM dead
+    WHERE a.id = dead.id AND a.lease_until < clock_timestamp() RETURNING a.name";
+
+/// Another server has taken the place of the one before, and may have lost what that one had acknowledged. The first to notice has
+/// all agents begin anew, all sending rest for $2 seconds, and every job there is looked up before it is sent.
+const FAILED_OVER: &str = "WITH first AS (UPDATE queue_state SET timeline = $1,
+            quarantine_until = CASE WHEN timeline IS NOT NULL AND $3 THEN clock_timestamp() + make_interval(secs => $2) ELSE quarantine_until END,
+            doubt_before = CASE WHEN timeline IS NOT NULL AND $3 THEN clock_timestamp() ELSE doubt_before END
+        WHERE id = 1 AND timeline IS DISTINCT FROM $1 RETURNING quarantine_until)
+    UPDATE agents SET gone_at = clock_timestamp(), how = 'expired'
+    FROM first WHERE first.quarantine_until > clock_timestamp() AND gone_at IS NULL RETURNING agents.name";
+
+const TIMELINE: &str = "SELECT timeline FROM queue_state WHERE id = 1";
+
+/// The dead whose claims and mailboxes are not free yet.
+const UNCLEAN: &str = "SELECT id, how FROM agents WHERE gone_at IS NOT NULL AND cleaned_at IS NULL ORDER BY gone_at";
+
+/// What $1 had claimed goes back, in doubt, and not before its requests are over: $2 seconds after the end of its lease, or $3 from
+/// now where it is known to be dead. By the agent's own hand: it knows of the doubt.
+const PUT_BACK: &str =
+    "UPDATE jobs SET state = 'pending', settled = 'claim ' || claims, claimed_by = NULL, in_doubt = true,
+        first_sent_at = coalesce(first_sent_at, claimed_at),
+        next_attempt_at = greatest(clock_timestamp() + make_interval(secs => $3),
+            (SELECT lease_until + make_interval(secs => $2) FROM agents WHERE id = $1 AND how = 'expired'))
+    WHERE claimed_by = $1 AND state = 'claimed' AND ($4::bigint[] IS NULL OR id = ANY($4))
+    RETURNING mailbox_key";
+
+/// Requests of a buried agent may be under way until $3 seconds after its lease: they take up places of their mailbox until then.
+/// What the dead one was told last is not known: one request finds out.
+const FREE_LANES: &str =
+    "WITH back AS (SELECT lane, count(*)::int AS jobs FROM unnest($2::text[]) AS b(lane) GROUP BY lane)
+    UPDATE lanes AS l SET owner = NULL, suspect = l.suspect OR x.jobs > 0,
+        ghosts = CASE WHEN x.until > clock_timestamp() THEN x.jobs ELSE 0 END,
+        ghosts_until = CASE WHEN x.jobs > 0 THEN x.until END
+    FROM (SELECT o.lane, coalesce(back.jobs, 0) AS jobs, a.lease_until + make_interval(secs => $3) AS until
+        FROM lanes AS o JOIN agents AS a ON a.id = o.owner LEFT JOIN back ON back.lane = o.lane WHERE o.owner = $1) AS x
+    WHERE l.lane = x.lane AND l.owner = $1";
+
+const CLEANED: &str = "UPDATE agents SET cleaned_at = clock_timestamp() WHERE id = $1";
+
+const CLAIMS: &str = "SELECT id, claims FROM jobs WHERE claimed_by = $1 AND state = 'claimed' ORDER BY id";
+
+/// The starts that are remembered.
+const FORGET: &str = "DELETE FROM agents WHERE cleaned_at IS NOT NULL
+    AND id NOT IN (SELECT id FROM agents WHERE gone_at IS NOT NULL ORDER BY gone_at DESC LIMIT 20)";
+
+const ALL_LOOK: &str = "SELECT pg_notify('event_sender_jobs', current_schema() || E'\\n*')";
+
+/// Who this is.
+#[derive(Debug)]
+pub struct Member {
+    pub id: AgentId,
+    /// Bound as long as the process lives, and by nobody else in this network namespace of this machine.
+    _lock: UnixListener,
+}
+
+/// Whether requests may begin.
+#[derive(Debug, Default)]
+pub struct Trust(AtomicU64);
+
+impl Trust {
+    /// A renewal that was sent then has succeeded.
+    pub fn renewed(&self, sent: Duration) {
+        let until = sent.saturating_add(BEGIN_WITHIN);
+        self.0.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    pub fn ends(&self) {
+        self.0.store(0, Ordering::Release);
+    }
+
+    pub fn holds(&self) -> bool {
+        since_boot().as_millis() < u128::from(self.0.load(Ordering::Acquire))
+    }
+}
+
+/// What a start finds of another agent that has this one's name.
+#[derive(Debug)]
+pub enum Namesake {
+    None,
+    /// Its process is gone: its lock could be had.
+    Dead(AgentId),
+    /// Its lease is over, and nobody has buried it.
+    Expired(AgentId),
+    /// Its lease goes on: until the server's time says so it may be alive. `lease` changes when it renews it.
+    Alive {
+        host: String,
+        pid: i32,
+        lease: f64,
+    },
+}
+
+/// Why a start cannot go on.
+#[derive(Debug, thiserror::Error)]
+pub enum MemberError {
+    #[error("the lock of this agent cannot be made: {0}")]
+    Lock(std::io::Error),
+    #[error(transparent)]
+    Server(#[from] sqlx::Error),
+}
+
+/// Looks who has this name.
+pub async fn namesake(connection: &mut PgConnection, name: &str) -> sqlx::Result<Namesake> {
+    let Some(row) = sqlx::query(OF_THE_SAME_NAME).bind(name).fetch_optional(connection).await? else {
+        return Ok(Namesake::None);
+    };
+    let id = AgentId(row.try_get("id")?);
+    if is_dead(&row)? {
+        return Ok(Namesake::Dead(id));
+    }
+    if !row.try_get::<bool, _>("alive")? {
+        return Ok(Namesake::Expired(id));
+    }
+    let host: Option<String> = row.try_get("host")?;
+    let pid: Option<i32> = row.try_get("pid")?;
+    Ok(Namesake::Alive { host: host.unwrap_or_default(), pid: pid.unwrap_or_default(), lease: row.try_get("lease")? })
+}
+
+/// A lock that was bound in this very place, and can be bound again, was its process's.
+fn is_dead(row: &PgRow) -> sqlx::Result<bool> {
+    let (place, lock): (Option<String>, Option<String>) = (row.try_get("boot_id")?, row.try_get("lock_file")?);
+    let (Some(place), Some(lock)) = (place, lock) else { return Ok(false) };
+    Ok(place == self::place() && bound(&lock).is_ok())
+}
+
+/// This boot of this machine, and the network namespace, in which the names of locks are known.
+fn place() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let namespace = std::fs::read_link("/proc/self/ns/net").map(|path| path.display().to_string()).unwrap_or_default();
+    format!("{} {namespace}", boot.trim())
+}
+
+fn bound(lock: &str) -> std::io::Result<UnixListener> {
+    UnixListener::bind_addr(&SocketAddr::from_abstract_name(lock)?)
+}
+
+/// A start of this agent: its row, and its lock.
+pub async fn register(connection: &mut PgConnection, name: &str) -> Result<Member, MemberError> {
+    let id = AgentId(fastrand::i64(1..LARGEST_ID));
+    let lock = format!("event-sender/{}", id.0);
+    let bound = bound(&lock).map_err(MemberError::Lock)?;
+    sqlx::query(REGISTER)
+        .bind(id.0)
+        .bind(name)
+        .bind(rustix::system::uname().nodename().to_string_lossy().into_owned())
+        .bind(place())
+        .bind(lock)
+        .bind(i32::try_from(std::process::id()).unwrap_or_default())
+        .bind(env!("CARGO_PKG_VERSION"))
+        .bind(LEASE.as_secs_f64())
+        .execute(connection)
+        .await?;
+    Ok(Member { id, _lock: bound })
+}
+
+/// What a renewal tells.
+pub struct Renewed {
+    pub server: chrono::DateTime<chrono::Utc>,
+    /// Changes when another server has taken the place of the one before.
+    pub timeline: String,
+}
+
+/// None: this agent was buried.
+pub async fn renew(connection: &mut PgConnection, id: AgentId) -> sqlx::Result<Option<Renewed>> {
+    let row = sqlx::query(RENEW).bind(id.0).bind(LEASE.as_secs_f64()).fetch_optional(connection).await?;
+    row.map(|row| Ok(Renewed { server: row.try_get("server")?, timeline: row.try_get("timeline")? })).transpose()
+}
+
+/// Whether that is another timeline than the queue's was so far. `lossy`: what was acknowledged under the old one may be lost. True:
+/// all agents begin anew.
+pub async fn failed_over(
+    connection: &mut PgConnection,
+    timeline: &str,
+    lossy: bool,
+    by: &Cleaning,
+) -> sqlx::Result<bool> {
+    let known: Option<String> = sqlx::query_scalar(TIMELINE).fetch_one(&mut *connection).await?;
+    if known.as_deref() == Some(timeline) {
+        return Ok(false);
+    }
+    let rest = BEGIN_WITHIN + by.request;
+    let gone: Vec<String> = sqlx::query_scalar(FAILED_OVER)
+        .bind(timeline)
+        .bind(rest.as_secs_f64())
+        .bind(lossy)
+        .fetch_all(connection)
+        .await?;
+    Ok(!gone.is_empty())
+}
+
+/// `how`: `stopped`, by its own word; `replaced`, as its lock tells.
+pub async fn is_gone(connection: &mut PgConnection, id: AgentId, how: &'static str) -> sqlx::Result<()> {
+    sqlx::query(GONE).bind(id.0).bind(how).execute(connection).await.map(drop)
+}
+
+/// Whoever had this name, and let its lease end.
+pub async fn expired(connection: &mut PgConnection, name: &str) -> sqlx::Result<()> {
+    sqlx::query(EXPIRED).bind(name).execute(connection).await.map(drop)
+}
+
+/// Puts these claims back, as far as they are not over. The caller knows that no agent works on them.
+pub async fn put_back(connection: &mut PgConnection, id: AgentId, claims: &[(JobId, i64)]) -> sqlx::Result<Recovered> {
+    let current = claims_of(connection, id).await?;
+    let mut recovered = Recovered::default();
+    for (job, _) in claims.iter().filter(|claim| current.contains(claim)) {
+        match back(id, Duration::ZERO, Some(vec![job.0])).fetch_all(&mut *connection).await {
+            Ok(lanes) if lanes.is_empty() => recovered.left.push(Refusal { id: *job, why: UNMOVED.into() }),
+            Ok(_) => recovered.jobs += 1,
+            Err(error) if is_refusal(&error) => recovered.left.push(Refusal { id: *job, why: words(&error) }),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(recovered)
+}
+
+type Lanes<'q> = sqlx::query::QueryScalar<'q, Postgres, String, PgArguments>;
+
+fn back<'q>(id: AgentId, wait: Duration, ids: Option<Vec<i64>>) -> Lanes<'q> {
+    let repeat = REPEAT_WAIT.as_secs_f64();
+    sqlx::query_scalar(PUT_BACK).bind(id.0).bind(wait.as_secs_f64()).bind(repeat).bind(ids)
+}
+
+/// Buries those whose lease is over, and tells their names.
+pub async fn bury(connection: &mut PgConnection, id: AgentId) -> sqlx::Result<Vec<String>> {
+    sqlx::query_scalar(BURY).bind(id.0).bind(LEASE.as_secs_f64()).fetch_all(connection).await
+}
+
+/// What a cleaning goes by: the settings, which all agents of a queue share.
+#[derive(Clone, Debug, Default)]
+pub struct Cleaning {
+    /// How long a request may be under way.
+    pub request: Duration,
+    /// The mailbox of rows that name none.
+    pub unnamed: Option<String>,
+}
+
+/// Frees what the dead have left, and tells what that was.
+pub async fn clean(connection: &mut PgConnection, by: &Cleaning) -> sqlx::Result<Recovered> {
+    let dead: Vec<(i64, String)> = sqlx::query_as(UNCLEAN).fetch_all(&mut *connection).await?;
+    let mut recovered = Recovered::default();
+    for (id, how) in dead {
+        let one = clean_one(connection, AgentId(id), &how, by).await?;
+        recovered.jobs += one.jobs;
+        recovered.left.extend(one.left);
+    }
+    Ok(recovered)
+}
+
+/// How long after the end of a lease a request that began under it may be under way.
+fn under_way(how: &str, request: Duration) -> Duration {
+    if how == "expired" { (BEGIN_WITHIN + request).saturating_sub(LEASE) } else { Duration::ZERO }
+}
+
+/// In statements of their own, so that each sees what a claim under way at the burial has left. Each may be made again.
+async fn clean_one(connection: &mut PgConnection, id: AgentId, how: &str, by: &Cleaning) -> sqlx::Result<Recovered> {
+    let wait = under_way(how, by.request);
+    let mut left = Vec::new();
+    let lanes = match back(id, wait, None).fetch_all(&mut *connection).await {
+        Ok(lanes) => lanes,
+        Err(error) if is_refusal(&error) => {
+            let mut lanes = Vec::new();
+            for (job, _) in claims_of(connection, id).await? {
+                match back(id, wait, Some(vec![job.0])).fetch_all(&mut *connection).await {
+                    Ok(lane) => lanes.extend(lane),
+                    Err(error) if is_refusal(&error) => {
+                        left.push(Refusal { id: job, why: words(&error) });
+                    }
+                    Err(error) => return Err(error),
+                }
+            }
+            lanes
+        }
+        Err(error) => return Err(error),
+    };
+    let jobs = lanes.len() as u64;
+    let lanes: Vec<String> = lanes.iter().map(|raw| lane_key(raw, by.unnamed.as_deref()).as_str().to_owned()).collect();
+    sqlx::query(FREE_LANES).bind(id.0).bind(lanes).bind(wait.as_secs_f64()).execute(&mut *connection).await?;
+    let unmoved = claims_of(connection, id).await?;
+    left.extend(
+        unmoved
+            .into_iter()
+            .filter(|(job, _)| !left.iter().any(|refusal: &Refusal| refusal.id == *job))
+            .map(|(id, _)| Refusal { id, why: UNMOVED.into() })
+            .collect::<Vec<_>>(),
+    );
+    if left.is_empty() {
+        sqlx::query(CLEANED).bind(id.0).execute(&mut *connection).await?;
+        sqlx::query(FORGET).execute(&mut *connection).await?;
+    }
+    sqlx::query(ALL_LOOK).execute(connection).await?;
+    Ok(Recovered { jobs, left })
+}
+
+/// Every claim of this agent that is not over.
+pub async fn claims_of(connection: &mut PgConnection, id: AgentId) -> sqlx::Result<Vec<(JobId, i64)>> {
+    let rows: Vec<(i64, i64)> = sqlx::query_as(CLAIMS).bind(id.0).fetch_all(connection).await?;
+    Ok(rows.into_iter().map(|(id, claim)| (JobId(id), claim)).collect())
+}
