@@ -23,7 +23,7 @@ pub use agent::{
 pub use error::{QueueError, StartError};
 pub use open::{Examined, Queue, Repaired, Start, Started, examine, open_existing, open_to_insert, permissions};
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
-pub use postgres::{AgentSettings, PostgresQueue, Server, UrlError};
+pub use postgres::{AgentSettings, PostgresQueue, Server};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
 pub use read::{
     AGE_COUNT, AGE_LIMITS, Census, Ended, Failures, Grade, JobFilter, Overview, Read, Room, StorageFinding, Trouble,

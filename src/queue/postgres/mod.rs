@@ -19,5 +19,5 @@ mod settle;
 mod store;
 
 pub use agent::AgentSettings;
-pub use server::{Server, UrlError};
+pub use server::Server;
 pub use store::PostgresQueue;
