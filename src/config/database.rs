@@ -12,7 +12,20 @@ use crate::secret::Secret;
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// What stands in the URL for the driver, …
-const DRIVERS: [&str; 7] = ["sslmode", "sslrootcert", "sslcert", "sslkey", "application_name", "options", "host"];
+const DRIVERS: [&str; 12] = [
+    "sslmode",
+    "sslrootcert",
+    "sslcert",
+    "sslkey",
+    "application_name",
+    "options",
+    "host",
+    "hostaddr",
+    "port",
+    "dbname",
+    "user",
+    "password",
+];
 /// … and for what is done here.
 const CONNECT_TIMEOUT: &str = "connect_timeout";
 const SESSION_ATTRS: &str = "target_session_attrs";

@@ -1,9 +1,10 @@
-//! The queue: what is asked of it, by who asks, and its one implementation so far.
+//! The queue: what is asked of it, by who asks, and the two kinds there are.
 //!
 //! A row is claimed, attempted and settled. Between claim and settlement it belongs to the agent that claimed it,
 //! and every settlement carries the claim's number: a late writer whose claim is over changes nothing.
 
 mod agent;
+mod columns;
 mod error;
 mod open;
 mod operate;
@@ -17,11 +18,13 @@ mod types;
 mod withheld;
 
 pub use agent::{
-    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Recovered,
-    Refusal, Refusals, Suspects, Withheld,
+    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Pass,
+    Recovered, Refusal, Refusals, Suspects, Withheld,
 };
-pub use error::{QueueError, StartError};
-pub use open::{Examined, Queue, Repaired, Start, Started, examine, open_existing, open_to_insert, permissions};
+pub use error::{OpenError, QueueError, StartError};
+pub use open::{
+    Examined, Queue, Repaired, Start, Started, examine, migrate, open_existing, open_to_insert, permissions,
+};
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
 pub use postgres::{AgentSettings, PostgresQueue, Server};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
@@ -34,5 +37,5 @@ pub use rows::{
     MailboxRow, PacedColumns, Parsed, PauseColumns, Stored,
 };
 pub use settlement::{AttemptRecord, Paced, Setback, Settled, Settlement, Trace, Verdict};
-pub use sqlite::{OpenError, SqliteQueue};
+pub use sqlite::SqliteQueue;
 pub use types::{LaneKey, Pause, capped};

@@ -334,8 +334,15 @@ pub struct AgentRow {
 pub struct AgentSaid {
     /// What the jobs it has claimed name in `claimed_by`.
     pub id: i64,
+    /// What it is called among the agents that run.
+    pub name: String,
+    pub host: Option<String>,
     pub version: String,
     pub started_at: Stored,
+    /// Where agents share a queue: until when it counts as alive unless it is heard of again, …
+    pub lease_until: Stored,
+    /// … and how many mailboxes it serves.
+    pub lanes: Option<i64>,
     /// When the settings it goes by were read.
     pub settings_at: Stored,
     /// Why those found at the last reading are not gone by.

@@ -10,7 +10,7 @@ const WORDS: usize = 200;
 /// Why a row may stay as it was without an error: somebody's trigger returns NULL, or takes the update back.
 pub const UNMOVED: &str = "the update had no effect; a trigger on the table ignores it or takes it back";
 
-fn code(error: &sqlx::Error) -> Option<String> {
+pub fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
 
@@ -54,6 +54,11 @@ pub fn may_pass(error: &sqlx::Error) -> bool {
         }),
         error => matches!(error, sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed),
     }
+}
+
+/// The server ended the statement: it took longer than its session allows.
+pub fn was_cancelled(error: &sqlx::Error) -> bool {
+    code(error).as_deref() == Some("57014")
 }
 
 /// The server did not answer in time. Whether the statement took effect is not known.

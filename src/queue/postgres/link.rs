@@ -5,6 +5,7 @@ use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::time::timeout;
@@ -14,6 +15,9 @@ use super::server::Server;
 
 /// For a statement of an agent or of an operator.
 pub const STATEMENT: Duration = Duration::from_secs(30);
+
+/// For a connection to say that it lives.
+const ALIVE: Duration = Duration::from_secs(2);
 
 #[derive(Debug)]
 pub struct Link {
@@ -39,6 +43,18 @@ impl Link {
             Some(connection) => connection,
             None => self.server.connect().await?,
         };
+        Ok(Linked { slot, connection })
+    }
+
+    /// The same, for who asks now and then: a connection kept from before is asked first whether it lives.
+    pub async fn open_alive(&self) -> sqlx::Result<Linked<'_>> {
+        let mut slot = self.connection.lock().await;
+        if let Some(mut connection) = slot.take()
+            && within(ALIVE, connection.ping()).await.is_ok()
+        {
+            return Ok(Linked { slot, connection });
+        }
+        let connection = self.server.connect().await?;
         Ok(Linked { slot, connection })
     }
 

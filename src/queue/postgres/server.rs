@@ -6,23 +6,20 @@ use sqlx::{ConnectOptions, Connection};
 use super::link::within;
 use crate::config::Database;
 
-/// What a session of this program's is like: a statement that hangs ends, and a client that died holds nothing.
-const SESSION: [(&str, &str); 4] = [
-    ("statement_timeout", "30s"),
-    ("lock_timeout", "10s"),
-    ("idle_in_transaction_session_timeout", "30s"),
-    ("TimeZone", "UTC"),
-];
+/// What a session of this program's is like: a statement that hangs ends, and a client that died holds nothing. Not told at the
+/// start of the session, where poolers refuse it.
+const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET TimeZone = 'UTC';
+    SET idle_in_transaction_session_timeout = '30s'";
 
 /// Where the server is.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Server(Database);
 
 impl Server {
     pub fn of(database: &Database) -> Self {
         let mut database = database.clone();
-        let with_session = |host: PgConnectOptions| host.options(SESSION).disable_statement_logging();
-        database.hosts = database.hosts.into_iter().map(with_session).collect();
+        let plain = |host: PgConnectOptions| host.extra_float_digits(None).disable_statement_logging();
+        database.hosts = database.hosts.into_iter().map(plain).collect();
         Self(database)
     }
 
@@ -59,6 +56,7 @@ impl Server {
     /// None: a standby.
     async fn connect_to(&self, host: &PgConnectOptions) -> sqlx::Result<Option<PgConnection>> {
         let mut connection = host.connect().await?;
+        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
         if self.0.writable && sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await? {
             connection.close().await?;
             return Ok(None);

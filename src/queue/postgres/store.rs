@@ -23,8 +23,21 @@ pub(super) struct Links {
     pub renewals: Link,
     /// For the burial of agents that have fallen silent.
     pub burials: Link,
-    /// For everybody else: operators, producers and those who look.
+    /// For operators, and for those who look.
     pub others: Link,
+    /// For who counts, which may take a while.
+    pub counts: Link,
+    /// For who inserts, as long as all of it takes.
+    pub inserts: Link,
+}
+
+impl Links {
+    pub async fn close(&self) {
+        let Self { claims, ends, renewals, burials, others, counts, inserts } = self;
+        for link in [claims, ends, renewals, burials, others, counts, inserts] {
+            link.close().await;
+        }
+    }
 }
 
 impl PostgresQueue {
@@ -32,7 +45,15 @@ impl PostgresQueue {
     pub fn on(server: Server, settings: AgentSettings) -> Self {
         let server = Arc::new(server);
         let link = || Link::to(server.clone());
-        let links = Links { claims: link(), ends: link(), renewals: link(), burials: link(), others: link() };
+        let links = Links {
+            claims: link(),
+            ends: link(),
+            renewals: link(),
+            burials: link(),
+            others: link(),
+            counts: link(),
+            inserts: link(),
+        };
         Self { server, links: Arc::new(links), agent: Arc::new(AgentSide::of(settings)) }
     }
 }

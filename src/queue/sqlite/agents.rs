@@ -3,14 +3,13 @@
 use std::path::Path;
 
 use chrono::{DateTime, Utc};
-use sqlx::Row;
-use sqlx::sqlite::{SqliteConnection, SqliteRow};
+use sqlx::sqlite::SqliteConnection;
 
 use crate::job::format_utc;
 use crate::queue::AgentStatus;
-use crate::queue::rows::{AgentRow, AgentSaid, CredentialSaid, DefaultSaid, GateSaid};
+use crate::queue::columns::said;
+use crate::queue::rows::AgentRow;
 use crate::queue::sqlite::files::AgentLock;
-use crate::queue::sqlite::report::columns::{error_kind, stored, words};
 use crate::queue::sqlite::schema::strange_triggers;
 use crate::queue::sqlite::store::AgentId;
 
@@ -95,46 +94,4 @@ pub async fn agents(connection: &mut SqliteConnection, database: &Path) -> sqlx:
     let said = row.as_ref().map(said).transpose()?;
     let pid = AgentLock::holder(database);
     Ok(if pid.is_none() && said.is_none() { Vec::new() } else { vec![AgentRow { pid, said }] })
-}
-
-fn said(row: &SqliteRow) -> sqlx::Result<AgentSaid> {
-    let text = |column| Ok::<_, sqlx::Error>(words(row, column)?.unwrap_or_default());
-    Ok(AgentSaid {
-        id: row.try_get("id")?,
-        version: text("version")?,
-        started_at: stored(row, "started_at")?,
-        settings_at: stored(row, "settings_at")?,
-        settings_refused: words(row, "settings_refused")?,
-        gate: gate(row)?,
-        credential: match words(row, "credential")? {
-            Some(name) => Some(CredentialSaid { name, expires: stored(row, "credential_expires")? }),
-            None => None,
-        },
-        default: default(row)?,
-        refused: words(row, "refused")?,
-    })
-}
-
-fn gate(row: &SqliteRow) -> sqlx::Result<Option<GateSaid>> {
-    if words(row, "gate_since")?.is_none() {
-        return Ok(None);
-    }
-    Ok(Some(GateSaid {
-        since: stored(row, "gate_since")?,
-        until: stored(row, "gate_until")?,
-        kind: error_kind(row, "gate_kind")?,
-        code: words(row, "gate_code")?.unwrap_or_default(),
-        hint: words(row, "gate_hint")?.unwrap_or_default(),
-    }))
-}
-
-fn default(row: &SqliteRow) -> sqlx::Result<Option<DefaultSaid>> {
-    let Some(key) = words(row, "default_key")? else { return Ok(None) };
-    Ok(Some(DefaultSaid {
-        key,
-        value: words(row, "default_value")?.unwrap_or_default(),
-        since: stored(row, "default_since")?,
-        until: stored(row, "default_until")?,
-        hint: words(row, "default_hint")?.unwrap_or_default(),
-    }))
 }

@@ -1,16 +1,45 @@
-//! What an agent says of itself, for who looks.
+//! The agents that share the queue: what each says of itself, and who reads it.
 
-use sqlx::postgres::PgConnection;
+use sqlx::Row;
+use sqlx::postgres::{PgConnection, PgRow};
 
+use super::columns::{stamp, stamped};
 use crate::queue::AgentStatus;
+use crate::queue::columns::{Columns, said};
 use crate::queue::postgres::clock::{ServerClock, now};
 use crate::queue::postgres::member::AgentId;
+use crate::queue::rows::AgentRow;
 
 const WRITE: &str =
     "UPDATE agents SET version = $2, settings_at = $3, settings_refused = $4, gate_since = $5, gate_until = $6,
         gate_kind = $7, gate_code = $8, gate_hint = $9, credential = $10, credential_expires = $11, default_key = $12,
         default_value = $13, default_since = $14, default_until = $15, default_hint = $16, refused = $17
     WHERE id = $1 AND gone_at IS NULL";
+
+/// Those that live, by name; where none does, the one that was there last.
+const AGENTS: &str = concat!(
+    "WITH told AS (SELECT *, gone_at IS NULL AND lease_until > clock_timestamp() AS lives FROM agents)
+    SELECT id, name, host, pid, version, settings_refused, gate_kind, gate_code, gate_hint, credential, default_key,
+        default_value, default_hint, refused, lives, (SELECT count(*) FROM lanes WHERE owner = told.id) AS lanes, ",
+    stamped!("started_at"),
+    ", ",
+    stamped!("lease_until"),
+    ", ",
+    stamped!("settings_at"),
+    ", ",
+    stamped!("gate_since"),
+    ", ",
+    stamped!("gate_until"),
+    ", ",
+    stamped!("credential_expires"),
+    ", ",
+    stamped!("default_since"),
+    ", ",
+    stamped!("default_until"),
+    " FROM told WHERE lives OR id = (SELECT id FROM told WHERE NOT EXISTS (SELECT 1 FROM told WHERE lives)
+            ORDER BY coalesce(gone_at, lease_until) DESC, id LIMIT 1)
+    ORDER BY name, id"
+);
 
 /// Its times by the server's clock, but for the end of a credential, which stands in that.
 pub async fn write(
@@ -41,4 +70,17 @@ pub async fn write(
         .execute(connection)
         .await
         .map(drop)
+}
+
+pub async fn agents(connection: &mut PgConnection) -> sqlx::Result<Vec<AgentRow>> {
+    sqlx::query(AGENTS).fetch_all(connection).await?.iter().map(agent).collect()
+}
+
+fn agent(row: &PgRow) -> sqlx::Result<AgentRow> {
+    let mut said = said(row)?;
+    said.lanes = Some(row.number("lanes")?);
+    let lives: bool = row.try_get("lives")?;
+    // One that lives has a process, whether it says which or not.
+    let pid = row.words("pid")?.unwrap_or_default();
+    Ok(AgentRow { pid: lives.then_some(pid), said: Some(said) })
 }

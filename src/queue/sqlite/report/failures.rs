@@ -3,9 +3,10 @@
 use chrono::{DateTime, Utc};
 use sqlx::SqlitePool;
 
-use super::columns::{listed_columns, summary};
+use super::columns::listed_columns;
 use crate::job::{ErrorKind, format_utc};
 use crate::queue::Failures;
+use crate::queue::columns::summary;
 
 /// ?1 is the kind, ?2 since when.
 pub const NUMBER: &str = "SELECT count(*) FROM jobs INDEXED BY jobs_failed

@@ -3,8 +3,9 @@
 
 use sqlx::SqlitePool;
 
-use super::columns::{listed_columns, summary};
+use super::columns::listed_columns;
 use crate::queue::LaneKey;
+use crate::queue::columns::summary;
 use crate::queue::rows::JobSummary;
 
 /// ?1 is the text, ?2 the mailbox's lane, ?3 the id, if it is a number, ?4 how many jobs are wanted.

@@ -2,9 +2,10 @@
 
 use sqlx::{AssertSqlSafe, SqlitePool};
 
-use super::columns::{attempt, job, listed_columns, summary};
+use super::columns::listed_columns;
 use crate::job::{JobId, JobInput, JobState};
 use crate::queue::JobFilter;
+use crate::queue::columns::{attempt, job, summary};
 use crate::queue::rows::{AttemptRow, JobRow, JobSummary};
 use crate::queue::sqlite::row;
 

@@ -7,9 +7,10 @@ use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use super::ages::waiting;
-use super::columns::{mailbox, stored};
+use super::columns::stored;
 use super::counted::{Counted, counted};
 use crate::job::{JobState, format_utc};
+use crate::queue::columns::mailbox;
 use crate::queue::rows::MailboxRow;
 use crate::queue::sqlite::agents::agents;
 use crate::queue::sqlite::store::SqliteQueue;

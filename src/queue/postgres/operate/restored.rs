@@ -1,0 +1,66 @@
+//! A queue that was put back from a backup: what waits in it may have been sent since. Marked as in doubt, a job is looked
+//! up in its calendar before it is sent.
+
+use sqlx::Connection;
+use sqlx::postgres::PgConnection;
+
+use crate::job::Defaults;
+
+/// Rows of one statement, which has a limit of time.
+const BATCH: i64 = 1000;
+
+const TRUSTED: &str = "SELECT count(*) FROM jobs WHERE state = 'pending' AND NOT in_doubt";
+
+/// Until the end of the transaction no agent enters itself, and none is heard of.
+const NO_AGENT: &str = "LOCK TABLE agents IN SHARE ROW EXCLUSIVE MODE";
+const LIVING: &str = "SELECT coalesce('the agent ' || name || ' on ' || host, 'the agent ' || name) FROM agents
+    WHERE gone_at IS NULL AND lease_until > clock_timestamp() ORDER BY name LIMIT 1";
+
+/// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them: $1 to $3. After the
+/// first request a row keeps what it had.
+const DISTRUST: &str = "UPDATE jobs SET in_doubt = true, first_sent_at = coalesce(first_sent_at, clock_timestamp()),
+        mailbox = CASE WHEN first_sent_at IS NULL AND (operation = 'create' OR event_key IS NULL) THEN coalesce(mailbox, $1)
+            ELSE mailbox END,
+        body_type = CASE WHEN first_sent_at IS NULL THEN coalesce(body_type, $2) ELSE body_type END,
+        time_zone = CASE WHEN first_sent_at IS NULL THEN coalesce(time_zone, $3, CASE WHEN NOT job_recurs(extra) THEN 'UTC' END)
+            ELSE time_zone END
+    WHERE id IN (SELECT id FROM jobs WHERE state = 'pending' AND NOT in_doubt AND id > $4 ORDER BY id LIMIT $5)
+    RETURNING id";
+
+/// Waiting jobs that would be sent without being looked up.
+pub async fn trusted(connection: &mut PgConnection) -> sqlx::Result<u64> {
+    let jobs: i64 = sqlx::query_scalar(TRUSTED).fetch_one(connection).await?;
+    Ok(jobs.unsigned_abs())
+}
+
+/// Has all of them looked up before they are sent, or none; says how many. Or which agent runs, which might send one of them
+/// meanwhile.
+pub async fn distrust(connection: &mut PgConnection, defaults: &Defaults) -> sqlx::Result<Result<u64, String>> {
+    let mut tx = connection.begin().await?;
+    sqlx::query(NO_AGENT).execute(&mut *tx).await?;
+    let running: Option<String> = sqlx::query_scalar(LIVING).fetch_optional(&mut *tx).await?;
+    if let Some(agent) = running {
+        tx.rollback().await?;
+        return Ok(Err(format!("{agent} runs")));
+    }
+    let (mut marked, mut last) = (0, i64::MIN);
+    loop {
+        let ids = mark(&mut tx, defaults, last).await?;
+        let Some(highest) = ids.iter().max() else { break };
+        last = *highest;
+        marked += ids.len() as u64;
+    }
+    tx.commit().await?;
+    Ok(Ok(marked))
+}
+
+async fn mark(connection: &mut PgConnection, defaults: &Defaults, beyond: i64) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar(DISTRUST)
+        .bind(&defaults.mailbox)
+        .bind(defaults.body_type.as_str())
+        .bind(&defaults.time_zone)
+        .bind(beyond)
+        .bind(BATCH)
+        .fetch_all(connection)
+        .await
+}

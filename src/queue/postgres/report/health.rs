@@ -1,0 +1,1 @@
+//! What the queue finds of its server, for `check`.
