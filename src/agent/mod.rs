@@ -117,7 +117,7 @@ impl Daemon {
     }
 
     fn say_started(&self, recovered: &Recovered) {
-        let queue = self.settings.queue.path.display();
+        let queue = self.settings.queue.place.name();
         tracing::info!(version = env!("CARGO_PKG_VERSION"), %queue, recovered = recovered.jobs, "agent started");
         for refusal in &recovered.left {
             tracing::error!(

@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 use super::{Running, Watchers, monitoring, warn_of_exposed};
 use crate::agent::{Failure, sign_in, wiring};
 use crate::auth::TokenCache;
-use crate::config::{AuthMode, Difference, Environment, Settings};
+use crate::config::{AuthMode, Difference, Environment, QueuePlace, Settings};
 use crate::graph::GraphClient;
 use crate::telemetry::Threshold;
 use crate::worker::{Change, StatusReport};
@@ -82,6 +82,10 @@ impl Reload {
                 return Err(format!("{}: the log says what is wrong with it", keys.join(", ")));
             }
         };
+        if let Some(problem) = disagreement(&self.settings.queue.place, &new.queue.place) {
+            tracing::error!(problem, "settings refused, the old ones hold");
+            return Err(problem.to_owned());
+        }
         let differences = self.settings.differences(&new);
         let try_again = self.take_the_way(&new, &differences).map_err(|failure| {
             tracing::error!(problem = failure.text, "settings refused, the old ones hold");
@@ -90,7 +94,7 @@ impl Reload {
         differences.iter().for_each(tell);
         new.exposed.iter().filter(|one| !self.settings.exposed.contains(one)).for_each(warn_of_exposed);
         // What holds until the next start is what the next reading is compared with.
-        new.queue.path.clone_from(&self.settings.queue.path);
+        new.queue.place.clone_from(&self.settings.queue.place);
         new.monitor.listen = self.settings.monitor.listen;
         new.web.clone_from(&self.settings.web);
         new.log.format = self.settings.log.format;
@@ -109,6 +113,15 @@ impl Reload {
         tracing::info!(changed = differences.len(), "settings read again");
         Ok(())
     }
+}
+
+/// What all agents of a queue go by is not changed by one of them.
+fn disagreement(old: &QueuePlace, new: &QueuePlace) -> Option<&'static str> {
+    let (QueuePlace::Database(old), QueuePlace::Database(new)) = (old, new) else { return None };
+    (old.agreement != new.agreement).then_some(
+        "all agents of a queue go by the same tenant, client, endpoint, request timeout, defaults and limits of a mailbox: \
+         stop them all, change the settings of all, and start them again",
+    )
 }
 
 /// Keys that say how a token is asked for, beside those of `[auth]`, …

@@ -35,6 +35,7 @@ pub async fn usable_queue(settings: &QueueSettings, stop: &CancellationToken) ->
             Err(StartError::MayPass(error)) => error,
             Err(StartError::InUse(error)) => return Err(Failure::new(Exit::Unavailable, error)),
             Err(StartError::Refused(error)) => return Err(Failure::failed(error)),
+            Err(StartError::Settings(error)) => return Err(Failure::new(Exit::Config, error)),
         };
         if tries == 0 {
             tracing::error!(%error, "queue cannot be used, trying again");

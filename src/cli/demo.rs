@@ -84,7 +84,7 @@ fn introduce(sandbox: &Sandbox, settings: &Settings) -> std::io::Result<()> {
     output::line(&paint(Tone::Strong, "Exchange Event Sender: one row, one event"))?;
     output::line("")?;
     output::line(&format!("  sandbox  a fake Entra and Graph on {}, nothing leaves this machine", sandbox.url()))?;
-    output::line(&format!("  queue    {}, removed at the end", settings.queue.path.display()))?;
+    output::line(&format!("  queue    {}, removed at the end", settings.queue.place.name()))?;
     heading("Rows inserted, as any program could with SQL")
 }
 

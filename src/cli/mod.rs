@@ -17,6 +17,7 @@ mod init;
 mod list;
 mod man;
 mod man_settings;
+mod migrate;
 mod narrator;
 mod output;
 mod progress;
@@ -75,6 +76,8 @@ enum Command {
     Status(status::Options),
     /// After restoring a backup: have every waiting job looked up before it is sent
     AfterRestore(after_restore::Options),
+    /// Bring the schema of the queue up to date
+    Migrate(migrate::Options),
     /// Retry failed or cancelled jobs, or waiting ones now
     Retry(retry::Options),
     /// Cancel waiting or failed jobs
@@ -155,6 +158,7 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
         Command::List(options) => list::run(options, local(file)?).await,
         Command::Show(options) => show::run(options, local(file)?).await,
         Command::Status(options) => status::run(options, local(file)?).await,
+        Command::Migrate(options) => migrate::run(options, local(file)?).await,
         Command::AfterRestore(options) => after_restore::run(options, local(file)?).await,
         Command::Retry(options) => retry::run(options, local(file)?).await,
         Command::Cancel(options) => cancel::run(options, local(file)?).await,

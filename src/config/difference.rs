@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::{AuthMode, LogFormat, Settings, TokenVersion};
+use super::{AuthMode, DatabaseSettings, LogFormat, QueuePlace, Settings, TokenVersion};
 use crate::certificate::Certificate;
 use crate::identity::{Identity, IdentityHost};
 use crate::secret::Secret;
@@ -22,8 +22,12 @@ pub struct Difference {
 }
 
 /// The keys a running agent cannot follow: what it has open, and how its log looks.
-const AT_THE_START: [&str; 9] = [
+const AT_THE_START: [&str; 13] = [
     "queue.path",
+    "queue.url",
+    "queue.password_file",
+    "queue.failover",
+    "agent.name",
     "monitor.listen",
     "web.listen",
     "web.actions",
@@ -96,7 +100,13 @@ impl Settings {
             ("defaults.mailbox", text(defaults.mailbox.as_deref().unwrap_or_default())),
             ("defaults.time_zone", text(defaults.time_zone.as_deref().unwrap_or_default())),
             ("defaults.body_type", text(&defaults.body_type)),
-            ("queue.path", path(Some(&queue.path))),
+            ("queue.path", path(queue.place.file())),
+            ("queue.url", Value::Secret(database(&queue.place).map(|of| of.database.told()))),
+            ("queue.password_file", path(database(&queue.place).and_then(|of| of.password_file.as_deref()))),
+            (
+                "queue.failover",
+                text(database(&queue.place).map_or("", |of| if of.lossy { "lossy" } else { "lossless" })),
+            ),
             ("queue.poll_interval", duration(queue.poll_interval)),
             ("queue.retention", duration(queue.retention)),
             ("delivery.max_in_flight", text(delivery.max_in_flight)),
@@ -109,6 +119,7 @@ impl Settings {
             ("delivery.past_events", text(delivery.past_events.as_str())),
             ("delivery.recipients_per_day", text(delivery.recipients_per_day)),
             ("delivery.invitations_per_minute", text(delivery.invitations_per_minute)),
+            ("agent.name", text(database(&queue.place).map_or("", |of| of.agent.as_str()))),
             ("monitor.listen", text(monitor.listen.map(|address| address.to_string()).unwrap_or_default())),
             ("web.listen", text(web.listen.map(|address| address.to_string()).unwrap_or_default())),
             ("web.actions", text(web.actions)),
@@ -187,6 +198,13 @@ impl Value<'_> {
             Self::Secret(Some(_)) => SECRET.to_owned(),
             Self::Secret(None) => String::new(),
         }
+    }
+}
+
+fn database(place: &QueuePlace) -> Option<&DatabaseSettings> {
+    match place {
+        QueuePlace::Database(settings) => Some(settings),
+        QueuePlace::File(_) => None,
     }
 }
 

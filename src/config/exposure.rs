@@ -49,14 +49,15 @@ impl Exposed {
 }
 
 /// Only the file's own mode counts: that its directory keeps others out is nothing a copy or a backup of it takes along.
-pub(super) fn of(file: &Path, queue: &Path) -> Option<Exposed> {
+/// Who inserts into a queue on a server needs no right to any file.
+pub(super) fn of(file: &Path, queue: Option<&Path>) -> Option<Exposed> {
     let seen = std::fs::metadata(file).ok()?;
     let exposed = |readers| Some(Exposed { file: file.to_owned(), readers });
     if seen.mode() & OTHERS_READ != 0 {
         return exposed(Readers::Everybody);
     }
     let shared = seen.mode() & GROUP_READS != 0 && !is_own_group(seen.gid(), seen.uid());
-    if shared && groups_that_insert(queue).contains(&seen.gid()) {
+    if shared && queue.is_some_and(|queue| groups_that_insert(queue).contains(&seen.gid())) {
         exposed(Readers::Producers(group(seen.gid())))
     } else {
         None

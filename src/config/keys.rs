@@ -1,7 +1,7 @@
 //! Every key with its default: the table the reader, the "did you mean" and the test of `agent.toml` share.
 
 /// A key and its default as written in TOML; none has no default.
-pub const KEYS: [(&str, Option<&str>); 52] = [
+pub const KEYS: [(&str, Option<&str>); 56] = [
     ("auth.mode", Some("\"client_secret\"")),
     ("auth.instance", Some("\"https://login.microsoftonline.com\"")),
     ("auth.tenant_id", None),
@@ -33,6 +33,9 @@ pub const KEYS: [(&str, Option<&str>); 52] = [
     ("defaults.time_zone", Some("\"UTC\"")),
     ("defaults.body_type", Some("\"text\"")),
     ("queue.path", Some("\"queue.db\"")),
+    ("queue.url", None),
+    ("queue.password_file", None),
+    ("queue.failover", Some("\"lossy\"")),
     ("queue.poll_interval", Some("\"1s\"")),
     ("queue.retention", Some("\"0s\"")),
     ("delivery.max_in_flight", Some("64")),
@@ -45,6 +48,7 @@ pub const KEYS: [(&str, Option<&str>); 52] = [
     ("delivery.past_events", Some("\"refuse\"")),
     ("delivery.recipients_per_day", Some("10000")),
     ("delivery.invitations_per_minute", Some("0")),
+    ("agent.name", None),
     ("monitor.listen", None),
     ("web.listen", None),
     ("web.actions", Some("false")),

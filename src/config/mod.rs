@@ -2,6 +2,7 @@
 //! the key, the rule and the cure. Makes no objects and opens nothing but the files it is told to read.
 
 mod cloud;
+mod database;
 mod difference;
 mod exposure;
 mod found;
@@ -23,6 +24,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 
+pub use database::Database;
 pub use difference::Difference;
 pub use exposure::{Exposed, Readers};
 pub use keys::KEYS;
@@ -179,12 +181,55 @@ pub struct DefaultSettings {
 /// `[queue]`.
 #[derive(Clone, Debug)]
 pub struct QueueSettings {
-    /// The database.
-    pub path: PathBuf,
+    /// Where it is.
+    pub place: QueuePlace,
     /// Safety net of the change notice.
     pub poll_interval: Duration,
     /// Finished jobs older than this are deleted; zero keeps them.
     pub retention: Duration,
+}
+
+/// `queue.path`, or `queue.url`.
+#[derive(Clone, Debug)]
+pub enum QueuePlace {
+    /// A SQLite file, which one agent works on.
+    File(PathBuf),
+    /// A PostgreSQL database, which several agents share.
+    Database(Box<DatabaseSettings>),
+}
+
+/// What an agent on a shared queue goes by.
+#[derive(Clone, Debug)]
+pub struct DatabaseSettings {
+    pub database: Database,
+    /// How this agent is called among the others.
+    pub agent: String,
+    /// A failover of the database may lose what it has acknowledged.
+    pub lossy: bool,
+    /// How long a request may be under way.
+    pub request_timeout: Duration,
+    /// What all agents of a queue must go by alike, in words. None of a command, which sends nothing.
+    pub agreement: Option<String>,
+    /// The file the password was read from.
+    pub password_file: Option<PathBuf>,
+}
+
+impl QueuePlace {
+    /// What people call it.
+    pub fn name(&self) -> String {
+        match self {
+            Self::File(path) => path.display().to_string(),
+            Self::Database(settings) => settings.database.name().to_owned(),
+        }
+    }
+
+    /// The file, if it is one.
+    pub fn file(&self) -> Option<&std::path::Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Database(_) => None,
+        }
+    }
 }
 
 /// `[delivery]`.
@@ -410,7 +455,7 @@ impl LocalSettings {
     /// As [`Settings::load`].
     pub fn load(file: Option<PathBuf>, environment: &Environment) -> Result<Self, ConfigError> {
         let mut source = Source::open(file.map(SettingsFile::Named), environment)?;
-        let settings = rules::local(&mut source);
+        let settings = rules::local(&mut source, environment);
         source.finish(Some(settings))
     }
 }

@@ -1,6 +1,7 @@
 //! The rules: from raw values to [`Settings`], with every contradiction noted.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing::Level;
@@ -10,32 +11,42 @@ use super::shapes;
 use super::source::Source;
 use super::values::{address, judge};
 use super::{
-    DefaultSettings, DeliverySettings, Environment, GraphSettings, LocalSettings, LogFormat, LogSettings,
-    MonitorSettings, PastEvents, QueueSettings, Settings, sign_in,
+    AuthMode, AuthSettings, Database, DatabaseSettings, DefaultSettings, DeliverySettings, Environment, GraphSettings,
+    LocalSettings, LogFormat, LogSettings, MonitorSettings, PastEvents, QueuePlace, QueueSettings, Settings, secrets,
+    sign_in,
 };
+use crate::secret::Secret;
+
+/// Of a request, on a queue that several agents share.
+const SHARED_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Everything; none if something that has no default is missing.
 pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option<Settings> {
     let cloud = Cloud::read(source);
     let graph = graph(source, cloud.0);
     let auth = sign_in::settings(source, environment, cloud, &graph.endpoint);
-    let (defaults, queue, delivery, log) = (defaults(source), queue(source), delivery(source), log(source));
+    let (defaults, mut queue, delivery, log) =
+        (defaults(source), queue(source, environment), delivery(source), log(source));
+    let graph = with_its_timeout(source, graph, &queue.place);
     let monitor = MonitorSettings { listen: listen(source, "monitor.listen") };
     let web = super::web::settings(source);
-    let (file, exposed) = (source.file().cloned(), source.exposed(&queue.path));
-    let named = source.files_read().to_vec();
-    Some(Settings { auth: auth?, graph, defaults, queue, delivery, monitor, web, log, file, exposed, named })
+    let (file, exposed) = (source.file().cloned(), source.exposed(queue.place.file()));
+    let (auth, named) = (auth?, source.files_read().to_vec());
+    if let QueuePlace::Database(database) = &mut queue.place {
+        database.agreement = Some(agreement(&auth, &graph, &defaults, &delivery));
+    }
+    Some(Settings { auth, graph, defaults, queue, delivery, monitor, web, log, file, exposed, named })
 }
 
 /// What commands need that never sign in.
-pub(super) fn local(source: &mut Source) -> LocalSettings {
+pub(super) fn local(source: &mut Source, environment: &Environment) -> LocalSettings {
     let own_mailbox = sign_in::is_users_own(source);
     let cloud = Cloud::read(source).0;
     let graph = (endpoint(source, cloud), source.text_or_default("graph.api_version").trim().to_owned());
     let defaults = defaults(source);
     let user = if own_mailbox { source.text("auth.username").map(|user| user.trim().to_owned()) } else { None };
     let unnamed = unnamed(&defaults, user.as_deref());
-    let (queue, log) = (queue(source), log(source));
+    let (queue, log) = (queue(source, environment), log(source));
     LocalSettings { defaults, own_mailbox, unnamed, graph, queue, log }
 }
 
@@ -110,17 +121,100 @@ fn defaults(source: &mut Source) -> DefaultSettings {
     }
 }
 
-fn queue(source: &mut Source) -> QueueSettings {
-    if source.is_blank("queue.path") {
-        source.problem("queue.path", "is empty; name the file of the queue, or remove the key for \"queue.db\"");
-    }
-    let path = source.text_or_default("queue.path").trim().to_owned();
-    judge(source, "queue.path", &path, shapes::queue_path);
+fn queue(source: &mut Source, environment: &Environment) -> QueueSettings {
     QueueSettings {
-        path: path.into(),
+        place: place(source, environment),
         poll_interval: source.duration("queue.poll_interval", Duration::from_millis(10)),
         retention: source.duration("queue.retention", Duration::ZERO),
     }
+}
+
+fn place(source: &mut Source, environment: &Environment) -> QueuePlace {
+    let Some(url) = source.text("queue.url") else { return QueuePlace::File(file(source)) };
+    if source.is_set("queue.path") {
+        source.problem("queue.url", "is set, and queue.path too; a queue is in one place: remove one of them");
+    }
+    let password = secrets::find_elsewhere(source, environment, "queue.password", "queue_password");
+    let (password, password_file) = password.map_or((None, None), |found| (Some(found.secret), found.file));
+    let settings = match Database::of(url.trim(), password.as_ref().map(Secret::expose)) {
+        Ok(database) => DatabaseSettings {
+            database,
+            agent: agent_name(source),
+            lossy: source.word("queue.failover", &[("lossy", true), ("lossless", false)], true),
+            request_timeout: request_timeout(source, true),
+            agreement: None,
+            password_file,
+        },
+        Err(error) => {
+            source.problem("queue.url", error.to_string());
+            return QueuePlace::File(file(source));
+        }
+    };
+    QueuePlace::Database(Box::new(settings))
+}
+
+fn file(source: &mut Source) -> PathBuf {
+    if source.is_blank("queue.path") {
+        source.problem("queue.path", "is empty; name the file of the queue, or remove the key for \"queue.db\"");
+    }
+    for key in ["queue.password_file", "queue.failover"] {
+        if source.is_changed(key) && !source.is_set("queue.url") {
+            source.problem(key, "is set, but queue.url is not; it is for a queue in PostgreSQL alone: remove it");
+        }
+    }
+    let path = source.text_or_default("queue.path").trim().to_owned();
+    judge(source, "queue.path", &path, shapes::queue_path);
+    path.into()
+}
+
+fn agent_name(source: &mut Source) -> String {
+    let name = source.text("agent.name").map(|name| name.trim().to_owned());
+    if let Some(name) = &name {
+        judge(source, "agent.name", name, shapes::agent_name);
+    }
+    name.unwrap_or_else(|| rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
+/// On a queue that several agents share, what a dead one has under way is waited for: for half as long, unless said otherwise.
+fn request_timeout(source: &mut Source, shared: bool) -> Duration {
+    let key = "graph.request_timeout";
+    if shared && !source.is_set(key) { SHARED_REQUEST_TIMEOUT } else { source.duration(key, Duration::from_millis(1)) }
+}
+
+fn with_its_timeout(source: &mut Source, graph: GraphSettings, place: &QueuePlace) -> GraphSettings {
+    let shared = matches!(place, QueuePlace::Database(_));
+    if shared && !source.is_set("graph.request_timeout") {
+        return GraphSettings { request_timeout: SHARED_REQUEST_TIMEOUT, ..graph };
+    }
+    graph
+}
+
+/// Two agents that go by different ones would send a row to two mailboxes, or reckon with different limits of one.
+fn agreement(
+    auth: &AuthSettings,
+    graph: &GraphSettings,
+    defaults: &DefaultSettings,
+    delivery: &DeliverySettings,
+) -> String {
+    let user = match &auth.mode {
+        AuthMode::Password { username, .. } => username.as_str(),
+        _ => "",
+    };
+    [
+        ("auth.tenant_id", auth.tenant_id.clone().unwrap_or_default()),
+        ("auth.client_id", auth.client_id.clone().unwrap_or_default()),
+        ("auth.username", user.to_owned()),
+        ("graph.endpoint", graph.endpoint.clone()),
+        ("graph.request_timeout", format!("{:?}", graph.request_timeout)),
+        ("defaults.mailbox", defaults.mailbox.clone().unwrap_or_default()),
+        ("defaults.time_zone", defaults.time_zone.clone().unwrap_or_default()),
+        ("defaults.body_type", defaults.body_type.clone()),
+        ("delivery.max_in_flight_per_mailbox", delivery.max_in_flight_per_mailbox.to_string()),
+        ("delivery.recipients_per_day", delivery.recipients_per_day.to_string()),
+        ("delivery.invitations_per_minute", delivery.invitations_per_minute.to_string()),
+    ]
+    .map(|(key, value)| format!("{key} = {value}"))
+    .join("\n")
 }
 
 const PAST_EVENTS: [(&str, PastEvents); 2] =

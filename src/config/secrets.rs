@@ -32,6 +32,11 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
             }
         };
     }
+    find_elsewhere(source, environment, &key, name)
+}
+
+/// The secret that stands in no key of its own: in the file of `<key>_file`, or in a systemd credential.
+pub(super) fn find_elsewhere(source: &mut Source, environment: &Environment, key: &str, name: &str) -> Option<Found> {
     let file_key = format!("{key}_file");
     if let Some(path) = source.text(&file_key) {
         return match read_secret(Path::new(&path)) {
@@ -47,11 +52,11 @@ pub(super) fn find(source: &mut Source, environment: &Environment, name: &str) -
         };
     }
     let directory = Path::new(environment.get("CREDENTIALS_DIRECTORY")?);
-    let file = [name, key.as_str()].into_iter().map(|name| directory.join(name)).find(|file| file.exists())?;
+    let file = [name, key].into_iter().map(|name| directory.join(name)).find(|file| file.exists())?;
     match read_secret(&file) {
         Ok(secret) => Some(Found { secret, file: Some(file) }),
         Err(what) => {
-            source.problem(&key, format!("is passed as a credential that {what}"));
+            source.problem(key, format!("is passed as a credential that {what}"));
             None
         }
     }

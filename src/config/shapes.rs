@@ -126,6 +126,15 @@ fn guid_within(text: &str) -> Option<&str> {
 }
 
 /// A mailbox: an address or user principal name, or an object id.
+/// The name of an agent among others: it stands in logs, metrics and commands.
+pub(super) fn agent_name(text: &str) -> Result<(), Unfit> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    if text.len() <= 64 && text.chars().all(plain) {
+        return Ok(());
+    }
+    Err(Unfit::new("is not a name of at most 64 letters, digits, dots, dashes and underscores", None))
+}
+
 pub(super) fn mailbox(text: &str) -> Result<(), Unfit> {
     if is_guid(text) || is_address(text) {
         // What a row is refused for would be refused in every row; and who invites is one who can be invited.

@@ -96,7 +96,7 @@ impl Source {
     }
 
     /// The files with a secret in them that others may read: everybody, or who may insert into this queue.
-    pub(super) fn exposed(&self, queue: &Path) -> Vec<Exposed> {
+    pub(super) fn exposed(&self, queue: Option<&Path>) -> Vec<Exposed> {
         self.secret.iter().filter_map(|file| exposure::of(file, queue)).collect()
     }
 

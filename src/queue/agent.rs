@@ -64,12 +64,28 @@ pub trait Agent: Send + Sync + 'static {
     /// Counts the jobs that are pending or claimed.
     async fn outstanding(&self) -> Result<u64, QueueError>;
 
+    /// Leave to make a request of this mailbox now. None: another agent may have taken over.
+    fn pass(&self, lane: &LaneKey) -> Option<Pass>;
+
     /// Returns when there may be something new to claim. Only a hint: it may come for nothing, and where the queue has no
     /// notices, it never comes.
     ///
     /// # Errors
     /// The queue is gone. Found out as soon as this is called, and while it is awaited when something changes.
     async fn changes(&self) -> Result<(), QueueError>;
+}
+
+/// Leave to make a request of a mailbox: as long as it is held, the mailbox is handed to no other agent.
+#[derive(Debug, Default)]
+pub struct Pass {
+    _held: Option<Arc<()>>,
+}
+
+impl Pass {
+    /// Kept by who hands the mailbox over.
+    pub(super) fn of(held: Arc<()>) -> Self {
+        Self { _held: Some(held) }
+    }
 }
 
 /// What a claim may take.

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use super::{postgres, sqlite};
+
 /// Why the queue could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum QueueError {
@@ -38,6 +40,15 @@ impl QueueError {
     }
 }
 
+/// Why a queue cannot be opened.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    #[error(transparent)]
+    File(#[from] sqlite::OpenError),
+    #[error(transparent)]
+    Database(#[from] postgres::OpenError),
+}
+
 /// Why a start did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
@@ -49,4 +60,7 @@ pub enum StartError {
     InUse(String),
     #[error("{0}")]
     Refused(String),
+    /// The settings are not those that the queue's agents go by.
+    #[error("{0}")]
+    Settings(String),
 }

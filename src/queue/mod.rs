@@ -1,4 +1,4 @@
-//! The queue: what is asked of it, by who asks, and its one implementation so far.
+//! The queue: what is asked of it, by who asks, and the two kinds there are.
 //!
 //! A row is claimed, attempted and settled. Between claim and settlement it belongs to the agent that claimed it,
 //! and every settlement carries the claim's number: a late writer whose claim is over changes nothing.
@@ -18,13 +18,15 @@ mod types;
 mod withheld;
 
 pub use agent::{
-    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Recovered,
-    Refusal, Refusals, Suspects, Withheld,
+    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Pass,
+    Recovered, Refusal, Refusals, Suspects, Withheld,
 };
-pub use error::{QueueError, StartError};
-pub use open::{Examined, Queue, Repaired, Start, Started, examine, open_existing, open_to_insert, permissions};
+pub use error::{OpenError, QueueError, StartError};
+pub use open::{
+    Examined, Queue, Repaired, Start, Started, examine, migrate, open_existing, open_to_insert, permissions,
+};
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
-pub use postgres::{AgentSettings, PostgresQueue, Server, UrlError};
+pub use postgres::{AgentSettings, PostgresQueue, Server};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
 pub use read::{
     AGE_COUNT, AGE_LIMITS, Census, Ended, Failures, Grade, JobFilter, Overview, Read, Room, StorageFinding, Trouble,
@@ -35,5 +37,5 @@ pub use rows::{
     MailboxRow, PacedColumns, Parsed, PauseColumns, Stored,
 };
 pub use settlement::{AttemptRecord, Paced, Setback, Settled, Settlement, Trace, Verdict};
-pub use sqlite::{OpenError, SqliteQueue};
+pub use sqlite::SqliteQueue;
 pub use types::{LaneKey, Pause, capped};

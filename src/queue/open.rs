@@ -1,13 +1,13 @@
 //! Opening a queue as the settings name it. The only place that knows which kinds there are.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::error::StartError;
+use super::error::{OpenError, StartError};
+use super::postgres::{self, AgentSettings, PostgresQueue, Server};
 use super::sqlite::files::AgentLock;
-use super::sqlite::{OpenError, Permissions, SqliteQueue, examine as examine_file, start};
+use super::sqlite::{Permissions, SqliteQueue, examine as examine_file, start};
 use super::{Agent, Operate, Produce, Read, Recovered, StorageFinding};
-use crate::config::QueueSettings;
+use crate::config::{DatabaseSettings, QueuePlace, QueueSettings};
 use crate::effective_user::EffectiveUser;
 
 /// All that is asked of a queue, whoever asks.
@@ -20,22 +20,41 @@ impl<Q: Agent + Read + Operate + Produce> Queue for Q {}
 /// # Errors
 /// There is no queue, or its schema is not this program's.
 pub async fn open_existing(settings: &QueueSettings) -> Result<Arc<dyn Queue>, OpenError> {
-    Ok(Arc::new(SqliteQueue::open_existing(path(settings)).await?))
+    Ok(match &settings.place {
+        QueuePlace::File(path) => Arc::new(SqliteQueue::open_existing(path).await?),
+        QueuePlace::Database(settings) => Arc::new(PostgresQueue::open_existing(server(settings)).await?),
+    })
 }
 
-/// For producers: makes the queue if there is none. One of an older version is brought up to date only while no agent runs
-/// on it, which may be of that version too.
+/// For producers: makes the file of the queue if there is none. One of an older version is brought up to date only while no agent
+/// runs on it, which may be of that version too. A database is made ready by `migrate`.
 ///
 /// # Errors
-/// The storage refuses, the schema is newer than this program, or an agent runs on an older queue.
+/// The storage refuses, the schema is not this program's, or an agent runs on an older queue.
 pub async fn open_to_insert(settings: &QueueSettings) -> Result<Arc<dyn Queue>, OpenError> {
-    Ok(Arc::new(SqliteQueue::open_to_insert(path(settings)).await?))
+    match &settings.place {
+        QueuePlace::File(path) => Ok(Arc::new(SqliteQueue::open_to_insert(path).await?)),
+        QueuePlace::Database(_) => open_existing(settings).await,
+    }
+}
+
+/// Makes the queue if there is none, and brings it up to date if it is old, without an agent.
+///
+/// # Errors
+/// The storage refuses, or the schema is newer than this program.
+pub async fn migrate(settings: &QueueSettings) -> Result<Arc<dyn Queue>, OpenError> {
+    match &settings.place {
+        QueuePlace::File(_) => open_to_insert(settings).await,
+        QueuePlace::Database(settings) => Ok(Arc::new(PostgresQueue::migrate(server(settings)).await?)),
+    }
 }
 
 /// An agent's start on its queue. What an earlier try has taken is kept for the next one.
 pub struct Start<'s> {
     settings: &'s QueueSettings,
     lock: Option<AgentLock>,
+    /// The lease of another agent of the same name, when it was looked at last.
+    namesake: Option<f64>,
 }
 
 /// A queue that is this agent's.
@@ -58,24 +77,32 @@ pub struct Repaired {
 
 impl<'s> Start<'s> {
     pub fn on(settings: &'s QueueSettings) -> Self {
-        Self { settings, lock: None }
+        Self { settings, lock: None, namesake: None }
     }
 
     /// Makes the queue if there is none, brings it up to date if it is old, and puts back what a dead agent left.
     ///
     /// # Errors
-    /// The storage refuses, the schema is newer than this program, or another agent has the queue.
+    /// The storage refuses, the schema is newer than this program, or another agent has the queue, or this one's name.
     pub async fn attempt(&mut self) -> Result<Started, StartError> {
-        let (queue, mended, recovered) = start(path(self.settings), &mut self.lock).await?;
-        let made = mended.made.into_iter().map(|rule| (rule, None));
-        let failed = mended.failed.into_iter().map(|(rule, why)| (rule, Some(why)));
-        let repaired = made.chain(failed).map(|(rule, failed)| Repaired {
-            kind: rule.kind,
-            name: rule.name,
-            table: rule.table,
-            failed,
-        });
-        Ok(Started { queue: Arc::new(queue), recovered, repaired: repaired.collect() })
+        match &self.settings.place {
+            QueuePlace::File(path) => {
+                let (queue, mended, recovered) = start(path, &mut self.lock).await?;
+                let made = mended.made.into_iter().map(|rule| (rule, None));
+                let failed = mended.failed.into_iter().map(|(rule, why)| (rule, Some(why)));
+                let repaired = made.chain(failed).map(|(rule, failed)| Repaired {
+                    kind: rule.kind,
+                    name: rule.name,
+                    table: rule.table,
+                    failed,
+                });
+                Ok(Started { queue: Arc::new(queue), recovered, repaired: repaired.collect() })
+            }
+            QueuePlace::Database(settings) => {
+                let (queue, recovered) = postgres::start(server(settings), agent(settings), &mut self.namesake).await?;
+                Ok(Started { queue: Arc::new(queue), recovered, repaired: Vec::new() })
+            }
+        }
     }
 }
 
@@ -89,17 +116,30 @@ pub struct Examined {
 
 /// Looks at what lies where the queue should be. Changes nothing.
 pub async fn examine(settings: &QueueSettings) -> Examined {
-    examine_file(path(settings)).await
+    match &settings.place {
+        QueuePlace::File(path) => examine_file(path).await,
+        QueuePlace::Database(settings) => postgres::examine(server(settings)).await,
+    }
 }
 
 /// As whom the agent's files are to be looked at, and what is wrong with the queue's own. To be asked before the queue is
-/// opened, which may make files beside it.
+/// opened, which may make files beside it. A database has none here.
 pub fn permissions(settings: &QueueSettings) -> (EffectiveUser, Vec<StorageFinding>) {
-    let permissions = Permissions::of(path(settings));
+    let Some(path) = settings.place.file() else { return (EffectiveUser::of_agent(None, None), Vec::new()) };
+    let permissions = Permissions::of(path);
     let findings = permissions.findings();
     (permissions.effective_user, findings)
 }
 
-fn path(settings: &QueueSettings) -> &Path {
-    &settings.path
+fn server(settings: &DatabaseSettings) -> Server {
+    Server::of(&settings.database)
+}
+
+fn agent(settings: &DatabaseSettings) -> AgentSettings {
+    AgentSettings {
+        name: settings.agent.clone(),
+        request_timeout: settings.request_timeout,
+        lossy: settings.lossy,
+        agreement: settings.agreement.clone(),
+    }
 }

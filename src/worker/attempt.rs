@@ -22,11 +22,13 @@ use crate::job::{
     Snapshot, Undraftable, Verified,
 };
 use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, RetryPolicy, Stakes};
-use crate::queue::{AttemptRecord, LaneKey, Setback, Settlement, Trace, Verdict};
+use crate::queue::{Agent, AttemptRecord, LaneKey, Setback, Settlement, Trace, Verdict};
 
 /// What all attempts share.
 #[derive(Clone)]
 pub(super) struct Context {
+    /// Gives leave to make requests of a mailbox.
+    pub queue: Arc<dyn Agent>,
     pub graph: Arc<GraphClient>,
     pub tokens: Arc<TokenCache>,
     pub policy: RetryPolicy,
@@ -313,14 +315,19 @@ impl Attempt {
     }
 
     async fn sent(&self, bearer: &mut Bearer, request: &Request, line: Line) -> CallResult {
-        let graph = &self.context.graph;
-        let first = graph.send(request, line, bearer.token(), Now::read()).await;
+        let first = self.sent_once(bearer, request, line).await;
         match bearer.renew(&first).await {
             Ok(false) => first,
             Ok(true) if self.is_resting() => CallResult::not_made(),
-            Ok(true) => graph.send(request, line, bearer.token(), Now::read()).await,
+            Ok(true) => self.sent_once(bearer, request, line).await,
             Err(result) => result,
         }
+    }
+
+    /// Only while the mailbox is this agent's.
+    async fn sent_once(&self, bearer: &Bearer, request: &Request, line: Line) -> CallResult {
+        let Some(_pass) = self.context.queue.pass(&self.lane) else { return CallResult::not_made() };
+        self.context.graph.send(request, line, bearer.token(), Now::read()).await
     }
 
     /// Whether a request may leave, asked with the token in hand: the agent is not stopping, and the mailbox was not told to

@@ -45,17 +45,19 @@ impl Attempt {
     }
 
     async fn ask(&self, bearer: &mut Bearer, search: &mut Search<'_>) -> Option<Verified> {
-        if self.is_resting() {
-            return Some(CallResult::not_made().into());
-        }
-        let graph = &self.context.graph;
-        let first = graph.verify(search, bearer.token(), Now::read()).await;
+        let first = self.ask_once(bearer, search).await;
         let Some(Verified::Unknown(result)) = &first else { return first };
         match bearer.renew(result).await {
             Ok(false) => first,
-            Ok(true) if self.is_resting() => Some(CallResult::not_made().into()),
-            Ok(true) => graph.verify(search, bearer.token(), Now::read()).await,
+            Ok(true) => self.ask_once(bearer, search).await,
             Err(result) => Some(result.into()),
         }
+    }
+
+    /// Only while the mailbox is this agent's, and may be asked.
+    async fn ask_once(&self, bearer: &Bearer, search: &mut Search<'_>) -> Option<Verified> {
+        let pass = self.context.queue.pass(&self.lane).filter(|_| !self.is_resting());
+        let Some(_pass) = pass else { return Some(CallResult::not_made().into()) };
+        self.context.graph.verify(search, bearer.token(), Now::read()).await
     }
 }

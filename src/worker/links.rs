@@ -97,9 +97,8 @@ impl Links {
 async fn asked(context: &Context, queue: &dyn Agent, link: &MissingLink) -> Option<Duration> {
     let told = tokio::select! {
         told = Bearer::ask(&context.tokens, |token| async move {
-            if context.pauses.holds(&link.lane, Instant::now()) {
-                return Err(CallResult::not_made());
-            }
+            let pass = context.queue.pass(&link.lane).filter(|_| !context.pauses.holds(&link.lane, Instant::now()));
+            let Some(_pass) = pass else { return Err(CallResult::not_made()) };
             context.graph.join_url(link.mailbox.as_deref(), &link.event_id, &token, Now::read()).await
         }) => told,
         () = context.stop.cancelled() => return None,

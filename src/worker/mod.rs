@@ -133,6 +133,7 @@ impl Worker {
         let vitals = Vitals::new(measures.clone(), settings.longest_attempt, settings.heartbeat, begin);
         let admission = Admission::new(settings.per_mailbox, settings.max_in_flight);
         let context = Context {
+            queue: queue.clone(),
             graph,
             tokens,
             policy: settings.policy.clone(),

@@ -18,10 +18,14 @@
 mod support;
 use support::{bed, disk_log, environment, ground, ledger, process, producer, recorder, sandbox_process, scrape, shim};
 
+#[path = "../support/cluster.rs"]
+mod cluster;
+
 mod faults;
 mod life;
 mod operate;
 mod send;
+mod several;
 mod sign_in;
 mod storage;
 mod web;

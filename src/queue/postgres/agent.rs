@@ -1,28 +1,24 @@
-//! The agent's verbs, and what runs beside them as long as it is a member: the renewal of its lease, the burial of those who do
-//! not renew theirs, and the notices.
+//! The agent's verbs. What keeps it a member of the agents stands in `membership`.
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use tokio::sync::{Mutex, MutexGuard};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval};
 
 use super::claim::{self, Taker};
-use super::clock::{ServerClock, now, since_boot};
+use super::clock::{ServerClock, now, steady};
 use super::errors::{read, written};
 use super::heads::{Heads, lane_key};
-use super::lanes::Lanes;
+use super::lanes::{Lanes, Passes};
 use super::link::{STATEMENT, within};
-use super::member::{
-    self, AgentId, BURY_EVERY, Cleaning, LEASE, Member, Namesake, RENEW_EVERY, RENEW_WITHIN, Trust, claims_of,
-};
-use super::notices::{Notices, listen};
+use super::member::{self, AgentId, Cleaning, Member, Trust, claims_of};
+use super::notices::Notices;
 use super::overtaken::OvertakenJobs;
 use super::report::agents::write;
 use super::settle::{self, PurgeCursor};
@@ -30,7 +26,7 @@ use super::store::PostgresQueue;
 use crate::job::JobId;
 use crate::queue::withheld::WithheldJobs;
 use crate::queue::{
-    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, QueueError, Recovered, Settled, Settlement,
+    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Pass, QueueError, Recovered, Settled, Settlement,
     Withheld,
 };
 
@@ -54,38 +50,52 @@ pub struct AgentSettings {
     pub request_timeout: Duration,
     /// A failover may lose what was acknowledged.
     pub lossy: bool,
+    /// What all agents of a queue must go by alike, in words.
+    pub agreement: Option<String>,
 }
 
 impl Default for AgentSettings {
     fn default() -> Self {
         let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
-        Self { name, request_timeout: Duration::from_secs(30), lossy: true }
+        Self { name, request_timeout: Duration::from_secs(30), lossy: true, agreement: None }
     }
 }
 
 /// What an agent remembers between two calls.
 pub(super) struct AgentSide {
-    settings: AgentSettings,
-    clock: Arc<ServerClock>,
-    trust: Arc<Trust>,
-    notices: Arc<Notices>,
-    cleaning: Arc<std::sync::Mutex<Cleaning>>,
-    memory: Mutex<Memory>,
-    tasks: Mutex<JoinSet<()>>,
+    pub settings: AgentSettings,
+    pub clock: Arc<ServerClock>,
+    pub trust: Arc<Trust>,
+    pub notices: Arc<Notices>,
+    pub cleaning: Arc<std::sync::Mutex<Cleaning>>,
+    passes: Arc<Passes>,
+    pub memory: Mutex<Memory>,
+    /// What runs as long as this agent is a member.
+    pub tasks: Mutex<JoinSet<()>>,
 }
 
 #[derive(Default)]
-struct Memory {
-    member: Option<Member>,
-    lanes: Lanes,
-    heads: Heads,
+pub(super) struct Memory {
+    pub member: Option<Member>,
+    pub lanes: Lanes,
+    pub heads: Heads,
     withheld: WithheldJobs,
     overtaken: OvertakenJobs,
     purge_cursor: PurgeCursor,
     orders: Orders,
-    tidied: Option<std::time::Instant>,
+    tidied: Option<Instant>,
     /// The agent has joined, and no claim has told it what it must know.
     is_new: bool,
+}
+
+impl Memory {
+    /// This agent is another one now.
+    pub fn begin_anew(&mut self) {
+        self.lanes.lost();
+        self.heads.are_old();
+        self.is_new = true;
+        self.tidied = None;
+    }
 }
 
 /// The operator's words as they were told last: which mailboxes are on hold, and which were resumed, and when.
@@ -100,8 +110,10 @@ struct Orders {
 impl AgentSide {
     pub fn of(settings: AgentSettings) -> Self {
         let cleaning = Cleaning { request: settings.request_timeout, unnamed: None };
+        let passes = Arc::new(Passes::default());
         Self {
-            memory: Mutex::new(Memory { lanes: Lanes::of(&settings.name), ..Memory::default() }),
+            memory: Mutex::new(Memory { lanes: Lanes::of(&settings.name, passes.clone()), ..Memory::default() }),
+            passes,
             settings,
             clock: Arc::default(),
             trust: Arc::default(),
@@ -111,7 +123,7 @@ impl AgentSide {
         }
     }
 
-    fn cleaning(&self) -> std::sync::MutexGuard<'_, Cleaning> {
+    pub fn cleaning(&self) -> std::sync::MutexGuard<'_, Cleaning> {
         self.cleaning.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
@@ -210,179 +222,14 @@ impl Agent for PostgresQueue {
         link.done(done).map_err(read)
     }
 
+    fn pass(&self, lane: &LaneKey) -> Option<Pass> {
+        let held = self.agent.passes.of(lane)?;
+        self.agent.trust.holds().then(|| Pass::of(held))
+    }
+
     async fn changes(&self) -> Result<(), QueueError> {
         self.agent.notices.come().await;
         Ok(())
-    }
-}
-
-/// Membership.
-impl PostgresQueue {
-    /// Who has this agent's name.
-    pub(super) async fn namesake(&self) -> Result<Namesake, QueueError> {
-        let mut link = self.links.ends.open().await.map_err(read)?;
-        let done = within(STATEMENT, member::namesake(&mut link, &self.agent.settings.name)).await;
-        link.done(done).map_err(read)
-    }
-
-    /// Registers, and takes back what this agent's own earlier start has left, which is over: its process is gone, or it is this
-    /// one.
-    async fn begin(&self, memory: &mut Memory) -> Result<Recovered, QueueError> {
-        self.agent.trust.ends();
-        let mut tasks = self.agent.tasks.lock().await;
-        *tasks = JoinSet::new();
-        let mut link = self.links.ends.open().await.map_err(written)?;
-        let before = memory.member.take();
-        let done = within(STATEMENT, self.registered(&mut link, before)).await;
-        let (member, recovered) = link.done(done).map_err(written)?;
-        memory.lanes.lost();
-        memory.heads.are_old();
-        memory.is_new = true;
-        memory.tidied = None;
-        self.renewals(&mut tasks, member.id);
-        memory.member = Some(member);
-        Ok(recovered)
-    }
-
-    async fn registered(
-        &self,
-        connection: &mut PgConnection,
-        before: Option<Member>,
-    ) -> sqlx::Result<(Member, Recovered)> {
-        let dead = match (before, member::namesake(connection, &self.agent.settings.name).await?) {
-            (Some(member), _) => Some(member.id),
-            (None, Namesake::Dead(id)) => Some(id),
-            (None, Namesake::Expired(_) | Namesake::Alive { .. } | Namesake::None) => None,
-        };
-        if let Some(id) = dead {
-            member::is_gone(connection, id, "replaced").await?;
-        }
-        member::expired(connection, &self.agent.settings.name).await?;
-        let sent = since_boot();
-        let member = match member::register(connection, &self.agent.settings.name).await {
-            Ok(member) => member,
-            Err(member::MemberError::Server(error)) => return Err(error),
-            Err(member::MemberError::Lock(error)) => return Err(sqlx::Error::Io(error)),
-        };
-        self.agent.trust.renewed(sent);
-        let by = self.agent.cleaning().clone();
-        let recovered = member::clean(connection, &by).await?;
-        Ok((member, recovered))
-    }
-
-    fn renewals(&self, tasks: &mut JoinSet<()>, id: AgentId) {
-        let (links, clock, trust) = (self.links.clone(), self.agent.clock.clone(), self.agent.trust.clone());
-        let (cleaning, notices) = (self.agent.cleaning.clone(), self.agent.notices.clone());
-        let lossy = self.agent.settings.lossy;
-        tasks.spawn(async move {
-            let mut ticks = interval(RENEW_EVERY);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            let mut timeline = None;
-            loop {
-                ticks.tick().await;
-                let Ok(mut link) = links.renewals.open().await else { continue };
-                let sent = since_boot();
-                let done = within(RENEW_WITHIN, member::renew(&mut link, id)).await;
-                match link.done(done) {
-                    Ok(Some(renewed)) => {
-                        clock.saw(renewed.server);
-                        if timeline.as_ref() != Some(&renewed.timeline) {
-                            let by = cleaning.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-                            let Ok(mut link) = links.renewals.open().await else { continue };
-                            let done =
-                                within(RENEW_WITHIN, member::failed_over(&mut link, &renewed.timeline, lossy, &by))
-                                    .await;
-                            match link.done(done) {
-                                Ok(false) => timeline = Some(renewed.timeline),
-                                Ok(true) => {
-                                    tracing::warn!(
-                                        "another database server has taken over, all sending rests for a while"
-                                    );
-                                    trust.ends();
-                                    notices.tell_all();
-                                    continue;
-                                }
-                                Err(_) => continue,
-                            }
-                        }
-                        trust.renewed(sent);
-                    }
-                    // Buried.
-                    Ok(None) => {
-                        trust.ends();
-                        notices.tell_all();
-                        return;
-                    }
-                    Err(_) => {}
-                }
-            }
-        });
-        let (links, cleaning) = (self.links.clone(), self.agent.cleaning.clone());
-        tasks.spawn(async move {
-            let mut ticks = interval(BURY_EVERY);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                let by = cleaning.lock().unwrap_or_else(std::sync::PoisonError::into_inner).clone();
-                let Ok(mut link) = links.burials.open().await else { continue };
-                let done = within(STATEMENT, async {
-                    for name in member::bury(&mut link, id).await? {
-                        tracing::warn!(agent = name, "an agent has fallen silent, its mailboxes go to the others");
-                    }
-                    member::clean(&mut link, &by).await
-                })
-                .await;
-                _ = link.done(done);
-            }
-        });
-        let echo = format!("event_sender_echo_{}", id.0);
-        tasks.spawn(listen(self.server.clone(), self.agent.notices.clone(), echo));
-    }
-
-    /// Others have buried this agent, which was silent for longer than its lease.
-    async fn was_buried(&self, memory: &Memory) -> Result<bool, QueueError> {
-        let Some(member) = &memory.member else { return Ok(true) };
-        let mut link = self.links.ends.open().await.map_err(read)?;
-        let sent = since_boot();
-        let done = within(RENEW_WITHIN, member::renew(&mut link, member.id)).await;
-        let renewed = link.done(done).map_err(read)?;
-        if renewed.is_some() {
-            self.agent.trust.renewed(sent);
-        }
-        Ok(renewed.is_none())
-    }
-
-    async fn id(&self) -> Result<AgentId, QueueError> {
-        let mut memory = self.agent.memory.lock().await;
-        if memory.member.is_none() {
-            self.begin(&mut memory).await?;
-        }
-        memory
-            .member
-            .as_ref()
-            .map(|member| member.id)
-            .ok_or_else(|| QueueError::Unusable("this agent has not joined".into()))
-    }
-
-    /// Whether a request may begin now: nobody else can have taken over.
-    pub(super) fn is_trusted(&self) -> bool {
-        self.agent.trust.holds()
-    }
-
-    /// Hands over at once.
-    pub(super) async fn leave(&self) -> Result<(), QueueError> {
-        let mut memory = self.agent.memory.lock().await;
-        let Some(member) = memory.member.take() else { return Ok(()) };
-        self.agent.trust.ends();
-        *self.agent.tasks.lock().await = JoinSet::new();
-        let by = self.agent.cleaning().clone();
-        let mut link = self.links.ends.open().await.map_err(written)?;
-        let done = within(LEASE, async {
-            member::is_gone(&mut link, member.id, "stopped").await?;
-            member::clean(&mut link, &by).await
-        })
-        .await;
-        link.done(done).map_err(written).map(drop)
     }
 }
 
@@ -406,7 +253,7 @@ impl PostgresQueue {
         told.mailboxes.iter().for_each(|raw| memory.heads.is_old(raw));
         if memory.tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY_EVERY) {
             memory.lanes.tidy(connection, id).await?;
-            memory.tidied = Some(super::clock::steady());
+            memory.tidied = Some(steady());
         }
         let Memory { heads, withheld, overtaken: overtaken_jobs, .. } = &mut **memory;
         let unnamed = request.unnamed.as_deref();
@@ -432,8 +279,8 @@ impl PostgresQueue {
         let next = claim::next_due(heads, request, &held, server);
         let next = next.into_iter().chain(overtaken.next()).chain(lanes.next_without_ghosts(server)).min();
         let local = |time: DateTime<Utc>| self.agent.clock.by_this_machine(time, at);
-        let soon = [withheld.next(super::clock::steady()), heads.again()].into_iter().flatten().min();
-        let soon = soon.and_then(|wait| at.wall.checked_add_signed(chrono::TimeDelta::from_std(wait).ok()?));
+        let soon = [withheld.next(steady()), heads.again()].into_iter().flatten().min();
+        let soon = soon.and_then(|wait| at.wall.checked_add_signed(TimeDelta::from_std(wait).ok()?));
         claimed.next_due = claimed.next_due.into_iter().chain(next.map(local)).chain(soon).min();
         claimed.withheld.all = withheld.sum();
         Ok(claimed)
@@ -479,7 +326,7 @@ impl PostgresQueue {
             claimed.withheld.new.extend(taking.withheld);
             claimed.withheld = Withheld { met: taking.met_refusal, ..std::mem::take(&mut claimed.withheld) };
         }
-        let again = plan.again.and_then(|wait| chrono::TimeDelta::from_std(wait).ok());
+        let again = plan.again.and_then(|wait| TimeDelta::from_std(wait).ok());
         claimed.next_due = again.and_then(|wait| claimed.as_of.wall.checked_add_signed(wait));
         Ok(())
     }

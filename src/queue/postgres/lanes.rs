@@ -4,6 +4,7 @@
 //! come. What another one should have is given back as soon as nothing of it is under way.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -32,7 +33,8 @@ const TAKE: &str = "WITH me AS MATERIALIZED (
         SELECT id FROM agents WHERE id = $1 AND gone_at IS NULL AND lease_until > clock_timestamp() FOR KEY SHARE)
     INSERT INTO lanes AS l (lane, owner, epoch, taken_at)
     SELECT w.lane, me.id, 1, now() FROM me, unnest($2::text[]) AS w(lane) ORDER BY w.lane COLLATE \"C\"
-    ON CONFLICT (lane) DO UPDATE SET owner = excluded.owner, epoch = l.epoch + 1, taken_at = now() WHERE l.owner IS NULL
+    ON CONFLICT (lane) DO UPDATE SET owner = excluded.owner, epoch = l.epoch + 1, taken_at = now()
+        WHERE l.owner IS NULL OR l.owner = excluded.owner
     RETURNING l.lane, l.suspect, l.ghosts_until";
 
 /// The next one finds them free, and hears of it.
@@ -68,19 +70,45 @@ pub struct Lanes {
     /// The names of those that live, this one's among them.
     living: Vec<String>,
     name: String,
+    passes: Arc<Passes>,
+}
+
+/// Who may make requests now, by mailbox: kept beside the memory, which is held while the server is asked.
+#[derive(Debug, Default)]
+pub struct Passes(Mutex<HashMap<LaneKey, Arc<()>>>);
+
+impl Passes {
+    /// None: the mailbox is not this agent's.
+    pub fn of(&self, lane: &LaneKey) -> Option<Arc<()>> {
+        self.all().get(lane).cloned()
+    }
+
+    fn are_held(&self, lane: &LaneKey) -> bool {
+        self.all().get(lane).is_some_and(|pass| Arc::strong_count(pass) > 1)
+    }
+
+    /// None from now on, if none is held.
+    fn end(&self, lane: &LaneKey) -> bool {
+        let mut all = self.all();
+        let held = all.get(lane).is_some_and(|pass| Arc::strong_count(pass) > 1);
+        if !held {
+            all.remove(lane);
+        }
+        !held
+    }
+
+    fn all(&self) -> MutexGuard<'_, HashMap<LaneKey, Arc<()>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Lanes {
-    pub fn of(name: &str) -> Self {
-        Self { name: name.to_owned(), ..Self::default() }
+    pub fn of(name: &str, passes: Arc<Passes>) -> Self {
+        Self { name: name.to_owned(), passes, ..Self::default() }
     }
 
     pub fn owns(&self, lane: &LaneKey) -> bool {
         self.owned.contains_key(lane)
-    }
-
-    pub fn owned(&self) -> impl Iterator<Item = &LaneKey> {
-        self.owned.keys()
     }
 
     /// When the places are free that requests of a dead agent take up.
@@ -95,6 +123,7 @@ impl Lanes {
 
     /// Nothing is this agent's any more.
     pub fn lost(&mut self) {
+        self.passes.all().clear();
         self.owned.clear();
         self.foreign.clear();
     }
@@ -132,6 +161,7 @@ impl Lanes {
             let ghosts_until = row.try_get("ghosts_until")?;
             self.owned.insert(lane.clone(), Owned { at: now, used: now, jobs: HashSet::new(), ghosts_until });
             self.foreign.remove(&lane);
+            self.passes.all().insert(lane.clone(), Arc::default());
             taken.push(Taken { lane, suspect: row.try_get("suspect")?, ghosts_until });
         }
         self.foreign
@@ -171,7 +201,9 @@ impl Lanes {
     pub async fn tidy(&mut self, connection: &mut PgConnection, id: AgentId) -> sqlx::Result<()> {
         self.living = sqlx::query_scalar(LIVING).fetch_all(&mut *connection).await?;
         let is_over = |lane: &LaneKey, owned: &Owned| {
-            owned.jobs.is_empty() && (self.is_anothers(lane) || owned.used.elapsed() >= IDLE)
+            owned.jobs.is_empty()
+                && !self.passes.are_held(lane)
+                && (self.is_anothers(lane) || owned.used.elapsed() >= IDLE)
         };
         let over: Vec<LaneKey> =
             self.owned.iter().filter(|(lane, owned)| is_over(lane, owned)).map(|(lane, _)| lane.clone()).collect();
@@ -187,10 +219,11 @@ impl Lanes {
         if lanes.is_empty() {
             return Ok(());
         }
-        let names: Vec<&str> = lanes.iter().map(LaneKey::as_str).collect();
-        sqlx::query(GIVE_BACK).bind(id.0).bind(names).execute(connection).await?;
-        lanes.iter().for_each(|lane| drop(self.owned.remove(lane)));
-        Ok(())
+        // From here on no request of them begins.
+        let lanes: Vec<&LaneKey> = lanes.iter().filter(|lane| self.passes.end(lane)).collect();
+        let names: Vec<&str> = lanes.iter().map(|lane| lane.as_str()).collect();
+        lanes.iter().for_each(|lane| drop(self.owned.remove(*lane)));
+        sqlx::query(GIVE_BACK).bind(id.0).bind(names).execute(connection).await.map(drop)
     }
 }
 
@@ -206,7 +239,7 @@ mod tests {
     use super::*;
 
     fn among(name: &str, living: &[&str]) -> Lanes {
-        Lanes { living: living.iter().map(|name| (*name).to_owned()).collect(), ..Lanes::of(name) }
+        Lanes { living: living.iter().map(|name| (*name).to_owned()).collect(), ..Lanes::of(name, Arc::default()) }
     }
 
     #[test]

@@ -65,6 +65,11 @@ const BURY: &str = "WITH dead AS MATERIALIZED (
     UPDATE agents AS a SET gone_at = clock_timestamp(), how = 'expired' FROM dead
     WHERE a.id = dead.id AND a.lease_until < clock_timestamp() RETURNING a.name";
 
+/// What all agents go by: that of $2, where no other one lives that has said.
+const AGREE: &str = "UPDATE queue_state SET settings = $2 WHERE id = 1 AND (settings IS NULL OR NOT EXISTS (
+        SELECT 1 FROM agents WHERE gone_at IS NULL AND lease_until > clock_timestamp() AND name <> $1))";
+const AGREED: &str = "SELECT settings FROM queue_state WHERE id = 1";
+
 /// Another server has taken the place of the one before, and may have lost what that one had acknowledged. The first to notice has
 /// all agents begin anew, all sending rest for $2 seconds, and every job there is looked up before it is sent.
 const FAILED_OVER: &str = "WITH first AS (UPDATE queue_state SET timeline = $1,
@@ -145,22 +150,13 @@ pub enum Namesake {
     /// Its process is gone: its lock could be had.
     Dead(AgentId),
     /// Its lease is over, and nobody has buried it.
-    Expired(AgentId),
+    Expired,
     /// Its lease goes on: until the server's time says so it may be alive. `lease` changes when it renews it.
     Alive {
         host: String,
         pid: i32,
         lease: f64,
     },
-}
-
-/// Why a start cannot go on.
-#[derive(Debug, thiserror::Error)]
-pub enum MemberError {
-    #[error("the lock of this agent cannot be made: {0}")]
-    Lock(std::io::Error),
-    #[error(transparent)]
-    Server(#[from] sqlx::Error),
 }
 
 /// Looks who has this name.
@@ -173,7 +169,7 @@ pub async fn namesake(connection: &mut PgConnection, name: &str) -> sqlx::Result
         return Ok(Namesake::Dead(id));
     }
     if !row.try_get::<bool, _>("alive")? {
-        return Ok(Namesake::Expired(id));
+        return Ok(Namesake::Expired);
     }
     let host: Option<String> = row.try_get("host")?;
     let pid: Option<i32> = row.try_get("pid")?;
@@ -199,10 +195,10 @@ fn bound(lock: &str) -> std::io::Result<UnixListener> {
 }
 
 /// A start of this agent: its row, and its lock.
-pub async fn register(connection: &mut PgConnection, name: &str) -> Result<Member, MemberError> {
+pub async fn register(connection: &mut PgConnection, name: &str) -> sqlx::Result<Member> {
     let id = AgentId(fastrand::i64(1..LARGEST_ID));
     let lock = format!("event-sender/{}", id.0);
-    let bound = bound(&lock).map_err(MemberError::Lock)?;
+    let bound = bound(&lock).map_err(sqlx::Error::Io)?;
     sqlx::query(REGISTER)
         .bind(id.0)
         .bind(name)
@@ -282,6 +278,13 @@ type Lanes<'q> = sqlx::query::QueryScalar<'q, Postgres, String, PgArguments>;
 fn back<'q>(id: AgentId, wait: Duration, ids: Option<Vec<i64>>) -> Lanes<'q> {
     let repeat = REPEAT_WAIT.as_secs_f64();
     sqlx::query_scalar(PUT_BACK).bind(id.0).bind(wait.as_secs_f64()).bind(repeat).bind(ids)
+}
+
+/// What the agents of this queue go by, which is `mine` if this one is alone.
+pub async fn agreed(connection: &mut PgConnection, name: &str, mine: &str) -> sqlx::Result<String> {
+    sqlx::query(AGREE).bind(name).bind(mine).execute(&mut *connection).await?;
+    let theirs: Option<String> = sqlx::query_scalar(AGREED).fetch_one(connection).await?;
+    Ok(theirs.unwrap_or_else(|| mine.to_owned()))
 }
 
 /// Buries those whose lease is over, and tells their names.

@@ -19,7 +19,8 @@ use super::text::lane_key;
 use crate::clock::Now;
 use crate::job::{JobId, format_utc};
 use crate::queue::{
-    Agent, AgentStatus, ClaimRequest, Claimed, MailboxNews, QueueError, Recovered, Settled, Settlement, Verdict,
+    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Pass, QueueError, Recovered, Settled, Settlement,
+    Verdict,
 };
 
 /// Nothing is known of what a lane answered last: one request finds out.
@@ -119,6 +120,11 @@ impl Agent for SqliteQueue {
 
     async fn outstanding(&self) -> Result<u64, QueueError> {
         settle::outstanding(&self.pool).await.map_err(read)
+    }
+
+    /// There is one agent.
+    fn pass(&self, _lane: &LaneKey) -> Option<Pass> {
+        Some(Pass::default())
     }
 
     async fn changes(&self) -> Result<(), QueueError> {

@@ -3,9 +3,10 @@
 use std::path::Path;
 
 use super::files::{AgentLock, LockError};
+use super::open::OpenError;
 use super::schema::Mended;
 use super::store::SqliteQueue;
-use crate::queue::{Agent, OpenError, QueueError, Recovered, StartError};
+use crate::queue::{Agent, QueueError, Recovered, StartError};
 
 /// One try. A lock once taken is kept for the next one.
 pub async fn start(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQueue, Mended, Recovered), StartError> {

@@ -21,8 +21,9 @@ pub enum End {
     OpenDoubt(&'static str),
 }
 
+/// What of a job the reckoning goes by.
 #[derive(Clone, Debug, FromRow)]
-struct Entry {
+pub struct Entry {
     subject: Option<String>,
     state: String,
     event_id: Option<String>,
@@ -58,6 +59,11 @@ impl Ledger {
         .fetch_all(&mut reader)
         .await
         .unwrap();
+        Self::reckoned(entries, events, end)
+    }
+
+    /// The same of jobs that were read elsewhere.
+    pub fn reckoned(entries: Vec<Entry>, events: Vec<StoredEvent>, end: impl Fn(&str) -> End) -> Self {
         let mut created: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for event in events {
             created.entry(event.transaction_id.unwrap_or_default()).or_default().push(event.id);

@@ -137,6 +137,9 @@ impl Read for PostgresQueue {
     }
 
     async fn close(&self) {
+        if let Err(error) = self.leave().await {
+            tracing::debug!(%error, "not handed over; the others take over when the lease ends");
+        }
         self.links.close().await;
     }
 }

@@ -1,11 +1,12 @@
+#![allow(clippy::unwrap_used)]
 use super::*;
 
 fn name_of(url: &str) -> String {
-    Server::of(url, None).map_or_else(|error| error.to_string(), |server| server.name().to_owned())
+    Database::of(url, None).map_or_else(|error| error.to_string(), |database| database.name().to_owned())
 }
 
 #[test]
-fn a_server_is_called_by_its_hosts_and_its_database_alone() {
+fn a_database_is_called_by_its_hosts_and_its_database_alone() {
     assert_eq!(name_of("postgres://ann:secret@db.example/queue?sslmode=verify-full"), "postgres://db.example/queue");
     assert_eq!(name_of("postgresql://a:5432,b:5433/queue"), "postgresql://a:5432,b:5433/queue");
     assert_eq!(name_of("postgres:///queue?host=/run/postgresql"), "postgres:///queue");
@@ -13,11 +14,11 @@ fn a_server_is_called_by_its_hosts_and_its_database_alone() {
 
 #[test]
 fn each_host_of_the_list_has_the_same_user_and_database() {
-    let server = Server::of("postgres://ann@a:5432,b:5433/queue?target_session_attrs=any", Some("secret")).unwrap();
-    let hosts: Vec<_> = server.hosts.iter().map(|host| (host.get_host(), host.get_port())).collect();
+    let database = Database::of("postgres://ann@a:5432,b:5433/queue?target_session_attrs=any", Some("secret")).unwrap();
+    let hosts: Vec<_> = database.hosts.iter().map(|host| (host.get_host(), host.get_port())).collect();
     assert_eq!(hosts, [("a", 5432), ("b", 5433)]);
-    assert!(server.hosts.iter().all(|host| host.get_username() == "ann" && host.get_database() == Some("queue")));
-    assert!(!server.writable);
+    assert!(database.hosts.iter().all(|host| host.get_username() == "ann" && host.get_database() == Some("queue")));
+    assert!(!database.writable);
 }
 
 #[test]
@@ -26,7 +27,10 @@ fn what_is_wrong_is_named_and_no_password_with_it() {
         ("db.example/queue", "is not a URL"),
         ("mysql://db/queue", "is not a URL"),
         ("postgres://ann:geheim@db/queue?sslmodus=verify-full", "\"sslmodus\" is not known"),
-        ("postgres://ann:geheim@db/queue?connect_timeout=soon", "connect_timeout: \"soon\" is not a number of seconds"),
+        (
+            "postgres://ann:geheim@db/queue?connect_timeout=soon",
+            "has connect_timeout=soon, which is not a number of seconds",
+        ),
         ("postgres://ann:geheim@db/queue?target_session_attrs=standby", "is not read-write, primary or any"),
         ("postgres://ann:geheim@db/queue?sslmode=perhaps", "perhaps"),
         ("postgres://ann:geheim@db:port/queue", "port"),

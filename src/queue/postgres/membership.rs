@@ -1,0 +1,280 @@
+//! Membership: this agent's start among the others, what runs beside its verbs as long as it is a member (the renewal of its
+//! lease, the burial of those who do not renew theirs, the notices), and its end.
+
+use std::sync::{Arc, PoisonError};
+
+use sqlx::postgres::PgConnection;
+use tokio::task::JoinSet;
+use tokio::time::{Interval, MissedTickBehavior, interval};
+
+use super::agent::{AgentSettings, AgentSide, Memory};
+use super::clock::since_boot;
+use super::errors::{read, written};
+use super::link::{STATEMENT, within};
+use super::member::{self, AgentId, BURY_EVERY, Cleaning, LEASE, Member, Namesake, RENEW_EVERY, RENEW_WITHIN, Renewed};
+use super::notices::listen;
+use super::schema::OpenError;
+use super::server::Server;
+use super::store::{Links, PostgresQueue};
+use crate::queue::{Agent, QueueError, Recovered, StartError};
+
+const SESSION: &str = "SELECT pg_backend_pid()";
+
+/// An agent's start. `namesake` is the lease of another agent of the same name, as it was when it was looked at last.
+pub async fn start(
+    server: Server,
+    settings: AgentSettings,
+    namesake: &mut Option<f64>,
+) -> Result<(PostgresQueue, Recovered), StartError> {
+    let queue = match PostgresQueue::open_as(server.clone(), settings.clone()).await {
+        Err(OpenError::Missing { .. } | OpenError::Older { .. }) => {
+            PostgresQueue::migrate(server.clone()).await?;
+            PostgresQueue::open_as(server, settings).await?
+        }
+        opened => opened?,
+    };
+    queue.keeps_its_sessions().await?;
+    queue.agree().await?;
+    if let Namesake::Alive { host, pid, lease } = queue.namesake().await? {
+        let name = &queue.agent.settings.name;
+        if namesake.replace(lease).is_some_and(|before| before != lease) {
+            return Err(StartError::InUse(format!(
+                "another agent is called {name:?} (process {pid} on {host}); give each agent of the queue a name of its own in agent.name"
+            )));
+        }
+        let why = format!("an agent called {name:?} may be running (process {pid} on {host}) until its lease ends");
+        return Err(StartError::MayPass(why));
+    }
+    let recovered = queue.join().await?;
+    Ok((queue, recovered))
+}
+
+impl From<OpenError> for StartError {
+    fn from(error: OpenError) -> Self {
+        if error.may_pass() { Self::MayPass(error.to_string()) } else { Self::Refused(error.to_string()) }
+    }
+}
+
+impl PostgresQueue {
+    /// A pooler that hands one session of the server to several connections in turn would take the notices along, and what a
+    /// session is set to.
+    async fn keeps_its_sessions(&self) -> Result<(), StartError> {
+        let Links { claims, ends, renewals, .. } = &*self.links;
+        let mut sessions = Vec::new();
+        for link in [claims, ends, renewals] {
+            let mut link = link.open().await.map_err(read)?;
+            let done = within(STATEMENT, sqlx::query_scalar(SESSION).fetch_one(&mut *link)).await;
+            let session: i32 = link.done(done).map_err(read)?;
+            if sessions.contains(&session) {
+                return Err(StartError::Settings(format!(
+                    "queue.url: {} is a pooler in transaction mode, which hands one session to several connections; have it pool by session, or name the server itself",
+                    self.server.name()
+                )));
+            }
+            sessions.push(session);
+        }
+        Ok(())
+    }
+
+    /// Whether this agent goes by what the others go by. The first one decides.
+    async fn agree(&self) -> Result<(), StartError> {
+        let settings = &self.agent.settings;
+        let Some(mine) = &settings.agreement else { return Ok(()) };
+        let mut link = self.links.ends.open().await.map_err(read)?;
+        let done = within(STATEMENT, member::agreed(&mut link, &settings.name, mine)).await;
+        let theirs = link.done(done).map_err(written)?;
+        match differing(mine, &theirs) {
+            Some((mine, theirs)) => Err(StartError::Settings(format!(
+                "{mine}, but the agents that run on this queue have {theirs}; all agents of a queue go by the same: stop the others first, or set what they have"
+            ))),
+            None => Ok(()),
+        }
+    }
+
+    /// Who has this agent's name.
+    async fn namesake(&self) -> Result<Namesake, QueueError> {
+        let mut link = self.links.ends.open().await.map_err(read)?;
+        let done = within(STATEMENT, member::namesake(&mut link, &self.agent.settings.name)).await;
+        link.done(done).map_err(read)
+    }
+
+    /// Registers, and takes back what this agent's own earlier start has left, which is over: its process is gone, or it is this
+    /// one.
+    pub(super) async fn begin(&self, memory: &mut Memory) -> Result<Recovered, QueueError> {
+        self.agent.trust.ends();
+        let mut tasks = self.agent.tasks.lock().await;
+        *tasks = JoinSet::new();
+        let mut link = self.links.ends.open().await.map_err(written)?;
+        let before = memory.member.take();
+        let done = within(STATEMENT, self.registered(&mut link, before)).await;
+        let (member, recovered) = link.done(done).map_err(written)?;
+        memory.begin_anew();
+        self.keep_member(&mut tasks, member.id);
+        memory.member = Some(member);
+        Ok(recovered)
+    }
+
+    async fn registered(
+        &self,
+        connection: &mut PgConnection,
+        before: Option<Member>,
+    ) -> sqlx::Result<(Member, Recovered)> {
+        let name = &self.agent.settings.name;
+        let dead = match (before, member::namesake(connection, name).await?) {
+            (Some(member), _) => Some(member.id),
+            (None, Namesake::Dead(id)) => Some(id),
+            (None, Namesake::Expired | Namesake::Alive { .. } | Namesake::None) => None,
+        };
+        if let Some(id) = dead {
+            member::is_gone(connection, id, "replaced").await?;
+        }
+        member::expired(connection, name).await?;
+        let sent = since_boot();
+        let member = member::register(connection, name).await?;
+        self.agent.trust.renewed(sent);
+        let by = self.agent.cleaning().clone();
+        let recovered = member::clean(connection, &by).await?;
+        Ok((member, recovered))
+    }
+
+    fn keep_member(&self, tasks: &mut JoinSet<()>, id: AgentId) {
+        tasks.spawn(renew(self.links.clone(), self.agent.clone(), id));
+        tasks.spawn(bury(self.links.clone(), self.agent.cleaning.clone(), id));
+        let echo = format!("event_sender_echo_{}", id.0);
+        tasks.spawn(listen(self.server.clone(), self.agent.notices.clone(), echo));
+    }
+
+    /// Whether others have buried this agent, which was silent for longer than its lease.
+    pub(super) async fn was_buried(&self, memory: &Memory) -> Result<bool, QueueError> {
+        let Some(member) = &memory.member else { return Ok(true) };
+        let mut link = self.links.ends.open().await.map_err(read)?;
+        let sent = since_boot();
+        let done = within(RENEW_WITHIN, member::renew(&mut link, member.id)).await;
+        let renewed = link.done(done).map_err(read)?;
+        if renewed.is_some() {
+            self.agent.trust.renewed(sent);
+        }
+        Ok(renewed.is_none())
+    }
+
+    pub(super) async fn id(&self) -> Result<AgentId, QueueError> {
+        let mut memory = self.agent.memory.lock().await;
+        if memory.member.is_none() {
+            self.begin(&mut memory).await?;
+        }
+        let id = memory.member.as_ref().map(|member| member.id);
+        id.ok_or_else(|| QueueError::Unusable("this agent has not joined".into()))
+    }
+
+    /// Hands over at once.
+    pub(super) async fn leave(&self) -> Result<(), QueueError> {
+        let mut memory = self.agent.memory.lock().await;
+        let Some(member) = memory.member.take() else { return Ok(()) };
+        self.agent.trust.ends();
+        *self.agent.tasks.lock().await = JoinSet::new();
+        let by = self.agent.cleaning().clone();
+        let mut link = self.links.ends.open().await.map_err(written)?;
+        let done = within(LEASE, async {
+            member::is_gone(&mut link, member.id, "stopped").await?;
+            member::clean(&mut link, &by).await
+        })
+        .await;
+        link.done(done).map_err(written).map(drop)
+    }
+}
+
+/// The first line in which two agreements differ.
+fn differing<'a>(mine: &'a str, theirs: &'a str) -> Option<(&'a str, &'a str)> {
+    mine.lines().zip(theirs.lines()).find(|(mine, theirs)| mine != theirs)
+}
+
+/// Begins at once. What was missed is not made up for.
+fn every(length: std::time::Duration) -> Interval {
+    let mut ticks = interval(length);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks
+}
+
+/// As long as the lease is this agent's.
+async fn renew(links: Arc<Links>, agent: Arc<AgentSide>, id: AgentId) {
+    let mut ticks = every(RENEW_EVERY);
+    let mut timeline = None;
+    loop {
+        ticks.tick().await;
+        let sent = since_boot();
+        match renewed(&links, id).await {
+            Ok(Some(renewed)) => {
+                agent.clock.saw(renewed.server);
+                if timeline.as_ref() == Some(&renewed.timeline) {
+                    agent.trust.renewed(sent);
+                    continue;
+                }
+                match failed_over(&links, &agent, &renewed.timeline).await {
+                    Ok(false) => {
+                        agent.trust.renewed(sent);
+                        timeline = Some(renewed.timeline);
+                    }
+                    Ok(true) => {
+                        tracing::warn!(
+                            "another database server has taken over, all sending rests until what it may have lost is over"
+                        );
+                        agent.trust.ends();
+                        agent.notices.tell_all();
+                    }
+                    Err(error) => tracing::debug!(%error, "lease not renewed"),
+                }
+            }
+            // Others have buried it; the next claim begins anew.
+            Ok(None) => {
+                agent.trust.ends();
+                agent.notices.tell_all();
+                return;
+            }
+            Err(error) => tracing::debug!(%error, "lease not renewed"),
+        }
+    }
+}
+
+async fn renewed(links: &Links, id: AgentId) -> sqlx::Result<Option<Renewed>> {
+    let mut link = links.renewals.open().await?;
+    let done = within(RENEW_WITHIN, member::renew(&mut link, id)).await;
+    link.done(done)
+}
+
+async fn failed_over(links: &Links, agent: &AgentSide, timeline: &str) -> sqlx::Result<bool> {
+    let by = agent.cleaning().clone();
+    let mut link = links.renewals.open().await?;
+    let done = within(RENEW_WITHIN, member::failed_over(&mut link, timeline, agent.settings.lossy, &by)).await;
+    link.done(done)
+}
+
+/// Buries those whose lease is over, and frees what they have left.
+async fn bury(links: Arc<Links>, cleaning: Arc<std::sync::Mutex<Cleaning>>, id: AgentId) {
+    let mut ticks = every(BURY_EVERY);
+    loop {
+        ticks.tick().await;
+        let by = cleaning.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let Ok(mut link) = links.burials.open().await else { continue };
+        let done = within(STATEMENT, async {
+            for name in member::bury(&mut link, id).await? {
+                tracing::warn!(agent = name, "an agent has fallen silent, its mailboxes go to the others");
+            }
+            member::clean(&mut link, &by).await
+        })
+        .await;
+        if let Err(error) = link.done(done) {
+            tracing::debug!(%error, "agents that have fallen silent not looked for");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::differing;
+
+    #[test]
+    fn the_first_setting_in_which_two_agents_differ_is_named() {
+        assert_eq!(differing("a = 1\nb = 2", "a = 1\nb = 2"), None);
+        assert_eq!(differing("a = 1\nb = 2", "a = 1\nb = 3"), Some(("b = 2", "b = 3")));
+    }
+}
