@@ -18,6 +18,9 @@ pub trait Backend: Sized {
     /// Opened once more, as an operator's command has it.
     async fn beside(&self) -> Self::Queue;
 
+    /// The agent's next claim sees what others have written.
+    async fn seen(&self);
+
     /// No agent is alive any more, and none has handed anything over.
     async fn no_agent(&self);
 

@@ -1,8 +1,9 @@
 //! The bed every test lies in: a queue, its agent's verbs in short, and the rows as they are read back.
 
 use std::collections::{HashMap, HashSet};
+use std::time::Duration;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use event_sender::clock::Now;
 use event_sender::job::{Answer, BodyType, Defaults, Ending, ErrorKind, EventId, Job, JobId, JobState};
 use event_sender::queue::{
@@ -65,6 +66,11 @@ pub fn far() -> DateTime<Utc> {
     "2999-01-01T00:00:00Z".parse().unwrap()
 }
 
+/// The same time. A queue whose times are a server's translates them, which takes the time of an answer.
+pub fn is_about(one: Option<DateTime<Utc>>, other: DateTime<Utc>) -> bool {
+    one.is_some_and(|one| (one - other).abs() < TimeDelta::seconds(5))
+}
+
 pub fn defaults() -> Defaults {
     Defaults {
         mailbox: Some(TEAM.into()),
@@ -118,6 +124,7 @@ impl<B: Backend> Bed<B> {
     /// All that this request may take: a queue with several agents tells first what is to be known of a mailbox, and has it
     /// asked for again. What was taken takes up places meanwhile.
     pub async fn claim_as(&self, mut request: ClaimRequest) -> Claimed {
+        self.backend.seen().await;
         let mut claimed = self.queue().claim(&request).await.unwrap();
         let mut last = claimed.jobs.len();
         loop {
@@ -135,6 +142,18 @@ impl<B: Backend> Bed<B> {
             claimed.ended.append(&mut next.ended);
             claimed.news.mailed.append(&mut next.news.mailed);
             claimed = Claimed { jobs: claimed.jobs, ended: claimed.ended, news: claimed.news, ..next };
+        }
+    }
+
+    /// When the queue is to be asked again, though nothing changes meanwhile: what is soon is waited for.
+    pub async fn next_due(&self, want: Want) -> Option<DateTime<Utc>> {
+        loop {
+            let taken = self.claim(want.clone()).await;
+            assert!(taken.jobs.is_empty(), "{:?}", taken.jobs);
+            match taken.next_due.map(|due| (due - Utc::now()).to_std().unwrap_or_default()) {
+                Some(soon) if soon < Duration::from_secs(60) => tokio::time::sleep(soon).await,
+                _ => return taken.next_due,
+            }
         }
     }
 

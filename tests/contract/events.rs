@@ -4,7 +4,7 @@ use event_sender::job::{ErrorKind, Job, JobState, OperationKind, Target};
 use event_sender::queue::{InsertError, JobFilter, NewJob, Produce, Read, Settlement, Verdict};
 
 use crate::backend::Backend;
-use crate::bed::{ALL, ANN, BOB, Bed, end, event, far, job, later};
+use crate::bed::{ALL, ANN, BOB, Bed, end, event, far, is_about, job, later};
 
 const KEY: &str = "order-7";
 
@@ -428,7 +428,7 @@ async fn what_is_in_doubt_is_looked_for_however_late_it_is<B: Backend>() {
     bed.backend.sql("UPDATE jobs SET not_after = '2020-01-01T00:00:00Z', in_doubt = true").await.unwrap();
     let claimed = bed.claim_one().await;
     assert_eq!((claimed.id.0, claimed.in_doubt), (id, true));
-    assert_eq!(claimed.expires_at, Some("2020-01-01T00:00:00Z".parse().unwrap()));
+    assert!(is_about(claimed.expires_at, "2020-01-01T00:00:00Z".parse().unwrap()), "{claimed:?}");
 }
 
 async fn a_deadline_to_come_is_told_with_the_job_and_one_that_is_none_is_not<B: Backend>() {
@@ -436,7 +436,7 @@ async fn a_deadline_to_come_is_told_with_the_job_and_one_that_is_none_is_not<B: 
     let with = |not_after: &str| NewJob { not_after: Some(not_after.into()), ..job(ANN) };
     bed.add(&[with("2999-01-01 02:00+02:00"), with("soon")]).await;
     let deadlines: Vec<_> = bed.claim_jobs().await.iter().map(|job| job.expires_at).collect();
-    assert_eq!(deadlines, [Some(far()), None]);
+    assert!(is_about(deadlines[0], far()) && deadlines[1].is_none(), "{deadlines:?}");
 }
 
 async fn a_deadline_may_be_moved_while_the_job_waits<B: Backend>() {

@@ -19,8 +19,21 @@ async fn a_dead_agents_settlement_comes_too_late<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let job = bed.claimed(ANN).await;
     bed.join().await;
-    assert_eq!(bed.settle(&end(&job, event())).await, Settled::Stale);
-    assert_eq!(bed.state(job.id.0).await, JobState::Pending);
+    assert_eq!(bed.settle(&end(&job, Verdict::Failed)).await, Settled::Stale);
+    assert_eq!((bed.state(job.id.0).await, bed.in_doubt(job.id.0).await), (JobState::Pending, true));
+}
+
+async fn an_event_of_a_claim_that_is_over_is_recorded_as_the_jobs_own_or_looked_for<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    let job = bed.claimed(ANN).await;
+    bed.join().await;
+    let settled = bed.settle(&end(&job, event())).await;
+    let row = bed.job(job.id.0).await.summary;
+    let found = (row.state.known().unwrap(), row.event_id.text(), row.in_doubt.known());
+    match settled {
+        Settled::Recorded => assert_eq!(found, (JobState::Sent, Some("AAMkAGI="), Some(false))),
+        _ => assert_eq!((settled, found), (Settled::Stale, (JobState::Pending, None, Some(true)))),
+    }
 }
 
 async fn claims_that_are_not_over_are_named_with_their_numbers<B: Backend>() {
@@ -104,6 +117,7 @@ async fn sent_jobs_recorded_together_name_no_agent<B: Backend>() {
 }
 
 on_every_queue! {
+    an_event_of_a_claim_that_is_over_is_recorded_as_the_jobs_own_or_looked_for
     a_claim_names_its_agent_and_every_start_has_a_number_of_its_own
     a_job_whose_claim_is_over_names_no_agent
     sent_jobs_recorded_together_name_no_agent

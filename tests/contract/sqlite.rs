@@ -31,6 +31,9 @@ impl Backend for Sqlite {
         SqliteQueue::open_existing(&self.home.path().join("queue.db")).await.unwrap()
     }
 
+    /// A claim sees what there is.
+    async fn seen(&self) {}
+
     /// What is alive is told by the lock, which nobody has here.
     async fn no_agent(&self) {}
 

@@ -246,6 +246,9 @@ impl PostgresQueue {
         let at = now();
         let mut claimed = Claimed::nothing(at);
         let told = self.agent.notices.taken();
+        if told.at_once {
+            memory.heads.are_unknown();
+        }
         if told.all {
             memory.heads.are_old();
             memory.lanes.ask_again();

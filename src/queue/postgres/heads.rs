@@ -84,6 +84,11 @@ impl Heads {
         self.old = true;
     }
 
+    /// They are, however lately that was done.
+    pub fn are_unknown(&mut self) {
+        self.walked = None;
+    }
+
     /// Those of this mailbox are.
     pub fn is_old(&mut self, raw: &str) {
         self.dirty.insert(raw.to_owned());

@@ -32,6 +32,8 @@ pub struct Notices {
 pub struct Told {
     pub mailboxes: HashSet<String>,
     pub all: bool,
+    /// This process has changed something itself: all are to be looked at however lately that was done.
+    pub at_once: bool,
 }
 
 impl Notices {
@@ -48,6 +50,12 @@ impl Notices {
     /// All mailboxes are to be looked at.
     pub fn tell_all(&self) {
         self.told().all = true;
+        self.any.notify_one();
+    }
+
+    /// The same, however lately that was done.
+    pub fn tell_own(&self) {
+        self.told().at_once = true;
         self.any.notify_one();
     }
 

@@ -33,6 +33,7 @@ const DEDUP_KEYS: &str = "jobs_dedup_keys";
 
 /// One transaction. Dropped, its connection is closed, and the server takes back what was inserted.
 struct Open<'q> {
+    queue: &'q PostgresQueue,
     link: Linked<'q>,
     given: usize,
 }
@@ -84,7 +85,7 @@ impl PostgresQueue {
     async fn open(&self) -> Result<Open<'_>, InsertError> {
         let mut link = self.links.inserts.open_alive().await.map_err(written)?;
         run(&mut link, "BEGIN").await.map_err(written)?;
-        Ok(Open { link, given: 0 })
+        Ok(Open { queue: self, link, given: 0 })
     }
 }
 
@@ -137,9 +138,11 @@ impl Insertion for Open<'_> {
     }
 
     async fn commit(self: Box<Self>) -> Result<(), InsertError> {
-        let Self { mut link, .. } = *self;
+        let Self { queue, mut link, .. } = *self;
         let done = run(&mut link, "COMMIT").await;
-        Ok(link.done(done).map_err(written)?)
+        link.done(done).map_err(written)?;
+        queue.look_again();
+        Ok(())
     }
 }
 

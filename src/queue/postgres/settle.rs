@@ -95,7 +95,7 @@ const WAKE: &str = "UPDATE jobs SET next_attempt_at = greatest(now(), job_wish(j
 macro_rules! not_needed {
     () => {
         "(event_key IS NULL OR state <> 'sent' OR operation = 'update'
-            OR operation = 'create' AND (ends_at < clock_timestamp()
+            OR operation = 'create' AND (coalesce(ends_at < clock_timestamp(), false)
                 OR EXISTS (SELECT 1 FROM jobs AS d WHERE d.event_key = jobs.event_key AND d.id > jobs.id
                     AND d.operation = 'delete' AND d.state = 'sent'))
                 AND NOT EXISTS (SELECT 1 FROM jobs AS w WHERE w.event_key = jobs.event_key AND w.state IN ('pending', 'claimed'))

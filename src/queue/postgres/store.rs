@@ -56,4 +56,9 @@ impl PostgresQueue {
         };
         Self { server, links: Arc::new(links), agent: Arc::new(AgentSide::of(settings)) }
     }
+
+    /// Somebody in this process has changed what waits: the next claim sees it.
+    pub fn look_again(&self) {
+        self.agent.notices.tell_own();
+    }
 }

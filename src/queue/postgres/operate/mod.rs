@@ -106,6 +106,7 @@ impl Operate for PostgresQueue {
     async fn release_mailbox(&self, lane: &LaneKey) -> Result<bool, QueueError> {
         let mut link = self.now_and_then().await?;
         let done = within(STATEMENT, holds::release(&mut link, lane)).await;
+        self.look_again();
         link.done(done).map_err(written)
     }
 
@@ -165,7 +166,9 @@ impl PostgresQueue {
                 Change::Retry => jobs::retry(&mut link, batch).await,
                 Change::Cancel { even_if_in_doubt } => jobs::cancel(&mut link, batch, even_if_in_doubt).await,
             };
-            on_batch(batch, link.done(changed).map_err(written)?);
+            let changed = link.done(changed).map_err(written)?;
+            self.look_again();
+            on_batch(batch, changed);
             if batches.peek().is_some() {
                 tokio::time::sleep(rest_after(begin.elapsed())).await;
             }
