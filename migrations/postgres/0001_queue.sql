@@ -102,10 +102,10 @@ CREATE INDEX jobs_behind ON jobs (behind) WHERE state = 'pending' AND behind IS 
 CREATE INDEX jobs_deletes_behind ON jobs (next_attempt_at) WHERE state = 'pending' AND behind IS NOT NULL AND operation = 'delete';
 CREATE INDEX jobs_deadlines ON jobs (expires_at) WHERE state = 'pending' AND NOT in_doubt AND expires_at IS NOT NULL;
 CREATE INDEX jobs_finished ON jobs (finished_at, id) WHERE finished_at IS NOT NULL;
-CREATE INDEX jobs_failed ON jobs (error_kind, finished_at) WHERE state = 'failed';
-CREATE INDEX jobs_cancelled ON jobs (finished_at) WHERE state = 'cancelled';
+CREATE INDEX jobs_failed ON jobs (error_kind, finished_at, id) WHERE state = 'failed';
+CREATE INDEX jobs_cancelled ON jobs (finished_at, id) WHERE state = 'cancelled';
 CREATE INDEX jobs_in_doubt ON jobs (id) WHERE in_doubt;
-CREATE INDEX jobs_troubled ON jobs (error_kind, error_code) WHERE state = 'pending' AND error_kind IS NOT NULL;
+CREATE INDEX jobs_troubled ON jobs (error_kind, error_code, id) WHERE state = 'pending' AND error_kind IS NOT NULL;
 CREATE INDEX jobs_event_keys ON jobs (event_key, id) WHERE event_key IS NOT NULL;
 CREATE INDEX jobs_targets ON jobs (target_event_id, id) WHERE target_event_id IS NOT NULL;
 
@@ -377,6 +377,10 @@ BEGIN
         PERFORM job_refused('id: this number is too large, the ids after it would soon be used up; leave id out, or give one up to 1000000000000000');
     ELSIF job_bytes(NEW) > 33554432 THEN
         PERFORM job_refused('this job has more than 32 MB; an event may have 4 MB in all: shorten it');
+    END IF;
+    -- The ids that nobody gives go on beyond one that was given, and far enough that those drawn meanwhile do not meet it.
+    IF NEW.id > (SELECT CASE WHEN is_called THEN last_value ELSE last_value - 1 END FROM jobs_id_seq) THEN
+        PERFORM setval('jobs_id_seq', NEW.id + 1000);
     END IF;
     IF NEW.attendees <> '[]' THEN
         IF job_json_type(NEW.attendees) IS DISTINCT FROM 'array' THEN

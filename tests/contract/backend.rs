@@ -6,6 +6,9 @@ use event_sender::queue::Queue;
 pub trait Backend: Sized {
     type Queue: Queue;
 
+    /// What such a queue finds of itself here that it should not find elsewhere.
+    const FLAWS: &'static [&'static str];
+
     /// An empty queue.
     async fn fresh() -> Self;
 
@@ -14,6 +17,9 @@ pub trait Backend: Sized {
 
     /// Opened once more, as an operator's command has it.
     async fn beside(&self) -> Self::Queue;
+
+    /// No agent is alive any more, and none has handed anything over.
+    async fn no_agent(&self);
 
     /// One statement of another program, and how many rows it changed; or why the queue refuses it.
     async fn sql(&self, statement: &str) -> Result<u64, String>;

@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use event_sender::clock::Now;
 use event_sender::job::{Answer, BodyType, Defaults, Ending, ErrorKind, EventId, Job, JobId, JobState};
 use event_sender::queue::{
-    Agent, AttemptRecord, Changed, ClaimRequest, JobRow, LaneKey, MailboxRow, NewJob, Operate, Overview, Pause,
-    Produce, Read, Settled, Settlement, Suspects, Verdict,
+    Agent, AttemptRecord, Changed, ClaimRequest, Claimed, JobRow, LaneKey, MailboxRow, NewJob, Operate, Overview,
+    Pause, Produce, Read, Settled, Settlement, Suspects, Verdict,
 };
 
 use crate::backend::Backend;
@@ -110,9 +110,32 @@ impl<B: Backend> Bed<B> {
         };
         // The first claim of an agent takes nothing, and who may take nothing has time to see what others wrote a moment ago.
         self.queue().claim(&ClaimRequest { limit: 0, ..request.clone() }).await.unwrap();
-        let claimed = self.queue().claim(&request).await.unwrap();
+        let claimed = self.claim_as(request).await;
         let jobs = claimed.jobs.into_iter().map(|(lane, job)| (lane.as_str().to_owned(), job)).collect();
         Taken { jobs, next_due: claimed.next_due, held: (*claimed.news.held).clone() }
+    }
+
+    /// All that this request may take: a queue with several agents tells first what is to be known of a mailbox, and has it
+    /// asked for again. What was taken takes up places meanwhile.
+    pub async fn claim_as(&self, mut request: ClaimRequest) -> Claimed {
+        let mut claimed = self.queue().claim(&request).await.unwrap();
+        let mut last = claimed.jobs.len();
+        loop {
+            request.limit -= last;
+            for (lane, _) in &claimed.jobs[claimed.jobs.len() - last..] {
+                let free = request.free.entry(lane.clone()).or_insert(request.per_lane);
+                *free = free.saturating_sub(1);
+            }
+            if !claimed.more || request.limit == 0 {
+                return claimed;
+            }
+            let mut next = self.queue().claim(&request).await.unwrap();
+            last = next.jobs.len();
+            claimed.jobs.append(&mut next.jobs);
+            claimed.ended.append(&mut next.ended);
+            claimed.news.mailed.append(&mut next.news.mailed);
+            claimed = Claimed { jobs: claimed.jobs, ended: claimed.ended, news: claimed.news, ..next };
+        }
     }
 
     /// One job for this mailbox, claimed.

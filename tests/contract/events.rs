@@ -425,7 +425,7 @@ async fn what_is_too_late_fails_without_an_attempt<B: Backend>() {
 async fn what_is_in_doubt_is_looked_for_however_late_it_is<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let id = bed.add(&[job(ANN)]).await[0];
-    bed.backend.sql("UPDATE jobs SET not_after = '2020-01-01T00:00:00Z', in_doubt = 1").await.unwrap();
+    bed.backend.sql("UPDATE jobs SET not_after = '2020-01-01T00:00:00Z', in_doubt = true").await.unwrap();
     let claimed = bed.claim_one().await;
     assert_eq!((claimed.id.0, claimed.in_doubt), (id, true));
     assert_eq!(claimed.expires_at, Some("2020-01-01T00:00:00Z".parse().unwrap()));

@@ -1,5 +1,5 @@
 //! The contract of a queue, asked of every kind of queue there is: the same tests, sentence by sentence. What is particular to
-//! a kind stands in its backend file alone (`sqlite.rs`); the tests speak through the queue's traits, and as a producer through
+//! a kind stands in its backend file alone (`sqlite.rs`, `postgres.rs`); the tests speak through the queue's traits, and as a producer through
 //! plain SQL that every database takes.
 //!
 //! A new kind of queue has a file with its [`backend::Backend`], and a line in `on_every_queue`. Times are the queue's own, so
@@ -17,16 +17,29 @@ macro_rules! on_every_queue {
                 }
             )*
         }
+        mod on_postgres {
+            $(
+                #[tokio::test]
+                async fn $name() {
+                    if crate::postgres::is_there() {
+                        super::$name::<crate::postgres::Postgres>().await;
+                    }
+                }
+            )*
+        }
     };
 }
 
 mod backend;
 mod bed;
 mod claims;
+#[path = "../support/cluster.rs"]
+mod cluster;
 mod ends;
 mod events;
 mod mailboxes;
 mod operators;
+mod postgres;
 mod producers;
 mod readers;
 mod recovery;

@@ -183,6 +183,7 @@ async fn after_a_backup_was_put_back_what_waits_is_looked_up_first<B: Backend>()
     let waiting = bed.insert(&[ANN, ""]).await;
     let operator = bed.backend.beside().await;
     assert_eq!(operator.not_in_doubt().await.unwrap(), 2);
+    bed.backend.no_agent().await;
     assert_eq!(operator.mark_in_doubt(&defaults(), Utc::now()).await.unwrap(), 2);
     assert_eq!(operator.not_in_doubt().await.unwrap(), 0);
     for id in &waiting {

@@ -130,7 +130,21 @@ async fn the_least_a_producer_writes_is_a_start_and_an_end<B: Backend>() {
     }
 }
 
+async fn jobs_after_one_that_brought_its_own_id_get_ids_beyond_it<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    for id in [1, 40, 41] {
+        let insert = format!(
+            "INSERT INTO jobs (id, start_time, end_time) VALUES ({id}, '2026-12-01T09:00', '2026-12-01T10:00')"
+        );
+        assert_eq!(bed.backend.sql(&insert).await, Ok(1));
+        let next = bed.insert(&[ANN]).await[0];
+        assert!(next > id, "{next} after {id}");
+        assert_eq!(bed.backend.sql(&format!("DELETE FROM jobs WHERE id = {next}")).await, Ok(1));
+    }
+}
+
 on_every_queue! {
+    jobs_after_one_that_brought_its_own_id_get_ids_beyond_it
     ids_grow_in_the_order_the_jobs_were_given
     every_job_has_a_transaction_id_of_its_own
     what_was_inserted_is_what_the_agent_reads

@@ -123,7 +123,9 @@ async fn a_new_queue_finds_nothing_wrong_with_itself<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let findings = bed.queue().health(Duration::from_secs(60)).await.unwrap();
     assert!(!findings.is_empty());
-    assert!(findings.iter().all(|finding| finding.grade == Grade::Pass), "{findings:?}");
+    let is_known = |means: &str| B::FLAWS.iter().any(|flaw| means.contains(flaw));
+    let wrong: Vec<_> = findings.iter().filter(|finding| finding.grade != Grade::Pass).collect();
+    assert!(wrong.iter().all(|finding| is_known(&finding.means)), "{wrong:?}");
 }
 
 on_every_queue! {

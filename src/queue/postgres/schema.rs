@@ -165,6 +165,21 @@ pub fn newest() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
+/// The names of the triggers and indexes that this program makes on the table of the jobs.
+pub fn rules() -> Vec<String> {
+    let mut rules = Vec::new();
+    for line in MIGRATIONS.iter().flat_map(|migration| migration.sql.as_str().lines()) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        match words[..] {
+            ["CREATE", "TRIGGER", name, ..]
+            | ["CREATE", "INDEX", name, "ON", "jobs", ..]
+            | ["CREATE", "UNIQUE", "INDEX", name, "ON", "jobs", ..] => rules.push(name.to_owned()),
+            _ => {}
+        }
+    }
+    rules
+}
+
 /// What is in the place of the queue.
 struct Found {
     place: Place,

@@ -133,8 +133,7 @@ impl Read for PostgresQueue {
     }
 
     async fn health(&self, within: Duration) -> Result<Vec<StorageFinding>, QueueError> {
-        let _ = within;
-        Ok(Vec::new())
+        health::health(self, within).await
     }
 
     async fn close(&self) {
