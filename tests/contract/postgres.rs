@@ -1,5 +1,6 @@
 //! A queue in a schema of a PostgreSQL database.
 
+use event_sender::config::Database;
 use event_sender::queue::{PostgresQueue, Server};
 use sqlx::{AssertSqlSafe, Connection};
 
@@ -21,7 +22,7 @@ fn cluster() -> &'static Cluster {
 }
 
 fn server(schema: &str) -> Server {
-    Server::of(&cluster().url(schema), None).unwrap()
+    Server::of(&Database::of(&cluster().url(schema), None).unwrap())
 }
 
 impl Backend for Postgres {
