@@ -52,14 +52,12 @@ pub struct Head {
     pub priority: i32,
     /// When its first job is due, by the server's clock.
     pub due: DateTime<Utc>,
-    /// That job. Of lanes due at the same time, the one whose job was inserted first has its turn first.
-    pub id: i64,
 }
 
 /// The heads as they were seen last.
 #[derive(Debug, Default)]
 pub struct Heads {
-    /// By due time and id.
+    /// By due time and id of the first job: of lanes due at the same time, the one whose job was inserted first comes first.
     heads: BTreeMap<(DateTime<Utc>, i64), Head>,
     /// Where those of a mailbox are.
     of_mailbox: HashMap<String, BTreeSet<(DateTime<Utc>, i64)>>,
@@ -97,11 +95,6 @@ impl Heads {
     /// The lanes, the one waiting longest first.
     pub fn all(&self) -> impl Iterator<Item = &Head> {
         self.heads.values()
-    }
-
-    /// Whether jobs of this mailbox wait, due or not.
-    pub fn any_of(&self, raw: &str) -> bool {
-        self.of_mailbox.contains_key(raw)
     }
 
     /// Looks at what is to be looked at again. Tells whether that was all of them. `every`: all of them at least so often.
@@ -157,7 +150,7 @@ impl Heads {
             let (mails, priority, due, id) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
             let lane = lane_key(&raw, self.unnamed.as_deref());
             self.of_mailbox.entry(raw.clone()).or_default().insert((due, id));
-            self.heads.insert((due, id), Head { raw, lane, mails, priority, due, id });
+            self.heads.insert((due, id), Head { raw, lane, mails, priority, due });
         }
         Ok(())
     }

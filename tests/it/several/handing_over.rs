@@ -7,7 +7,6 @@ use crate::ground::Server;
 use crate::ledger::End;
 
 use super::fleet::Fleet;
-use super::fleet_or_return;
 
 fn rows(count: usize, mailboxes: usize) -> Vec<Row> {
     let row = |n: usize| row_for(&format!("user{}@contoso.com", n % mailboxes)).with("subject", &format!("plain {n}"));
@@ -28,11 +27,11 @@ async fn who_stops_hands_over_at_once() {
     fleet.insert(&rows(200, 20)).await;
     fleet.until("both send", async |fleet| fleet.shares().await.values().all(|lanes| *lanes > 0)).await;
     let stopped = Instant::now();
-    first.terminate().await.expect(0);
+    first.stop().await.expect(0);
     fleet.until("b has them all", async |fleet| fleet.shares().await.get("b") == Some(&20)).await;
     assert!(stopped.elapsed() < Duration::from_secs(8), "no lease was waited for");
     balanced(&fleet).await;
-    second.terminate().await.expect(0);
+    second.stop().await.expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -47,7 +46,7 @@ async fn killed_and_started_again_on_the_same_host_it_goes_on_at_once() {
     assert!(again.elapsed() < Duration::from_secs(8), "no lease was waited for");
     assert_eq!(fleet.number("SELECT count(*) FROM agents WHERE how = 'replaced'").await, 1);
     balanced(&fleet).await;
-    second.terminate().await.expect(0);
+    second.stop().await.expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -59,7 +58,7 @@ async fn who_is_killed_and_does_not_come_back_is_replaced_after_its_lease() {
     first.kill().await;
     balanced(&fleet).await;
     assert_eq!(fleet.number("SELECT count(*) FROM agents WHERE name = 'a' AND how = 'expired'").await, 1);
-    second.terminate().await.expect(0);
+    second.stop().await.expect(0);
 }
 
 /// Its requests are under way when it is stopped, and carried out. Others look for their events, and send nothing twice; it itself
@@ -83,8 +82,8 @@ async fn who_was_frozen_for_longer_than_its_lease_sends_nothing_it_no_longer_may
         })
         .await;
     balanced(&fleet).await;
-    first.terminate().await.expect(0);
-    second.terminate().await.expect(0);
+    first.stop().await.expect(0);
+    second.stop().await.expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -105,6 +104,6 @@ async fn who_comes_later_gets_its_share_of_the_mailboxes() {
         })
         .await;
     balanced(&fleet).await;
-    first.terminate().await.expect(0);
-    second.terminate().await.expect(0);
+    first.stop().await.expect(0);
+    second.stop().await.expect(0);
 }

@@ -14,7 +14,7 @@ macro_rules! fleet_or_return {
         let Some(mut $fleet) = super::fleet::Fleet::new($server, $latency_ms).await else { return };
     };
 }
-use fleet_or_return;
+
 
 mod fleet;
 mod handing_over;

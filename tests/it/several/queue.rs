@@ -5,7 +5,6 @@ use crate::cluster::Cluster;
 use crate::ground::Server;
 use crate::ledger::End;
 
-use super::fleet_or_return;
 
 /// The producer of the contract, which is psql.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -18,7 +17,7 @@ async fn a_plain_insert_becomes_an_event_at_once() {
     fleet.sql(insert).await;
     fleet.until_all_have_ended().await;
     fleet.ledger(|_| End::Sent).await.assert_balanced();
-    agent.terminate().await.expect(0);
+    agent.stop().await.expect(0);
     assert_eq!(fleet.number("SELECT count(*) FROM agents WHERE how = 'stopped' AND cleaned_at IS NOT NULL").await, 1);
 }
 
@@ -39,7 +38,7 @@ async fn three_agents_share_the_mailboxes_and_send_each_row_once() {
     let names: Vec<_> = status["agents"].as_array().unwrap().iter().map(|agent| agent["name"].clone()).collect();
     assert_eq!(names, ["a", "b", "c"], "{status:#}");
     for agent in agents {
-        agent.terminate().await.expect(0);
+        agent.stop().await.expect(0);
     }
 }
 
@@ -49,7 +48,7 @@ async fn a_second_agent_of_the_same_name_is_refused() {
     let first = fleet.begun("a").await;
     let second = fleet.agent("a").end().await.expect(69);
     assert!(format!("{}{}", second.stdout, second.stderr).contains("agent.name"), "{second:?}");
-    first.terminate().await.expect(0);
+    first.stop().await.expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -62,7 +61,7 @@ async fn an_agent_with_other_settings_is_refused_and_told_which() {
         format!("{}{}", second.stdout, second.stderr).contains("defaults.mailbox = other@contoso.com"),
         "{second:?}"
     );
-    first.terminate().await.expect(0);
+    first.stop().await.expect(0);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -76,7 +75,7 @@ async fn a_hold_reaches_all_agents_and_so_does_its_end() {
     fleet.command(&["release", "ann@contoso.com"]).await.expect(0);
     fleet.until_all_have_ended().await;
     for agent in agents {
-        agent.terminate().await.expect(0);
+        agent.stop().await.expect(0);
     }
 }
 

@@ -14,7 +14,6 @@ use crate::ledger::{End, Ledger};
 use crate::process::Process;
 
 use super::fleet::Fleet;
-use super::fleet_or_return;
 
 const MAILBOXES: usize = 9;
 const NAMES: [&str; 3] = ["a", "b", "c"];
@@ -59,7 +58,7 @@ async fn storm(fleet: &mut Fleet, deaths: usize, long_freezes: usize, seed: u64)
                 fleet.agent(name)
             }
             14..17 => {
-                agent.terminate().await.expect(0);
+                agent.stop().await.expect(0);
                 tally.stops += 1;
                 fleet.agent(name)
             }
@@ -85,7 +84,7 @@ async fn storm(fleet: &mut Fleet, deaths: usize, long_freezes: usize, seed: u64)
     tally.early = fleet.early().await.len();
     tally.ledger = fleet.ledger(end).await;
     for agent in agents.into_values() {
-        agent.terminate().await.expect(0);
+        agent.stop().await.expect(0);
     }
     tally
 }
