@@ -35,6 +35,8 @@ SELECT format('GRANT %I TO current_user', :'owner')
 WHERE NOT pg_has_role(current_user, :'owner', 'MEMBER') \gexec
 SELECT format('CREATE SCHEMA %I AUTHORIZATION %I', :'schema', :'owner')
 WHERE NOT EXISTS (SELECT 1 FROM pg_namespace WHERE nspname = :'schema') \gexec
+-- Where there was a schema of this name before.
+GRANT USAGE, CREATE ON SCHEMA :"schema" TO :"owner";
 GRANT USAGE ON SCHEMA :"schema" TO :"agent", :"producer", :"reader";
 
 -- Whoever signs in as a member of the owner makes what the owner makes: its tables are the owner's.

@@ -43,5 +43,6 @@ mod postgres;
 mod producers;
 mod readers;
 mod recovery;
+mod server;
 mod sqlite;
 mod turns;

@@ -12,6 +12,16 @@ pub struct Postgres {
     schema: String,
 }
 
+impl Postgres {
+    pub fn schema(&self) -> &str {
+        &self.schema
+    }
+
+    pub fn url(&self) -> String {
+        cluster().url(&self.schema)
+    }
+}
+
 /// Whether these tests can be made at all.
 pub fn is_there() -> bool {
     Cluster::get().is_some()
@@ -21,7 +31,7 @@ fn cluster() -> &'static Cluster {
     Cluster::get().unwrap()
 }
 
-fn server(schema: &str) -> Server {
+pub fn server(schema: &str) -> Server {
     Server::of(&Database::of(&cluster().url(schema), None).unwrap())
 }
 

@@ -29,6 +29,7 @@ rm -rf "$2"
 "#;
 
 pub struct Cluster {
+    programs: PathBuf,
     home: PathBuf,
     schemas: AtomicU32,
     /// Closed by the operating system when this process ends.
@@ -61,7 +62,7 @@ impl Cluster {
             .unwrap();
         let alive = shell.stdin.take().unwrap();
         assert_eq!(first_line(&mut shell), "ready");
-        Some(Self { home, schemas: AtomicU32::new(0), _alive: alive })
+        Some(Self { programs, home, schemas: AtomicU32::new(0), _alive: alive })
     }
 
     /// The name of a new schema, which is empty.
@@ -77,7 +78,17 @@ impl Cluster {
     /// For `queue.url`.
     pub fn url(&self, schema: &str) -> String {
         let host = self.home.display();
-        format!("postgres://postgres@localhost/postgres?host={host}&options=-csearch_path%3D{schema}")
+        format!(
+            "postgres://postgres@localhost/postgres?host={host}&application_name={schema}&options=-csearch_path%3D{schema}"
+        )
+    }
+
+    /// A script, run by psql.
+    pub fn psql(&self, schema: &str, script: &str) {
+        let mut psql = Command::new(self.programs.join("psql"));
+        psql.args(["-q", "-h", &self.home.display().to_string(), "-p", "5432", "-U", "postgres", "-d", "postgres"]);
+        let done = psql.args(["-v", &format!("schema={schema}"), "-f", script]).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     }
 
     /// As another program.

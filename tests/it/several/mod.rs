@@ -15,7 +15,6 @@ macro_rules! fleet_or_return {
     };
 }
 
-
 mod fleet;
 mod handing_over;
 mod queue;

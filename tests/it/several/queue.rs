@@ -5,7 +5,6 @@ use crate::cluster::Cluster;
 use crate::ground::Server;
 use crate::ledger::End;
 
-
 /// The producer of the contract, which is psql.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_plain_insert_becomes_an_event_at_once() {

@@ -12,6 +12,7 @@ use super::batch::change;
 use super::tell;
 use crate::job::{Cause, ErrorKind, JobId, JobState, OperationKind, REPEAT_WAIT};
 use crate::queue::postgres::report::columns::stamp;
+use crate::queue::postgres::report::jobs::WAITING;
 use crate::queue::postgres::settle::not_needed;
 use crate::queue::{Changed, Chosen, LaneKey, Purgeable, Selection};
 
@@ -61,11 +62,32 @@ const CANCEL: &str = concat!(
     tell!("id")
 );
 
-/// Those that another statement has locked are left for later.
-const PURGE: &str = concat!(
-    "DELETE FROM jobs WHERE id IN (SELECT id FROM jobs WHERE state = $1 AND finished_at < $2 AND NOT in_doubt AND ",
+/// Ids of jobs to delete that are looked up at a time.
+const PURGE_ROUND: i64 = 10_000;
+
+/// Jobs that were sent and are to be deleted, by the index of all that ended: they are the most.
+const OLD_SENT: &str = concat!(
+    "SELECT id FROM jobs WHERE state = 'sent' AND finished_at < $1 AND NOT in_doubt AND ",
     not_needed!(),
-    " ORDER BY finished_at LIMIT $3 FOR UPDATE SKIP LOCKED)"
+    " ORDER BY finished_at LIMIT $2"
+);
+
+/// The same of another state, by that one's own index, before they are put in order: the planner would go through all that ended.
+macro_rules! old {
+    ($state:literal) => {
+        concat!(
+            "WITH old AS MATERIALIZED (SELECT id, finished_at FROM jobs WHERE state = '",
+            $state,
+            "' AND finished_at < $1)
+    SELECT id FROM old WHERE id NOT IN (SELECT id FROM jobs WHERE in_doubt) ORDER BY finished_at LIMIT $2"
+        )
+    };
+}
+
+/// The jobs in $1, as far as they still are what was chosen: a retry or a doubt may have come between.
+const PURGE: &str = concat!(
+    "DELETE FROM jobs WHERE id = ANY($1) AND finished_at < $2 AND NOT in_doubt AND state IN ('sent', 'failed', 'cancelled') AND ",
+    not_needed!()
 );
 const PURGEABLE: &str = concat!(
     "SELECT in_doubt, count(*) FROM jobs WHERE state = ANY($1) AND finished_at < $2 AND ",
@@ -82,16 +104,28 @@ pub async fn cancel(connection: &mut PgConnection, ids: &[JobId], even_if_in_dou
     change(connection, ids, CANCEL, |query| query.bind(even_if_in_doubt)).await
 }
 
-/// Deletes at most so many jobs of this state that ended before then and are not in doubt, the oldest first; tells how many.
-pub async fn purge(
+/// Some of the jobs to delete, the oldest first; none if there are no more.
+pub async fn to_purge(
     connection: &mut PgConnection,
     before: DateTime<Utc>,
     state: JobState,
-    limit: usize,
-) -> sqlx::Result<u64> {
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-    let done = sqlx::query(PURGE).bind(state.as_str()).bind(before).bind(limit).execute(connection).await?;
-    Ok(done.rows_affected())
+) -> sqlx::Result<Vec<JobId>> {
+    let statement = match state {
+        JobState::Sent => OLD_SENT,
+        JobState::Failed => old!("failed"),
+        JobState::Cancelled => old!("cancelled"),
+        JobState::Pending | JobState::Claimed => return Ok(Vec::new()),
+    };
+    let mut tx = patient(connection).await?;
+    let ids: Vec<i64> = sqlx::query_scalar(statement).bind(before).bind(PURGE_ROUND).fetch_all(&mut *tx).await?;
+    tx.rollback().await?;
+    Ok(ids.into_iter().map(JobId).collect())
+}
+
+/// Deletes those of these jobs that ended before then and are not in doubt, and tells how many.
+pub async fn purge(connection: &mut PgConnection, ids: &[JobId], before: DateTime<Utc>) -> sqlx::Result<u64> {
+    let ids: Vec<i64> = ids.iter().map(|id| id.0).collect();
+    Ok(sqlx::query(PURGE).bind(ids).bind(before).execute(connection).await?.rows_affected())
 }
 
 pub async fn purgeable(
@@ -162,22 +196,29 @@ pub async fn chosen(connection: &mut PgConnection, ids: &[JobId]) -> sqlx::Resul
 /// The state stands in the text: only so are the partial indexes used. Found first and put in order then, or the planner would go
 /// through all rows in the order of their ids.
 fn select(selection: &Selection, state: JobState) -> String {
-    let mut found = format!("state = '{}'", state.as_str());
-    if selection.settings_at_fault || !selection.error_kinds.is_empty() {
-        found.push_str(" AND error_kind = ANY($1)");
+    let by_kind = selection.settings_at_fault || !selection.error_kinds.is_empty();
+    let mut narrow = String::new();
+    if by_kind {
+        narrow.push_str(" AND error_kind IS NOT NULL AND error_kind = ANY($1)");
     }
     if !selection.lanes.is_empty() {
-        found.push_str(" AND mailbox_key = ANY($2 COLLATE \"C\")");
+        narrow.push_str(" AND mailbox_key = ANY($2 COLLATE \"C\")");
     }
     if selection.since.is_some() {
         let ended = matches!(state, JobState::Sent | JobState::Failed | JobState::Cancelled);
-        _ = write!(found, " AND {} >= $3", if ended { "finished_at" } else { "created_at" });
+        _ = write!(narrow, " AND {} >= $3", if ended { "finished_at" } else { "created_at" });
     }
+    let indexes = match state {
+        JobState::Pending if !by_kind => WAITING.map(str::to_owned).to_vec(),
+        state => vec![format!("state = '{}'", state.as_str())],
+    };
+    let found = indexes.iter().map(|index| format!("SELECT id FROM jobs WHERE {index}{narrow}"));
     // Every parameter is named, with its type.
     format!(
-        "WITH found AS MATERIALIZED (SELECT id FROM jobs WHERE {found}
-            AND ($1::text[], $2::text[], $3::timestamptz) IS NOT DISTINCT FROM ($1, $2, $3))
-        {}id IN (SELECT id FROM found ORDER BY id LIMIT $4) ORDER BY id",
+        "WITH found AS MATERIALIZED ({})
+        {}id IN (SELECT id FROM found WHERE ($1::text[], $2::text[], $3::timestamptz) IS NOT DISTINCT FROM ($1, $2, $3)
+            ORDER BY id LIMIT $4) ORDER BY id",
+        found.collect::<Vec<_>>().join(" UNION ALL "),
         chosen!()
     )
 }

@@ -82,16 +82,22 @@ impl Operate for PostgresQueue {
     ) -> Result<(), QueueError> {
         for state in states {
             loop {
-                let begin = steady();
                 let mut link = self.now_and_then().await?;
-                let purged = within(STATEMENT, jobs::purge(&mut link, before, *state, PURGE_BATCH)).await;
-                let gone = link.done(purged).map_err(written)?;
+                let old = within(COUNT, jobs::to_purge(&mut link, before, *state)).await;
+                let mut deleted = 0;
+                for batch in link.done(old).map_err(read)?.chunks(PURGE_BATCH) {
+                    let begin = steady();
+                    let mut link = self.now_and_then().await?;
+                    let purged = within(STATEMENT, jobs::purge(&mut link, batch, before)).await;
+                    let gone = link.done(purged).map_err(written)?;
+                    deleted += gone;
+                    on_batch(gone);
+                    tokio::time::sleep(rest_after(begin.elapsed())).await;
+                }
                 // None, or none of them any more.
-                if gone == 0 {
+                if deleted == 0 {
                     break;
                 }
-                on_batch(gone);
-                tokio::time::sleep(rest_after(begin.elapsed())).await;
             }
         }
         Ok(())

@@ -7,9 +7,18 @@ use sqlx::postgres::PgConnection;
 use crate::job::Defaults;
 
 /// Rows of one statement, which has a limit of time.
-const BATCH: i64 = 1000;
+const BATCH: usize = 1000;
 
-const TRUSTED: &str = "SELECT count(*) FROM jobs WHERE state = 'pending' AND NOT in_doubt";
+/// By the indexes of what waits and of what is in doubt.
+macro_rules! waiting {
+    () => {
+        "(SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL
+            UNION ALL SELECT id FROM jobs WHERE state = 'pending' AND behind IS NOT NULL) AS waiting
+        WHERE id NOT IN (SELECT id FROM jobs WHERE in_doubt)"
+    };
+}
+const NUMBER: &str = concat!("SELECT count(*) FROM ", waiting!());
+const TRUSTED: &str = concat!("SELECT id FROM ", waiting!(), " ORDER BY id");
 
 /// Until the end of the transaction no agent enters itself, and none is heard of.
 const NO_AGENT: &str = "LOCK TABLE agents IN SHARE ROW EXCLUSIVE MODE";
@@ -24,12 +33,11 @@ const DISTRUST: &str = "UPDATE jobs SET in_doubt = true, first_sent_at = coalesc
         body_type = CASE WHEN first_sent_at IS NULL THEN coalesce(body_type, $2) ELSE body_type END,
         time_zone = CASE WHEN first_sent_at IS NULL THEN coalesce(time_zone, $3, CASE WHEN NOT job_recurs(extra) THEN 'UTC' END)
             ELSE time_zone END
-    WHERE id IN (SELECT id FROM jobs WHERE state = 'pending' AND NOT in_doubt AND id > $4 ORDER BY id LIMIT $5)
-    RETURNING id";
+    WHERE id = ANY($4) AND state = 'pending' AND NOT in_doubt";
 
 /// Waiting jobs that would be sent without being looked up.
 pub async fn trusted(connection: &mut PgConnection) -> sqlx::Result<u64> {
-    let jobs: i64 = sqlx::query_scalar(TRUSTED).fetch_one(connection).await?;
+    let jobs: i64 = sqlx::query_scalar(NUMBER).fetch_one(connection).await?;
     Ok(jobs.unsigned_abs())
 }
 
@@ -43,24 +51,22 @@ pub async fn distrust(connection: &mut PgConnection, defaults: &Defaults) -> sql
         tx.rollback().await?;
         return Ok(Err(format!("{agent} runs")));
     }
-    let (mut marked, mut last) = (0, i64::MIN);
-    loop {
-        let ids = mark(&mut tx, defaults, last).await?;
-        let Some(highest) = ids.iter().max() else { break };
-        last = *highest;
-        marked += ids.len() as u64;
+    let ids: Vec<i64> = sqlx::query_scalar(TRUSTED).fetch_all(&mut *tx).await?;
+    let mut marked = 0;
+    for batch in ids.chunks(BATCH) {
+        marked += mark(&mut tx, batch, defaults).await?;
     }
     tx.commit().await?;
     Ok(Ok(marked))
 }
 
-async fn mark(connection: &mut PgConnection, defaults: &Defaults, beyond: i64) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar(DISTRUST)
+async fn mark(connection: &mut PgConnection, ids: &[i64], defaults: &Defaults) -> sqlx::Result<u64> {
+    let done = sqlx::query(DISTRUST)
         .bind(&defaults.mailbox)
         .bind(defaults.body_type.as_str())
         .bind(&defaults.time_zone)
-        .bind(beyond)
-        .bind(BATCH)
-        .fetch_all(connection)
-        .await
+        .bind(ids)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected())
 }

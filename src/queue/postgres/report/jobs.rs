@@ -10,6 +10,9 @@ use crate::queue::postgres::row;
 use crate::queue::rows::{AttemptRow, JobRow, JobSummary};
 use crate::queue::{JobFilter, LaneKey};
 
+/// What is behind another job of its event stands in an index of its own.
+pub const WAITING: [&str; 2] = ["state = 'pending' AND behind IS NULL", "state = 'pending' AND behind IS NOT NULL"];
+
 const BY_ID: &str = concat!("SELECT ", listed_columns!(), " FROM jobs WHERE id = ANY($1) ORDER BY id");
 const OF_KEY: &str = concat!("SELECT ", listed_columns!(), " FROM jobs WHERE event_key = $1 ORDER BY id");
 const ONE: &str = concat!(
@@ -32,14 +35,19 @@ const ATTEMPTS: &str = concat!(
 
 /// Of the newest jobs that fit. Those that an index of their own knows are found there before they are put in order: the planner
 /// would go back from the newest row, past all that have ended since.
-fn listed(found: &str) -> AssertSqlSafe<String> {
-    AssertSqlSafe(format!(
-        "WITH found AS MATERIALIZED (
-            SELECT id FROM jobs WHERE {found}
+fn listed(indexes: &[&str]) -> AssertSqlSafe<String> {
+    let found = indexes.iter().map(|index| {
+        format!(
+            "SELECT id FROM jobs WHERE {index}
                 AND ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR mailbox_key = $2 COLLATE \"C\")
-                AND ($3::text IS NULL OR error_kind = $3) AND ($4::text IS NULL OR event_key = $4))
+                AND ($3::text IS NULL OR error_kind = $3) AND ($4::text IS NULL OR event_key = $4)"
+        )
+    });
+    AssertSqlSafe(format!(
+        "WITH found AS MATERIALIZED ({})
         SELECT {} FROM jobs WHERE id IN (SELECT id FROM found ORDER BY id DESC LIMIT $5)
         ORDER BY id DESC",
+        found.collect::<Vec<_>>().join(" UNION ALL "),
         listed_columns!()
     ))
 }
@@ -54,27 +62,25 @@ const FROM_THE_NEWEST: &str = concat!(
 );
 
 impl JobFilter {
-    /// The condition of an index that knows the jobs; none is as good as going back from the newest row.
-    fn index(&self) -> Option<&'static str> {
+    /// The conditions of the indexes that know the jobs; none is as good as going back from the newest row.
+    fn indexes(&self) -> &'static [&'static str] {
         match self.state {
-            _ if self.in_doubt => Some("in_doubt"),
-            _ if self.event_key.is_some() => Some("event_key = $4"),
-            Some(JobState::Pending) if self.error_kind.is_some() => {
-                Some("state = 'pending' AND error_kind IS NOT NULL")
-            }
-            Some(JobState::Pending) => Some("state = 'pending'"),
-            Some(JobState::Claimed) => Some("state = 'claimed'"),
-            Some(JobState::Failed) => Some("state = 'failed'"),
-            Some(JobState::Cancelled) => Some("state = 'cancelled'"),
-            Some(JobState::Sent) | None => None,
+            _ if self.in_doubt => &["in_doubt"],
+            _ if self.event_key.is_some() => &["event_key = $4"],
+            Some(JobState::Pending) if self.error_kind.is_some() => &["state = 'pending' AND error_kind IS NOT NULL"],
+            Some(JobState::Pending) => &WAITING,
+            Some(JobState::Claimed) => &["state = 'claimed'"],
+            Some(JobState::Failed) => &["state = 'failed'"],
+            Some(JobState::Cancelled) => &["state = 'cancelled'"],
+            Some(JobState::Sent) | None => &[],
         }
     }
 }
 
 pub async fn list(connection: &mut PgConnection, filter: &JobFilter) -> sqlx::Result<Vec<JobSummary>> {
-    let query = match filter.index() {
-        Some(found) => sqlx::query(listed(found)),
-        None => sqlx::query(FROM_THE_NEWEST),
+    let query = match filter.indexes() {
+        [] => sqlx::query(FROM_THE_NEWEST),
+        indexes => sqlx::query(listed(indexes)),
     };
     let mailbox = filter.mailbox.as_deref().map(LaneKey::of);
     let rows = query
