@@ -251,9 +251,12 @@ impl Bed {
             }
             writeln!(text, "{name} = {value}").unwrap();
         }
-        std::fs::write(self.config_path(), text).unwrap();
+        // Whole at any moment: another process of this bed may be reading it.
+        let new = self.home().join("agent.toml.new");
+        std::fs::write(&new, text).unwrap();
         // The secret stands in it; an operator would close it too.
-        chmod(&self.config_path(), 0o640);
+        chmod(&new, 0o640);
+        std::fs::rename(new, self.config_path()).unwrap();
     }
 
     fn start(&self, arguments: &[&str], stdin: Option<&str>) -> Process {
