@@ -208,6 +208,7 @@ const ASK_THE_CLOCK: &[&str] = &["agent", "cli", "monitor", "sandbox", "web", "w
 /// Files elsewhere that read a clock, and why they may. What is due, paused or old is compared with none of these.
 const READ_A_CLOCK: &[(&str, &str)] = &[
     ("clock.rs", "what the time is read by"),
+    ("queue/postgres/clock.rs", "the server's clock beside this machine's"),
     ("queue/sqlite/clock.rs", "the queue's own clock"),
     ("queue/sqlite/open.rs", "how long a queue that is being made is waited for"),
     ("queue/sqlite/report/census.rs", "how long a count takes"),

@@ -52,7 +52,7 @@ async fn a_pause_is_kept_with_its_reason_and_survives_a_hold<B: Backend>() {
     bed.queue().hold_mailbox(&lane(ANN), None, Utc::now()).await.unwrap();
     bed.queue().release_mailbox(&lane(ANN)).await.unwrap();
     let row = bed.mailbox(ANN).await;
-    assert_eq!((row.paused_until(Utc::now()), row.pause.reason.as_str()), (Some(far()), "full"));
+    assert!(is_about(row.paused_until(Utc::now()), far()) && row.pause.reason == "full", "{row:?}");
     assert_eq!((row.pause.kind.known(), row.pause.pauses_in_a_row.integer()), (Some(ErrorKind::Unavailable), Some(2)));
 }
 
@@ -82,7 +82,7 @@ async fn what_met_the_same_comes_forward_when_a_mailbox_is_resumed<B: Backend>()
     let seen = bed.mailbox(ANN).await;
     bed.backend.beside().await.resume_mailbox(&seen, &[lane(ANN)], Utc::now()).await.unwrap();
     assert_eq!(bed.claim(ALL).await.ids(), [met]);
-    assert_eq!(bed.job(other).await.summary.next_attempt_at.time(), Some(far()));
+    assert!(is_about(bed.job(other).await.summary.next_attempt_at.time(), far()));
 }
 
 async fn a_pause_that_microsoft_asked_for_is_kept<B: Backend>() {

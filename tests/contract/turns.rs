@@ -193,7 +193,8 @@ async fn why_and_until_when_a_mailbox_waits_is_noted_beside_its_pause<B: Backend
     }
     for mailbox in [ANN, BOB] {
         let row = bed.mailbox(mailbox).await;
-        assert_eq!(row.paced(Utc::now()), Some((far(), "10000 recipients a day")), "{row:?}");
+        let (until, reason) = row.paced(Utc::now()).unzip();
+        assert!(is_about(until, far()) && reason == Some("10000 recipients a day"), "{row:?}");
         assert_eq!(row.paused_until(Utc::now()).is_some(), mailbox == ANN);
     }
     bed.queue().forget_pauses(100).await.unwrap();
