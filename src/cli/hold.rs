@@ -5,6 +5,7 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::output;
+use super::paper::{Cell, Column, Paper};
 use super::repair::WriteArgs;
 use super::selector::lanes;
 use crate::advice::row_json;
@@ -12,6 +13,13 @@ use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::queue::{self, HoldColumns, LaneKey, Read};
+
+const HELD: [Column; 4] = [
+    Column::new("mailbox on hold").between(16, 40),
+    Column::new("since").between(16, 24),
+    Column::new("jobs waiting").right().goes(1),
+    Column::new("reason"),
+];
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -157,15 +165,11 @@ async fn list(queue: &dyn Read, settings: &LocalSettings, holds: &[Hold], as_jso
         eprintln!("no mailbox is on hold");
     } else {
         let row = |(hold, waiting): &(&Hold, u64)| {
-            let reason = output::short(&hold.columns.reason.to_string(), 90);
-            vec![
-                output::short(&hold.mailbox, 60),
-                output::short(&hold.columns.since.to_string(), 30),
-                waiting.to_string(),
-                reason,
-            ]
+            let columns = &hold.columns;
+            let [since, reason] = [&columns.since, &columns.reason].map(|column| Cell::from(column.to_string()));
+            vec![Cell::from(&hold.mailbox), since, Cell::from(waiting.to_string()), reason]
         };
-        output::table(&["mailbox on hold", "since", "jobs waiting", "reason"], rows.iter().map(row).collect())?;
+        output::lines(&Paper::new(false).table(&HELD, &rows.iter().map(row).collect::<Vec<_>>()))?;
     }
     Ok(())
 }

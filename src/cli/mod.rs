@@ -19,6 +19,7 @@ mod man;
 mod man_settings;
 mod narrator;
 mod output;
+mod paper;
 mod progress;
 mod purge;
 mod reference;
@@ -60,7 +61,7 @@ enum Command {
     /// Run the daemon
     Run(run::Options),
     /// Run a self-contained demonstration: sandbox, temporary queue, sample jobs
-    Demo,
+    Demo(demo::Options),
     /// Serve a fake Entra and Graph on this machine
     Sandbox(sandbox::Options),
     /// Check settings, files, database, network, sign-in and mailboxes
@@ -148,13 +149,13 @@ async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
     let file = cli.config;
     match cli.command {
         Command::Run(options) => run::run(options, file).await,
-        Command::Demo => demo::run().await,
+        Command::Demo(options) => demo::run(options).await,
         Command::Sandbox(options) => sandbox::run(options).await,
         Command::Check(options) => check::run(options, file).await,
         Command::Enqueue(options) => enqueue::run(*options, local(file)?).await,
         Command::List(options) => list::run(options, local(file)?).await,
         Command::Show(options) => show::run(options, local(file)?).await,
-        Command::Status(options) => status::run(options, local(file)?).await,
+        Command::Status(options) => status::run(options, file).await,
         Command::AfterRestore(options) => after_restore::run(options, local(file)?).await,
         Command::Retry(options) => retry::run(options, local(file)?).await,
         Command::Cancel(options) => cancel::run(options, local(file)?).await,

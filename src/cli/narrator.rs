@@ -11,16 +11,18 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 use super::output::{self, Tone, paint, short};
+use super::paper::Paper;
 use crate::job::ErrorKind;
 
 /// A layer that prints one line per event worth telling.
 pub(super) struct Narrator {
     start: Instant,
+    paper: Paper,
 }
 
 impl Narrator {
-    pub(super) fn new() -> Self {
-        Self { start: Instant::now() }
+    pub(super) fn new(paper: Paper) -> Self {
+        Self { start: Instant::now(), paper }
     }
 }
 
@@ -31,7 +33,7 @@ impl<S: Subscriber> Layer<S> for Narrator {
         if let Some(told) = told(&fields) {
             let time = paint(Tone::Faint, &format!("{:5.2} s", self.start.elapsed().as_secs_f64()));
             // A demo nobody watches any more has nobody to tell.
-            let _ = output::line(&format!("  {time}  {told}"));
+            let _ = output::lines(&self.paper.prose(&format!("  {time}  "), &told, None));
         }
     }
 }
@@ -84,7 +86,7 @@ fn told(fields: &Fields) -> Option<String> {
             )
         }
         "attempt failed" if fields.get("in_doubt") == "true" => format!(
-            "{job}  {}: the event may exist. Looked up at {until} UTC before anything is sent again",
+            "{job}  {}: the event may exist, and is looked up at {until} UTC before anything is sent again",
             paint(Tone::Waiting, "no answer came back")
         ),
         "attempt failed" => {
@@ -100,7 +102,7 @@ fn told(fields: &Fields) -> Option<String> {
         }
         "mailbox paused" => format!("{} is paused until {until} UTC; all others continue", fields.get("mailbox")),
         "mailbox resumed" => format!("{} continues", fields.get("mailbox")),
-        "agent stopped" => "the queue is empty, the agent stops".into(),
+        "agent stopped" => "the agent has stopped".into(),
         _ => return None,
     })
 }

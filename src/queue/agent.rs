@@ -58,6 +58,9 @@ pub trait Agent: Send + Sync + 'static {
     /// Replaces what the agent last reported of itself.
     async fn report(&self, status: &AgentStatus) -> Result<(), QueueError>;
 
+    /// A sign of life for those who look. Given every few seconds as long as the agent gets anywhere; costs no write of the queue.
+    async fn sign(&self) -> Result<(), QueueError>;
+
     /// Adds to a sent job the link of its online meeting, which came later than the event. Nothing happens if it has one.
     async fn add_join_url(&self, id: JobId, join_url: &str) -> Result<(), QueueError>;
 

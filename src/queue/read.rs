@@ -18,6 +18,9 @@ pub trait Read: Send + Sync + 'static {
     /// The newest jobs that fit, the oldest of them first.
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, QueueError>;
 
+    /// How many jobs fit, whatever the filter's limit; none if counting them all takes longer than that.
+    async fn count(&self, filter: &JobFilter, within: Duration) -> Result<Option<u64>, QueueError>;
+
     /// These jobs, as far as they are there, in the order of their ids.
     async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError>;
 
@@ -75,8 +78,14 @@ pub struct JobFilter {
     pub error_kind: Option<String>,
     /// Only those of the event that its producer calls by this key.
     pub event_key: Option<String>,
+    /// Only the one that its producer calls by this key.
+    pub dedup_key: Option<String>,
     /// Only those of which an event may exist that no answer has confirmed.
     pub in_doubt: bool,
+    /// Only those that ended since then; of jobs that have not ended, those inserted since then.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those with a smaller id.
+    pub before: Option<JobId>,
     /// At most this many, the newest.
     pub limit: u32,
 }
@@ -180,6 +189,8 @@ pub struct WaitingReport {
     pub oldest_due: Option<i64>,
     /// When the next one is due.
     pub next_due: Option<String>,
+    /// Since when the first job of mailboxes that are neither paused, held nor paced has been due, or will be.
+    pub open_due: Option<String>,
 }
 
 /// Jobs by state and trouble, how long the first of them has been due, and the room they take.

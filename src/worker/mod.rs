@@ -62,7 +62,7 @@ use pacing::Pacing;
 use prefetch::{Prefetch, Waiting};
 use progress::UnderWay;
 use settler::Settler;
-use vitals::Vitals;
+use vitals::{SIGN_EVERY, Vitals};
 
 /// Results waiting to be written, as a multiple of what may be in flight, at which nothing new is claimed.
 const UNSETTLED_FACTOR: usize = 4;
@@ -223,7 +223,15 @@ impl Worker {
             write: self.settler.writing_since(),
             in_flight: self.attempts.len(),
         };
-        self.vitals.beat(under_way, self.prefetch.len(), self.settler.waiting(), now);
+        if self.vitals.beat(under_way, self.prefetch.len(), self.settler.waiting(), now) {
+            self.sign();
+        }
+    }
+
+    /// Beside the loop. Trouble with the storage is said by those who have more to write.
+    fn sign(&self) {
+        let queue = self.claimer.queue().clone();
+        tokio::spawn(async move { queue.sign().await });
     }
 
     /// What has waited for this time, or for a person.
@@ -411,7 +419,7 @@ impl Worker {
 
     fn longest_pause(&self, now: Instant) -> Duration {
         let mut longest = self.control.settings.poll_interval;
-        longest = longest.min(self.vitals.beat_within().unwrap_or(longest));
+        longest = longest.min(self.vitals.beat_within());
         if self.admission.gate.waits_for_a_cure() {
             longest = longest.min(SIGN_IN_EVERY);
         }
@@ -508,6 +516,7 @@ impl Worker {
                 (limit, claimed) = self.claimer.ended() => drop(self.claimed(limit, claimed)),
                 () = tokio::time::sleep_until(cut_at), if !self.context.cut.is_cancelled() => self.context.cut.cancel(),
                 () = tokio::time::sleep_until(deadline) => break,
+                () = tokio::time::sleep(SIGN_EVERY) => self.sign(),
             }
         }
         let unrecorded = self.settler.finish(deadline).await + self.attempts.len();

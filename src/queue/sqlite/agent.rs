@@ -113,6 +113,13 @@ impl Agent for SqliteQueue {
         self.handed_back(connection, done).map_err(written)
     }
 
+    async fn sign(&self) -> Result<(), QueueError> {
+        let guard = self.guard.clone();
+        // A file system that hangs holds up a thread of its own.
+        let signed = tokio::task::spawn_blocking(move || guard.sign()).await;
+        signed.map_err(std::io::Error::other).flatten().map_err(|error| written(error.into()))
+    }
+
     async fn add_join_url(&self, id: JobId, join_url: &str) -> Result<(), QueueError> {
         settle::add_join_url(&self.pool, id, join_url).await.map_err(written)
     }

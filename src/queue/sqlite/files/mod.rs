@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-pub use lock::{AgentLock, LockError, may_pass};
+pub use lock::{AgentLock, Holder, LockError, may_pass};
 pub use watch::network_file_system;
 
 /// What SQLite opens beside the database, and the agent's lock.

@@ -9,6 +9,7 @@ pub mod find;
 pub mod health;
 pub mod jobs;
 pub mod overview;
+pub mod within;
 
 use std::time::Duration;
 
@@ -37,6 +38,10 @@ impl Read for SqliteQueue {
 
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, QueueError> {
         jobs::list(&self.pool, filter).await.map_err(read)
+    }
+
+    async fn count(&self, filter: &JobFilter, within: Duration) -> Result<Option<u64>, QueueError> {
+        jobs::count(&self.pool, filter, within).await.map_err(read)
     }
 
     async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError> {
