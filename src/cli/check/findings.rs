@@ -161,9 +161,10 @@ impl Report {
 
     /// Ends with this exit code, whatever was found.
     pub(super) fn end_with(self, exit: Exit) -> std::io::Result<Exit> {
-        if !self.json {
+        if !self.json && output::shows() {
             output::lines(&self.verdict())?;
-        } else {
+        }
+        if self.json {
             let worst = self.findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Pass);
             let checks: Vec<Value> = self.findings.iter().map(Finding::json).collect();
             output::json(&json!({ "checks": checks, "worst": word(worst), "exit_code": exit.code() }))?;
@@ -171,7 +172,7 @@ impl Report {
         Ok(exit)
     }
 
-    /// What all of it comes to, and what is to be done.
+    /// What all of it comes to, and what is to be done: for an eye that is at the end. Who reads lines has them all.
     fn verdict(&self) -> Vec<String> {
         let of = |grade| self.findings.iter().filter(|finding| finding.grade == grade).count();
         let (failed, odd) = (of(Grade::Fail), of(Grade::Warn));

@@ -6,6 +6,7 @@ mod event;
 use chrono::Utc;
 use clap::ArgGroup;
 use serde_json::{Value, json};
+use textwrap::core::display_width;
 
 use self::event::Event;
 use super::output::{self, Tone, paint, short};
@@ -229,7 +230,11 @@ fn attempt_lines(attempt: &AttemptRow, known: &Stored, paper: Paper) -> Vec<Stri
     };
     let head = format!("  {}  claim {}  {}  ", text(&attempt.started_at), text(&attempt.claim), paint(tone, &outcome));
     let answer = [text(&attempt.http_status), text(&attempt.error_code)].join(" ");
-    let mut lines = paper.prose(&head, &format!("{} ms  {}", text(&attempt.duration_ms), answer.trim()), None);
+    let answer = format!("{} ms  {}", text(&attempt.duration_ms), answer.trim());
+    let mut lines = match paper.has(display_width(&head) + display_width(&answer)) {
+        true => vec![format!("{head}{answer}").trim_end().to_owned()],
+        false => [vec![head.trim_end().to_owned()], paper.prose("    ", &answer, None)].concat(),
+    };
     lines.extend(ids(attempt).iter().map(|id| format!("    {}", paper.cut(4, id))));
     if attempt.message != *known && !attempt.message.is_null() {
         lines.extend(paper.prose("    ", &attempt.message.to_string(), None));
