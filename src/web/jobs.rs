@@ -62,7 +62,7 @@ impl Asked {
             asked.take(name, value.trim())?;
         }
         if asked.before.is_some() && !asked.is_walked() {
-            let why = "before goes on with a search, or with what is listed by mailbox, error_kind or state=sent";
+            let why = "before continues a search, or a list by mailbox, error_kind or state=sent";
             return Err(Refusal::bad(why));
         }
         Ok(asked)
@@ -148,7 +148,7 @@ impl Web {
         let queue = &self.standing.get().ok_or_else(Refusal::starting)?.queue;
         let Some((job, attempts)) = queue.job(id).await? else {
             let status = axum::http::StatusCode::NOT_FOUND;
-            return Err(Refusal::new(status, "not_found", format!("there is no job {id}")));
+            return Err(Refusal::new(status, "not_found", format!("There is no job {id}.")));
         };
         let mut shown = self.hidden(row_json::job(&job));
         let history = attempts.iter().map(|attempt| {

@@ -81,7 +81,7 @@ async function refresh() {
     if (error.status === 401) state.session = null;
     else if (error.status) heard();
     state.error = error;
-    if (!error.status && !state.silentSince) state.silentSince = Date.now();
+    if (!error.status && !state.silentSince) state.silentSince = state.heardAt || Date.now();
   } finally {
     state.asking = false;
     show();
@@ -315,6 +315,7 @@ function other(title, ...content) {
   state.row = -1;
 }
 async function open(route) {
+  document.body.classList.toggle('inner', route.name !== 'first');
   document.title = 'event-sender';
   if (route.name === 'first') { show(); return; }
   $('first').hidden = true; $('other').hidden = false;
@@ -355,9 +356,12 @@ async function showReason(route) {
   const found = await ask('jobs?ids=' + group.ids.slice(0, LISTED).join(','));
   other((group.cause || group.error_kind).replaceAll('_', ' ') + ': ' + jobs(group.jobs), h('p', null, group.happened), h('ul', null, group.to_do.map(step => h('li', null, step))),
     h('p', null, h('code', null, group.command)), h('div', { class: 'buttons' }, reads() && [button('Retry…', () => act('retry', group.ids), { class: 'main' }), button('Cancel…', () => act('cancel', group.ids))]), group.jobs > LISTED && h('p', { class: 'dim' }, 'The newest ' + LISTED + ':'), jobTable(found.jobs));
+  $('other').firstChild.dataset.retry = JSON.stringify(group.ids);
 }
 const FACTS = [['subject', 'subject'], ['operation', 'operation'], ['mailbox', 'mailbox'], ['start_time', 'starts'], ['end_time', 'ends'], ['time_zone', 'zone'], ['location', 'location'], ['attendees', 'attendees'], ['body', 'body'], ['calendar_id', 'calendar'], ['not_before', 'not before'],
   ['not_after', 'not after'], ['priority', 'priority'], ['event_key', 'event key'], ['dedup_key', 'dedup key'], ['target_event_id', 'means event'], ['event_id', 'EventID'], ['ical_uid', 'iCalUId'], ['transaction_id', 'transaction id'], ['request_id', 'request id'], ['error_kind', 'kind'], ['cause', 'cause'], ['http_status', 'HTTP status'], ['error_code', 'error code'], ['error_message', 'what was said'], ['attempts', 'attempts'], ['next_attempt_at', 'due'], ['give_up_at', 'given up at'], ['behind', 'behind job']];
+// Most jobs create an event, for nobody else, and come in their turn.
+const isUsual = (key, value) => value === null || value === undefined || { operation: 'create', priority: 0, attendees: '[]' }[key] === (Array.isArray(value) && !value.length ? '[]' : value);
 async function showJob(id) {
   const job = await ask('jobs/' + encodeURIComponent(id));
   document.title = 'job ' + id + ' · event-sender';
@@ -374,8 +378,9 @@ async function showJob(id) {
     h('div', { class: 'buttons' }, reads() && [job.state !== 'sent' && job.state !== 'claimed' && button('Retry…', () => act('retry', [job.id]), { class: 'main' }), ['pending', 'failed'].includes(job.state) && button('Cancel…', () => act('cancel', [job.id]))],
       job.web_link && h('a', { href: /^https:\/\//.test(job.web_link) ? job.web_link : '#', rel: 'noreferrer noopener', target: '_blank' }, 'Open in Outlook')),
     h('h2', null, 'Timeline'), h('ol', { class: 'timeline' }, line),
-    h('h2', null, 'Row'), h('dl', { class: 'facts' }, FACTS.map(([key, name]) => job[key] === null || job[key] === undefined ? !job.show_content && ['subject', 'body', 'attendees'].includes(key) && fact(name, hidden.cloneNode(true)) : fact(name, typeof job[key] === 'object' ? JSON.stringify(job[key]) : String(job[key])))),
+    h('h2', null, 'Row'), h('dl', { class: 'facts' }, FACTS.map(([key, name]) => isUsual(key, job[key]) ? !job.show_content && ['subject', 'body', 'attendees'].includes(key) && fact(name, hidden.cloneNode(true)) : fact(name, typeof job[key] === 'object' ? JSON.stringify(job[key]) : String(job[key])))),
     job.request && [h('h2', null, 'Request'), job.request.note && h('p', { class: 'dim' }, job.request.note), h('pre', { tabindex: '0', role: 'region', 'aria-label': 'Body of the request' }, JSON.stringify(job.request.body, null, 2))]);
+  if (job.state !== 'sent' && job.state !== 'claimed') $('other').firstChild.dataset.retry = JSON.stringify([job.id]);
 }
 
 // ---- Doing
@@ -387,7 +392,6 @@ function dialog(title, ...content) {
   return box;
 }
 const close = () => $('dialog').close();
-const choices = (verb, doIt) => h('div', { class: 'buttons' }, button(verb, doIt, { class: 'main' }), button('Leave it', close));
 function askToken(then) {
   const input = h('input', { type: 'password', autocomplete: 'current-password', required: true });
   const wrong = h('p', { class: 'bad', role: 'alert' });
@@ -433,7 +437,7 @@ async function actOnJobs(verb, ids) {
   };
   dialog((verb === 'retry' ? 'Retry ' : 'Cancel ') + jobs(number) + '?', h('p', null, verb === 'retry' ? 'They keep their transaction id, so none becomes a second event; one in doubt is looked up first.' : 'They are not sent any more. A retry puts them back.'),
     [...reasons].map(([reason, skipped]) => h('p', { class: 'warn' }, 'Skipped, ' + jobs(skipped.length) + ' (' + skipped.slice(0, 10).join(', ') + (skipped.length > 10 ? ', …' : '') + '): ' + reason)),
-    h('p', { class: 'dim' }, 'The same in a terminal:'), h('pre', null, plan.command), number ? choices(verb === 'retry' ? 'Retry ' + jobs(number) : 'Cancel ' + jobs(number), run) : h('div', { class: 'buttons' }, button('Close', close)));
+    h('p', { class: 'dim' }, 'The same in a terminal:'), h('pre', null, plan.command), h('div', { class: 'buttons' }, number > 0 && button((verb === 'retry' ? 'Retry ' : 'Cancel ') + jobs(number), run, { class: 'main' }), button(number ? 'Leave it' : 'Close', close)));
 }
 function actOnMailbox(verb, mailbox) {
   const reason = h('input', { type: 'text', maxlength: 300, placeholder: 'moved to another server, ticket 4711' });
@@ -447,7 +451,11 @@ function actOnMailbox(verb, mailbox) {
       refresh();
     } catch (error) { close(); tell(error.message); }
   };
-  dialog(title, h('p', null, words), verb === 'hold' && h('label', null, 'Why (shown with the hold)', reason), h('p', { class: 'dim' }, 'The same in a terminal:'), h('pre', null, 'event-sender ' + verb + ' ' + quoted(mailbox)), choices(title.split(' ')[0], run));
+  const command = h('pre', null), write = () => { command.textContent = 'event-sender ' + verb + (reason.value.trim() ? ' --reason ' + quoted(reason.value.trim()) : '') + (mailbox.startsWith('-') ? ' -- ' : ' ') + quoted(mailbox); };
+  write();
+  reason.addEventListener('input', write);
+  dialog(title, h('p', null, words), h('form', { onsubmit: event => { event.preventDefault(); run(); } }, verb === 'hold' && h('label', null, 'Why (shown with the hold)', reason), h('p', { class: 'dim' }, 'The same in a terminal:'), command,
+    h('div', { class: 'buttons' }, h('button', { type: 'submit', class: 'main' }, title.split(' ')[0]), button('Leave it', close))));
   if (verb === 'hold') reason.focus();
 }
 
@@ -478,7 +486,7 @@ function move(by) {
   mark().scrollIntoView({ block: 'nearest' });
 }
 function help() {
-  const keys = [['/', 'search jobs'], ['j, k', 'next row, previous row'], ['Enter', 'open the row'], ['r', 'retry the jobs of the row'], ['h', 'hold or release the mailbox of the row'], ['p', 'pause and resume updates'], ['?', 'this help'], ['Esc', 'close, or back to the first page']];
+  const keys = [['/', 'search jobs'], ['j, k', 'next row, previous row'], ['Enter', 'open the row'], ['r', 'retry the jobs of the row, or of the page'], ['h', 'hold or release the mailbox of the row'], ['p', 'pause and resume updates'], ['?', 'this help'], ['Esc', 'close, or back to the first page']];
   dialog('Keys', h('dl', { class: 'facts' }, keys.map(([key, what]) => [h('dt', null, h('kbd', null, key)), h('dd', null, what)])), h('div', { class: 'buttons' }, button('Close', close)));
 }
 document.addEventListener('keydown', event => {
@@ -490,7 +498,7 @@ document.addEventListener('keydown', event => {
     '/': () => { if (state.route.name !== 'first') go('#/'); setTimeout(() => $('search').focus()); },
     j: () => move(1), k: () => move(-1), p: pause, '?': help,
     Enter: () => { if (row && !/^(BUTTON|A)$/.test(event.target.tagName)) go(row.dataset.open); else return true; },
-    r: () => row && row.dataset.retry && act('retry', JSON.parse(row.dataset.retry)),
+    r: () => { const whose = row || document.querySelector('#other:not([hidden]) > [data-retry]'); if (whose && whose.dataset.retry) act('retry', JSON.parse(whose.dataset.retry)); },
     h: () => row && row.dataset.hold && act(row.textContent.includes('on hold') ? 'release' : 'hold', row.dataset.hold),
   };
   if (keys[event.key] && keys[event.key]() !== true) event.preventDefault();

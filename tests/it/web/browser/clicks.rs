@@ -41,7 +41,7 @@ async fn a_group_of_failed_jobs_is_retried_after_signing_in_and_sent() {
         .await;
     browser.look("retry").await;
     assert_eq!(bed.job(ids[1]).await.state, "failed", "nothing is done before it is confirmed");
-    browser.press("Retry 1 job").await;
+    browser.confirm("Retry 1 job").await;
     bed.until(ids[1], "sent").await;
     browser.until_reads(&["Retried 1 job"]).await;
     let said = bed.until_said(&agent, "jobs retried from the page").await;
@@ -72,16 +72,17 @@ async fn a_mailbox_is_held_released_and_resumed() {
     browser.until_reads(&["Hold bob@contoso.com?", "event-sender hold bob@contoso.com"]).await;
     browser.look("hold").await;
     browser.driver.find(By::Css("dialog input")).await.unwrap().send_keys("ticket 4711").await.unwrap();
-    browser.press("Hold").await;
+    browser.until_reads(&["event-sender hold --reason 'ticket 4711' bob@contoso.com"]).await;
+    browser.confirm("Hold").await;
     browser.until_reads(&["bob@contoso.com is held: 1 job waits", "on hold", "ticket 4711"]).await;
     let held = bed.insert(row_for("bob@contoso.com")).await;
     browser.click("//button[@aria-label='Release bob@contoso.com']").await;
     browser.until_reads(&["event-sender release bob@contoso.com"]).await;
-    browser.press("Release").await;
+    browser.confirm("Release").await;
     bed.until(held, "sent").await;
     browser.click("//button[@aria-label='Try now ann@contoso.com']").await;
     browser.until_reads(&["event-sender resume ann@contoso.com"]).await;
-    browser.press("Try").await;
+    browser.confirm("Try").await;
     bed.until(denied, "sent").await;
     for message in ["mailbox held from the page", "mailbox released from the page", "mailbox resumed from the page"] {
         bed.until_said(&agent, message).await;
@@ -100,11 +101,11 @@ async fn a_job_is_called_off_from_its_own_page() {
     browser.press("Cancel…").await;
     sign_in(&browser).await;
     browser.until_reads(&["Cancel 1 job?", "event-sender cancel 1"]).await;
-    browser.press("Leave it").await;
+    browser.confirm("Leave it").await;
     browser.until("!document.getElementById('dialog').open").await;
     assert_eq!(bed.job(id).await.state, "pending");
     browser.press("Cancel…").await;
-    browser.press("Cancel 1 job").await;
+    browser.confirm("Cancel 1 job").await;
     browser.until_reads(&["Cancelled 1 job", "– cancelled"]).await;
     assert_eq!(bed.job(id).await.state, "cancelled");
 }

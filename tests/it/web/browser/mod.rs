@@ -132,9 +132,14 @@ impl Browser {
         }
     }
 
-    /// The button with this on it.
+    /// The button with this on it, while no dialog is open.
     pub async fn press(&self, text: &str) {
         self.click(&format!("//button[normalize-space()='{text}' and not(@hidden)]")).await;
+    }
+
+    /// The button with this on it in the open dialog.
+    pub async fn confirm(&self, text: &str) {
+        self.click(&format!("//dialog//button[normalize-space()='{text}']")).await;
     }
 
     /// Keys as a person presses them, wherever the focus is.

@@ -49,7 +49,8 @@ async fn failures_and_mailboxes_in_trouble_are_told_and_markup_in_a_row_is_text(
             "Retry…",
             "on hold",
             "<img src=x",
-            "refused",
+            "paused (denied)",
+            "paused (throttled)",
             "Hold…",
         ])
         .await;
@@ -235,7 +236,7 @@ async fn of_ten_thousand_mailboxes_the_worst_are_shown_and_any_is_found() {
     browser.look("ten-thousand").await;
     let filter = browser.driver.find(thirtyfour::By::Id("filter")).await.unwrap();
     filter.send_keys("USER98").await.unwrap();
-    browser.until_reads(&["50 of 111", "user98@contoso.com"]).await;
+    browser.until_reads(&["50 of 111", "user9800@contoso.com"]).await;
     filter.send_keys("76@").await.unwrap();
     browser.until_reads(&["1 of 1,", "user9876@contoso.com"]).await;
     filter.send_keys("x").await.unwrap();
@@ -258,7 +259,7 @@ async fn beyond_this_machine_nothing_is_seen_before_signing_in() {
     browser.click("//dialog//button[normalize-space()='Sign in']").await;
     browser.until_reads(&["That is not the token in web.token_file."]).await;
     browser.look("sign-in-wrong").await;
-    browser.press("Leave it").await;
+    browser.confirm("Leave it").await;
     browser.until_reads(&["Sign in to see the queue"]).await;
     browser.look("not-signed-in").await;
     assert!(!browser.text().await.contains("ann@contoso.com"));
@@ -313,9 +314,9 @@ async fn several_agents_are_listed() {
     assert!(!browser.text().await.contains("Agents"), "one needs no list");
     browser
         .js("(() => { state.paused = true; const one = state.data.agents[0];
-            state.data.agents = [one, { ...one, host: 'queue-2.contoso.com', pid: 4711 }]; show(); return true; })()")
+            state.data.agents = [one, { ...one, id: 2, pid: 4711, running: false }]; show(); return true; })()")
         .await;
-    browser.until_reads(&["Agents", "queue-2.contoso.com", "4711"]).await;
+    browser.until_reads(&["Agents", "● runs", "4711", "– stopped"]).await;
     browser.look("several-agents").await;
     assert_eq!(browser.js("state.data.agents.length").await, json!(2));
 }
