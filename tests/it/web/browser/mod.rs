@@ -33,15 +33,24 @@ const AXE: &str = "const done = arguments[0];
 
 /// A browser with one window. It ends with the test.
 pub struct Browser {
+    /// Dropped first: that closes the window.
     pub driver: WebDriver,
     at: String,
-    chromedriver: Child,
+    _processes: Processes,
 }
 
-impl Drop for Browser {
+/// Both end with the test, however that ends: a browser does not end with its driver.
+struct Processes {
+    chromedriver: Child,
+    chromium: Option<u64>,
+}
+
+impl Drop for Processes {
     fn drop(&mut self) {
-        // Its chromium ends with it; -9 would leave that behind.
-        let _ = Command::new("kill").arg(self.chromedriver.id().to_string()).status();
+        if let Some(chromium) = self.chromium {
+            let _ = Command::new("kill").arg(chromium.to_string()).stderr(Stdio::null()).status();
+        }
+        let _ = self.chromedriver.kill();
         let _ = self.chromedriver.wait();
     }
 }
@@ -66,8 +75,12 @@ impl Browser {
         {
             wanted.add_arg(argument).unwrap();
         }
+        let mut processes = Processes { chromedriver, chromium: None };
         let driver = WebDriver::new(format!("http://127.0.0.1:{}", port.expect("it says its port")), wanted).await;
-        let browser = Self { driver: driver.unwrap(), at: format!("http://{}/", page.address), chromedriver };
+        let driver = driver.unwrap();
+        processes.chromium = driver.handle().capabilities().get("goog:processID").and_then(Value::as_u64);
+        assert!(processes.chromium.is_some(), "chromedriver says which process the browser is");
+        let browser = Self { driver, at: format!("http://{}/", page.address), _processes: processes };
         browser.screen(SCREENS[0], "light").await;
         browser.goto(hash).await;
         browser
@@ -97,12 +110,17 @@ impl Browser {
         self.js("document.body.innerText").await.as_str().unwrap_or_default().to_owned()
     }
 
-    /// Waits until it is so in the page.
+    /// Waits until it is so in the page; what it is about may not be there yet.
     pub async fn until(&self, expression: &str) {
         let begun = Instant::now();
-        while self.js(&format!("Boolean({expression})")).await != true {
+        let asked = format!("try {{ return Boolean({expression}); }} catch (error) {{ return String(error); }}");
+        loop {
+            let answer = self.driver.execute(&asked, Vec::new()).await.unwrap().json().clone();
+            if answer == true {
+                return;
+            }
             if begun.elapsed() > PATIENCE {
-                panic!("waited in vain until {expression}\n{}", self.text().await);
+                panic!("waited in vain until {expression}: {answer}\n{}", self.text().await);
             }
             tokio::time::sleep(LOOK).await;
         }
