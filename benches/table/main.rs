@@ -16,6 +16,7 @@ mod bare;
 mod idle;
 mod isolation;
 mod machine;
+mod page;
 mod pickup;
 mod process;
 mod producers;
@@ -139,6 +140,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     rows.extend(isolation::measure(&bench).await?);
     rows.extend(start::after_kill(&bench).await?);
     rows.extend(producers::measure(&bench).await?);
+    rows.extend(page::measure(&bench).await?);
     rows.extend(backlog::purge(&bench).await?);
     rows.extend(start::demo(&bench).await?);
     let table = Table { machine, sizes: bench.sizes, rows, took: begin.elapsed() };

@@ -35,6 +35,14 @@ const FINISHED: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 
         lower(hex(randomblob(16))), ago, ago, ago, ago
     FROM n, (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day') AS ago)";
 
+const FAILED: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+    INSERT INTO jobs (subject, body, start_time, end_time, mailbox, mailbox_key, state, error_kind, cause, error_code, attempts, claims,
+        http_status, request_id, claimed_at, first_sent_at, finished_at)
+    SELECT 'Review ' || i, ?2, '2026-12-01T09:00:00', '2026-12-01T10:00:00', ?3 || (i % ?4) || '@contoso.com',
+        ?3 || (i % ?4) || '@contoso.com', 'failed', iif(i % 2, 'not_found', 'rejected'), iif(i % 2, 'no_mailbox', NULL),
+        'ErrorInvalidRequest', 1, 1, 404, lower(hex(randomblob(16))), lately, lately, lately
+    FROM n, (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour') AS lately)";
+
 const FINISHED_ATTEMPTS: &str = "INSERT INTO attempts
         (job_id, claim, started_at, duration_ms, outcome, http_status, request_id, client_request_id)
     SELECT id, 1, claimed_at, 150, 'sent', 201, request_id, request_id FROM jobs WHERE state = 'sent'";
@@ -128,6 +136,16 @@ impl Queue {
         self.load(&[FINISHED, FINISHED_ATTEMPTS], &Rows::due(count)).await
     }
 
+    /// The same for so many mailboxes.
+    pub async fn fill_finished_for(&self, count: usize, mailboxes: usize) -> Result<()> {
+        self.load(&[FINISHED, FINISHED_ATTEMPTS], &Rows { mailboxes, ..Rows::due(count) }).await
+    }
+
+    /// Adds jobs that failed within the last day, half of them for each of two reasons. No agent may run.
+    pub async fn fill_failed(&self, count: usize) -> Result<()> {
+        self.load(&[FAILED], &Rows::due(count)).await
+    }
+
     /// The triggers look at every row for the sake of foreign writers; taken out meanwhile, a million rows are made in
     /// seconds. Nothing is synced before the end.
     async fn load(&self, statements: &[&'static str], rows: &Rows<'_>) -> Result<()> {
@@ -184,6 +202,14 @@ impl Queue {
         let count = sqlx::query_scalar(statement).fetch_one(&mut connection).await?;
         connection.close().await?;
         Ok(count)
+    }
+
+    /// A text.
+    pub async fn text(&self, statement: &'static str) -> Result<String> {
+        let mut connection = self.connect().await?;
+        let text = sqlx::query_scalar(statement).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(text)
     }
 
     /// Now: what an agent starts from here on lies behind it.

@@ -23,8 +23,8 @@ pub use open::{Examined, Queue, Repaired, Start, Started, examine, open_existing
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
 pub use read::{
-    AGE_COUNT, AGE_LIMITS, Census, Ended, Failures, Grade, JobFilter, Overview, Read, Room, StorageFinding, Trouble,
-    Waiting, WaitingReport,
+    AGE_COUNT, AGE_LIMITS, Census, Ended, Failures, Grade, JobFilter, Overview, Read, Room, Sought, Step,
+    StorageFinding, Trouble, Waiting, WaitingReport, Walked,
 };
 pub use rows::{
     AgentRow, AgentSaid, AttemptRow, CredentialSaid, DefaultSaid, GateSaid, HoldColumns, JobRow, JobSummary,

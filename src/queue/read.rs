@@ -24,9 +24,13 @@ pub trait Read: Send + Sync + 'static {
     /// These jobs, as far as they are there, in the order of their ids.
     async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError>;
 
-    /// Jobs that this names, the newest first: by their id, dedup key, event key, mailbox, EventID or one of Microsoft's request
-    /// ids. Where no index knows them, only the newest jobs are looked at.
-    async fn find(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError>;
+    /// Jobs that an index knows by this, the newest first: by their id, dedup key, event key, transaction id, the EventID they
+    /// change, or the mailbox they wait for.
+    async fn known_by(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError>;
+
+    /// Jobs that no index knows, found by walking from the newest to older ones, so many rows at most: as long as there are more,
+    /// the walk goes on where this step ended.
+    async fn walk(&self, sought: &Sought, step: Step) -> Result<Walked, QueueError>;
 
     /// Jobs that have failed since then: their number, and of each kind of failure at most so many, the newest.
     async fn failures(&self, since: DateTime<Utc>, of_each_kind: u32) -> Result<Failures, QueueError>;
@@ -88,6 +92,39 @@ pub struct JobFilter {
     pub before: Option<JobId>,
     /// At most this many, the newest.
     pub limit: u32,
+}
+
+/// What a walk looks for: all of it must fit.
+#[derive(Clone, Debug, Default)]
+pub struct Sought {
+    /// Its mailbox, its EventID, or a request id of it or of one of its attempts.
+    pub text: Option<String>,
+    pub state: Option<JobState>,
+    /// In any case.
+    pub mailbox: Option<String>,
+    pub error_kind: Option<String>,
+}
+
+/// How far one step of a walk goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Only jobs with a smaller id; all, if there is none.
+    pub before: Option<JobId>,
+    /// Rows that are looked at, …
+    pub rows: u32,
+    /// … and jobs that are found, at most.
+    pub limit: u32,
+}
+
+/// What a step found.
+#[derive(Clone, Debug, Default)]
+pub struct Walked {
+    /// The newest first.
+    pub jobs: Vec<JobSummary>,
+    /// Rows that were looked at.
+    pub rows: u32,
+    /// Where the next step begins; none where there is no older job.
+    pub before: Option<JobId>,
 }
 
 /// The queue at a glance: everything of one moment.

@@ -144,7 +144,7 @@ async fn neither_key_nor_assertion_is_written_anywhere() {
     let written = bed.all_output();
     let assertions = bed.sandbox().assertions();
     let signatures = assertions.iter().map(|one| one.assertion.rsplit('.').next().unwrap());
-    let key = Pair::of_openssl("certificate", "pkcs8").key + &pair.key;
+    let key = Pair::of_openssl("certificate", "pkcs8").key + pair.key.as_str();
     let lines = key.lines().filter(|line| line.len() == 64);
     for hidden in signatures.chain(lines).chain(["opensesame", "Open-Sesame"]) {
         assert!(!written.contains(hidden), "{hidden}");

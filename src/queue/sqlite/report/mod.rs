@@ -23,7 +23,7 @@ use super::store::SqliteQueue;
 use crate::job::{JobId, JobInput};
 use crate::queue::{
     AgentRow, AttemptRow, Census, Failures, JobFilter, JobRow, JobSummary, LaneKey, MailboxRow, Overview, QueueError,
-    Read, StorageFinding,
+    Read, Sought, Step, StorageFinding, Walked,
 };
 
 const WAITING_FOR: &str =
@@ -48,9 +48,14 @@ impl Read for SqliteQueue {
         jobs::by_id(&self.pool, as_json(ids)).await.map_err(read)
     }
 
-    async fn find(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError> {
+    async fn known_by(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError> {
         self.guard.check()?;
-        find::find(&self.pool, text, limit).await.map_err(read)
+        find::known_by(&self.pool, text, limit).await.map_err(read)
+    }
+
+    async fn walk(&self, sought: &Sought, step: Step) -> Result<Walked, QueueError> {
+        self.guard.check()?;
+        find::walk(&self.pool, sought, step).await.map_err(read)
     }
 
     async fn failures(&self, since: DateTime<Utc>, of_each_kind: u32) -> Result<Failures, QueueError> {
