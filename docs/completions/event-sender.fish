@@ -50,6 +50,7 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand run" -l config
 complete -c event-sender -n "__fish_event_sender_using_subcommand run" -l until-empty -d 'End when no job is pending or claimed any more'
 complete -c event-sender -n "__fish_event_sender_using_subcommand run" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand demo" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
+complete -c event-sender -n "__fish_event_sender_using_subcommand demo" -l wide -d 'Cut nothing to the terminal\'s width'
 complete -c event-sender -n "__fish_event_sender_using_subcommand demo" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l listen -d 'Address to listen on; this machine only' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand sandbox" -l latency -d 'Time every calendar request takes' -r
@@ -62,6 +63,7 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l mail
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l offline -d 'Skip what needs the network'
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l all-mailboxes -d 'Check every mailbox that jobs wait for, not only the ten with the most'
+complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l wide -d 'Break no line to the terminal\'s width'
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -l json -d 'As JSON'
 complete -c event-sender -n "__fish_event_sender_using_subcommand check" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand enqueue" -l format -d 'Format of the files [default: by their names; NDJSON for stdin]' -r -f -a "ndjson\t'JSON objects: one per line, one after another, or in one list'
@@ -97,21 +99,34 @@ complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l state
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l mailbox -d 'Only jobs of this mailbox' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l error-kind -d 'Only jobs whose last failure is of this kind, such as throttled or invalid_job' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l event-key -d 'Only jobs of the event that your programs call by this key' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l dedup-key -d 'Only the job that your programs call by this key' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l since -d 'Only jobs that ended since then (waiting ones: were inserted since then): an age like 2h, or a UTC time' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l before -d 'Only jobs with a smaller id: with the first id of a list, what comes before it' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l limit -d 'At most this many, the newest' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l in-doubt -d 'Only jobs in doubt: an event may exist that no answer has confirmed'
+complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l wide -d 'Cut nothing to the terminal\'s width'
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -l json -d 'As a JSON array'
 complete -c event-sender -n "__fish_event_sender_using_subcommand list" -s h -l help -d 'Print help'
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l key -d 'Key of an event, also one that looks like an id' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l request -d 'Print the exact body of the job\'s request instead'
+complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l wide -d 'Cut nothing to the terminal\'s width'
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -l json -d 'As JSON'
 complete -c event-sender -n "__fish_event_sender_using_subcommand show" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l format -d 'For whom: a person, a program, or a monitoring system that runs Nagios plugins (Icinga, Checkmk, …)' -r -f -a "text\t''
+json\t''
+nagios\t''"
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l since -d 'Failed jobs are news if they failed since then: since you looked last. An age like 2h, or a UTC time [default: 1h]' -r
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l exit-code -d 'End with 0 if all is fine, 1 if something needs a look, 2 if nothing is sent, 3 if no agent works; with a word, with 0 unless it is as bad as that' -r -f -a "look\t'Anything that needs a look'
+stopped\t'Nothing is sent'
+no-agent\t'No agent works'"
 complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l mailboxes -d 'Name at most this many mailboxes, those with the most waiting jobs [default: 20; with --watch what fits]' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l watch -d 'As a live screen, looked at again after so many seconds' -r
 complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
-complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l json -d 'As JSON'
-complete -c event-sender -n "__fish_event_sender_using_subcommand status" -s h -l help -d 'Print help'
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l json -d 'As JSON; the same as --format json'
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -l wide -d 'Cut nothing to the terminal\'s width'
+complete -c event-sender -n "__fish_event_sender_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c event-sender -n "__fish_event_sender_using_subcommand after-restore" -l config -d 'Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]' -r -F
 complete -c event-sender -n "__fish_event_sender_using_subcommand after-restore" -l dry-run -d 'Say how many jobs it would be, and change nothing'
 complete -c event-sender -n "__fish_event_sender_using_subcommand after-restore" -s h -l help -d 'Print help'

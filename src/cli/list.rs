@@ -21,12 +21,12 @@ const COUNT_WITHIN: Duration = Duration::from_secs(1);
 
 const COLUMNS: [Column; 8] = [
     Column::new("id").right(),
-    Column::new("operation").goes(2),
+    Column::new("operation").goes(3),
     Column::new("state"),
     Column::new("mailbox").between(15, 30),
-    Column::new("start").between(16, 25).goes(1),
-    Column::new("subject").between(12, 30),
-    Column::new("tries").right().goes(3),
+    Column::new("start").between(16, 25).goes(2),
+    Column::new("subject").between(12, 30).goes(1),
+    Column::new("tries").right().goes(4),
     Column::new("event id or reason"),
 ];
 
@@ -131,9 +131,10 @@ pub(super) fn table(paper: Paper, jobs: &[JobSummary]) -> Vec<String> {
 fn columns(jobs: &[JobSummary]) -> [Column; 8] {
     let mut columns = COLUMNS;
     if jobs.iter().any(|job| job.operation.text() != Some(OperationKind::Create.as_str())) {
-        columns[1] = Column::new("operation");
+        columns[1] = columns[1].goes(1);
         columns[3] = columns[3].between(12, 30);
-        columns[5] = columns[5].between(8, 30);
+        columns[4] = columns[4].goes(3);
+        columns[5] = columns[5].between(8, 30).goes(2);
     }
     columns
 }

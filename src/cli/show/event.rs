@@ -16,7 +16,7 @@ const COLUMNS: [Column; 7] = [
     Column::new("id").right(),
     Column::new("operation"),
     Column::new("state"),
-    Column::new("when").between(8, 36).goes(1),
+    Column::new("when").between(12, 36).goes(1),
     Column::new("changes").between(8, 40).goes(2),
     Column::new("waits for, or reason").between(10, 60),
     Column::new("mailed"),

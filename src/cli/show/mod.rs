@@ -213,7 +213,7 @@ impl Shown {
         lines.extend(self.attempts.iter().flat_map(|attempt| attempt_lines(attempt, known, paper)));
         if let Some(attempt) = self.attempts.iter().rev().find(|attempt| is_trouble(attempt)) {
             lines.push(String::new());
-            lines.extend(paper.prose("for Microsoft's support: ", &support(attempt), None));
+            lines.extend(paper.prose("", &format!("for Microsoft's support: {}", support(attempt)), None));
         }
         lines
     }

@@ -96,7 +96,7 @@ async fn a_job_is_one_line_of_the_list_and_its_last_column_ends_in_an_ellipsis()
     assert_eq!(lines.len(), 7, "{lines:#?}");
     let denied = lines.iter().find(|line| line.contains("denied")).unwrap();
     assert!(denied.ends_with('…') && display_width(denied) <= 80, "{denied}");
-    assert!(lines[0].starts_with("ID") && lines[0].ends_with("EVENT ID OR REA…"), "{lines:#?}");
+    assert!(lines[0].starts_with("ID") && lines[0].ends_with("EVENT ID OR REASON"), "{lines:#?}");
     let whole = bed.command(&["list"]).await.expect(0);
     assert!(whole.stdout.contains(LONG) && !whole.stdout.contains('…'), "{whole:?}");
 }
