@@ -28,6 +28,9 @@ pub trait Read: Send + Sync + 'static {
     /// change, or the mailbox they wait for.
     async fn known_by(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError>;
 
+    /// Whether there are at most so many jobs in this state: an index that knows them is read as a whole to list them.
+    async fn are_few(&self, state: JobState, most: u32) -> Result<bool, QueueError>;
+
     /// Jobs that no index knows, found by walking from the newest to older ones, so many rows at most: as long as there are more,
     /// the walk goes on where this step ended.
     async fn walk(&self, sought: &Sought, step: Step) -> Result<Walked, QueueError>;

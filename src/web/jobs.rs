@@ -20,6 +20,8 @@ const MOST: u32 = 200;
 /// What no index knows is looked for so long in one answer, so many rows at a time; whoever asks may go on from there.
 const WALK: Duration = Duration::from_millis(80);
 const ROWS: u32 = 2000;
+/// Jobs of a state that are read as a whole.
+const FEW: u32 = 20_000;
 
 /// Columns with what a producer wrote for people's eyes, and with what may quote it.
 const CONTENT: [&str; 7] = ["subject", "body", "location", "attendees", "extra", "error_message", "join_url"];
@@ -61,19 +63,27 @@ impl Asked {
         for (name, value) in query.iter().filter(|(_, value)| !value.trim().is_empty()) {
             asked.take(name, value.trim())?;
         }
-        if asked.before.is_some() && !asked.is_walked() {
-            let why = "before continues a search, or a list by mailbox, error_kind or state=sent";
+        if asked.before.is_some() && !asked.may_be_walked() {
+            let why = "before continues a search, or a list by state, mailbox or error_kind";
             return Err(Refusal::bad(why));
         }
         Ok(asked)
     }
 
-    /// No index knows these jobs.
-    fn is_walked(&self) -> bool {
+    /// The newest jobs are not simply those that are asked for, and no index leads straight to them.
+    fn may_be_walked(&self) -> bool {
         let JobFilter { state, mailbox, error_kind, event_key, in_doubt, .. } = &self.filter;
         let is_narrowed = mailbox.is_some() || error_kind.is_some() || state.is_some();
-        let by_an_index = event_key.is_some() || *in_doubt || !matches!(state, None | Some(JobState::Sent));
-        self.search.is_some() || is_narrowed && !by_an_index
+        self.search.is_some() || is_narrowed && event_key.is_none() && !in_doubt && self.ids.is_none()
+    }
+
+    /// An index has these jobs and so few others that it may be read as a whole.
+    async fn is_short(&self, queue: &dyn Queue) -> Result<bool, QueueError> {
+        match self.filter.state {
+            None | Some(JobState::Sent) => Ok(false),
+            Some(_) if self.search.is_some() || self.before.is_some() => Ok(false),
+            Some(state) => queue.are_few(state, FEW).await,
+        }
     }
 
     fn sought(&self) -> Sought {
@@ -216,7 +226,7 @@ impl Web {
 }
 
 async fn found(queue: &dyn Queue, asked: &Asked) -> Result<Found, QueueError> {
-    if asked.is_walked() {
+    if asked.may_be_walked() && !asked.is_short(queue).await? {
         return search(queue, asked).await;
     }
     let mut jobs = match &asked.ids {

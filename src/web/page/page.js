@@ -110,7 +110,7 @@ function isSilent() { return state.silentSince && Date.now() - state.heardAt > S
 function showHeader() {
   const data = state.data, live = $('live');
   $('queue').textContent = data ? data.queue + ' · ' + data.version : '';
-  const [word, tone] = isSilent() || (state.error && !state.error.status) ? ['✕ no answer', 'bad'] : state.paused ? ['❚❚ updates paused', 'warn']
+  const [word, tone] = isSilent() || (state.error && !state.error.status) ? ['✕ no answer', 'bad'] : data && data.trouble ? ['✕ out of date', 'bad'] : state.paused ? ['❚❚ updates paused', 'warn']
     : age() > STALE ? ['◷ seen ' + span(age()) + ' ago', 'warn'] : ['● live', 'ok'];
   if (live.textContent !== word) live.textContent = word;
   live.className = 'pill ' + tone;
@@ -151,7 +151,7 @@ function showBanner() {
   } else if (data.trouble) {
     level = 'stopped';
     head = 'The queue cannot be read';
-    body = [h('p', null, data.trouble.why), h('p', null, 'Since ' + moment(data.trouble.since) + '; what stands below was seen at ' + clock(data.seen_at) + '.')];
+    body = [h('p', null, data.trouble.why.replace(/^the queue cannot be read: /, '')), h('p', null, 'Since ' + moment(data.trouble.since) + '; what stands below was seen at ' + clock(data.seen_at) + '.')];
   } else {
     [level, head, body] = verdict(data);
   }
@@ -342,7 +342,7 @@ async function showSearch(route) {
       'Keys, and what waits for a mailbox, are found among all jobs at once; EventIDs, request ids and mailboxes of jobs that have ended by going back from the newest.');
     const older = new Promise(resolve => {
       other((list.length ? jobs(list.length) : before ? 'Nothing yet' : 'Nothing') + ' found by “' + route.text + '”',
-        list.length && jobTable(list), note, more && button('Search older jobs', resolve));
+        list.length > 0 && jobTable(list), note, more && button('Search older jobs', resolve));
       if (!more) resolve();
     });
     await older;

@@ -92,3 +92,104 @@ async fn newest(pool: &SqlitePool, mut ids: Vec<i64>, limit: u32) -> sqlx::Resul
     jobs.reverse();
     Ok((jobs, left_out))
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use sqlx::sqlite::SqliteConnectOptions;
+    use sqlx::{ConnectOptions, Connection};
+
+    use super::*;
+    use crate::queue::{Read, SqliteQueue};
+
+    /// Nine jobs of three mailboxes, each sent but the newest; the third has two attempts.
+    const NINE: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 9)
+        INSERT INTO jobs (start_time, end_time, mailbox, dedup_key)
+        SELECT '2026-12-01T09:00', '2026-12-01T10:00', 'User' || (i % 3) || '@contoso.com', 'key ' || i FROM n;
+        UPDATE jobs SET state = 'claimed', claims = 1, claimed_at = '2026-12-01T00:00:00.000Z' WHERE id < 9;
+        UPDATE jobs SET state = 'sent', event_id = 'EventID' || id, request_id = 'request' || id, finished_at = '2026-12-01T00:00:00.000Z'
+        WHERE id < 9;
+        INSERT INTO attempts (job_id, claim, started_at, duration_ms, outcome, request_id, client_request_id)
+        VALUES (3, 1, 's', 5, 'retry', 'first', 'ours'), (3, 2, 's', 5, 'sent', 'request3', 'ours too');";
+
+    async fn nine() -> (tempfile::TempDir, SqliteQueue) {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("queue.db");
+        let queue = SqliteQueue::open(&path).await.unwrap();
+        let mut other = SqliteConnectOptions::new().filename(&path).connect().await.unwrap();
+        sqlx::raw_sql(NINE).execute(&mut other).await.unwrap();
+        other.close().await.unwrap();
+        (home, queue)
+    }
+
+    fn ids(jobs: &[JobSummary]) -> Vec<i64> {
+        jobs.iter().map(|job| job.id.0).collect()
+    }
+
+    /// What the steps of a walk find, each with the rows it looked at.
+    async fn steps(queue: &SqliteQueue, sought: &Sought, rows: u32, limit: u32) -> Vec<(Vec<i64>, u32)> {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let step = queue.walk(sought, Step { before, rows, limit }).await.unwrap();
+            found.push((ids(&step.jobs), step.rows));
+            before = step.before;
+            if before.is_none() {
+                return found;
+            }
+        }
+    }
+
+    fn all(steps: &[(Vec<i64>, u32)]) -> Vec<i64> {
+        steps.iter().flat_map(|(ids, _)| ids.clone()).collect()
+    }
+
+    fn text(text: &str) -> Sought {
+        Sought { text: Some(text.into()), ..Sought::default() }
+    }
+
+    #[tokio::test]
+    async fn a_walk_comes_to_the_oldest_job_and_ends_there() {
+        let (_home, queue) = nine().await;
+        let walked = steps(&queue, &text("EventID1"), 4, 9).await;
+        assert_eq!(walked, [(vec![], 4), (vec![], 4), (vec![1], 1)]);
+        for named in ["request3", "first", "ours", "ours too", " EventID3 "] {
+            assert_eq!(all(&steps(&queue, &text(named), 9, 9).await), [3], "{named}");
+        }
+        assert_eq!(all(&steps(&queue, &text("USER1@contoso.com"), 2, 9).await), [7, 4, 1]);
+        assert_eq!(steps(&queue, &text("nothing"), 100, 9).await, [(vec![], 9)]);
+    }
+
+    #[tokio::test]
+    async fn a_walk_leaves_out_no_job_where_a_step_finds_more_than_are_wanted() {
+        let (_home, queue) = nine().await;
+        let sent = Sought { state: Some(JobState::Sent), ..Sought::default() };
+        let walked = steps(&queue, &sent, 100, 3).await;
+        assert_eq!(
+            walked.iter().map(|(ids, _)| ids.clone()).collect::<Vec<_>>(),
+            [vec![8, 7, 6], vec![5, 4, 3], vec![2, 1]]
+        );
+        let narrow = Sought { mailbox: Some("user0@CONTOSO.com".into()), ..sent };
+        assert_eq!(all(&steps(&queue, &narrow, 100, 9).await), [6, 3]);
+        let kind = Sought { error_kind: Some("denied".into()), ..text("first") };
+        assert_eq!(all(&steps(&queue, &kind, 100, 9).await), [0; 0], "an attempt's job must fit too");
+    }
+
+    #[tokio::test]
+    async fn jobs_of_a_state_are_few_up_to_so_many() {
+        let (_home, queue) = nine().await;
+        for (state, jobs) in [(JobState::Pending, 1), (JobState::Failed, 0), (JobState::Sent, 8)] {
+            assert!(queue.are_few(state, jobs).await.unwrap(), "{state:?}");
+            assert!(jobs == 0 || !queue.are_few(state, jobs - 1).await.unwrap(), "{state:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn what_an_index_knows_needs_no_walk() {
+        let (_home, queue) = nine().await;
+        for (named, found) in
+            [("#4", vec![4]), ("4", vec![4]), ("key 7", vec![7]), ("user0@contoso.com", vec![9]), ("EventID4", vec![])]
+        {
+            assert_eq!(ids(&queue.known_by(named, 9).await.unwrap()), found, "{named}");
+        }
+    }
+}

@@ -127,6 +127,14 @@ async fn counted(db: &mut SqliteConnection, filter: &JobFilter) -> sqlx::Result<
     sqlx::query_scalar_with(AssertSqlSafe(statement), arguments).fetch_one(db).await
 }
 
+/// Whether an index has at most so many jobs of this state.
+pub async fn are_few(pool: &SqlitePool, state: JobState, most: u32) -> sqlx::Result<bool> {
+    let (from, _) = JobFilter { state: Some(state), ..JobFilter::default() }.source();
+    let count = AssertSqlSafe(format!("SELECT count(*) FROM (SELECT 1 FROM jobs {from} AND state = ?1 LIMIT ?2)"));
+    let count: i64 = sqlx::query_scalar(count).bind(state.as_str()).bind(i64::from(most) + 1).fetch_one(pool).await?;
+    Ok(count <= i64::from(most))
+}
+
 /// All jobs of an event.
 pub async fn of_key(pool: &SqlitePool, key: &str) -> sqlx::Result<Vec<JobSummary>> {
     sqlx::query(OF_KEY).bind(key).fetch_all(pool).await?.iter().map(summary).collect()

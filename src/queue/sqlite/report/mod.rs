@@ -20,7 +20,7 @@ use super::agents;
 use super::batch::as_json;
 use super::errors::read;
 use super::store::SqliteQueue;
-use crate::job::{JobId, JobInput};
+use crate::job::{JobId, JobInput, JobState};
 use crate::queue::{
     AgentRow, AttemptRow, Census, Failures, JobFilter, JobRow, JobSummary, LaneKey, MailboxRow, Overview, QueueError,
     Read, Sought, Step, StorageFinding, Walked,
@@ -51,6 +51,10 @@ impl Read for SqliteQueue {
     async fn known_by(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError> {
         self.guard.check()?;
         find::known_by(&self.pool, text, limit).await.map_err(read)
+    }
+
+    async fn are_few(&self, state: JobState, most: u32) -> Result<bool, QueueError> {
+        jobs::are_few(&self.pool, state, most).await.map_err(read)
     }
 
     async fn walk(&self, sought: &Sought, step: Step) -> Result<Walked, QueueError> {

@@ -169,7 +169,7 @@ async fn with_its_database_gone_the_page_says_since_when_and_keeps_what_it_saw()
     let browser = Browser::open(&page, "").await;
     browser.until("state.data && state.data.tiles.sent.last_hour === 1").await;
     bed.sql("ALTER TABLE jobs RENAME TO jobs_gone").await;
-    browser.until_reads(&["The queue cannot be read", "no such table", "was seen at"]).await;
+    browser.until_reads(&["The queue cannot be read", "no such table", "was seen at", "✕ out of date"]).await;
     browser.until("document.body.classList.contains('old')").await;
     assert_eq!(browser.js("state.data.tiles.sent.last_hour").await, 1);
     browser.look("database-gone").await;
