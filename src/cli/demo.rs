@@ -9,13 +9,16 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::list;
 use super::narrator::Narrator;
 use super::output::{self, Tone, paint};
+use super::temporary;
 use crate::agent::{Daemon, Failure};
 use crate::config::{Environment, Settings};
 use crate::exit::Exit;
+use crate::format::Zone;
 use crate::job::{JobState, OperationKind, format_utc};
 use crate::queue::{self, JobFilter, JobSummary, NewJob, Read};
 use crate::sandbox::{EventState, Fault, Mail, MailKind, OptionsChange, Sandbox, SandboxOptions, StoredEvent};
@@ -31,14 +34,14 @@ const OFF: &str = "training-7";
 /// After that the second one is called off: its invitations have left by then.
 const SECOND_THOUGHTS: TimeDelta = TimeDelta::seconds(2);
 
-pub(super) async fn run() -> Result<Exit, Failure> {
+pub(super) async fn run(zone: Zone) -> Result<Exit, Failure> {
     let stop = shutdown::on_signals(Hangup::Stops)?;
     let sandbox = Sandbox::start(SandboxOptions::default()).await?;
     // A reply lost over a kept connection would be looked into at once, and not be seen here.
     sandbox.configure(OptionsChange { keep_alive: Some(false), ..OptionsChange::default() });
     sandbox.script(Fault::answer(429, "ApplicationThrottled").mailbox(BUSY).retry_after("2"));
     sandbox.script(Fault::lost_reply().subject(LOST));
-    let home = tempfile::tempdir()?;
+    let home = temporary::directory().map_err(Failure::failed)?;
     let settings = settings(&sandbox, home.path())?;
     introduce(&sandbox, &settings)?;
 
@@ -49,7 +52,8 @@ pub(super) async fn run() -> Result<Exit, Failure> {
         output::line(&format!("  job {id}  {}", described(job)))?;
     }
     heading("What happens")?;
-    telemetry::start_with(Narrator::new(), Level::INFO);
+    let to_stdout = BoxMakeWriter::new(std::io::stdout);
+    telemetry::start_with(Narrator::of_story(zone, to_stdout), Level::INFO);
     send(settings, stop.clone()).await?;
     if stop.is_cancelled() {
         return Err(Failure::failed("stopped before the end"));

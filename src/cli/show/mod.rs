@@ -276,9 +276,16 @@ async fn lookup(
     Ok(named.map(|id| format!("GET {}", base.looked_at(mailbox, id.trim(), &[]))))
 }
 
-/// Most jobs create an event, and come in their turn.
+/// Most jobs create an event, invite nobody and come in their turn; doubt is told in the first line.
 fn is_worth_a_line(column: &str, value: &Value) -> bool {
-    !(value.is_null() || column == "operation" && value == "create" || column == "priority" && *value == 0)
+    let is_usual = match column {
+        "operation" => value == "create",
+        "priority" => *value == 0,
+        "in_doubt" => *value == false,
+        "attendees" => value.as_array().is_some_and(Vec::is_empty),
+        _ => false,
+    };
+    !(value.is_null() || is_usual)
 }
 
 /// A value without JSON's quotes.

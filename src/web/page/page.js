@@ -337,7 +337,7 @@ async function showJob(id) {
     h('div', { class: 'buttons' }, reads() && [job.state !== 'sent' && job.state !== 'claimed' && button('Retry…', () => act('retry', [job.id]), { class: 'main' }), ['pending', 'failed'].includes(job.state) && button('Cancel…', () => act('cancel', [job.id]))],
       job.web_link && h('a', { href: /^https:\/\//.test(job.web_link) ? job.web_link : '#', rel: 'noreferrer noopener', target: '_blank' }, 'Open in Outlook')),
     h('h2', null, 'Timeline'), h('ol', { class: 'timeline' }, line),
-    h('h2', null, 'Row'), h('dl', { class: 'facts' }, FACTS.map(([key, name]) => job[key] === null || job[key] === undefined ? !job.show_content && ['subject', 'body', 'attendees'].includes(key) && fact(name, hidden.cloneNode(true)) : fact(name, String(job[key])))),
+    h('h2', null, 'Row'), h('dl', { class: 'facts' }, FACTS.map(([key, name]) => job[key] === null || job[key] === undefined ? !job.show_content && ['subject', 'body', 'attendees'].includes(key) && fact(name, hidden.cloneNode(true)) : fact(name, typeof job[key] === 'object' ? JSON.stringify(job[key]) : String(job[key])))),
     job.request && [h('h2', null, 'Request'), job.request.note && h('p', { class: 'dim' }, job.request.note), h('pre', null, JSON.stringify(job.request.body, null, 2))]);
 }
 
