@@ -152,16 +152,16 @@ pub(super) fn examples(command: &str) -> &'static [Example] {
 
 /// With the groups in the place of one long list, and examples at the end of each command's help.
 pub(super) fn complete(program: Command) -> Command {
+    let header = program.get_styles().get_header();
     let template = format!(
-        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{{all-args}}{{after-help}}",
+        "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{}{header}Options:{header:#}\n{{options}}{{after-help}}",
         groups(&program)
     );
     let names: Vec<String> = program.get_subcommands().map(|command| command.get_name().to_owned()).collect();
-    let program = program.help_template(template).disable_help_subcommand(false);
+    let program = program.help_template(template);
     names.into_iter().fold(program, |program, name| program.mut_subcommand(name, with_examples))
 }
 
-/// The rest of the help of the program itself, where `{all-args}` would list the commands once more.
 fn groups(program: &Command) -> String {
     let header = program.get_styles().get_header();
     let literal = program.get_styles().get_literal();

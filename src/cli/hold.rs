@@ -11,6 +11,7 @@ use crate::advice::row_json;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
+use crate::format::clock_of;
 use crate::queue::{self, HoldColumns, LaneKey, Read};
 
 #[derive(Debug, clap::Args)]
@@ -69,7 +70,7 @@ pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Resul
         match before {
             Some(hold) => {
                 let replaced = replaced(&hold.columns, options.reason.as_deref(), options.write_args.dry_run);
-                let since = &hold.columns.since;
+                let since = clock_of(&hold.columns.since.to_string(), Utc::now());
                 let text = format!("{} is on hold since {since}{replaced}: {}", hold.mailbox, wait(waiting));
                 output::line(&output::short(&text, usize::MAX))?;
             }
@@ -160,7 +161,7 @@ async fn list(queue: &dyn Read, settings: &LocalSettings, holds: &[Hold], as_jso
             let reason = output::short(&hold.columns.reason.to_string(), 90);
             vec![
                 output::short(&hold.mailbox, 60),
-                output::short(&hold.columns.since.to_string(), 30),
+                output::short(&clock_of(&hold.columns.since.to_string(), Utc::now()), 30),
                 waiting.to_string(),
                 reason,
             ]

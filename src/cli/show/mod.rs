@@ -15,6 +15,7 @@ use crate::advice::{Advice, Case, row_json};
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
+use crate::format::clock_of;
 use crate::graph::GraphBase;
 use crate::job::{JobId, JobState, OperationKind};
 use crate::queue::{self, AttemptRow, JobRow, Read, Stored};
@@ -164,7 +165,7 @@ impl Shown {
         line("")?;
         for (column, value) in row_json::job(&self.job).iter().filter(|(column, value)| is_worth_a_line(column, value))
         {
-            let text = cut(&plain(value));
+            let text = cut(&plain(column, value));
             let text = if column == "state" { output::state(&text) } else { text };
             line(&format!("{} {text}", paint(Tone::Faint, &format!("{column:16}"))))?;
         }
@@ -220,7 +221,7 @@ fn print_attempt(attempt: &AttemptRow) -> std::io::Result<()> {
     };
     line(&format!(
         "  {}  claim {}  {}  {} ms  {}",
-        text(&attempt.started_at),
+        clock_of(&text(&attempt.started_at), Utc::now()),
         text(&attempt.claim),
         paint(tone, &outcome),
         text(&attempt.duration_ms),
@@ -288,9 +289,16 @@ fn is_worth_a_line(column: &str, value: &Value) -> bool {
     !(value.is_null() || is_usual)
 }
 
+/// The columns with times of the agent, which people are told in one form; a producer's stand as they were written.
+const TIMES: [&str; 6] = ["next_attempt_at", "created_at", "claimed_at", "finished_at", "first_sent_at", "give_up_at"];
+
 /// A value without JSON's quotes.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn plain(column: &str, value: &Value) -> String {
+    match value.as_str() {
+        Some(time) if TIMES.contains(&column) => clock_of(time, Utc::now()),
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    }
 }
 
 fn cut(text: &str) -> String {
