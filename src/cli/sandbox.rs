@@ -52,11 +52,14 @@ pub(super) async fn run(options: Options) -> Result<Exit, Failure> {
     let url = sandbox.url();
     match &options.write {
         Some(file) => tell_written(file, &sandbox)?,
-        None => tell_settings(&sandbox)?,
+        None => {
+            tell_settings(&sandbox)?;
+            eprintln!("\n{}", other_ways(&url, &options));
+        }
     }
-    eprintln!("\n{}", other_ways(&url, &options));
-    eprintln!("Calendars, mails and armed faults, for a browser:  {url}/");
-    eprintln!("Arm a fault:  curl -s {url}/sandbox/faults -d '{{\"action\":\"lost_reply\"}}'\nEnd with Ctrl-C.");
+    eprintln!("Calendars, mails and armed faults, for a browser:\n  {url}/");
+    eprintln!("Arm a fault (docs/sandbox.md has more of them):");
+    eprintln!("  curl {url}/sandbox/faults -d '{{\"action\":\"lost_reply\"}}'\nEnd with Ctrl-C.");
     stop.cancelled().await;
     sandbox.stop().await;
     Ok(Exit::Done)
@@ -93,7 +96,7 @@ fn tell_written(file: &Path, sandbox: &Sandbox) -> Result<(), Failure> {
     output::line("Next, in another terminal:\n")?;
     output::line(&format!("  event-sender run{config}"))?;
     let job = "--subject Visit --start \"2030-12-01 09:00\" --end \"2030-12-01 09:30\"";
-    output::line(&format!("  event-sender enqueue{config} {job}"))?;
+    output::line(&format!("  event-sender enqueue{config} \\\n    {job}\n"))?;
     Ok(())
 }
 
@@ -140,8 +143,9 @@ A federated token, as Kubernetes gives one to a workload:
   mode = "federated"
   federated_token_file = "federated-token"
 
-The identity of the machine. Take client_id out for the system-assigned one; for the user-assigned one it is
-{IDENTITY_CLIENT_ID}. The environment of event-sender says which machine this is:
+The identity of the machine. Take client_id out for the system-assigned one; for
+the user-assigned one it is {IDENTITY_CLIENT_ID}.
+The environment of event-sender says which machine this is:
   mode = "managed_identity"
   Azure VM:     AZURE_POD_IDENTITY_AUTHORITY_HOST={url}
   App Service:  IDENTITY_ENDPOINT={url}/msi/token
@@ -166,7 +170,8 @@ fn certificate_lines(registered: &[PathBuf]) -> String {
             quoted(file)
         ),
         None => r#"A certificate. Make one and start the sandbox with --certificate certificate.pem:
-  openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=event-sender -keyout key.pem -out certificate.pem
+  openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=event-sender \
+    -keyout key.pem -out certificate.pem
   mode = "certificate"
   certificate_file = "certificate.pem"
   private_key_file = "key.pem"

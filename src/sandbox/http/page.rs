@@ -22,7 +22,7 @@ const HEAD: &str = "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8
     body{font:15px/1.5 system-ui,sans-serif;margin:2rem auto;max-width:76rem;padding:0 1rem}\
     section{overflow-x:auto}\
     h2{margin:2rem 0 .3rem}h3{margin:1.2rem 0 .2rem;font-size:1rem}\
-    table{border-collapse:collapse;width:100%}\
+    table{border-collapse:collapse;table-layout:fixed;width:100%;min-width:56rem}th:nth-child(-n+2){width:13rem}td{overflow-wrap:break-word}\
     th,td{text-align:left;vertical-align:top;padding:.3rem .9rem .3rem 0;border-bottom:1px solid #8884}\
     th{font-weight:600;white-space:nowrap}\
     .when{white-space:nowrap;font-variant-numeric:tabular-nums}\

@@ -69,7 +69,10 @@ async fn what_microsoft_asked_for_is_kept_beside_whatever_answer_it_stood_and_ov
         for _ in 0..2 {
             let kept = bed.command(&["resume", ANN]).await.expect(1);
             assert!(kept.stdout.is_empty(), "{kept:?}");
-            assert!(kept.stderr.contains(" UTC because Microsoft asked") && kept.stderr.contains("Retry-After"), "{kept:?}");
+            assert!(
+                kept.stderr.contains(" UTC because Microsoft asked") && kept.stderr.contains("Retry-After"),
+                "{kept:?}"
+            );
             let kept = bed.command(&["resume", "--all", "--json"]).await.expect(1).json();
             assert_eq!((&kept["resumed"], &kept["skipped"][0]["mailbox"]), (&json!([]), &json!(ANN)));
             agent.kill().await;
