@@ -9,14 +9,17 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::list;
 use super::narrator::Narrator;
 use super::output::{self, Tone, paint};
 use super::paper::{Cell, Column, Paper};
+use super::temporary;
 use crate::agent::{Daemon, Failure};
 use crate::config::{Environment, Settings};
 use crate::exit::Exit;
+use crate::format::Zone;
 use crate::job::{JobState, OperationKind, format_utc};
 use crate::queue::{self, JobFilter, JobSummary, NewJob, Read};
 use crate::sandbox::{EventState, Fault, Mail, MailKind, OptionsChange, Sandbox, SandboxOptions, StoredEvent};
@@ -48,7 +51,7 @@ pub(super) struct Options {
     wide: bool,
 }
 
-pub(super) async fn run(options: Options) -> Result<Exit, Failure> {
+pub(super) async fn run(options: Options, zone: Zone) -> Result<Exit, Failure> {
     let paper = Paper::new(options.wide);
     let stop = shutdown::on_signals(Hangup::Stops)?;
     let sandbox = Sandbox::start(SandboxOptions::default()).await?;
@@ -56,7 +59,7 @@ pub(super) async fn run(options: Options) -> Result<Exit, Failure> {
     sandbox.configure(OptionsChange { keep_alive: Some(false), ..OptionsChange::default() });
     sandbox.script(Fault::answer(429, "ApplicationThrottled").mailbox(BUSY).retry_after("2"));
     sandbox.script(Fault::lost_reply().subject(LOST));
-    let home = tempfile::tempdir()?;
+    let home = temporary::directory().map_err(Failure::failed)?;
     let settings = settings(&sandbox, home.path())?;
     introduce(&sandbox, &settings, paper)?;
 
@@ -66,7 +69,8 @@ pub(super) async fn run(options: Options) -> Result<Exit, Failure> {
     let rows = ids.iter().zip(&samples).map(|(id, job)| described(*id, job));
     output::lines(&paper.table(&ROWS, &rows.collect::<Vec<_>>()))?;
     heading("What happens")?;
-    telemetry::start_with(Narrator::new(paper), Level::INFO);
+    let to_stdout = BoxMakeWriter::new(std::io::stdout);
+    telemetry::start_with(Narrator::of_story(zone, paper, to_stdout), Level::INFO);
     send(settings, stop.clone()).await?;
     if stop.is_cancelled() {
         return Err(Failure::failed("stopped before the end"));

@@ -12,6 +12,7 @@ use crate::advice::row_json;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
+use crate::format::clock_of;
 use crate::queue::{self, HoldColumns, LaneKey, Read};
 
 const HELD: [Column; 4] = [
@@ -77,7 +78,7 @@ pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Resul
         match before {
             Some(hold) => {
                 let replaced = replaced(&hold.columns, options.reason.as_deref(), options.write_args.dry_run);
-                let since = &hold.columns.since;
+                let since = clock_of(&hold.columns.since.to_string(), Utc::now());
                 let text = format!("{} is on hold since {since}{replaced}: {}", hold.mailbox, wait(waiting));
                 output::line(&output::short(&text, usize::MAX))?;
             }
@@ -165,9 +166,10 @@ async fn list(queue: &dyn Read, settings: &LocalSettings, holds: &[Hold], as_jso
         eprintln!("no mailbox is on hold");
     } else {
         let row = |(hold, waiting): &(&Hold, u64)| {
-            let columns = &hold.columns;
-            let [since, reason] = [&columns.since, &columns.reason].map(|column| Cell::from(column.to_string()));
-            vec![Cell::from(&hold.mailbox), since, Cell::from(waiting.to_string()), reason]
+            let since = clock_of(&hold.columns.since.to_string(), Utc::now());
+            let [mailbox, since, reason] =
+                [hold.mailbox.clone(), since, hold.columns.reason.to_string()].map(Cell::from);
+            vec![mailbox, since, Cell::from(waiting.to_string()), reason]
         };
         output::lines(&Paper::new(false).table(&HELD, &rows.iter().map(row).collect::<Vec<_>>()))?;
     }

@@ -1,6 +1,7 @@
 //! The rules: from raw values to [`Settings`], with every contradiction noted.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use tracing::Level;
@@ -13,6 +14,7 @@ use super::{
     DefaultSettings, DeliverySettings, Environment, GraphSettings, LocalSettings, LogFormat, LogSettings,
     MonitorSettings, PastEvents, QueueSettings, Settings, sign_in,
 };
+use crate::access;
 
 /// Everything; none if something that has no default is missing.
 pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option<Settings> {
@@ -36,7 +38,7 @@ pub(super) fn local(source: &mut Source) -> LocalSettings {
     let user = if own_mailbox { source.text("auth.username").map(|user| user.trim().to_owned()) } else { None };
     let unnamed = unnamed(&defaults, user.as_deref());
     let (queue, log) = (queue(source), log(source));
-    LocalSettings { defaults, own_mailbox, unnamed, graph, queue, log }
+    LocalSettings { file: source.file().cloned(), defaults, own_mailbox, unnamed, graph, queue, log }
 }
 
 /// Whose mailbox the rows are for that name none. `user`: who signs in, in the mode that has one.
@@ -78,13 +80,14 @@ fn extra_ca(source: &mut Source) -> Option<Vec<u8>> {
     let pem = match std::fs::read(&path) {
         Ok(pem) => pem,
         Err(error) => {
-            source.problem(key, format!("names {path}, which cannot be read: {error}"));
+            source
+                .problem(key, format!("names {path}, which cannot be read: {}", access::why(Path::new(&path), &error)));
             return None;
         }
     };
     match reqwest::Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => {
-            source.note_read(std::path::Path::new(&path));
+            source.note_read(Path::new(&path));
             Some(pem)
         }
         _ => {
@@ -117,7 +120,8 @@ fn queue(source: &mut Source) -> QueueSettings {
     let path = source.text_or_default("queue.path").trim().to_owned();
     judge(source, "queue.path", &path, shapes::queue_path);
     QueueSettings {
-        path: path.into(),
+        // Messages name it, wherever a command was typed.
+        path: std::path::absolute(&path).unwrap_or_else(|_| path.into()),
         poll_interval: source.duration("queue.poll_interval", Duration::from_millis(10)),
         retention: source.duration("queue.retention", Duration::ZERO),
     }

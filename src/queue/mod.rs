@@ -19,7 +19,10 @@ pub use agent::{
     Refusal, Refusals, Suspects, Withheld,
 };
 pub use error::{QueueError, StartError};
-pub use open::{Examined, Queue, Repaired, Start, Started, examine, open_existing, open_to_insert, permissions};
+pub use open::{
+    Examined, Queue, Repaired, Start, Started, examine, is_missing, not_writable, open_existing, open_to_insert,
+    permissions,
+};
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
 pub use read::{
@@ -31,5 +34,5 @@ pub use rows::{
     MailboxRow, PacedColumns, Parsed, PauseColumns, Stored,
 };
 pub use settlement::{AttemptRecord, Paced, Setback, Settled, Settlement, Trace, Verdict};
-pub use sqlite::{OpenError, SqliteQueue};
+pub use sqlite::{OpenError, SQLITE_VERSION, SqliteQueue, newest_schema};
 pub use types::{LaneKey, Pause, capped};

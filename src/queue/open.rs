@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::error::StartError;
-use super::sqlite::files::AgentLock;
+use super::sqlite::files::{self, AgentLock};
 use super::sqlite::{OpenError, Permissions, SqliteQueue, examine as examine_file, start};
 use super::{Agent, Operate, Produce, Read, Recovered, StorageFinding};
 use crate::config::QueueSettings;
@@ -21,6 +21,16 @@ impl<Q: Agent + Read + Operate + Produce> Queue for Q {}
 /// There is no queue, or its schema is not this program's.
 pub async fn open_existing(settings: &QueueSettings) -> Result<Arc<dyn Queue>, OpenError> {
     Ok(Arc::new(SqliteQueue::open_existing(path(settings)).await?))
+}
+
+/// Whether there is none where it should be, as far as can be seen.
+pub fn is_missing(settings: &QueueSettings) -> bool {
+    !path(settings).exists() && files::is_in_sight(path(settings))
+}
+
+/// Why whoever asks may not write to the queue there is, and the cure; none if they may.
+pub fn not_writable(settings: &QueueSettings) -> Option<String> {
+    if is_missing(settings) { None } else { files::shut(path(settings)) }
 }
 
 /// For producers: makes the queue if there is none. One of an older version is brought up to date only while no agent runs

@@ -209,13 +209,8 @@ impl Web {
         }))
     }
 
-    /// A row without what is not to be seen, its flags true or false.
+    /// A row without what is not to be seen.
     fn hidden(&self, mut row: Map<String, Value>) -> Map<String, Value> {
-        if let Some(flag) = row.get_mut("in_doubt")
-            && let Some(number) = flag.as_i64()
-        {
-            *flag = (number == 1).into();
-        }
         if !self.settings.show_content {
             row.iter_mut()
                 .filter(|(name, _)| CONTENT.contains(&name.as_str()))

@@ -51,7 +51,10 @@ pub fn serve(address: SocketAddr, web: Arc<Web>) -> impl Future<Output = ()> + S
     let router = router(&web);
     async move {
         tokio::spawn(keep_looking(web));
-        let cannot = |error: &std::io::Error| tracing::error!(%address, %error, "page cannot listen, trying again");
+        let cannot = |error: &std::io::Error| {
+            let hint = listener::cure(error);
+            tracing::error!(key = "web.listen", %address, %error, hint, "page cannot listen, trying again");
+        };
         let listener = listener::bind(address, cannot).await;
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "page listening");

@@ -17,6 +17,7 @@ use crate::advice::{Advice, Case, row_json};
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
+use crate::format::clock_of;
 use crate::graph::GraphBase;
 use crate::job::{JobId, JobState, OperationKind};
 use crate::queue::{self, AttemptRow, JobRow, Read, Stored};
@@ -179,7 +180,7 @@ impl Shown {
         let columns = row_json::job(&self.job);
         let shown = columns.iter().filter(|(column, value)| is_worth_a_line(column, value));
         let line = |(column, value): (&String, &Value)| {
-            format!("{} {}", paint(Tone::Faint, &format!("{column:16}")), paper.cut(NAME, &plain(value)))
+            format!("{} {}", paint(Tone::Faint, &format!("{column:16}")), paper.cut(NAME, &plain(column, value)))
         };
         shown.map(line).collect()
     }
@@ -228,7 +229,7 @@ fn attempt_lines(attempt: &AttemptRow, known: &Stored, paper: Paper) -> Vec<Stri
         "failed" => Tone::Bad,
         _ => Tone::Waiting,
     };
-    let head = format!("  {}  claim {}  {}  ", text(&attempt.started_at), text(&attempt.claim), paint(tone, &outcome));
+    let head = format!("  {}  claim {}  {}  ", clock_of(&text(&attempt.started_at), Utc::now()), text(&attempt.claim), paint(tone, &outcome));
     let answer = [text(&attempt.http_status), text(&attempt.error_code)].join(" ");
     let answer = format!("{} ms  {}", text(&attempt.duration_ms), answer.trim());
     let mut lines = match paper.has(display_width(&head) + display_width(&answer)) {
@@ -283,15 +284,27 @@ async fn lookup(
     Ok(named.map(|id| format!("GET {}", base.looked_at(mailbox, id.trim(), &[]))))
 }
 
-/// Most jobs create an event, and come in their turn. The error is told at the end.
+/// Most jobs create an event, invite nobody and come in their turn; doubt is told with the state, the error at the end.
 fn is_worth_a_line(column: &str, value: &Value) -> bool {
-    !(value.is_null()
-        || column == "error_message"
-        || column == "operation" && value == "create"
-        || column == "priority" && *value == 0)
+    let is_usual = match column {
+        "error_message" => true,
+        "operation" => value == "create",
+        "priority" => *value == 0,
+        "in_doubt" => *value == false,
+        "attendees" => value.as_array().is_some_and(Vec::is_empty),
+        _ => false,
+    };
+    !(value.is_null() || is_usual)
 }
 
+/// The columns with times of the agent, which people are told in one form; a producer's stand as they were written.
+const TIMES: [&str; 6] = ["next_attempt_at", "created_at", "claimed_at", "finished_at", "first_sent_at", "give_up_at"];
+
 /// A value without JSON's quotes.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+fn plain(column: &str, value: &Value) -> String {
+    match value.as_str() {
+        Some(time) if TIMES.contains(&column) => clock_of(time, Utc::now()),
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    }
 }

@@ -15,7 +15,7 @@ use clap::ValueEnum;
 
 use super::output::{self, short};
 use super::paper::Paper;
-use super::{local, time_arg};
+use super::{time_arg, with_queue};
 use crate::advice::health::{Health, Level, News};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
@@ -98,7 +98,7 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
     if let Some(seconds) = options.watch {
         let mailboxes = options.mailboxes.unwrap_or(ON_A_SCREEN);
         let look = live::Look { mailboxes, since: options.since };
-        return live::run(Duration::from_secs(seconds.into()), look, local(file)?).await;
+        return live::run(Duration::from_secs(seconds.into()), look, with_queue(file)?).await;
     }
     match look(&options, file).await {
         Ok(glance) => options.tell(&glance),
@@ -107,7 +107,7 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
 }
 
 async fn look(options: &Options, file: Option<PathBuf>) -> Result<Glance, Failure> {
-    let settings = local(file)?;
+    let settings = with_queue(file)?;
     let queue = queue::open_existing(&settings.queue).await?;
     Ok(Glance::take(&*queue, &settings, options.mailboxes.unwrap_or(IN_TEXT), options.since).await?)
 }
