@@ -62,7 +62,10 @@ impl Agent for SqliteQueue {
         if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_) | Verdict::Anew(_))) {
             lane_heads.forget();
         }
-        lane_heads.ended(batch.iter().map(|settlement| settlement.id));
+        // What was refused is still claimed, and told when it is recorded.
+        let settled = done.iter().flatten();
+        let over = batch.iter().zip(settled).filter(|(_, settled)| !matches!(settled, Settled::Refused(_)));
+        lane_heads.ended(over.map(|(settlement, _)| (settlement.id, settlement.claim)));
         drop(lane_heads);
         self.handed_back(connection, done).map_err(written)
     }

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Mailed, Pause, Settled, Settlement, Verdict};
+use super::claim::lane_heads::lanes;
 use super::clock::{machine_wall, steady};
 use super::fragments::{not_needed, wished};
 use super::text::lane_key;
@@ -140,6 +141,23 @@ const WAKE: &str = concat!(
         AND next_attempt_at > ?1 AND next_attempt_at > ",
     wished!(),
     " LIMIT ?2 + 0)"
+);
+
+const ANY_PACED: &str = "SELECT EXISTS (SELECT 1 FROM mailboxes WHERE paced_until > ?1)";
+const FORGET_PACES: &str = "UPDATE mailboxes SET paced_until = NULL, paced_reason = NULL WHERE paced_until > ?1";
+
+/// Some of the jobs that may wait because their mailbox has mailed as many as it may, for ?2 at a time: of those that a look tells
+/// that they would mail somebody (the others keep their place), whose last claim ended without an attempt.
+const WAKE_PACED: &str = concat!(
+    "UPDATE jobs SET next_attempt_at = max(?1, ",
+    wished!(),
+    ") WHERE id IN (WITH RECURSIVE ",
+    lanes!(),
+    " SELECT jobs.id FROM l CROSS JOIN jobs INDEXED BY jobs_waiting
+        WHERE l.m = 0 AND state = 'pending' AND behind IS NULL AND mailbox_key = l.k AND mails = 0 AND priority = l.p
+            AND next_attempt_at > ?1 AND claims > 0 AND (operation <> 'create' OR in_doubt = 1) AND next_attempt_at > ",
+    wished!(),
+    " AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id AND claim = jobs.claims) LIMIT ?2 + 0)"
 );
 
 const FAILED: &str = "UPDATE jobs SET state = 'failed', settled = 'claim ' || ?2, claimed_by = NULL, finished_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
@@ -514,8 +532,16 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
 
 /// Tells how many were woken; none: there are no more.
 pub(super) async fn wake(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<u64> {
-    let done = sqlx::query(WAKE).bind(format_utc(now)).bind(WAKE_BATCH).execute(connection).await?;
-    Ok(done.rows_affected())
+    let now = format_utc(now);
+    let woken = sqlx::query(WAKE).bind(&now).bind(WAKE_BATCH).execute(&mut *connection).await?.rows_affected();
+    if woken > 0 || !sqlx::query_scalar(ANY_PACED).bind(&now).fetch_one(&mut *connection).await? {
+        return Ok(woken);
+    }
+    let woken = sqlx::query(WAKE_PACED).bind(&now).bind(WAKE_BATCH).execute(&mut *connection).await?.rows_affected();
+    if woken == 0 {
+        sqlx::query(FORGET_PACES).bind(&now).execute(connection).await?;
+    }
+    Ok(woken)
 }
 
 async fn attempt(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<()> {
@@ -570,11 +596,23 @@ pub(super) async fn pauses(connection: &mut SqliteConnection, now: DateTime<Utc>
     Ok(pauses.filter(|pause| pause.until > now).collect())
 }
 
-/// The next of the jobs that ended before ?1, in the order of their ends, from ?4 on; and whether each may go, ?3 being now.
-const OLD: &str = concat!(
-    "SELECT id, CAST(finished_at AS TEXT), in_doubt = 0 AND ",
-    not_needed!("?3"),
-    " FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND finished_at >= ?4 ORDER BY finished_at LIMIT ?2 + 0"
+/// The next of the jobs that ended before ?1, in the order of their ends and ids, after end ?4 and id ?5; and whether each may go,
+/// ?3 being now. Many may have ended at one time: in two parts, each found in the index.
+macro_rules! old {
+    ($after:literal) => {
+        concat!(
+            "SELECT id, finished_at, in_doubt = 0 AND ",
+            not_needed!("?3"),
+            " FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND ",
+            $after
+        )
+    };
+}
+pub(super) const OLD: &str = concat!(
+    old!("finished_at = ?4 AND id > ?5"),
+    " UNION ALL ",
+    old!("finished_at > ?4"),
+    " ORDER BY 2, 1 LIMIT ?2 + 0"
 );
 const PURGE: &str = concat!(
     "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2))
@@ -584,9 +622,12 @@ const PURGE: &str = concat!(
 /// Rows that one purge looks at for each that it may delete: those of events to come are passed over, a part at a time.
 const LOOKED_AT: u32 = 10;
 
-/// Where the next purge goes on: old rows that are kept are not looked at by every one.
+/// After which end and id the next purge goes on: old rows that are kept are not looked at by every one.
 #[derive(Debug, Default)]
-pub(super) struct PurgeCursor(String);
+pub(super) struct PurgeCursor {
+    finished_at: String,
+    id: i64,
+}
 
 /// In one batch; where somebody's trigger refuses one of them, one by one.
 pub(super) async fn purge(
@@ -619,22 +660,26 @@ pub(super) async fn purge(
 /// Those that may go, at most `limit`, among the next rows; from the first one again after the last.
 async fn old(
     connection: &mut SqliteConnection,
-    PurgeCursor(from): &mut PurgeCursor,
+    cursor: &mut PurgeCursor,
     [before, now]: &[String; 2],
     limit: u32,
 ) -> sqlx::Result<Vec<i64>> {
     let most = limit.saturating_mul(LOOKED_AT);
-    let query = sqlx::query_as(OLD).bind(before).bind(most).bind(now).bind(&*from);
-    let rows: Vec<(i64, String, bool)> = query.fetch_all(connection).await?;
+    let query = sqlx::query_as(OLD).bind(before).bind(most).bind(now).bind(&cursor.finished_at).bind(cursor.id);
+    let mut rows: Vec<(i64, String, bool)> = query.fetch_all(connection).await?;
     let all_seen = rows.len() < usize::try_from(most).unwrap_or(usize::MAX);
-    let last = rows.last().map(|(_, finished_at, _)| finished_at.clone());
-    let may_go: Vec<i64> = rows.into_iter().filter(|(.., may_go)| *may_go).map(|(id, ..)| id).collect();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    // What may go leaves room for the next rows.
-    if may_go.len() <= limit {
-        *from = last.filter(|last| !all_seen && last != from).unwrap_or_default();
-    }
-    Ok(may_go.into_iter().take(limit).collect())
+    // Beyond those that go now nothing is passed over.
+    let may_go = |row: &(i64, String, bool)| row.2;
+    let beyond = rows.iter().enumerate().filter(|(_, row)| may_go(row)).nth(limit).map(|(place, _)| place);
+    rows.truncate(beyond.unwrap_or(rows.len()));
+    *cursor = match rows.last() {
+        Some((id, finished_at, _)) if beyond.is_some() || !all_seen => {
+            PurgeCursor { finished_at: finished_at.clone(), id: *id }
+        }
+        _ => PurgeCursor::default(),
+    };
+    Ok(rows.into_iter().filter(may_go).map(|(id, ..)| id).collect())
 }
 
 async fn delete(connection: &mut SqliteConnection, [before, now]: &[String; 2], ids: &[i64]) -> sqlx::Result<u64> {

@@ -133,8 +133,8 @@ pub struct LaneHeads {
     of_mailbox: HashMap<LaneKey, BTreeSet<(String, i64)>>,
     seen: Option<Seen>,
     connection: u64,
-    /// Claimed jobs of events: when one of them ends, another may have its turn.
-    of_events: HashSet<JobId>,
+    /// Claims of events' jobs: when one of them ends, another job may have its turn.
+    of_events: HashSet<(JobId, i64)>,
     /// Whose lane the jobs without mailbox are in.
     unnamed: Option<String>,
     orders: Orders,
@@ -175,15 +175,15 @@ impl LaneHeads {
     /// These jobs were claimed.
     pub fn took<'j>(&mut self, jobs: impl Iterator<Item = &'j Job>) {
         let is_of_an_event = |job: &&Job| job.input.event_key != Cell::Null || job.input.target_event_id != Cell::Null;
-        self.of_events.extend(jobs.filter(is_of_an_event).map(|job| job.id));
+        self.of_events.extend(jobs.filter(is_of_an_event).map(|job| (job.id, job.claim)));
     }
 
     /// These claims are over. Where that lets another job of the event have its turn, the lanes are not as they were seen.
-    pub fn ended(&mut self, jobs: impl Iterator<Item = JobId>) {
+    pub fn ended(&mut self, claims: impl Iterator<Item = (JobId, i64)>) {
         if self.of_events.is_empty() {
             return;
         }
-        let ended = jobs.filter(|id| self.of_events.remove(id)).count();
+        let ended = claims.filter(|claim| self.of_events.remove(claim)).count();
         if let Some(seen) = self.seen.as_mut().filter(|_| ended > 0) {
             seen.old = true;
         }
