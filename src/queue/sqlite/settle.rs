@@ -25,29 +25,29 @@ const MESSAGE_CHARS: usize = 2000;
 /// the next of them is NULL and concerns no job.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
-/// The values of an attempt and of a job, in the order of [`bind_attempt`] and [`bind_job`]. None has a number: sqlx looks a
-/// number up for every value, among all of the statement.
+/// The values of what was mailed, of an attempt and of a job, in the order of [`bind_mailed`], [`bind_attempt`] and [`bind_job`].
+/// None has a number: sqlx looks a number up for every value, among all of the statement.
+const MAILED_VALUES: [&str; 4] = ["id", "claim", "minute", "mailed"];
 const ATTEMPT_VALUES: [&str; 7] =
     ["id", "claim", "started_at", "duration_ms", "status", "request_id", "client_request_id"];
 const JOB_VALUES: [&str; 11] =
     ["id", "claim", "event_id", "at", "spent", "sent_at", "status", "request_id", "web_link", "ical_uid", "join_url"];
 
-/// What was mailed, counted before the claims are over: a late writer counts nothing. ? is NULL where nobody was mailed, else a
-/// JSON array with id, claim, minute and recipients of each job.
+/// What was mailed, counted before the claims are over: a late writer counts nothing. One by one: to sum them up first costs more.
 macro_rules! mailed {
     ($which:expr) => {
         concat!(
             "INSERT INTO mailings (mailbox, minute, jobs, recipients)
-    SELECT coalesce(mailbox_key, ''), m.value ->> 2, count(*), sum(m.value ->> 3)
-    FROM json_each(?) AS m CROSS JOIN jobs ON jobs.id = m.value ->> 0 AND jobs.claims = m.value ->> 1 AND jobs.state = 'claimed'
-    WHERE ",
+    SELECT coalesce(mailbox_key, ''), s.minute, 1, s.mailed
+    FROM s CROSS JOIN jobs ON jobs.id = s.id AND jobs.claims = s.claim AND jobs.state = 'claimed' WHERE s.mailed > 0 AND ",
             $which,
-            " GROUP BY 1, 2
-    ON CONFLICT (mailbox, minute) DO UPDATE SET jobs = jobs + excluded.jobs, recipients = recipients + excluded.recipients"
+            " ON CONFLICT (mailbox, minute) DO UPDATE SET jobs = jobs + 1, recipients = recipients + excluded.recipients"
         )
     };
 }
 const MAILED: &str = mailed!("true");
+/// Of one end.
+const MAILED_ONE: &str = concat!("WITH s(id, claim, minute, mailed) AS (VALUES (?, ?, ?, ?)) ", mailed!("true"));
 
 /// When the event of ?1 is over; what changes it tells its create, too.
 const ENDS_AT: &str = "UPDATE jobs SET ends_at = ?2 WHERE id = ?1 AND state = 'sent'";
@@ -217,7 +217,8 @@ fn together(size: usize, [mailed, attempts, sent]: [&str; 3]) -> String {
         let row = format!("({})", vec!["?"; values.len()].join(","));
         format!("WITH s({}) AS (VALUES {})", values.join(", "), vec![row; size].join(","))
     };
-    format!("{mailed}; {} {attempts}; {} {sent}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
+    let [of_mailed, of_attempts, of_jobs] = [with(&MAILED_VALUES), with(&ATTEMPT_VALUES), with(&JOB_VALUES)];
+    format!("{of_mailed} {mailed}; {of_attempts} {attempts}; {of_jobs} {sent}; SELECT changes()")
 }
 
 /// All in one transaction. Where the schema refuses one of them, in halves, each in a transaction of its own, until it stands
@@ -390,7 +391,9 @@ async fn write_together(
     alike: &[&Settlement],
 ) -> sqlx::Result<(Option<usize>, Vec<i64>)> {
     let missing = size - alike.len();
-    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone())).bind(mailed(alike));
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
+    query = alike.iter().fold(query, |query, end| bind_mailed(query, end));
+    query = (0..missing * MAILED_VALUES.len()).fold(query, |query, _| query.bind(NONE));
     query = alike.iter().fold(query, |query, end| bind_attempt(query, end));
     query = (0..missing * ATTEMPT_VALUES.len()).fold(query, |query, _| query.bind(NONE));
     query = alike.iter().fold(query, |query, end| bind_job(query, end));
@@ -404,12 +407,9 @@ fn event_id(end: &Settlement) -> Option<&str> {
     event(end).map(|event| event.id.0.as_str())
 }
 
-/// As [`MAILED`] takes it.
-fn mailed(ends: &[&Settlement]) -> Option<String> {
-    let of_end = |end: &&&Settlement| matches!(end.verdict, Verdict::Sent(_)) && end.mailed > 0;
-    let mailed = ends.iter().filter(of_end).map(|end| (end.id.0, end.claim, minute_of(end.at.wall), end.mailed));
-    let mailed: Vec<_> = mailed.collect();
-    serde_json::to_string(&mailed).ok().filter(|_| !mailed.is_empty())
+/// How many it has mailed, if it has come off and mailed anybody.
+fn mailed(end: &Settlement) -> Option<u32> {
+    Some(end.mailed).filter(|mailed| *mailed > 0 && matches!(end.verdict, Verdict::Sent(_)))
 }
 
 /// Its beginning, as stored.
@@ -423,6 +423,13 @@ fn event(end: &Settlement) -> Option<&EventRef> {
         Verdict::Sent(event) => Some(event),
         _ => None,
     }
+}
+
+/// In the order of [`MAILED_VALUES`].
+fn bind_mailed<'q>(query: Scalar<'q>, end: &'q Settlement) -> Scalar<'q> {
+    let mailed = mailed(end);
+    let minute = mailed.map(|_| minute_of(end.at.wall));
+    query.bind(end.id.0).bind(end.claim).bind(minute).bind(mailed)
 }
 
 /// In the order of [`ATTEMPT_VALUES`].
@@ -459,8 +466,9 @@ const NONE: Option<i64> = None;
 type Scalar<'q> = sqlx::query::QueryScalar<'q, Sqlite, i64, SqliteArguments>;
 
 async fn one(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<Settled> {
-    if let Some(mailed) = mailed(&[settlement]) {
-        sqlx::query(MAILED).bind(mailed).execute(&mut *tx).await?;
+    if let Some(mailed) = mailed(settlement) {
+        let query = sqlx::query(MAILED_ONE).bind(settlement.id.0).bind(settlement.claim);
+        query.bind(minute_of(settlement.at.wall)).bind(mailed).execute(&mut *tx).await?;
     }
     // A stale writer leaves no trace but the mailbox's pause, which is true whoever learns it.
     let settled = match update(tx, settlement).await? {
