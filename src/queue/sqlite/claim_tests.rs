@@ -331,6 +331,8 @@ async fn whose_turn_it_is_and_what_a_change_means_is_found_among_what_has_not_en
     let open = |line: &&&String| line.contains("jobs_event_keys_open") || line.contains("jobs_targets_open");
     assert_eq!((searches.len(), searches.iter().filter(open).count()), (6, 6), "{plan:#?}");
     let plan = super::repair_tests::plan(db, claim::STATEMENTS[4]).await;
+    let followed = super::repair_tests::plan(db, lane_heads::OF_EVENTS).await;
+    assert!(followed.iter().any(|line| line.ends_with("jobs_waiting (behind=?)")), "{followed:#?}");
     let creates: Vec<_> = plan.iter().filter(|line| line.contains("SEARCH c ")).collect();
     assert!(creates.len() == 2 && creates.iter().all(|line| line.contains("jobs_event_creates")), "{plan:#?}");
 }

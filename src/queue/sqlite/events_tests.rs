@@ -215,6 +215,23 @@ async fn the_end_of_an_earlier_claim_does_not_hide_that_another_job_has_its_turn
     assert_eq!(bed.claim().await.iter().map(|job| job.id.0).collect::<Vec<_>>(), [2]);
 }
 
+/// Inserted while the job before it is being sent, it is found though nobody writes after that job's end.
+#[tokio::test]
+async fn what_comes_behind_a_claimed_job_has_its_turn_at_its_end() {
+    for looked in [true, false] {
+        let bed = Bed::new().await;
+        let db = &mut bed.stranger().await;
+        add(db, &[KEYED]).await;
+        let first = bed.claim().await.remove(0);
+        add(db, &update()).await;
+        if looked {
+            assert!(bed.claim().await.is_empty());
+        }
+        assert_eq!(settle(&bed, &end(&first, sent())).await, Settled::Recorded);
+        assert_eq!(bed.claim().await.iter().map(|job| job.id.0).collect::<Vec<_>>(), [2], "{looked}");
+    }
+}
+
 const GUEST: (&str, &str) = ("attendees", r#"'[{"address":"bob@contoso.com"}]'"#);
 const ANN: (&str, &str) = ("mailbox", "'ann@contoso.com'");
 
