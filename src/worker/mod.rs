@@ -324,8 +324,8 @@ impl Worker {
         }
     }
 
-    /// Makes those due that were put off for the default zone, once that is another one or is taken. False: the queue could
-    /// not be asked.
+    /// Makes those due that were put off for the default zone, once that is another one or is taken, or for limits that are others
+    /// now. False: the queue could not be asked.
     async fn wake_put_off(&mut self, now: Now) -> bool {
         if !self.admission.defaults.owes_a_wake() {
             return true;
@@ -466,7 +466,9 @@ impl Worker {
     /// Goes by other settings from now on. Attempts under way end as they began.
     fn apply(&mut self, Change { settings, graph, try_again }: Change) {
         self.admission.lanes.set_limits(settings.per_mailbox, settings.max_in_flight);
-        self.context.pacing.set_limits(settings.mail_limits);
+        if self.context.pacing.set_limits(settings.mail_limits) {
+            self.admission.defaults.owe_a_wake();
+        }
         self.context = Arc::new(self.context.with(graph, &settings));
         self.vitals.measures.max_in_flight.set(settings.max_in_flight as i64);
         // Attempts under way go by the old one.
