@@ -107,7 +107,7 @@ mod tests {
         INSERT INTO jobs (start_time, end_time, mailbox, dedup_key)
         SELECT '2026-12-01T09:00', '2026-12-01T10:00', 'User' || (i % 3) || '@contoso.com', 'key ' || i FROM n;
         UPDATE jobs SET state = 'claimed', claims = 1, claimed_at = '2026-12-01T00:00:00.000Z' WHERE id < 9;
-        UPDATE jobs SET state = 'sent', event_id = 'EventID' || id, request_id = 'request' || id, finished_at = '2026-12-01T00:00:00.000Z'
+        UPDATE jobs SET state = 'sent', settled = 'claim 1', event_id = 'EventID' || id, request_id = 'request' || id, finished_at = '2026-12-01T00:00:00.000Z'
         WHERE id < 9;
         INSERT INTO attempts (job_id, claim, started_at, duration_ms, outcome, request_id, client_request_id)
         VALUES (3, 1, 's', 5, 'retry', 'first', 'ours'), (3, 2, 's', 5, 'sent', 'request3', 'ours too');";
