@@ -13,7 +13,8 @@ DROP TRIGGER jobs_operations_to_come_changed;
 -- The job of the same event directly before this one, as long as that has not ended; NULL: it is this one's turn. Written by the
 -- triggers below, whoever writes it (view job_turns).
 ALTER TABLE jobs ADD COLUMN behind INTEGER;
--- 1: it has attendees, so that somebody is mailed. Written where the lane is.
+-- 1: it has attendees, so that its request mails somebody. 0 while it is in doubt: then it is looked up first, which mails nobody.
+-- Written where the lane is.
 ALTER TABLE jobs ADD COLUMN mails INTEGER DEFAULT 0;
 -- `not_after` in the agent's form; NULL where it is none. Written by the triggers below.
 ALTER TABLE jobs ADD COLUMN expires_at TEXT;
@@ -37,7 +38,7 @@ CREATE INDEX mailings_minutes ON mailings (minute);
 
 -- What waits already, or may come back.
 UPDATE jobs SET mails = 1
-WHERE state <> 'sent' AND attendees <> '[]' AND CASE WHEN json_valid(attendees) THEN json_array_length(attendees) > 0 END;
+WHERE state <> 'sent' AND in_doubt = 0 AND attendees <> '[]' AND CASE WHEN json_valid(attendees) THEN json_array_length(attendees) > 0 END;
 
 -- Up to six lanes of each mailbox: with and without attendees, each of three priorities. What is behind another job is in none of
 -- them: it stands apart in the index, found by the job it waits for.
@@ -46,26 +47,30 @@ CREATE INDEX jobs_waiting ON jobs (behind, mailbox_key, mails, priority, next_at
 -- What a claim looks for before it takes anything: a delete that calls off what is before it, and what comes too late.
 CREATE INDEX jobs_deletes_behind ON jobs (next_attempt_at) WHERE state = 'pending' AND behind IS NOT NULL AND operation = 'delete';
 CREATE INDEX jobs_deadlines ON jobs (expires_at) WHERE state = 'pending' AND in_doubt = 0 AND expires_at IS NOT NULL;
--- All jobs of one event.
+-- All jobs of one event; those that have not ended, and those that create it: whose turn it is, and what a change means, is found
+-- however long its history is. A plain create, which names no event, is in none of them.
 CREATE INDEX jobs_event_keys ON jobs (event_key, id) WHERE event_key IS NOT NULL;
 CREATE INDEX jobs_targets ON jobs (target_event_id, id) WHERE target_event_id IS NOT NULL;
+CREATE INDEX jobs_event_keys_open ON jobs (event_key, id) WHERE event_key IS NOT NULL AND state IN ('pending', 'claimed');
+CREATE INDEX jobs_targets_open ON jobs (target_event_id, id) WHERE target_event_id IS NOT NULL AND state IN ('pending', 'claimed');
+CREATE INDEX jobs_event_creates ON jobs (event_key, id) WHERE event_key IS NOT NULL AND operation = 'create';
 
 -- Whose turn it is
 
 -- The unfinished job of the same event directly before this one, and the one directly after it. One that was put back while a
--- later one is being sent waits for that: never are two of one event under way.
+-- later one is being sent waits for that: never are two of one event under way. In the words of the indexes of what has not ended.
 CREATE VIEW job_turns AS
 SELECT id, CASE WHEN state <> 'pending' THEN NULL
         WHEN event_key IS NOT NULL THEN coalesce(
             (SELECT e.id FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id < jobs.id
                 AND e.state IN ('pending', 'claimed') ORDER BY e.id DESC LIMIT 1),
-            (SELECT e.id FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id > jobs.id AND e.state = 'claimed'
-                ORDER BY e.id LIMIT 1))
+            (SELECT e.id FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id > jobs.id
+                AND e.state IN ('pending', 'claimed') AND e.state = 'claimed' ORDER BY e.id LIMIT 1))
         ELSE coalesce(
             (SELECT e.id FROM jobs AS e WHERE e.target_event_id = jobs.target_event_id AND e.event_key IS NULL AND e.id < jobs.id
                 AND e.state IN ('pending', 'claimed') ORDER BY e.id DESC LIMIT 1),
             (SELECT e.id FROM jobs AS e WHERE e.target_event_id = jobs.target_event_id AND e.event_key IS NULL AND e.id > jobs.id
-                AND e.state = 'claimed' ORDER BY e.id LIMIT 1)) END AS behind,
+                AND e.state IN ('pending', 'claimed') AND e.state = 'claimed' ORDER BY e.id LIMIT 1)) END AS behind,
     CASE WHEN event_key IS NOT NULL THEN (SELECT e.id FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id > jobs.id
             AND e.state IN ('pending', 'claimed') ORDER BY e.id LIMIT 1)
         ELSE (SELECT e.id FROM jobs AS e WHERE e.target_event_id = jobs.target_event_id AND e.event_key IS NULL AND e.id > jobs.id
@@ -73,13 +78,13 @@ SELECT id, CASE WHEN state <> 'pending' THEN NULL
 FROM jobs;
 
 -- Whoever writes `behind`, also what it was already: it is put right. A key names one mailbox, so where a job that changes the
--- event names none, it gets the create's when its turn comes.
+-- event names none, it gets the create's when its turn comes: of the last create that was not called off, or else the last one.
 CREATE TRIGGER jobs_wait_for_their_turn AFTER UPDATE OF behind ON jobs
 BEGIN
     UPDATE jobs SET behind = (SELECT behind FROM job_turns WHERE job_turns.id = NEW.id)
     WHERE id = NEW.id AND behind IS NOT (SELECT behind FROM job_turns WHERE job_turns.id = NEW.id);
     UPDATE jobs SET mailbox = (SELECT c.mailbox FROM jobs AS c WHERE c.event_key = NEW.event_key AND c.operation = 'create'
-            AND c.id < NEW.id AND c.mailbox IS NOT NULL ORDER BY c.id DESC LIMIT 1)
+            AND c.id < NEW.id ORDER BY c.state = 'cancelled' AND c.error_kind IS 'superseded', c.id DESC LIMIT 1)
     WHERE id = NEW.id AND NEW.event_key IS NOT NULL AND NEW.mailbox IS NULL AND NEW.operation <> 'create'
         AND state = 'pending' AND behind IS NULL AND in_doubt = 0 AND first_sent_at IS NULL;
 END;
@@ -306,14 +311,15 @@ BEGIN
     WHERE state = 'pending' AND behind = OLD.id AND (OLD.event_key IS NOT NULL OR OLD.target_event_id IS NOT NULL);
 END;
 
--- As in 0010, and whether it mails somebody. A priority that is none has no turn either.
+-- As in 0010, and whether its next request mails somebody. A priority that is none has no turn either.
 DROP VIEW job_lanes;
 CREATE VIEW job_lanes AS
 SELECT id, CASE WHEN typeof(next_attempt_at) = 'text' AND next_attempt_at GLOB
             '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'
             AND typeof(priority) = 'integer'
         THEN coalesce(lower(substr(trim(mailbox, char(9, 10, 11, 12, 13, 32)), 1, 320)), '') END AS mailbox_key,
-    CASE WHEN attendees = '[]' THEN 0 WHEN json_valid(attendees) THEN coalesce(json_array_length(attendees) > 0, 0) ELSE 0 END AS mails
+    CASE WHEN attendees = '[]' OR in_doubt <> 0 THEN 0 WHEN json_valid(attendees) THEN coalesce(json_array_length(attendees) > 0, 0)
+        ELSE 0 END AS mails
 FROM jobs;
 
 DROP TRIGGER jobs_are_put_into_their_lane;
@@ -328,9 +334,10 @@ BEGIN
 END;
 
 DROP TRIGGER jobs_stay_in_their_lane;
-CREATE TRIGGER jobs_stay_in_their_lane AFTER UPDATE OF mailbox, mailbox_key, next_attempt_at, attendees, mails, priority ON jobs
+CREATE TRIGGER jobs_stay_in_their_lane AFTER UPDATE OF mailbox, mailbox_key, next_attempt_at, attendees, mails, priority, in_doubt ON jobs
 WHEN NEW.mailbox IS NOT OLD.mailbox OR (NEW.mailbox_key IS NOT OLD.mailbox_key AND OLD.mailbox_key IS NOT NULL)
-    OR NEW.attendees IS NOT OLD.attendees OR typeof(NEW.priority) <> 'integer' OR (NEW.mails IS NOT OLD.mails AND OLD.mailbox_key IS NOT NULL)
+    OR (NEW.mails IS NOT OLD.mails AND OLD.mailbox_key IS NOT NULL) OR NEW.attendees IS NOT OLD.attendees
+    OR NEW.in_doubt IS NOT OLD.in_doubt OR typeof(NEW.priority) <> 'integer'
     OR NEW.mailbox_key IS NULL OR typeof(NEW.next_attempt_at) <> 'text' OR NEW.next_attempt_at NOT GLOB
         '[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]T[0-9][0-9]:[0-9][0-9]:[0-9][0-9].[0-9][0-9][0-9]Z'
 BEGIN

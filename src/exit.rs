@@ -13,6 +13,8 @@ pub enum Exit {
     Usage,
     /// Another agent holds this queue, or a service is unreachable (sysexits EX_UNAVAILABLE).
     Unavailable,
+    /// What was asked for as an exit code: how things stand (`status`).
+    Standing(u8),
     /// The settings are wrong (sysexits EX_CONFIG). The unit does not restart on it.
     Config,
 }
@@ -24,6 +26,7 @@ impl Exit {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Standing(code) => code,
             Exit::Unavailable => 69,
             Exit::Config => 78,
         }

@@ -1,6 +1,9 @@
-//! Numbers, times and ages as people read them. All times are UTC and say so.
+//! Numbers, times and ages as people read them. The form of times is decided here, for all who tell one to a person: UTC, which
+//! they say, or the machine's own zone where somebody asks for it (`--local`), with its offset.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use std::sync::OnceLock;
+
+use chrono::{DateTime, Local, TimeDelta, TimeZone, Utc};
 
 use crate::job::parse_utc;
 use crate::visible;
@@ -53,10 +56,43 @@ pub fn age(since: &str, now: DateTime<Utc>) -> Option<String> {
     Some(span(now - parse_utc(since)?))
 }
 
-/// A time of day, with the date unless it is today's: `12:45:03 UTC`, `2026-12-01 12:45:03 UTC`.
+/// The zone in which people are told times.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Zone {
+    #[default]
+    Utc,
+    /// As the machine is set, or `$TZ` says.
+    Local,
+}
+
+static ZONE: OnceLock<Zone> = OnceLock::new();
+
+/// For this process, before the first time is told. It is UTC where nobody says otherwise.
+pub fn tell_times_in(zone: Zone) {
+    let _ = ZONE.set(zone);
+}
+
+/// A time of day, with the date unless it is today's: `12:45:03 UTC`, `2026-12-01 12:45:03 UTC`, `13:45:03 +01:00`.
 pub fn clock(time: DateTime<Utc>, now: DateTime<Utc>) -> String {
-    let form = if time.date_naive() == now.date_naive() { "%H:%M:%S UTC" } else { "%Y-%m-%d %H:%M:%S UTC" };
-    time.format(form).to_string()
+    clock_in(ZONE.get().copied().unwrap_or_default(), time, now)
+}
+
+/// The same in a zone of one's own.
+pub fn clock_in(zone: Zone, time: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    match zone {
+        Zone::Utc => told(time, now, " UTC"),
+        Zone::Local => told(time.with_timezone(&Local), now.with_timezone(&Local), " %:z"),
+    }
+}
+
+fn told<Z: TimeZone<Offset: std::fmt::Display>>(time: DateTime<Z>, now: DateTime<Z>, zone: &str) -> String {
+    let day = if time.date_naive() == now.date_naive() { "" } else { "%Y-%m-%d " };
+    time.format(&format!("{day}%H:%M:%S{zone}")).to_string()
+}
+
+/// A time the agent wrote; what is none stands as it is.
+pub fn clock_of(text: &str, now: DateTime<Utc>) -> String {
+    parse_utc(text).map_or_else(|| text.to_owned(), |time| clock(time, now))
 }
 
 /// A time the agent wrote, with the way to it: `12:45:03 UTC (3 min ago)`, `12:48:00 UTC (in 20 s)`.
@@ -105,6 +141,20 @@ mod tests {
         ] {
             assert_eq!(span(TimeDelta::seconds(seconds)), text);
         }
+    }
+
+    #[test]
+    fn a_time_in_the_machines_zone_says_how_far_that_is_from_utc() {
+        let now = parse_utc("2026-12-01T12:00:00Z").unwrap();
+        let there = told(now.with_timezone(&chrono::FixedOffset::east_opt(3600).unwrap()), now.fixed_offset(), " %:z");
+        assert_eq!(there, "13:00:00 +01:00");
+        let next_day = now.with_timezone(&chrono::FixedOffset::east_opt(13 * 3600).unwrap());
+        assert_eq!(told(next_day, now.fixed_offset(), " %:z"), "2026-12-02 01:00:00 +13:00");
+        assert_eq!(clock_in(Zone::Utc, now, now), "12:00:00 UTC");
+        assert_eq!(
+            (clock_of("never", now), clock_of("2026-12-01T12:00:00.000Z", now)),
+            ("never".into(), "12:00:00 UTC".into())
+        );
     }
 
     #[test]

@@ -20,7 +20,7 @@
 //! | [`job`] | the domain |
 //! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
 //! | [`clock`], [`http`], [`backoff`], [`retry_after`] | time on both clocks, HTTP clients, how long to wait |
-//! | [`identity`], [`certificate`], [`secret_file`], [`accounts`], [`effective_user`] | what signs in, and who may read it |
+//! | [`identity`], [`certificate`], [`secret_file`], [`accounts`], [`effective_user`], [`access`] | what signs in, and who may read it |
 //! | [`characters`], [`encoding`], [`visible`], [`mod@format`] | text that others wrote, and figures as a person reads them |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials; shares no code with `auth` and `graph` |
 //!
@@ -31,7 +31,8 @@
 // The map above is for whoever reads the source, where every room has a page.
 #![allow(rustdoc::private_intra_doc_links)]
 
-pub(crate) mod accounts;
+mod access;
+mod accounts;
 pub(crate) mod advice;
 pub(crate) mod agent;
 pub(crate) mod auth;

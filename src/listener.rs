@@ -2,6 +2,7 @@
 //! waits; the agent does not. Whoever connects and asks nothing, or does not take the answer, makes room for the next.
 
 use std::collections::VecDeque;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -33,6 +34,16 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// Who asks, as the connection knows it; beside every request.
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
+
+/// What to do about an address that cannot be had.
+pub fn cure(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::AddrInUse => "another program listens there: 'ss -ltnp' says which; end it, or choose another port",
+        ErrorKind::AddrNotAvailable => "this machine does not have that address: 'ip address' lists those it has",
+        ErrorKind::PermissionDenied => "ports below 1024 are root's: choose a higher one",
+        _ => "choose another address",
+    }
+}
 
 /// Listens there. An address that cannot be had is told of once and tried again: events are sent meanwhile.
 pub async fn bind(address: SocketAddr, cannot: impl Fn(&std::io::Error)) -> TcpListener {

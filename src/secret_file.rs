@@ -10,6 +10,7 @@ use rustix::fs::OFlags;
 use rustix::io::Errno;
 use zeroize::Zeroizing;
 
+use crate::access;
 use crate::encoding;
 use crate::secret::Secret;
 
@@ -17,8 +18,12 @@ use crate::secret::Secret;
 #[derive(Debug, thiserror::Error)]
 pub enum FileFault {
     /// The system refuses it.
-    #[error("cannot be read: {0}")]
-    Unreadable(io::Error),
+    #[error("cannot be read: {why}")]
+    Unreadable {
+        error: io::Error,
+        /// In words.
+        why: String,
+    },
     /// A directory, a pipe, a device, a link where none may be.
     #[error("is not a regular file")]
     NoFile,
@@ -52,19 +57,24 @@ pub fn read(path: &Path, most: u64, links: Links) -> Result<Secret, FileFault> {
         flags |= OFlags::NOFOLLOW;
     }
     let flags = i32::try_from(flags.bits()).map_err(|_| FileFault::NoFile)?;
+    // Of a file that is not there the name is not told: it may be the secret, in the wrong key.
+    let unreadable = |error: io::Error| FileFault::Unreadable {
+        why: if error.kind() == io::ErrorKind::PermissionDenied {
+            access::why(path, &error)
+        } else {
+            error.to_string()
+        },
+        error,
+    };
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(|error| {
         // What O_NOFOLLOW makes of a link.
-        if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) {
-            FileFault::NoFile
-        } else {
-            FileFault::Unreadable(error)
-        }
+        if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) { FileFault::NoFile } else { unreadable(error) }
     })?;
-    if !file.metadata().map_err(FileFault::Unreadable)?.is_file() {
+    if !file.metadata().map_err(unreadable)?.is_file() {
         return Err(FileFault::NoFile);
     }
     let mut bytes = Zeroizing::new(Vec::new());
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(FileFault::Unreadable)?;
+    file.take(most.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.len() as u64 > most {
         return Err(FileFault::TooLarge);
     }

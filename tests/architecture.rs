@@ -10,6 +10,7 @@ const IMPORTS: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "access",
             "accounts",
             "advice",
             "agent",
@@ -60,20 +61,32 @@ const IMPORTS: &[(&str, &[&str])] = &[
     ("advice", &["auth", "format", "graph", "job", "queue"]),
     ("worker", &["auth", "backoff", "clock", "graph", "job", "policy", "queue", "retry_after", "secret"]),
     ("policy", &["backoff", "job", "retry_after"]),
-    ("queue", &["accounts", "backoff", "clock", "config", "job", "effective_user"]),
+    ("queue", &["access", "accounts", "backoff", "clock", "config", "job", "effective_user"]),
     ("graph", &["clock", "http", "job", "retry_after", "secret"]),
     ("auth", &["backoff", "certificate", "identity", "retry_after", "secret", "secret_file"]),
     (
         "config",
-        &["accounts", "certificate", "characters", "encoding", "identity", "job", "secret", "secret_file", "visible"],
+        &[
+            "access",
+            "accounts",
+            "certificate",
+            "characters",
+            "encoding",
+            "identity",
+            "job",
+            "secret",
+            "secret_file",
+            "visible",
+        ],
     ),
     ("job", &["characters"]),
     ("certificate", &["secret"]),
     ("identity", &["secret"]),
-    ("secret_file", &["encoding", "secret"]),
+    ("secret_file", &["access", "encoding", "secret"]),
     ("telemetry", &["visible"]),
     ("format", &["job", "visible"]),
     ("effective_user", &["accounts"]),
+    ("access", &["accounts"]),
 ];
 
 /// The rooms: folders and files right below `src/`.

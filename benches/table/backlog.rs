@@ -1,11 +1,9 @@
 //! Whether size costs: a long backlog, one mailbox that holds most of it at rest, millions of finished rows, their
 //! deletion, and large bodies in memory.
 
-use serde_json::json;
-
 use crate::queue::{Queue, Rows};
 use crate::table::{Row, Spec, Target};
-use crate::world::{Agent, IN_FLIGHT, Sandbox};
+use crate::world::{Agent, FarSide, IN_FLIGHT};
 use crate::{Bench, Result};
 
 const WAITING: Spec = Spec {
@@ -130,7 +128,7 @@ pub async fn memory(bench: &Bench) -> Result<Vec<Row>> {
     let home = bench.home()?;
     let queue = Queue::create(home.path()).await?;
     queue.fill(&rows).await?;
-    let sandbox = Sandbox::start(bench, json!({"limits": false})).await?;
+    let sandbox = FarSide::light(bench)?;
     let mark = queue.mark().await?;
     let agent = Agent::start(&queue, &sandbox, "").await?;
     sandbox.until_events(rows.count.min(50_000) / 2).await?;
@@ -152,7 +150,7 @@ async fn fresh(bench: &Bench, waiting: usize) -> Result<f64> {
 
 /// Events per second of an agent with these settings of `[queue]`, until it has sent so many.
 async fn pace(bench: &Bench, queue: &Queue, timed: usize, settings: &str) -> Result<f64> {
-    let sandbox = Sandbox::start(bench, json!({"limits": false})).await?;
+    let sandbox = FarSide::light(bench)?;
     let mark = queue.mark().await?;
     let agent = Agent::start(queue, &sandbox, settings).await?;
     // A few more than are timed: those that were begun before the last one that counts ended.

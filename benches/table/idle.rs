@@ -2,11 +2,9 @@
 
 use std::time::Duration;
 
-use serde_json::json;
-
 use crate::queue::{NEVER, Queue, Rows};
 use crate::table::{Row, Spec, Target};
-use crate::world::{Agent, Sandbox};
+use crate::world::{Agent, FarSide};
 use crate::{Bench, Result};
 
 const SPECS: [Spec; 3] = [
@@ -22,7 +20,7 @@ pub async fn measure(bench: &Bench) -> Result<Vec<Row>> {
     if !SPECS.iter().any(|spec| bench.wants(spec)) {
         return Ok(Vec::new());
     }
-    let sandbox = Sandbox::start(bench, json!({})).await?;
+    let sandbox = FarSide::light(bench)?;
     let homes = [bench.home()?, bench.home()?, bench.home()?];
     let mut agents = Vec::new();
     for (kind, home) in homes.iter().enumerate() {

@@ -9,7 +9,7 @@ use crate::process::PATIENCE;
 use crate::queue::{Queue, Rows};
 use crate::statistics::percentile;
 use crate::table::{Row, Spec, Target};
-use crate::world::{Agent, Sandbox};
+use crate::world::{Agent, FarSide};
 use crate::{Bench, Result};
 
 const P99: Spec = Spec {
@@ -52,7 +52,7 @@ async fn healthy(bench: &Bench, throttled: usize) -> Result<f64> {
         let rows = Rows { mailbox: "busy", mailboxes: throttled, ..Rows::due(throttled * ROWS_EACH) };
         queue.fill(&rows).await?;
     }
-    let sandbox = Sandbox::start(bench, json!({"limits": false, "latency_ms": SERVICE_MS})).await?;
+    let sandbox = FarSide::sandbox(bench, json!({"limits": false, "latency_ms": SERVICE_MS})).await?;
     // Also where nobody meets them: the sandbox looks through them for every request.
     sandbox.tell("faults", &Value::Array((0..THROTTLED).map(too_many_requests).collect())).await?;
     let mark = queue.mark().await?;

@@ -7,15 +7,19 @@
 //! cargo bench --bench table -- --only WORD  rows whose name contains WORD
 //! ```
 //!
-//! What is measured is the real binary, started like any user would, against the sandbox in a process of its own. This
-//! file has the arguments and the order of the rows. A missed target is a result, not an error; the bench fails only
+//! What is measured is the real binary, started like any user would, against a far side in a process of its own: the sandbox
+//! where latencies, limits or faults matter, else one that costs next to nothing. This file has the arguments and the order
+//! of the rows. A missed target is a result, not an error; the bench fails only
 //! when something is wrong, such as an event lost or doubled.
 
 mod backlog;
 mod bare;
+mod far_side;
 mod idle;
 mod isolation;
+mod ledger;
 mod machine;
+mod page;
 mod pickup;
 mod process;
 mod producers;
@@ -34,6 +38,7 @@ use std::time::Instant;
 use clap::Parser;
 
 use bare::BareLoop;
+use far_side::FarSideProcess;
 use sizes::Sizes;
 use table::{Row, Spec, Table};
 
@@ -68,6 +73,9 @@ enum Role {
     /// The baseline, in a process of its own
     #[command(hide = true)]
     BareLoop(BareLoop),
+    /// What costs next to nothing, in a process of its own
+    #[command(hide = true)]
+    FarSide(FarSideProcess),
 }
 
 /// What all measurements share.
@@ -92,13 +100,19 @@ impl Bench {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    // What is measured, and what it is measured against, has one thread, as the agent has.
+    let mut threads = match arguments.role {
+        Some(_) => tokio::runtime::Builder::new_current_thread(),
+        None => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = match threads.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return failed(&error.into()),
     };
     let done = runtime.block_on(async {
         match arguments.role {
             Some(Role::BareLoop(bare)) => bare.run().await,
+            Some(Role::FarSide(far_side)) => far_side.run().await,
             // Dropping the measurement ends its processes and removes its files.
             None => tokio::select! {
                 done = measure(arguments) => done,
@@ -127,6 +141,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     let mut rows: Vec<Row> = Vec::new();
     // Short things first: who looks on sees early whether it works.
     rows.extend(throughput::many_mailboxes(&bench).await?);
+    rows.extend(throughput::changes(&bench).await?);
     rows.extend(throughput::one_mailbox(&bench).await?);
     rows.extend(throughput::spread_latency(&bench).await?);
     rows.extend(throughput::protocols(&bench).await?);
@@ -139,6 +154,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     rows.extend(isolation::measure(&bench).await?);
     rows.extend(start::after_kill(&bench).await?);
     rows.extend(producers::measure(&bench).await?);
+    rows.extend(page::measure(&bench).await?);
     rows.extend(backlog::purge(&bench).await?);
     rows.extend(start::demo(&bench).await?);
     let table = Table { machine, sizes: bench.sizes, rows, took: begin.elapsed() };

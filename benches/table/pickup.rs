@@ -10,7 +10,7 @@ use crate::process::PATIENCE;
 use crate::queue::Queue;
 use crate::statistics::{median, percentile};
 use crate::table::{Row, Spec, Target};
-use crate::world::{Agent, Arrival, Sandbox};
+use crate::world::{Agent, Arrival, FarSide};
 use crate::{Bench, Result};
 
 const P50: Spec =
@@ -31,7 +31,7 @@ pub async fn measure(bench: &Bench) -> Result<Vec<Row>> {
     let bare = bare(bench).await?;
     let home = bench.home()?;
     let queue = Queue::create(home.path()).await?;
-    let sandbox = Sandbox::start(bench, json!({})).await?;
+    let sandbox = FarSide::sandbox(bench, json!({})).await?;
     let mark = queue.mark().await?;
     let agent = Agent::start(&queue, &sandbox, "").await?;
     let mut producer = queue.connect().await?;
@@ -65,7 +65,7 @@ pub async fn measure(bench: &Bench) -> Result<Vec<Row>> {
 
 /// The floor: an idle client's POST until the sandbox has noted it. That it is refused makes no difference.
 async fn bare(bench: &Bench) -> Result<Vec<f64>> {
-    let sandbox = Sandbox::start(bench, json!({})).await?;
+    let sandbox = FarSide::sandbox(bench, json!({})).await?;
     let http = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("{}/v1.0/users/ann@contoso.com/events", sandbox.url());
     let mut took = Vec::new();
@@ -83,7 +83,7 @@ async fn bare(bench: &Bench) -> Result<Vec<f64>> {
     Ok(took)
 }
 
-async fn until_arrived(sandbox: &Sandbox, after: u64, transaction: Option<&str>) -> Result<Arrival> {
+async fn until_arrived(sandbox: &FarSide, after: u64, transaction: Option<&str>) -> Result<Arrival> {
     let begin = Instant::now();
     loop {
         // Asked late rather than often: asking costs the CPU that is measured.

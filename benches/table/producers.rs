@@ -2,13 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::json;
 use tokio::task::JoinSet;
 
 use crate::queue::{Queue, Rows};
 use crate::statistics::percentile;
 use crate::table::{Row, Spec, Target};
-use crate::world::{Agent, Sandbox};
+use crate::world::{Agent, FarSide};
 use crate::{Bench, Result};
 
 const FLAT_OUT: Spec = Spec {
@@ -50,7 +49,7 @@ async fn pair(bench: &Bench, pause: Duration) -> Result<(Vec<f64>, Vec<f64>)> {
     let queue = Queue::create(home.path()).await?;
     queue.fill(&Rows::due(DRAINED_PER_SECOND * (bench.sizes.producing_s as usize + 1))).await?;
     let alone = insert(bench, &queue, pause).await?;
-    let sandbox = Sandbox::start(bench, json!({"limits": false})).await?;
+    let sandbox = FarSide::light(bench)?;
     let mark = queue.mark().await?;
     let agent = Agent::start(&queue, &sandbox, "").await?;
     sandbox.until_events(1).await?;

@@ -10,8 +10,9 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, Sq
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
 use crate::Result;
+use crate::far_side::ID_PREFIX;
 use crate::process::PATIENCE;
-use crate::world::Sandbox;
+use crate::world::FarSide;
 
 /// An ordinary invitation.
 pub const ORDINARY_BODY: usize = 300;
@@ -20,9 +21,9 @@ pub const NEVER: &str = "2100-01-01T00:00:00.000Z";
 
 /// Number ?1, body ?2, mailboxes' name ?3 and number ?4, due time ?5.
 const WAITING: &str = r#"WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
-    INSERT INTO jobs (subject, body, start_time, end_time, location, attendees, mailbox, mailbox_key, next_attempt_at)
+    INSERT INTO jobs (subject, body, start_time, end_time, location, attendees, mails, mailbox, mailbox_key, next_attempt_at)
     SELECT 'Review ' || i, ?2, '2026-12-01T09:00:00', '2026-12-01T10:00:00', 'Room 1',
-        '[{"name":"Ann","address":"ann@contoso.com","required":true},{"name":"Bob","address":"bob@contoso.com","required":false}]',
+        '[{"name":"Ann","address":"ann@contoso.com","required":true},{"name":"Bob","address":"bob@contoso.com","required":false}]', 1,
         ?3 || (i % ?4) || '@contoso.com', ?3 || (i % ?4) || '@contoso.com', coalesce(?5, strftime('%Y-%m-%dT%H:%M:%fZ', 'now'))
     FROM n"#;
 
@@ -35,9 +36,31 @@ const FINISHED: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 
         lower(hex(randomblob(16))), ago, ago, ago, ago
     FROM n, (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day') AS ago)";
 
+const FAILED: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+    INSERT INTO jobs (subject, body, start_time, end_time, mailbox, mailbox_key, state, error_kind, cause, error_code, attempts, claims,
+        http_status, request_id, claimed_at, first_sent_at, finished_at)
+    SELECT 'Review ' || i, ?2, '2026-12-01T09:00:00', '2026-12-01T10:00:00', ?3 || (i % ?4) || '@contoso.com',
+        ?3 || (i % ?4) || '@contoso.com', 'failed', iif(i % 2, 'not_found', 'rejected'), iif(i % 2, 'no_mailbox', NULL),
+        'ErrorInvalidRequest', 1, 1, 404, lower(hex(randomblob(16))), lately, lately, lately
+    FROM n, (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 hour') AS lately)";
+
 const FINISHED_ATTEMPTS: &str = "INSERT INTO attempts
         (job_id, claim, started_at, duration_ms, outcome, http_status, request_id, client_request_id)
     SELECT id, 1, claimed_at, 150, 'sent', 201, request_id, request_id FROM jobs WHERE state = 'sent'";
+
+/// Events that were made a day ago, each with a key, and a row for each that changes it: operation ?6 with subject ?7 and body ?8. The
+/// far side knows them by the ends of their ids.
+const CHANGES: [&str; 2] = [
+    "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < ?1)
+    INSERT INTO jobs (subject, body, start_time, end_time, location, mailbox, mailbox_key, body_type, time_zone, event_key, transaction_id,
+        state, event_id, attempts, claims, http_status, request_id, created_at, claimed_at, first_sent_at, finished_at, ends_at)
+    SELECT 'Review ' || i, ?2, '2026-12-01T09:00:00', '2026-12-01T10:00:00', 'Room 1', ?3 || (i % ?4) || '@contoso.com',
+        ?3 || (i % ?4) || '@contoso.com', 'text', 'UTC', 'key-' || i, printf('00000000-0000-4000-8000-%012d', i), 'sent',
+        ?5 || printf('00000000-0000-4000-8000-%012d', i), 1, 1, 201, lower(hex(randomblob(16))), ago, ago, ago, ago, '2026-12-01T10:00:00.000Z'
+    FROM n, (SELECT strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day') AS ago)",
+    "INSERT INTO jobs (operation, event_key, subject, body, start_time, end_time, mailbox, mailbox_key)
+    SELECT ?1, event_key, ?2, ?3, NULL, NULL, mailbox, mailbox_key FROM jobs WHERE state = 'sent' ORDER BY id",
+];
 
 /// First start and the ends of all attempts after the mark, in milliseconds since 1970.
 const FLOW: &str = "SELECT CAST(round((julianday(started_at) - 2440587.5) * 86400000.0) AS INTEGER), duration_ms
@@ -91,6 +114,11 @@ impl Flow {
     }
 }
 
+/// A body of this length.
+fn agenda(length: usize) -> Option<String> {
+    "Agenda attached. ".repeat(length / 17 + 1).get(..length).map(str::to_owned)
+}
+
 impl Queue {
     /// A new one in this directory.
     pub async fn create(home: &Path) -> Result<Self> {
@@ -123,14 +151,61 @@ impl Queue {
         }
     }
 
+    /// Adds rows that change or end as many events of a day ago. No agent may run.
+    pub async fn fill_changes(&self, count: usize, operation: &str) -> Result<()> {
+        let rows = Rows::due(count);
+        let (create, change) = (CHANGES[0], CHANGES[1]);
+        let (subject, body) = if operation == "delete" { (None, Some("Called off.")) } else { (Some("Moved"), None) };
+        self.unhindered(async |connection| {
+            sqlx::query(create)
+                .bind(i64::try_from(rows.count)?)
+                .bind(agenda(rows.body))
+                .bind(rows.mailbox)
+                .bind(i64::try_from(rows.mailboxes)?)
+                .bind(ID_PREFIX)
+                .execute(&mut *connection)
+                .await?;
+            sqlx::query(change).bind(operation).bind(subject).bind(body).execute(&mut *connection).await?;
+            Ok(())
+        })
+        .await
+    }
+
     /// Adds finished rows with their attempts to a new queue. No agent may run.
     pub async fn fill_finished(&self, count: usize) -> Result<()> {
         self.load(&[FINISHED, FINISHED_ATTEMPTS], &Rows::due(count)).await
     }
 
+    /// The same for so many mailboxes.
+    pub async fn fill_finished_for(&self, count: usize, mailboxes: usize) -> Result<()> {
+        self.load(&[FINISHED, FINISHED_ATTEMPTS], &Rows { mailboxes, ..Rows::due(count) }).await
+    }
+
+    /// Adds jobs that failed within the last day, half of them for each of two reasons. No agent may run.
+    pub async fn fill_failed(&self, count: usize) -> Result<()> {
+        self.load(&[FAILED], &Rows::due(count)).await
+    }
+
+    async fn load(&self, statements: &[&'static str], rows: &Rows<'_>) -> Result<()> {
+        self.unhindered(async |connection| {
+            for statement in statements {
+                sqlx::query(*statement)
+                    .bind(i64::try_from(rows.count)?)
+                    .bind(agenda(rows.body))
+                    .bind(rows.mailbox)
+                    .bind(i64::try_from(rows.mailboxes)?)
+                    .bind(rows.due)
+                    .execute(&mut *connection)
+                    .await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
     /// The triggers look at every row for the sake of foreign writers; taken out meanwhile, a million rows are made in
     /// seconds. Nothing is synced before the end.
-    async fn load(&self, statements: &[&'static str], rows: &Rows<'_>) -> Result<()> {
+    async fn unhindered(&self, fill: impl AsyncFnOnce(&mut SqliteConnection) -> Result<()>) -> Result<()> {
         let options = SqliteConnectOptions::new()
             .filename(&self.path)
             .journal_mode(SqliteJournalMode::Off)
@@ -145,16 +220,7 @@ impl Queue {
         for (name, _) in &triggers {
             sqlx::query(AssertSqlSafe(format!("DROP TRIGGER {name}"))).execute(&mut *tx).await?;
         }
-        for statement in statements {
-            sqlx::query(*statement)
-                .bind(i64::try_from(rows.count)?)
-                .bind("Agenda attached. ".repeat(rows.body / 17 + 1).get(..rows.body))
-                .bind(rows.mailbox)
-                .bind(i64::try_from(rows.mailboxes)?)
-                .bind(rows.due)
-                .execute(&mut *tx)
-                .await?;
-        }
+        fill(&mut tx).await?;
         for (_, sql) in triggers {
             sqlx::query(AssertSqlSafe(sql)).execute(&mut *tx).await?;
         }
@@ -184,6 +250,14 @@ impl Queue {
         let count = sqlx::query_scalar(statement).fetch_one(&mut connection).await?;
         connection.close().await?;
         Ok(count)
+    }
+
+    /// A text.
+    pub async fn text(&self, statement: &'static str) -> Result<String> {
+        let mut connection = self.connect().await?;
+        let text = sqlx::query_scalar(statement).fetch_one(&mut connection).await?;
+        connection.close().await?;
+        Ok(text)
     }
 
     /// Now: what an agent starts from here on lies behind it.
@@ -218,9 +292,9 @@ impl Queue {
         Ok(Flow { first_ms, ends_ms })
     }
 
-    /// The promise: since the mark every job sent has an event of its own, and this sandbox has no other. The agent
-    /// must have ended.
-    pub async fn check_one_event_each(&self, mark: &Mark, sandbox: &Sandbox) -> Result<()> {
+    /// The promise: since the mark every job sent has an event of its own, and this far side has no other, nor was one changed
+    /// twice. The agent must have ended.
+    pub async fn check_one_event_each(&self, mark: &Mark, sandbox: &FarSide) -> Result<()> {
         let mut connection = self.connect().await?;
         let (sent, ids): (i64, i64) = sqlx::query_as(
             "SELECT count(*), count(DISTINCT event_id) FROM jobs

@@ -12,7 +12,7 @@ use crate::process::{PATIENCE, Process, binary};
 use crate::queue::{Queue, Rows};
 use crate::statistics::{median, percentile};
 use crate::table::{Row, Spec, Target};
-use crate::world::{Agent, Arrival, Sandbox};
+use crate::world::{Agent, Arrival, FarSide};
 use crate::{Bench, Result};
 
 const KILL: Spec =
@@ -42,7 +42,7 @@ pub async fn after_kill(bench: &Bench) -> Result<Vec<Row>> {
 
 /// Milliseconds from the kill to the new agent's first POST.
 async fn restart(bench: &Bench, queue: &Queue) -> Result<f64> {
-    let sandbox = Sandbox::start(bench, json!({"limits": false})).await?;
+    let sandbox = FarSide::sandbox(bench, json!({"limits": false})).await?;
     let mark = queue.mark().await?;
     let agent = Agent::start(queue, &sandbox, "").await?;
     sandbox.until_events(WARM).await?;
@@ -81,7 +81,7 @@ async fn until_no_doubt(queue: &Queue) -> Result<()> {
 }
 
 /// The first request of this kind after that one.
-async fn first(sandbox: &Sandbox, kind: &str, after: u64) -> Result<Arrival> {
+async fn first(sandbox: &FarSide, kind: &str, after: u64) -> Result<Arrival> {
     let begin = Instant::now();
     loop {
         if let Some(arrival) = sandbox.arrivals(kind, after).await?.into_iter().next() {

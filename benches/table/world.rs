@@ -1,12 +1,13 @@
-//! The sandbox and the agent as child processes, and the sandbox's control API. Both are used as a stranger would: the
-//! settings are those the sandbox prints, the log goes to a file.
+//! The far side and the agent as child processes. The far side is the sandbox, with its control API, or the bench's own that
+//! costs less; the agent is used as a stranger would: the settings are those the sandbox prints, the log goes to a file.
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use event_sender::sandbox::{CLIENT_ID, CLIENT_SECRET, TENANT_ID};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -20,8 +21,8 @@ pub const IN_FLIGHT: usize = 64;
 /// Between two looks at a process that is busy: rare enough not to be a load of its own.
 const LOOK: Duration = Duration::from_millis(25);
 
-/// Microsoft's side.
-pub struct Sandbox {
+/// Microsoft's side, in a process of its own.
+pub struct FarSide {
     process: Process,
     url: String,
     settings: String,
@@ -39,11 +40,35 @@ pub struct Arrival {
 #[derive(Deserialize)]
 struct Counters {
     events: u64,
+    #[serde(default)]
+    repeated: u64,
+    #[serde(default)]
+    changed: u64,
+    #[serde(default)]
+    ended: u64,
+    #[serde(default)]
+    refused: u64,
 }
 
-impl Sandbox {
-    /// Started anew for each measurement, so that none finds the leavings of another. `options` as its API takes them.
-    pub async fn start(bench: &Bench, options: Value) -> Result<Self> {
+impl FarSide {
+    /// The bench's own (`far_side`).
+    pub fn light(bench: &Bench) -> Result<Self> {
+        let mut command = Command::new(std::env::current_exe()?);
+        let mut process = Process::start(command.arg("far-side").stdin(Stdio::null()).stdout(Stdio::piped()))?;
+        let stdout = process.child().stdout.take().ok_or("the far side has no output")?;
+        let mut url = String::new();
+        BufReader::new(stdout).read_line(&mut url)?;
+        let url = url.trim().to_owned();
+        let settings = format!(
+            "[auth]\ninstance = \"{url}\"\ntenant_id = \"{TENANT_ID}\"\nclient_id = \"{CLIENT_ID}\"\n\
+             client_secret = \"{CLIENT_SECRET}\"\n[graph]\nendpoint = \"{url}\"\n"
+        );
+        Ok(Self { process, url, settings, http: bench.http.clone() })
+    }
+
+    /// The sandbox. Started anew for each measurement, so that none finds the leavings of another. `options` as its API takes
+    /// them.
+    pub async fn sandbox(bench: &Bench, options: Value) -> Result<Self> {
         let mut command = binary();
         let mut process = Process::start(command.args(["sandbox", "--listen", "127.0.0.1:0"]).stdout(Stdio::piped()))?;
         let stdout = process.child().stdout.take().ok_or("the sandbox has no output")?;
@@ -83,9 +108,13 @@ impl Sandbox {
         Ok(serde_json::from_slice(&answer.bytes().await?)?)
     }
 
-    /// Events in all mailboxes.
+    /// What was done in all mailboxes: events created, or else changed, or else ended.
     pub async fn events(&self) -> Result<u64> {
-        Ok(self.ask::<Counters>("counters").await?.events)
+        let Counters { events, repeated, changed, ended, refused } = self.ask("counters").await?;
+        if repeated + refused > 0 {
+            return Err(format!("{repeated} creates came twice, and {refused} requests were refused").into());
+        }
+        Ok(events.max(changed).max(ended))
     }
 
     /// Requests of this kind that came after that one.
@@ -121,7 +150,7 @@ pub struct Agent {
 
 impl Agent {
     /// Starts it and waits until it says so. `settings` is more of agent.toml.
-    pub async fn start(queue: &Queue, sandbox: &Sandbox, settings: &str) -> Result<Self> {
+    pub async fn start(queue: &Queue, sandbox: &FarSide, settings: &str) -> Result<Self> {
         let mut agent = Self::spawn(queue, sandbox, settings)?;
         let begin = Instant::now();
         while !fs::read_to_string(&agent.log)?.contains("agent started") {
@@ -135,7 +164,7 @@ impl Agent {
     }
 
     /// Starts it and does not wait.
-    pub fn spawn(queue: &Queue, sandbox: &Sandbox, settings: &str) -> Result<Self> {
+    pub fn spawn(queue: &Queue, sandbox: &FarSide, settings: &str) -> Result<Self> {
         let home = queue.path().parent().unwrap_or(Path::new("/"));
         let (config, log) = (home.join("agent.toml"), home.join("agent.log"));
         let path = queue.path().display();

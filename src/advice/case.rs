@@ -159,6 +159,9 @@ impl Case {
             }
             Cause::NoSuchKey => "No job before it creates an event of its event_key.",
             Cause::CreateFailed => "The job that was to create its event failed or was cancelled.",
+            Cause::KeyInUse => {
+                "Its event_key names another event still, whose delete failed or was cancelled; nothing was sent."
+            }
             Cause::EventGone => "The event is gone: it was deleted in the calendar, or by another program.",
             Cause::EventCalledOff => "The event is cancelled: its organizer did that in the calendar.",
             Cause::NotOrganizer => "The mailbox is not the organizer of the event, so nothing was changed.",
@@ -370,6 +373,10 @@ impl Case {
             Cause::CreateFailed => vec![
                 "See why the event was not created: event-sender list --event-key KEY shows all jobs of the event.".into(),
                 format!("Once it is created: {retry}."),
+            ],
+            Cause::KeyInUse => vec![
+                "See what became of the delete: event-sender list --event-key KEY shows all jobs of the event.".into(),
+                format!("Once it is sent: {retry}."),
             ],
             Cause::EventGone | Cause::EventCalledOff => vec![
                 "If the event is to be there again: insert a job that creates it; before that a job that deletes it, if it has \

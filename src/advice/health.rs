@@ -2,21 +2,62 @@
 //! deserves a look, and the commands that come next. The same for `status`, its live
 //! screen and the page.
 
+use std::collections::BTreeSet;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::standing::{credential_warning, default_cure, default_words, gate_again, gate_words};
 use super::{Tone, shell};
 use crate::auth::only_time_helps;
 use crate::format::{age, clock, count, counted, jobs, moment, short};
-use crate::job::{ErrorKind, JobState, parse_utc};
+use crate::job::{ErrorKind, JobState, format_utc, parse_utc};
 use crate::queue::{AgentRow, GateSaid, Overview};
 
 /// A due job that waits longer although the agent runs and nothing is shut is worth a word.
 const STANDSTILL: TimeDelta = TimeDelta::minutes(1);
 
+/// How bad it is. The order is that of badness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Nothing needs a person.
+    Fine,
+    /// Jobs are sent, and something needs a person.
+    Look,
+    /// An agent runs, and nothing is sent.
+    Stopped,
+    /// No agent runs, or the one that does is stopped or stuck.
+    NoAgent,
+}
+
+/// Jobs that have failed since somebody looked last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    pub failed: i64,
+    /// What was seen until then is no news. None: until an hour ago.
+    pub since: Option<DateTime<Utc>>,
+}
+
+impl News {
+    /// For who does not say when they looked last.
+    pub fn of_last_hour(report: &Overview) -> Self {
+        Self { failed: report.last_hour.failed, since: None }
+    }
+
+    fn time(self, now: DateTime<Utc>) -> String {
+        self.since
+            .map_or_else(|| "in the last hour".into(), |since| format!("since {}", moment(&format_utc(since), now)))
+    }
+
+    /// As an option of `list`.
+    fn option(self) -> String {
+        self.since.map_or_else(|| "1h".into(), |since| since.format("%Y-%m-%dT%H:%M:%SZ").to_string())
+    }
+}
+
 /// The verdict.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Health {
+    pub level: Level,
     pub tone: Tone,
     pub headline: String,
     /// What else deserves a look.
@@ -27,11 +68,18 @@ pub struct Health {
 
 impl Health {
     /// Of what one look found.
-    pub fn of(report: &Overview, agent: &AgentRow, now: DateTime<Utc>) -> Self {
-        let mut health = Self { tone: Tone::Good, headline: String::new(), remarks: Vec::new(), steps: Vec::new() };
-        match (&agent.pid, agent.gate()) {
-            (None, _) => health.no_agent(report, agent, now),
-            (_, Some(gate)) => health.gate(report, gate, now),
+    pub fn of(report: &Overview, agent: &AgentRow, news: News, now: DateTime<Utc>) -> Self {
+        let mut health = Self {
+            level: Level::Fine,
+            tone: Tone::Good,
+            headline: String::new(),
+            remarks: Vec::new(),
+            steps: Vec::new(),
+        };
+        match (&agent.pid, agent.silent_since(now), agent.gate()) {
+            (None, ..) => health.no_agent(report, agent, now),
+            (Some(pid), Some(since), _) => health.silent(report, pid, since, now),
+            (_, _, Some(gate)) => health.gate(report, gate, now),
             _ => health.open(report, now),
         }
         health.settings(agent);
@@ -40,8 +88,15 @@ impl Health {
         health.refused(agent);
         health.mailboxes(report, now);
         health.pace(report);
-        health.ends(report);
+        health.news(news, now);
+        health.doubt(report);
         health.lead();
+        health.level = match (agent.pid.is_none() || agent.silent_since(now).is_some(), health.tone) {
+            (true, _) => Level::NoAgent,
+            (_, Tone::Bad) => Level::Stopped,
+            (_, Tone::Good) => Level::Fine,
+            _ => Level::Look,
+        };
         health
     }
 
@@ -59,6 +114,20 @@ impl Health {
         self.step("systemctl start event-sender", "start it (by hand: event-sender run)");
         self.step("journalctl -u event-sender -n 50", "why it ended");
         self.step("event-sender check", "what would keep it from working");
+    }
+
+    /// It holds the queue, and does nothing.
+    fn silent(&mut self, report: &Overview, pid: &str, since: DateTime<Utc>, now: DateTime<Utc>) {
+        self.tone = Tone::Bad;
+        let since = moment(&format_utc(since), now);
+        self.headline = format!("NOTHING IS SENT: the agent (process {pid}) has given no sign of life since {since}");
+        self.remarks.push("it is stopped or stuck, and keeps another agent from the queue".into());
+        self.remarks.push(waiting(report, now));
+        self.step(
+            "systemctl restart event-sender",
+            "starts it anew; what it had in hand is looked up before it is sent",
+        );
+        self.step("journalctl -u event-sender -n 50", "what it did last");
     }
 
     fn gate(&mut self, report: &Overview, gate: &GateSaid, now: DateTime<Utc>) {
@@ -81,16 +150,18 @@ impl Health {
 
     fn open(&mut self, report: &Overview, now: DateTime<Utc>) {
         let total = &report.waiting.total;
-        let oldest = report.oldest_due.as_deref().and_then(parse_utc).map_or(TimeDelta::zero(), |oldest| now - oldest);
+        // What waits for a paused mailbox is no standstill: the pause has its own line.
+        let open = report.waiting.open_due.as_deref().and_then(parse_utc).filter(|due| *due <= now);
         let sent = report.last_minute.sent;
-        let moves = sent > 0 || of(report, JobState::Claimed) > 0 || oldest < STANDSTILL;
-        self.headline = match (total.jobs - total.later, moves) {
+        let works = sent > 0 || of(report, JobState::Claimed) > 0;
+        self.headline = match (total.jobs - total.later, open) {
             (0, _) => waiting(report, now),
-            (_, true) => format!("sending, {} in the last minute; {}", count(sent), waiting(report, now)),
-            (_, false) => {
+            (_, None) if !works => waiting(report, now),
+            (_, Some(open)) if !works && now - open >= STANDSTILL => {
                 self.tone = Tone::Waiting;
                 format!("nothing was sent in the last minute; {}", waiting(report, now))
             }
+            _ => format!("sending, {} in the last minute; {}", count(sent), waiting(report, now)),
         };
     }
 
@@ -135,19 +206,26 @@ impl Health {
     }
 
     fn mailboxes(&mut self, report: &Overview, now: DateTime<Utc>) {
-        let asked = report.paused.iter().filter(|row| row.rests_as_asked(now)).count();
-        let other = report.paused.len() - asked;
-        if asked > 0 {
-            let are = if asked == 1 { "is" } else { "are" };
-            self.attention(format!("{} {are} paused as Microsoft asked, until the time it gave", mailboxes(asked)));
+        let (asked, other): (Vec<_>, Vec<_>) = report.paused.iter().partition(|row| row.kept_until(now).is_some());
+        // Ordered by their ends.
+        if let Some(last) = asked.last().and_then(|row| row.paused_until(now)) {
+            let until = clock(last, now);
+            let note = match asked.len() {
+                1 => format!("1 mailbox is paused as Microsoft asked; it resumes by itself at {until}"),
+                more => format!(
+                    "{} are paused as Microsoft asked; they resume by themselves, the last at {until}",
+                    mailboxes(more)
+                ),
+            };
+            self.remarks.push(note);
         }
-        if other > 0 {
-            let cannot = if other == 1 { "is paused (reason below)" } else { "are paused (reasons below)" };
-            self.attention(format!("{} {cannot}", mailboxes(other)));
-            if let Some(row) = report.paused.iter().rev().find(|row| !row.rests_as_asked(now)) {
-                self.step(format!("event-sender check --mailbox {}", shell::word(&row.mailbox)), "whether it is fixed");
-                self.step(format!("event-sender resume {}", shell::last(&row.mailbox)), "tries it at once");
-            }
+        if let Some(row) = other.last() {
+            let kinds: BTreeSet<String> = other.iter().map(|row| short(&row.pause.kind.word(), 30)).collect();
+            let are = if other.len() == 1 { "is paused" } else { "are paused" };
+            let kinds = kinds.into_iter().collect::<Vec<_>>().join(", ");
+            self.attention(format!("{} {are} ({kinds})", mailboxes(other.len())));
+            self.step(format!("event-sender check --mailbox {}", shell::word(&row.mailbox)), "whether it is fixed");
+            self.step(format!("event-sender resume {}", shell::last(&row.mailbox)), "tries it at once");
         }
         if let Some(row) = report.held.first() {
             let held = if report.held.len() == 1 { "is held" } else { "are held" };
@@ -172,14 +250,15 @@ impl Health {
         }
     }
 
-    fn ends(&mut self, report: &Overview) {
-        let failed = report.last_hour.failed;
-        if failed > 0 {
-            self.attention(format!("{} failed in the last hour", jobs(failed)));
+    fn news(&mut self, news: News, now: DateTime<Utc>) {
+        if news.failed > 0 {
+            self.attention(format!("{} failed {}", jobs(news.failed), news.time(now)));
+            let list = format!("event-sender list --state failed --since {}", news.option());
+            self.step(list, "which, and why; event-sender show ID says what to do");
         }
-        if of(report, JobState::Failed) > 0 {
-            self.step("event-sender list --state failed", "which, and why; event-sender show ID says what to do");
-        }
+    }
+
+    fn doubt(&mut self, report: &Overview) {
         if report.in_doubt > 0 {
             let are = if report.in_doubt == 1 { "is" } else { "are" };
             self.remarks.push(format!(

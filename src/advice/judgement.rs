@@ -2,6 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
+use crate::format::{clock, clock_of};
 use crate::job::{ErrorKind, JobState, OperationKind, REPEAT_WAIT, format_utc};
 use crate::queue::{Chosen, MailboxRow};
 
@@ -29,7 +30,7 @@ pub fn retry(job: &Chosen, invalid_too: bool, now: DateTime<Utc>) -> Judgement {
             if job.due > earliest && job.due > job.wished {
                 Judgement::Change
             } else if job.wished > earliest {
-                Judgement::Already(format!("waits for its not_before, {}", job.wished))
+                Judgement::Already(format!("waits for its not_before, {}", clock_of(&job.wished, now)))
             } else {
                 Judgement::Already("waits for its turn already".into())
             }
@@ -78,7 +79,7 @@ pub fn cancel(job: &Chosen, even_if_in_doubt: bool) -> Judgement {
 
 /// Why the pause of this mailbox is not to be ended, if it is not: Microsoft's own word is kept.
 pub fn kept_paused(row: &MailboxRow, now: DateTime<Utc>) -> Option<String> {
-    let until = format_utc(row.kept_until(now)?);
+    let until = clock(row.kept_until(now)?, now);
     Some(format!(
         "is paused until {until} because Microsoft asked for that (Retry-After, throttling): it resumes by itself, and asking \
          earlier only makes it longer"

@@ -1,5 +1,6 @@
-//! The queue's rows for programs, as `--json` prints them: the columns by their names, in the order of the tables, flags as
-//! 0 and 1. Fields are only ever added.
+//! The queue's rows for programs, as `--json` prints them: the columns by their names, in the order of the tables; a flag is
+//! true or false, and JSON that a column holds as text is JSON. What is not what its column should hold stands as it is. Fields
+//! are only ever added (docs/schema/cli).
 
 use serde_json::{Map, Value};
 
@@ -21,6 +22,24 @@ fn word<T>(parsed: &Parsed<T>, word: impl FnOnce(&T) -> Value) -> Value {
     }
 }
 
+fn flag(parsed: &Parsed<bool>) -> Value {
+    word(parsed, |flag| (*flag).into())
+}
+
+/// JSON in a column of text, if it is of this kind.
+fn nested(column: &Stored, kind: fn(&Value) -> bool) -> Value {
+    let inner = column.text().and_then(|text| serde_json::from_str(text).ok()).filter(kind);
+    inner.unwrap_or_else(|| stored(column))
+}
+
+/// The end of a pause; none of a mailbox that was never paused, whose row has the beginning of all time there.
+fn pause_end(until: &Stored) -> Value {
+    match until.text() {
+        Some(text) if text.starts_with("1970-01-01") => Value::Null,
+        _ => stored(until),
+    }
+}
+
 /// What `list` shows.
 pub fn summary(job: &JobSummary) -> Map<String, Value> {
     let mut shown = object([
@@ -31,7 +50,7 @@ pub fn summary(job: &JobSummary) -> Map<String, Value> {
         ("end_time", stored(&job.end_time)),
         ("subject", stored(&job.subject)),
         ("attempts", stored(&job.attempts)),
-        ("in_doubt", word(&job.in_doubt, |flag| i64::from(*flag).into())),
+        ("in_doubt", flag(&job.in_doubt)),
         ("next_attempt_at", stored(&job.next_attempt_at)),
         ("event_id", stored(&job.event_id)),
         ("error_kind", word(&job.error_kind, |kind| kind.as_str().into())),
@@ -71,17 +90,17 @@ pub fn job(job: &JobRow) -> Map<String, Value> {
         ("start_time", stored(&of.start_time)),
         ("end_time", stored(&of.end_time)),
         ("location", stored(&job.location)),
-        ("attendees", stored(&job.attendees)),
+        ("attendees", nested(&job.attendees, Value::is_array)),
         ("mailbox", stored(&of.mailbox)),
         ("calendar_id", stored(&job.calendar_id)),
         ("body_type", stored(&job.body_type)),
         ("time_zone", stored(&job.time_zone)),
-        ("extra", stored(&job.extra)),
+        ("extra", nested(&job.extra, Value::is_object)),
         ("dedup_key", stored(&job.dedup_key)),
         ("not_before", stored(&job.not_before)),
         ("state", word(&of.state, |state| state.as_str().into())),
         ("event_id", stored(&of.event_id)),
-        ("in_doubt", word(&of.in_doubt, |flag| i64::from(*flag).into())),
+        ("in_doubt", flag(&of.in_doubt)),
         ("attempts", stored(&of.attempts)),
         ("claims", stored(&job.claims)),
         ("next_attempt_at", stored(&of.next_attempt_at)),
@@ -126,7 +145,7 @@ pub fn mailbox(row: &MailboxRow) -> Value {
     let paced = row.paced.as_ref();
     Value::Object(object([
         ("mailbox", row.mailbox.clone().into()),
-        ("paused_until", stored(&row.pause.until)),
+        ("paused_until", pause_end(&row.pause.until)),
         ("reason", row.pause.reason.clone().into()),
         ("error_kind", word(&row.pause.kind, |kind| kind.as_str().into())),
         ("strikes", stored(&row.pause.pauses_in_a_row)),
@@ -163,7 +182,7 @@ mod tests {
 
     use super::*;
     use crate::job::{JobId, parse_utc};
-    use crate::queue::{JobFilter, Produce, Read, SqliteQueue};
+    use crate::queue::{JobFilter, Operate, Produce, Read, SqliteQueue};
 
     /// A queue with one job, after these statements of another program.
     async fn queue(sql: &'static str) -> (tempfile::TempDir, SqliteQueue) {
@@ -187,13 +206,33 @@ mod tests {
         UPDATE jobs SET transaction_id = 'tx', created_at = 'c', next_attempt_at = '2026-12-01T00:00:00.000Z'";
 
     #[tokio::test]
-    async fn a_job_is_shown_with_every_column_in_the_order_of_the_table_and_flags_as_numbers() {
+    async fn a_job_is_shown_with_every_column_in_the_order_of_the_table_and_flags_as_true_or_false() {
         let (_home, queue) = queue(FIXED).await;
         let (shown, _) = queue.job(JobId(1)).await.unwrap().unwrap();
         assert_eq!(
             Value::Object(job(&shown)).to_string(),
-            r#"{"id":1,"subject":"Review","body":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","location":null,"attendees":"[]","mailbox":null,"calendar_id":null,"body_type":null,"time_zone":null,"extra":null,"dedup_key":null,"not_before":null,"state":"pending","event_id":null,"in_doubt":0,"attempts":0,"claims":0,"next_attempt_at":"2026-12-01T00:00:00.000Z","transaction_id":"tx","error_kind":null,"http_status":null,"error_code":null,"error_message":null,"request_id":null,"created_at":"c","claimed_at":null,"finished_at":null,"first_sent_at":null,"give_up_at":null,"defaulted":null,"settled":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null,"behind":null,"claimed_by":null}"#
+            r#"{"id":1,"subject":"Review","body":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","location":null,"attendees":[],"mailbox":null,"calendar_id":null,"body_type":null,"time_zone":null,"extra":null,"dedup_key":null,"not_before":null,"state":"pending","event_id":null,"in_doubt":false,"attempts":0,"claims":0,"next_attempt_at":"2026-12-01T00:00:00.000Z","transaction_id":"tx","error_kind":null,"http_status":null,"error_code":null,"error_message":null,"request_id":null,"created_at":"c","claimed_at":null,"finished_at":null,"first_sent_at":null,"give_up_at":null,"defaulted":null,"settled":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null,"behind":null,"claimed_by":null}"#
         );
+    }
+
+    #[tokio::test]
+    async fn json_in_a_column_is_json_where_it_is_what_the_column_should_hold() {
+        let (_home, queue) =
+            queue("UPDATE jobs SET attendees = '[{\"address\":\"a@b.c\"}]', extra = '{\"b\":1,\"a\":[2]}'").await;
+        let shown = Value::Object(job(&queue.job(JobId(1)).await.unwrap().unwrap().0));
+        assert_eq!(shown["attendees"].to_string(), r#"[{"address":"a@b.c"}]"#);
+        assert_eq!(shown["extra"].to_string(), r#"{"b":1,"a":[2]}"#, "in the producer's order");
+        assert_eq!(nested(&Stored::Text("[1".into()), Value::is_array), "[1");
+        assert_eq!(nested(&Stored::Text("[1]".into()), Value::is_object), "[1]");
+    }
+
+    #[tokio::test]
+    async fn a_mailbox_on_hold_that_was_never_paused_has_no_end_of_a_pause() {
+        let (_home, queue) = queue("").await;
+        let now = parse_utc("2026-12-01T00:00:00Z").unwrap();
+        queue.hold_mailbox(&crate::queue::LaneKey::of("ann"), None, now).await.unwrap();
+        let shown = mailbox(&queue.mailboxes(now).await.unwrap()[0]);
+        assert_eq!((&shown["paused_until"], &shown["held_at"]), (&Value::Null, &"2026-12-01T00:00:00.000Z".into()));
     }
 
     #[tokio::test]
@@ -207,7 +246,7 @@ mod tests {
         let jobs = queue.jobs(&JobFilter { limit: 9, ..JobFilter::default() }).await.unwrap();
         assert_eq!(
             Value::Object(summary(&jobs[0])).to_string(),
-            r#"{"id":1,"state":"pending","mailbox":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","subject":"<1 bytes that are not UTF-8>","attempts":"many","in_doubt":0,"next_attempt_at":"<BLOB of 2 bytes>","event_id":null,"error_kind":"strange","http_status":1.5,"error_code":null,"error_message":null,"created_at":"c","finished_at":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null,"behind":null}"#
+            r#"{"id":1,"state":"pending","mailbox":null,"start_time":"2026-12-01T09:00","end_time":"2026-12-01T10:00","subject":"<1 bytes that are not UTF-8>","attempts":"many","in_doubt":false,"next_attempt_at":"<BLOB of 2 bytes>","event_id":null,"error_kind":"strange","http_status":1.5,"error_code":null,"error_message":null,"created_at":"c","finished_at":null,"operation":"create","event_key":null,"target_event_id":null,"not_after":null,"priority":0,"web_link":null,"ical_uid":null,"join_url":null,"cause":null,"behind":null}"#
         );
     }
 

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::expiry::{self, Nearness};
 use crate::format::moment;
+use crate::job::format_utc;
 use crate::queue::{AgentRow, CredentialSaid, DefaultSaid, GateSaid, JobRow, Stored};
 
 /// For programs; null if no agent has ever said anything of itself.
@@ -19,6 +20,7 @@ pub fn agent_json(agent: &AgentRow) -> Value {
         "settings_at": text(&said.settings_at),
         "settings_refused": said.settings_refused,
         "refused": said.refused,
+        "signed_at": agent.signed_at.map(format_utc),
     })
 }
 

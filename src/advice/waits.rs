@@ -23,6 +23,11 @@ pub async fn waits_for(
     if !agent.runs() {
         reasons.push("an agent: none is running (systemctl start event-sender)".into());
     }
+    if let Some(since) = agent.silent_since(now) {
+        let since = moment(&format_utc(since), now);
+        reasons
+            .push(format!("the agent, which has given no sign of life since {since} (systemctl restart event-sender)"));
+    }
     if let Some(gate) = agent.gate() {
         let (again, words) = (gate_again(gate, now), gate_words(gate));
         reasons.push(format!("all sending, which is paused and {again}: {words}"));

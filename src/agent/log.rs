@@ -9,6 +9,7 @@ use std::time::Duration;
 use indicatif::ProgressBar;
 use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::fmt::writer::BoxMakeWriter;
+use tracing_subscriber::{Layer, Registry};
 
 use crate::config::{LogFormat, LogSettings};
 use crate::telemetry::{self, Form, Threshold};
@@ -31,6 +32,11 @@ pub fn form(settings: LogSettings) -> Form {
     }
 }
 
+/// Whether a person reads along, who is told in words what happens.
+pub fn is_for_a_person(settings: LogSettings) -> bool {
+    settings.format == LogFormat::Auto && std::io::stdout().is_terminal()
+}
+
 /// The log's thread. With its end the lines still waiting are written, as far as somebody reads them.
 pub struct Log {
     lines: Option<(WorkerGuard, ErrorCounter)>,
@@ -39,6 +45,24 @@ pub struct Log {
 impl Log {
     /// Lines are written from now on; those for a terminal that also shows `bar`, beside it.
     pub fn start(settings: LogSettings, bar: Option<ProgressBar>) -> (Self, Threshold) {
+        let (log, writer) = Self::open(bar);
+        (log, telemetry::start(form(settings), settings.level, writer))
+    }
+
+    /// The same, in the words of a layer that writes there.
+    pub fn start_in_words<L>(
+        settings: LogSettings,
+        bar: Option<ProgressBar>,
+        words: impl FnOnce(BoxMakeWriter) -> L,
+    ) -> (Self, Threshold)
+    where
+        L: Layer<Registry> + Send + Sync,
+    {
+        let (log, writer) = Self::open(bar);
+        (log, telemetry::start_with(words(writer), settings.level))
+    }
+
+    fn open(bar: Option<ProgressBar>) -> (Self, BoxMakeWriter) {
         let terminal = std::io::stdout().is_terminal();
         let (writer, lines) = match bar {
             // Lines and the bar share a terminal: each line first takes the bar away.
@@ -50,7 +74,7 @@ impl Log {
                 (BoxMakeWriter::new(lines), Some((guard, dropped)))
             }
         };
-        (Self { lines }, telemetry::start(form(settings), settings.level, writer))
+        (Self { lines }, writer)
     }
 
     /// Tells of dropped lines, for as long as the daemon runs.

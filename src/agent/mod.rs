@@ -76,9 +76,9 @@ impl Daemon {
     /// # Errors
     /// The queue cannot be used or is another agent's, or the settings make no client.
     pub async fn run(self, ready: impl FnOnce(&Running)) -> Result<Drained, Failure> {
-        let mut settings = wiring::worker(&self.settings, self.until_empty, self.heartbeat);
+        let settings = wiring::worker(&self.settings, self.until_empty, self.heartbeat);
         // From before the queue is opened, which may take long.
-        let monitor = monitoring::start(&self.settings, &mut settings, &self.measures, &self.stop);
+        let monitor = monitoring::start(&self.settings, &settings, &self.measures, &self.stop);
         let page = monitoring::start_page(&self.settings, &settings, &self.measures, &self.stop);
         let Some(started) = start::usable_queue(&self.settings.queue, &self.stop).await? else {
             return Ok(Drained { interrupted: 0, unrecorded: 0 });

@@ -163,10 +163,10 @@ fn proof(challenge: &str, tokens_dir: &Path) -> Result<Secret, TokenRefusal> {
     }
     match secret_file::read(path, MAX_CHALLENGE_BYTES, Links::Refused) {
         Ok(content) => Ok(Secret::new(content.expose().trim().to_owned())),
-        Err(FileFault::Unreadable(error)) if error.kind() == ErrorKind::NotFound => {
+        Err(FileFault::Unreadable { error, .. }) if error.kind() == ErrorKind::NotFound => {
             Err(TokenRefusal::to_be_mended("arc_challenge", MISSING))
         }
-        Err(FileFault::Unreadable(_)) => Err(TokenRefusal::to_be_mended("arc_challenge", UNREADABLE)),
+        Err(FileFault::Unreadable { .. }) => Err(TokenRefusal::to_be_mended("arc_challenge", UNREADABLE)),
         Err(_) => Err(stray()),
     }
 }

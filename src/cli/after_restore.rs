@@ -3,7 +3,10 @@
 
 use chrono::Utc;
 
+use serde_json::json;
+
 use super::output;
+use super::repair::WriteArgs;
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
@@ -11,20 +14,23 @@ use crate::queue;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
-    /// Say how many jobs it would be, and change nothing
-    #[arg(long)]
-    dry_run: bool,
+    #[command(flatten)]
+    write_args: WriteArgs,
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let queue = queue::open_existing(&settings.queue).await?;
-    if options.dry_run {
-        output::line(&format!("would mark {}", counted(queue.not_in_doubt().await?)))?;
-        return Ok(Exit::Done);
-    }
+    let WriteArgs { dry_run, json } = options.write_args;
     let defaults = wiring::defaults(&settings.defaults, settings.own_mailbox);
-    let marked = queue.mark_in_doubt(&defaults, Utc::now()).await?;
-    output::line(&format!("marked {}; start the agent now", counted(marked)))?;
+    let marked = match dry_run {
+        true => queue.not_in_doubt().await?,
+        false => queue.mark_in_doubt(&defaults, Utc::now()).await?,
+    };
+    match (json, dry_run) {
+        (true, _) => output::json(&json!({ "dry_run": dry_run, "marked": marked }))?,
+        (false, true) => output::line(&format!("would mark {}", counted(marked)))?,
+        (false, false) => output::line(&format!("marked {}; start the agent now", counted(marked)))?,
+    }
     Ok(Exit::Done)
 }
 

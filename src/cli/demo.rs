@@ -9,13 +9,17 @@ use std::sync::Arc;
 use chrono::{DateTime, TimeDelta, Utc};
 use tokio_util::sync::CancellationToken;
 use tracing::Level;
+use tracing_subscriber::fmt::writer::BoxMakeWriter;
 
 use super::list;
 use super::narrator::Narrator;
 use super::output::{self, Tone, paint};
+use super::paper::{Cell, Column, Paper};
+use super::temporary;
 use crate::agent::{Daemon, Failure};
 use crate::config::{Environment, Settings};
 use crate::exit::Exit;
+use crate::format::Zone;
 use crate::job::{JobState, OperationKind, format_utc};
 use crate::queue::{self, JobFilter, JobSummary, NewJob, Read};
 use crate::sandbox::{EventState, Fault, Mail, MailKind, OptionsChange, Sandbox, SandboxOptions, StoredEvent};
@@ -31,43 +35,60 @@ const OFF: &str = "training-7";
 /// After that the second one is called off: its invitations have left by then.
 const SECOND_THOUGHTS: TimeDelta = TimeDelta::seconds(2);
 
-pub(super) async fn run() -> Result<Exit, Failure> {
+/// The rows as they are inserted.
+const ROWS: [Column; 5] = [
+    Column::new("job").right(),
+    Column::new("operation"),
+    Column::new("subject or key").between(12, 30),
+    Column::new("start").between(10, 25),
+    Column::new("mailbox or comment"),
+];
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Options {
+    /// Cut nothing to the terminal's width
+    #[arg(long)]
+    wide: bool,
+}
+
+pub(super) async fn run(options: Options, zone: Zone) -> Result<Exit, Failure> {
+    let paper = Paper::new(options.wide);
     let stop = shutdown::on_signals(Hangup::Stops)?;
     let sandbox = Sandbox::start(SandboxOptions::default()).await?;
     // A reply lost over a kept connection would be looked into at once, and not be seen here.
     sandbox.configure(OptionsChange { keep_alive: Some(false), ..OptionsChange::default() });
     sandbox.script(Fault::answer(429, "ApplicationThrottled").mailbox(BUSY).retry_after("2"));
     sandbox.script(Fault::lost_reply().subject(LOST));
-    let home = tempfile::tempdir()?;
+    let home = temporary::directory().map_err(Failure::failed)?;
     let settings = settings(&sandbox, home.path())?;
-    introduce(&sandbox, &settings)?;
+    introduce(&sandbox, &settings, paper)?;
 
     let queue = queue::open_to_insert(&settings.queue).await?;
     let samples = samples(Utc::now());
     let ids = queue.insert(&samples).await.map_err(Failure::failed)?;
-    for (id, job) in ids.iter().zip(&samples) {
-        output::line(&format!("  job {id}  {}", described(job)))?;
-    }
+    let rows = ids.iter().zip(&samples).map(|(id, job)| described(*id, job));
+    output::lines(&paper.table(&ROWS, &rows.collect::<Vec<_>>()))?;
     heading("What happens")?;
-    telemetry::start_with(Narrator::new(), Level::INFO);
+    let to_stdout = BoxMakeWriter::new(std::io::stdout);
+    telemetry::start_with(Narrator::of_story(zone, paper, to_stdout), Level::INFO);
     send(settings, stop.clone()).await?;
     if stop.is_cancelled() {
         return Err(Failure::failed("stopped before the end"));
     }
-    conclude(&sandbox, &*queue).await
+    conclude(&sandbox, &*queue, paper).await
 }
 
 fn operation(job: &NewJob) -> OperationKind {
     job.operation.as_deref().and_then(OperationKind::parse).unwrap_or_default()
 }
 
-/// One line of what it asks for. What changes an event names it by its key.
-fn described(job: &NewJob) -> String {
+/// What it asks for. What changes an event names it by its key.
+fn described(id: i64, job: &NewJob) -> Vec<Cell> {
     let text = |value: &Option<String>| value.clone().unwrap_or_default();
     let what = job.subject.clone().unwrap_or_else(|| text(&job.event_key));
     let whose = job.mailbox.clone().or_else(|| job.body.clone()).unwrap_or_default();
-    let line = format!("{:7} {what:18} {:20} {whose}", operation(job).as_str(), text(&job.start_time));
-    line.trim_end().to_owned()
+    let operation = operation(job).as_str().to_owned();
+    [id.to_string(), operation, what, text(&job.start_time), whose].map(Cell::from).into()
 }
 
 /// The sandbox's own settings with retries quick enough to watch.
@@ -80,11 +101,13 @@ fn settings(sandbox: &Sandbox, home: &Path) -> Result<Settings, Failure> {
     Ok(Settings::load(Some(file), &Environment::default())?)
 }
 
-fn introduce(sandbox: &Sandbox, settings: &Settings) -> std::io::Result<()> {
+fn introduce(sandbox: &Sandbox, settings: &Settings, paper: Paper) -> std::io::Result<()> {
     output::line(&paint(Tone::Strong, "Exchange Event Sender: one row, one event"))?;
     output::line("")?;
-    output::line(&format!("  sandbox  a fake Entra and Graph on {}, nothing leaves this machine", sandbox.url()))?;
-    output::line(&format!("  queue    {}, removed at the end", settings.queue.place.name()))?;
+    let sandbox = format!("a fake Entra and Graph on {}, nothing leaves this machine", sandbox.url());
+    output::lines(&paper.prose("  sandbox  ", &sandbox, None))?;
+    let queue = format!("{}, removed at the end", settings.queue.place.name());
+    output::lines(&paper.prose("  queue    ", &queue, None))?;
     heading("Rows inserted, as any program could with SQL")
 }
 
@@ -100,10 +123,10 @@ async fn send(settings: Settings, stop: CancellationToken) -> Result<(), Failure
 }
 
 /// The table, and both sides counted against each other.
-async fn conclude(sandbox: &Sandbox, queue: &dyn Read) -> Result<Exit, Failure> {
+async fn conclude(sandbox: &Sandbox, queue: &dyn Read, paper: Paper) -> Result<Exit, Failure> {
     heading("The queue at the end")?;
     let jobs = queue.jobs(&JobFilter { limit: 100, ..JobFilter::default() }).await?;
-    list::table(&jobs)?;
+    output::lines(&list::table(paper, &jobs))?;
     let (events, counters) = (sandbox.events(), sandbox.counters());
     let sent = jobs.iter().filter(|job| job.state.known() == Some(JobState::Sent)).count();
     let off = events.iter().filter(|event| is_off(event.state)).count();
@@ -122,9 +145,10 @@ async fn conclude(sandbox: &Sandbox, queue: &dyn Read) -> Result<Exit, Failure> 
              attendee for each change"
         )));
     }
-    next_steps()?;
+    next_steps(paper)?;
     output::line("")?;
-    output::line(&format!("{}  {verdict}; none lost, none doubled", paint(Tone::Good, "OK")))?;
+    let head = format!("{}  ", paint(Tone::Good, "OK"));
+    output::lines(&paper.prose(&head, &format!("{verdict}; none lost, none doubled"), None))?;
     Ok(Exit::Done)
 }
 
@@ -164,15 +188,15 @@ fn mails_are(mails: &[Mail], expected: [(MailKind, usize); 3]) -> bool {
     })
 }
 
-fn next_steps() -> std::io::Result<()> {
+fn next_steps(paper: Paper) -> std::io::Result<()> {
     heading("For a real tenant")?;
-    for step in [
-        "1. Choose how to sign in, and set it up in Entra: docs/sign-in/choose.md",
-        "2. event-sender init                      asks what it must know, writes agent.toml",
-        "3. event-sender check                     says what is missing, and what to do",
-        "4. event-sender run                       and insert rows; systemd/event-sender.service for good",
+    for (step, what) in [
+        ("1. docs/sign-in/choose.md", "how to sign in, and how to set it up in Entra"),
+        ("2. event-sender init", "asks what it must know, writes agent.toml"),
+        ("3. event-sender check", "says what is missing, and what to do"),
+        ("4. event-sender run", "and insert rows; systemd/event-sender.service for good"),
     ] {
-        output::line(&format!("  {step}"))?;
+        output::lines(&paper.prose(&format!("  {step:25}  "), what, None))?;
     }
     Ok(())
 }

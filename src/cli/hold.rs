@@ -5,13 +5,22 @@ use chrono::Utc;
 use serde_json::{Value, json};
 
 use super::output;
+use super::paper::{Cell, Column, Paper};
 use super::repair::WriteArgs;
 use super::selector::lanes;
 use crate::advice::row_json;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
+use crate::format::clock_of;
 use crate::queue::{self, HoldColumns, LaneKey, Read};
+
+const HELD: [Column; 4] = [
+    Column::new("mailbox on hold").between(16, 40),
+    Column::new("since").between(16, 24),
+    Column::new("jobs waiting").right().goes(1),
+    Column::new("reason"),
+];
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -69,7 +78,7 @@ pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Resul
         match before {
             Some(hold) => {
                 let replaced = replaced(&hold.columns, options.reason.as_deref(), options.write_args.dry_run);
-                let since = &hold.columns.since;
+                let since = clock_of(&hold.columns.since.to_string(), Utc::now());
                 let text = format!("{} is on hold since {since}{replaced}: {}", hold.mailbox, wait(waiting));
                 output::line(&output::short(&text, usize::MAX))?;
             }
@@ -157,15 +166,12 @@ async fn list(queue: &dyn Read, settings: &LocalSettings, holds: &[Hold], as_jso
         eprintln!("no mailbox is on hold");
     } else {
         let row = |(hold, waiting): &(&Hold, u64)| {
-            let reason = output::short(&hold.columns.reason.to_string(), 90);
-            vec![
-                output::short(&hold.mailbox, 60),
-                output::short(&hold.columns.since.to_string(), 30),
-                waiting.to_string(),
-                reason,
-            ]
+            let since = clock_of(&hold.columns.since.to_string(), Utc::now());
+            let [mailbox, since, reason] =
+                [hold.mailbox.clone(), since, hold.columns.reason.to_string()].map(Cell::from);
+            vec![mailbox, since, Cell::from(waiting.to_string()), reason]
         };
-        output::table(&["mailbox on hold", "since", "jobs waiting", "reason"], rows.iter().map(row).collect())?;
+        output::lines(&Paper::new(false).table(&HELD, &rows.iter().map(row).collect::<Vec<_>>()))?;
     }
     Ok(())
 }

@@ -3,6 +3,8 @@
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use super::help;
+
 /// What stands at the foot of every page.
 pub(super) const SOURCE: &str = concat!("event-sender ", env!("CARGO_PKG_VERSION"));
 /// What stands at the head of every page.
@@ -50,7 +52,7 @@ pub(super) fn pages() -> std::io::Result<Vec<(String, Vec<u8>)>> {
     definition.build();
     let mut pages = Vec::new();
     for command in definition.get_subcommands() {
-        pages.push(page(command.clone(), &see("event-sender(1), agent.toml(5)"))?);
+        pages.push(page(command.clone(), &examples(command.get_name()))?);
     }
     pages.push(page(definition, &matters())?);
     Ok(pages)
@@ -74,6 +76,20 @@ fn matters() -> Roff {
         }
     }
     end.extend([see(SEE_ALSO)]);
+    end
+}
+
+/// The end of a command's page.
+fn examples(command: &str) -> Roff {
+    let mut end = Roff::new();
+    let examples = help::examples(command.trim_start_matches("event-sender-"));
+    if !examples.is_empty() {
+        end.control("SH", ["EXAMPLES"]);
+    }
+    for (what, how) in examples {
+        end.control("TP", []).text([roman(*what)]).text([bold(*how)]);
+    }
+    end.extend([see("event-sender(1), agent.toml(5)")]);
     end
 }
 

@@ -12,6 +12,7 @@ mod columns;
 mod completions;
 mod demo;
 mod enqueue;
+mod help;
 mod hold;
 mod init;
 mod list;
@@ -20,6 +21,7 @@ mod man_settings;
 mod migrate;
 mod narrator;
 mod output;
+mod paper;
 mod progress;
 mod purge;
 mod reference;
@@ -33,24 +35,28 @@ mod settings;
 mod settings_page;
 mod show;
 mod status;
+mod temporary;
 mod time_arg;
+mod version;
 
 use std::path::PathBuf;
 use std::time::SystemTime;
 
 use chrono::{DateTime, Utc};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::agent::Failure;
-use crate::config::{Environment, LocalSettings};
+use crate::config::{Environment, LocalSettings, no_file};
 use crate::exit::Exit;
+use crate::format::{self, Zone};
+use crate::queue;
 
 /// Turns rows of a SQLite queue into Microsoft 365 calendar events: one row, one event.
 #[derive(Debug, Parser)]
-#[command(name = "event-sender", version, max_term_width = 100)]
+#[command(name = "event-sender", version, long_version = version::long(), max_term_width = 100)]
 struct Cli {
     /// Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
@@ -59,39 +65,39 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Run the daemon
-    Run(run::Options),
+    Run(WithSettings<WithTimes<run::Options>>),
     /// Run a self-contained demonstration: sandbox, temporary queue, sample jobs
-    Demo,
+    Demo(WithTimes<demo::Options>),
     /// Serve a fake Entra and Graph on this machine
     Sandbox(sandbox::Options),
     /// Check settings, files, database, network, sign-in and mailboxes
-    Check(check::Options),
+    Check(WithSettings<WithTimes<check::Options>>),
     /// Insert jobs, from flags or from NDJSON or CSV files
-    Enqueue(Box<enqueue::Options>),
+    Enqueue(Box<WithSettings<enqueue::Options>>),
     /// List jobs
-    List(list::Options),
+    List(WithSettings<WithTimes<list::Options>>),
     /// Show one job with its history
-    Show(show::Options),
+    Show(WithSettings<WithTimes<show::Options>>),
     /// Show the queue at a glance
-    Status(status::Options),
+    Status(WithSettings<WithTimes<status::Options>>),
     /// After restoring a backup: have every waiting job looked up before it is sent
-    AfterRestore(after_restore::Options),
+    AfterRestore(WithSettings<after_restore::Options>),
     /// Bring the schema of the queue up to date
-    Migrate(migrate::Options),
+    Migrate(WithSettings<migrate::Options>),
     /// Retry failed or cancelled jobs, or waiting ones now
-    Retry(retry::Options),
+    Retry(WithSettings<WithTimes<retry::Options>>),
     /// Cancel waiting or failed jobs
-    Cancel(cancel::Options),
+    Cancel(WithSettings<cancel::Options>),
     /// Send nothing to a mailbox until it is released
-    Hold(hold::HoldOptions),
+    Hold(WithSettings<WithTimes<hold::HoldOptions>>),
     /// Resume sending to a mailbox on hold
-    Release(hold::ReleaseOptions),
+    Release(WithSettings<hold::ReleaseOptions>),
     /// End a mailbox's pause early
-    Resume(resume::Options),
+    Resume(WithSettings<WithTimes<resume::Options>>),
     /// Delete jobs that ended a while ago
-    Purge(purge::Options),
+    Purge(WithSettings<purge::Options>),
     /// Write agent.toml from a few answers, and check it
-    Init(init::Options),
+    Init(WithSettings<init::Options>),
     /// Print the annotated settings file
     Settings,
     /// Print a shell completion script
@@ -101,18 +107,56 @@ enum Command {
     Reference(reference::Options),
 }
 
+#[derive(Debug, clap::Args)]
+struct NoOptions {}
+
+// A command that reads settings, which may be named behind it as well as before it.
+#[derive(Debug, clap::Args)]
+struct WithSettings<T: clap::Args> {
+    #[command(flatten)]
+    options: T,
+    /// Settings file [default: $EVENT_SENDER_CONFIG, ./agent.toml, /etc/event-sender/agent.toml]
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+// A command that tells people times.
+#[derive(Debug, clap::Args)]
+struct WithTimes<T: clap::Args> {
+    #[command(flatten)]
+    options: T,
+    /// Tell times in this machine's zone instead of UTC
+    #[arg(long)]
+    local: bool,
+}
+
+impl<T: clap::Args> WithTimes<T> {
+    fn zone(&self) -> Zone {
+        if self.local { Zone::Local } else { Zone::Utc }
+    }
+
+    /// The options; times are told as asked for from now on.
+    fn take(self) -> T {
+        format::tell_times_in(self.zone());
+        self.options
+    }
+}
+
 /// Tasks of the one thread that may have their turn before another thread's wake-up is looked at.
 const SOON: u32 = 4;
 
 /// Parses the process's arguments and runs the command. Wrong usage ends the process with 2 and an explanation.
 pub fn main() -> Exit {
-    let cli = Cli::parse();
+    completions::answer_shell();
+    let cli = Cli::from_arg_matches(&program().get_matches()).unwrap_or_else(|error| error.exit());
     if let Err(failure) = clock_is_set() {
         return report(failure);
     }
     let mut builder = match cli.command {
         // Stands for a cloud: whoever measures with it wants all of the machine.
         Command::Sandbox(_) => tokio::runtime::Builder::new_multi_thread(),
+        // Waits for files and pipes itself: a thread of its own hears Ctrl-C meanwhile.
+        Command::Enqueue(_) => one_beside(),
         // One thread does far more than Exchange lets through (docs/develop/performance.md), and hands nothing over to another:
         // per event that costs a third less, and memory as well. SQLite and the log have threads of their own.
         _ => tokio::runtime::Builder::new_current_thread(),
@@ -126,6 +170,12 @@ pub fn main() -> Exit {
     // What is left runs for nobody: a request that was cut off, a file watch.
     runtime.shutdown_background();
     result.unwrap_or_else(report)
+}
+
+fn one_beside() -> tokio::runtime::Builder {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(1);
+    builder
 }
 
 /// Seconds from 1970 to the end of the year 9999.
@@ -148,29 +198,42 @@ fn clock_is_set() -> Result<(), Failure> {
 }
 
 async fn dispatch(cli: Cli) -> Result<Exit, Failure> {
-    let file = cli.config;
+    let before = cli.config;
     match cli.command {
-        Command::Run(options) => run::run(options, file).await,
-        Command::Demo => demo::run().await,
+        Command::Run(command) => {
+            let (zone, file) = (command.options.zone(), command.config.or(before));
+            run::run(command.options.options, zone, file).await
+        }
+        Command::Demo(command) => {
+            let zone = command.zone();
+            demo::run(command.options, zone).await
+        }
         Command::Sandbox(options) => sandbox::run(options).await,
-        Command::Check(options) => check::run(options, file).await,
-        Command::Enqueue(options) => enqueue::run(*options, local(file)?).await,
-        Command::List(options) => list::run(options, local(file)?).await,
-        Command::Show(options) => show::run(options, local(file)?).await,
-        Command::Status(options) => status::run(options, local(file)?).await,
-        Command::Migrate(options) => migrate::run(options, local(file)?).await,
-        Command::AfterRestore(options) => after_restore::run(options, local(file)?).await,
-        Command::Retry(options) => retry::run(options, local(file)?).await,
-        Command::Cancel(options) => cancel::run(options, local(file)?).await,
-        Command::Hold(options) => hold::hold(options, local(file)?).await,
-        Command::Release(options) => hold::release(options, local(file)?).await,
-        Command::Resume(options) => resume::run(options, local(file)?).await,
-        Command::Purge(options) => purge::run(options, local(file)?).await,
-        Command::Init(options) => init::run(options, file).await,
+        Command::Check(command) => check::run(command.options.take(), command.config.or(before)).await,
+        Command::Enqueue(command) => enqueue::run(command.options, local(command.config.or(before))?).await,
+        Command::List(command) => list::run(command.options.take(), with_queue(command.config.or(before))?).await,
+        Command::Show(command) => show::run(command.options.take(), with_queue(command.config.or(before))?).await,
+        Command::Status(command) => status::run(command.options.take(), command.config.or(before)).await,
+        Command::Migrate(command) => migrate::run(command.options, local(command.config.or(before))?).await,
+        Command::AfterRestore(command) => {
+            after_restore::run(command.options, to_change(command.config.or(before))?).await
+        }
+        Command::Retry(command) => retry::run(command.options.take(), to_change(command.config.or(before))?).await,
+        Command::Cancel(command) => cancel::run(command.options, to_change(command.config.or(before))?).await,
+        Command::Hold(command) => hold::hold(command.options.take(), to_change(command.config.or(before))?).await,
+        Command::Release(command) => hold::release(command.options, to_change(command.config.or(before))?).await,
+        Command::Resume(command) => resume::run(command.options.take(), to_change(command.config.or(before))?).await,
+        Command::Purge(command) => purge::run(command.options, to_change(command.config.or(before))?).await,
+        Command::Init(command) => init::run(command.options, command.config.or(before)).await,
         Command::Settings => settings::run(),
         Command::Completions(options) => completions::run(&options),
         Command::Reference(options) => reference::run(&options),
     }
+}
+
+/// The definition of the commands as it is typed against.
+fn program() -> clap::Command {
+    help::complete(Cli::command())
 }
 
 /// The definition of the commands, without the hidden ones.
@@ -186,6 +249,27 @@ fn definition() -> clap::Command {
 
 fn local(file: Option<PathBuf>) -> Result<LocalSettings, Failure> {
     Ok(LocalSettings::load(file, &Environment::of_process())?)
+}
+
+/// The settings of a command that needs a queue. Typed in the wrong directory, it finds neither settings nor queue, and says where
+/// it looked for both.
+fn with_queue(file: Option<PathBuf>) -> Result<LocalSettings, Failure> {
+    let settings = local(file)?;
+    if settings.file.is_none() && queue::is_missing(&settings.queue) {
+        let cure = "name the file with --config or EVENT_SENDER_CONFIG, or go to its directory";
+        let queue = settings.queue.place.name();
+        return Err(Failure::failed(format!("there is no queue at {queue}, and {}; {cure}", no_file())));
+    }
+    Ok(settings)
+}
+
+/// The settings of a command that writes: who may only read the queue is told before anything is tried.
+fn to_change(file: Option<PathBuf>) -> Result<LocalSettings, Failure> {
+    let settings = with_queue(file)?;
+    match queue::not_writable(&settings.queue) {
+        Some(why) => Err(Failure::failed(format!("cannot change the queue {}: {why}", settings.queue.place.name()))),
+        None => Ok(settings),
+    }
 }
 
 fn report(failure: Failure) -> Exit {

@@ -30,7 +30,7 @@ pub(super) fn run(options: &Options) -> Result<Exit, Failure> {
     let scripts = options.directory.join("completions");
     fs::create_dir_all(&scripts)?;
     for (shell, name) in SHELLS {
-        fs::write(scripts.join(name), completions::script(shell))?;
+        fs::write(scripts.join(name), completions::script(shell)?)?;
     }
     fs::write(options.directory.join("configuration.md"), settings_page::page())?;
     Ok(Exit::Done)

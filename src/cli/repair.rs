@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use indicatif::ProgressBar;
 use serde_json::{Value, json};
 
+use super::paper::Paper;
 use super::{list, output, progress};
 use crate::advice::judgement::Judgement;
 use crate::agent::Failure;
@@ -147,7 +148,7 @@ impl BatchChange {
             output::line(&format!("would {} {}", verb.now, jobs(done.len())))?;
             let shown = &done[..done.len().min(SHOWN)];
             if !shown.is_empty() {
-                list::table(&queue.jobs_by_id(shown).await?)?;
+                output::lines(&list::table(Paper::new(false), &queue.jobs_by_id(shown).await?))?;
             }
             if done.len() > SHOWN {
                 output::line(&format!("and {} more", done.len() - SHOWN))?;

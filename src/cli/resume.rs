@@ -13,6 +13,7 @@ use crate::advice::{row_json, shell};
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
+use crate::format::clock;
 use crate::job::format_utc;
 use crate::queue::{self, LaneKey, MailboxRow, Queue};
 
@@ -82,7 +83,7 @@ impl Ended<'_> {
     fn line(&self, dry_run: bool) -> String {
         let verb = if dry_run { "would resume" } else { "resumed" };
         let Self { row, waiting } = self;
-        let until = self.until().unwrap_or_default();
+        let until = row.pause.until.time().map(|until| clock(until, Utc::now())).unwrap_or_default();
         let kind = row.pause.kind.word();
         let kind = if kind.is_empty() { "no kind" } else { &kind };
         // What was asked for beyond all measure comes first: whoever ends that must have read it.

@@ -12,6 +12,7 @@ use crate::advice::{judgement, shell};
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
+use crate::format::{clock, clock_of};
 use crate::job::{ErrorKind, JobId, JobState, Operation, format_utc};
 use crate::queue::{self, Chosen, LaneKey, OnBatch, Read};
 
@@ -82,7 +83,7 @@ async fn waits(
         && !counts.is_empty()
     {
         let jobs = jobs(counts.values().sum());
-        let (until, words) = (format_utc(until), gate_words(gate));
+        let (until, words) = (clock(until, now), gate_words(gate));
         return Ok(vec![format!("waits until {until}: all sending is paused, {words} ({jobs})")]);
     }
     let stopped = queue.mailboxes(now).await?;
@@ -95,7 +96,7 @@ async fn waits(
                 "waits until {name} is released ({jobs}): it is on hold, 'event-sender release {release}'"
             ));
         }
-        let until = format_utc(row.paused_until(now)?);
+        let until = clock(row.paused_until(now)?, now);
         let resume = match row.kept_until(now) {
             Some(_) => ", as Microsoft asked".to_owned(),
             None => format!("; 'event-sender resume {}' once it is fixed", shell::last(name)),
@@ -103,7 +104,7 @@ async fn waits(
         Some(format!("waits until {until}: {name} is paused{resume} ({jobs})"))
     };
     let of_wish = |(wished, count): (&str, usize)| {
-        (count > 0).then(|| format!("waits until {wished}: the not_before ({})", jobs(count)))
+        (count > 0).then(|| format!("waits until {}: the not_before ({})", clock_of(wished, now), jobs(count)))
     };
     let waits = counts.into_iter().filter_map(of_mailbox);
     Ok(waits.chain(wished.into_iter().filter_map(of_wish)).collect())

@@ -9,11 +9,13 @@ use indicatif::ProgressBar;
 use sd_notify::NotifyState;
 use tokio_util::sync::CancellationToken;
 
+use super::narrator::Narrator;
 use super::progress;
 use crate::agent::log::{self, Log};
 use crate::agent::{Daemon, Failure, Reloads, warn_of_exposed};
 use crate::config::{ConfigError, Environment, LogSettings, Settings};
 use crate::exit::Exit;
+use crate::format::Zone;
 use crate::queue::Queue;
 use crate::shutdown::{self, Hangup};
 use crate::telemetry::Form;
@@ -26,14 +28,17 @@ pub(super) struct Options {
     until_empty: bool,
 }
 
-/// `file` is what `--config` says.
-pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit, Failure> {
+/// `file` is what `--config` says; `zone` is for whoever watches it on a terminal.
+pub(super) async fn run(options: Options, zone: Zone, file: Option<PathBuf>) -> Result<Exit, Failure> {
     let environment = Environment::of_process();
     let settings = Settings::load(file.clone(), &environment)
         .inspect_err(|error| log_refusal(error, LogSettings::of_refused(file, &environment)))?;
     let bar = options.until_empty.then(progress_bar);
     // Dropped at the end, when the last line is out.
-    let (log, threshold) = Log::start(settings.log, bar.clone());
+    let (log, threshold) = match log::is_for_a_person(settings.log) {
+        true => Log::start_in_words(settings.log, bar.clone(), |writer| Narrator::of_everything(zone, writer)),
+        false => Log::start(settings.log, bar.clone()),
+    };
     settings.exposed.iter().for_each(warn_of_exposed);
     // Who sits at a terminal and closes it does not expect the program to go on.
     let at_a_terminal = std::io::stdin().is_terminal();

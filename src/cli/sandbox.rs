@@ -1,10 +1,13 @@
 //! `sandbox`: the fake of Microsoft's side as a process of its own, for trying the product without a tenant.
 
+use std::io::Write;
 use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::output;
+use crate::advice::shell;
 use crate::agent::Failure;
 use crate::exit::Exit;
 use crate::sandbox::{IDENTITY_CLIENT_ID, IDENTITY_HEADER, Sandbox, SandboxOptions};
@@ -13,8 +16,11 @@ use crate::shutdown::{self, Hangup};
 #[derive(Debug, clap::Args)]
 pub(super) struct Options {
     /// Address to listen on; this machine only
-    #[arg(long, default_value = "127.0.0.1:8025", value_name = "ADDRESS")]
+    #[arg(long, default_value = "127.0.0.1:8765", value_name = "ADDRESS")]
     listen: SocketAddr,
+    /// Write the settings to use it into this new file; an existing file is left as it is
+    #[arg(long, value_name = "FILE")]
+    write: Option<PathBuf>,
     /// Time every calendar request takes
     #[arg(long, default_value = "0s", value_parser = humantime::parse_duration, value_name = "TIME")]
     latency: Duration,
@@ -42,16 +48,72 @@ pub(super) async fn run(options: Options) -> Result<Exit, Failure> {
         ..SandboxOptions::default()
     })
     .await
-    .map_err(|error| Failure::failed(format!("cannot listen on {}: {error}", options.listen)))?;
+    .map_err(|error| Failure::failed(cannot_listen(options.listen, &error)))?;
     let url = sandbox.url();
-    output::line(&format!("# A fake Entra and Graph is listening on {url}. Put this into agent.toml to use it:\n"))?;
-    output::line(sandbox.settings().trim_end())?;
-    eprintln!("\n{}", other_ways(&url, &options));
-    eprintln!("Events received:  curl -s {url}/sandbox/events\nRequests:         curl -s {url}/sandbox/requests");
-    eprintln!("Faults:           curl -s {url}/sandbox/faults -d '{{\"action\":\"lost_reply\"}}'\nEnd with Ctrl-C.");
+    match &options.write {
+        Some(file) => tell_written(file, &sandbox)?,
+        None => {
+            tell_settings(&sandbox)?;
+            eprintln!("\n{}", other_ways(&url, &options));
+        }
+    }
+    eprintln!("Calendars, mails and armed faults, for a browser:\n  {url}/");
+    eprintln!("Arm a fault (docs/sandbox.md has more of them):");
+    eprintln!("  curl {url}/sandbox/faults -d '{{\"action\":\"lost_reply\"}}'\nEnd with Ctrl-C.");
     stop.cancelled().await;
     sandbox.stop().await;
     Ok(Exit::Done)
+}
+
+fn cannot_listen(address: SocketAddr, error: &std::io::Error) -> String {
+    let cure = match error.kind() {
+        std::io::ErrorKind::AddrInUse => {
+            format!(
+                "; another sandbox may be running ('ss -ltnp sport = :{}' says who); --listen 127.0.0.1:0 takes a free port",
+                address.port()
+            )
+        }
+        std::io::ErrorKind::PermissionDenied => "; ports below 1024 are root's: take a higher one".to_owned(),
+        _ => String::new(),
+    };
+    format!("cannot listen on {address}: {error}{cure}")
+}
+
+/// What goes to stdout is a settings file.
+fn tell_settings(sandbox: &Sandbox) -> std::io::Result<()> {
+    let url = sandbox.url();
+    output::line(&format!("# A fake Entra and Graph is listening on {url}. Put this into agent.toml to use it:\n"))?;
+    output::line(sandbox.settings().trim_end())
+}
+
+fn tell_written(file: &Path, sandbox: &Sandbox) -> Result<(), Failure> {
+    write(file, &sandbox.settings())?;
+    let config = match file.to_str() {
+        Some("agent.toml" | "./agent.toml") => String::new(),
+        _ => format!(" --config {}", shell::word(&file.display().to_string())),
+    };
+    output::line(&format!("A fake Entra and Graph is listening on {}. Wrote {}.", sandbox.url(), file.display()))?;
+    output::line("Next, in another terminal:\n")?;
+    output::line(&format!("  event-sender run{config}"))?;
+    let job = "--subject Visit --start \"2030-12-01 09:00\" --end \"2030-12-01 09:30\"";
+    output::line(&format!("  event-sender enqueue{config} \\\n    {job}\n"))?;
+    Ok(())
+}
+
+/// Into a file that nobody has, for its owner alone.
+fn write(file: &Path, settings: &str) -> Result<(), Failure> {
+    let shown = file.display();
+    let new = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file);
+    let mut new = new.map_err(|error| {
+        Failure::failed(match error.kind() {
+            std::io::ErrorKind::AlreadyExists => {
+                format!("--write: {shown} is there already, and is not overwritten; move it away, or name another file")
+            }
+            _ => format!("--write: cannot make {shown}: {error}"),
+        })
+    })?;
+    let text = format!("# To use a sandbox: a fake Entra and Graph on this machine.\n\n{settings}");
+    new.write_all(text.as_bytes()).map_err(|error| Failure::failed(format!("--write: cannot write {shown}: {error}")))
 }
 
 fn read_certificate(file: &Path) -> Result<String, Failure> {
@@ -81,8 +143,9 @@ A federated token, as Kubernetes gives one to a workload:
   mode = "federated"
   federated_token_file = "federated-token"
 
-The identity of the machine. Take client_id out for the system-assigned one; for the user-assigned one it is
-{IDENTITY_CLIENT_ID}. The environment of event-sender says which machine this is:
+The identity of the machine. Take client_id out for the system-assigned one; for
+the user-assigned one it is {IDENTITY_CLIENT_ID}.
+The environment of event-sender says which machine this is:
   mode = "managed_identity"
   Azure VM:     AZURE_POD_IDENTITY_AUTHORITY_HOST={url}
   App Service:  IDENTITY_ENDPOINT={url}/msi/token
@@ -107,7 +170,8 @@ fn certificate_lines(registered: &[PathBuf]) -> String {
             quoted(file)
         ),
         None => r#"A certificate. Make one and start the sandbox with --certificate certificate.pem:
-  openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=event-sender -keyout key.pem -out certificate.pem
+  openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=event-sender \
+    -keyout key.pem -out certificate.pem
   mode = "certificate"
   certificate_file = "certificate.pem"
   private_key_file = "key.pem"
@@ -137,6 +201,7 @@ mod tests {
     fn options(certificates: &[&str], arc_tokens_dir: Option<&str>) -> Options {
         Options {
             listen: SocketAddr::from(([127, 0, 0, 1], 0)),
+            write: None,
             latency: Duration::ZERO,
             token_lifetime: Duration::from_secs(3600),
             certificates: certificates.iter().map(PathBuf::from).collect(),
@@ -146,11 +211,36 @@ mod tests {
 
     #[test]
     fn other_ways_to_sign_in_name_what_was_given() {
-        let plain = other_ways("http://127.0.0.1:8025", &options(&[], None));
-        let given = other_ways("http://127.0.0.1:8025", &options(&["my.pem"], Some("/tmp/arc")));
+        let plain = other_ways("http://127.0.0.1:8765", &options(&[], None));
+        let given = other_ways("http://127.0.0.1:8765", &options(&["my.pem"], Some("/tmp/arc")));
         assert!(plain.contains("--certificate certificate.pem") && plain.contains("--arc-tokens-dir DIR"), "{plain}");
         assert!(given.contains("certificate_file = \"my.pem\"\n") && given.contains("\"/tmp/arc\""), "{given}");
         assert!(!given.contains("openssl") && !given.contains("--arc"), "{given}");
+    }
+
+    #[test]
+    fn settings_are_written_for_the_owner_alone_and_over_nothing() {
+        use std::os::unix::fs::PermissionsExt;
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("agent.toml");
+        write(&file, "[auth]\n").unwrap();
+        assert!(std::fs::read_to_string(&file).unwrap().ends_with("[auth]\n"));
+        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        let link = home.path().join("link");
+        std::os::unix::fs::symlink("nowhere", &link).unwrap();
+        for taken in [&file, &link] {
+            let told = write(taken, "new").unwrap_err().text;
+            assert!(told.contains("is there already") && told.contains("another file"), "{told}");
+        }
+        assert!(!std::fs::read_to_string(&file).unwrap().contains("new"));
+        assert!(write(&home.path().join("no/agent.toml"), "").unwrap_err().text.contains("No such file"));
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_had_comes_with_the_cure() {
+        let told = |kind: std::io::ErrorKind| cannot_listen(SocketAddr::from(([127, 0, 0, 1], 80)), &kind.into());
+        assert!(told(std::io::ErrorKind::AddrInUse).contains("--listen 127.0.0.1:0"));
+        assert!(told(std::io::ErrorKind::PermissionDenied).contains("take a higher one"));
     }
 
     #[test]

@@ -282,13 +282,15 @@ mod tests {
             settings("client_secret = \"s3cret-Gnu\"\n[delivery]\nmax_in_flight = 8\n[queue]\npath = \"other.db\"");
         assert_eq!(old.differences(&old.clone()), []);
         let differences = old.differences(&new);
+        let [old_path, new_path] =
+            ["queue.db", "other.db"].map(|name| std::path::absolute(name).unwrap().display().to_string());
         let told: Vec<(&str, &str, &str, bool)> =
             differences.iter().map(|d| (d.key, d.from.as_str(), d.to.as_str(), d.at_once)).collect();
         assert_eq!(
             told,
             [
                 ("auth.client_secret", "(secret)", "(another secret)", true),
-                ("queue.path", "queue.db", "other.db", false),
+                ("queue.path", old_path.as_str(), new_path.as_str(), false),
                 ("delivery.max_in_flight", "64", "8", true),
             ]
         );

@@ -10,6 +10,7 @@ use nix::unistd::geteuid;
 use rustix::fs::{OFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
+use crate::access;
 use crate::accounts::other_writer;
 
 /// The extended attribute in which a file system keeps a list of access rights.
@@ -32,7 +33,7 @@ pub(super) fn read(path: &Path) -> Result<Vec<u8>, String> {
         .read(true)
         .custom_flags(flags)
         .open(path)
-        .map_err(|error| format!("cannot be read: {error}"))?;
+        .map_err(|error| access::unreadable(path, &error))?;
     judge(path, &file)?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes).map_err(|error| format!("cannot be read: {error}"))?;

@@ -28,7 +28,7 @@ pub use database::Database;
 pub use difference::Difference;
 pub use exposure::{Exposed, Readers};
 pub use keys::KEYS;
-pub use problems::{ConfigError, Problem};
+pub use problems::{ConfigError, Problem, no_file};
 pub use secrets::{read_secret, read_text};
 
 use crate::certificate::Certificate;
@@ -362,6 +362,8 @@ pub struct Settings {
 /// The part of the settings that commands need which never sign in.
 #[derive(Clone, Debug)]
 pub struct LocalSettings {
+    /// Where they come from, besides the environment.
+    pub file: Option<SettingsFile>,
     /// What fills NULL columns.
     pub defaults: DefaultSettings,
     /// Whether a job without mailbox may go to `/me`: a user signs in, who has a mailbox of their own.

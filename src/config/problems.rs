@@ -1,6 +1,8 @@
 //! What is wrong with the settings, in a form a person can act on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+
+use super::source::USUAL;
 
 /// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ impl ConfigError {
     fn text(&self) -> String {
         let from = match &self.file {
             Some(file) => format!("the settings in {} and the environment", file.display()),
-            None => "the settings (no agent.toml was found, only the environment)".to_owned(),
+            None => format!("the settings ({}; only the environment)", no_file()),
         };
         let count = match self.problems.len() {
             1 => "a problem".to_owned(),
@@ -35,4 +37,11 @@ impl ConfigError {
             self.problems.iter().map(|problem| format!("  {}: {}", problem.key, problem.what)).collect();
         format!("{from} have {count}:\n{}", lines.join("\n"))
     }
+}
+
+/// That there is no settings file, and where it was looked for.
+pub fn no_file() -> String {
+    let places = USUAL.map(|usual| std::path::absolute(usual).unwrap_or_else(|_| Path::new(usual).to_owned()));
+    let [here, system] = places.map(|place| place.display().to_string());
+    format!("no settings file was found: looked for {here} and {system}")
 }

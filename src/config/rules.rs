@@ -1,7 +1,7 @@
 //! The rules: from raw values to [`Settings`], with every contradiction noted.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tracing::Level;
@@ -15,6 +15,7 @@ use super::{
     LocalSettings, LogFormat, LogSettings, MonitorSettings, PastEvents, QueuePlace, QueueSettings, Settings, secrets,
     sign_in,
 };
+use crate::access;
 use crate::secret::Secret;
 
 /// Of a request, on a queue that several agents share.
@@ -47,7 +48,7 @@ pub(super) fn local(source: &mut Source, environment: &Environment) -> LocalSett
     let user = if own_mailbox { source.text("auth.username").map(|user| user.trim().to_owned()) } else { None };
     let unnamed = unnamed(&defaults, user.as_deref());
     let (queue, log) = (queue(source, environment), log(source));
-    LocalSettings { defaults, own_mailbox, unnamed, graph, queue, log }
+    LocalSettings { file: source.file().cloned(), defaults, own_mailbox, unnamed, graph, queue, log }
 }
 
 /// Whose mailbox the rows are for that name none. `user`: who signs in, in the mode that has one.
@@ -89,13 +90,14 @@ fn extra_ca(source: &mut Source) -> Option<Vec<u8>> {
     let pem = match std::fs::read(&path) {
         Ok(pem) => pem,
         Err(error) => {
-            source.problem(key, format!("names {path}, which cannot be read: {error}"));
+            source
+                .problem(key, format!("names {path}, which cannot be read: {}", access::why(Path::new(&path), &error)));
             return None;
         }
     };
     match reqwest::Certificate::from_pem_bundle(&pem) {
         Ok(certificates) if !certificates.is_empty() => {
-            source.note_read(std::path::Path::new(&path));
+            source.note_read(Path::new(&path));
             Some(pem)
         }
         _ => {
@@ -164,7 +166,8 @@ fn file(source: &mut Source) -> PathBuf {
     }
     let path = source.text_or_default("queue.path").trim().to_owned();
     judge(source, "queue.path", &path, shapes::queue_path);
-    path.into()
+    // Messages name it, wherever a command was typed.
+    std::path::absolute(&path).unwrap_or_else(|_| path.into())
 }
 
 fn agent_name(source: &mut Source) -> String {

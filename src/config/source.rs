@@ -13,9 +13,11 @@ use super::found;
 use super::keys::{KEYS, is_known, nearest};
 use super::shapes::{self, Unfit};
 use super::{ConfigError, Environment, Problem, SettingsFile};
-use crate::{characters, encoding};
+use crate::{access, characters, encoding};
 
 const PREFIX: &str = "EVENT_SENDER__";
+/// Where the settings are looked for if nobody names them.
+pub(super) const USUAL: [&str; 2] = ["agent.toml", "/etc/event-sender/agent.toml"];
 /// The keys whose values are secrets.
 const SECRETS: [&str; 3] = ["auth.client_secret", "auth.password", "auth.private_key_passphrase"];
 /// No duration of the settings makes sense beyond a year, and sums of times must stay inside the calendar.
@@ -394,7 +396,7 @@ fn find(environment: &Environment) -> Result<Option<SettingsFile>, ConfigError> 
     if let Some(named) = environment.get("EVENT_SENDER_CONFIG").filter(|path| !path.is_empty()) {
         return Ok(Some(SettingsFile::Named(named.into())));
     }
-    for usual in ["agent.toml", "/etc/event-sender/agent.toml"].map(PathBuf::from) {
+    for usual in USUAL.map(PathBuf::from) {
         // `sudo -u event-sender` in root's home: nothing in there is meant for that user.
         if usual.is_relative() && !may_enter(Path::new(".")) {
             continue;
@@ -403,8 +405,8 @@ fn find(environment: &Environment) -> Result<Option<SettingsFile>, ConfigError> 
             Ok(_) => return Ok(Some(SettingsFile::Found(usual))),
             // Not to be passed over in silence: without it a command would work on another queue.
             Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
-                let what = "cannot be read by you; become a member of the group event-sender, or name another file with --config";
-                return Err(refused(&usual, what.to_owned()));
+                let what = access::unreadable(&usual, &error);
+                return Err(refused(&usual, format!("{what}; or name another file with --config")));
             }
             _ => {}
         }
@@ -421,10 +423,19 @@ fn refused(file: &Path, what: String) -> ConfigError {
 
 /// The content of a file that somebody named.
 fn named(file: &Path) -> Result<Vec<u8>, String> {
-    if !file.is_file() {
-        return Err("there is no such file; correct --config or EVENT_SENDER_CONFIG".to_owned());
+    match file.metadata() {
+        Ok(seen) if seen.is_dir() => {
+            return Err(format!("is a directory; name the file in it: {}", file.join("agent.toml").display()));
+        }
+        Ok(seen) if !seen.is_file() => {
+            return Err("is not a regular file; correct --config or EVENT_SENDER_CONFIG".to_owned());
+        }
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Err(format!("{}; correct --config or EVENT_SENDER_CONFIG", access::unreadable(file, &error)));
+        }
+        _ => {}
     }
-    std::fs::read(file).map_err(|error| format!("cannot be read: {error}"))
+    std::fs::read(file).map_err(|error| access::unreadable(file, &error))
 }
 
 fn may_enter(directory: &Path) -> bool {

@@ -107,6 +107,8 @@ causes! {
     NoSuchKey "no_such_key" Target,
     /// The job that was to create the event failed or was cancelled.
     CreateFailed "create_failed" Target,
+    /// The event that a key has named so far was not deleted, so that the key names no other one.
+    KeyInUse "key_in_use" Target,
     /// The event to be changed was deleted.
     EventGone "event_gone" Target,
     /// The event to be changed was called off.

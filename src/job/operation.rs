@@ -75,7 +75,7 @@ impl Operation {
     pub fn from_input(input: &JobInput, target: &Target, own_mailbox: bool) -> Result<Self, Undraftable> {
         // The row's own faults first: they are there whatever becomes of the event.
         match Judged::of(input, own_mailbox)? {
-            Judged::Create(draft) => Ok(Self::Create(draft)),
+            Judged::Create(draft) => target::check_key_is_free(target).map(|()| Self::Create(draft)),
             Judged::Update(meant, change) => Ok(Self::Update(meant.found(target)?, change)),
             Judged::Delete(meant, end) => Ok(Self::Delete(meant.found(target)?, end)),
         }

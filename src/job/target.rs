@@ -19,6 +19,8 @@ pub enum Target {
     Unknown,
     /// The last job before this one that creates the event of its key.
     Created(Box<Created>),
+    /// Of a job that creates an event: its key names that of an earlier job still.
+    Taken(JobId),
 }
 
 /// A job that creates the event of a key.
@@ -68,6 +70,23 @@ pub(super) fn check_create(input: &JobInput) -> Result<(), InvalidJob> {
             "target_event_id",
             "is set, but a create makes an event of its own; leave it out, or make this an update",
         )),
+    }
+}
+
+/// A key names one event at a time.
+///
+/// # Errors
+/// The event before is there still, for no delete of it has come off.
+pub(super) fn check_key_is_free(target: &Target) -> Result<(), Undraftable> {
+    match target {
+        Target::Taken(by) => Err(Undraftable::Refused(
+            Cause::KeyInUse,
+            format!(
+                "event_key: the event of job {by}, which has this key, was not deleted: the delete before this job failed or was \
+                 cancelled; retry that one, then this one"
+            ),
+        )),
+        Target::NotAsked | Target::Unknown | Target::Created(_) => Ok(()),
     }
 }
 
@@ -123,7 +142,7 @@ impl Meant {
         match (by, target) {
             (By::Id(event_id), _) => Ok(EventTarget { mailbox, calendar_id, event_id, marker: None }),
             (By::Key, Target::Created(created)) => created.target(mailbox.as_deref(), calendar_id.as_deref()),
-            (By::Key, Target::NotAsked | Target::Unknown) => Err(Undraftable::Refused(
+            (By::Key, Target::NotAsked | Target::Unknown | Target::Taken(_)) => Err(Undraftable::Refused(
                 Cause::NoSuchKey,
                 "event_key: no job before this one creates an event with this key; check the key, or insert this job again after \
                  the create"

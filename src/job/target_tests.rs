@@ -179,3 +179,19 @@ fn the_rows_own_fault_is_told_before_what_became_of_its_event() {
     let input = row("delete", |input| input.not_after = "soon".into());
     assert_eq!(fault(&input, &Target::Unknown).column, "not_after");
 }
+
+#[test]
+fn a_create_whose_key_names_an_event_still_is_refused() {
+    let input = row("create", |input| {
+        input.start_time = "2026-12-01T09:00".into();
+        input.end_time = "2026-12-01T10:00".into();
+        input.mailbox = "ann@contoso.com".into();
+        input.attendees = "[]".into();
+        input.body_type = "text".into();
+        input.time_zone = "UTC".into();
+    });
+    assert!(matches!(Operation::from_input(&input, &Target::NotAsked, false), Ok(Operation::Create(_))));
+    let refused = Operation::from_input(&input, &Target::Taken(JobId(7)), false);
+    let Err(Undraftable::Refused(Cause::KeyInUse, words)) = refused else { panic!("{refused:?}") };
+    assert!(words.starts_with("event_key: ") && words.contains("job 7"), "{words}");
+}

@@ -10,7 +10,7 @@ use crate::job::{ErrorKind, format_utc};
 use crate::queue::GateNote;
 use crate::worker::Trouble;
 
-/// The loop turns at least every twenty seconds (`cli/monitoring.rs`); after this long it is stuck.
+/// The loop turns at least every five seconds (`worker/vitals.rs`); after this long it is stuck.
 const STUCK: Duration = Duration::from_secs(60);
 
 /// Why nothing is sent.

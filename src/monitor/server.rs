@@ -38,7 +38,10 @@ pub fn serve(address: SocketAddr, monitor: Arc<Monitor>) -> impl Future<Output =
 }
 
 async fn listen(address: SocketAddr) -> TcpListener {
-    let cannot = |error: &std::io::Error| tracing::error!(%address, %error, "monitor cannot listen, trying again");
+    let cannot = |error: &std::io::Error| {
+        let hint = listener::cure(error);
+        tracing::error!(key = "monitor.listen", %address, %error, hint, "monitor cannot listen, trying again");
+    };
     let listener = listener::bind(address, cannot).await;
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!(%address, "monitor listening");

@@ -43,8 +43,8 @@ pub trait Agent: Send + Sync + 'static {
     /// them.
     async fn put_back(&self, claims: &[(JobId, i64)]) -> Result<Recovered, QueueError>;
 
-    /// Makes the jobs due that were put off because the default zone was refused; those with a wish of their own, when they
-    /// wish.
+    /// Makes the jobs due that were put off for a setting, which may be another one now: because the default zone was refused, or
+    /// because their mailbox had mailed as many as it might. Those with a wish of their own, when they wish.
     async fn wake(&self) -> Result<(), QueueError>;
 
     /// Deletes at most `limit` jobs that ended longer than `age` ago, with their history, and returns how many. A job in
@@ -57,6 +57,9 @@ pub trait Agent: Send + Sync + 'static {
 
     /// Replaces what the agent last reported of itself.
     async fn report(&self, status: &AgentStatus) -> Result<(), QueueError>;
+
+    /// A sign of life for those who look. Given every few seconds as long as the agent gets anywhere; costs no write of the queue.
+    async fn sign(&self) -> Result<(), QueueError>;
 
     /// Adds to a sent job the link of its online meeting, which came later than the event. Nothing happens if it has one.
     async fn add_join_url(&self, id: JobId, join_url: &str) -> Result<(), QueueError>;

@@ -23,19 +23,20 @@ pub use agent::{
 };
 pub use error::{OpenError, QueueError, StartError};
 pub use open::{
-    Examined, Queue, Repaired, Start, Started, examine, migrate, open_existing, open_to_insert, permissions,
+    Examined, Queue, Repaired, Start, Started, examine, is_missing, migrate, not_writable, open_existing,
+    open_to_insert, permissions,
 };
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};
 pub use postgres::{AgentSettings, PostgresQueue, Server};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
 pub use read::{
-    AGE_COUNT, AGE_LIMITS, Census, Ended, Failures, Grade, JobFilter, Overview, Read, Room, StorageFinding, Trouble,
-    Waiting, WaitingReport,
+    AGE_COUNT, AGE_LIMITS, Census, Ended, Failures, Grade, JobFilter, Overview, Read, Room, Sought, Step,
+    StorageFinding, Trouble, Waiting, WaitingReport, Walked,
 };
 pub use rows::{
     AgentRow, AgentSaid, AttemptRow, CredentialSaid, DefaultSaid, GateSaid, HoldColumns, JobRow, JobSummary,
     MailboxRow, PacedColumns, Parsed, PauseColumns, Stored,
 };
 pub use settlement::{AttemptRecord, Paced, Setback, Settled, Settlement, Trace, Verdict};
-pub use sqlite::SqliteQueue;
+pub use sqlite::{SQLITE_VERSION, SqliteQueue, newest_schema};
 pub use types::{LaneKey, Pause, capped};

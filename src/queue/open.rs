@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::{OpenError, StartError};
 use super::postgres::{self, AgentSettings, PostgresQueue, Server};
-use super::sqlite::files::AgentLock;
+use super::sqlite::files::{self, AgentLock};
 use super::sqlite::{Permissions, SqliteQueue, examine as examine_file, start};
 use super::{Agent, Operate, Produce, Read, Recovered, StorageFinding};
 use crate::config::{DatabaseSettings, QueuePlace, QueueSettings};
@@ -24,6 +24,16 @@ pub async fn open_existing(settings: &QueueSettings) -> Result<Arc<dyn Queue>, O
         QueuePlace::File(path) => Arc::new(SqliteQueue::open_existing(path).await?),
         QueuePlace::Database(settings) => Arc::new(PostgresQueue::open_existing(server(settings)).await?),
     })
+}
+
+/// Whether there is no file of a queue where it should be, as far as can be seen.
+pub fn is_missing(settings: &QueueSettings) -> bool {
+    settings.place.file().is_some_and(|path| !path.exists() && files::is_in_sight(path))
+}
+
+/// Why whoever asks may not write to the file of the queue, and the cure; none if they may, or if there is no file.
+pub fn not_writable(settings: &QueueSettings) -> Option<String> {
+    if is_missing(settings) { None } else { files::shut(settings.place.file()?) }
 }
 
 /// For producers: makes the file of the queue if there is none. One of an older version is brought up to date only while no agent

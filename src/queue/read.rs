@@ -18,12 +18,22 @@ pub trait Read: Send + Sync + 'static {
     /// The newest jobs that fit, the oldest of them first.
     async fn jobs(&self, filter: &JobFilter) -> Result<Vec<JobSummary>, QueueError>;
 
+    /// How many jobs fit, whatever the filter's limit; none if counting them all takes longer than that.
+    async fn count(&self, filter: &JobFilter, within: Duration) -> Result<Option<u64>, QueueError>;
+
     /// These jobs, as far as they are there, in the order of their ids.
     async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError>;
 
-    /// Jobs that this names, the newest first: by their id, dedup key, event key, mailbox, EventID or one of Microsoft's request
-    /// ids. Where no index knows them, only the newest jobs are looked at.
-    async fn find(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError>;
+    /// Jobs that an index knows by this, the newest first: by their id, dedup key, event key, transaction id, the EventID they
+    /// change, or the mailbox they wait for.
+    async fn known_by(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError>;
+
+    /// Whether there are at most so many jobs in this state: an index that knows them is read as a whole to list them.
+    async fn are_few(&self, state: JobState, most: u32) -> Result<bool, QueueError>;
+
+    /// Jobs that no index knows, found by walking from the newest to older ones, so many rows at most: as long as there are more,
+    /// the walk goes on where this step ended.
+    async fn walk(&self, sought: &Sought, step: Step) -> Result<Walked, QueueError>;
 
     /// Jobs that have failed since then: their number, and of each kind of failure at most so many, the newest.
     async fn failures(&self, since: DateTime<Utc>, of_each_kind: u32) -> Result<Failures, QueueError>;
@@ -75,10 +85,49 @@ pub struct JobFilter {
     pub error_kind: Option<String>,
     /// Only those of the event that its producer calls by this key.
     pub event_key: Option<String>,
+    /// Only the one that its producer calls by this key.
+    pub dedup_key: Option<String>,
     /// Only those of which an event may exist that no answer has confirmed.
     pub in_doubt: bool,
+    /// Only those that ended since then; of jobs that have not ended, those inserted since then.
+    pub since: Option<DateTime<Utc>>,
+    /// Only those with a smaller id.
+    pub before: Option<JobId>,
     /// At most this many, the newest.
     pub limit: u32,
+}
+
+/// What a walk looks for: all of it must fit.
+#[derive(Clone, Debug, Default)]
+pub struct Sought {
+    /// Its mailbox, its EventID, or a request id of it or of one of its attempts.
+    pub text: Option<String>,
+    pub state: Option<JobState>,
+    /// In any case.
+    pub mailbox: Option<String>,
+    pub error_kind: Option<String>,
+}
+
+/// How far one step of a walk goes.
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// Only jobs with a smaller id; all, if there is none.
+    pub before: Option<JobId>,
+    /// Rows that are looked at, …
+    pub rows: u32,
+    /// … and jobs that are found, at most.
+    pub limit: u32,
+}
+
+/// What a step found.
+#[derive(Clone, Debug, Default)]
+pub struct Walked {
+    /// The newest first.
+    pub jobs: Vec<JobSummary>,
+    /// Rows that were looked at.
+    pub rows: u32,
+    /// Where the next step begins; none where there is no older job.
+    pub before: Option<JobId>,
 }
 
 /// The queue at a glance: everything of one moment.
@@ -180,6 +229,8 @@ pub struct WaitingReport {
     pub oldest_due: Option<i64>,
     /// When the next one is due.
     pub next_due: Option<String>,
+    /// Since when the first job of mailboxes that are neither paused, held nor paced has been due, or will be.
+    pub open_due: Option<String>,
 }
 
 /// Jobs by state and trouble, how long the first of them has been due, and the room they take.

@@ -12,6 +12,9 @@ use crate::job::{Cause, ErrorKind, JobId, JobState, format_utc, parse_utc};
 /// Longest wait that is obeyed when Microsoft asks for it, with some room for the way from there to here.
 const LONGEST_OBEYED: TimeDelta = TimeDelta::minutes(24 * 60 + 1);
 
+/// An agent signs four times as often (`worker/vitals.rs`).
+const SILENT: TimeDelta = TimeDelta::seconds(20);
+
 /// What stands in a column. Bytes that are not text are described by their number.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum Stored {
@@ -326,6 +329,8 @@ impl MailboxRow {
 pub struct AgentRow {
     /// Process id of one that runs.
     pub pid: Option<String>,
+    /// When one that runs gave its last sign of life, as far as that is known.
+    pub signed_at: Option<DateTime<Utc>>,
     /// What it says of itself; not yet, of one that has just begun.
     pub said: Option<AgentSaid>,
 }
@@ -386,6 +391,13 @@ pub struct DefaultSaid {
 impl AgentRow {
     pub fn runs(&self) -> bool {
         self.pid.is_some()
+    }
+
+    /// Since when one that runs gives no sign of life, if that is too long: it is stopped, or stuck.
+    pub fn silent_since(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let signed_at = self.signed_at.filter(|_| self.runs())?;
+        // A clock that was set back is followed by the next sign.
+        ((now - signed_at).abs() > SILENT).then_some(signed_at)
     }
 
     /// What the agent that runs says of itself. One that is gone decides nothing any more, and the next one starts afresh.

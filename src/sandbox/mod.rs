@@ -105,7 +105,7 @@ impl Sandbox {
         self.address
     }
 
-    /// The base of all its addresses, such as `http://127.0.0.1:8025`.
+    /// The base of all its addresses, such as `http://127.0.0.1:8765`.
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }

@@ -118,7 +118,9 @@ impl Web {
         let reason = asked.reason.as_deref().map(str::trim).filter(|reason| !reason.is_empty());
         standing.queue.hold_mailbox(&lane, reason, Utc::now()).await?;
         tracing::info!(who, mailbox = lane.as_str(), reason, "mailbox held from the page");
-        self.done(standing, "held", &lane).await
+        let why = reason.map(|reason| format!("--reason {} ", shell::word(reason))).unwrap_or_default();
+        let command = format!("event-sender hold {why}{}", shell::last(lane.as_str()));
+        self.done(standing, "held", &lane, command).await
     }
 
     pub async fn release(&self, who: &str, asked: Mailbox) -> Reply {
@@ -127,7 +129,7 @@ impl Web {
             return Err(conflict(&lane, "is not on hold"));
         }
         tracing::info!(who, mailbox = lane.as_str(), "mailbox released from the page");
-        self.done(standing, "released", &lane).await
+        self.done(standing, "released", &lane, format!("event-sender release {}", shell::last(lane.as_str()))).await
     }
 
     pub async fn resume(&self, who: &str, asked: Mailbox) -> Reply {
@@ -142,19 +144,13 @@ impl Web {
             return Err(conflict(&lane, PAUSED_ANEW));
         }
         tracing::info!(who, mailbox = lane.as_str(), "mailbox resumed from the page");
-        self.done(standing, "resumed", &lane).await
+        self.done(standing, "resumed", &lane, format!("event-sender resume {}", shell::last(lane.as_str()))).await
     }
 
-    async fn done(&self, standing: &Standing, verb: &str, lane: &LaneKey) -> Reply {
+    async fn done(&self, standing: &Standing, verb: &str, lane: &LaneKey, command: String) -> Reply {
         standing.look.outdate();
         let lanes = LaneKey::all_of(lane.as_str(), self.filled().unnamed.as_deref());
         let waiting = standing.queue.waiting_for(&lanes).await?;
-        let command = match verb {
-            "held" => "hold",
-            "released" => "release",
-            _ => "resume",
-        };
-        let command = format!("event-sender {command} {}", shell::last(lane.as_str()));
         Ok(json(&json!({ verb: 1, "mailbox": lane.as_str(), "waiting": waiting, "command": command })))
     }
 }

@@ -9,7 +9,6 @@ use axum::http::{HeaderMap, StatusCode};
 
 use super::Web;
 use super::reply::Refusal;
-use super::sessions;
 use crate::config::WebSettings;
 use crate::listener::Peer;
 
@@ -81,7 +80,7 @@ impl Web {
         }
         let given = only(headers, AUTHORIZATION.as_str()).and_then(|text| text.strip_prefix("Bearer "));
         match (&self.settings.token, given) {
-            (Some(token), Some(given)) if sessions::is(token, given.trim()) => Who::Token,
+            (Some(token), Some(given)) if self.sessions.knows(token, given.trim(), now) => Who::Token,
             _ => Who::Nobody,
         }
     }

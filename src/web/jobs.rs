@@ -1,6 +1,8 @@
 //! `GET /api/v1/jobs` and `GET /api/v1/jobs/{id}`: jobs by what they have in common or by what somebody has in hand, and one of
 //! them with all that is known of it. Fields are only ever added.
 
+use std::time::{Duration, Instant};
+
 use chrono::Utc;
 use serde_json::{Map, Value, json};
 
@@ -10,11 +12,16 @@ use crate::advice::request::request_of;
 use crate::advice::waits::waits_for;
 use crate::advice::{Case, row_json};
 use crate::job::{ErrorKind, JobId, JobState};
-use crate::queue::{JobFilter, JobRow, JobSummary};
+use crate::queue::{JobFilter, JobRow, JobSummary, Queue, QueueError, Sought, Step};
 
 /// Jobs of one answer, if nobody says how many, and at most.
 const USUAL: u32 = 50;
 const MOST: u32 = 200;
+/// What no index knows is looked for so long in one answer, so many rows at a time; whoever asks may go on from there.
+const WALK: Duration = Duration::from_millis(80);
+const ROWS: u32 = 2000;
+/// Jobs of a state that are read as a whole.
+const FEW: u32 = 20_000;
 
 /// Columns with what a producer wrote for people's eyes, and with what may quote it.
 const CONTENT: [&str; 7] = ["subject", "body", "location", "attendees", "extra", "error_message", "join_url"];
@@ -24,15 +31,64 @@ const CONTENT: [&str; 7] = ["subject", "body", "location", "attendees", "extra",
 struct Asked {
     filter: JobFilter,
     search: Option<String>,
+    /// Only older jobs than this.
+    before: Option<JobId>,
+    /// These and no others.
+    ids: Option<Vec<JobId>>,
+}
+
+/// Jobs, the newest first, and how far they were looked for.
+#[derive(Default)]
+struct Found {
+    jobs: Vec<JobSummary>,
+    searched: Option<Searched>,
+}
+
+#[derive(Default)]
+struct Searched {
+    rows: u64,
+    /// Where to go on; none where all have been looked at.
+    before: Option<JobId>,
+}
+
+impl Searched {
+    fn json(&self) -> Value {
+        json!({ "jobs": self.rows, "all": self.before.is_none(), "before": self.before.map(|id| id.0) })
+    }
 }
 
 impl Asked {
     fn of(query: &[(String, String)]) -> Result<Self, Refusal> {
-        let mut asked = Self { filter: JobFilter { limit: USUAL, ..JobFilter::default() }, search: None };
+        let mut asked = Self { filter: JobFilter { limit: USUAL, ..JobFilter::default() }, ..Self::default() };
         for (name, value) in query.iter().filter(|(_, value)| !value.trim().is_empty()) {
             asked.take(name, value.trim())?;
         }
+        if asked.before.is_some() && !asked.may_be_walked() {
+            let why = "before continues a search, or a list by state, mailbox or error_kind";
+            return Err(Refusal::bad(why));
+        }
         Ok(asked)
+    }
+
+    /// The newest jobs are not simply those that are asked for, and no index leads straight to them.
+    fn may_be_walked(&self) -> bool {
+        let JobFilter { state, mailbox, error_kind, event_key, in_doubt, .. } = &self.filter;
+        let is_narrowed = mailbox.is_some() || error_kind.is_some() || state.is_some();
+        self.search.is_some() || is_narrowed && event_key.is_none() && !in_doubt && self.ids.is_none()
+    }
+
+    /// An index has these jobs and so few others that it may be read as a whole.
+    async fn is_short(&self, queue: &dyn Queue) -> Result<bool, QueueError> {
+        match self.filter.state {
+            None | Some(JobState::Sent) => Ok(false),
+            Some(_) if self.search.is_some() || self.before.is_some() => Ok(false),
+            Some(state) => queue.are_few(state, FEW).await,
+        }
+    }
+
+    fn sought(&self) -> Sought {
+        let JobFilter { state, mailbox, error_kind, .. } = self.filter.clone();
+        Sought { text: self.search.clone(), state, mailbox, error_kind }
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
@@ -57,8 +113,14 @@ impl Asked {
                 let limit = value.parse().ok().filter(|limit| (1..=MOST).contains(limit));
                 filter.limit = limit.ok_or_else(|| wrong(&format!("a whole number from 1 to {MOST}")))?;
             }
+            "before" => self.before = Some(value.parse().map(JobId).map_err(|_| wrong("the id of a job"))?),
+            "ids" => {
+                let ids: Option<Vec<JobId>> = value.split(',').map(|id| id.trim().parse().ok().map(JobId)).collect();
+                let ids = ids.filter(|ids| ids.len() <= MOST as usize);
+                self.ids = Some(ids.ok_or_else(|| wrong(&format!("at most {MOST} ids with commas between them")))?);
+            }
             _ => {
-                let known = "search, state, mailbox, error_kind, event_key, in_doubt, limit";
+                let known = "search, state, mailbox, error_kind, event_key, in_doubt, ids, before, limit";
                 return Err(Refusal::bad(format!("there is no parameter {name}; there are {known}")));
             }
         }
@@ -81,29 +143,12 @@ impl Web {
     pub async fn jobs(&self, query: &[(String, String)]) -> Reply {
         let asked = Asked::of(query)?;
         let queue = &self.standing.get().ok_or_else(Refusal::starting)?.queue;
-        let limit = asked.filter.limit;
-        // No index knows the mailbox of jobs that have ended: all rows would be read.
-        let by_mailbox = asked.filter.mailbox.clone().filter(|_| {
-            let filter = &asked.filter;
-            matches!(filter.state, None | Some(JobState::Sent)) && filter.event_key.is_none() && !filter.in_doubt
-        });
-        let jobs = match asked.search.clone().or(by_mailbox) {
-            Some(text) => {
-                let mut found = queue.find(&text, MOST).await?;
-                found.retain(|job| asked.fits(job));
-                found.truncate(usize::try_from(limit).unwrap_or(usize::MAX));
-                found
-            }
-            None => {
-                let mut found = queue.jobs(&asked.filter).await?;
-                found.reverse();
-                found
-            }
-        };
-        let shown = jobs.iter().map(|job| Value::Object(self.hidden(row_json::summary(job))));
+        let found = found(&**queue, &asked).await?;
+        let shown = found.jobs.iter().map(|job| Value::Object(self.hidden(row_json::summary(job))));
         Ok(json(&json!({
             "jobs": shown.collect::<Value>(),
-            "limit": limit,
+            "limit": asked.filter.limit,
+            "searched": found.searched.as_ref().map(Searched::json),
             "show_content": self.settings.show_content,
         })))
     }
@@ -113,7 +158,7 @@ impl Web {
         let queue = &self.standing.get().ok_or_else(Refusal::starting)?.queue;
         let Some((job, attempts)) = queue.job(id).await? else {
             let status = axum::http::StatusCode::NOT_FOUND;
-            return Err(Refusal::new(status, "not_found", format!("there is no job {id}")));
+            return Err(Refusal::new(status, "not_found", format!("There is no job {id}.")));
         };
         let mut shown = self.hidden(row_json::job(&job));
         let history = attempts.iter().map(|attempt| {
@@ -164,13 +209,8 @@ impl Web {
         }))
     }
 
-    /// A row without what is not to be seen, its flags true or false.
+    /// A row without what is not to be seen.
     fn hidden(&self, mut row: Map<String, Value>) -> Map<String, Value> {
-        if let Some(flag) = row.get_mut("in_doubt")
-            && let Some(number) = flag.as_i64()
-        {
-            *flag = (number == 1).into();
-        }
         if !self.settings.show_content {
             row.iter_mut()
                 .filter(|(name, _)| CONTENT.contains(&name.as_str()))
@@ -178,4 +218,39 @@ impl Web {
         }
         row
     }
+}
+
+async fn found(queue: &dyn Queue, asked: &Asked) -> Result<Found, QueueError> {
+    if asked.may_be_walked() && !asked.is_short(queue).await? {
+        return search(queue, asked).await;
+    }
+    let mut jobs = match &asked.ids {
+        Some(ids) => queue.jobs_by_id(ids).await?,
+        None => queue.jobs(&asked.filter).await?,
+    };
+    jobs.reverse();
+    jobs.retain(|job| asked.fits(job));
+    Ok(Found { jobs, searched: None })
+}
+
+/// What an index knows, and then from the newest job back, until as many more are found or the time is over.
+async fn search(queue: &dyn Queue, asked: &Asked) -> Result<Found, QueueError> {
+    let begun = Instant::now();
+    let (sought, limit) = (asked.sought(), asked.filter.limit);
+    let (mut jobs, mut searched) = (Vec::new(), Searched { rows: 0, before: asked.before });
+    loop {
+        let left = limit.saturating_sub(u32::try_from(jobs.len()).unwrap_or(limit));
+        let walked = queue.walk(&sought, Step { before: searched.before, rows: ROWS, limit: left }).await?;
+        jobs.extend(walked.jobs.into_iter().filter(|job| asked.fits(job)));
+        searched = Searched { rows: searched.rows + u64::from(walked.rows), before: walked.before };
+        if searched.before.is_none() || jobs.len() >= limit as usize || begun.elapsed() >= WALK {
+            break;
+        }
+    }
+    if let (Some(text), None) = (&asked.search, asked.before) {
+        jobs.extend(queue.known_by(text, limit).await?.into_iter().filter(|job| asked.fits(job)));
+    }
+    jobs.sort_by_key(|job| std::cmp::Reverse(job.id));
+    jobs.dedup_by_key(|job| job.id);
+    Ok(Found { jobs, searched: Some(searched) })
 }

@@ -8,7 +8,7 @@ use super::groups::Group;
 use super::look::{Look, Seen};
 use super::mailboxes;
 use super::reply::{Refusal, Reply, json};
-use crate::advice::health::{Health, of};
+use crate::advice::health::{Health, News, of};
 use crate::advice::standing::{agent_json, credential_json, gate_again, gate_words};
 use crate::advice::{Case, Tone, row_json, shell};
 use crate::format::{jobs, moment};
@@ -52,7 +52,7 @@ impl Web {
     fn verdict(&self, seen: &Seen, now: DateTime<Utc>) -> Value {
         let overview = &seen.overview;
         let agent = overview.agents.first().cloned().unwrap_or_default();
-        let mut health = Health::of(overview, &agent, now);
+        let mut health = Health::of(overview, &agent, News::of_last_hour(overview), now);
         let mut since = None;
         // What the agent met a moment ago it has not reported yet.
         let trouble = self.measures.settle_trouble().map(|trouble| ("results cannot be recorded", trouble));

@@ -9,7 +9,8 @@ use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{DefaultBodyLimit, Extension, Path, Query, Request, State};
 use axum::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, SET_COOKIE, X_CONTENT_TYPE_OPTIONS,
+    X_FRAME_OPTIONS,
 };
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use axum::middleware::{Next, from_fn_with_state};
@@ -50,7 +51,10 @@ pub fn serve(address: SocketAddr, web: Arc<Web>) -> impl Future<Output = ()> + S
     let router = router(&web);
     async move {
         tokio::spawn(keep_looking(web));
-        let cannot = |error: &std::io::Error| tracing::error!(%address, %error, "page cannot listen, trying again");
+        let cannot = |error: &std::io::Error| {
+            let hint = listener::cure(error);
+            tracing::error!(key = "web.listen", %address, %error, hint, "page cannot listen, trying again");
+        };
         let listener = listener::bind(address, cannot).await;
         let address = listener.local_addr().unwrap_or(address);
         tracing::info!(%address, "page listening");
@@ -99,13 +103,31 @@ fn routes(base: &str) -> Router<Arc<Web>> {
 
 async fn guarded(State(web): Shared, request: Request, next: Next) -> Response {
     let mut response = match web.guard.check_host(request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => explained(next.run(request).await),
         Err(refusal) => refusal.into_response(),
     };
     for (name, value) in HEADERS {
         response.headers_mut().insert(name, HeaderValue::from_static(value));
     }
     response
+}
+
+/// What axum refuses by itself says why like everything else.
+fn explained(response: Response) -> Response {
+    let (status, kind) = (response.status(), response.headers().get(CONTENT_TYPE));
+    if status.as_u16() < 400 || kind.is_some_and(|kind| kind == "application/json") {
+        return response;
+    }
+    let (what, why) = match status {
+        StatusCode::METHOD_NOT_ALLOWED => ("method", "The header Allow says which methods there are here.".to_owned()),
+        StatusCode::PAYLOAD_TOO_LARGE => ("too_large", format!("A body has at most {BODY} bytes.")),
+        _ => ("bad_request", "The request cannot be read.".to_owned()),
+    };
+    let mut refusal = Refusal::new(status, what, why).into_response();
+    if let Some(allowed) = response.headers().get(ALLOW) {
+        refusal.headers_mut().insert(ALLOW, allowed.clone());
+    }
+    refusal
 }
 
 async fn overview(State(web): Shared, headers: HeaderMap) -> Reply {

@@ -20,8 +20,14 @@ const WITHIN: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Sessions {
     used: Mutex<HashMap<String, Instant>>,
-    wrong: Mutex<Option<Wrong>>,
+    at_sign_in: Tries,
+    /// By programs, so that one with an old token keeps no person out.
+    by_programs: Tries,
 }
+
+/// Wrong tokens lately.
+#[derive(Default)]
+struct Tries(Mutex<Option<Wrong>>);
 
 struct Wrong {
     since: Instant,
@@ -41,13 +47,19 @@ pub enum SignIn {
 impl Sessions {
     /// Begins a session for who has the token.
     pub fn sign_in(&self, token: &Secret, given: &str, now: Instant) -> SignIn {
-        if !self.may_try(now) {
-            return SignIn::Wait;
+        match self.at_sign_in.is(token, given, now) {
+            Some(true) => SignIn::Begun(self.begin(now)),
+            Some(false) => SignIn::Wrong,
+            None => SignIn::Wait,
         }
-        if !is(token, given) {
-            self.was_wrong(now);
-            return SignIn::Wrong;
-        }
+    }
+
+    /// Whether a program has the token.
+    pub fn knows(&self, token: &Secret, given: &str, now: Instant) -> bool {
+        self.by_programs.is(token, given, now) == Some(true)
+    }
+
+    fn begin(&self, now: Instant) -> String {
         let name = format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
         used.retain(|_, at| lasts(*at, now));
@@ -57,7 +69,7 @@ impl Sessions {
             used.remove(&oldest);
         }
         used.insert(name.clone(), now);
-        SignIn::Begun(name)
+        name
     }
 
     /// Whether there is such a session; it lasts longer for being used.
@@ -75,24 +87,24 @@ impl Sessions {
     pub fn sign_out(&self, name: &str) {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).remove(name);
     }
+}
 
-    fn may_try(&self, now: Instant) -> bool {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+impl Tries {
+    /// Whether this is the token; not known where too many were wrong. How long that takes says nothing of where they differ.
+    fn is(&self, token: &Secret, given: &str, now: Instant) -> Option<bool> {
+        let mut wrong = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if wrong.as_ref().is_some_and(|wrong| now.saturating_duration_since(wrong.since) >= WITHIN) {
             *wrong = None;
         }
-        wrong.as_ref().is_none_or(|wrong| wrong.times < WRONG)
+        if wrong.as_ref().is_some_and(|wrong| wrong.times >= WRONG) {
+            return None;
+        }
+        let is = verify_slices_are_equal(token.expose().as_bytes(), given.as_bytes()).is_ok();
+        if !is {
+            wrong.get_or_insert(Wrong { since: now, times: 0 }).times += 1;
+        }
+        Some(is)
     }
-
-    fn was_wrong(&self, now: Instant) {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.get_or_insert(Wrong { since: now, times: 0 }).times += 1;
-    }
-}
-
-/// Whether this is the token. How long that takes says nothing of where they differ.
-pub fn is(token: &Secret, given: &str) -> bool {
-    verify_slices_are_equal(token.expose().as_bytes(), given.as_bytes()).is_ok()
 }
 
 fn lasts(at: Instant, now: Instant) -> bool {
@@ -127,6 +139,17 @@ mod tests {
         }
         assert_eq!(sessions.sign_in(&token(), "open sesame", now), SignIn::Wait);
         assert!(matches!(sessions.sign_in(&token(), "open sesame", now + WITHIN), SignIn::Begun(_)));
+    }
+
+    #[test]
+    fn a_program_that_guesses_must_wait_and_no_person_must() {
+        let (sessions, now) = (Sessions::default(), Instant::now());
+        for _ in 0..WRONG {
+            assert!(!sessions.knows(&token(), "open", now));
+        }
+        assert!(!sessions.knows(&token(), "open sesame", now));
+        assert!(matches!(sessions.sign_in(&token(), "open sesame", now), SignIn::Begun(_)));
+        assert!(sessions.knows(&token(), "open sesame", now + WITHIN));
     }
 
     #[test]

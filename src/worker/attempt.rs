@@ -387,7 +387,8 @@ impl Attempt {
             Disposition::Complete(event) => Settlement::sent(job, event, trace),
             Disposition::Retry(due) => Settlement::retry(job, due, setback, trace),
             // Its mailbox mails nobody until then, and that is known: it keeps its place before those that came later.
-            Disposition::Snooze(due) if paced.is_some() && row.mails => {
+            // Not what is looked up first: it would be looked up again at once.
+            Disposition::Snooze(due) if paced.is_some() && row.mails && !in_doubt => {
                 Settlement::snooze(job, old_place(job, trace.at).min(due), setback, trace)
             }
             Disposition::Snooze(due) => Settlement::snooze(job, due, setback, trace),

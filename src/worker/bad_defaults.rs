@@ -82,6 +82,11 @@ impl BadDefaults {
         self.owes_a_wake
     }
 
+    /// Jobs were put off for another setting, which has changed.
+    pub(super) fn owe_a_wake(&mut self) {
+        self.owes_a_wake = true;
+    }
+
     pub(super) fn woken(&mut self) {
         self.owes_a_wake = false;
     }

@@ -62,7 +62,7 @@ use pacing::Pacing;
 use prefetch::{Prefetch, Waiting};
 use progress::UnderWay;
 use settler::Settler;
-use vitals::Vitals;
+use vitals::{SIGN_EVERY, Vitals};
 
 /// Results waiting to be written, as a multiple of what may be in flight, at which nothing new is claimed.
 const UNSETTLED_FACTOR: usize = 4;
@@ -224,7 +224,15 @@ impl Worker {
             write: self.settler.writing_since(),
             in_flight: self.attempts.len(),
         };
-        self.vitals.beat(under_way, self.prefetch.len(), self.settler.waiting(), now);
+        if self.vitals.beat(under_way, self.prefetch.len(), self.settler.waiting(), now) {
+            self.sign();
+        }
+    }
+
+    /// Beside the loop. Trouble with the storage is said by those who have more to write.
+    fn sign(&self) {
+        let queue = self.claimer.queue().clone();
+        tokio::spawn(async move { queue.sign().await });
     }
 
     /// What has waited for this time, or for a person.
@@ -317,8 +325,8 @@ impl Worker {
         }
     }
 
-    /// Makes those due that were put off for the default zone, once that is another one or is taken. False: the queue could
-    /// not be asked.
+    /// Makes those due that were put off for the default zone, once that is another one or is taken, or for limits that are others
+    /// now. False: the queue could not be asked.
     async fn wake_put_off(&mut self, now: Now) -> bool {
         if !self.admission.defaults.owes_a_wake() {
             return true;
@@ -412,7 +420,7 @@ impl Worker {
 
     fn longest_pause(&self, now: Instant) -> Duration {
         let mut longest = self.control.settings.poll_interval;
-        longest = longest.min(self.vitals.beat_within().unwrap_or(longest));
+        longest = longest.min(self.vitals.beat_within());
         if self.admission.gate.waits_for_a_cure() {
             longest = longest.min(SIGN_IN_EVERY);
         }
@@ -459,7 +467,9 @@ impl Worker {
     /// Goes by other settings from now on. Attempts under way end as they began.
     fn apply(&mut self, Change { settings, graph, try_again }: Change) {
         self.admission.lanes.set_limits(settings.per_mailbox, settings.max_in_flight);
-        self.context.pacing.set_limits(settings.mail_limits);
+        if self.context.pacing.set_limits(settings.mail_limits) {
+            self.admission.defaults.owe_a_wake();
+        }
         self.context = Arc::new(self.context.with(graph, &settings));
         self.vitals.measures.max_in_flight.set(settings.max_in_flight as i64);
         // Attempts under way go by the old one.
@@ -509,6 +519,7 @@ impl Worker {
                 (limit, claimed) = self.claimer.ended() => drop(self.claimed(limit, claimed)),
                 () = tokio::time::sleep_until(cut_at), if !self.context.cut.is_cancelled() => self.context.cut.cancel(),
                 () = tokio::time::sleep_until(deadline) => break,
+                () = tokio::time::sleep(SIGN_EVERY) => self.sign(),
             }
         }
         let unrecorded = self.settler.finish(deadline).await + self.attempts.len();

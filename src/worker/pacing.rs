@@ -63,13 +63,15 @@ impl Pacing {
         Self(Mutex::new(Accounts { limits, ..Accounts::default() }))
     }
 
-    /// Other limits from now on: who waits is judged anew.
-    pub(super) fn set_limits(&self, limits: MailLimits) {
+    /// Other limits from now on: who waits is judged anew. Tells whether they are other ones.
+    pub(super) fn set_limits(&self, limits: MailLimits) -> bool {
         let mut accounts = self.accounts();
-        if accounts.limits != limits {
-            accounts.limits = limits;
-            accounts.paced.clear();
+        if accounts.limits == limits {
+            return false;
         }
+        accounts.limits = limits;
+        accounts.paced.clear();
+        true
     }
 
     /// What the queue remembers of earlier runs.

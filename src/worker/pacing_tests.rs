@@ -64,7 +64,8 @@ fn what_an_earlier_run_has_mailed_counts_on() {
     assert_eq!(pacing.reserve(&ann, 1, now.steady), Ok(()));
     let wait = pacing.reserve(&ann, 1, now.steady).unwrap_err().wait;
     assert!(wait.abs_diff(DAY + MINUTE - seconds(7200)) < seconds(1), "{wait:?}");
-    pacing.set_limits(MailLimits { recipients_per_day: 11, jobs_per_minute: 0 });
+    assert!(pacing.set_limits(MailLimits { recipients_per_day: 11, jobs_per_minute: 0 }));
+    assert!(!pacing.set_limits(MailLimits { recipients_per_day: 11, jobs_per_minute: 0 }), "the same ones");
     assert_eq!((pacing.paced(now.steady).len(), pacing.reserve(&ann, 1, now.steady)), (0, Ok(())));
     pacing.set_limits(MailLimits { recipients_per_day: 0, jobs_per_minute: 3 });
     pacing.remember(&[minute(10, 1)], now);

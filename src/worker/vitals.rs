@@ -16,6 +16,9 @@ use crate::queue::{QueueError, Withheld};
 const FIRST_QUEUE_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_QUEUE_WAIT: Duration = Duration::from_secs(5);
 
+/// Who looks at the queue is given a sign of life this often.
+pub(super) const SIGN_EVERY: Duration = Duration::from_secs(5);
+
 pub(super) struct Vitals {
     pub measures: Arc<Measures>,
     pub status: StatusReport,
@@ -23,6 +26,7 @@ pub(super) struct Vitals {
     /// Told that the loop turns, at least this often.
     heartbeat: Option<(Duration, fn())>,
     last_beat: Option<Instant>,
+    last_sign: Option<Instant>,
     /// How often in a row the queue could not be used.
     queue_failures: u32,
     queue_log: LogThrottle,
@@ -42,35 +46,43 @@ impl Vitals {
             progress: Progress::new(begin.steady, longest_attempt),
             heartbeat,
             last_beat: None,
+            last_sign: None,
             queue_failures: 0,
             queue_log: LogThrottle::default(),
         }
     }
 
-    /// The loop turns. The watchdog hears of it as long as something comes of it.
-    pub(super) fn beat(&mut self, under_way: UnderWay, at_hand: usize, unsettled: usize, now: Instant) {
+    /// The loop turns. The watchdog hears of it as long as something comes of it. Returns whether those who look at the queue are
+    /// to be given a sign, too.
+    pub(super) fn beat(&mut self, under_way: UnderWay, at_hand: usize, unsettled: usize, now: Instant) -> bool {
         match self.progress.pace(under_way, now) {
             Pace::Stuck { with, new } => {
                 if new {
                     report::stuck(with);
                 }
-                return;
+                return false;
             }
             Pace::Good { again: true } => report::moving(),
             Pace::Good { again: false } => {}
         }
         // An agent that is stuck is no more alive for the monitor than for the watchdog.
         self.measures.turned(now, at_hand, unsettled);
-        let Some((interval, beat)) = self.heartbeat else { return };
-        if self.last_beat.is_none_or(|last| now.saturating_duration_since(last) >= interval / 2) {
+        let is_due =
+            |last: Option<Instant>, every| last.is_none_or(|last| now.saturating_duration_since(last) >= every);
+        if let Some((_, beat)) = self.heartbeat.filter(|(interval, _)| is_due(self.last_beat, *interval / 2)) {
             beat();
             self.last_beat = Some(now);
         }
+        let owes_a_sign = is_due(self.last_sign, SIGN_EVERY);
+        if owes_a_sign {
+            self.last_sign = Some(now);
+        }
+        owes_a_sign
     }
 
     /// The longest the loop may sleep for the heartbeat's sake.
-    pub(super) fn beat_within(&self) -> Option<Duration> {
-        self.heartbeat.map(|(interval, _)| interval)
+    pub(super) fn beat_within(&self) -> Duration {
+        self.heartbeat.map_or(SIGN_EVERY, |(interval, _)| interval.min(SIGN_EVERY))
     }
 
     /// The queue could not be used. Returns when to try again.
@@ -140,7 +152,7 @@ mod tests {
             vitals.beat(UnderWay::default(), 0, 0, now.steady + Duration::from_secs(second));
         }
         assert_eq!(BEATS.load(Ordering::Relaxed), 3, "at the start, after 5 and after 10 seconds");
-        assert_eq!(vitals.beat_within(), Some(Duration::from_secs(10)));
+        assert_eq!(vitals.beat_within(), SIGN_EVERY);
     }
 
     #[test]
@@ -155,10 +167,10 @@ mod tests {
         );
         let busy = UnderWay { in_flight: 1, ..UnderWay::default() };
         let late = now.steady + ATTEMPT + Duration::from_secs(1);
-        vitals.beat(busy, 0, 0, late);
+        assert!(!vitals.beat(busy, 0, 0, late), "nor do those who look at the queue");
         assert_eq!(BEATS.load(Ordering::Relaxed), 0);
         vitals.progress.moved(late);
-        vitals.beat(busy, 0, 0, late);
+        assert!(vitals.beat(busy, 0, 0, late));
         assert_eq!(BEATS.load(Ordering::Relaxed), 1);
     }
 

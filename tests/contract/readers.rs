@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use chrono::Utc;
+use chrono::{TimeDelta, Utc};
 use event_sender::job::{ErrorKind, JobId, JobState};
-use event_sender::queue::{Grade, JobFilter, Operate, Produce, Read};
+use event_sender::queue::{Grade, JobFilter, NewJob, Operate, Produce, Read};
 
 use crate::backend::Backend;
 use crate::bed::{ANN, BOB, Bed, TEAM, ids, lane, later, pause};
@@ -37,6 +37,34 @@ async fn a_list_shows_the_newest_that_fit_the_oldest_first<B: Backend>() {
     ] {
         assert_eq!(listed(&bed, filter.clone()).await, expected, "{filter:?}");
     }
+}
+
+async fn a_list_is_narrowed_by_keys_ids_and_times_and_says_how_many_fit<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    let [sent, failed, cancelled, doubtful, claimed, waiting] = one_of_each(&bed).await;
+    let keyed = bed.queue().insert(&[NewJob { dedup_key: Some("order 7".into()), ..later("") }]).await.unwrap()[0];
+    let all = JobFilter { limit: 2, ..JobFilter::default() };
+    let (before, after) = (Utc::now() - TimeDelta::hours(1), Utc::now() + TimeDelta::hours(1));
+    for (filter, newest, count) in [
+        (all.clone(), vec![waiting, keyed], 7),
+        (JobFilter { before: Some(JobId(claimed)), ..all.clone() }, vec![cancelled, doubtful], 4),
+        (JobFilter { dedup_key: Some("order 7".into()), ..all.clone() }, vec![keyed], 1),
+        (JobFilter { dedup_key: Some("order 8".into()), ..all.clone() }, vec![], 0),
+        (JobFilter { state: Some(JobState::Sent), ..all.clone() }, vec![sent], 1),
+        (JobFilter { state: Some(JobState::Pending), ..all.clone() }, vec![waiting, keyed], 3),
+        (JobFilter { state: Some(JobState::Sent), before: Some(JobId(sent)), ..all.clone() }, vec![], 0),
+        (JobFilter { mailbox: Some(BOB.into()), ..all.clone() }, vec![failed, doubtful], 2),
+        (JobFilter { in_doubt: true, ..all.clone() }, vec![doubtful], 1),
+        (JobFilter { since: Some(before), ..all.clone() }, vec![waiting, keyed], 7),
+        (JobFilter { since: Some(before), state: Some(JobState::Failed), ..all.clone() }, vec![failed], 1),
+        (JobFilter { since: Some(after), ..all.clone() }, vec![], 0),
+    ] {
+        assert_eq!(listed(&bed, filter.clone()).await, newest, "{filter:?}");
+        let counted = bed.queue().count(&filter, Duration::from_secs(60)).await.unwrap();
+        assert_eq!(counted, Some(count), "{filter:?}");
+    }
+    assert_eq!(bed.queue().count(&all, Duration::ZERO).await.unwrap(), None, "not in no time");
+    assert_eq!(bed.queue().count(&all, Duration::from_secs(60)).await.unwrap(), Some(7), "and then as ever");
 }
 
 async fn jobs_are_found_by_their_ids_as_far_as_they_are_there<B: Backend>() {
@@ -130,6 +158,7 @@ async fn a_new_queue_finds_nothing_wrong_with_itself<B: Backend>() {
 
 on_every_queue! {
     a_list_shows_the_newest_that_fit_the_oldest_first
+    a_list_is_narrowed_by_keys_ids_and_times_and_says_how_many_fit
     jobs_are_found_by_their_ids_as_far_as_they_are_there
     an_overview_counts_every_job_once
     an_overview_names_what_waits_by_mailbox

@@ -6,7 +6,8 @@ use super::findings::Finding;
 use crate::accounts::user;
 use crate::advice::standing::{default_cure, default_words};
 use crate::cli::output::short;
-use crate::job::{ErrorKind, format_utc};
+use crate::format::{clock, clock_of};
+use crate::job::ErrorKind;
 use crate::queue::{AgentRow, AgentSaid, GateSaid};
 
 const CHECK: &str = "agent";
@@ -37,7 +38,9 @@ fn running(pid: &str, said: Option<&AgentSaid>) -> String {
         // The lock is held, so it lives: in another container, or hidden from who asks.
         Err(_) => ", which cannot be seen from here".to_owned(),
     };
-    let since = said.map(|said| format!(", version {}, since {}", said.version, said.started_at)).unwrap_or_default();
+    let since = said
+        .map(|said| format!(", version {}, since {}", said.version, clock_of(&said.started_at.to_string(), Utc::now())))
+        .unwrap_or_default();
     format!("running as process {pid}{who}{since}")
 }
 
@@ -70,7 +73,7 @@ fn of_itself(said: &AgentSaid, now: DateTime<Utc>) -> Vec<Finding> {
 fn sends_nothing(gate: &GateSaid, now: DateTime<Utc>) -> Finding {
     let after = |before: &str, text: String| if text.is_empty() { text } else { format!("{before}{text}") };
     let (code, hint) = (after(", ", short(&gate.code, 60)), after(": ", sentence(&gate.hint)));
-    let cure = match gate.closed_until(now).map(format_utc) {
+    let cure = match gate.closed_until(now).map(|until| clock(until, now)) {
         Some(until) if gate.kind.known() == Some(ErrorKind::Throttled) => {
             format!("it resumes by itself, not before {until}")
         }

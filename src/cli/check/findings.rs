@@ -2,8 +2,10 @@
 
 use serde_json::{Value, json};
 
-use crate::cli::output::{self, Tone, paint, short};
+use crate::cli::output::{self, Tone, paint};
+use crate::cli::paper::Paper;
 use crate::exit::Exit;
+use crate::format::counted;
 use crate::queue::{Grade, StorageFinding};
 
 fn word(grade: Grade) -> &'static str {
@@ -89,13 +91,26 @@ impl Finding {
         self.unreachable
     }
 
-    fn line(&self) -> String {
+    /// Much of it is quoted: rows, answers, names of files. It is one line, whoever wrote it, as far as the paper has room.
+    fn lines(&self, paper: Paper) -> Vec<String> {
         let grade = paint(tone(self.grade), &word(self.grade).to_uppercase());
-        let subject = self.subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default();
         let cure = self.cure.as_ref().map(|cure| format!("; {cure}")).unwrap_or_default();
-        // Much of it is quoted: rows, answers, names of files. It is one line, whoever wrote it.
-        let said = short(&format!("{subject}{}{cure}", self.text), usize::MAX);
-        format!("{grade}  {:11} {said}", self.check)
+        let said = format!("{}{}{cure}", self.named(), self.text);
+        paper.prose(&format!("{grade}  {:11} ", self.check), &said, None)
+    }
+
+    /// What is to be done about it, if anything is.
+    fn step(&self, paper: Paper) -> Vec<String> {
+        let what = match (self.grade, &self.cure) {
+            (Grade::Pass, _) | (Grade::Warn, None) => return Vec::new(),
+            (_, Some(cure)) => cure,
+            (Grade::Fail, None) => &self.text,
+        };
+        paper.prose(&format!("  {:11} ", self.check), &format!("{}{what}", self.named()), None)
+    }
+
+    fn named(&self) -> String {
+        self.subject.as_ref().map(|subject| format!("{subject}: ")).unwrap_or_default()
     }
 
     fn json(&self) -> Value {
@@ -112,19 +127,20 @@ impl Finding {
 /// All of them, told as they come or at the end.
 pub(super) struct Report {
     json: bool,
+    paper: Paper,
     findings: Vec<Finding>,
 }
 
 impl Report {
-    pub(super) fn new(json: bool) -> Self {
-        Self { json, findings: Vec::new() }
+    pub(super) fn new(json: bool, paper: Paper) -> Self {
+        Self { json, paper, findings: Vec::new() }
     }
 
     /// Takes findings, and shows them unless they are wanted as JSON.
     pub(super) fn add(&mut self, findings: impl IntoIterator<Item = Finding>) -> std::io::Result<()> {
         for finding in findings {
             if !self.json {
-                output::line(&finding.line())?;
+                output::lines(&finding.lines(self.paper))?;
             }
             self.findings.push(finding);
         }
@@ -145,11 +161,36 @@ impl Report {
 
     /// Ends with this exit code, whatever was found.
     pub(super) fn end_with(self, exit: Exit) -> std::io::Result<Exit> {
+        if !self.json && output::shows() {
+            output::lines(&self.verdict())?;
+        }
         if self.json {
             let worst = self.findings.iter().map(|finding| finding.grade).max().unwrap_or(Grade::Pass);
             let checks: Vec<Value> = self.findings.iter().map(Finding::json).collect();
             output::json(&json!({ "checks": checks, "worst": word(worst), "exit_code": exit.code() }))?;
         }
         Ok(exit)
+    }
+
+    /// What all of it comes to, and what is to be done: for an eye that is at the end. Who reads lines has them all.
+    fn verdict(&self) -> Vec<String> {
+        let of = |grade| self.findings.iter().filter(|finding| finding.grade == grade).count();
+        let (failed, odd) = (of(Grade::Fail), of(Grade::Warn));
+        let look = format!("{odd} {} a look", if odd == 1 { "needs" } else { "need" });
+        let (tone, said) = match (failed, odd) {
+            (0, 0) => (Tone::Good, "all of it is as it should be".to_owned()),
+            (0, _) => (Tone::Waiting, format!("nothing failed, {look}")),
+            (_, 0) => (Tone::Bad, format!("{failed} failed")),
+            _ => (Tone::Bad, format!("{failed} failed, {look}")),
+        };
+        let mut lines = vec![String::new()];
+        let all = counted(i64::try_from(self.findings.len()).unwrap_or(i64::MAX), "check", "checks");
+        lines.extend(self.paper.prose("", &format!("{all}: {said}"), Some(tone)));
+        let steps: Vec<String> = self.findings.iter().flat_map(|finding| finding.step(self.paper)).collect();
+        if !steps.is_empty() {
+            lines.push(paint(Tone::Strong, "What to do"));
+            lines.extend(steps);
+        }
+        lines
     }
 }

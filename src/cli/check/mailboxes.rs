@@ -19,8 +19,9 @@ use crate::auth::TokenCache;
 use crate::cli::output::short;
 use crate::clock::Now;
 use crate::config::Settings;
+use crate::format::clock;
 use crate::graph::GraphClient;
-use crate::job::{CallResult, Cause, ErrorKind, Outcome, format_utc};
+use crate::job::{CallResult, Cause, ErrorKind, Outcome};
 use crate::queue::{LaneKey, MailboxRow};
 use crate::worker::Bearer;
 
@@ -148,7 +149,7 @@ impl Answers {
 fn throttled_as_a_whole(database: &Database) -> Option<String> {
     let gate = database.agent()?.said.as_ref()?.gate.as_ref()?;
     let until = gate.closed_until(Utc::now())?;
-    (gate.kind.known() == Some(ErrorKind::Throttled)).then(|| format_utc(until))
+    (gate.kind.known() == Some(ErrorKind::Throttled)).then(|| clock(until, Utc::now()))
 }
 
 fn about(wanted: &Wanted, finding: Finding) -> Finding {
@@ -175,7 +176,7 @@ fn left_alone(wanted: &Wanted, rest: Option<&MailboxRow>, all_rest: Option<&str>
         return None;
     }
     let reason = short(&rest.pause.reason, 200);
-    let finding = Finding::warn(CHECK, format!("not asked, it is paused until {} ({reason})", format_utc(until)));
+    let finding = Finding::warn(CHECK, format!("not asked, it is paused until {} ({reason})", clock(until, now)));
     let name = shell::last(&rest.mailbox);
     let cure = match (asked, rest.beyond_measure()) {
         (true, Some(_)) => format!("'event-sender resume {name}' ends that, if you do not believe it"),
@@ -218,8 +219,10 @@ fn readable(rest: Option<&MailboxRow>) -> Finding {
     let text = "its calendar can be read";
     match rest.and_then(|rest| Some((rest.paused_until(Utc::now())?, shell::last(&rest.mailbox)))) {
         None => Finding::pass(CHECK, text),
-        Some((until, name)) => Finding::pass(CHECK, format!("{text}; it stays paused until {}", format_utc(until)))
-            .cure(format!("'event-sender resume {name}' ends that")),
+        Some((until, name)) => {
+            Finding::pass(CHECK, format!("{text}; it stays paused until {}", clock(until, Utc::now())))
+                .cure(format!("'event-sender resume {name}' ends that"))
+        }
     }
 }
 

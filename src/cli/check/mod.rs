@@ -23,6 +23,7 @@ use self::database::Database;
 use self::findings::{Finding, Report};
 use self::network::Answering;
 use crate::agent::{Failure, wiring};
+use crate::cli::paper::Paper;
 use crate::config::{Environment, LocalSettings, Settings};
 use crate::exit::Exit;
 use crate::job::ZoneSources;
@@ -39,13 +40,16 @@ pub(super) struct Options {
     /// Check every mailbox that jobs wait for, not only the ten with the most
     #[arg(long)]
     all_mailboxes: bool,
+    /// Break no line to the terminal's width
+    #[arg(long)]
+    wide: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
 }
 
 pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit, Failure> {
-    let mut report = Report::new(options.json);
+    let mut report = Report::new(options.json, Paper::new(options.wide));
     let environment = Environment::of_process();
     let settings = match Settings::load(file.clone(), &environment) {
         Ok(settings) => settings,

@@ -10,7 +10,7 @@ use super::network::Answering;
 use crate::agent::wiring;
 use crate::auth::{TokenCache, TokenClaims, only_time_helps};
 use crate::config::{AuthMode, AuthSettings, Settings};
-use crate::job::format_utc;
+use crate::format::clock;
 use crate::queue::AgentRow;
 use crate::secret::Secret;
 
@@ -62,7 +62,7 @@ pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering,
 fn better_left_alone(agent: Option<&AgentRow>) -> Option<String> {
     let gate = agent?.said.as_ref()?.gate.as_ref()?;
     let until = gate.closed_until(Utc::now())?;
-    only_time_helps(&gate.code).then(|| format_utc(until))
+    only_time_helps(&gate.code).then(|| clock(until, Utc::now()))
 }
 
 /// What the token says it permits, and whether it is the one that was asked for. `readable`: whether a mailbox could be

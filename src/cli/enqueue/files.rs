@@ -3,17 +3,23 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{Chain, Cursor, Read, Seek};
+use std::io::{Chain, Cursor, Read, Seek, Write};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use indicatif::ProgressBar;
+use rustix::fs::OFlags;
+use tokio_util::sync::CancellationToken;
 
-use super::super::progress;
+use super::super::{progress, temporary};
 use super::Format;
 use super::documents::Documents;
 use super::line::Line;
+use super::stoppable::Stoppable;
 use super::table::Table;
+use crate::access;
 use crate::agent::Failure;
 use crate::encoding;
 use crate::exit::Exit;
@@ -24,22 +30,34 @@ const SMALL: u64 = 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
+/// Bytes of a pipe that are put aside at a time.
+const CHUNK: usize = 64 * 1024;
+
 /// A file to read jobs from.
 pub(super) struct InputFile {
     pub name: String,
     path: PathBuf,
     format: Format,
+    stop: CancellationToken,
 }
 
 impl InputFile {
-    /// What the command line names.
-    pub(super) fn all(files: &[PathBuf], format: Option<Format>) -> Result<Vec<Self>, Failure> {
-        files.iter().map(|file| Self::new(file, format)).collect()
+    /// What the command line names. Nothing more is read once `stop` is cancelled.
+    pub(super) fn all(
+        files: &[PathBuf],
+        format: Option<Format>,
+        stop: &CancellationToken,
+    ) -> Result<Vec<Self>, Failure> {
+        files.iter().map(|file| Self::new(file, format, stop)).collect()
     }
 
-    fn new(file: &Path, format: Option<Format>) -> Result<Self, Failure> {
+    fn new(file: &Path, format: Option<Format>, stop: &CancellationToken) -> Result<Self, Failure> {
         let stdin = file.as_os_str() == "-";
         let name = if stdin { "stdin".to_owned() } else { file.display().to_string() };
+        if !stdin && file.is_dir() {
+            let text = format!("{name} is a directory; name the files in it, like {name}/*.ndjson");
+            return Err(Failure::new(Exit::Usage, text));
+        }
         let Some(format) = format.or_else(|| if stdin { Some(Format::Ndjson) } else { by_name(file) }) else {
             // A workbook or an archive has another cure.
             if let Some(what) = beginning(file).and_then(|beginning| encoding::foreign(&beginning)) {
@@ -49,13 +67,21 @@ impl InputFile {
                 format!("{name}: neither .ndjson, .jsonl, .json, .csv nor .tsv; say --format ndjson or --format csv");
             return Err(Failure::new(Exit::Usage, text));
         };
-        Ok(Self { name, path: file.to_owned(), format })
+        Ok(Self { name, path: file.to_owned(), format, stop: stop.clone() })
     }
 
-    fn open(&self) -> std::io::Result<Box<dyn Read>> {
-        Ok(match self.path.as_os_str() == "-" {
-            true => Box::new(std::io::stdin().lock()),
-            false => Box::new(File::open(&self.path)?),
+    /// A pipe that nobody writes to yet is waited for where it is read, not here.
+    fn open(&self) -> Result<File, String> {
+        let opened = match self.path.as_os_str() == "-" {
+            true => std::io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            false => {
+                let no_wait = OFlags::NONBLOCK.bits() as i32;
+                File::options().read(true).custom_flags(no_wait).open(&self.path)
+            }
+        };
+        opened.map_err(|error| match self.path.as_os_str() == "-" {
+            true => self.fault(&error),
+            false => self.fault(&access::unreadable(&self.path, &error)),
         })
     }
 
@@ -63,11 +89,12 @@ impl InputFile {
     ///
     /// # Errors
     /// Why it cannot be read.
-    pub(super) fn once(&self) -> Result<(Candidates<Box<dyn Read>>, ProgressBar), String> {
-        let reader = self.open().map_err(|error| self.fault(&error))?;
-        let bytes = std::fs::metadata(&self.path).map_or(0, |metadata| metadata.len());
+    pub(super) fn once(&self) -> Result<(Candidates<impl Read>, ProgressBar), String> {
+        let file = self.open()?;
+        let bytes = file.metadata().map_or(0, |metadata| metadata.len());
         let bar = bar_of(bytes);
-        Ok((Candidates::new(self.format, &self.name, Box::new(bar.wrap_read(reader))), bar))
+        let reader = bar.wrap_read(Stoppable::new(file, self.stop.clone()));
+        Ok((Candidates::new(self.format, &self.name, reader), bar))
     }
 
     /// For reading it several times. What can be read only once, as a pipe can, is put aside into a temporary file.
@@ -75,20 +102,23 @@ impl InputFile {
     /// # Errors
     /// Why it cannot be read.
     pub(super) fn again(&self) -> Result<RereadableFile<'_>, String> {
-        self.kept().map(|(file, stamp)| RereadableFile { given: self, file, stamp }).map_err(|error| self.fault(&error))
+        let mut file = self.open()?;
+        if !file.metadata().is_ok_and(|metadata| metadata.is_file()) {
+            file = self.put_aside(file)?;
+        }
+        let stamp = Stamp::of(&file).map_err(|error| self.fault(&error))?;
+        Ok(RereadableFile { given: self, file, stamp })
     }
 
-    fn kept(&self) -> std::io::Result<(File, Stamp)> {
-        let file = match self.path.as_os_str() == "-" || !std::fs::metadata(&self.path)?.is_file() {
-            true => {
-                let mut aside = tempfile::tempfile()?;
-                std::io::copy(&mut self.open()?, &mut aside)?;
-                aside
-            }
-            false => File::open(&self.path)?,
-        };
-        let stamp = Stamp::of(&file)?;
-        Ok((file, stamp))
+    fn put_aside(&self, pipe: File) -> Result<File, String> {
+        let mut aside = temporary::file().map_err(|error| self.fault(&error))?;
+        let mut pipe = Stoppable::new(pipe, self.stop.clone());
+        let mut chunk = vec![0; CHUNK];
+        loop {
+            let read = pipe.read(&mut chunk).map_err(|error| self.fault(&error))?;
+            let Some(bytes) = chunk.get(..read).filter(|bytes| !bytes.is_empty()) else { return Ok(aside) };
+            aside.write_all(bytes).map_err(|error| self.fault(&temporary::refused(&error)))?;
+        }
     }
 
     fn fault(&self, error: &dyn std::fmt::Display) -> String {
@@ -130,7 +160,8 @@ impl RereadableFile<'_> {
     pub(super) fn read(&self, bar: &ProgressBar) -> Result<Candidates<impl Read>, String> {
         let mut file = &self.file;
         file.rewind().map_err(|error| self.given.fault(&error))?;
-        Ok(Candidates::new(self.given.format, self.name(), bar.wrap_read(file)))
+        let reader = bar.wrap_read(Stoppable::new(file, self.given.stop.clone()));
+        Ok(Candidates::new(self.given.format, self.name(), reader))
     }
 
     /// Nobody has written into it since it was opened.

@@ -7,24 +7,29 @@ mod documents;
 mod files;
 mod flags;
 mod line;
+mod results;
+mod stoppable;
 mod table;
 mod whole;
 mod with_gaps;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use clap::ValueEnum;
 
 use self::files::{Candidate, InputFile};
 use self::flags::{Columns, Fault};
+use self::results::{FileResult, Results};
 use super::output;
 use super::repair::jobs;
 use crate::agent::{Failure, wiring};
-use crate::config::{LocalSettings, QueueSettings};
+use crate::config::{LocalSettings, no_file};
 use crate::exit::Exit;
 use crate::graph::preview;
 use crate::job::Defaults;
-use crate::queue::{self, InsertError, NewJob};
+use crate::queue::{self, InsertError, NewJob, Queue};
+use crate::shutdown::{self, Hangup};
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -40,7 +45,9 @@ use crate::queue::{self, InsertError, NewJob};
         not go in does not keep the others out. Exit code 1: a file, or the job, was not inserted. Other writers wait for that \
         transaction, some five seconds for 100,000 jobs: split larger files, or use --skip-invalid.\n\n\
         With --skip-invalid, jobs go in as they are read, 500 in a transaction, and each line left out is named with the reason on \
-        stderr, also one whose dedup_key is taken. Exit code 1: no job was inserted, or a file could not be read to its end."
+        stderr, also one whose dedup_key is taken. Exit code 1: no job was inserted, or a file could not be read to its end.\n\n\
+        Ctrl-C ends it with exit code 1 and says what went in from which file. Without --skip-invalid nothing did from the one under \
+        way; with it, all that was read before. A second Ctrl-C ends it at once."
 )]
 pub(super) struct Options {
     /// NDJSON or CSV files; - is stdin
@@ -55,6 +62,9 @@ pub(super) struct Options {
     /// Validate only; insert nothing, and do not check which dedup_keys are taken
     #[arg(long)]
     dry_run: bool,
+    /// Say what went in as JSON, instead of the ids
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     columns: Columns,
 }
@@ -68,35 +78,57 @@ enum Format {
 }
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
+    let stop = shutdown::on_signals(Hangup::Stops)?;
+    let results = Results::new(options.json, options.dry_run);
     let judge = Judge(wiring::defaults(&settings.defaults, settings.own_mailbox));
-    let queue = (!options.dry_run).then_some(&settings.queue);
+    let queue = (!options.dry_run).then_some(&settings);
     if options.columns.is_given() {
         let job = options.columns.job().map_err(|fault| match fault {
             Fault::Usage(fault) => Failure::new(Exit::Usage, format!("{fault}\nnothing was inserted")),
             Fault::Value(fault) => nothing("the job", &fault),
         })?;
-        return one(judge.job(job).map_err(|fault| nothing("the job", &fault))?, queue).await;
+        return one(judge.job(job).map_err(|fault| nothing("the job", &fault))?, queue, results).await;
     }
-    let given = InputFile::all(&options.files, options.format)?;
+    let given = InputFile::all(&options.files, options.format, &stop)?;
     match options.skip_invalid {
-        true => with_gaps::insert(given, &judge, queue).await,
-        false => whole::insert(given, &judge, queue).await,
+        true => with_gaps::insert(given, &judge, queue, results, &stop).await,
+        false => whole::insert(given, &judge, queue, results).await,
     }
 }
 
+/// A queue that is made where nobody named settings is likely to be in the wrong directory.
+async fn open(settings: &LocalSettings) -> Result<Arc<dyn Queue>, Failure> {
+    let is_new = settings.file.is_none() && queue::is_missing(&settings.queue);
+    if let Some(why) = queue::not_writable(&settings.queue) {
+        return Err(Failure::failed(format!("cannot insert into the queue {}: {why}", settings.queue.path.display())));
+    }
+    let queue = queue::open_to_insert(&settings.queue).await?;
+    if is_new {
+        eprintln!("made a new queue at {}; {}", settings.queue.path.display(), no_file());
+    }
+    Ok(queue)
+}
+
 /// Without a queue it is only judged.
-async fn one(job: NewJob, queue: Option<&QueueSettings>) -> Result<Exit, Failure> {
+async fn one(job: NewJob, queue: Option<&LocalSettings>, mut results: Results) -> Result<Exit, Failure> {
+    let mut result = FileResult::default();
     let Some(settings) = queue else {
-        output::line(&format!("would insert {}", jobs(1)))?;
+        results.line(&format!("would insert {}", jobs(1)))?;
+        result.would_insert(1);
+        results.add(result);
+        results.end()?;
         return Ok(Exit::Done);
     };
-    let queue = queue::open_to_insert(settings).await?;
+    let queue = open(settings).await?;
     let ids = queue.insert(&[job]).await.map_err(|error| match error {
         InsertError::Refused { reason, .. } => nothing("the job", &reason),
         error => Failure::failed(error),
     })?;
     // Whoever is not told that it is in inserts it again.
-    print_ids(&ids).map_err(|error| Failure::failed(format!("the job: {}", unprinted(&ids, &error))))?;
+    results.print_ids(&ids).map_err(|error| Failure::failed(format!("the job: {}", unprinted(&ids, &error))))?;
+    result.inserted(&ids);
+    results.add(result);
+    results.end()?;
     Ok(Exit::Done)
 }
 

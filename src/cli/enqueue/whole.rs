@@ -3,13 +3,14 @@
 
 use indicatif::ProgressBar;
 
-use super::super::{output, progress};
+use super::super::progress;
 use super::files::{InputFile, RereadableFile};
-use super::{Judge, ends, inserted, jobs, print_ids, unprinted};
+use super::results::{FileResult, Results};
+use super::{Judge, ends, inserted, jobs, open, unprinted};
 use crate::agent::Failure;
-use crate::config::QueueSettings;
+use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::queue::{self, InsertError, Produce};
+use crate::queue::{InsertError, Produce};
 
 /// Faults shown of a file before the rest is only counted.
 const SHOWN: usize = 20;
@@ -20,10 +21,12 @@ const FEW: u64 = 2000;
 pub(super) async fn insert(
     given: Vec<InputFile>,
     judge: &Judge,
-    queue: Option<&QueueSettings>,
+    queue: Option<&LocalSettings>,
+    results: Results,
 ) -> Result<Exit, Failure> {
     let mut good = Vec::new();
-    let mut told = FileResults { good: Vec::new(), bad: false, output_closed: false, only_judged: queue.is_none() };
+    let only_judged = queue.is_none();
+    let mut told = FileResults { good: Vec::new(), bad: false, output_closed: false, only_judged, results };
     for given in &given {
         match given.again().map_err(Faults::from).and_then(|file| Ok((judged(&file, judge)?, file))) {
             Ok((count, file)) => good.push((file, count)),
@@ -32,26 +35,19 @@ pub(super) async fn insert(
     }
     match queue {
         None => {
+            good.iter().for_each(|(file, count)| told.judged(file.name(), *count));
             let all = good.iter().map(|(_, count)| count).sum::<u64>();
-            output::line(&format!("would insert {}", jobs(usize::try_from(all).unwrap_or(usize::MAX))))?;
+            told.results.line(&format!("would insert {}", jobs(usize::try_from(all).unwrap_or(usize::MAX))))?;
         }
         Some(settings) if !good.is_empty() => {
-            let queue = queue::open_to_insert(settings).await?;
+            let queue = open(settings).await?;
             for (file, count) in &good {
                 if told.output_closed {
                     told.good.push(format!("{}: not inserted", file.name()));
                     continue;
                 }
                 match one(file, *count, &*queue).await {
-                    Ok(ids) => {
-                        let printed = print_ids(&ids);
-                        told.output_closed = printed.is_err();
-                        let text = match printed {
-                            Ok(()) => inserted(ids.len(), ends(&ids)),
-                            Err(error) => unprinted(&ids, &error),
-                        };
-                        told.good.push(format!("{}: {text}", file.name()));
-                    }
+                    Ok(ids) => told.inserted(file.name(), &ids),
                     Err(fault) => told.bad(file.name(), &fault.into()),
                 }
             }
@@ -87,11 +83,35 @@ struct FileResults {
     /// Nobody reads the ids any more: nothing further goes in.
     output_closed: bool,
     only_judged: bool,
+    results: Results,
 }
 
 impl FileResults {
+    fn judged(&mut self, name: &str, count: u64) {
+        let mut result = FileResult::of(name);
+        result.would_insert(count);
+        self.results.add(result);
+    }
+
+    fn inserted(&mut self, name: &str, ids: &[i64]) {
+        let printed = self.results.print_ids(ids);
+        self.output_closed = printed.is_err();
+        let text = match printed {
+            Ok(()) => inserted(ids.len(), ends(ids)),
+            Err(error) => unprinted(ids, &error),
+        };
+        self.good.push(format!("{name}: {text}"));
+        let mut result = FileResult::of(name);
+        result.inserted(ids);
+        self.results.add(result);
+    }
+
     fn bad(&mut self, name: &str, faults: &Faults) {
         self.bad = true;
+        let mut result = FileResult::of(name);
+        faults.shown.iter().for_each(|fault| result.problem(fault));
+        result.more_problems(faults.more);
+        self.results.add(result);
         faults.shown.iter().for_each(|fault| eprintln!("event-sender: {fault}"));
         if faults.more > 0 {
             eprintln!("and {} more", faults.more);
@@ -103,11 +123,12 @@ impl FileResults {
 
     /// Where one file went in and another did not, each is named: only the other is to be given again.
     fn end(self) -> Result<Exit, Failure> {
-        if !self.bad && !self.output_closed {
-            return Ok(Exit::Done);
+        let well = !self.bad && !self.output_closed;
+        if !well {
+            self.good.iter().for_each(|line| eprintln!("{line}"));
         }
-        self.good.iter().for_each(|line| eprintln!("{line}"));
-        Ok(Exit::Failed)
+        self.results.end()?;
+        Ok(if well { Exit::Done } else { Exit::Failed })
     }
 }
 

@@ -5,22 +5,29 @@ use std::io::Read;
 use std::sync::Arc;
 
 use indicatif::ProgressBar;
+use tokio_util::sync::CancellationToken;
 
-use super::super::output;
 use super::files::{Candidates, InputFile};
-use super::{Judge, inserted, jobs, print_ids};
+use super::results::{FileResult, Results};
+use super::{Judge, inserted, jobs, open};
 use crate::agent::Failure;
-use crate::config::QueueSettings;
+use crate::config::LocalSettings;
 use crate::exit::Exit;
-use crate::queue::{self, NewJob, Queue};
+use crate::queue::{NewJob, Queue};
 
 /// Jobs read before they are handed to the queue.
 const BATCH: usize = 500;
 
 /// Inserts what is in order into the queue there; without one, only judges.
-pub(super) async fn insert(all: Vec<InputFile>, judge: &Judge, queue: Option<&QueueSettings>) -> Result<Exit, Failure> {
+pub(super) async fn insert(
+    all: Vec<InputFile>,
+    judge: &Judge,
+    queue: Option<&LocalSettings>,
+    results: Results,
+    stop: &CancellationToken,
+) -> Result<Exit, Failure> {
     let queue = match queue {
-        Some(settings) => Some(queue::open_to_insert(settings).await?),
+        Some(settings) => Some(open(settings).await?),
         None => None,
     };
     let mut gaps = PartialInsert {
@@ -30,6 +37,8 @@ pub(super) async fn insert(all: Vec<InputFile>, judge: &Judge, queue: Option<&Qu
         bar: ProgressBar::hidden(),
         of_file: (0, None),
         told: Vec::new(),
+        results,
+        result: FileResult::default(),
     };
     let mut broken = false;
     for (place, given) in all.iter().enumerate() {
@@ -38,26 +47,34 @@ pub(super) async fn insert(all: Vec<InputFile>, judge: &Judge, queue: Option<&Qu
             Err(fault) => {
                 broken = true;
                 eprintln!("event-sender: {fault}");
+                let mut result = FileResult::of(&given.name);
+                result.problem(&fault);
+                gaps.results.add(result);
                 continue;
             }
         };
         gaps.bar = bar;
         gaps.of_file = (0, None);
+        gaps.result = FileResult::of(&given.name);
         let read = gaps.all(candidates, judge).await;
         gaps.bar.finish_and_clear();
         let (count, ids) = gaps.of_file;
         gaps.told.push(format!("{}: {}", given.name, inserted(count, ids)));
-        broken |= !read.inspect_err(|_| {
-            gaps.told.iter().for_each(|line| eprintln!("{line}"));
-            all.iter().skip(place + 1).for_each(|given| eprintln!("{}: not inserted", given.name));
-            gaps.sum_up();
-        })?;
+        let result = std::mem::take(&mut gaps.result);
+        gaps.results.add(result);
+        broken |= !read.inspect_err(|_| gaps.tell_end(all.get(place + 1..).unwrap_or_default()))?;
+        if stop.is_cancelled() {
+            gaps.tell_end(all.get(place + 1..).unwrap_or_default());
+            gaps.results.end()?;
+            return Ok(Exit::Failed);
+        }
     }
     if gaps.queue.is_none() {
-        output::line(&format!("would insert {}, skip {}", jobs(gaps.inserted), gaps.skipped))?;
+        gaps.results.line(&format!("would insert {}, skip {}", jobs(gaps.inserted), gaps.skipped))?;
     } else {
         gaps.sum_up();
     }
+    gaps.results.end()?;
     Ok(if broken || gaps.inserted == 0 { Exit::Failed } else { Exit::Done })
 }
 
@@ -71,6 +88,9 @@ struct PartialInsert {
     /// What went in from each file, for whoever must know because it ended early.
     told: Vec<String>,
     bar: ProgressBar,
+    results: Results,
+    /// Of the file being read.
+    result: FileResult,
 }
 
 impl PartialInsert {
@@ -104,6 +124,7 @@ impl PartialInsert {
         let (from, jobs): (Vec<String>, Vec<NewJob>) = batch.into_iter().unzip();
         let Some(queue) = self.queue.clone() else {
             self.inserted += jobs.len();
+            self.result.would_insert(jobs.len() as u64);
             return Ok(());
         };
         let mut from = from.into_iter();
@@ -129,12 +150,13 @@ impl PartialInsert {
             }
         }
         self.inserted += ids.len();
+        self.result.inserted(&ids);
         if let (Some(first), Some(last)) = (ids.first(), ids.last()) {
             let (count, range) = self.of_file;
             self.of_file = (count + ids.len(), Some((range.map_or(*first, |(first, _)| first), *last)));
         }
         // Whoever is not told what is in inserts it again.
-        self.bar.suspend(|| print_ids(&ids)).map_err(|error| {
+        self.bar.suspend(|| self.results.print_ids(&ids)).map_err(|error| {
             let up_to = from.last().map(String::as_str).unwrap_or_default();
             Failure::failed(format!("inserted up to {up_to}; the ids could not be printed: {error}"))
         })
@@ -145,7 +167,15 @@ impl PartialInsert {
         self.say(fault);
     }
 
-    fn say(&self, text: &str) {
+    /// It ended early: what went in from each file, and which were not looked at.
+    fn tell_end(&self, rest: &[InputFile]) {
+        self.told.iter().for_each(|line| eprintln!("{line}"));
+        rest.iter().for_each(|given| eprintln!("{}: not inserted", given.name));
+        self.sum_up();
+    }
+
+    fn say(&mut self, text: &str) {
+        self.result.problem(text);
         self.bar.suspend(|| eprintln!("event-sender: {text}"));
     }
 

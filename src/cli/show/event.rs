@@ -4,12 +4,23 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
-use super::super::output::{self, Tone, line, paint, short};
+use super::super::output::{self, Tone, paint, short};
+use super::super::paper::{Cell, Column, Paper};
 use crate::advice::row_json;
 use crate::agent::Failure;
 use crate::format::moment;
 use crate::job::{Cause, JobState, OperationKind};
 use crate::queue::{AttemptRow, JobRow, Read, Stored};
+
+const COLUMNS: [Column; 7] = [
+    Column::new("id").right(),
+    Column::new("operation"),
+    Column::new("state"),
+    Column::new("when").between(12, 36).goes(1),
+    Column::new("changes").between(8, 40).goes(2),
+    Column::new("waits for, or reason").between(10, 60),
+    Column::new("mailed"),
+];
 
 /// What became of the event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,19 +127,24 @@ impl Event {
         })
     }
 
-    pub(super) fn print(&self, now: DateTime<Utc>) -> std::io::Result<()> {
+    pub(super) fn lines(&self, paper: Paper, now: DateTime<Utc>) -> Vec<String> {
         let verdict = self.verdict();
-        let name = paint(Tone::Strong, &format!("event {}", short(&self.key, 80)));
-        line(&format!("{name}: {}", paint(verdict.tone(), verdict.words())))?;
+        let rows: Vec<_> = self.steps.iter().map(|step| step.row(now)).collect();
+        let mut lines = paper.table(&COLUMNS, &rows);
+        lines.push(String::new());
         let json = self.json();
         for name in ["event_id", "web_link", "ical_uid", "join_url"] {
             if let Value::String(value) = &json[name] {
-                line(&format!("{} {}", paint(Tone::Faint, &format!("{name:16}")), short(value, usize::MAX)))?;
+                lines.push(format!("{} {}", paint(Tone::Faint, &format!("{name:16}")), paper.cut(17, value)));
             }
         }
-        line("")?;
-        let rows = self.steps.iter().map(|step| step.row(now)).collect();
-        output::table(&["id", "operation", "state", "when", "changes", "mailed", "waits for, or reason"], rows)
+        let name = format!("{}: ", paint(Tone::Strong, &format!("event {}", short(&self.key, 80))));
+        lines.extend(paper.prose(&name, verdict.words(), Some(verdict.tone())));
+        if let Some(step) = self.steps.iter().rev().find(|step| step.needs_a_person()) {
+            let show = format!("event-sender show {}", step.job.summary.id);
+            lines.extend(paper.prose(&format!("{:17}", "what to do"), &show, None));
+        }
+        lines
     }
 }
 
@@ -160,6 +176,11 @@ impl Step {
         }
     }
 
+    /// What `show` has advice for.
+    fn needs_a_person(&self) -> bool {
+        self.state() == Some(JobState::Failed) || self.job.summary.is_in_doubt()
+    }
+
     fn found_it_gone(&self) -> bool {
         matches!(self.job.summary.cause(), Some(Cause::EventGone | Cause::EventCalledOff))
     }
@@ -171,17 +192,17 @@ impl Step {
         Value::Object(shown)
     }
 
-    fn row(&self, now: DateTime<Utc>) -> Vec<String> {
+    fn row(&self, now: DateTime<Utc>) -> Vec<Cell> {
         let of = &self.job.summary;
-        let doubt = if of.is_in_doubt() { " in doubt" } else { "" };
+        let state = of.state.word();
         vec![
-            of.id.to_string(),
-            short(&of.operation.to_string(), 20),
-            format!("{}{doubt}", output::state(&short(&of.state.word(), 20))),
-            self.when(now),
-            self.changes.join(", "),
-            self.mailed.clone(),
-            self.reason(),
+            Cell::from(of.id.to_string()),
+            Cell::from(of.operation.to_string()),
+            Cell::from(&state).toned(output::state(&state)),
+            Cell::from(self.when(now)),
+            Cell::from(self.changes.join(", ")),
+            Cell::from(self.reason()),
+            Cell::from(&self.mailed),
         ]
     }
 
@@ -192,7 +213,7 @@ impl Step {
             true => &of.next_attempt_at,
             false => &of.finished_at,
         };
-        short(&moment(&time.to_string(), now), 60)
+        moment(&time.to_string(), now)
     }
 
     fn reason(&self) -> String {
@@ -200,9 +221,11 @@ impl Step {
         if let Some(first) = of.behind.integer() {
             return format!("job {first}");
         }
-        match of.error_kind.word().as_str() {
-            "" => String::new(),
-            kind => short(&format!("{kind}: {}", of.error_message), 90),
+        let doubt = if of.is_in_doubt() { "in doubt" } else { "" };
+        match (doubt, of.error_kind.word().as_str()) {
+            (doubt, "") => doubt.into(),
+            ("", kind) => format!("{kind}: {}", of.error_message),
+            (doubt, kind) => format!("{doubt}, {kind}: {}", of.error_message),
         }
     }
 

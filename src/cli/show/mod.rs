@@ -6,21 +6,24 @@ mod event;
 use chrono::Utc;
 use clap::ArgGroup;
 use serde_json::{Value, json};
+use textwrap::core::display_width;
 
 use self::event::Event;
-use super::output::{self, Tone, line, paint, short};
+use super::output::{self, Tone, paint, short};
+use super::paper::Paper;
 use crate::advice::request::{Request, request_of};
 use crate::advice::waits::waits_for;
 use crate::advice::{Advice, Case, row_json};
 use crate::agent::{Failure, wiring};
 use crate::config::LocalSettings;
 use crate::exit::Exit;
+use crate::format::clock_of;
 use crate::graph::GraphBase;
 use crate::job::{JobId, JobState, OperationKind};
 use crate::queue::{self, AttemptRow, JobRow, Read, Stored};
 
-/// Of a value on a terminal. A program gets all of it.
-const LONGEST: usize = 400;
+/// What a value's name takes of its line.
+const NAME: usize = 17;
 
 #[derive(Debug, clap::Args)]
 #[command(group = ArgGroup::new("what").required(true).args(["id_or_key", "key"]))]
@@ -34,6 +37,9 @@ pub(super) struct Options {
     /// Print the exact body of the job's request instead
     #[arg(long, conflicts_with_all = ["json", "key"])]
     request: bool,
+    /// Cut nothing to the terminal's width
+    #[arg(long)]
+    wide: bool,
     /// As JSON
     #[arg(long)]
     json: bool,
@@ -73,33 +79,33 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         What::Event(_) if options.request => {
             return Err(Failure::new(Exit::Usage, "--request prints the request of one job: give its id"));
         }
-        What::Event(key) => event(&*queue, &key, options.json).await?,
+        What::Event(key) => event(&*queue, &key, &options).await?,
         What::Job(id) if options.request => request(&*queue, &settings, id).await?,
-        What::Job(id) => job(&*queue, &settings, id, options.json).await?,
+        What::Job(id) => job(&*queue, &settings, id, &options).await?,
     }
     Ok(Exit::Done)
 }
 
-async fn event(queue: &dyn Read, key: &str, as_json: bool) -> Result<(), Failure> {
+async fn event(queue: &dyn Read, key: &str, options: &Options) -> Result<(), Failure> {
     let shown = Event::of(queue, key).await?;
     let shown = shown.ok_or_else(|| Failure::failed(format!("there is no job for an event with the key '{key}'")))?;
-    match as_json {
+    match options.json {
         true => output::json(&shown.json())?,
-        false => shown.print(Utc::now())?,
+        false => output::lines(&shown.lines(Paper::new(options.wide), Utc::now()))?,
     }
     Ok(())
 }
 
-async fn job(queue: &dyn Read, settings: &LocalSettings, id: i64, as_json: bool) -> Result<(), Failure> {
+async fn job(queue: &dyn Read, settings: &LocalSettings, id: i64, options: &Options) -> Result<(), Failure> {
     let Some((job, attempts)) = queue.job(JobId(id)).await? else {
         let is_key = !queue.jobs_of_key(&id.to_string()).await?.is_empty();
         let key = if is_key { format!("; an event has this key: event-sender show --key {id}") } else { String::new() };
         return Err(Failure::failed(format!("there is no job {id}{key}")));
     };
     let shown = Shown::of(job, attempts, queue, settings).await?;
-    match as_json {
+    match options.json {
         true => output::json(&shown.json())?,
-        false => shown.print()?,
+        false => output::lines(&shown.lines(Paper::new(options.wide)))?,
     }
     Ok(())
 }
@@ -156,83 +162,85 @@ impl Shown {
         Value::Object(job)
     }
 
-    fn print(&self) -> std::io::Result<()> {
-        let (id, state) = (self.job.summary.id, cut(&self.job.summary.state.word()));
+    /// What there is to know, and at the end, where the eye is, what to make of it.
+    fn lines(&self, paper: Paper) -> Vec<String> {
+        let mut lines = self.columns(paper);
+        lines.push(String::new());
+        lines.extend(self.history(paper));
+        lines.push(String::new());
+        let (id, state) = (self.job.summary.id, self.job.summary.state.word());
+        let state = paint(output::state(&state), &short(&state, 40));
         let doubt = if self.job.summary.is_in_doubt() { ", in doubt" } else { "" };
-        line(&format!("{} is {}{doubt}", paint(Tone::Strong, &format!("job {id}")), output::state(&state)))?;
-        self.print_advice()?;
-        line("")?;
-        for (column, value) in row_json::job(&self.job).iter().filter(|(column, value)| is_worth_a_line(column, value))
-        {
-            let text = cut(&plain(value));
-            let text = if column == "state" { output::state(&text) } else { text };
-            line(&format!("{} {text}", paint(Tone::Faint, &format!("{column:16}"))))?;
-        }
-        line("")?;
-        self.print_attempts()
+        lines.push(format!("{} is {state}{doubt}", paint(Tone::Strong, &format!("job {id}"))));
+        lines.extend(self.told(paper));
+        lines
     }
 
-    fn print_advice(&self) -> std::io::Result<()> {
-        let said = self.job.summary.error_message.to_string();
-        let once = |name: &str, text: &str| match text {
-            "" => Ok(()),
-            text => output::prose(&paint(Tone::Faint, &format!("{name:16} ")), 17, &cut(text), None),
+    fn columns(&self, paper: Paper) -> Vec<String> {
+        let columns = row_json::job(&self.job);
+        let shown = columns.iter().filter(|(column, value)| is_worth_a_line(column, value));
+        let line = |(column, value): (&String, &Value)| {
+            format!("{} {}", paint(Tone::Faint, &format!("{column:16}")), paper.cut(NAME, &plain(column, value)))
         };
-        once("what happened", &self.advice.happened)?;
-        once("error", &said)?;
-        for reason in &self.waits_for {
-            once("waits for", reason)?;
-        }
-        once("by itself", &self.advice.by_itself)?;
-        for (place, step) in self.advice.to_do.iter().enumerate() {
-            once(if place == 0 { "what to do" } else { " " }, step)?;
-        }
-        if let Some(lookup) = &self.lookup {
-            // To be pasted, so whole.
-            line(&format!("{} {}", paint(Tone::Faint, "to look for it  "), short(lookup, usize::MAX)))?;
-        }
-        Ok(())
+        shown.map(line).collect()
     }
 
-    fn print_attempts(&self) -> std::io::Result<()> {
+    fn told(&self, paper: Paper) -> Vec<String> {
+        let named = |name: &str, text: &str| match text {
+            "" => Vec::new(),
+            text => paper.prose(&paint(Tone::Faint, &format!("{name:16} ")), text, None),
+        };
+        let mut lines = named("what happened", &self.advice.happened);
+        lines.extend(named("error", &self.job.summary.error_message.to_string()));
+        lines.extend(self.waits_for.iter().flat_map(|reason| named("waits for", reason)));
+        lines.extend(named("by itself", &self.advice.by_itself));
+        if let Some(lookup) = &self.lookup {
+            let shown = paper.cut(NAME, lookup);
+            let whole = if shown == *lookup { "" } else { "(--wide shows it whole, to be pasted)" };
+            lines.extend(named("to look for it", &shown));
+            lines.extend(named("", whole));
+        }
+        let steps = self.advice.to_do.iter().enumerate();
+        lines.extend(steps.flat_map(|(place, step)| named(if place == 0 { "what to do" } else { "" }, step)));
+        lines
+    }
+
+    fn history(&self, paper: Paper) -> Vec<String> {
         if self.attempts.is_empty() {
-            return line("no attempts yet");
+            return vec!["no attempts yet".into()];
         }
-        line(&paint(Tone::Strong, "Attempts, the oldest first"))?;
-        for attempt in &self.attempts {
-            print_attempt(attempt)?;
+        let mut lines = vec![paint(Tone::Strong, "Attempts, the oldest first")];
+        let known = &self.job.summary.error_message;
+        lines.extend(self.attempts.iter().flat_map(|attempt| attempt_lines(attempt, known, paper)));
+        if let Some(attempt) = self.attempts.iter().rev().find(|attempt| is_trouble(attempt)) {
+            lines.push(String::new());
+            lines.extend(paper.prose("", &format!("for Microsoft's support: {}", support(attempt)), None));
         }
-        match self.attempts.iter().rev().find(|attempt| is_trouble(attempt)) {
-            Some(attempt) => output::prose("\n", 0, &format!("for Microsoft's support: {}", support(attempt)), None),
-            None => Ok(()),
-        }
+        lines
     }
 }
 
-fn print_attempt(attempt: &AttemptRow) -> std::io::Result<()> {
+/// One attempt, with what was said unless that is `known` from elsewhere.
+fn attempt_lines(attempt: &AttemptRow, known: &Stored, paper: Paper) -> Vec<String> {
     let text = |column: &Stored| short(&column.to_string(), usize::MAX);
-    let answer = [text(&attempt.http_status), text(&attempt.error_code)].join(" ");
     let outcome = text(&attempt.outcome);
     let tone = match outcome.as_str() {
         "sent" => Tone::Good,
         "failed" => Tone::Bad,
         _ => Tone::Waiting,
     };
-    line(&format!(
-        "  {}  claim {}  {}  {} ms  {}",
-        text(&attempt.started_at),
-        text(&attempt.claim),
-        paint(tone, &outcome),
-        text(&attempt.duration_ms),
-        cut(answer.trim())
-    ))?;
-    for id in ids(attempt) {
-        line(&format!("    {}", cut(&id)))?;
+    let head = format!("  {}  claim {}  {}  ", clock_of(&text(&attempt.started_at), Utc::now()), text(&attempt.claim), paint(tone, &outcome));
+    let answer = [text(&attempt.http_status), text(&attempt.error_code)].join(" ");
+    let answer = format!("{} ms  {}", text(&attempt.duration_ms), answer.trim());
+    let mut lines = match paper.has(display_width(&head) + display_width(&answer)) {
+        true => vec![format!("{head}{answer}").trim_end().to_owned()],
+        false => [vec![head.trim_end().to_owned()], paper.prose("    ", &answer, None)].concat(),
+    };
+    lines.extend(ids(attempt).iter().map(|id| format!("    {}", paper.cut(4, id))));
+    if attempt.message != *known && !attempt.message.is_null() {
+        lines.extend(paper.prose("    ", &attempt.message.to_string(), None));
     }
-    match text(&attempt.message).as_str() {
-        "" => Ok(()),
-        message => output::prose("    ", 4, &cut(message), None),
-    }
+    lines
 }
 
 /// Microsoft asks for these.
@@ -243,7 +251,7 @@ fn ids(attempt: &AttemptRow) -> Vec<String> {
 }
 
 fn support(attempt: &AttemptRow) -> String {
-    cut(&format!("{}, at {}", ids(attempt).join(", "), attempt.started_at))
+    format!("{}, at {}", ids(attempt).join(", "), attempt.started_at)
 }
 
 /// An attempt support can do something with.
@@ -276,16 +284,27 @@ async fn lookup(
     Ok(named.map(|id| format!("GET {}", base.looked_at(mailbox, id.trim(), &[]))))
 }
 
-/// Most jobs create an event, and come in their turn.
+/// Most jobs create an event, invite nobody and come in their turn; doubt is told with the state, the error at the end.
 fn is_worth_a_line(column: &str, value: &Value) -> bool {
-    !(value.is_null() || column == "operation" && value == "create" || column == "priority" && *value == 0)
+    let is_usual = match column {
+        "error_message" => true,
+        "operation" => value == "create",
+        "priority" => *value == 0,
+        "in_doubt" => *value == false,
+        "attendees" => value.as_array().is_some_and(Vec::is_empty),
+        _ => false,
+    };
+    !(value.is_null() || is_usual)
 }
+
+/// The columns with times of the agent, which people are told in one form; a producer's stand as they were written.
+const TIMES: [&str; 6] = ["next_attempt_at", "created_at", "claimed_at", "finished_at", "first_sent_at", "give_up_at"];
 
 /// A value without JSON's quotes.
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
-}
-
-fn cut(text: &str) -> String {
-    output::cut(text, LONGEST)
+fn plain(column: &str, value: &Value) -> String {
+    match value.as_str() {
+        Some(time) if TIMES.contains(&column) => clock_of(time, Utc::now()),
+        Some(text) => text.to_owned(),
+        None => value.to_string(),
+    }
 }

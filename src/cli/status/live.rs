@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 use tokio::sync::mpsc;
 
@@ -21,8 +22,17 @@ const REST_PER_LOOK: u32 = 4;
 /// The clock on the screen goes on between two looks.
 const TICK: Duration = Duration::from_secs(1);
 
+/// What is to be looked at.
+#[derive(Clone, Copy)]
+pub(super) struct Look {
+    /// How many mailboxes are named.
+    pub mailboxes: u32,
+    /// See [`super::Options`].
+    pub since: Option<DateTime<Utc>>,
+}
+
 /// What one look brought, and what it cost.
-struct Look {
+struct Seen {
     found: Result<Glance, String>,
     cost: Duration,
 }
@@ -36,7 +46,7 @@ enum Wish {
     Draw,
 }
 
-pub(super) async fn run(every: Duration, mailboxes: u32, settings: LocalSettings) -> Result<Exit, Failure> {
+pub(super) async fn run(every: Duration, look: Look, settings: LocalSettings) -> Result<Exit, Failure> {
     let no_terminal = || {
         let cure = "--watch needs a terminal; 'event-sender status --json' is for programs";
         Failure::new(Exit::Usage, cure)
@@ -46,7 +56,7 @@ pub(super) async fn run(every: Duration, mailboxes: u32, settings: LocalSettings
     }
     let stop = shutdown::on_signals(shutdown::Hangup::Stops)?;
     let mut screen = Screen::open()?.ok_or_else(no_terminal)?;
-    let (mut looks, mut wishes) = (looks(settings, mailboxes, every), wishes()?);
+    let (mut looks, mut wishes) = (looks(settings, look, every), wishes()?);
     let mut view = View::new(every);
     let mut tick = tokio::time::interval(TICK);
     loop {
@@ -59,7 +69,7 @@ pub(super) async fn run(every: Duration, mailboxes: u32, settings: LocalSettings
                 Some(Wish::Draw) => {}
                 None => return Err(Failure::failed("the keyboard cannot be read any more")),
             },
-            Some(look) = looks.recv() => view.take(look.found, look.cost),
+            Some(seen) = looks.recv() => view.take(seen.found, seen.cost),
             _ = tick.tick() => {}
         }
         screen.draw(|frame| draw(frame, &view))?;
@@ -67,19 +77,19 @@ pub(super) async fn run(every: Duration, mailboxes: u32, settings: LocalSettings
 }
 
 /// Looks for as long as somebody wants to know.
-fn looks(settings: LocalSettings, mailboxes: u32, every: Duration) -> mpsc::Receiver<Look> {
+fn looks(settings: LocalSettings, at: Look, every: Duration) -> mpsc::Receiver<Seen> {
     let (sender, receiver) = mpsc::channel(1);
     tokio::spawn(async move {
         let mut queue = None;
         loop {
             let begin = Instant::now();
-            let found = look(&mut queue, &settings, mailboxes).await;
+            let found = look(&mut queue, &settings, at).await;
             let cost = begin.elapsed();
             if found.is_err() {
                 // Opened anew next time: it may be another one then.
                 queue = None;
             }
-            if sender.send(Look { found, cost }).await.is_err() {
+            if sender.send(Seen { found, cost }).await.is_err() {
                 return;
             }
             tokio::time::sleep(every.max(cost * REST_PER_LOOK)).await;
@@ -88,13 +98,13 @@ fn looks(settings: LocalSettings, mailboxes: u32, every: Duration) -> mpsc::Rece
     receiver
 }
 
-async fn look(queue: &mut Option<Arc<dyn Queue>>, settings: &LocalSettings, mailboxes: u32) -> Result<Glance, String> {
+async fn look(queue: &mut Option<Arc<dyn Queue>>, settings: &LocalSettings, at: Look) -> Result<Glance, String> {
     let open = match queue.take() {
         Some(open) => open,
         None => queue::open_existing(&settings.queue).await.map_err(|error| error.to_string())?,
     };
     let open = queue.insert(open);
-    Glance::take(&**open, settings, mailboxes).await.map_err(|error| match error {
+    Glance::take(&**open, settings, at.mailboxes, at.since).await.map_err(|error| match error {
         QueueError::Gone { path, fate } => format!("{} was {fate}", path.display()),
         error => error.to_string(),
     })

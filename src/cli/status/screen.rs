@@ -12,8 +12,8 @@ use ratatui::widgets::{Paragraph, Row, Sparkline, Table};
 
 use super::Glance;
 use super::text::{AGES, agent, mark, number, pace_row, paced, stop_row, stopped, trouble_row};
-use crate::advice::health::Health;
 use crate::cli::output::{self, Tone, short};
+use crate::cli::paper::wrap;
 use crate::format::{clock, count, more_mailboxes};
 use crate::queue::{Ended, Waiting};
 
@@ -173,7 +173,7 @@ fn verdict(view: &View, width: u16, remarks: usize) -> Vec<Line<'static>> {
         }
         return lines;
     };
-    let health = Health::of(&glance.report, &glance.agent, glance.now);
+    let health = glance.health();
     lines.extend(wrapped(&health.headline, width, view.style(health.tone).add_modifier(Modifier::BOLD)));
     for remark in health.remarks.iter().take(remarks) {
         lines.push(Line::from(format!("  {}", short(remark, width - 2))));
@@ -185,6 +185,7 @@ fn verdict(view: &View, width: u16, remarks: usize) -> Vec<Line<'static>> {
     }
     let sending = match (&glance.agent.pid, glance.agent.gate()) {
         (None, _) => "stopped",
+        _ if glance.agent.silent_since(glance.now).is_some() => "stopped",
         (_, Some(_)) => "paused",
         _ => "open",
     };
@@ -194,7 +195,7 @@ fn verdict(view: &View, width: u16, remarks: usize) -> Vec<Line<'static>> {
 
 /// Words on as many lines as they need.
 fn wrapped(text: &str, width: usize, style: Style) -> impl Iterator<Item = Line<'static>> {
-    let lines = output::wrap(&short(text, 4 * width), width);
+    let lines = wrap(&short(text, 4 * width), width);
     lines.into_iter().map(move |line| Line::from(Span::styled(line, style)))
 }
 
@@ -300,8 +301,8 @@ fn cells(waiting: &Waiting, name: String, mark: String) -> Vec<String> {
 /// Why a mailbox stands still; in one word where there is no room for more.
 fn remark(glance: &Glance, mailbox: &str, width: u16) -> String {
     match stopped(glance, mailbox).and_then(|row| stop_row(row, glance)).filter(|_| width >= WIDE).as_deref() {
-        Some([_, at, kind, _]) if kind == "held" => format!("held since {at}"),
-        Some([_, at, kind, _]) => format!("{kind} until {at}"),
+        Some([_, at, kind, _]) if kind == "held" => short(&format!("held since {at}"), 60),
+        Some([_, at, kind, _]) => short(&format!("{kind} until {at}"), 60),
         _ => match paced(glance, mailbox).and_then(|row| pace_row(row, glance)).filter(|_| width >= WIDE).as_deref() {
             Some([_, until, _]) => format!("paced until {until}"),
             _ => mark(glance, mailbox).to_owned(),
@@ -316,6 +317,7 @@ fn draw_troubles(frame: &mut Frame<'_>, area: Rect, view: &View, glance: &Glance
     let head = Row::new(["last error", "     jobs", "code", "oldest", "message"]);
     let rows = glance.report.troubles.iter().map(|trouble| {
         let mut cells = trouble_row(trouble, glance.now);
+        cells[0] = short(&cells[0], usize::from(widths[0]));
         cells[1] = format!("{:>9}", cells[1]);
         cells[2] = short(&cells[2], usize::from(widths[2]));
         cells[4] = short(&cells[4], room);

@@ -34,10 +34,6 @@ fn waiting(mailbox: &str, jobs: i64, later: i64) -> Waiting {
     Waiting { mailbox: mailbox.into(), jobs, later, by_age }
 }
 
-fn health_of(glance: &Glance) -> Health {
-    Health::of(&glance.report, &glance.agent, glance.now)
-}
-
 /// So many jobs wait, and the agent runs.
 fn glance(jobs: i64, later: i64) -> Glance {
     let oldest = (jobs > later).then(|| "2026-12-01T11:57:00.000Z".to_owned());
@@ -46,6 +42,7 @@ fn glance(jobs: i64, later: i64) -> Glance {
         waiting: WaitingReport {
             total: waiting("", jobs, later),
             mailboxes: vec![waiting("ann@contoso.com", jobs, later)],
+            open_due: oldest.clone(),
             ..WaitingReport::default()
         },
         oldest_pending: oldest.clone(),
@@ -54,14 +51,15 @@ fn glance(jobs: i64, later: i64) -> Glance {
         by_minute: vec![5; 60],
         ..Overview::default()
     };
-    let agent = AgentRow { pid: Some("4711".into()), said: None };
-    Glance { report, agent, queue: "queue.db".into(), nameless: "(none named)", now: parse_utc(NOW).unwrap() }
+    let agent = AgentRow { pid: Some("4711".into()), ..AgentRow::default() };
+    let news = News::of_last_hour(&report);
+    Glance { report, agent, news, queue: "queue.db".into(), nameless: "(none named)", now: parse_utc(NOW).unwrap() }
 }
 
 /// A running agent that says this of itself.
 fn agent(said: AgentSaid) -> AgentRow {
     let said = AgentSaid { version: "1.0".into(), started_at: "2026-12-01T11:00:00.000Z".into(), ..said };
-    AgentRow { pid: Some("4711".into()), said: Some(said) }
+    AgentRow { pid: Some("4711".into()), said: Some(said), ..AgentRow::default() }
 }
 
 fn expired() -> AgentSaid {
@@ -81,14 +79,14 @@ fn commands(health: &Health) -> String {
 
 #[test]
 fn good_health_is_said_in_one_sentence() {
-    let health = health_of(&glance(12, 0));
+    let health = glance(12, 0).health();
     assert_eq!(health.headline, "All is well: sending, 25 in the last minute; 12 jobs wait, the oldest for 3 min");
     assert_eq!((health.tone, health.remarks.len(), health.steps.len()), (Tone::Good, 0, 0));
-    assert_eq!(health_of(&glance(0, 0)).headline, "All is well: nothing is waiting");
+    assert_eq!(glance(0, 0).health().headline, "All is well: nothing is waiting");
     let mut later = glance(1, 1);
     later.report.waiting.next_due = Some("2026-12-02T08:00:00.000Z".into());
     assert_eq!(
-        health_of(&later).headline,
+        later.health().headline,
         "All is well: 1 job waits for a later time, the next at 2026-12-02 08:00:00 UTC"
     );
 }
@@ -97,7 +95,7 @@ fn good_health_is_said_in_one_sentence() {
 fn a_closed_gate_says_why_and_until_when_but_not_that_of_an_agent_that_is_gone() {
     let mut glance = glance(12, 0);
     glance.agent = agent(expired());
-    let health = health_of(&glance);
+    let health = glance.health();
     assert_eq!(health.tone, Tone::Bad);
     assert_eq!(health.headline, "NOTHING IS SENT: The client secret has expired: create a new one (AADSTS7000222)");
     assert!(health.remarks[0].contains("tried again at 12:01:00 UTC (in 1 min)"), "{health:?}");
@@ -105,7 +103,7 @@ fn a_closed_gate_says_why_and_until_when_but_not_that_of_an_agent_that_is_gone()
     assert_eq!(json::of(&glance)["gate"]["code"], "AADSTS7000222");
 
     glance.agent.pid = None;
-    let health = health_of(&glance);
+    let health = glance.health();
     assert!(health.headline.starts_with("NOTHING IS SENT: no agent is running; 12 jobs wait"), "{health:?}");
     assert!(health.remarks[0].contains("when the last one ended"), "{health:?}");
     assert_eq!(json::of(&glance)["gate"], serde_json::Value::Null);
@@ -128,7 +126,7 @@ fn the_page_about_status_shows_what_is_said() {
         ..expired().gate.unwrap()
     };
     glance.agent = agent(AgentSaid { gate: Some(gate), ..AgentSaid::default() });
-    let health = health_of(&glance);
+    let health = glance.health();
     let width = health.steps.iter().map(|(command, _)| command.len()).max().unwrap();
     let steps = health.steps.iter().map(|(command, what)| format!("  {command:width$}  {what}"));
     let remarks = health.remarks.iter().map(|remark| format!("  {remark}"));
@@ -140,13 +138,13 @@ fn the_page_about_status_shows_what_is_said() {
 #[test]
 fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
     let mut resting = glance(12, 0);
-    resting.report.paused =
-        vec![paused("bob@contoso.com", ErrorKind::Throttled), paused("eve@contoso.com", ErrorKind::Denied)];
+    resting.report.paused = vec![paused("eve@contoso.com", ErrorKind::Denied)];
     let mut stopped = glance(12, 0);
     stopped.report.held = vec![held("carl@contoso.com")];
     let mut failed = glance(12, 0);
-    failed.report.counts[3].1 = 2;
-    failed.report.last_hour.failed = 2;
+    failed.news = News { failed: 2, since: None };
+    let mut seen = glance(12, 0);
+    seen.news = News { failed: 1, since: parse_utc("2026-12-01T09:00:00Z") };
     let mut in_the_way = glance(12, 0);
     let said = Some("1 result cannot be recorded (job 7: audit says no)".into());
     in_the_way.agent = agent(AgentSaid { refused: said, ..AgentSaid::default() });
@@ -156,15 +154,16 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
     let mut stuck = glance(12, 0);
     stuck.report.last_minute.sent = 0;
     for (glance, remark, command) in [
-        (resting, "1 mailbox is paused", "event-sender check --mailbox eve@contoso.com"),
+        (resting, "1 mailbox is paused (denied)", "event-sender check --mailbox eve@contoso.com"),
         (stopped, "1 mailbox is held by an operator", "event-sender release carl@contoso.com"),
-        (failed, "2 jobs failed in the last hour", "event-sender list --state failed"),
+        (failed, "2 jobs failed in the last hour", "event-sender list --state failed --since 1h"),
+        (seen, "1 job failed since 09:00:00 UTC (3 h ago)", "--state failed --since 2026-12-01T09:00:00Z"),
         (refused, "delivery.max_attempts", "event-sender check --offline"),
         (in_the_way, "(job 7: audit says no)", "event-sender check --offline"),
         (stuck, "nothing was sent in the last minute", ""),
     ] {
-        let health = health_of(&glance);
-        assert_eq!(health.tone, Tone::Waiting, "{health:?}");
+        let health = glance.health();
+        assert_eq!((health.tone, health.level), (Tone::Waiting, Level::Look), "{health:?}");
         assert!(health.headline.starts_with("Needs a look: "), "{health:?}");
         let said = format!("{}\n{}", health.headline, health.remarks.join("\n"));
         assert!(said.contains(remark) && commands(&health).contains(command), "{health:?}");
@@ -187,7 +186,7 @@ fn a_credential_is_a_remark_once_its_end_is_near_and_a_program_is_always_told() 
         ("certificate", "whenever", None),
     ] {
         let glance = with_end(name, expires);
-        let health = health_of(&glance);
+        let health = glance.health();
         assert_eq!(json::of(&glance)["credential"], json!({ "name": name, "expires": expires }));
         assert_eq!(health.tone, if remark.is_some() { Tone::Waiting } else { Tone::Good }, "{health:?}");
         match remark {
@@ -200,16 +199,162 @@ fn a_credential_is_a_remark_once_its_end_is_near_and_a_program_is_always_told() 
     view.take(Ok(with_end("certificate", "2026-12-02T12:00:00.000Z")), Duration::ZERO);
     assert!(screen(&view, 80, 24).join("\n").contains("the certificate expires on 2026-12-02, in 1 day"));
     gone.agent.pid = None;
-    assert!(health_of(&gone).remarks.is_empty(), "who starts next may find a renewed one");
+    assert!(gone.health().remarks.is_empty(), "who starts next may find a renewed one");
     assert_eq!(json::of(&gone)["credential"]["name"], "certificate");
     assert_eq!(json::of(&glance(1, 0))["credential"], serde_json::Value::Null);
+}
+
+#[test]
+fn a_throttled_mailbox_is_a_note_and_what_waits_for_it_no_standstill() {
+    let mut glance = glance(12, 0);
+    let until = |mut row: MailboxRow, until: &str| {
+        row.pause.until = until.into();
+        row
+    };
+    glance.report.paused = vec![
+        until(paused("bob@contoso.com", ErrorKind::Throttled), "2026-12-01T12:01:00.000Z"),
+        until(paused("eve@contoso.com", ErrorKind::Throttled), "2026-12-01T12:05:00.000Z"),
+    ];
+    (glance.report.last_minute.sent, glance.report.waiting.open_due) = (0, None);
+    let health = glance.health();
+    assert_eq!((health.level, health.tone), (Level::Fine, Tone::Good), "{health:?}");
+    assert_eq!(health.headline, "All is well: 12 jobs wait, the oldest for 3 min");
+    let note = "2 mailboxes are paused as Microsoft asked; they resume by themselves, the last at 12:05:00 UTC";
+    assert_eq!((health.remarks, health.steps), (vec![note.to_owned()], vec![]));
+}
+
+#[test]
+fn an_old_failure_is_no_news() {
+    let mut glance = glance(12, 0);
+    glance.report.counts[3].1 = 2;
+    let health = glance.health();
+    assert_eq!((health.level, health.steps.len()), (Level::Fine, 0), "{health:?}");
+}
+
+#[test]
+fn an_agent_that_gives_no_sign_of_life_is_none() {
+    let mut glance = glance(12, 0);
+    for (signed_at, level) in [
+        ("2026-12-01T11:59:45Z", Level::Fine),
+        ("2026-12-01T11:59:30Z", Level::NoAgent),
+        ("2026-12-01T12:00:15Z", Level::Fine),
+        ("2026-12-01T13:00:00Z", Level::NoAgent),
+    ] {
+        glance.agent.signed_at = parse_utc(signed_at);
+        let health = glance.health();
+        assert_eq!(health.level, level, "{signed_at}: {health:?}");
+    }
+    glance.agent.signed_at = parse_utc("2026-12-01T11:59:00Z");
+    let health = glance.health();
+    let said = "the agent (process 4711) has given no sign of life since 11:59:00 UTC (1 min ago)";
+    assert_eq!(health.headline, format!("NOTHING IS SENT: {said}"));
+    assert!(commands(&health).contains("systemctl restart event-sender"), "{health:?}");
+    assert!(text::lines(&glance, Paper::endless()).contains(&"sending         stopped".to_owned()));
+}
+
+/// Every level, as programs are told.
+#[test]
+fn the_codes_and_the_line_for_a_monitoring_system_tell_the_level() {
+    let mut look = glance(12, 0);
+    look.report.held = vec![held("carl@contoso.com")];
+    let mut stopped = glance(12, 0);
+    stopped.agent = agent(expired());
+    let mut gone = glance(0, 0);
+    gone.agent.pid = None;
+    for (glance, exit, plugin, word) in
+        [(glance(12, 0), 0, 0, "OK"), (look, 1, 1, "WARNING"), (stopped, 2, 2, "CRITICAL"), (gone, 3, 2, "CRITICAL")]
+    {
+        let level = glance.health().level;
+        assert_eq!((code(level), nagios::code(level)), (exit, plugin), "{word}");
+        let line = nagios::line(&glance);
+        assert!(line.starts_with(&format!("EVENT-SENDER {word} - ")), "{line}");
+    }
+}
+
+/// As the guidelines of the Monitoring Plugins have it: a label, a number with its unit, four limits.
+#[test]
+fn the_figures_for_a_monitoring_system_are_of_its_grammar_whatever_the_words_are() {
+    let mut glance = glance(12, 2);
+    let hint = "a | b\nc=1;2".into();
+    let gate = GateSaid { hint, ..expired().gate.unwrap() };
+    glance.agent = agent(AgentSaid { gate: Some(gate), ..AgentSaid::default() });
+    let line = nagios::line(&glance);
+    let (words, figures) = line.split_once(" | ").unwrap();
+    assert!(!words.contains('|') && !line.contains('\n'), "{line}");
+    let mut labels = Vec::new();
+    for figure in figures.split(' ') {
+        let (label, value) = figure.split_once('=').unwrap();
+        let parts: Vec<&str> = value.split(';').collect();
+        assert_eq!(parts[1..], ["", "", "0", ""], "{figure}");
+        let number = parts[0].strip_suffix('s').unwrap_or(parts[0]);
+        assert!(number.parse::<u64>().is_ok() && !label.contains(['\'', '=', ' ']), "{figure}");
+        labels.push(label);
+    }
+    assert!(figures.contains("waiting=12;;;0; due=10;;;0; oldest_due=180s;;;0;"), "{figures}");
+    let all = labels.len();
+    labels.sort_unstable();
+    labels.dedup();
+    assert_eq!(labels.len(), all, "each label once");
+    assert_eq!(nagios::unknown("no | queue"), "EVENT-SENDER UNKNOWN - no / queue");
+}
+
+/// Much of everything.
+fn troubled() -> Glance {
+    let mut glance = glance(1_234_567, 7);
+    let long =
+        "The mailbox is not in Exchange Online, or has no licence: assign one, which takes effect within 15 minutes.";
+    glance.agent = agent(expired());
+    glance.report.counts[3].1 = 2;
+    glance.report.failed_by_kind = vec![(Some("invalid_job".into()), 1), (Some("not_found".into()), 1)];
+    glance.news = News { failed: 2, since: None };
+    glance.report.waiting.mailboxes = (0..5).map(|n| waiting(&format!("user{n}@contoso.com"), 1000, 0)).collect();
+    let mut paused = paused("a.very.long.name.of.a.room.in.the.second.building@contoso.com", ErrorKind::Denied);
+    (paused.pause.until, paused.pause.reason) = ("2026-12-01T12:30:00.000Z".into(), long.into());
+    glance.report.paused = vec![paused];
+    glance.report.held = vec![held("日本語のメールボックス@例え.jp")];
+    glance.report.troubles = vec![Trouble {
+        kind: "denied".into(),
+        code: "ErrorAccessDenied".into(),
+        jobs: 1_234,
+        message: long.into(),
+        oldest: "2026-12-01T11:00:00.000Z".into(),
+        newest_id: 3,
+    }];
+    glance
+}
+
+#[test]
+fn at_every_width_no_line_is_wider_and_no_word_is_broken() {
+    let glance = troubled();
+    let whole = text::lines(&glance, Paper::endless()).join(" ");
+    let words: Vec<&str> = whole.split_whitespace().collect();
+    for width in [60, 79, 80, 100, 120, 200] {
+        for line in text::lines(&glance, Paper::of(width)) {
+            let command = line.starts_with("  event-sender ") || line.starts_with("  systemctl ");
+            assert!(command || textwrap::core::display_width(&line) <= width, "{width}: {line}");
+            let broken = line.split_whitespace().find(|word| !word.ends_with('…') && !words.contains(word));
+            assert_eq!(broken, None, "{width}: {line}");
+        }
+    }
+}
+
+#[test]
+fn what_to_make_of_it_and_what_to_do_are_the_end() {
+    let shown = text::lines(&troubled(), Paper::of(80));
+    let verdict = shown.iter().position(|line| line.starts_with("NOTHING IS SENT")).unwrap();
+    assert!(shown.len() - verdict <= 24, "one look: {shown:#?}");
+    assert!(shown[verdict..].contains(&"What to do".to_owned()), "{shown:#?}");
+    assert!(shown.last().unwrap().contains("show ID says what to do"), "{shown:#?}");
+    let paused = shown.iter().find(|line| line.starts_with("a.very.")).unwrap();
+    assert!(paused.ends_with('…'), "{paused}");
+    assert!(text::lines(&troubled(), Paper::endless()).iter().any(|line| line.ends_with("within 15 minutes.")));
 }
 
 #[test]
 fn a_job_in_doubt_alone_is_no_alarm() {
     let mut glance = glance(12, 0);
     glance.report.in_doubt = 1;
-    let health = health_of(&glance);
+    let health = glance.health();
     assert_eq!((health.tone, health.remarks.len()), (Tone::Good, 1));
     assert!(commands(&health).contains("list --in-doubt"));
 }
@@ -221,7 +366,7 @@ fn a_mailbox_that_mailed_as_many_as_it_may_is_no_alarm_and_says_until_when() {
     let paced = Some(PacedColumns { until, reason: "10,000 recipients in 24 hours".into() });
     let row = MailboxRow { mailbox: "ann@contoso.com".into(), paced, ..MailboxRow::default() };
     (glance.report.paced, glance.report.behind) = (vec![row], 3);
-    let health = health_of(&glance);
+    let health = glance.health();
     assert_eq!((health.tone, health.remarks.len()), (Tone::Good, 2), "{health:?}");
     assert!(health.remarks[0].starts_with("1 mailbox has mailed as many attendees as it may"), "{health:?}");
     assert!(health.remarks[1].starts_with("3 jobs wait for an earlier job of the same event"), "{health:?}");

@@ -1,57 +1,92 @@
-//! `status` for people: the verdict first, then the figures it rests on, then what to do.
+//! `status` for people: the figures first, and at the end, where the eye is, how things stand and what to do.
 
 use chrono::{DateTime, Utc};
 
 use super::Glance;
 use crate::advice::health::{Health, of};
-use crate::cli::output::{self, Tone, line, paint, short};
+use crate::cli::output::{Tone, paint, short};
+use crate::cli::paper::{Cell, Column, Paper};
 use crate::format::{self, clock, count, moment, more_mailboxes, span};
 use crate::job::{JobState, parse_utc};
 use crate::queue::{AGE_COUNT, MailboxRow, Overview, Stored, Trouble, Waiting};
 
 /// Heads of the columns of ages.
 pub(super) const AGES: [&str; AGE_COUNT] = ["<1 min", "5 min", "15 min", "1 h", "6 h", "1 d", ">1 d"];
-/// Most rows of a table of mailboxes that rest or are held.
+/// Most rows of a table of mailboxes that are paused or held.
 const STOPS: usize = 20;
+/// Of what was said, or of a reason.
+const LONGEST: usize = 1000;
+/// What a fact's name takes of its line, and its number.
+const NAME: usize = 16;
+const NUMBER: usize = 11;
 
-pub(super) fn print(glance: &Glance) -> std::io::Result<()> {
-    let health = Health::of(&glance.report, &glance.agent, glance.now);
-    output::prose("", 0, &short(&health.headline, 1000), Some(health.tone))?;
-    for remark in &health.remarks {
-        output::prose("  ", 2, &short(remark, 1000), None)?;
-    }
-    line("")?;
-    figures(glance)?;
-    waiting(glance)?;
-    troubles(&glance.report, glance.now)?;
-    stops("held mailbox", &glance.report.held, glance)?;
-    stops("paused mailbox", &glance.report.paused, glance)?;
-    paces(&glance.report.paced, glance)?;
-    steps(&health)
+/// What waiting jobs met.
+const TROUBLES: [Column; 5] = [
+    Column::new("last error"),
+    Column::new("jobs").right(),
+    Column::new("code").between(8, 40),
+    Column::new("oldest").goes(1),
+    Column::new("message"),
+];
+
+pub(super) fn lines(glance: &Glance, paper: Paper) -> Vec<String> {
+    let mut parts = vec![
+        figures(glance, paper),
+        waiting(glance, paper),
+        troubles(&glance.report, glance.now, paper),
+        stops("held mailbox", &glance.report.held, glance, paper),
+        stops("paused mailbox", &glance.report.paused, glance, paper),
+        paces(&glance.report.paced, glance, paper),
+        verdict(&glance.health(), paper),
+    ];
+    parts.retain(|part| !part.is_empty());
+    parts.join(&String::new())
 }
 
-fn figures(glance: &Glance) -> std::io::Result<()> {
+fn verdict(health: &Health, paper: Paper) -> Vec<String> {
+    let mut lines = paper.prose("", &short(&health.headline, LONGEST), Some(health.tone));
+    lines.extend(health.remarks.iter().flat_map(|remark| paper.prose("  ", &short(remark, LONGEST), None)));
+    if !health.steps.is_empty() {
+        lines.push(paint(Tone::Strong, "What to do"));
+        lines.extend(steps(health, paper));
+    }
+    lines
+}
+
+/// Commands to copy are whole, and what each is good for stands beside it, or below where there is no room.
+fn steps(health: &Health, paper: Paper) -> Vec<String> {
+    let width = health.steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
+    if paper.has(width + 30) {
+        let beside =
+            |(command, what): &(String, &str)| paper.prose(&format!("  {command:width$}  "), what, Some(Tone::Faint));
+        return health.steps.iter().flat_map(beside).collect();
+    }
+    let below = |(command, what): &(String, &str)| {
+        let mut lines = vec![format!("  {command}")];
+        lines.extend(paper.prose("      ", what, Some(Tone::Faint)));
+        lines
+    };
+    health.steps.iter().flat_map(below).collect()
+}
+
+fn figures(glance: &Glance, paper: Paper) -> Vec<String> {
     let Glance { report, now, .. } = glance;
-    fact("queue", &glance.queue)?;
-    fact("agent", &agent(glance))?;
-    fact("sending", &sending(glance))?;
+    let mut lines = fact("queue", &glance.queue, paper);
+    lines.extend(fact("agent", &agent(glance), paper));
+    lines.extend(fact("sending", &sending(glance), paper));
     for (state, count) in &report.counts {
         let number = format::count(*count);
-        let tone = if *state == JobState::Failed && *count > 0 { Some(Tone::Bad) } else { None };
-        let head = format!("{:15} {}", state.as_str(), tone.map_or(number.clone(), |tone| paint(tone, &number)));
-        match remark(report, *state, *now) {
-            remark if remark.is_empty() => line(&head)?,
-            remark => {
-                let gap = 11usize.saturating_sub(number.len());
-                output::prose(&format!("{head}{:gap$} ", ""), 28, &remark, Some(Tone::Faint))?;
-            }
-        }
+        let gap = NUMBER.saturating_sub(number.len());
+        let number = if *state == JobState::Failed && *count > 0 { paint(Tone::Bad, &number) } else { number };
+        let head = format!("{:15} {number}{:gap$} ", state.as_str(), "");
+        lines.extend(paper.prose(&head, &remark(report, *state, *now), Some(Tone::Faint)));
     }
-    fact("in doubt", &count(report.in_doubt))
+    lines.extend(fact("in doubt", &count(report.in_doubt), paper));
+    lines
 }
 
-fn fact(name: &str, text: &str) -> std::io::Result<()> {
-    output::prose(&format!("{name:15} "), 16, text, None)
+fn fact(name: &str, text: &str, paper: Paper) -> Vec<String> {
+    paper.prose(&format!("{name:width$}", width = NAME), text, None)
 }
 
 pub(super) fn agent(glance: &Glance) -> String {
@@ -68,6 +103,7 @@ pub(super) fn agent(glance: &Glance) -> String {
 fn sending(glance: &Glance) -> String {
     match (&glance.agent.pid, glance.agent.gate()) {
         (None, _) => "stopped".into(),
+        (Some(_), _) if glance.agent.silent_since(glance.now).is_some() => "stopped".into(),
         (_, None) => "open".into(),
         (_, Some(gate)) => format!(
             "paused since {}, until {} at least: {} {}",
@@ -110,34 +146,28 @@ fn lately(minute: i64, hour: i64) -> String {
     format!("{} in the last minute, {} in the last hour", count(minute), count(hour))
 }
 
-fn waiting(glance: &Glance) -> std::io::Result<()> {
+fn waiting(glance: &Glance, paper: Paper) -> Vec<String> {
     let waiting = &glance.report.waiting;
     if waiting.total.jobs == 0 || waiting.mailboxes.is_empty() {
-        return Ok(());
+        return Vec::new();
     }
-    line("")?;
-    let mut header = vec!["waiting for", "all", "later"];
-    header.extend(AGES);
-    header.push("");
-    let mut rows = vec![row(&waiting.total, "all mailboxes".into(), String::new())];
-    rows.extend(
-        waiting.mailboxes.iter().map(|one| row(one, glance.name(&one.mailbox), mark(glance, &one.mailbox).to_owned())),
-    );
-    if let Some(width) = output::width() {
-        // What the numbers leave of the terminal.
-        let longest = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or_default();
-        let others: usize = (1..header.len()).map(|column| longest(column).max(header[column].len())).sum();
-        let room = width.saturating_sub(others + header.len() * usize::from(output::between())).max(12);
-        rows.iter_mut().for_each(|row| row[0] = short(&row[0], room));
-    }
-    output::numbers(&header, rows, 1..header.len() - 1)?;
-    more(waiting.more, "--mailboxes N")
+    let mut columns = vec![Column::new("waiting for").between(12, 40)];
+    columns.extend(["all", "later"].map(|head| Column::new(head).right()));
+    // The older it is, the more it matters.
+    columns
+        .extend(AGES.into_iter().zip((1..=AGES.len()).rev()).map(|(head, rank)| Column::new(head).right().goes(rank)));
+    columns.push(Column::new(""));
+    let mut rows = vec![row(&waiting.total, "all mailboxes".into(), "")];
+    rows.extend(waiting.mailboxes.iter().map(|one| row(one, glance.name(&one.mailbox), mark(glance, &one.mailbox))));
+    let mut lines = paper.table(&columns, &rows);
+    lines.extend(more(waiting.more, "--mailboxes N"));
+    lines
 }
 
-fn row(waiting: &Waiting, name: String, mark: String) -> Vec<String> {
-    let mut row = vec![name, count(waiting.jobs), number(waiting.later)];
-    row.extend(waiting.by_age.map(number));
-    row.push(mark);
+fn row(waiting: &Waiting, name: String, mark: &str) -> Vec<Cell> {
+    let mut row = vec![Cell::from(name), Cell::from(count(waiting.jobs)), Cell::from(number(waiting.later))];
+    row.extend(waiting.by_age.map(number).map(Cell::from));
+    row.push(Cell::from(mark));
     row
 }
 
@@ -165,13 +195,16 @@ pub(super) fn paced<'g>(glance: &'g Glance, mailbox: &str) -> Option<&'g Mailbox
     glance.report.paced.iter().find(|row| row.mailbox == mailbox)
 }
 
-fn troubles(report: &Overview, now: DateTime<Utc>) -> std::io::Result<()> {
+fn troubles(report: &Overview, now: DateTime<Utc>, paper: Paper) -> Vec<String> {
     if report.troubles.is_empty() {
-        return Ok(());
+        return Vec::new();
     }
-    line("")?;
-    let rows = report.troubles.iter().map(|trouble| trouble_row(trouble, now)).collect();
-    output::numbers(&["last error", "jobs", "code", "oldest", "message"], rows, 1..2)
+    let rows = report.troubles.iter().map(|trouble| cells(trouble_row(trouble, now)));
+    paper.table(&TROUBLES, &rows.collect::<Vec<_>>())
+}
+
+fn cells(row: Vec<String>) -> Vec<Cell> {
+    row.into_iter().map(Cell::from).collect()
 }
 
 /// Kind, jobs, code, age of the oldest, words.
@@ -179,72 +212,61 @@ pub(super) fn trouble_row(trouble: &Trouble, now: DateTime<Utc>) -> Vec<String> 
     vec![
         short(&trouble.kind.to_string(), usize::MAX),
         count(trouble.jobs),
-        short(&trouble.code.to_string(), 40),
+        trouble.code.to_string(),
         format::age(&trouble.oldest.to_string(), now).unwrap_or_default(),
-        words(&trouble.message.to_string()),
+        trouble.message.to_string(),
     ]
 }
 
-fn stops(title: &str, rows: &[MailboxRow], glance: &Glance) -> std::io::Result<()> {
+fn stops(title: &'static str, rows: &[MailboxRow], glance: &Glance, paper: Paper) -> Vec<String> {
+    let columns = [
+        Column::new(title).between(14, 40),
+        Column::new("since or until").between(12, 36),
+        Column::new("kind"),
+        Column::new("reason"),
+    ];
+    named(&columns, rows, |row| stop_row(row, glance), paper)
+}
+
+/// So many of the mailboxes, and how many more there are.
+fn named(
+    columns: &[Column],
+    rows: &[MailboxRow],
+    shown: impl Fn(&MailboxRow) -> Option<Vec<String>>,
+    paper: Paper,
+) -> Vec<String> {
     if rows.is_empty() {
-        return Ok(());
+        return Vec::new();
     }
-    line("")?;
-    let shown = rows.iter().take(STOPS).filter_map(|row| stop_row(row, glance)).collect();
-    output::table(&[title, "since or until", "kind", "reason"], shown)?;
-    more(i64::try_from(rows.len().saturating_sub(STOPS)).unwrap_or(i64::MAX), "--json has all")
+    let first: Vec<_> = rows.iter().take(STOPS).filter_map(shown).map(cells).collect();
+    let mut lines = paper.table(columns, &first);
+    lines.extend(more(i64::try_from(rows.len().saturating_sub(STOPS)).unwrap_or(i64::MAX), "--json has all"));
+    lines
 }
 
 /// Mailbox, time, kind, reason.
 pub(super) fn stop_row(row: &MailboxRow, glance: &Glance) -> Option<Vec<String>> {
     let name = glance.name(&row.mailbox);
-    let clean = |text: &str| short(text, usize::MAX);
-    let time = |time: &Stored| clean(&moment(&time.to_string(), glance.now));
+    let time = |time: &Stored| moment(&time.to_string(), glance.now);
     if let Some(hold) = &row.hold {
-        return Some(vec![name, time(&hold.since), "held".into(), words(&hold.reason.to_string())]);
+        return Some(vec![name, time(&hold.since), "held".into(), hold.reason.to_string()]);
     }
     row.paused_until(glance.now)?;
-    Some(vec![name, time(&row.pause.until), clean(&row.pause.kind.word()), words(&row.pause.reason)])
+    Some(vec![name, time(&row.pause.until), row.pause.kind.word(), row.pause.reason.clone()])
 }
 
 /// Mailboxes where what mails attendees waits.
-fn paces(rows: &[MailboxRow], glance: &Glance) -> std::io::Result<()> {
-    if rows.is_empty() {
-        return Ok(());
-    }
-    line("")?;
-    let shown = rows.iter().take(STOPS).filter_map(|row| pace_row(row, glance)).collect();
-    output::table(&["paced mailbox", "until", "reason"], shown)?;
-    more(i64::try_from(rows.len().saturating_sub(STOPS)).unwrap_or(i64::MAX), "--json has all")
+fn paces(rows: &[MailboxRow], glance: &Glance, paper: Paper) -> Vec<String> {
+    let columns = [Column::new("paced mailbox").between(14, 40), Column::new("until"), Column::new("reason")];
+    named(&columns, rows, |row| pace_row(row, glance), paper)
 }
 
 /// Mailbox, time, reason.
 pub(super) fn pace_row(row: &MailboxRow, glance: &Glance) -> Option<Vec<String>> {
     let (until, reason) = row.paced(glance.now)?;
-    Some(vec![glance.name(&row.mailbox), clock(until, glance.now), words(reason)])
+    Some(vec![glance.name(&row.mailbox), clock(until, glance.now), reason.to_owned()])
 }
 
-/// What was said, in a table: on a terminal not more than four lines of it.
-fn words(text: &str) -> String {
-    output::cut(text, output::width().unwrap_or(160).clamp(80, 160))
-}
-
-fn more(number: i64, how: &str) -> std::io::Result<()> {
-    if number <= 0 {
-        return Ok(());
-    }
-    line(&paint(Tone::Faint, &format!("{} ({how})", more_mailboxes(number))))
-}
-
-fn steps(health: &Health) -> std::io::Result<()> {
-    if health.steps.is_empty() {
-        return Ok(());
-    }
-    line("")?;
-    line(&paint(Tone::Strong, "What to do"))?;
-    let width = health.steps.iter().map(|(command, _)| command.chars().count()).max().unwrap_or_default();
-    for (command, what) in &health.steps {
-        output::prose(&format!("  {command:width$}  "), width + 4, what, Some(Tone::Faint))?;
-    }
-    Ok(())
+fn more(number: i64, how: &str) -> Option<String> {
+    (number > 0).then(|| paint(Tone::Faint, &format!("{} ({how})", more_mailboxes(number))))
 }

@@ -2,6 +2,7 @@
 //! else.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,6 +17,7 @@ use super::recover::{self, Untold};
 use super::settle;
 use super::store::SqliteQueue;
 use super::text::lane_key;
+use super::write_pacer::WritePacer;
 use crate::clock::Now;
 use crate::job::{JobId, format_utc};
 use crate::queue::{
@@ -51,19 +53,19 @@ impl Agent for SqliteQueue {
         let mut connection = self.connection().await?;
         let mut pacer = self.pacer().await;
         pacer.keep_distance().await;
-        let done = match self.now(&mut connection).await {
-            Ok(now) => {
-                let batch: Vec<Cow<Settlement>> = batch.iter().map(|settlement| on_time(settlement, now)).collect();
-                let batch: Vec<&Settlement> = batch.iter().map(Cow::as_ref).collect();
-                settle::settle(&mut connection, &mut pacer, &self.batch_insert, &batch).await
-            }
-            Err(error) => Err(error),
+        let done = self.settle_all(&mut connection, &mut pacer, batch).await;
+        let (done, followed) = match done {
+            Ok((settled, followed)) => (Ok(settled), followed),
+            Err(error) => (Err(error), HashSet::new()),
         };
         let mut lane_heads = self.memory.lane_heads.lock().await;
         if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_) | Verdict::Anew(_))) {
             lane_heads.forget();
         }
-        lane_heads.ended(batch.iter().map(|settlement| settlement.id));
+        // What was refused is still claimed, and told when it is recorded.
+        let settled = done.iter().flatten();
+        let over = batch.iter().zip(settled).filter(|(_, settled)| !matches!(settled, Settled::Refused(_)));
+        lane_heads.ended(over.map(|(settlement, _)| claim_of(settlement)), &followed);
         drop(lane_heads);
         self.handed_back(connection, done).map_err(written)
     }
@@ -112,6 +114,13 @@ impl Agent for SqliteQueue {
         let mut connection = self.connection().await?;
         let done = agents::write(&mut connection, *self.memory.agent.lock().await, status).await;
         self.handed_back(connection, done).map_err(written)
+    }
+
+    async fn sign(&self) -> Result<(), QueueError> {
+        let guard = self.guard.clone();
+        // A file system that hangs holds up a thread of its own.
+        let signed = tokio::task::spawn_blocking(move || guard.sign()).await;
+        signed.map_err(std::io::Error::other).flatten().map_err(|error| written(error.into()))
     }
 
     async fn add_join_url(&self, id: JobId, join_url: &str) -> Result<(), QueueError> {
@@ -210,6 +219,22 @@ impl SqliteQueue {
         Ok(claimed)
     }
 
+    /// What came of each, and behind which of these jobs others wait.
+    async fn settle_all(
+        &self,
+        connection: &mut SqliteConnection,
+        pacer: &mut WritePacer,
+        batch: &[&Settlement],
+    ) -> sqlx::Result<(Vec<Settled>, HashSet<JobId>)> {
+        let now = self.now(connection).await?;
+        let claims = batch.iter().map(|settlement| claim_of(settlement));
+        let followed = self.memory.lane_heads.lock().await.followed(connection, claims).await?;
+        let batch: Vec<Cow<Settlement>> = batch.iter().map(|settlement| on_time(settlement, now)).collect();
+        let batch: Vec<&Settlement> = batch.iter().map(Cow::as_ref).collect();
+        let settled = settle::settle(connection, pacer, &self.batch_insert, &batch).await?;
+        Ok((settled, followed))
+    }
+
     async fn wake_some(&self, connection: &mut SqliteConnection) -> sqlx::Result<u64> {
         let now = self.now(connection).await?;
         self.paced(settle::wake(connection, now.wall)).await
@@ -233,6 +258,10 @@ impl SqliteQueue {
         pacer.held(begin.elapsed(), steady());
         done
     }
+}
+
+fn claim_of(settlement: &Settlement) -> (JobId, i64) {
+    (settlement.id, settlement.claim)
 }
 
 /// Its times by the queue's clock.

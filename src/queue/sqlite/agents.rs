@@ -9,7 +9,7 @@ use crate::job::format_utc;
 use crate::queue::AgentStatus;
 use crate::queue::columns::said;
 use crate::queue::rows::AgentRow;
-use crate::queue::sqlite::files::AgentLock;
+use crate::queue::sqlite::files::{AgentLock, Holder};
 use crate::queue::sqlite::schema::strange_triggers;
 use crate::queue::sqlite::store::AgentId;
 
@@ -92,6 +92,11 @@ pub async fn write(connection: &mut SqliteConnection, agent: Option<AgentId>, no
 pub async fn agents(connection: &mut SqliteConnection, database: &Path) -> sqlx::Result<Vec<AgentRow>> {
     let row = sqlx::query("SELECT * FROM agents ORDER BY id DESC LIMIT 1").fetch_optional(connection).await?;
     let said = row.as_ref().map(said).transpose()?;
-    let pid = AgentLock::holder(database);
-    Ok(if pid.is_none() && said.is_none() { Vec::new() } else { vec![AgentRow { pid, said }] })
+    let Some(Holder { pid, signed_at }) = AgentLock::holder(database) else {
+        return Ok(said.map(|said| AgentRow { said: Some(said), ..AgentRow::default() }).into_iter().collect());
+    };
+    // An agent of a version that gives none has a file as old as its first start, or older.
+    let began = said.as_ref().and_then(|said| said.started_at.time());
+    let signed_at = signed_at.map(DateTime::from).filter(|signed| began.is_none_or(|began| *signed > began));
+    Ok(vec![AgentRow { pid: Some(pid), signed_at, said }])
 }

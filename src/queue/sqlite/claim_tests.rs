@@ -311,7 +311,7 @@ async fn what_is_overtaken_is_looked_for_in_indexes_of_its_own() {
         let plan = super::repair_tests::plan(db, statement).await;
         let searches = |line: &&String| line.contains("SEARCH") || line.contains("SCAN jobs");
         let by_its_own = |line: &&String| {
-            ["jobs_deadlines", "jobs_deletes_behind", "jobs_event_keys", "jobs_targets", "INTEGER PRIMARY KEY"]
+            ["jobs_deadlines", "jobs_deletes_behind", "jobs_event_", "jobs_targets", "INTEGER PRIMARY KEY"]
                 .iter()
                 .any(|index| line.contains(index))
         };
@@ -319,6 +319,22 @@ async fn what_is_overtaken_is_looked_for_in_indexes_of_its_own() {
         assert!(others.is_empty() && plan.iter().any(|line| by_its_own(&line)), "{statement}: {plan:#?}");
         assert!(!plan.iter().any(|line| line.contains("TEMP B-TREE")), "{statement}: {plan:#?}");
     }
+}
+
+/// However long an event's history is.
+#[tokio::test]
+async fn whose_turn_it_is_and_what_a_change_means_is_found_among_what_has_not_ended_and_among_creates() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let plan = super::repair_tests::plan(db, "SELECT behind, next FROM job_turns WHERE id = 1").await;
+    let searches: Vec<_> = plan.iter().filter(|line| line.contains("SEARCH e ")).collect();
+    let open = |line: &&&String| line.contains("jobs_event_keys_open") || line.contains("jobs_targets_open");
+    assert_eq!((searches.len(), searches.iter().filter(open).count()), (6, 6), "{plan:#?}");
+    let plan = super::repair_tests::plan(db, claim::STATEMENTS[4]).await;
+    let followed = super::repair_tests::plan(db, lane_heads::OF_EVENTS).await;
+    assert!(followed.iter().any(|line| line.ends_with("jobs_waiting (behind=?)")), "{followed:#?}");
+    let creates: Vec<_> = plan.iter().filter(|line| line.contains("SEARCH c ")).collect();
+    assert!(creates.len() == 2 && creates.iter().all(|line| line.contains("jobs_event_creates")), "{plan:#?}");
 }
 
 /// SQLite looks at the value of a bare parameter behind LIMIT while it plans, and plans anew whenever it is bound again.

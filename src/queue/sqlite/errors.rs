@@ -15,6 +15,7 @@ pub const READ_ONLY: i32 = 8;
 pub const IO_ERROR: i32 = 10;
 pub const CORRUPT: i32 = 11;
 pub const FULL: i32 = 13;
+pub const CANNOT_OPEN: i32 = 14;
 /// The locks of the log's index are held, or its readers begin again and again.
 pub const PROTOCOL: i32 = 15;
 pub const CONSTRAINT: i32 = 19;

@@ -1,10 +1,10 @@
 //! The order of an event's jobs under other hands: rows with ids of their own, rows put back, triggers that were away.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use super::super::super::AttemptRecord;
-use super::settle_tests::{end, sent};
+use super::super::super::{AttemptRecord, Paced};
+use super::settle_tests::{end, sent, settle};
 use super::*;
-use crate::job::{Ending, ErrorKind};
+use crate::job::{Ending, ErrorKind, Target};
 
 const KEYED: (&str, &str) = ("event_key", "'order-7'");
 
@@ -171,4 +171,189 @@ async fn what_was_mailed_counts_once_whatever_stands_in_a_row() {
     assert_eq!(one::<i64>(db, "SELECT sum(jobs) FROM mailings").await, 3);
     assert_eq!(one::<i64>(db, "SELECT sum(recipients) FROM mailings").await, 30);
     assert_eq!(one::<i64>(db, "SELECT count(*) FROM attempts").await, 3);
+}
+
+/// Once it is in doubt nothing would fill its row any more, and it would wait in the lane of the default mailbox.
+#[tokio::test]
+async fn after_a_restore_a_change_is_in_its_creates_lane() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let of_key = |key: &'static str, columns: &[(&'static str, &'static str)]| {
+        [&update()[..], columns, &[("event_key", key)]].concat().into_iter().rev().collect::<Vec<_>>()
+    };
+    add(db, &[("event_key", "'named'"), ("mailbox", "' Ann@contoso.com'")]).await;
+    let named = add(db, &of_key("'named'", &[])).await;
+    add(db, &[("event_key", "'unnamed'")]).await;
+    let unnamed = add(db, &of_key("'unnamed'", &[])).await;
+    let unknown = add(db, &of_key("'unknown'", &[])).await;
+    let marked = bed.queue.mark_in_doubt(&request().defaults, now()).await.unwrap();
+    assert_eq!(marked, 5);
+    let place = async |id| {
+        let row = bed.row(id).await;
+        (row["mailbox"].as_str().map(str::to_owned), row["mailbox_key"].as_str().map(str::to_owned))
+    };
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(place(named).await, (text(" Ann@contoso.com"), text("ann@contoso.com")));
+    assert_eq!(place(unnamed).await, (text("Team@contoso.com"), text("team@contoso.com")));
+    assert_eq!(place(unknown).await, (None, text("")));
+}
+
+#[tokio::test]
+async fn the_end_of_an_earlier_claim_does_not_hide_that_another_job_has_its_turn() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    add(db, &[KEYED]).await;
+    add(db, &update()).await;
+    let first = bed.claim().await.remove(0);
+    settle(&bed, &end(&first, Verdict::Again(now()))).await;
+    let second = bed.claim().await.remove(0);
+    assert_eq!((first.id, second.claim), (second.id, 2));
+    assert_eq!(settle(&bed, &end(&first, sent())).await, Settled::Stale);
+    assert!(bed.claim().await.is_empty());
+    assert_eq!(settle(&bed, &end(&second, sent())).await, Settled::Recorded);
+    // Nobody else has written since.
+    assert_eq!(bed.claim().await.iter().map(|job| job.id.0).collect::<Vec<_>>(), [2]);
+}
+
+/// Inserted while the job before it is being sent, it is found though nobody writes after that job's end.
+#[tokio::test]
+async fn what_comes_behind_a_claimed_job_has_its_turn_at_its_end() {
+    for looked in [true, false] {
+        let bed = Bed::new().await;
+        let db = &mut bed.stranger().await;
+        add(db, &[KEYED]).await;
+        let first = bed.claim().await.remove(0);
+        add(db, &update()).await;
+        if looked {
+            assert!(bed.claim().await.is_empty());
+        }
+        assert_eq!(settle(&bed, &end(&first, sent())).await, Settled::Recorded);
+        assert_eq!(bed.claim().await.iter().map(|job| job.id.0).collect::<Vec<_>>(), [2], "{looked}");
+    }
+}
+
+const GUEST: (&str, &str) = ("attendees", r#"'[{"address":"bob@contoso.com"}]'"#);
+const ANN: (&str, &str) = ("mailbox", "'ann@contoso.com'");
+
+/// A look mails nobody; only the repeat waits.
+#[tokio::test]
+async fn what_is_in_doubt_is_looked_up_while_its_mailbox_may_mail_nobody() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let sure = add(db, &[ANN, GUEST]).await;
+    let doubtful = add(db, &[ANN, GUEST, ("in_doubt", "1")]).await;
+    let paced = ClaimRequest { paced: [LaneKey::of("ann@contoso.com")].into(), ..request() };
+    let claimed = bed.queue.claim(&paced).await.unwrap();
+    assert_eq!(claimed.jobs.iter().map(|(_, job)| job.id.0).collect::<Vec<_>>(), [doubtful]);
+    // Found done, it is as any other; put back in doubt, it is in that lane again; and so is one that a crash left.
+    let job = &claimed.jobs[0].1;
+    settle(&bed, &Settlement { in_doubt: true, ..end(job, Verdict::Again(now())) }).await;
+    assert_eq!(bed.queue.claim(&paced).await.unwrap().jobs.len(), 1);
+    let sure_one = bed.claim().await.remove(0);
+    assert_eq!(sure_one.id.0, sure);
+    bed.queue.put_back(&[(sure_one.id, sure_one.claim)]).await.unwrap();
+    assert_eq!(one::<i64>(db, &format!("SELECT mails FROM jobs WHERE id = {sure}")).await, 0);
+}
+
+#[tokio::test]
+async fn what_waits_for_the_pace_of_its_mailbox_is_judged_anew_at_a_start_and_by_other_limits() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let [doubtful, change, tried] = [
+        add(db, &[ANN, GUEST, ("in_doubt", "1")]).await,
+        add(
+            db,
+            &[
+                ANN,
+                ("operation", "'delete'"),
+                ("target_event_id", "'AAMk'"),
+                ("start_time", "NULL"),
+                ("end_time", "NULL"),
+            ],
+        )
+        .await,
+        add(db, &[ANN, GUEST, ("in_doubt", "1")]).await,
+    ];
+    let wished = add(db, &[ANN, GUEST, ("in_doubt", "1"), ("not_before", "'2100-01-01T12:00Z'")]).await;
+    let (tomorrow, lane) = (in_ms(86_400_000), LaneKey::of("ann@contoso.com"));
+    let paced = Paced { lane, until: tomorrow, reason: "enough".into() };
+    let attempt = AttemptRecord { started_at: in_ms(5), duration_ms: 77, ending: Ending::Retry };
+    for job in bed.claim().await {
+        let waits =
+            Settlement { in_doubt: job.in_doubt, paced: Some(paced.clone()), ..end(&job, Verdict::Again(tomorrow)) };
+        let attempt = (job.id.0 == tried).then(|| attempt.clone());
+        assert_eq!(settle(&bed, &Settlement { attempt, ..waits }).await, Settled::Recorded);
+    }
+    run(db, &format!("UPDATE jobs SET next_attempt_at = '2100-01-02T00:00:00.000Z', claims = 1 WHERE id = {wished}"))
+        .await;
+    bed.queue.wake().await.unwrap();
+    let woken = format_utc(now());
+    assert_eq!([bed.due(doubtful).await, bed.due(change).await], [woken.clone(), woken]);
+    assert_eq!(bed.due(wished).await, "2100-01-01T12:00:00.000Z");
+    assert_eq!(bed.due(tried).await, format_utc(tomorrow), "it waits for its next try");
+    let left: i64 =
+        one(db, "SELECT count(*) FROM mailboxes WHERE paced_until IS NOT NULL OR paced_reason IS NOT NULL").await;
+    assert_eq!(left, 0);
+}
+
+#[tokio::test]
+async fn a_change_is_in_the_mailbox_of_the_create_that_was_not_called_off() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let ended =
+        [KEYED, ANN, ("state", "'sent'"), ("event_id", "'AAMk'"), ("finished_at", "'2026-12-01T00:00:00.000Z'")];
+    add(db, &ended).await;
+    add(db, &[KEYED, ("operation", "'delete'"), ("start_time", "NULL"), ("end_time", "NULL")]).await;
+    let called_off = [KEYED, ("mailbox", "'eve@contoso.com'")];
+    add(db, &called_off).await;
+    run(db, "UPDATE jobs SET state = 'cancelled', error_kind = 'superseded', finished_at = 'x' WHERE id > 1").await;
+    let change = add(db, &update()).await;
+    assert_eq!(bed.row(change).await["mailbox"], "ann@contoso.com");
+}
+
+#[tokio::test]
+async fn retention_keeps_a_create_as_long_as_another_job_of_its_key_waits() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let sent = [("state", "'sent'"), ("event_id", "'AAMk'"), ("finished_at", "'2026-12-01T00:00:00.000Z'")];
+    let over = [KEYED, ("ends_at", "'2026-12-02T00:00:00.000Z'")];
+    add(db, &[&sent[..], &over].concat()).await;
+    let change = add(db, &update()).await;
+    assert_eq!(bed.queue.purge(Duration::ZERO, 10).await.unwrap(), 0);
+    run(
+        db,
+        &format!("UPDATE jobs SET state = 'cancelled', finished_at = '2026-12-01T00:00:00.000Z' WHERE id = {change}"),
+    )
+    .await;
+    assert_eq!(bed.queue.purge(Duration::ZERO, 10).await.unwrap(), 2);
+}
+
+/// Two events of one key would be alive at once.
+#[tokio::test]
+async fn a_create_knows_that_its_key_names_an_event_still_whose_delete_did_not_come_off() {
+    let delete = [KEYED, ("operation", "'delete'"), ("start_time", "NULL"), ("end_time", "NULL")];
+    let sent_before =
+        [KEYED, ("state", "'sent'"), ("event_id", "'AAMk'"), ("finished_at", "'2026-12-01T00:00:00.000Z'")];
+    for how in [
+        "state = 'cancelled', finished_at = 'x'",
+        "state = 'failed', finished_at = 'x', error_kind = 'denied'",
+        "event_key = 'other'",
+    ] {
+        let bed = Bed::new().await;
+        let db = &mut bed.stranger().await;
+        add(db, &sent_before).await;
+        add(db, &delete).await;
+        let anew = add(db, &[KEYED]).await;
+        run(db, &format!("UPDATE jobs SET {how} WHERE id = 2")).await;
+        let job = bed.claim().await.into_iter().find(|job| job.id.0 == anew).unwrap();
+        assert_eq!(job.target, Target::Taken(JobId(1)), "{how}");
+    }
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    add(db, &sent_before).await;
+    add(db, &delete).await;
+    add(db, &[KEYED]).await;
+    let gone = bed.claim().await.remove(0);
+    settle(&bed, &end(&gone, sent())).await;
+    assert_eq!(bed.claim().await.remove(0).target, Target::NotAsked);
 }

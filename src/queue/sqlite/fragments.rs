@@ -10,7 +10,8 @@ macro_rules! wished {
 pub(super) use wished;
 
 /// The job, which has ended, is needed for no event to come: a key lives as long as the row of its create, so that one stays until
-/// its event is over ($now) or deleted; and a delete stays as long as a create before it, which would seem alive without it.
+/// its event is over ($now) or deleted, and as long as another job of the key waits; and a delete stays as long as a create before
+/// it, which would seem alive without it.
 macro_rules! not_needed {
     ($now:literal) => {
         concat!(
@@ -19,6 +20,7 @@ macro_rules! not_needed {
             $now,
             " OR EXISTS (SELECT 1 FROM jobs AS d WHERE d.event_key = jobs.event_key AND d.id > jobs.id
                     AND d.operation = 'delete' AND d.state = 'sent'))
+                AND NOT EXISTS (SELECT 1 FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.state IN ('pending', 'claimed'))
             OR operation = 'delete' AND NOT EXISTS (SELECT 1 FROM jobs AS c WHERE c.event_key = jobs.event_key
                 AND c.id < jobs.id AND c.operation = 'create'))"
         )

@@ -26,11 +26,14 @@ mod upgrade;
 mod write_pacer;
 
 pub use files::permissions::Permissions;
-pub use open::OpenError;
+pub use open::{OpenError, newest as newest_schema};
 pub use report::health::examine;
 pub use start::start;
 
 pub use store::SqliteQueue;
+
+/// The SQLite that is compiled in.
+pub const SQLITE_VERSION: &std::ffi::CStr = libsqlite3_sys::SQLITE_VERSION;
 
 #[cfg(test)]
 #[path = "sqlite_tests.rs"]

@@ -2,6 +2,7 @@
 //! migrated if old, refused if newer than this program.
 
 use std::fs::{DirBuilder, OpenOptions, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use super::schema::MIGRATIONS;
 use super::settle::BatchInsert;
 use super::upgrade::{UpgradeError, upgrade};
 use crate::clock::Clock;
-use crate::queue::sqlite::errors::{BUSY, may_pass, primary_code};
+use crate::queue::sqlite::errors::{BUSY, CANNOT_OPEN, READ_ONLY, may_pass, primary_code};
 use crate::queue::sqlite::files::guard::FileGuard;
 use crate::queue::sqlite::files::{self, Strange};
 use crate::queue::sqlite::files::{AgentLock, LockError};
@@ -38,6 +39,14 @@ pub enum OpenError {
     /// There is none, and the caller does not make one.
     #[error("there is no queue at {}; 'event-sender run' and 'event-sender enqueue' make it, or check queue.path", .0.display())]
     Missing(PathBuf),
+    /// Whoever asks may not go there.
+    #[error("cannot open the queue {}: {why}", path.display())]
+    Shut {
+        /// Which file.
+        path: PathBuf,
+        /// Where the way is shut, and the cure.
+        why: String,
+    },
     /// What lies there is no file of a queue, and was not opened.
     #[error(transparent)]
     Strange(#[from] Strange),
@@ -45,7 +54,7 @@ pub enum OpenError {
     #[error("{} is a database of another program, in which nothing was changed; name a file of the queue's own in queue.path", .0.display())]
     Foreign(PathBuf),
     /// The file system refuses.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}: {}", path.display(), why.as_ref().unwrap_or(&source.to_string()))]
     Io {
         /// What was tried.
         action: &'static str,
@@ -53,6 +62,8 @@ pub enum OpenError {
         path: PathBuf,
         /// Why not.
         source: std::io::Error,
+        /// What whoever asks may not do, and the cure; if that is it.
+        why: Option<String>,
     },
     /// Made by a later version.
     #[error("the queue {} was made by a newer event-sender (schema {found}, this one knows {known}); update the program", path.display())]
@@ -75,12 +86,14 @@ pub enum OpenError {
         known: i64,
     },
     /// Anything else SQLite says.
-    #[error("cannot open the queue {}: {source}", path.display())]
+    #[error("cannot open the queue {}: {}", path.display(), why.as_ref().unwrap_or(&source.to_string()))]
     Sqlite {
         /// Which file.
         path: PathBuf,
-        /// Why.
+        /// What SQLite says.
         source: sqlx::Error,
+        /// What whoever asks may not do, and the cure; if that is it.
+        why: Option<String>,
     },
     /// The way up from an older schema needs more room than there is.
     #[error("cannot bring the queue {} up to date: it needs {} MB of free disk for a while, and there are {} MB; the queue is as it was", path.display(), needed.div_ceil(1 << 20), free >> 20)]
@@ -111,6 +124,18 @@ pub enum OpenError {
 }
 
 impl OpenError {
+    fn sqlite(path: &Path, source: sqlx::Error) -> Self {
+        let shut = matches!(primary_code(&source), Some(CANNOT_OPEN | READ_ONLY));
+        let why = if shut { files::shut(path) } else { None };
+        Self::Sqlite { path: path.to_owned(), source, why }
+    }
+
+    fn io(action: &'static str, path: &Path, source: std::io::Error) -> Self {
+        let shut = matches!(source.kind(), ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem);
+        let why = if shut { files::shut(path) } else { None };
+        Self::Io { action, path: path.to_owned(), source, why }
+    }
+
     fn of_upgrade(error: UpgradeError, path: &Path) -> Self {
         let path = path.to_owned();
         match error {
@@ -154,10 +179,7 @@ impl SqliteQueue {
     /// # Errors
     /// The file system refuses.
     pub fn create_file(path: &Path) -> Result<(), OpenError> {
-        let io = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| OpenError::Io { action, path, source }
-        };
+        let io = |action, path| move |source| OpenError::io(action, path, source);
         if let Some(directory) =
             path.parent().filter(|directory| !directory.as_os_str().is_empty() && !directory.exists())
         {
@@ -227,7 +249,7 @@ impl SqliteQueue {
             Ok(_lock) => Self::open(path).await,
             Err(LockError::Held { .. }) => Err(older),
             Err(LockError::Strange(strange)) => Err(strange.into()),
-            Err(LockError::Io { path, source }) => Err(OpenError::Io { action: "lock", path, source }),
+            Err(LockError::Io { path, source }) => Err(OpenError::io("lock", &path, source)),
         }
     }
 
@@ -238,7 +260,11 @@ impl SqliteQueue {
     pub async fn open_existing(path: &Path) -> Result<Self, OpenError> {
         files::look(path)?;
         if !path.exists() {
-            return Err(OpenError::Missing(path.to_owned()));
+            // Behind a directory that shuts nothing is seen, and it may well be there.
+            return Err(match files::shut(path) {
+                Some(why) if !files::is_in_sight(path) => OpenError::Shut { path: path.to_owned(), why },
+                _ => OpenError::Missing(path.to_owned()),
+            });
         }
         // A queue is in WAL mode since it was made; a file that is no queue is left as it is.
         let queue = connect(path, options(path)).await?;
@@ -301,7 +327,7 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
         })
         .connect_with(options)
         .await
-        .map_err(|source| OpenError::Sqlite { path: path.to_owned(), source })?;
+        .map_err(|source| OpenError::sqlite(path, source))?;
     let batch_insert = Arc::new(BatchInsert::new());
     Ok(SqliteQueue {
         pool,
@@ -315,14 +341,14 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
 }
 
 /// The newest migration this program has.
-pub(super) fn newest() -> i64 {
+pub fn newest() -> i64 {
     MIGRATIONS.iter().map(|migration| migration.version).max().unwrap_or(0)
 }
 
 /// Whether nothing is in it yet, or a queue, whatever others may have put beside that. The first migration tells a queue:
 /// who else keeps tables of these names has done so in other words.
 async fn check_ours(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
-    let error = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let error = |source| OpenError::sqlite(path, source);
     let (is_blank, has_migrations): (bool, bool) = sqlx::query_as(
         "SELECT (SELECT count(*) = 0 FROM sqlite_master WHERE tbl_name <> '_sqlx_migrations')
             AND (SELECT application_id = 0 FROM pragma_application_id())
@@ -361,7 +387,7 @@ async fn not_newer(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
 
 /// The newest migration the database has seen; 0 for a new one.
 async fn schema(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
-    let error = |source| OpenError::Sqlite { path: path.to_owned(), source };
+    let error = |source| OpenError::sqlite(path, source);
     let known: i64 = sqlx::query_scalar("SELECT count(*) FROM sqlite_master WHERE name = '_sqlx_migrations'")
         .fetch_one(pool)
         .await

@@ -87,12 +87,16 @@ macro_rules! created {
 }
 pub(super) use created;
 
-/// What is known of the event of its key, for a job that changes one, the last job before it that creates the
-/// event and was not called off, or else the last one. NULL where there is none, or nothing is asked.
+/// What is known of the event of its key. For a job that changes one, the last job before it that creates the
+/// event and was not called off, or else the last one. For a job that creates one, the same as long as its key names an event still,
+/// because the delete before it did not come off; not if its own request may have left. NULL where there is none, or nothing is asked.
 macro_rules! target {
     () => {
         concat!(
-            "CASE WHEN event_key IS NOT NULL AND operation <> 'create' THEN coalesce(",
+            "CASE WHEN event_key IS NOT NULL AND (operation <> 'create' OR in_doubt = 0 AND coalesce(
+                (SELECT e.operation FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id < jobs.id
+                    AND (e.state NOT IN ('failed', 'cancelled') OR e.operation = 'create' AND e.in_doubt = 1)
+                ORDER BY e.id DESC LIMIT 1), 'delete') <> 'delete') THEN coalesce(",
             created!("AND NOT (c.state = 'cancelled' AND c.error_kind IS 'superseded')"),
             ", ",
             created!(""),
@@ -169,7 +173,8 @@ fn operation(input: &JobInput) -> OperationKind {
 
 fn target_of(input: &JobInput, created: Option<CreatedColumns>) -> Target {
     match (operation(input), &input.event_key) {
-        (OperationKind::Create, _) | (_, Cell::Null) => Target::NotAsked,
+        (OperationKind::Create, _) => created.map_or(Target::NotAsked, |created| Target::Taken(JobId(created.0))),
+        (_, Cell::Null) => Target::NotAsked,
         _ => created.and_then(CreatedColumns::target).unwrap_or(Target::Unknown),
     }
 }

@@ -8,6 +8,7 @@ use sqlx::sqlite::{SqliteArguments, SqliteConnection};
 use sqlx::{AssertSqlSafe, Row, Sqlite, SqlitePool};
 
 use super::super::{LaneKey, Mailed, Pause, Settled, Settlement, Verdict};
+use super::claim::lane_heads::lanes;
 use super::clock::{machine_wall, steady};
 use super::fragments::{not_needed, wished};
 use super::text::lane_key;
@@ -24,29 +25,29 @@ const MESSAGE_CHARS: usize = 2000;
 /// the next of them is NULL and concerns no job.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
-/// The values of an attempt and of a job, in the order of [`bind_attempt`] and [`bind_job`]. None has a number: sqlx looks a
-/// number up for every value, among all of the statement.
+/// The values of what was mailed, of an attempt and of a job, in the order of [`bind_mailed`], [`bind_attempt`] and [`bind_job`].
+/// None has a number: sqlx looks a number up for every value, among all of the statement.
+const MAILED_VALUES: [&str; 4] = ["id", "claim", "minute", "mailed"];
 const ATTEMPT_VALUES: [&str; 7] =
     ["id", "claim", "started_at", "duration_ms", "status", "request_id", "client_request_id"];
 const JOB_VALUES: [&str; 11] =
     ["id", "claim", "event_id", "at", "spent", "sent_at", "status", "request_id", "web_link", "ical_uid", "join_url"];
 
-/// What was mailed, counted before the claims are over: a late writer counts nothing. ? is NULL where nobody was mailed, else a
-/// JSON array with id, claim, minute and recipients of each job.
+/// What was mailed, counted before the claims are over: a late writer counts nothing. One by one: to sum them up first costs more.
 macro_rules! mailed {
     ($which:expr) => {
         concat!(
             "INSERT INTO mailings (mailbox, minute, jobs, recipients)
-    SELECT coalesce(mailbox_key, ''), m.value ->> 2, count(*), sum(m.value ->> 3)
-    FROM json_each(?) AS m CROSS JOIN jobs ON jobs.id = m.value ->> 0 AND jobs.claims = m.value ->> 1 AND jobs.state = 'claimed'
-    WHERE ",
+    SELECT coalesce(mailbox_key, ''), s.minute, 1, s.mailed
+    FROM s CROSS JOIN jobs ON jobs.id = s.id AND jobs.claims = s.claim AND jobs.state = 'claimed' WHERE s.mailed > 0 AND ",
             $which,
-            " GROUP BY 1, 2
-    ON CONFLICT (mailbox, minute) DO UPDATE SET jobs = jobs + excluded.jobs, recipients = recipients + excluded.recipients"
+            " ON CONFLICT (mailbox, minute) DO UPDATE SET jobs = jobs + 1, recipients = recipients + excluded.recipients"
         )
     };
 }
 const MAILED: &str = mailed!("true");
+/// Of one end.
+const MAILED_ONE: &str = concat!("WITH s(id, claim, minute, mailed) AS (VALUES (?, ?, ?, ?)) ", mailed!("true"));
 
 /// When the event of ?1 is over; what changes it tells its create, too.
 const ENDS_AT: &str = "UPDATE jobs SET ends_at = ?2 WHERE id = ?1 AND state = 'sent'";
@@ -142,6 +143,23 @@ const WAKE: &str = concat!(
     " LIMIT ?2 + 0)"
 );
 
+const ANY_PACED: &str = "SELECT EXISTS (SELECT 1 FROM mailboxes WHERE paced_until > ?1)";
+const FORGET_PACES: &str = "UPDATE mailboxes SET paced_until = NULL, paced_reason = NULL WHERE paced_until > ?1";
+
+/// Some of the jobs that may wait because their mailbox has mailed as many as it may, for ?2 at a time: of those that a look tells
+/// that they would mail somebody (the others keep their place), whose last claim ended without an attempt.
+const WAKE_PACED: &str = concat!(
+    "UPDATE jobs SET next_attempt_at = max(?1, ",
+    wished!(),
+    ") WHERE id IN (WITH RECURSIVE ",
+    lanes!(),
+    " SELECT jobs.id FROM l CROSS JOIN jobs INDEXED BY jobs_waiting
+        WHERE l.m = 0 AND state = 'pending' AND behind IS NULL AND mailbox_key = l.k AND mails = 0 AND priority = l.p
+            AND next_attempt_at > ?1 AND claims > 0 AND (operation <> 'create' OR in_doubt = 1) AND next_attempt_at > ",
+    wished!(),
+    " AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id AND claim = jobs.claims) LIMIT ?2 + 0)"
+);
+
 const FAILED: &str = "UPDATE jobs SET state = 'failed', settled = 'claim ' || ?2, claimed_by = NULL, finished_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
         first_sent_at = iif(?14, NULL, coalesce(first_sent_at, ?6)), give_up_at = coalesce(give_up_at, ?7), error_kind = ?8, http_status = ?9,
         error_code = ?10, error_message = ?11, request_id = ?12, cause = ?13
@@ -199,7 +217,8 @@ fn together(size: usize, [mailed, attempts, sent]: [&str; 3]) -> String {
         let row = format!("({})", vec!["?"; values.len()].join(","));
         format!("WITH s({}) AS (VALUES {})", values.join(", "), vec![row; size].join(","))
     };
-    format!("{mailed}; {} {attempts}; {} {sent}; SELECT changes()", with(&ATTEMPT_VALUES), with(&JOB_VALUES))
+    let [of_mailed, of_attempts, of_jobs] = [with(&MAILED_VALUES), with(&ATTEMPT_VALUES), with(&JOB_VALUES)];
+    format!("{of_mailed} {mailed}; {of_attempts} {attempts}; {of_jobs} {sent}; SELECT changes()")
 }
 
 /// All in one transaction. Where the schema refuses one of them, in halves, each in a transaction of its own, until it stands
@@ -372,7 +391,9 @@ async fn write_together(
     alike: &[&Settlement],
 ) -> sqlx::Result<(Option<usize>, Vec<i64>)> {
     let missing = size - alike.len();
-    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone())).bind(mailed(alike));
+    let mut query = sqlx::query_scalar(AssertSqlSafe(sql.clone()));
+    query = alike.iter().fold(query, |query, end| bind_mailed(query, end));
+    query = (0..missing * MAILED_VALUES.len()).fold(query, |query, _| query.bind(NONE));
     query = alike.iter().fold(query, |query, end| bind_attempt(query, end));
     query = (0..missing * ATTEMPT_VALUES.len()).fold(query, |query, _| query.bind(NONE));
     query = alike.iter().fold(query, |query, end| bind_job(query, end));
@@ -386,12 +407,9 @@ fn event_id(end: &Settlement) -> Option<&str> {
     event(end).map(|event| event.id.0.as_str())
 }
 
-/// As [`MAILED`] takes it.
-fn mailed(ends: &[&Settlement]) -> Option<String> {
-    let of_end = |end: &&&Settlement| matches!(end.verdict, Verdict::Sent(_)) && end.mailed > 0;
-    let mailed = ends.iter().filter(of_end).map(|end| (end.id.0, end.claim, minute_of(end.at.wall), end.mailed));
-    let mailed: Vec<_> = mailed.collect();
-    serde_json::to_string(&mailed).ok().filter(|_| !mailed.is_empty())
+/// How many it has mailed, if it has come off and mailed anybody.
+fn mailed(end: &Settlement) -> Option<u32> {
+    Some(end.mailed).filter(|mailed| *mailed > 0 && matches!(end.verdict, Verdict::Sent(_)))
 }
 
 /// Its beginning, as stored.
@@ -405,6 +423,13 @@ fn event(end: &Settlement) -> Option<&EventRef> {
         Verdict::Sent(event) => Some(event),
         _ => None,
     }
+}
+
+/// In the order of [`MAILED_VALUES`].
+fn bind_mailed<'q>(query: Scalar<'q>, end: &'q Settlement) -> Scalar<'q> {
+    let mailed = mailed(end);
+    let minute = mailed.map(|_| minute_of(end.at.wall));
+    query.bind(end.id.0).bind(end.claim).bind(minute).bind(mailed)
 }
 
 /// In the order of [`ATTEMPT_VALUES`].
@@ -441,8 +466,9 @@ const NONE: Option<i64> = None;
 type Scalar<'q> = sqlx::query::QueryScalar<'q, Sqlite, i64, SqliteArguments>;
 
 async fn one(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<Settled> {
-    if let Some(mailed) = mailed(&[settlement]) {
-        sqlx::query(MAILED).bind(mailed).execute(&mut *tx).await?;
+    if let Some(mailed) = mailed(settlement) {
+        let query = sqlx::query(MAILED_ONE).bind(settlement.id.0).bind(settlement.claim);
+        query.bind(minute_of(settlement.at.wall)).bind(mailed).execute(&mut *tx).await?;
     }
     // A stale writer leaves no trace but the mailbox's pause, which is true whoever learns it.
     let settled = match update(tx, settlement).await? {
@@ -514,8 +540,16 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
 
 /// Tells how many were woken; none: there are no more.
 pub(super) async fn wake(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<u64> {
-    let done = sqlx::query(WAKE).bind(format_utc(now)).bind(WAKE_BATCH).execute(connection).await?;
-    Ok(done.rows_affected())
+    let now = format_utc(now);
+    let woken = sqlx::query(WAKE).bind(&now).bind(WAKE_BATCH).execute(&mut *connection).await?.rows_affected();
+    if woken > 0 || !sqlx::query_scalar(ANY_PACED).bind(&now).fetch_one(&mut *connection).await? {
+        return Ok(woken);
+    }
+    let woken = sqlx::query(WAKE_PACED).bind(&now).bind(WAKE_BATCH).execute(&mut *connection).await?.rows_affected();
+    if woken == 0 {
+        sqlx::query(FORGET_PACES).bind(&now).execute(connection).await?;
+    }
+    Ok(woken)
 }
 
 async fn attempt(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<()> {
@@ -570,11 +604,23 @@ pub(super) async fn pauses(connection: &mut SqliteConnection, now: DateTime<Utc>
     Ok(pauses.filter(|pause| pause.until > now).collect())
 }
 
-/// The next of the jobs that ended before ?1, in the order of their ends, from ?4 on; and whether each may go, ?3 being now.
-const OLD: &str = concat!(
-    "SELECT id, CAST(finished_at AS TEXT), in_doubt = 0 AND ",
-    not_needed!("?3"),
-    " FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND finished_at >= ?4 ORDER BY finished_at LIMIT ?2 + 0"
+/// The next of the jobs that ended before ?1, in the order of their ends and ids, after end ?4 and id ?5; and whether each may go,
+/// ?3 being now. Many may have ended at one time: in two parts, each found in the index.
+macro_rules! old {
+    ($after:literal) => {
+        concat!(
+            "SELECT id, finished_at, in_doubt = 0 AND ",
+            not_needed!("?3"),
+            " FROM jobs WHERE finished_at IS NOT NULL AND finished_at < ?1 AND ",
+            $after
+        )
+    };
+}
+pub(super) const OLD: &str = concat!(
+    old!("finished_at = ?4 AND id > ?5"),
+    " UNION ALL ",
+    old!("finished_at > ?4"),
+    " ORDER BY 2, 1 LIMIT ?2 + 0"
 );
 const PURGE: &str = concat!(
     "DELETE FROM jobs WHERE id IN (SELECT value FROM json_each(?2))
@@ -584,9 +630,12 @@ const PURGE: &str = concat!(
 /// Rows that one purge looks at for each that it may delete: those of events to come are passed over, a part at a time.
 const LOOKED_AT: u32 = 10;
 
-/// Where the next purge goes on: old rows that are kept are not looked at by every one.
+/// After which end and id the next purge goes on: old rows that are kept are not looked at by every one.
 #[derive(Debug, Default)]
-pub(super) struct PurgeCursor(String);
+pub(super) struct PurgeCursor {
+    finished_at: String,
+    id: i64,
+}
 
 /// In one batch; where somebody's trigger refuses one of them, one by one.
 pub(super) async fn purge(
@@ -619,22 +668,26 @@ pub(super) async fn purge(
 /// Those that may go, at most `limit`, among the next rows; from the first one again after the last.
 async fn old(
     connection: &mut SqliteConnection,
-    PurgeCursor(from): &mut PurgeCursor,
+    cursor: &mut PurgeCursor,
     [before, now]: &[String; 2],
     limit: u32,
 ) -> sqlx::Result<Vec<i64>> {
     let most = limit.saturating_mul(LOOKED_AT);
-    let query = sqlx::query_as(OLD).bind(before).bind(most).bind(now).bind(&*from);
-    let rows: Vec<(i64, String, bool)> = query.fetch_all(connection).await?;
+    let query = sqlx::query_as(OLD).bind(before).bind(most).bind(now).bind(&cursor.finished_at).bind(cursor.id);
+    let mut rows: Vec<(i64, String, bool)> = query.fetch_all(connection).await?;
     let all_seen = rows.len() < usize::try_from(most).unwrap_or(usize::MAX);
-    let last = rows.last().map(|(_, finished_at, _)| finished_at.clone());
-    let may_go: Vec<i64> = rows.into_iter().filter(|(.., may_go)| *may_go).map(|(id, ..)| id).collect();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    // What may go leaves room for the next rows.
-    if may_go.len() <= limit {
-        *from = last.filter(|last| !all_seen && last != from).unwrap_or_default();
-    }
-    Ok(may_go.into_iter().take(limit).collect())
+    // Beyond those that go now nothing is passed over.
+    let may_go = |row: &(i64, String, bool)| row.2;
+    let beyond = rows.iter().enumerate().filter(|(_, row)| may_go(row)).nth(limit).map(|(place, _)| place);
+    rows.truncate(beyond.unwrap_or(rows.len()));
+    *cursor = match rows.last() {
+        Some((id, finished_at, _)) if beyond.is_some() || !all_seen => {
+            PurgeCursor { finished_at: finished_at.clone(), id: *id }
+        }
+        _ => PurgeCursor::default(),
+    };
+    Ok(rows.into_iter().filter(may_go).map(|(id, ..)| id).collect())
 }
 
 async fn delete(connection: &mut SqliteConnection, [before, now]: &[String; 2], ids: &[i64]) -> sqlx::Result<u64> {

@@ -434,6 +434,38 @@ async fn retention_deletes_old_ends_with_their_history_and_nothing_else() {
     assert_eq!(one::<String>(&mut db, "SELECT group_concat(id) FROM (SELECT id FROM jobs ORDER BY id)").await, "3,4,5");
 }
 
+/// As a bulk cancel leaves them: old rows that are kept take no place from those behind them, which ended at the same moment.
+#[tokio::test]
+async fn rows_that_ended_at_one_moment_are_all_looked_at() {
+    let bed = Bed::new().await;
+    let db = &mut bed.stranger().await;
+    let fill = |doubt: u8, rows: u32| {
+        format!(
+            "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {rows})
+            INSERT INTO jobs (start_time, end_time, state, finished_at, in_doubt)
+            SELECT '2099-01-01', '2099-01-02', 'cancelled', '2099-01-01T00:00:00.000Z', {doubt} FROM n"
+        )
+    };
+    for (doubt, rows) in [(1, 50), (0, 30), (1, 50), (0, 5)] {
+        run(db, &fill(doubt, rows)).await;
+    }
+    // Ten rows are looked at for each that may be deleted.
+    let mut deleted = Vec::new();
+    for _ in 0..40 {
+        deleted.push(bed.queue.purge(Duration::ZERO, 2).await.unwrap());
+    }
+    assert_eq!(deleted.iter().sum::<u64>(), 35, "{deleted:?}");
+    assert!(deleted.iter().all(|deleted| *deleted <= 2), "{deleted:?}");
+    assert_eq!(one::<i64>(db, "SELECT count(*) FROM jobs").await, 100);
+    let plan = super::repair_tests::plan(db, settle::OLD).await;
+    let found = |line: &str| plan.iter().any(|step| step.contains(line));
+    assert!(
+        found("jobs_finished (finished_at=? AND rowid>?)") && found("jobs_finished (finished_at>? AND finished_at<?)"),
+        "{plan:#?}"
+    );
+    assert!(!found("TEMP B-TREE"), "{plan:#?}");
+}
+
 /// Deleted rows leave free pages, and new ones take them: the file has the size of its busiest time, not of all time.
 #[tokio::test]
 async fn with_retention_the_database_does_not_grow_for_ever() {

@@ -12,8 +12,10 @@ use crate::queue::{Agent, QueueError, Recovered, StartError};
 pub async fn start(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQueue, Mended, Recovered), StartError> {
     SqliteQueue::create_file(path)?;
     // Before the schema is touched: an agent of another version may be running on it.
-    if lock.is_none() {
-        *lock = Some(AgentLock::acquire(path)?);
+    match lock {
+        None => *lock = Some(AgentLock::acquire(path)?),
+        // It waits, and lives.
+        Some(lock) => drop(lock.sign()),
     }
     let queue = SqliteQueue::open(path).await?;
     let mended = queue.mend().await?;

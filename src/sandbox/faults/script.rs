@@ -16,6 +16,11 @@ impl Script {
         self.0.lock().clear();
     }
 
+    /// Those still to come, as often as they will still strike.
+    pub(in crate::sandbox) fn armed(&self) -> Vec<Fault> {
+        self.0.lock().clone()
+    }
+
     /// What strikes this request. A fault that lets it through leaves it to the next one.
     pub(in crate::sandbox) fn take(&self, target: FaultTarget<'_>) -> Option<Action> {
         let mut faults = self.0.lock();

@@ -30,7 +30,7 @@ pub(super) fn router() -> Router<Arc<SandboxState>> {
         .route("/counters", get(counters))
         .route("/assertions", get(assertions))
         .route("/federated-token", post(federated_token))
-        .route("/faults", post(add_faults).delete(clear_faults))
+        .route("/faults", get(faults).post(add_faults).delete(clear_faults))
         .route("/options", post(options))
         .route("/expire-tokens", post(expire_tokens))
         .route("/reset", post(reset))
@@ -126,6 +126,11 @@ async fn federated_token(State(state): State<Arc<SandboxState>>, body: Bytes) ->
         Err(error) => bad(&error),
         Ok(wanted) => ([(CONTENT_TYPE, "text/plain")], state.federated_token(&wanted)).into_response(),
     }
+}
+
+/// In the form in which they were given, counted down by what has struck or was let through.
+async fn faults(State(state): State<Arc<SandboxState>>) -> Response {
+    answer(&state.script.armed())
 }
 
 async fn add_faults(State(state): State<Arc<SandboxState>>, body: Bytes) -> Response {

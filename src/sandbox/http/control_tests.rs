@@ -44,6 +44,22 @@ async fn faults_come_one_or_many_and_can_be_taken_back() {
 }
 
 #[tokio::test]
+async fn armed_faults_are_shown_counted_down_and_can_be_armed_again_as_shown() {
+    let bed = Bed::new().await;
+    assert_eq!(bed.get("/sandbox/faults").await.unwrap().body, json!([]));
+    bed.control("faults", &json!([{"action": "no_id", "times": 2}, {"on": "patch", "action": {"slow": {"ms": 5}}}]))
+        .await;
+    bed.create(MAILBOX, &meeting("One", None)).await.unwrap();
+    let armed = bed.get("/sandbox/faults").await.unwrap().body;
+    assert_eq!((&armed[0]["action"], &armed[0]["times"]), (&json!("no_id"), &json!(1)));
+    assert_eq!((&armed[1]["on"], &armed[1]["action"]), (&json!("patch"), &json!({"slow": {"ms": 5}})));
+    bed.control("reset", &json!({})).await;
+    assert_eq!(bed.get("/sandbox/faults").await.unwrap().body, json!([]));
+    bed.control("faults", &armed).await;
+    assert_eq!(bed.get("/sandbox/faults").await.unwrap().body, armed);
+}
+
+#[tokio::test]
 async fn a_wrong_field_is_named() {
     let bed = Bed::new().await;
     assert!(wrong(&bed, "options", json!({"limits": true, "latency_ms": "fast"})).await.starts_with("latency_ms: "));
@@ -137,7 +153,7 @@ async fn the_page_shows_events_and_mails_with_markup_made_harmless() {
     bed.cancel(made.id(), "Ill & away").await;
     let page = bed.get("/").await.unwrap();
     assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
-    for part in ["Events: 1", "Mails: 2", "<td>&lt;b&gt;Review&lt;/b&gt;", "<td>cancelled", "<td>Ill &amp; away"] {
+    for part in ["1 called off", "2 mails", ">&lt;b&gt;Review&lt;/b&gt;<", ">cancelled<", ">Ill &amp; away<"] {
         assert!(page.text.contains(part), "{part}: {}", page.text);
     }
 }

@@ -1,7 +1,7 @@
 // The page: asks the API, and shows what it says. What others wrote is put in as text, never as markup.
 'use strict';
 const $ = id => document.getElementById(id);
-const EVERY = 2000, STALE = 10000, POINTS = 120;
+const EVERY = 2000, STALE = 10000, POINTS = 120, LISTED = 200;
 const state = { data: null, session: null, heardAt: 0, silentSince: null, error: null, paused: false, local: read('local') === '1',
   filter: '', row: -1, route: null, shownFor: null, skew: 0, asking: false };
 
@@ -46,6 +46,7 @@ function clock(time, always) {
   const day = iso(+at).slice(0, 10), today = iso(now()).slice(0, 10);
   return (always || day !== today ? day + ' ' : '') + iso(+at).slice(11, 19) + (state.local ? '' : ' UTC');
 }
+const quoted = word => /^[\w.+@/-]+$/.test(word) ? word : "'" + word.replaceAll("'", "'\\''") + "'";
 function moment(time) {
   const at = Date.parse(time);
   if (isNaN(at)) return time || '';
@@ -80,7 +81,7 @@ async function refresh() {
     if (error.status === 401) state.session = null;
     else if (error.status) heard();
     state.error = error;
-    if (!error.status && !state.silentSince) state.silentSince = Date.now();
+    if (!error.status && !state.silentSince) state.silentSince = state.heardAt || Date.now();
   } finally {
     state.asking = false;
     show();
@@ -100,6 +101,7 @@ function show() {
   showCharts(state.data.charts);
   showFailed(state.data.failed);
   if (!state.filter) showMailboxes(state.data.mailboxes);
+  showAgents(state.data.agents);
 }
 
 function age() { return state.data ? now() - Date.parse(state.data.seen_at) : 0; }
@@ -108,7 +110,7 @@ function isSilent() { return state.silentSince && Date.now() - state.heardAt > S
 function showHeader() {
   const data = state.data, live = $('live');
   $('queue').textContent = data ? data.queue + ' · ' + data.version : '';
-  const [word, tone] = isSilent() || (state.error && !state.error.status) ? ['✕ no answer', 'bad'] : state.paused ? ['❚❚ updates paused', 'warn']
+  const [word, tone] = isSilent() || (state.error && !state.error.status) ? ['✕ no answer', 'bad'] : data && data.trouble ? ['✕ out of date', 'bad'] : state.paused ? ['❚❚ updates paused', 'warn']
     : age() > STALE ? ['◷ seen ' + span(age()) + ' ago', 'warn'] : ['● live', 'ok'];
   if (live.textContent !== word) live.textContent = word;
   live.className = 'pill ' + tone;
@@ -118,13 +120,14 @@ function showHeader() {
   $('pause').textContent = state.paused ? 'Resume updates' : 'Pause updates';
   $('pause').setAttribute('aria-pressed', state.paused);
   const account = $('account'), session = state.session;
+  $('reads').hidden = !session || session.actions;
   account.hidden = !session || (session.sign_in !== 'token' && !session.who) || (!session.actions && session.may_read && !session.signed_in);
   if (session) account.textContent = session.who || (session.signed_in ? 'Sign out' : 'Sign in');
   account.disabled = Boolean(session && session.who);
   document.body.classList.toggle('old', Boolean(isSilent() || (data && data.trouble)));
 }
 
-const MARKS = { fine: '✓', look: '▲', stopped: '■' };
+const MARKS = { calm: '◌', fine: '✓', look: '▲', stopped: '■' };
 function showBanner() {
   const banner = $('banner'), data = state.data;
   let level = 'look', head, body = [];
@@ -137,12 +140,18 @@ function showBanner() {
     level = state.error.what === 'starting' ? 'look' : 'stopped';
     head = state.error.what === 'starting' ? 'The agent is starting' : 'This cannot be shown';
     body = [h('p', null, state.error.message)];
+  } else if (state.session && !state.session.may_read) {
+    level = 'calm';
+    head = 'Sign in to see the queue';
+    body = [h('p', null, state.session.sign_in === 'token' ? 'With the token in the file that web.token_file names.' : 'The proxy in front of this page names no user (web.trusted_proxy_header).'),
+      state.session.sign_in === 'token' && h('div', { class: 'buttons' }, button('Sign in…', () => askToken(), { class: 'main' }))].filter(Boolean);
   } else if (!data) {
+    level = 'calm';
     head = 'Looking…';
   } else if (data.trouble) {
     level = 'stopped';
     head = 'The queue cannot be read';
-    body = [h('p', null, data.trouble.why), h('p', null, 'Since ' + moment(data.trouble.since) + '; what stands below was seen at ' + clock(data.seen_at) + '.')];
+    body = [h('p', null, data.trouble.why.replace(/^the queue cannot be read: /, '')), h('p', null, 'Since ' + moment(data.trouble.since) + '; what stands below was seen at ' + clock(data.seen_at) + '.')];
   } else {
     [level, head, body] = verdict(data);
   }
@@ -157,9 +166,10 @@ function showBanner() {
 function verdict(data) {
   const v = data.verdict, body = [];
   if (v.empty) {
+    const day = new Date(now() + 86400000).toISOString().slice(0, 10);
     body.push(h('p', null, 'Insert a row, and it is sent at once:'), h('pre', null,
-      'event-sender enqueue --start "2026-12-01 09:00" --end "2026-12-01 10:00" --subject "Hello"\n\nsqlite3 ' + data.queue +
-      ' "INSERT INTO jobs (subject, start_time, end_time) VALUES (\'Hello\', \'2026-12-01T09:00\', \'2026-12-01T10:00\')"'));
+      'event-sender enqueue --start "' + day + ' 09:00" --end "' + day + ' 10:00" --subject "Hello"\n\nsqlite3 ' + quoted(data.queue) +
+      ' "INSERT INTO jobs (subject, start_time, end_time) VALUES (\'Hello\', \'' + day + 'T09:00\', \'' + day + 'T10:00\')"'));
     if (v.remarks.length) body.unshift(h('ul', null, v.remarks.map(remark => h('li', null, remark))));
     return [v.level, v.headline + (v.level === 'fine' ? '. The queue is empty' : ''), body];
   }
@@ -265,6 +275,15 @@ function showMailboxes(page) {
   });
   fill('mailboxes', 'Mailboxes by age of what waits', [['mailbox'], ['waiting'], ...AGES.map(([, label]) => [label]), ['for later'], ['state', 'l'], ['']], rows);
 }
+// One needs no list: the banner speaks of it.
+function showAgents(agents) {
+  $('agents').hidden = agents.length < 2;
+  if (agents.length < 2) return;
+  agents = agents.filter(Boolean);
+  fill('agents-list', 'List of agents', [['agent'], ['process', 'l'], ['version', 'l'], ['state', 'l'], ['since', 'l']], agents.map(agent => h('tr', null,
+    cell('agent', String(agent.id)), cell('process', agent.pid ?? '–', { class: 'l' }), cell('version', agent.version || '–', { class: 'l' }),
+    cell('', h('span', { class: agent.running ? 'ok' : 'dim' }, agent.running ? '● runs' : '– stopped'), { class: 'l' }), cell('since', agent.started_at ? moment(agent.started_at) : '–', { class: 'l' }))));
+}
 function fill(place, label, heads, rows) {
   const box = $(place);
   // Under a hand or an eye that is at it, nothing moves.
@@ -273,7 +292,7 @@ function fill(place, label, heads, rows) {
     requestAnimationFrame(() => { const again = box.querySelectorAll('button')[at]; if (again) again.focus(); });
   }
   const x = box.firstChild && box.firstChild.scrollLeft;
-  box.replaceChildren(scroll(label, h('table', { class: 'cards' }, h('tbody', null, h('tr', null, heads.map(([text, kind]) => h('th', { scope: 'col', class: kind }, text || h('span', { 'aria-hidden': 'true' }, '')))), rows))));
+  box.replaceChildren(scroll(label, h('table', { class: 'cards' }, h('tbody', null, h('tr', null, heads.map(([text, kind]) => h('th', { scope: 'col', class: kind }, text || h('span', { class: 'unseen' }, 'what can be done')))), rows))));
   if (x) box.firstChild.scrollLeft = x;
   mark();
 }
@@ -296,31 +315,53 @@ function other(title, ...content) {
   state.row = -1;
 }
 async function open(route) {
+  document.body.classList.toggle('inner', route.name !== 'first');
   document.title = 'event-sender';
   if (route.name === 'first') { show(); return; }
   $('first').hidden = true; $('other').hidden = false;
   try {
     if (route.name === 'job') await showJob(route.id);
     else if (route.name === 'reason') await showReason(route);
-    else {
-      document.title = route.text + ' · event-sender';
-      const found = await ask('jobs?limit=200&search=' + encodeURIComponent(route.text));
-      other(found.jobs.length ? jobs(found.jobs.length) + ' found by “' + route.text + '”' : 'Nothing found by “' + route.text + '”',
-        found.jobs.length ? jobTable(found.jobs) : h('p', { class: 'dim' }, 'Looked for as an id, dedup key, event key, mailbox, EventID and request id. EventIDs, request ids and mailboxes of jobs that have ended are looked for among the newest 20,000 jobs.'));
-    }
+    else await showSearch(route);
   } catch (error) { other('This cannot be shown', h('p', { class: 'bad' }, error.message)); }
+}
+// From the newest job back, an answer at a time, until something is found or there is no older job.
+async function showSearch(route) {
+  document.title = route.text + ' · event-sender';
+  const found = new Map();
+  let searched = 0, before = null, wanted = 1;
+  do {
+    const page = await ask('jobs?limit=200&search=' + encodeURIComponent(route.text) + (before ? '&before=' + before : ''));
+    if (state.route !== route) return;
+    page.jobs.forEach(job => found.set(job.id, job));
+    searched += page.searched.jobs;
+    before = page.searched.before;
+    const list = [...found.values()].sort((a, b) => b.id - a.id);
+    const more = before && list.length >= wanted;
+    const note = h('p', { class: 'dim', role: 'status' }, before ? (more ? 'The newest ' : 'Searching: the newest ') + jobs(searched) + (searched === 1 ? ' was' : ' were') + ' searched. ' : searched ? 'All ' + jobs(searched) + ' were searched. ' : 'There is no job. ',
+      'Keys, and what waits for a mailbox, are found among all jobs at once; EventIDs, request ids and mailboxes of jobs that have ended by going back from the newest.');
+    const older = new Promise(resolve => {
+      other((list.length ? jobs(list.length) : before ? 'Nothing yet' : 'Nothing') + ' found by “' + route.text + '”',
+        list.length > 0 && jobTable(list), note, more && button('Search older jobs', resolve));
+      if (!more) resolve();
+    });
+    await older;
+    if (more) wanted = list.length + 1;
+  } while (before && state.route === route);
 }
 async function showReason(route) {
   if (!state.data) await refresh();
   const group = state.data && state.data.failed.groups.find(group => group.ids.includes(Number(route.id)));
   if (!group) { other('No such group any more', h('p', { class: 'dim' }, 'Its jobs were retried, cancelled or deleted, or failed more than 24 hours ago.')); return; }
-  const found = await ask('jobs?state=failed&limit=200&error_kind=' + encodeURIComponent(group.error_kind));
-  const ids = new Set(group.ids);
+  const found = await ask('jobs?ids=' + group.ids.slice(0, LISTED).join(','));
   other((group.cause || group.error_kind).replaceAll('_', ' ') + ': ' + jobs(group.jobs), h('p', null, group.happened), h('ul', null, group.to_do.map(step => h('li', null, step))),
-    h('p', null, h('code', null, group.command)), h('div', { class: 'buttons' }, reads() && [button('Retry…', () => act('retry', group.ids), { class: 'main' }), button('Cancel…', () => act('cancel', group.ids))]), jobTable(found.jobs.filter(job => ids.has(job.id))));
+    h('p', null, h('code', null, group.command)), h('div', { class: 'buttons' }, reads() && [button('Retry…', () => act('retry', group.ids), { class: 'main' }), button('Cancel…', () => act('cancel', group.ids))]), group.jobs > LISTED && h('p', { class: 'dim' }, 'The newest ' + LISTED + ':'), jobTable(found.jobs));
+  $('other').firstChild.dataset.retry = JSON.stringify(group.ids);
 }
 const FACTS = [['subject', 'subject'], ['operation', 'operation'], ['mailbox', 'mailbox'], ['start_time', 'starts'], ['end_time', 'ends'], ['time_zone', 'zone'], ['location', 'location'], ['attendees', 'attendees'], ['body', 'body'], ['calendar_id', 'calendar'], ['not_before', 'not before'],
   ['not_after', 'not after'], ['priority', 'priority'], ['event_key', 'event key'], ['dedup_key', 'dedup key'], ['target_event_id', 'means event'], ['event_id', 'EventID'], ['ical_uid', 'iCalUId'], ['transaction_id', 'transaction id'], ['request_id', 'request id'], ['error_kind', 'kind'], ['cause', 'cause'], ['http_status', 'HTTP status'], ['error_code', 'error code'], ['error_message', 'what was said'], ['attempts', 'attempts'], ['next_attempt_at', 'due'], ['give_up_at', 'given up at'], ['behind', 'behind job']];
+// Most jobs create an event, for nobody else, and come in their turn.
+const isUsual = (key, value) => value === null || value === undefined || { operation: 'create', priority: 0, attendees: '[]' }[key] === (Array.isArray(value) && !value.length ? '[]' : value);
 async function showJob(id) {
   const job = await ask('jobs/' + encodeURIComponent(id));
   document.title = 'job ' + id + ' · event-sender';
@@ -337,8 +378,9 @@ async function showJob(id) {
     h('div', { class: 'buttons' }, reads() && [job.state !== 'sent' && job.state !== 'claimed' && button('Retry…', () => act('retry', [job.id]), { class: 'main' }), ['pending', 'failed'].includes(job.state) && button('Cancel…', () => act('cancel', [job.id]))],
       job.web_link && h('a', { href: /^https:\/\//.test(job.web_link) ? job.web_link : '#', rel: 'noreferrer noopener', target: '_blank' }, 'Open in Outlook')),
     h('h2', null, 'Timeline'), h('ol', { class: 'timeline' }, line),
-    h('h2', null, 'Row'), h('dl', { class: 'facts' }, FACTS.map(([key, name]) => job[key] === null || job[key] === undefined ? !job.show_content && ['subject', 'body', 'attendees'].includes(key) && fact(name, hidden.cloneNode(true)) : fact(name, String(job[key])))),
-    job.request && [h('h2', null, 'Request'), job.request.note && h('p', { class: 'dim' }, job.request.note), h('pre', null, JSON.stringify(job.request.body, null, 2))]);
+    h('h2', null, 'Row'), h('dl', { class: 'facts' }, FACTS.map(([key, name]) => isUsual(key, job[key]) ? !job.show_content && ['subject', 'body', 'attendees'].includes(key) && fact(name, hidden.cloneNode(true)) : fact(name, typeof job[key] === 'object' ? JSON.stringify(job[key]) : String(job[key])))),
+    job.request && [h('h2', null, 'Request'), job.request.note && h('p', { class: 'dim' }, job.request.note), h('pre', { tabindex: '0', role: 'region', 'aria-label': 'Body of the request' }, JSON.stringify(job.request.body, null, 2))]);
+  if (job.state !== 'sent' && job.state !== 'claimed') $('other').firstChild.dataset.retry = JSON.stringify([job.id]);
 }
 
 // ---- Doing
@@ -350,7 +392,6 @@ function dialog(title, ...content) {
   return box;
 }
 const close = () => $('dialog').close();
-const choices = (verb, doIt) => h('div', { class: 'buttons' }, button(verb, doIt, { class: 'main' }), button('Leave it', close));
 function askToken(then) {
   const input = h('input', { type: 'password', autocomplete: 'current-password', required: true });
   const wrong = h('p', { class: 'bad', role: 'alert' });
@@ -367,8 +408,9 @@ function askToken(then) {
   dialog('Sign in', h('form', { onsubmit: submit }, h('label', null, 'Token of web.token_file', input), wrong, h('div', { class: 'buttons' }, h('button', { type: 'submit', class: 'main' }, 'Sign in'), button('Leave it', close))));
   input.focus();
 }
+// Asked for once; who leaves it has the button in the banner.
 function showSignIn() {
-  if (state.session.sign_in === 'token') { if (!$('dialog').open) askToken(); } else { state.error = Object.assign(new Error('The proxy in front of this page names no user.'), { status: 401 }); }
+  if (state.session.sign_in === 'token' && !state.askedToSignIn) { state.askedToSignIn = true; askToken(); }
 }
 async function act(verb, what) {
   if (!reads()) { tell('This page only reads: web.actions is false.'); return; }
@@ -395,7 +437,7 @@ async function actOnJobs(verb, ids) {
   };
   dialog((verb === 'retry' ? 'Retry ' : 'Cancel ') + jobs(number) + '?', h('p', null, verb === 'retry' ? 'They keep their transaction id, so none becomes a second event; one in doubt is looked up first.' : 'They are not sent any more. A retry puts them back.'),
     [...reasons].map(([reason, skipped]) => h('p', { class: 'warn' }, 'Skipped, ' + jobs(skipped.length) + ' (' + skipped.slice(0, 10).join(', ') + (skipped.length > 10 ? ', …' : '') + '): ' + reason)),
-    h('p', { class: 'dim' }, 'The same in a terminal:'), h('pre', null, plan.command), number ? choices(verb === 'retry' ? 'Retry ' + jobs(number) : 'Cancel ' + jobs(number), run) : h('div', { class: 'buttons' }, button('Close', close)));
+    h('p', { class: 'dim' }, 'The same in a terminal:'), h('pre', null, plan.command), h('div', { class: 'buttons' }, number > 0 && button((verb === 'retry' ? 'Retry ' : 'Cancel ') + jobs(number), run, { class: 'main' }), button(number ? 'Leave it' : 'Close', close)));
 }
 function actOnMailbox(verb, mailbox) {
   const reason = h('input', { type: 'text', maxlength: 300, placeholder: 'moved to another server, ticket 4711' });
@@ -409,8 +451,11 @@ function actOnMailbox(verb, mailbox) {
       refresh();
     } catch (error) { close(); tell(error.message); }
   };
-  const quoted = /^[\w.+@-]+$/.test(mailbox) ? mailbox : "'" + mailbox.replaceAll("'", "'\\''") + "'";
-  dialog(title, h('p', null, words), verb === 'hold' && h('label', null, 'Why (shown with the hold)', reason), h('p', { class: 'dim' }, 'The same in a terminal:'), h('pre', null, 'event-sender ' + verb + ' ' + quoted), choices(title.split(' ')[0], run));
+  const command = h('pre', null), write = () => { command.textContent = 'event-sender ' + verb + (reason.value.trim() ? ' --reason ' + quoted(reason.value.trim()) : '') + (mailbox.startsWith('-') ? ' -- ' : ' ') + quoted(mailbox); };
+  write();
+  reason.addEventListener('input', write);
+  dialog(title, h('p', null, words), h('form', { onsubmit: event => { event.preventDefault(); run(); } }, verb === 'hold' && h('label', null, 'Why (shown with the hold)', reason), h('p', { class: 'dim' }, 'The same in a terminal:'), command,
+    h('div', { class: 'buttons' }, h('button', { type: 'submit', class: 'main' }, title.split(' ')[0]), button('Leave it', close))));
   if (verb === 'hold') reason.focus();
 }
 
@@ -441,7 +486,7 @@ function move(by) {
   mark().scrollIntoView({ block: 'nearest' });
 }
 function help() {
-  const keys = [['/', 'search jobs'], ['j, k', 'next row, previous row'], ['Enter', 'open the row'], ['r', 'retry the jobs of the row'], ['h', 'hold or release the mailbox of the row'], ['p', 'pause and resume updates'], ['?', 'this help'], ['Esc', 'close, or back to the first page']];
+  const keys = [['/', 'search jobs'], ['j, k', 'next row, previous row'], ['Enter', 'open the row'], ['r', 'retry the jobs of the row, or of the page'], ['h', 'hold or release the mailbox of the row'], ['p', 'pause and resume updates'], ['?', 'this help'], ['Esc', 'close, or back to the first page']];
   dialog('Keys', h('dl', { class: 'facts' }, keys.map(([key, what]) => [h('dt', null, h('kbd', null, key)), h('dd', null, what)])), h('div', { class: 'buttons' }, button('Close', close)));
 }
 document.addEventListener('keydown', event => {
@@ -453,7 +498,7 @@ document.addEventListener('keydown', event => {
     '/': () => { if (state.route.name !== 'first') go('#/'); setTimeout(() => $('search').focus()); },
     j: () => move(1), k: () => move(-1), p: pause, '?': help,
     Enter: () => { if (row && !/^(BUTTON|A)$/.test(event.target.tagName)) go(row.dataset.open); else return true; },
-    r: () => row && row.dataset.retry && act('retry', JSON.parse(row.dataset.retry)),
+    r: () => { const whose = row || document.querySelector('#other:not([hidden]) > [data-retry]'); if (whose && whose.dataset.retry) act('retry', JSON.parse(whose.dataset.retry)); },
     h: () => row && row.dataset.hold && act(row.textContent.includes('on hold') ? 'release' : 'hold', row.dataset.hold),
   };
   if (keys[event.key] && keys[event.key]() !== true) event.preventDefault();

@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use event_sender::sandbox::Fault;
+
 use crate::bed::{Bed, Row, row_for};
 
 fn guests(count: usize) -> String {
@@ -65,6 +67,30 @@ async fn updates_and_deletes_that_mail_count_too() {
     bed.wait("it goes back", async || (bed.job(end).await.state == "pending").then_some(())).await;
     agent.stop().await.expect(0);
     assert_eq!(bed.sandbox().mails().len(), 8);
+    // It does not wait for what the old limit said.
+    bed.set("delivery.recipients_per_day", "20");
+    bed.run_with(&["--until-empty"]).end().await.expect(0);
+    assert_eq!(bed.job(end).await.end(), ("sent", None));
+    assert_eq!(bed.sandbox().mails().len(), 12);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_is_in_doubt_is_looked_up_although_its_mailbox_has_mailed_its_limit() {
+    let mut bed = Bed::new().await;
+    bed.set("delivery.recipients_per_day", "4");
+    bed.set("delivery.max_in_flight_per_mailbox", "1");
+    bed.set("delivery.first_retry", "1500ms");
+    bed.set("delivery.longest_retry", "1500ms");
+    bed.sandbox().script(Fault::lost_reply());
+    let doubtful = bed.insert(invitation("ann@contoso.com", 2)).await;
+    let others =
+        [bed.insert(invitation("ann@contoso.com", 4)).await, bed.insert(invitation("ann@contoso.com", 4)).await];
+    let agent = bed.run();
+    bed.wait("the limit is met", async || (!agent.said("mailbox has mailed its limit").is_empty()).then_some(())).await;
+    assert_eq!(bed.until(doubtful, "sent").await.claims, 2, "its event was found");
+    assert_eq!(bed.job(others[1]).await.state, "pending");
+    agent.stop().await.expect(0);
+    assert_eq!(bed.sandbox().mails().len(), 6);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

@@ -375,7 +375,7 @@ async fn help_and_version_are_results() {
         assert!(help.stdout.contains(command), "{command}");
         assert!(!bed.bare_command(&[command, "--help"]).await.expect(0).stdout.is_empty());
     }
-    let version = bed.bare_command(&["--version"]).await.expect(0);
+    let version = bed.bare_command(&["-V"]).await.expect(0);
     assert_eq!(version.stdout, format!("event-sender {}\n", env!("CARGO_PKG_VERSION")));
     assert!(help.stderr.is_empty() && version.stderr.is_empty());
 }

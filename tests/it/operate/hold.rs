@@ -151,7 +151,10 @@ async fn hold_and_release_say_what_they_would_do_and_refuse_nonsense() {
     assert!(unknown.stderr.contains("no job waits for anne@contoso.com"), "{unknown:?}");
     bed.command(&["hold", ANN, "--reason", "first"]).await.expect(0);
     let again = bed.command(&["hold", ANN]).await.expect(0);
-    assert!(again.stdout.starts_with("ann@contoso.com is on hold since 20"), "{again:?}");
+    assert!(
+        again.stdout.starts_with("ann@contoso.com is on hold since ") && again.stdout.contains(" UTC: "),
+        "{again:?}"
+    );
     assert!(!again.stdout.contains("reason"), "it stays: {again:?}");
     let again = bed.command(&["hold", ANN, "--reason", "second"]).await.expect(0);
     assert!(again.stdout.contains("its reason is replaced (it was \"first\"): 1 job waits"), "{again:?}");

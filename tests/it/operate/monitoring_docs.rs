@@ -156,7 +156,7 @@ async fn the_dashboard_shows_metrics_there_are() {
         assert!(expression.contains(r#"job=~"$job", instance=~"$instance""#), "not of the chosen agents: {expression}");
     }
     // What is measured and shown nowhere is of no use to anybody.
-    let shown: String = expressions.concat() + &file("alerts.yml");
+    let shown: String = expressions.concat() + file("alerts.yml").as_str();
     for name in scrape.types.keys().filter(|name| *name != "event_sender_build_info") {
         assert!(shown.contains(name.as_str()), "{name} is on no panel and in no rule");
     }

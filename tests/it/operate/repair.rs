@@ -147,10 +147,10 @@ async fn a_waiting_job_is_tried_at_once_when_it_is_told_to_and_a_resting_mailbox
     bed.command(&["retry", &waits.to_string()]).await.expect(0);
     bed.until(waits, "sent").await;
     let ran = bed.command(&["retry", "--mailbox", BOB, "--state", "pending"]).await.expect(0);
-    assert!(ran.stdout.contains("queued, waits until 20"), "{ran:?}");
-    assert!(ran.stdout.contains("bob@contoso.com is paused, as Microsoft asked (1 job)"), "{ran:?}");
+    assert!(ran.stdout.contains("queued, waits until "), "{ran:?}");
+    assert!(ran.stdout.contains(" UTC: bob@contoso.com is paused, as Microsoft asked (1 job)"), "{ran:?}");
     let dry = bed.command(&["retry", &rests.to_string(), "--dry-run", "--json"]).await.expect(0).json();
-    assert!(dry["waits"][0].as_str().unwrap().starts_with("waits until 20"), "{dry}");
+    assert!(dry["waits"][0].as_str().unwrap().contains(" UTC: bob@contoso.com is paused"), "{dry}");
     bed.command(&["hold", BOB]).await.expect(0);
     let ran = bed.command(&["retry", &rests.to_string()]).await.expect(0);
     assert!(ran.stdout.contains("queued, waits until bob@contoso.com is released (1 job)"), "{ran:?}");

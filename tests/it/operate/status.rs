@@ -10,13 +10,13 @@ use crate::bed::{Bed, MAILBOX, row, row_for};
 use crate::process::binary;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn status_says_first_that_nothing_is_sent_and_why() {
+async fn status_says_at_its_end_that_nothing_is_sent_and_why_and_what_to_do() {
     let bed = Bed::new().await;
     bed.insert(row()).await;
     let idle = bed.command(&["status"]).await.expect(0);
-    let first = idle.stdout.lines().next().unwrap();
-    assert!(first.starts_with("NOTHING IS SENT: no agent is running; 1 job waits"), "{idle:?}");
-    assert!(idle.stdout.contains("systemctl start event-sender"), "{idle:?}");
+    let verdict = "NOTHING IS SENT: no agent is running; 1 job waits";
+    let end: Vec<&str> = idle.stdout.lines().skip_while(|line| !line.starts_with(verdict)).collect();
+    assert!(end.iter().any(|line| line.trim_start().starts_with("systemctl start event-sender")), "{idle:?}");
 
     // As the agent writes it while its sign-in is refused.
     let gate = "INSERT OR REPLACE INTO agents (id, version, started_at, settings_at, gate_since, gate_until, gate_kind,
@@ -130,16 +130,17 @@ async fn the_live_screen_needs_a_terminal() {
     bed.command(&["status", "--watch", "--json"]).await.expect(2);
 }
 
-/// Runs a command on a terminal of its own. For each line of its input, waits until the terminal has shown the words before
+/// Runs a command on a terminal of its own, of so many columns and 24 lines. For each line of its input, waits until the terminal has shown the words before
 /// the bar and then does what stands behind it: types a key, sends a signal, or inserts a
 /// job. Prints what was shown, and the exit code.
 const TERMINAL: &str = r#"
 import fcntl, os, pty, select, signal, struct, subprocess, sys, termios, time
 steps = [line.rstrip("\n").split("|") for line in sys.stdin]
+columns = int(sys.argv.pop(1))
 pid, terminal = pty.fork()
 if pid == 0:
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     os.execv(sys.argv[1], sys.argv[1:])
-fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
 shown, seen, end = b"", 0, time.time() + 60
 while time.time() < end:
     if steps and steps[0][0].encode() in shown[seen:]:
@@ -168,10 +169,14 @@ print("\nexit", os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
 
 /// Runs a command there, by these steps.
 pub fn on_a_terminal(bed: &Bed, arguments: &[&str], steps: &str) -> String {
+    on_a_terminal_of(100, bed, arguments, steps)
+}
+
+pub fn on_a_terminal_of(columns: usize, bed: &Bed, arguments: &[&str], steps: &str) -> String {
     bed.write_settings();
     let program = binary(bed.home(), &[]).get_program().to_owned();
     let mut command = Command::new("python3");
-    command.current_dir(bed.home()).args(["-c", TERMINAL]).arg(program).args(arguments);
+    command.current_dir(bed.home()).args(["-c", TERMINAL, &columns.to_string()]).arg(program).args(arguments);
     command.env("TERM", "xterm");
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(steps.as_bytes()).unwrap();

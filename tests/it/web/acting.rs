@@ -70,7 +70,7 @@ async fn a_mailbox_is_held_with_a_reason_and_released() {
     let held =
         page.act("/api/v1/mailboxes/hold", json!({ "mailbox": "Bob@contoso.com", "reason": "ticket 4711" })).await.body;
     assert_eq!((&held["held"], &held["mailbox"]), (&json!(1), &json!("bob@contoso.com")), "{held}");
-    assert_eq!(held["command"], "event-sender hold bob@contoso.com");
+    assert_eq!(held["command"], "event-sender hold --reason 'ticket 4711' bob@contoso.com");
     let id = bed.insert(row_for("bob@contoso.com")).await;
     let other = bed.insert(row_for("ann@contoso.com")).await;
     bed.until(other, "sent").await;

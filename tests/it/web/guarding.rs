@@ -3,6 +3,8 @@
 use reqwest::Method;
 use reqwest::header::HOST;
 use serde_json::json;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
 use super::{Answer, Page, TOKEN, acting, reading, with_token};
 use crate::bed::{Bed, row};
@@ -226,4 +228,149 @@ async fn a_page_that_only_reads_does_nothing_for_anybody() {
         let answer = page.act(&format!("/api/v1/{path}"), json!({ "ids": [1], "mailbox": "bob@contoso.com" })).await;
         assert_eq!(answer.refusal(), (403, "read_only"), "{path}");
     }
+}
+
+/// An answer to what no well-behaved client sends.
+async fn raw(page: &Page, request: &str) -> String {
+    let mut stream = TcpStream::connect(&page.address).await.unwrap();
+    stream.write_all(request.replace("HOST", &page.address).as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    // Who has sent more than is read may be cut off.
+    let _ = stream.read_to_end(&mut answer).await;
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn no_path_leads_out_of_the_page() {
+    let bed = reading().await;
+    let agent = bed.run();
+    let page = Page::of(&bed, &agent).await;
+    for path in [
+        "/../../../../etc/passwd",
+        "/%2e%2e/%2e%2e/etc/passwd",
+        "/page.js/..%2f..%2fetc/passwd",
+        "/..%5c..%5cetc/passwd",
+        "//etc/passwd",
+        "/page.js%00.css",
+        "/api/v1/jobs/..%2f..%2f..%2fetc%2fpasswd",
+        "/api/v1/../../agent.toml",
+        "/api/v1/jobs/1%20OR%201=1",
+    ] {
+        let answer = raw(&page, &format!("GET {path} HTTP/1.1\r\nHost: HOST\r\n\r\n")).await;
+        let status = answer.split(' ').nth(1).unwrap_or_default();
+        assert!(["400", "404"].contains(&status) && !answer.contains("root:"), "{path}: {answer}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_request_too_large_is_refused_and_one_that_never_ends_holds_nobody_up() {
+    let bed = acting().await;
+    let agent = bed.run();
+    let page = Page::of(&bed, &agent).await;
+    let large = json!({ "mailbox": "bob@contoso.com", "reason": "x".repeat(200_000) });
+    assert_eq!(page.act("/api/v1/mailboxes/hold", large).await.refusal(), (413, "too_large"));
+    let many = json!({ "ids": (1..=5001).collect::<Vec<_>>(), "dry_run": true });
+    assert_eq!(page.act("/api/v1/jobs/retry", many).await.refusal(), (400, "bad_request"));
+    let head = format!("GET / HTTP/1.1\r\nHost: HOST\r\nX-Long: {}\r\n\r\n", "x".repeat(64 * 1024));
+    assert!(!raw(&page, &head).await.contains(" 200 "));
+    assert_eq!(bed.pauses().await.len(), 0, "nothing was done");
+    let mut slow = Vec::new();
+    for number in 0..64 {
+        let mut stream = TcpStream::connect(&page.address).await.unwrap();
+        let begun = match number % 3 {
+            0 => "",
+            1 => "GET /api/v1/overview HTTP/1.1\r\nHost: ",
+            _ => "POST /api/v1/session HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{",
+        };
+        let _ = stream.write_all(begun.as_bytes()).await;
+        slow.push(stream);
+        assert_eq!(page.get("/page.css").await.status, 200, "with {number} others that do not ask to the end");
+    }
+    let sent = bed.insert(row()).await;
+    bed.until(sent, "sent").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn what_is_written_into_a_request_stays_text_in_answers_and_in_the_log() {
+    let bed = acting().await;
+    let agent = bed.run();
+    let page = Page::of(&bed, &agent).await;
+    let mailbox = "bob@contoso.com\r\nSet-Cookie: event_sender_session=mine";
+    let reason = "moved\n{\"level\":\"ERROR\",\"message\":\"made up\"}\u{1b}[2J\u{202e}";
+    let answer = page.act("/api/v1/mailboxes/hold", json!({ "mailbox": mailbox, "reason": reason })).await;
+    assert!(!answer.headers.contains_key("set-cookie"), "{answer:?}");
+    assert!(!answer.text.contains(['\u{1b}', '\u{202e}']) && answer.text.trim_end().lines().count() == 1, "{answer:?}");
+    let said = bed.until_said(&agent, "mailbox held from the page").await;
+    assert!(said["reason"].as_str().unwrap().starts_with("moved"), "{said}");
+    assert!(agent.said("made up").is_empty(), "one action is one line");
+    let shown = page.get("/api/v1/mailboxes").await;
+    assert!(!shown.text.contains(['\u{1b}', '\u{202e}']), "{}", shown.text);
+    assert!(!bed.all_output().contains('\u{1b}'));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_header_that_no_setting_trusts_names_nobody() {
+    let bed = acting().await;
+    let agent = bed.run();
+    let page = Page::of(&bed, &agent).await;
+    let hold = json!({ "mailbox": "bob@contoso.com" });
+    for name in ["x-forwarded-user", "x-remote-user", "remote-user", "x-forwarded-for", "forwarded"] {
+        let named = page.post("/api/v1/mailboxes/hold", &hold).header(name, "root");
+        assert_eq!(Answer::of(named).await.refusal(), (401, "sign_in"), "{name}");
+    }
+    let named = page.request(Method::GET, "/api/v1/session").header("x-forwarded-user", "root");
+    let session = Answer::of(named).await.body;
+    assert_eq!((&session["signed_in"], &session["who"]), (&json!(false), &json!(null)), "{session}");
+    // Nor is a host believed that a proxy would name.
+    let other = page.http.get(format!("http://{}/", page.address)).header(HOST, "evil.example");
+    assert_eq!(Answer::of(other.header("x-forwarded-host", "localhost")).await.status, 421);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn behind_a_proxy_with_tls_the_cookie_goes_nowhere_else() {
+    let mut bed = acting().await;
+    bed.set("web.base", "https://tools.contoso.com/queue/");
+    let agent = bed.run();
+    let page = Page::of(&bed, &agent).await;
+    let answer = page.sign_in(TOKEN).await;
+    let parts: Vec<&str> = answer.headers["set-cookie"].to_str().unwrap().split("; ").skip(1).collect();
+    assert_eq!(parts, ["Path=/queue/", "Max-Age=43200", "HttpOnly", "SameSite=Strict", "Secure"]);
+    let own = page.request(Method::POST, "/api/v1/mailboxes/hold").header("cookie", page.cookie().await);
+    let own = own.header("content-type", "application/json").header("x-event-sender", "1");
+    let own =
+        own.header("origin", "https://tools.contoso.com").body(json!({ "mailbox": "bob@contoso.com" }).to_string());
+    assert_eq!(Answer::of(own).await.status, 200, "an older browser behind the proxy");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_program_that_guesses_tokens_soon_must_wait() {
+    let mut bed = reading().await;
+    bed.set("web.listen", "0.0.0.0:0");
+    with_token(&mut bed);
+    let agent = bed.run();
+    let page = Page::of(&bed, &agent).await;
+    let bearer =
+        async |token: &str| Answer::of(page.request(Method::GET, "/api/v1/overview").bearer_auth(token)).await.status;
+    assert_eq!(bearer(TOKEN).await, 200);
+    for _ in 0..10 {
+        assert_eq!(bearer("wrong").await, 401);
+    }
+    assert_eq!(bearer(TOKEN).await, 401, "not even looked at");
+    assert_eq!(page.sign_in(TOKEN).await.status, 200, "people are not kept out by it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_token_that_others_may_read_is_told_of() {
+    let mut bed = acting().await;
+    let file = bed.home().join("web_token");
+    crate::bed::chmod(&file, 0o644);
+    let ran = bed.command(&["check", "--offline"]).await;
+    assert!(ran.stdout.contains("web_token") && ran.stdout.contains("chmod"), "{}", ran.stdout);
+    std::fs::write(&file, "\n").unwrap();
+    let ran = bed.command(&["run"]).await.expect(78);
+    assert!(ran.stderr.contains("web.token_file"), "{}", ran.stderr);
+    bed.unset("web.token_file");
+    bed.set("web.token_file", bed.home().to_str().unwrap().to_owned().as_str());
+    let ran = bed.command(&["run"]).await.expect(78);
+    assert!(ran.stderr.contains("web.token_file"), "{}", ran.stderr);
 }

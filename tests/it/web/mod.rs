@@ -4,6 +4,7 @@ mod acting;
 mod browser;
 mod guarding;
 mod reading;
+mod schemas;
 
 use reqwest::header::{HOST, HeaderMap};
 use reqwest::{Method, RequestBuilder};

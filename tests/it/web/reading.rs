@@ -100,6 +100,9 @@ async fn a_job_is_found_by_whatever_somebody_has_in_hand() {
     }
     let none = page.get("/api/v1/jobs?search=nothing").await;
     assert_eq!((none.status, &none.body["jobs"]), (200, &json!([])));
+    assert_eq!(none.body["searched"], json!({ "jobs": 2, "all": true, "before": null }));
+    let further = page.get(&format!("/api/v1/jobs?search=contoso&before={id}")).await.body;
+    assert_eq!(further["searched"]["jobs"], 1, "only what is older: {further}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
@@ -119,7 +122,23 @@ async fn jobs_are_listed_newest_first_by_what_they_have_in_common() {
     assert_eq!(ids("state=sent&mailbox=ANN@contoso.com").await, [3, 1]);
     assert_eq!(ids("state=pending").await, [4]);
     assert_eq!(ids("in_doubt=true").await, [0; 0]);
-    for wrong in ["state=done", "limit=0", "limit=201", "error_kind=x", "in_doubt=1", "sort=id"] {
+    assert_eq!(ids("ids=1,3,99").await, [3, 1]);
+    assert_eq!(ids("ids=1,4&state=pending").await, [4]);
+    assert_eq!(ids("mailbox=ann@contoso.com&before=3").await, [1]);
+    assert_eq!(ids("error_kind=denied").await, [0; 0]);
+    assert_eq!(page.get("/api/v1/jobs").await.body["searched"], Value::Null, "an index knows them");
+    for wrong in [
+        "ids=1;2",
+        "before=x&search=y",
+        "before=3",
+        "before=3&in_doubt=true",
+        "state=done",
+        "limit=0",
+        "limit=201",
+        "error_kind=x",
+        "in_doubt=1",
+        "sort=id",
+    ] {
         let answer = page.get(&format!("/api/v1/jobs?{wrong}")).await;
         assert_eq!(answer.refusal(), (400, "bad_request"), "{wrong}");
     }

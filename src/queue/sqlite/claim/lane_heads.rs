@@ -90,6 +90,10 @@ pub(crate) use heads_of;
 
 const HEADS_OF: &str = heads_of!("?1");
 
+/// The jobs of ?1, a JSON array of ids, behind which another one waits.
+const FOLLOWED: &str = "SELECT value FROM json_each(?1) WHERE EXISTS (
+        SELECT 1 FROM jobs INDEXED BY jobs_waiting WHERE state = 'pending' AND behind = json_each.value)";
+
 /// While somebody else keeps writing and there is enough to do, the walk may take this part of the time.
 const SHARE: u32 = 10;
 
@@ -133,8 +137,8 @@ pub struct LaneHeads {
     of_mailbox: HashMap<LaneKey, BTreeSet<(String, i64)>>,
     seen: Option<Seen>,
     connection: u64,
-    /// Claimed jobs of events: when one of them ends, another may have its turn.
-    of_events: HashSet<JobId>,
+    /// Claims of events' jobs: when one of them ends, another job may have its turn.
+    of_events: HashSet<(JobId, i64)>,
     /// Whose lane the jobs without mailbox are in.
     unnamed: Option<String>,
     orders: Orders,
@@ -175,16 +179,33 @@ impl LaneHeads {
     /// These jobs were claimed.
     pub fn took<'j>(&mut self, jobs: impl Iterator<Item = &'j Job>) {
         let is_of_an_event = |job: &&Job| job.input.event_key != Cell::Null || job.input.target_event_id != Cell::Null;
-        self.of_events.extend(jobs.filter(is_of_an_event).map(|job| job.id));
+        self.of_events.extend(jobs.filter(is_of_an_event).map(|job| (job.id, job.claim)));
+    }
+
+    /// Those of these claims, about to end, behind whose jobs another one waits: it will have its turn. What somebody else inserts
+    /// from here on is seen as any other's writing.
+    pub async fn followed(
+        &self,
+        connection: &mut SqliteConnection,
+        claims: impl Iterator<Item = (JobId, i64)>,
+    ) -> sqlx::Result<HashSet<JobId>> {
+        let of_events: Vec<i64> = claims.filter(|claim| self.of_events.contains(claim)).map(|(id, _)| id.0).collect();
+        if of_events.is_empty() {
+            return Ok(HashSet::new());
+        }
+        let ids = serde_json::to_string(&of_events).unwrap_or_default();
+        let followed: Vec<i64> = sqlx::query_scalar(FOLLOWED).bind(ids).fetch_all(connection).await?;
+        Ok(followed.into_iter().map(JobId).collect())
     }
 
     /// These claims are over. Where that lets another job of the event have its turn, the lanes are not as they were seen.
-    pub fn ended(&mut self, jobs: impl Iterator<Item = JobId>) {
+    pub fn ended(&mut self, claims: impl Iterator<Item = (JobId, i64)>, followed: &HashSet<JobId>) {
         if self.of_events.is_empty() {
             return;
         }
-        let ended = jobs.filter(|id| self.of_events.remove(id)).count();
-        if let Some(seen) = self.seen.as_mut().filter(|_| ended > 0) {
+        let ended = claims.filter(|claim| self.of_events.remove(claim));
+        let frees = ended.filter(|(id, _)| followed.contains(id)).count() > 0;
+        if let Some(seen) = self.seen.as_mut().filter(|_| frees) {
             seen.old = true;
         }
     }
@@ -356,3 +377,5 @@ async fn data_version(connection: &mut SqliteConnection) -> sqlx::Result<i64> {
 /// The statements, for the test that looks at their plans.
 #[cfg(test)]
 pub const STATEMENTS: [&str; 2] = [HEADS, HEADS_OF];
+#[cfg(test)]
+pub const OF_EVENTS: &str = FOLLOWED;

@@ -92,7 +92,7 @@ macro_rules! freeze {
         )
     };
 }
-pub(crate) use {default_mailbox, fillable, freeze, recurs};
+pub(crate) use {fillable, freeze, recurs};
 
 /// Beside what is filled in, its columns' names.
 macro_rules! remember {

@@ -51,6 +51,14 @@ impl FileGuard {
         let _ = self.lock.set(lock);
     }
 
+    /// The agent's sign of life, if it is an agent's.
+    ///
+    /// # Errors
+    /// The file system does not take it.
+    pub fn sign(&self) -> std::io::Result<()> {
+        self.lock.get().map_or(Ok(()), AgentLock::sign)
+    }
+
     /// How many connections were made so far. What was seen through an earlier one says nothing of changes since.
     pub fn connections(&self) -> u64 {
         self.connections.load(Ordering::SeqCst)

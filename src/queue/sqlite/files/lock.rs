@@ -1,6 +1,6 @@
 //! One agent per queue: a lock on a file beside the database, held by the kernel, so that it dies with the process
 //! whatever kills it. Nothing is written into the file, and nothing in it is believed: it lies where producers write. Who
-//! holds it is asked of the kernel. Whoever takes that file away lets nobody in: the database itself is locked as well.
+//! holds it is asked of the kernel; when it gave its last sign of life, of the time at which the file was touched. Whoever takes that file away lets nobody in: the database itself is locked as well.
 
 use std::fs::{File, OpenOptions, Permissions, TryLockError};
 use std::io::ErrorKind;
@@ -8,11 +8,12 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::unistd::geteuid;
+use rustix::fs::{Timespec, Timestamps, UTIME_NOW, UTIME_OMIT, futimens};
 
 use crate::accounts::{owner_and_mode, user};
 use crate::queue::sqlite::files::watch::network_file_system;
@@ -102,6 +103,7 @@ impl AgentLock {
                     let mut lock = Self { file, path, database: None, passing: made };
                     lock.database = DatabaseLock::take(database)?;
                     lock.passing = false;
+                    lock.sign().map_err(|source| LockError::Io { path: lock.path.clone(), source })?;
                     return Ok((lock, made));
                 }
                 Err(TryLockError::WouldBlock) if looks == 0 => {
@@ -120,6 +122,16 @@ impl AgentLock {
         &self.path
     }
 
+    /// A sign of life: touches the file.
+    ///
+    /// # Errors
+    /// The file system does not take it.
+    pub fn sign(&self) -> std::io::Result<()> {
+        let at = |tv_nsec| Timespec { tv_sec: 0, tv_nsec };
+        let times = Timestamps { last_access: at(UTIME_OMIT), last_modification: at(UTIME_NOW) };
+        Ok(futimens(&self.file, &times)?)
+    }
+
     /// Whether it still keeps a second agent away: the database is locked, or the locked file is the one under its name.
     ///
     /// # Errors
@@ -128,12 +140,26 @@ impl AgentLock {
         if self.database.is_some() { Ok(true) } else { is_named(&self.file, &self.path) }
     }
 
-    /// The process id of a running agent, without disturbing it.
-    pub fn holder(database: &Path) -> Option<String> {
-        let file = files::open(&files::beside(database, ".lock"), false);
-        let of_file = file.ok().and_then(|file| held(&file));
-        of_file.or_else(|| held(DatabaseLock::looked_at(database)?))
+    /// The running agent, without disturbing it.
+    pub fn holder(database: &Path) -> Option<Holder> {
+        let file = files::open(&files::beside(database, ".lock"), false).ok();
+        if let Some(file) = file
+            && let Some(pid) = held(&file)
+        {
+            return Some(Holder { pid, signed_at: file.metadata().and_then(|seen| seen.modified()).ok() });
+        }
+        let pid = held(DatabaseLock::looked_at(database)?)?;
+        Some(Holder { pid, signed_at: None })
     }
+}
+
+/// Who runs on a queue, as the kernel knows it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id, or `unknown`.
+    pub pid: String,
+    /// When it gave its last sign of life. Not known where the lock's file was taken away.
+    pub signed_at: Option<SystemTime>,
 }
 
 impl Drop for AgentLock {
@@ -296,15 +322,35 @@ mod tests {
         (dir, database, lock)
     }
 
+    fn holder(database: &Path) -> Option<String> {
+        AgentLock::holder(database).map(|holder| holder.pid)
+    }
+
+    #[test]
+    fn the_last_sign_of_life_is_seen_by_whoever_looks() {
+        let (_dir, database, path) = queue();
+        File::create(&path).unwrap().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        let begin = SystemTime::now() - Duration::from_secs(5);
+        let signed_at = || AgentLock::holder(&database).unwrap().signed_at.unwrap();
+        let lock = AgentLock::acquire(&database).unwrap();
+        assert!(signed_at() > begin, "it begins with one");
+        lock.file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        assert_eq!(signed_at(), SystemTime::UNIX_EPOCH);
+        lock.sign().unwrap();
+        assert!(signed_at() > begin);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(AgentLock::holder(&database).unwrap().signed_at, None, "nobody can see it");
+    }
+
     #[test]
     fn the_second_one_is_refused_and_told_who_holds_it() {
         let (_dir, database, _) = queue();
         let first = AgentLock::acquire(&database).unwrap();
         let refused = AgentLock::acquire(&database).unwrap_err().to_string();
         assert!(refused.contains(&format!("process {}", std::process::id())), "{refused}");
-        assert_eq!(AgentLock::holder(&database), Some(std::process::id().to_string()));
+        assert_eq!(holder(&database), Some(std::process::id().to_string()));
         drop(first);
-        assert_eq!(AgentLock::holder(&database), None);
+        assert_eq!(holder(&database), None);
         AgentLock::acquire(&database).unwrap();
     }
 
@@ -323,7 +369,7 @@ mod tests {
         std::fs::write(&path, "1").unwrap();
         std::fs::set_permissions(&path, Permissions::from_mode(0o640)).unwrap();
         let _lock = AgentLock::acquire(&database).unwrap();
-        assert_eq!(AgentLock::holder(&database), Some(std::process::id().to_string()));
+        assert_eq!(holder(&database), Some(std::process::id().to_string()));
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "1");
         assert_eq!(std::fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
     }
@@ -346,11 +392,11 @@ mod tests {
             take_away();
             let refused = AgentLock::acquire(&database).unwrap_err().to_string();
             assert!(refused.contains(&format!("process {me}")), "{refused}");
-            assert_eq!(AgentLock::holder(&database).as_ref(), Some(&me));
+            assert_eq!(holder(&database).as_ref(), Some(&me));
             assert!(running.is_in_place().unwrap());
         }
         drop(running);
-        assert_eq!(AgentLock::holder(&database), None);
+        assert_eq!(holder(&database), None);
         AgentLock::acquire(&database).unwrap();
     }
 

@@ -10,13 +10,15 @@ pub mod permissions;
 pub mod watch;
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::os::unix::fs::{FileExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
 
-pub use lock::{AgentLock, LockError, may_pass};
+use crate::access;
+
+pub use lock::{AgentLock, Holder, LockError, may_pass};
 pub use watch::network_file_system;
 
 /// What SQLite opens beside the database, and the agent's lock.
@@ -70,6 +72,16 @@ pub fn beside(database: &Path, suffix: &str) -> PathBuf {
     let mut name = database.as_os_str().to_owned();
     name.push(suffix);
     name.into()
+}
+
+/// Why whoever asks may not read, write and make the database and its files, and the cure; none if that is not what is wrong.
+pub fn shut(database: &Path) -> Option<String> {
+    access::no_database(database, &["-wal", "-shm"])
+}
+
+/// Whether it would be seen if it were there.
+pub fn is_in_sight(database: &Path) -> bool {
+    std::fs::metadata(database).map_or_else(|error| error.kind() != ErrorKind::PermissionDenied, |_| true)
 }
 
 /// A plain file beside the database, to be locked; none if there is none. Nothing in it changes.

@@ -27,7 +27,7 @@ pub struct Permissions {
 
 impl Permissions {
     pub fn of(queue: &Path) -> Self {
-        let agent = AgentLock::holder(queue);
+        let agent = AgentLock::holder(queue).map(|holder| holder.pid);
         let queue =
             std::fs::canonicalize(queue).or_else(|_| std::path::absolute(queue)).unwrap_or_else(|_| queue.into());
         let directory = queue.parent().unwrap_or(Path::new("/")).to_owned();

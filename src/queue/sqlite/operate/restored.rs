@@ -5,18 +5,37 @@ use chrono::{DateTime, Utc};
 use sqlx::SqliteConnection;
 
 use crate::job::{Defaults, format_utc};
-use crate::queue::LaneKey;
-use crate::queue::sqlite::claim::{default_mailbox, fillable, freeze, recurs};
+use crate::queue::sqlite::claim::{fillable, freeze, recurs};
 
 /// Rows of one write: producers wait a few milliseconds at most.
 const BATCH: usize = 500;
 
 const TRUSTED: &str = "SELECT id FROM jobs WHERE state = 'pending' AND in_doubt = 0";
 
-/// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them.
+/// The mailbox that the create of a change's key has, or is getting: that of the last create that was not called off, or else of the
+/// last one.
+macro_rules! creates_mailbox {
+    () => {
+        concat!(
+            "(SELECT CASE WHEN ",
+            fillable!(),
+            " THEN coalesce(c.mailbox, ?3) ELSE c.mailbox END FROM jobs AS c
+        WHERE c.event_key = jobs.event_key AND c.operation = 'create' AND c.id < jobs.id
+        ORDER BY c.state = 'cancelled' AND c.error_kind IS 'superseded', c.id DESC LIMIT 1)"
+        )
+    };
+}
+
+/// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them. A change of an event
+/// by its key gets its create's mailbox now: once it is in doubt nothing fills its row any more. The lane follows (trigger
+/// `jobs_stay_in_their_lane`).
 const DISTRUST: &str = concat!(
-    "UPDATE jobs SET in_doubt = 1, first_sent_at = coalesce(first_sent_at, ?2), ",
-    freeze!(any),
+    "UPDATE jobs SET in_doubt = 1, first_sent_at = coalesce(first_sent_at, ?2), mailbox = CASE WHEN ",
+    fillable!(),
+    " THEN coalesce(mailbox, CASE WHEN operation = 'create' OR event_key IS NULL THEN ?3 ELSE ",
+    creates_mailbox!(),
+    " END) ELSE mailbox END, ",
+    freeze!(named),
     " WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'pending' AND in_doubt = 0"
 );
 
@@ -52,7 +71,6 @@ async fn mark(
         .bind(&defaults.mailbox)
         .bind(defaults.body_type.as_str())
         .bind(&defaults.time_zone)
-        .bind(defaults.mailbox.as_deref().map(|mailbox| LaneKey::of(mailbox).as_str().to_owned()))
         .execute(connection)
         .await?;
     Ok(done.rows_affected())

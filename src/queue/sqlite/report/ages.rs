@@ -35,10 +35,12 @@ pub const BY_MAILBOX: &str = "WITH lanes AS MATERIALIZED (
         FROM lanes GROUP BY 1)
     SELECT 0 AS place, x'' AS mailbox, sum(jobs) AS jobs, sum(later) AS later, sum(a0) AS a0, sum(a1) AS a1, sum(a2) AS a2,
         sum(a3) AS a3, sum(a4) AS a4, sum(a5) AS a5, (SELECT count(*) FROM named) AS mailboxes, min(oldest) AS oldest,
-        min(oldest_due) AS oldest_due, min(due) AS due
+        min(oldest_due) AS oldest_due, min(due) AS due,
+        min(CASE WHEN CASE lane WHEN '' THEN ?8 ELSE lane END NOT IN (SELECT mailbox FROM mailboxes
+            WHERE held_at IS NOT NULL OR paused_until > ?1 OR paced_until > ?1) THEN due END) AS open_due
     FROM lanes
     UNION ALL
-    SELECT * FROM (SELECT 1, named.*, NULL, NULL, NULL, NULL FROM named ORDER BY jobs DESC, mailbox LIMIT ?9)";
+    SELECT * FROM (SELECT 1, named.*, NULL, NULL, NULL, NULL, NULL FROM named ORDER BY jobs DESC, mailbox LIMIT ?9)";
 
 /// The next job at ?1 or behind it, before ?2. Deleted jobs leave gaps.
 pub const NEXT: &str = "SELECT id, CAST(created_at AS BLOB) FROM jobs WHERE id >= ?1 AND id < ?2 ORDER BY id LIMIT 1";
@@ -67,6 +69,7 @@ pub async fn waiting(
         oldest: sum.try_get("oldest")?,
         oldest_due: sum.try_get("oldest_due")?,
         next_due: sum.try_get("due")?,
+        open_due: sum.try_get("open_due")?,
     })
 }
 
@@ -81,6 +84,13 @@ async fn firsts(db: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<[
         *place = from;
     }
     Ok(firsts)
+}
+
+/// The first id inserted at `since` or later; beyond the last one if there is none.
+pub async fn first_of(db: &mut SqliteConnection, since: &str) -> sqlx::Result<i64> {
+    let (first, last): (Option<i64>, Option<i64>) = sqlx::query_as(FIRST_AND_LAST).fetch_one(&mut *db).await?;
+    let (Some(first), Some(last)) = (first, last) else { return Ok(0) };
+    first_since(db, first, last + 1, since).await
 }
 
 /// The first id in `from..end` inserted at `since` or later, `end` if there is none. Reads one row for each halving.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{StatVfs, statvfs};
+use sqlx::sqlite::SqliteConnection;
 
 use crate::queue::sqlite::errors::{CORRUPT, primary_code, read};
 use crate::queue::sqlite::files::{Strange, beside, network_file_system};
@@ -13,11 +14,6 @@ use crate::queue::sqlite::open::{OpenError, newest};
 use crate::queue::sqlite::schema::{Rule, Rules};
 use crate::queue::sqlite::store::SqliteQueue;
 use crate::queue::{Examined, QueueError, StorageFinding};
-
-/// SQLite's number for a statement that was told to end.
-const INTERRUPTED: i32 = 9;
-/// Pages between two looks at the clock.
-const PAGES_BETWEEN_LOOKS: i32 = 200;
 
 /// Longest time for looking into every page. Long enough for some hundred megabytes.
 const LOOK_WITHIN: Duration = Duration::from_secs(2);
@@ -168,16 +164,13 @@ pub async fn content(queue: &SqliteQueue, within: Duration) -> sqlx::Result<Cont
 
 async fn integrity(queue: &SqliteQueue, within: Duration) -> sqlx::Result<Integrity> {
     let mut connection = queue.pool.acquire().await?;
-    let until = Instant::now() + within;
-    connection.lock_handle().await?.set_progress_handler(PAGES_BETWEEN_LOOKS, move || Instant::now() < until);
-    let found = sqlx::query_scalar::<_, String>("PRAGMA quick_check").fetch_all(&mut *connection).await;
-    connection.lock_handle().await?.remove_progress_handler();
-    match found {
-        Ok(words) if words == ["ok"] => Ok(Integrity::Sound),
-        // Told to end, it may report the end as a fault of the page it was at.
-        Ok(_) if Instant::now() >= until => Ok(Integrity::Unfinished),
-        Ok(faults) => Ok(judged(faults)),
-        Err(error) if primary_code(&error) == Some(INTERRUPTED) => Ok(Integrity::Unfinished),
+    let look =
+        async |db: &mut SqliteConnection| sqlx::query_scalar::<_, String>("PRAGMA quick_check").fetch_all(db).await;
+    // Told to end, it may report the end as a fault of the page it was at.
+    match super::within::within(&mut connection, within, look).await {
+        Ok(None) => Ok(Integrity::Unfinished),
+        Ok(Some(words)) if words == ["ok"] => Ok(Integrity::Sound),
+        Ok(Some(faults)) => Ok(judged(faults)),
         Err(error) if primary_code(&error) == Some(CORRUPT) => Ok(Integrity::Broken(error.to_string())),
         Err(error) => Err(error),
     }

@@ -9,6 +9,7 @@ pub mod find;
 pub mod health;
 pub mod jobs;
 pub mod overview;
+pub mod within;
 
 use std::time::Duration;
 
@@ -19,10 +20,10 @@ use super::agents;
 use super::batch::as_json;
 use super::errors::read;
 use super::store::SqliteQueue;
-use crate::job::{JobId, JobInput};
+use crate::job::{JobId, JobInput, JobState};
 use crate::queue::{
     AgentRow, AttemptRow, Census, Failures, JobFilter, JobRow, JobSummary, LaneKey, MailboxRow, Overview, QueueError,
-    Read, StorageFinding,
+    Read, Sought, Step, StorageFinding, Walked,
 };
 
 const WAITING_FOR: &str =
@@ -39,13 +40,26 @@ impl Read for SqliteQueue {
         jobs::list(&self.pool, filter).await.map_err(read)
     }
 
+    async fn count(&self, filter: &JobFilter, within: Duration) -> Result<Option<u64>, QueueError> {
+        jobs::count(&self.pool, filter, within).await.map_err(read)
+    }
+
     async fn jobs_by_id(&self, ids: &[JobId]) -> Result<Vec<JobSummary>, QueueError> {
         jobs::by_id(&self.pool, as_json(ids)).await.map_err(read)
     }
 
-    async fn find(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError> {
+    async fn known_by(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError> {
         self.guard.check()?;
-        find::find(&self.pool, text, limit).await.map_err(read)
+        find::known_by(&self.pool, text, limit).await.map_err(read)
+    }
+
+    async fn are_few(&self, state: JobState, most: u32) -> Result<bool, QueueError> {
+        jobs::are_few(&self.pool, state, most).await.map_err(read)
+    }
+
+    async fn walk(&self, sought: &Sought, step: Step) -> Result<Walked, QueueError> {
+        self.guard.check()?;
+        find::walk(&self.pool, sought, step).await.map_err(read)
     }
 
     async fn failures(&self, since: DateTime<Utc>, of_each_kind: u32) -> Result<Failures, QueueError> {

@@ -1,0 +1,303 @@
+//! What people read is written on paper of some width: on a terminal its columns, elsewhere, and with `--wide`, as many as a
+//! line needs. On a terminal no line is wider than it: prose is broken between words and hangs under its head, tables keep one
+//! line a row, and what has no room ends in an ellipsis. Elsewhere nothing is cut, for a program may read it.
+
+use std::borrow::Cow;
+
+use ratatui::crossterm::terminal;
+use textwrap::core::display_width;
+use textwrap::{Options, WordSplitter};
+
+use super::output::{Tone, paint, shows};
+use crate::visible;
+
+/// From this width on columns stand further apart.
+const ROOMY: usize = 100;
+/// What the last column of a table has at least, as long as another one can give way.
+const LAST: usize = 16;
+/// The least that is left for prose beside its head, and for a value.
+const NARROW: usize = 20;
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Paper {
+    width: Option<usize>,
+}
+
+impl Paper {
+    /// What stdout is.
+    pub(super) fn new(wide: bool) -> Self {
+        let size = || terminal::size().ok().map(|(width, _)| usize::from(width));
+        let width = (!wide && shows()).then(size).flatten();
+        Self { width: width.filter(|width| *width > 0) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn of(width: usize) -> Self {
+        Self { width: Some(width) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn endless() -> Self {
+        Self { width: None }
+    }
+
+    /// Whether a line has room for so much.
+    pub(super) fn has(self, columns: usize) -> bool {
+        self.width.is_none_or(|width| width >= columns)
+    }
+
+    /// A word or a value behind what takes `before` columns, on one line.
+    pub(super) fn cut(self, before: usize, text: &str) -> String {
+        match self.width {
+            Some(width) => fit(text, width.saturating_sub(before).max(NARROW)),
+            None => visible::line(text).into_owned(),
+        }
+    }
+
+    /// Text behind its head. What does not fit the line goes on under its first word.
+    pub(super) fn prose(self, head: &str, text: &str, tone: Option<Tone>) -> Vec<String> {
+        let indent = display_width(head);
+        let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(NARROW));
+        let painted = |words: &str| tone.map_or_else(|| words.to_owned(), |tone| paint(tone, words));
+        let lines = wrap(&visible::line(text), room).into_iter().enumerate();
+        let hung = lines.map(|(place, words)| match place {
+            0 => format!("{head}{}", painted(&words)),
+            _ => format!("{:indent$}{}", "", painted(&words)),
+        });
+        hung.map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    /// Rows under the heads of their columns, one line each.
+    pub(super) fn table(self, columns: &[Column], rows: &[Vec<Cell>]) -> Vec<String> {
+        let widths = self.widths(columns, rows);
+        let gap = " ".repeat(self.gap());
+        let heads: Vec<Cell> = columns.iter().map(|column| Cell::from(column.head.to_uppercase())).collect();
+        let line = |row: &[Cell]| {
+            let cells = columns.iter().zip(row).zip(&widths);
+            let cells = cells.filter_map(|((column, cell), width)| Some(cell.padded((*width)?, column.right)));
+            cells.collect::<Vec<_>>().join(&gap).trim_end().to_owned()
+        };
+        std::iter::once(line(&heads)).chain(rows.iter().map(|row| line(row))).collect()
+    }
+
+    fn gap(self) -> usize {
+        if self.width.is_some_and(|width| width < ROOMY) { 1 } else { 2 }
+    }
+
+    /// How wide each column is; none for one that has to go.
+    fn widths(self, columns: &[Column], rows: &[Vec<Cell>]) -> Vec<Option<usize>> {
+        let longest = |place: usize| {
+            let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| display_width(&cell.text));
+            cells.chain([display_width(columns[place].head)]).max().unwrap_or_default()
+        };
+        let wanted: Vec<usize> = (0..columns.len()).map(longest).collect();
+        let Some(width) = self.width else { return wanted.into_iter().map(Some).collect() };
+        let mut widths: Vec<Option<usize>> =
+            wanted.iter().zip(columns).map(|(wanted, column)| Some(column.most.min(*wanted))).collect();
+        let Some(last) = widths.len().checked_sub(1) else { return widths };
+        widths[last] = Some(wanted[last].min(LAST));
+        while self.taken(&widths) > width && (shrink(&mut widths[..last], columns) || drop_one(&mut widths, columns)) {}
+        let others = self.taken(&widths[..last]) + self.gap();
+        widths[last] = Some(wanted[last].min(width.saturating_sub(others).max(1)));
+        widths
+    }
+
+    fn taken(self, widths: &[Option<usize>]) -> usize {
+        let shown = widths.iter().flatten();
+        shown.clone().sum::<usize>() + self.gap() * shown.count().saturating_sub(1)
+    }
+}
+
+/// Takes one from the column that can spare the most. False: none can.
+fn shrink(widths: &mut [Option<usize>], columns: &[Column]) -> bool {
+    let widths = widths.iter_mut().zip(columns).filter_map(|(width, column)| Some((width.as_mut()?, column)));
+    let spared = widths.map(|(width, column)| (width.saturating_sub(column.least), width));
+    let Some((1.., width)) = spared.max_by_key(|(spare, _)| *spare) else { return false };
+    *width -= 1;
+    true
+}
+
+/// Takes away the column that is missed least. False: all others are needed.
+fn drop_one(widths: &mut [Option<usize>], columns: &[Column]) -> bool {
+    let shown = widths.iter_mut().zip(columns).filter(|(width, _)| width.is_some());
+    let Some((width, _)) = shown.filter(|(_, column)| column.goes > 0).max_by_key(|(_, column)| column.goes) else {
+        return false;
+    };
+    *width = None;
+    true
+}
+
+/// A column of a table. The last one has what the others leave.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Column {
+    head: &'static str,
+    least: usize,
+    most: usize,
+    right: bool,
+    goes: usize,
+}
+
+impl Column {
+    /// As wide as what is in it.
+    pub(super) const fn new(head: &'static str) -> Self {
+        Self { head, least: usize::MAX, most: usize::MAX, right: false, goes: 0 }
+    }
+
+    /// On a terminal not wider than `most`; where there is too little room, no narrower than `least`.
+    pub(super) const fn between(self, least: usize, most: usize) -> Self {
+        Self { least, most, ..self }
+    }
+
+    /// Numbers.
+    pub(super) const fn right(self) -> Self {
+        Self { right: true, ..self }
+    }
+
+    /// Left out where there is too little room, the one with the highest rank first.
+    pub(super) const fn goes(self, rank: usize) -> Self {
+        Self { goes: rank, ..self }
+    }
+}
+
+/// What stands in a table. It is one line, and steers no terminal, whoever wrote it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cell {
+    text: String,
+    tone: Option<Tone>,
+    /// Where there is too little room both ends are shown.
+    ends: bool,
+}
+
+impl<T: AsRef<str>> From<T> for Cell {
+    fn from(text: T) -> Self {
+        Self { text: visible::line(text.as_ref()).into_owned(), tone: None, ends: false }
+    }
+}
+
+impl Cell {
+    /// An EventID, which is long and begins alike within a mailbox.
+    pub(super) fn event_id(id: &str) -> Self {
+        Self { ends: true, ..Self::from(id) }
+    }
+
+    pub(super) fn toned(self, tone: Tone) -> Self {
+        Self { tone: Some(tone), ..self }
+    }
+
+    fn padded(&self, width: usize, right: bool) -> String {
+        let text = if self.ends { fit_ends(&self.text, width) } else { fit(&self.text, width) };
+        let pad = " ".repeat(width.saturating_sub(display_width(&text)));
+        let text = self.tone.map_or(text.clone(), |tone| paint(tone, &text));
+        if right { pad + &text } else { text + &pad }
+    }
+}
+
+/// On one line of so many columns, without what would steer a terminal.
+pub(super) fn fit(text: &str, width: usize) -> String {
+    let text = visible::line(text);
+    if display_width(&text) <= width {
+        return text.into_owned();
+    }
+    format!("{}…", head(&text, width.saturating_sub(1)).trim_end())
+}
+
+/// The same with both ends of it.
+fn fit_ends(text: &str, width: usize) -> String {
+    if display_width(text) <= width {
+        return text.to_owned();
+    }
+    let room = width.saturating_sub(1);
+    let front = head(text, room / 3);
+    let backwards: String = text.chars().rev().collect();
+    let end: String = head(&backwards, room - display_width(front)).chars().rev().collect();
+    format!("{front}…{end}")
+}
+
+/// As many of its first characters as there is room for.
+fn head(text: &str, width: usize) -> &str {
+    let ends = text.char_indices().map(|(place, c)| place + c.len_utf8());
+    let fits = ends.take_while(|end| display_width(&text[..*end]) <= width).last();
+    &text[..fits.unwrap_or_default()]
+}
+
+/// Text in lines of at most `width` columns, broken between words; a word that is longer has a line of its own, because
+/// it may be a command or an address to copy.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let options = Options::new(width).break_words(false).word_splitter(WordSplitter::NoHyphenation);
+    textwrap::wrap(text, options).into_iter().map(Cow::into_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMNS: [Column; 4] = [
+        Column::new("id").right(),
+        Column::new("mailbox").between(8, 20),
+        Column::new("tries").goes(1),
+        Column::new("reason"),
+    ];
+    const FULL: &str = "the mailbox is full, and nothing can be put into it";
+
+    fn row(cells: [&str; 4]) -> Vec<Cell> {
+        cells.map(Cell::from).into()
+    }
+
+    #[test]
+    fn prose_is_broken_between_words_and_nothing_is_lost() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a-very-long-word b", 5), ["a-very-long-word", "b"]);
+        assert_eq!(wrap("one two", usize::MAX), ["one two"]);
+        assert_eq!(wrap("", 5), [""]);
+    }
+
+    #[test]
+    fn prose_hangs_under_its_first_word() {
+        let told = Paper::of(30).prose("error   ", "The mailbox is not in Exchange Online.", None);
+        assert_eq!(told, ["error   The mailbox is not in", "        Exchange Online."]);
+        let whole = Paper::endless().prose("error   ", "The mailbox is not in Exchange Online.", None);
+        assert_eq!(whole, ["error   The mailbox is not in Exchange Online."]);
+    }
+
+    #[test]
+    fn a_row_is_one_line_and_its_last_column_ends_in_an_ellipsis() {
+        let rows = [row(["7", "ann@contoso.com", "1", FULL])];
+        let shown = Paper::of(60).table(&COLUMNS, &rows);
+        assert_eq!(shown[0], "ID MAILBOX         TRIES REASON");
+        assert_eq!(shown[1], " 7 ann@contoso.com 1     the mailbox is full, and nothing c…");
+        let whole = Paper::endless().table(&COLUMNS, &rows);
+        assert!(whole[1].ends_with(FULL), "{whole:?}");
+    }
+
+    #[test]
+    fn columns_give_way_before_they_go() {
+        let rows = [row(["7", "ann@contoso.com", "1", FULL])];
+        assert_eq!(Paper::of(40).table(&COLUMNS, &rows)[1], " 7 ann@contoso.c… 1     the mailbox is…");
+        let narrow = Paper::of(31).table(&COLUMNS, &rows);
+        assert_eq!(narrow, ["ID MAILBOX  REASON", " 7 ann@con… the mailbox is ful…"]);
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_paper_whatever_is_written_on_it() {
+        let nasty = ["\u{1b}[2J\n", "日本語のメールボックス@例え.jp", "👩‍👩‍👧 👍🏽", "e\u{301}e\u{301}e\u{301}"];
+        let rows = [row(nasty), row(["1", "x", &"word ".repeat(99), &"x".repeat(999)])];
+        for width in 24..=200 {
+            let columns = [COLUMNS[0].between(2, 9), COLUMNS[1], COLUMNS[2], COLUMNS[3]];
+            for line in Paper::of(width).table(&columns, &rows) {
+                assert!(display_width(&line) <= width, "{width}: {line}");
+            }
+        }
+        for width in 40..=200 {
+            for line in Paper::of(width).prose("  what to do  ", &"some words ".repeat(99), None) {
+                assert!(display_width(&line) <= width, "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_event_id_shows_both_its_ends() {
+        let shown = Cell::event_id(&format!("AAMkAGI2{}zXw=", "0".repeat(100))).padded(13, false);
+        assert_eq!(shown, "AAMk…0000zXw=");
+        assert_eq!(Cell::event_id("AAMk").padded(6, false), "AAMk  ");
+    }
+}
