@@ -49,7 +49,8 @@ CREATE TABLE jobs (
     claims          bigint NOT NULL DEFAULT 0 CHECK (claims BETWEEN 0 AND 1000000000000),
     next_attempt_at timestamptz(3) NOT NULL DEFAULT date_trunc('milliseconds', clock_timestamp()),
     transaction_id  text NOT NULL DEFAULT gen_random_uuid()::text CHECK (length(transaction_id) BETWEEN 1 AND 255),
-    -- whose lane the job waits in, and whether it mails somebody: written by the triggers below
+    -- whose lane the job waits in, and whether its next request mails somebody: it does not while it is in doubt, for then it is
+    -- looked up first. Written by the triggers below
     mailbox_key     text COLLATE "C" NOT NULL DEFAULT '',
     mails           boolean NOT NULL DEFAULT false,
     error_kind      text CHECK (error_kind IN ('invalid_job', 'rejected', 'not_found', 'denied', 'throttled', 'unavailable', 'auth',
@@ -107,6 +108,10 @@ CREATE INDEX jobs_cancelled ON jobs (finished_at, id) WHERE state = 'cancelled';
 CREATE INDEX jobs_in_doubt ON jobs (id) WHERE in_doubt;
 CREATE INDEX jobs_troubled ON jobs (error_kind, error_code, id) WHERE state = 'pending' AND error_kind IS NOT NULL;
 CREATE INDEX jobs_event_keys ON jobs (event_key, id) WHERE event_key IS NOT NULL;
+-- Those that have not ended, and those that create it: whose turn it is, and what a change means, is found however long its history is.
+CREATE INDEX jobs_event_keys_open ON jobs (event_key, id) WHERE event_key IS NOT NULL AND state IN ('pending', 'claimed');
+CREATE INDEX jobs_targets_open ON jobs (target_event_id, id) WHERE target_event_id IS NOT NULL AND state IN ('pending', 'claimed');
+CREATE INDEX jobs_event_creates ON jobs (event_key, id) WHERE event_key IS NOT NULL AND operation = 'create';
 CREATE INDEX jobs_targets ON jobs (target_event_id, id) WHERE target_event_id IS NOT NULL;
 
 -- One row per finished attempt; "late" is an answer that came after the claim was over.
@@ -334,11 +339,10 @@ CREATE FUNCTION job_key_is_alive(job jobs) RETURNS boolean LANGUAGE sql STABLE A
         ORDER BY e.id DESC LIMIT 1), 'delete') <> 'delete'
 $$;
 
--- The mailbox of the event that its key names.
+-- The mailbox of the event that its key names: of the last create that was not called off, or else of the last one.
 CREATE FUNCTION job_mailbox_of_its_event(job jobs) RETURNS text LANGUAGE sql STABLE AS $$
     SELECT c.mailbox FROM jobs AS c WHERE c.event_key = job.event_key AND c.operation = 'create' AND c.id < job.id
-        AND c.mailbox IS NOT NULL AND NOT (c.state = 'cancelled' AND c.error_kind IS NOT DISTINCT FROM 'superseded')
-    ORDER BY c.id DESC LIMIT 1
+    ORDER BY c.state = 'cancelled' AND c.error_kind IS NOT DISTINCT FROM 'superseded', c.id DESC LIMIT 1
 $$;
 
 -- The columns of each operation.
@@ -387,7 +391,7 @@ BEGIN
             RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'attendees_is_a_json_array',
                 MESSAGE = 'attendees_is_a_json_array: attendees is not a JSON array';
         END IF;
-        NEW.mails := json_array_length(NEW.attendees::json) > 0;
+        NEW.mails := NOT NEW.in_doubt AND json_array_length(NEW.attendees::json) > 0;
     ELSE
         NEW.mails := false;
     END IF;
@@ -522,7 +526,7 @@ BEGIN
         END IF;
         NEW.mails := json_array_length(NEW.attendees::json) > 0;
     ELSE
-        NEW.mails := OLD.mails;
+        NEW.mails := CASE WHEN OLD.in_doubt THEN NEW.attendees <> '[]' AND json_array_length(NEW.attendees::json) > 0 ELSE OLD.mails END;
     END IF;
     IF NEW.extra IS DISTINCT FROM OLD.extra AND NEW.extra IS NOT NULL AND job_json_type(NEW.extra) IS DISTINCT FROM 'object' THEN
         RAISE EXCEPTION USING ERRCODE = 'check_violation', CONSTRAINT = 'extra_is_a_json_object',
@@ -556,6 +560,7 @@ BEGIN
     END IF;
     IF NEW.in_doubt THEN
         NEW.defaulted := NULL;
+        NEW.mails := false;
     END IF;
 
     -- Not before the producer wishes.

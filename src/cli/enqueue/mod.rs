@@ -100,11 +100,11 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
 async fn open(settings: &LocalSettings) -> Result<Arc<dyn Queue>, Failure> {
     let is_new = settings.file.is_none() && queue::is_missing(&settings.queue);
     if let Some(why) = queue::not_writable(&settings.queue) {
-        return Err(Failure::failed(format!("cannot insert into the queue {}: {why}", settings.queue.path.display())));
+        return Err(Failure::failed(format!("cannot insert into the queue {}: {why}", settings.queue.place.name())));
     }
     let queue = queue::open_to_insert(&settings.queue).await?;
     if is_new {
-        eprintln!("made a new queue at {}; {}", settings.queue.path.display(), no_file());
+        eprintln!("made a new queue at {}; {}", settings.queue.place.name(), no_file());
     }
     Ok(queue)
 }

@@ -227,6 +227,11 @@ impl Agent for PostgresQueue {
         self.agent.trust.holds().then(|| Pass::of(held))
     }
 
+    /// The renewals of its lease are its signs of life.
+    async fn sign(&self) -> Result<(), QueueError> {
+        Ok(())
+    }
+
     async fn changes(&self) -> Result<(), QueueError> {
         self.agent.notices.come().await;
         Ok(())

@@ -53,7 +53,7 @@ const SETTLE: &str = "WITH s AS (
         UPDATE jobs AS c SET ends_at = d.ends_at FROM done AS d
         WHERE d.operation = 'update' AND d.state = 'sent' AND d.ends_at IS NOT NULL AND c.id = (
             SELECT o.id FROM jobs AS o WHERE o.event_key = d.event_key AND o.operation = 'create' AND o.id < d.id ORDER BY o.id DESC LIMIT 1)),
-    told AS (
+    noted AS (
         INSERT INTO attempts (job_id, claim, started_at, duration_ms, outcome, http_status, error_code, message, request_id, client_request_id)
         SELECT s.id, s.claim, s.started_at, s.duration_ms, s.outcome, s.status, s.code, s.message, s.request_id, s.client_request_id
         FROM s JOIN done USING (id) WHERE s.started_at IS NOT NULL
@@ -78,7 +78,7 @@ const NOT_DONE: &str = "SELECT j.id, j.state, j.event_id, j.in_doubt, j.claims =
     FROM unnest($2::bigint[], $3::bigint[]) AS s(id, claim) JOIN jobs AS j ON j.id = s.id";
 
 /// An answer that came after its claim was over: an event exists.
-const LATE: &str = "WITH told AS (
+const LATE: &str = "WITH noted AS (
         INSERT INTO attempts (job_id, claim, started_at, duration_ms, outcome, http_status, message, request_id, client_request_id)
         VALUES ($1, $2, coalesce($3, clock_timestamp()), coalesce($4, 0), 'late', $5, 'the answer came after the claim was over; EventID ' || $6::text, $7, $8)
         ON CONFLICT (job_id, claim) DO UPDATE SET outcome = 'late', message = excluded.message)

@@ -23,11 +23,11 @@ use crate::queue::{Chosen, LaneKey, MailboxRow, OnBatch, Operate, Purgeable, Que
 macro_rules! tell {
     ($column:literal) => {
         concat!(
-            ", told AS MATERIALIZED (
+            ", heard AS MATERIALIZED (
         SELECT pg_notify('event_sender_jobs', current_schema() || E'\\n*') WHERE EXISTS (SELECT 1 FROM changed))
     SELECT ",
             $column,
-            " FROM changed WHERE (SELECT count(*) FROM told) > 0"
+            " FROM changed WHERE (SELECT count(*) FROM heard) > 0"
         )
     };
 }

@@ -25,11 +25,14 @@ const NO_AGENT: &str = "LOCK TABLE agents IN SHARE ROW EXCLUSIVE MODE";
 const LIVING: &str = "SELECT coalesce('the agent ' || name || ' on ' || host, 'the agent ' || name) FROM agents
     WHERE gone_at IS NULL AND lease_until > clock_timestamp() ORDER BY name LIMIT 1";
 
-/// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them: $1 to $3. After the
-/// first request a row keeps what it had.
+/// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them: $1 to $3. A change
+/// of an event by its key gets its create's mailbox. After the first request a row keeps what it had.
 const DISTRUST: &str = "UPDATE jobs SET in_doubt = true, first_sent_at = coalesce(first_sent_at, clock_timestamp()),
-        mailbox = CASE WHEN first_sent_at IS NULL AND (operation = 'create' OR event_key IS NULL) THEN coalesce(mailbox, $1)
-            ELSE mailbox END,
+        mailbox = CASE WHEN first_sent_at IS NOT NULL THEN mailbox
+            WHEN operation = 'create' OR event_key IS NULL THEN coalesce(mailbox, $1)
+            ELSE coalesce(mailbox, (SELECT CASE WHEN c.in_doubt OR c.first_sent_at IS NOT NULL THEN c.mailbox ELSE coalesce(c.mailbox, $1) END
+                FROM jobs AS c WHERE c.event_key = jobs.event_key AND c.operation = 'create' AND c.id < jobs.id
+                ORDER BY c.state = 'cancelled' AND c.error_kind IS NOT DISTINCT FROM 'superseded', c.id DESC LIMIT 1)) END,
         body_type = CASE WHEN first_sent_at IS NULL THEN coalesce(body_type, $2) ELSE body_type END,
         time_zone = CASE WHEN first_sent_at IS NULL THEN coalesce(time_zone, $3, CASE WHEN NOT job_recurs(extra) THEN 'UTC' END)
             ELSE time_zone END

@@ -1,5 +1,6 @@
 //! The agents that share the queue: what each says of itself, and who reads it.
 
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
@@ -7,7 +8,7 @@ use super::columns::{stamp, stamped};
 use crate::queue::AgentStatus;
 use crate::queue::columns::{Columns, said};
 use crate::queue::postgres::clock::{ServerClock, now};
-use crate::queue::postgres::member::AgentId;
+use crate::queue::postgres::member::{AgentId, LEASE};
 use crate::queue::rows::AgentRow;
 
 const WRITE: &str =
@@ -18,9 +19,9 @@ const WRITE: &str =
 
 /// Those that live, by name; where none does, the one that was there last.
 const AGENTS: &str = concat!(
-    "WITH told AS (SELECT *, gone_at IS NULL AND lease_until > clock_timestamp() AS lives FROM agents)
+    "WITH seen AS (SELECT *, gone_at IS NULL AND lease_until > clock_timestamp() AS lives FROM agents)
     SELECT id, name, host, pid, version, settings_refused, gate_kind, gate_code, gate_hint, credential, default_key,
-        default_value, default_hint, refused, lives, (SELECT count(*) FROM lanes WHERE owner = told.id) AS lanes, ",
+        default_value, default_hint, refused, lives, lease_until AS lease, (SELECT count(*) FROM lanes WHERE owner = seen.id) AS lanes, ",
     stamped!("started_at"),
     ", ",
     stamped!("lease_until"),
@@ -36,7 +37,7 @@ const AGENTS: &str = concat!(
     stamped!("default_since"),
     ", ",
     stamped!("default_until"),
-    " FROM told WHERE lives OR id = (SELECT id FROM told WHERE NOT EXISTS (SELECT 1 FROM told WHERE lives)
+    " FROM seen WHERE lives OR id = (SELECT id FROM seen WHERE NOT EXISTS (SELECT 1 FROM seen WHERE lives)
             ORDER BY coalesce(gone_at, lease_until) DESC, id LIMIT 1)
     ORDER BY name, id"
 );
@@ -82,5 +83,8 @@ fn agent(row: &PgRow) -> sqlx::Result<AgentRow> {
     let lives: bool = row.try_get("lives")?;
     // One that lives has a process, whether it says which or not.
     let pid = row.words("pid")?.unwrap_or_default();
-    Ok(AgentRow { pid: lives.then_some(pid), said: Some(said) })
+    let lease: DateTime<Utc> = row.try_get("lease")?;
+    // It renews its lease as long as it is alive.
+    let signed_at = TimeDelta::from_std(LEASE).ok().filter(|_| lives).map(|length| lease - length);
+    Ok(AgentRow { pid: lives.then_some(pid), signed_at, said: Some(said) })
 }

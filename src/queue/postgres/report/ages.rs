@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
+use crate::job::format_utc;
 use crate::queue::{AGE_COUNT, AGE_LIMITS, LaneKey, Waiting, WaitingReport};
 
 /// $1 is now, $2 the first id within each age, $3 the lane of the jobs without mailbox, $4 how many mailboxes to name. The first
@@ -31,10 +32,12 @@ pub const BY_MAILBOX: &str = "WITH lanes AS MATERIALIZED (
         FROM lanes GROUP BY 1)
     SELECT '' AS mailbox, sum(jobs)::bigint AS jobs, sum(later)::bigint AS later, sum(a0)::bigint AS a0,
         sum(a1)::bigint AS a1, sum(a2)::bigint AS a2, sum(a3)::bigint AS a3, sum(a4)::bigint AS a4, sum(a5)::bigint AS a5,
-        (SELECT count(*) FROM named) AS mailboxes, min(oldest) AS oldest, min(oldest_due) AS oldest_due, min(due) AS due
+        (SELECT count(*) FROM named) AS mailboxes, min(oldest) AS oldest, min(oldest_due) AS oldest_due, min(due) AS due,
+        min(due) FILTER (WHERE CASE lane WHEN '' THEN $3 COLLATE \"C\" ELSE lane END NOT IN (SELECT mailbox FROM mailboxes
+            WHERE held_at IS NOT NULL OR paused_until > $1 OR paced_until > $1)) AS open_due
     FROM lanes
     UNION ALL
-    (SELECT named.*, NULL, NULL, NULL, NULL FROM named ORDER BY jobs DESC, mailbox LIMIT $4)";
+    (SELECT named.*, NULL, NULL, NULL, NULL, NULL FROM named ORDER BY jobs DESC, mailbox LIMIT $4)";
 
 /// The first id inserted since each of the times in $1, beyond all others if there is none: each by halves between the first id and
 /// the last, of which deleted jobs leave gaps. Reads one row for each halving.
@@ -68,15 +71,22 @@ pub async fn waiting(
         .await?;
     let Some((sum, rows)) = rows.split_first() else { return Ok(WaitingReport::default()) };
     let mailboxes: Vec<Waiting> = rows.iter().map(of_row).collect::<sqlx::Result<_>>()?;
-    let due: Option<DateTime<Utc>> = sum.try_get("due")?;
+    let time = |name| sum.try_get::<Option<DateTime<Utc>>, _>(name).map(|time| time.map(format_utc));
     Ok(WaitingReport {
         total: of_row(sum)?,
         more: sum.try_get::<i64, _>("mailboxes")? - mailboxes.len() as i64,
         mailboxes,
         oldest: sum.try_get("oldest")?,
         oldest_due: sum.try_get("oldest_due")?,
-        next_due: due.map(crate::job::format_utc),
+        next_due: time("due")?,
+        open_due: time("open_due")?,
     })
+}
+
+/// The first id inserted at `since` or later; beyond all others if there is none.
+pub async fn first_of(connection: &mut PgConnection, since: DateTime<Utc>) -> sqlx::Result<i64> {
+    let first: Option<i64> = sqlx::query_scalar(FIRSTS).bind(vec![since]).fetch_optional(connection).await?;
+    Ok(first.unwrap_or(i64::MAX))
 }
 
 fn of_row(row: &PgRow) -> sqlx::Result<Waiting> {

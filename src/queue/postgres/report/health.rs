@@ -70,7 +70,7 @@ struct LongTransaction {
 /// The oldest transaction that lasts for more than five minutes, prepared ones among them. A role sees only its own, unless it is a
 /// member of pg_read_all_stats.
 const LONG_TRANSACTION: &str = "SELECT whose, floor(extract(epoch FROM clock_timestamp() - since) / 60)::int AS minutes
-    FROM (SELECT 'process ' || pid || coalesce(' (' || nullif(application_name, '') || ')', '') || ' of ' || coalesce(usename, 'nobody')
+    FROM (SELECT 'process ' || pid || coalesce(' (' || nullif(application_name, '') || ')', '') || ' of ' || coalesce(usename, '?')
                 AS whose, xact_start AS since
             FROM pg_stat_activity
             WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_type = 'client backend'
@@ -272,7 +272,7 @@ fn dead_rows(rows: Rows) -> Option<StorageFinding> {
         return None;
     }
     let text = format!("{} dead rows of jobs beside {} live ones: vacuum does not keep up", rows.dead, rows.live);
-    let cure = "look for long transactions and for autovacuum's settings; 'VACUUM jobs' clears them away now";
+    let cure = "look at the oldest transaction (pg_stat_activity) and at the settings of autovacuum; 'VACUUM jobs' clears them away now";
     Some(StorageFinding::warn(text).cure(cure))
 }
 

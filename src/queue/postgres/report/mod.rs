@@ -22,10 +22,10 @@ use sqlx::postgres::PgConnection;
 use super::errors::read;
 use super::link::{Linked, STATEMENT, within};
 use super::store::PostgresQueue;
-use crate::job::{JobId, JobInput};
+use crate::job::{JobId, JobInput, JobState};
 use crate::queue::{
     AgentRow, AttemptRow, Census, Failures, JobFilter, JobRow, JobSummary, LaneKey, MailboxRow, Overview, QueueError,
-    Read, StorageFinding,
+    Read, Sought, Step, StorageFinding, Walked,
 };
 
 /// For all that one look asks, which may be millions of rows to count.
@@ -61,10 +61,28 @@ impl Read for PostgresQueue {
         link.done(found).map_err(read)
     }
 
-    async fn find(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError> {
+    async fn count(&self, filter: &JobFilter, time: Duration) -> Result<Option<u64>, QueueError> {
+        let mut link = self.links.counts.open_alive().await.map_err(read)?;
+        let counted = within(time + STATEMENT, jobs::count(&mut link, filter, time)).await;
+        link.done(counted).map_err(read)
+    }
+
+    async fn known_by(&self, text: &str, limit: u32) -> Result<Vec<JobSummary>, QueueError> {
         let mut link = self.now_and_then().await?;
-        let found = within(STATEMENT, find::find(&mut link, text, limit)).await;
+        let found = within(STATEMENT, find::known_by(&mut link, text, limit)).await;
         link.done(found).map_err(read)
+    }
+
+    async fn are_few(&self, state: JobState, most: u32) -> Result<bool, QueueError> {
+        let mut link = self.now_and_then().await?;
+        let found = within(STATEMENT, jobs::are_few(&mut link, state, most)).await;
+        link.done(found).map_err(read)
+    }
+
+    async fn walk(&self, sought: &Sought, step: Step) -> Result<Walked, QueueError> {
+        let mut link = self.now_and_then().await?;
+        let walked = within(STATEMENT, find::walk(&mut link, sought, step)).await;
+        link.done(walked).map_err(read)
     }
 
     async fn failures(&self, since: DateTime<Utc>, of_each_kind: u32) -> Result<Failures, QueueError> {
