@@ -79,7 +79,7 @@ fn calendars(events: &[StoredEvent]) -> String {
         let names = ["Start", "End", "Subject", "Location", "Attendees", "State"];
         format!("<h3>{}{calendar}</h3>{}", escaped(mailbox), table(&names, rows))
     });
-    format!("<h2>In the calendars</h2>{}", tables.collect::<String>())
+    format!("<h2>Calendars</h2>{}", tables.collect::<String>())
 }
 
 fn event_row(event: &StoredEvent) -> String {
