@@ -182,7 +182,7 @@ fn of_agent(fields: &Fields, zone: Zone) -> Option<String> {
         "token acquired" => format!("signed in, token acquired in {} ms", fields.get("duration_ms")),
         "mailbox paused" => format!("{mailbox} is paused until {}; all others continue", until(fields, zone)?),
         "mailbox resumed" => format!("{mailbox} continues"),
-        "mailbox held" => format!("{mailbox} is on hold until somebody releases it"),
+        "mailbox held" => format!("{mailbox} is on hold until it is released"),
         "mailbox released" => format!("{mailbox} is released"),
         "sending paused" => format!(
             "{}: {} Tried again at {}",
