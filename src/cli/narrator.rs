@@ -33,7 +33,7 @@ impl<S: Subscriber> Layer<S> for Narrator {
         if let Some(told) = told(&fields) {
             let time = paint(Tone::Faint, &format!("{:5.2} s", self.start.elapsed().as_secs_f64()));
             // A demo nobody watches any more has nobody to tell.
-            let _ = output::lines(&self.paper.prose(&format!("  {time}  "), &told, None));
+            let _ = output::lines(&self.paper.painted_prose(&format!("  {time}  "), &told));
         }
     }
 }
