@@ -73,7 +73,7 @@ impl<S: Subscriber> Layer<S> for Narrator {
         event.record(&mut fields);
         let Some(line) = self.line(*event.metadata().level(), &fields) else { return };
         let head = format!("  {}  ", paint(Tone::Faint, &self.head()));
-        let whole = self.paper.prose(&head, &line, None).join("\n") + "\n";
+        let whole = self.paper.painted_prose(&head, &line).join("\n") + "\n";
         // Where nobody watches any more there is nobody to tell.
         let _ = self.writer.make_writer().write_all(whole.as_bytes());
     }
