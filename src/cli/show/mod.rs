@@ -229,7 +229,12 @@ fn attempt_lines(attempt: &AttemptRow, known: &Stored, paper: Paper) -> Vec<Stri
         "failed" => Tone::Bad,
         _ => Tone::Waiting,
     };
-    let head = format!("  {}  claim {}  {}  ", clock_of(&text(&attempt.started_at), Utc::now()), text(&attempt.claim), paint(tone, &outcome));
+    let head = format!(
+        "  {}  claim {}  {}  ",
+        clock_of(&text(&attempt.started_at), Utc::now()),
+        text(&attempt.claim),
+        paint(tone, &outcome)
+    );
     let answer = [text(&attempt.http_status), text(&attempt.error_code)].join(" ");
     let answer = format!("{} ms  {}", text(&attempt.duration_ms), answer.trim());
     let mut lines = match paper.has(display_width(&head) + display_width(&answer)) {
