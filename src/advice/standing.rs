@@ -21,6 +21,10 @@ pub fn agent_json(agent: &AgentRow) -> Value {
         "settings_refused": said.settings_refused,
         "refused": said.refused,
         "signed_at": agent.signed_at.map(format_utc),
+        "name": said.name,
+        "host": said.host,
+        "lanes": said.lanes,
+        "lease_until": said.lease_until.time().map(format_utc),
     })
 }
 

@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Glance;
 use crate::advice::row_json;
 use crate::advice::standing::{agent_json, credential_json, default_json, gate_json};
-use crate::queue::{AGE_COUNT, Ended, Waiting};
+use crate::queue::{AGE_COUNT, AgentRow, Ended, Waiting};
 
 /// The names of the ages, in the order of `Waiting::by_age`.
 const AGES: [&str; AGE_COUNT] = ["under_1m", "under_5m", "under_15m", "under_1h", "under_6h", "under_1d", "over_1d"];
@@ -22,6 +22,7 @@ pub(super) fn of(glance: &Glance) -> Value {
     put("agent_running", agent.runs().into());
     put("agent_pid", agent.pid.as_ref().and_then(|pid| pid.parse::<u32>().ok()).into());
     put("agent", agent_json(agent));
+    put("agents", report.agents.iter().map(in_a_list).collect());
     put("gate", agent.gate().map_or(Value::Null, gate_json));
     put("refused_default", agent.refused_default().map_or(Value::Null, default_json));
     put("credential", credential_json(agent));
@@ -36,6 +37,14 @@ pub(super) fn of(glance: &Glance) -> Value {
     put("mailboxes", report.waiting.mailboxes.iter().map(mailbox).collect());
     put("more_mailboxes", report.waiting.more.into());
     Value::Object(status)
+}
+
+/// Beside the others that share the queue: what it says of itself, its process, and why it sends nothing.
+fn in_a_list(agent: &AgentRow) -> Value {
+    let mut shown = agent_json(agent);
+    shown["pid"] = agent.pid.as_ref().and_then(|pid| pid.parse::<u32>().ok()).into();
+    shown["gate"] = agent.gate().map_or(Value::Null, gate_json);
+    shown
 }
 
 fn ended(ended: Ended) -> Value {

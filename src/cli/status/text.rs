@@ -8,7 +8,7 @@ use crate::cli::output::{Tone, paint, short};
 use crate::cli::paper::{Cell, Column, Paper};
 use crate::format::{self, clock, count, moment, more_mailboxes, span};
 use crate::job::{JobState, parse_utc};
-use crate::queue::{AGE_COUNT, MailboxRow, Overview, Stored, Trouble, Waiting};
+use crate::queue::{AGE_COUNT, AgentRow, MailboxRow, Overview, Stored, Trouble, Waiting};
 
 /// Heads of the columns of ages.
 pub(super) const AGES: [&str; AGE_COUNT] = ["<1 min", "5 min", "15 min", "1 h", "6 h", "1 d", ">1 d"];
@@ -19,6 +19,16 @@ const LONGEST: usize = 1000;
 /// What a fact's name takes of its line, and its number.
 const NAME: usize = 16;
 const NUMBER: usize = 11;
+
+/// Agents that share the queue.
+const AGENTS: [Column; 6] = [
+    Column::new("agent").between(8, 30),
+    Column::new("host").between(8, 30).goes(1),
+    Column::new("mailboxes").right(),
+    Column::new("since").goes(2),
+    Column::new("version").goes(3),
+    Column::new("sending"),
+];
 
 /// What waiting jobs met.
 const TROUBLES: [Column; 5] = [
@@ -32,6 +42,7 @@ const TROUBLES: [Column; 5] = [
 pub(super) fn lines(glance: &Glance, paper: Paper) -> Vec<String> {
     let mut parts = vec![
         figures(glance, paper),
+        agents(glance, paper),
         waiting(glance, paper),
         troubles(&glance.report, glance.now, paper),
         stops("held mailbox", &glance.report.held, glance, paper),
@@ -67,6 +78,25 @@ fn steps(health: &Health, paper: Paper) -> Vec<String> {
         lines
     };
     health.steps.iter().flat_map(below).collect()
+}
+
+/// Those that share the queue, where several do.
+fn agents(glance: &Glance, paper: Paper) -> Vec<String> {
+    let agents = &glance.report.agents;
+    if agents.len() < 2 {
+        return Vec::new();
+    }
+    let row = |agent: &AgentRow| {
+        let said = agent.said.clone().unwrap_or_default();
+        let sends = match agent.gate() {
+            None => "sends".to_owned(),
+            Some(gate) => format!("paused: {} {}", gate.kind.word(), gate.code),
+        };
+        let lanes = said.lanes.map(count).unwrap_or_default();
+        let began = moment(&said.started_at.to_string(), glance.now);
+        [said.name, said.host.unwrap_or_default(), lanes, began, said.version, sends].map(Cell::from).into()
+    };
+    paper.table(&AGENTS, &agents.iter().map(row).collect::<Vec<_>>())
 }
 
 fn figures(glance: &Glance, paper: Paper) -> Vec<String> {
