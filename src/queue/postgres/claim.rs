@@ -269,7 +269,7 @@ pub async fn claim(
         Err(error) => return Err(error),
     };
     let mut jobs = rows.iter().map(|row| placed(row, taker)).collect::<sqlx::Result<Vec<_>>>()?;
-    jobs.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    jobs.sort_by_key(|(place, ..)| *place);
     let more = jobs.len() >= limit;
     Ok(Taking { jobs: jobs.into_iter().map(|(_, lane, job)| (lane, job)).collect(), more, ..Taking::default() })
 }
