@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::queue::{NEVER, Queue, Rows};
 use crate::statistics::percentile;
 use crate::table::{Row, Spec, Target};
-use crate::world::{Agent, IN_FLIGHT, Sandbox};
+use crate::world::{Agent, FarSide, IN_FLIGHT};
 use crate::{Bench, Result};
 
 /// As long as people do not notice.
@@ -77,7 +77,7 @@ pub async fn measure(bench: &Bench) -> Result<Vec<Row>> {
 }
 
 async fn answers(bench: &Bench, queue: &Queue, specs: &[Spec], all: usize) -> Result<Vec<Row>> {
-    let sandbox = Sandbox::start(bench, json!({"limits": false})).await?;
+    let sandbox = FarSide::sandbox(bench, json!({"limits": false})).await?;
     let (settings, page) = page()?;
     let agent = Agent::start(queue, &sandbox, &settings).await?;
     let event_id: String = queue.text("SELECT event_id FROM jobs WHERE id = 1").await?;
@@ -151,7 +151,7 @@ fn look(bench: &Bench, page: &str, pages: usize) -> JoinSet<()> {
 
 /// Events per second while so many pages look.
 async fn pace(bench: &Bench, queue: &Queue, pages: usize) -> Result<f64> {
-    let sandbox = Sandbox::start(bench, json!({"limits": false})).await?;
+    let sandbox = FarSide::sandbox(bench, json!({"limits": false})).await?;
     let (settings, page) = page()?;
     let mark = queue.mark().await?;
     let looking = look(bench, &page, pages);

@@ -33,7 +33,7 @@ const LOST: &str = "Contract signing";
 const MOVED: &str = "review-12";
 const OFF: &str = "training-7";
 /// After that the second one is called off: its invitations have left by then.
-const SECOND_THOUGHTS: TimeDelta = TimeDelta::seconds(2);
+const SECOND_THOUGHTS: TimeDelta = TimeDelta::seconds(5);
 
 /// The rows as they are inserted.
 const ROWS: [Column; 5] = [

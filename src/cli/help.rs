@@ -4,10 +4,10 @@ use clap::Command;
 
 /// The commands by what somebody wants to do, in the order of a first day.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Begin", &["demo", "sandbox", "init", "check", "run"]),
-    ("Insert and look", &["enqueue", "list", "show", "status"]),
-    ("Put right", &["retry", "cancel", "hold", "release", "resume", "purge", "after-restore"]),
-    ("Look up", &["settings", "completions", "help"]),
+    ("Get started", &["demo", "sandbox", "init", "check", "run"]),
+    ("Insert and inspect", &["enqueue", "list", "show", "status"]),
+    ("Fix", &["retry", "cancel", "hold", "release", "resume", "purge", "after-restore"]),
+    ("Reference", &["settings", "completions", "help"]),
 ];
 
 /// What it does, and how that is typed.
@@ -32,14 +32,14 @@ const EXAMPLES: [(&str, &[Example]); 18] = [
         "sandbox",
         &[
             ("A fake Microsoft 365, and the settings to use it", "event-sender sandbox --write agent.toml"),
-            ("One that is slow, on any free port", "event-sender sandbox --listen 127.0.0.1:0 --latency 200ms"),
+            ("A slow one, on a free port", "event-sender sandbox --listen 127.0.0.1:0 --latency 200ms"),
         ],
     ),
     (
         "check",
         &[
             ("Everything, network and sign-in included", "event-sender check"),
-            ("Whether one mailbox can be written to", "event-sender check --mailbox ann@contoso.com"),
+            ("Check one mailbox", "event-sender check --mailbox ann@contoso.com"),
         ],
     ),
     (
@@ -49,16 +49,16 @@ const EXAMPLES: [(&str, &[Example]); 18] = [
                 "One job",
                 "event-sender enqueue --subject Visit --start '2030-12-01 09:00' --end '2030-12-01 09:30' --attendee ann@contoso.com",
             ),
-            ("What would go in from a file", "event-sender enqueue --dry-run jobs.csv"),
-            ("Call an event off by its key", "event-sender enqueue --delete visit-7 --comment 'The room is gone.'"),
+            ("Validate a file, insert nothing", "event-sender enqueue --dry-run jobs.csv"),
+            ("Cancel an event by its key", "event-sender enqueue --delete visit-7 --comment 'The room is gone.'"),
         ],
     ),
     (
         "list",
         &[
-            ("What failed", "event-sender list --state failed"),
+            ("Failed jobs", "event-sender list --state failed"),
             (
-                "What waits for a mailbox, for a program",
+                "Jobs waiting for a mailbox, as JSON",
                 "event-sender list --state pending --mailbox ann@contoso.com --json",
             ),
         ],
@@ -66,16 +66,16 @@ const EXAMPLES: [(&str, &[Example]); 18] = [
     (
         "show",
         &[
-            ("What became of job 17, and what to do", "event-sender show 17"),
+            ("Job 17: what happened, and what to do", "event-sender show 17"),
             ("All jobs of one event", "event-sender show --key visit-7"),
             ("The exact request", "event-sender show 17 --request"),
         ],
     ),
-    ("status", &[("Whether all is well", "event-sender status"), ("A live screen", "event-sender status --watch")]),
+    ("status", &[("The queue now", "event-sender status"), ("A live screen", "event-sender status --watch")]),
     (
         "after-restore",
         &[
-            ("How many jobs it would be", "event-sender after-restore --dry-run"),
+            ("Count the jobs first", "event-sender after-restore --dry-run"),
             ("Before the agent is started on a restored queue", "event-sender after-restore"),
         ],
     ),
@@ -83,22 +83,22 @@ const EXAMPLES: [(&str, &[Example]); 18] = [
         "retry",
         &[
             ("One job", "event-sender retry 17"),
-            ("What failed for want of a permission, which is there now", "event-sender retry --error-kind denied"),
-            ("Which jobs that would be", "event-sender retry --configuration --dry-run"),
+            ("Jobs refused for a permission that has been granted since", "event-sender retry --error-kind denied"),
+            ("Show which jobs would be retried", "event-sender retry --configuration --dry-run"),
         ],
     ),
     (
         "cancel",
         &[
             ("One job that waits", "event-sender cancel 17"),
-            ("All that waits for a mailbox", "event-sender cancel --mailbox ann@contoso.com"),
+            ("All jobs waiting for a mailbox", "event-sender cancel --mailbox ann@contoso.com"),
         ],
     ),
     (
         "hold",
         &[
             ("Send nothing to a mailbox", "event-sender hold ann@contoso.com --reason 'being moved'"),
-            ("What is on hold", "event-sender hold --list"),
+            ("List mailboxes on hold", "event-sender hold --list"),
         ],
     ),
     (
@@ -115,16 +115,16 @@ const EXAMPLES: [(&str, &[Example]); 18] = [
     (
         "purge",
         &[
-            ("How many jobs that would be", "event-sender purge --older-than 90d --dry-run"),
+            ("Count them first", "event-sender purge --older-than 90d --dry-run"),
             ("Only those that were sent", "event-sender purge --older-than 30d --state sent"),
         ],
     ),
     (
         "init",
         &[
-            ("Ask for everything", "event-sender init"),
+            ("Answer questions", "event-sender init"),
             (
-                "Ask for nothing",
+                "Give every answer as a flag",
                 "event-sender init --tenant contoso.com --client 11111111-2222-3333-4444-555555555555 --mailbox calendar@contoso.com --client-secret-file /etc/event-sender/client_secret",
             ),
         ],
@@ -133,7 +133,7 @@ const EXAMPLES: [(&str, &[Example]); 18] = [
         "settings",
         &[
             ("Read about every key", "event-sender settings | less"),
-            ("Begin with a file of them", "event-sender settings > agent.toml"),
+            ("Start from a copy of the file", "event-sender settings > agent.toml"),
         ],
     ),
     (

@@ -73,7 +73,7 @@ impl<S: Subscriber> Layer<S> for Narrator {
         event.record(&mut fields);
         let Some(line) = self.line(*event.metadata().level(), &fields) else { return };
         let head = format!("  {}  ", paint(Tone::Faint, &self.head()));
-        let whole = self.paper.prose(&head, &line, None).join("\n") + "\n";
+        let whole = self.paper.painted_prose(&head, &line).join("\n") + "\n";
         // Where nobody watches any more there is nobody to tell.
         let _ = self.writer.make_writer().write_all(whole.as_bytes());
     }
@@ -182,7 +182,7 @@ fn of_agent(fields: &Fields, zone: Zone) -> Option<String> {
         "token acquired" => format!("signed in, token acquired in {} ms", fields.get("duration_ms")),
         "mailbox paused" => format!("{mailbox} is paused until {}; all others continue", until(fields, zone)?),
         "mailbox resumed" => format!("{mailbox} continues"),
-        "mailbox held" => format!("{mailbox} is on hold until somebody releases it"),
+        "mailbox held" => format!("{mailbox} is on hold until it is released"),
         "mailbox released" => format!("{mailbox} is released"),
         "sending paused" => format!(
             "{}: {} Tried again at {}",

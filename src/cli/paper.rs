@@ -13,8 +13,9 @@ use crate::visible;
 
 /// From this width on columns stand further apart.
 const ROOMY: usize = 100;
-/// What the last column of a table has at least, as long as another one can give way.
+/// What the last column of a table has at least, as long as another one can give way: so much, or this part of the paper.
 const LAST: usize = 16;
+const PART: usize = 5;
 /// The least that is left for prose beside its head, and for a value.
 const NARROW: usize = 20;
 
@@ -56,15 +57,24 @@ impl Paper {
 
     /// Text behind its head. What does not fit the line goes on under its first word.
     pub(super) fn prose(self, head: &str, text: &str, tone: Option<Tone>) -> Vec<String> {
+        let lines = self.hung(head, &visible::line(text)).into_iter().map(|(before, words)| match tone {
+            Some(tone) => before + &paint(tone, &words),
+            None => before + &words,
+        });
+        lines.map(|line| line.trim_end().to_owned()).collect()
+    }
+
+    /// The same of text that is painted here and there. What others wrote in it is clean already.
+    pub(super) fn painted_prose(self, head: &str, text: &str) -> Vec<String> {
+        self.hung(head, text).into_iter().map(|(before, words)| before + &words).collect()
+    }
+
+    /// What stands before the words of each line, and the words.
+    fn hung(self, head: &str, text: &str) -> Vec<(String, String)> {
         let indent = display_width(head);
         let room = self.width.map_or(usize::MAX, |width| width.saturating_sub(indent).max(NARROW));
-        let painted = |words: &str| tone.map_or_else(|| words.to_owned(), |tone| paint(tone, words));
-        let lines = wrap(&visible::line(text), room).into_iter().enumerate();
-        let hung = lines.map(|(place, words)| match place {
-            0 => format!("{head}{}", painted(&words)),
-            _ => format!("{:indent$}{}", "", painted(&words)),
-        });
-        hung.map(|line| line.trim_end().to_owned()).collect()
+        let before = |place: usize| if place == 0 { head.to_owned() } else { " ".repeat(indent) };
+        wrap(text, room).into_iter().enumerate().map(|(place, words)| (before(place), words)).collect()
     }
 
     /// Rows under the heads of their columns, one line each.
@@ -95,7 +105,7 @@ impl Paper {
         let mut widths: Vec<Option<usize>> =
             wanted.iter().zip(columns).map(|(wanted, column)| Some(column.most.min(*wanted))).collect();
         let Some(last) = widths.len().checked_sub(1) else { return widths };
-        widths[last] = Some(wanted[last].min(LAST));
+        widths[last] = Some(wanted[last].min(LAST.max(width / PART)));
         while self.taken(&widths) > width && (shrink(&mut widths[..last], columns) || drop_one(&mut widths, columns)) {}
         let others = self.taken(&widths[..last]) + self.gap();
         widths[last] = Some(wanted[last].min(width.saturating_sub(others).max(1)));
@@ -257,6 +267,14 @@ mod tests {
         assert_eq!(told, ["error   The mailbox is not in", "        Exchange Online."]);
         let whole = Paper::endless().prose("error   ", "The mailbox is not in Exchange Online.", None);
         assert_eq!(whole, ["error   The mailbox is not in Exchange Online."]);
+    }
+
+    #[test]
+    fn what_is_painted_takes_no_room() {
+        let told = Paper::of(30).painted_prose("job 1  ", "\u{1b}[32msent\u{1b}[0m as event AAMk…zXw= at last");
+        assert_eq!(told, ["job 1  \u{1b}[32msent\u{1b}[0m as event AAMk…zXw=", "       at last"]);
+        let hostile = Paper::endless().prose("", "\u{1b}[32mx", None);
+        assert!(!hostile[0].contains('\u{1b}'), "{hostile:?}");
     }
 
     #[test]

@@ -176,7 +176,7 @@ impl Report {
     fn verdict(&self) -> Vec<String> {
         let of = |grade| self.findings.iter().filter(|finding| finding.grade == grade).count();
         let (failed, odd) = (of(Grade::Fail), of(Grade::Warn));
-        let look = format!("{odd} {} a look", if odd == 1 { "needs" } else { "need" });
+        let look = format!("{odd} {} attention", if odd == 1 { "needs" } else { "need" });
         let (tone, said) = match (failed, odd) {
             (0, 0) => (Tone::Good, "all of it is as it should be".to_owned()),
             (0, _) => (Tone::Waiting, format!("nothing failed, {look}")),

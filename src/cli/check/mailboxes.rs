@@ -175,7 +175,7 @@ fn left_alone(wanted: &Wanted, rest: Option<&MailboxRow>, all_rest: Option<&str>
     if wanted.named && !asked {
         return None;
     }
-    let reason = short(&rest.pause.reason, 200);
+    let reason = short(&rest.pause.reason, 500);
     let finding = Finding::warn(CHECK, format!("not asked, it is paused until {} ({reason})", clock(until, now)));
     let name = shell::last(&rest.mailbox);
     let cure = match (asked, rest.beyond_measure()) {
@@ -209,7 +209,7 @@ async fn ask(
 fn read(rest: Option<&MailboxRow>) -> Finding {
     let Some(hold) = rest.and_then(|rest| rest.hold.as_ref()) else { return readable(rest) };
     let since = &hold.since;
-    let reason = hold.reason.words().map(|reason| format!(" ({})", short(&reason, 120))).unwrap_or_default();
+    let reason = hold.reason.words().map(|reason| format!(" ({})", short(&reason, 500))).unwrap_or_default();
     let text = format!("its calendar can be read, but it is on hold since {since}{reason}");
     Finding::warn(CHECK, text).cure("nothing is sent to it until it is released")
 }

@@ -153,7 +153,8 @@ async fn the_page_shows_events_and_mails_with_markup_made_harmless() {
     bed.cancel(made.id(), "Ill & away").await;
     let page = bed.get("/").await.unwrap();
     assert!(page.headers["content-type"].to_str().unwrap().starts_with("text/html"));
-    for part in ["1 called off", "2 mails", ">&lt;b&gt;Review&lt;/b&gt;<", ">cancelled<", ">Ill &amp; away<"] {
+    for part in ["1 cancelled or deleted", "2 mails", ">&lt;b&gt;Review&lt;/b&gt;<", ">cancelled<", ">Ill &amp; away<"]
+    {
         assert!(page.text.contains(part), "{part}: {}", page.text);
     }
 }

@@ -54,7 +54,7 @@ fn summary(events: &[StoredEvent], mails: &[Mail]) -> String {
         String::new()
     };
     format!(
-        "<p>{present} in the calendars, {} called off or deleted, {} sent.{newest}</p>",
+        "<p>{present} in the calendars, {} cancelled or deleted, {} sent.{newest}</p>",
         events.len() - present,
         counted(mails.len(), "mail"),
     )
@@ -79,7 +79,7 @@ fn calendars(events: &[StoredEvent]) -> String {
         let names = ["Start", "End", "Subject", "Location", "Attendees", "State"];
         format!("<h3>{}{calendar}</h3>{}", escaped(mailbox), table(&names, rows))
     });
-    format!("<h2>In the calendars</h2>{}", tables.collect::<String>())
+    format!("<h2>Calendars</h2>{}", tables.collect::<String>())
 }
 
 fn event_row(event: &StoredEvent) -> String {
@@ -131,7 +131,7 @@ fn state(event: &StoredEvent) -> String {
 fn mailed(mails: &[Mail]) -> String {
     let rows: Vec<String> = mails.iter().rev().take(ROWS).map(mail_row).collect();
     if rows.is_empty() {
-        return "<h2>Mails</h2><p>None: nobody was invited.</p>".to_owned();
+        return "<h2>Mails</h2><p>No mail has been sent.</p>".to_owned();
     }
     format!("<h2>Mails</h2>{}", table(&["Sent", "Kind", "To", "From", "Comment"], rows))
 }

@@ -10,7 +10,7 @@ use crate::sandbox::testbed::{Bed, MAILBOX, meeting};
 #[tokio::test]
 async fn an_empty_sandbox_says_how_an_event_gets_there() {
     let page = Bed::new().await.get("/").await.unwrap().text;
-    assert!(page.contains("event-sender enqueue") && page.contains("nobody was invited"), "{page}");
+    assert!(page.contains("event-sender enqueue") && page.contains("No mail has been sent"), "{page}");
     assert!(page.contains("everything is answered as Microsoft 365 would"), "{page}");
 }
 
@@ -34,7 +34,7 @@ async fn each_calendar_has_its_events_with_who_is_invited_and_what_was_mailed() 
         "ann@contoso.com, room@contoso.com (resource)",
         "<td class=\"\">invitation</td><td class=\"\">ann@contoso.com</td><td class=\"\">calendar@contoso.com</td>",
         "&quot;lost_reply&quot;",
-        "2 in the calendars, 0 called off or deleted, 3 mails sent.",
+        "2 in the calendars, 0 cancelled or deleted, 3 mails sent.",
     ] {
         assert!(page.contains(shown), "{shown}: {page}");
     }

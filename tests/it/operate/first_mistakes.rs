@@ -184,3 +184,23 @@ async fn a_wrong_directory_is_no_matter_where_a_queue_is_named() {
     let ran = Process::start(command, None).end().await.expect(0);
     assert!(ran.stdout.contains("ann@contoso.com"), "{ran:?}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_secret_that_may_not_be_read_is_told_with_its_owner_and_its_group() {
+    if !is_root() {
+        eprintln!("only root can be another user: not tried");
+        return;
+    }
+    let mut bed = Bed::new().await;
+    open_to(bed.home(), 0o755, 0);
+    let secret = bed.home().join("client_secret");
+    std::fs::write(&secret, "s3cret").unwrap();
+    open_to(&secret, 0o640, GROUP);
+    bed.unset("auth.client_secret");
+    bed.set("auth.client_secret_file", secret.to_str().unwrap());
+    bed.write_settings();
+    open_to(&bed.config_path(), 0o644, 0);
+    let ran = as_stranger(&bed, &["run"]).await.expect(78);
+    let place = format!("may not read {}: it belongs to root:{GROUP}, mode 0640", secret.display());
+    assert!(ran.stderr.contains(&place) && ran.stderr.contains("usermod -aG"), "{ran:?}");
+}

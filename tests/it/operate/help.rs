@@ -19,7 +19,7 @@ pub async fn completed(bed: &Bed, words: &[&str]) -> Vec<String> {
 async fn help_has_groups_and_examples_and_names_settings_only_where_they_are_read() {
     let bed = Bed::new().await;
     let help = bed.bare_command(&["--help"]).await.expect(0).stdout;
-    for heading in ["\nBegin:\n", "\nInsert and look:\n", "\nPut right:\n", "\nOptions:\n"] {
+    for heading in ["\nGet started:\n", "\nInsert and inspect:\n", "\nFix:\n", "\nReference:\n", "\nOptions:\n"] {
         assert!(help.contains(heading), "{help}");
     }
     assert!(!help.contains("reference") && !help.contains('\x1b'), "{help}");

@@ -42,6 +42,7 @@ fn shown(columns: usize, bed: &Bed, arguments: &[&str]) -> Vec<String> {
         rest = colour.split_once('m').map_or("", |(_, rest)| rest);
     }
     plain.push_str(rest);
+    assert!(!plain.contains("u{1b}"), "colours are colours: {plain}");
     let lines = plain.lines().map(|line| line.trim_end_matches('\r').to_owned());
     let mut lines: Vec<String> = lines.take_while(|line| !line.starts_with("exit ")).collect();
     while lines.last().is_some_and(String::is_empty) {

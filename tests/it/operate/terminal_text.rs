@@ -164,3 +164,27 @@ async fn on_a_terminal_refused_settings_are_told_once() {
     assert_eq!(shown.matches("delivery.max_atempts").count(), 1, "{shown}");
     assert!(shown.contains("exit 78") && !shown.contains("settings refused"), "{shown}");
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_daemon_on_a_terminal_tells_in_words_what_happens_and_leaves_nothing_out() {
+    let mut bed = Bed::new().await;
+    bed.set_literal("monitor.listen", &format!("\"{}\"", bed.sandbox().address()));
+    bed.insert(row_for("ann@contoso.com")).await;
+    let shown = on_a_terminal(&bed, &["run"], "as event|\x03");
+    let shown = shown.split_whitespace().collect::<Vec<_>>().join(" ");
+    for told in [" UTC", "the agent is up", "job 1", "the agent has stopped"] {
+        assert!(shown.contains(told), "{told}: {shown}");
+    }
+    // A line that has no words of its own stands with its fields.
+    assert!(shown.contains("monitor cannot listen, trying again") && shown.contains("key monitor.listen"), "{shown}");
+    assert!(!shown.contains("INFO") && !shown.contains("job_id") && shown.ends_with("exit 0"), "{shown}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn the_form_of_the_log_is_obeyed_on_a_terminal_too() {
+    let mut bed = Bed::new().await;
+    bed.set("log.format", "json");
+    let id = bed.insert(row()).await;
+    let shown = on_a_terminal(&bed, &["run"], "event sent|\x03");
+    assert!(shown.contains(&format!("\"job_id\":{id}")), "{shown}");
+}
