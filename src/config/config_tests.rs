@@ -81,7 +81,7 @@ fn a_minimal_file_gives_every_default_of_the_contract() {
     assert_eq!(settings.graph.request_timeout, Duration::from_secs(60));
     assert_eq!(settings.defaults.mailbox, None);
     assert_eq!((settings.defaults.time_zone.as_deref(), settings.defaults.body_type.as_str()), (None, "text"));
-    assert_eq!(settings.queue.place.file(), Some(std::path::absolute("queue.db").unwrap().as_path()));
+    assert_eq!(settings.queue.place.file().unwrap(), std::path::absolute("queue.db").unwrap());
     assert_eq!(settings.queue.poll_interval, Duration::from_secs(1));
     assert_eq!(settings.queue.retention, Duration::ZERO);
     let delivery = &settings.delivery;
@@ -382,7 +382,7 @@ fn commands_that_do_not_sign_in_need_no_sign_in_settings() {
     let bed = Bed::new();
     let file = bed.file("agent.toml", "[queue]\npath = \"/var/lib/q.db\"\n");
     let settings = LocalSettings::load(Some(file), &Environment::default()).unwrap();
-    assert_eq!(settings.queue.place.file(), Some(Path::new("/var/lib/q.db")));
+    assert_eq!(settings.queue.place.file().unwrap(), PathBuf::from("/var/lib/q.db"));
     assert!(!settings.own_mailbox);
     let file = bed.file("agent.toml", "[queue]\npth = \"x\"\n");
     assert!(LocalSettings::load(Some(file), &Environment::default()).is_err());

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use event_sender::job::{ErrorKind, JobId, JobState};
-use event_sender::queue::{Grade, JobFilter, NewJob, Operate, Produce, Read};
+use event_sender::queue::{Grade, JobFilter, NewJob, Operate, Produce, Read, Sought, Step};
 
 use crate::backend::Backend;
 use crate::bed::{ANN, BOB, Bed, TEAM, ids, lane, later, pause};
@@ -156,7 +156,37 @@ async fn a_new_queue_finds_nothing_wrong_with_itself<B: Backend>() {
     assert!(wrong.iter().all(|finding| is_known(&finding.means)), "{wrong:?}");
 }
 
+async fn what_no_index_knows_is_found_by_a_walk_in_steps<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    let [sent, failed, cancelled, doubtful, claimed, waiting] = one_of_each(&bed).await;
+    let found = async |sought: Sought| {
+        let (mut found, mut before) = (Vec::new(), None);
+        loop {
+            let walked = bed.queue().walk(&sought, Step { before, rows: 4, limit: 2 }).await.unwrap();
+            found.extend(walked.jobs.iter().map(|job| job.id.0));
+            before = walked.before;
+            if before.is_none() {
+                return found;
+            }
+        }
+    };
+    let text = |text: &str| Sought { text: Some(text.into()), ..Sought::default() };
+    assert_eq!(found(Sought::default()).await, [waiting, claimed, doubtful, cancelled, failed, sent]);
+    assert_eq!(found(text("AAMkAGI=")).await, [sent]);
+    assert_eq!(found(text("BOB@contoso.com")).await, [doubtful, failed]);
+    assert_eq!(found(Sought { state: Some(JobState::Failed), ..text(BOB) }).await, [failed]);
+    assert_eq!(found(Sought { error_kind: Some("denied".into()), ..Sought::default() }).await, [failed]);
+    assert_eq!(found(text("nothing")).await, [0; 0]);
+    for (state, jobs) in [(JobState::Pending, 2), (JobState::Sent, 1), (JobState::Failed, 1), (JobState::Claimed, 1)] {
+        assert!(bed.queue().are_few(state, jobs).await.unwrap(), "{state:?}");
+        assert!(!bed.queue().are_few(state, jobs - 1).await.unwrap(), "{state:?}");
+    }
+    let known = bed.queue().known_by(&format!("#{sent}"), 9).await.unwrap();
+    assert_eq!(known.iter().map(|job| job.id.0).collect::<Vec<_>>(), [sent]);
+}
+
 on_every_queue! {
+    what_no_index_knows_is_found_by_a_walk_in_steps
     a_list_shows_the_newest_that_fit_the_oldest_first
     a_list_is_narrowed_by_keys_ids_and_times_and_says_how_many_fit
     jobs_are_found_by_their_ids_as_far_as_they_are_there

@@ -19,6 +19,7 @@ mod support;
 use support::{bed, disk_log, environment, ground, ledger, process, producer, recorder, sandbox_process, scrape, shim};
 
 #[path = "../support/cluster.rs"]
+#[allow(dead_code, reason = "the tests of the contract use all of it")]
 mod cluster;
 
 mod faults;

@@ -47,7 +47,7 @@ impl Cluster {
         let Some(programs) = programs() else {
             assert!(std::env::var("EVENT_SENDER_POSTGRES").as_deref() != Ok("all"), "PostgreSQL is not installed");
             let skipped = "SKIPPED: the tests of a queue in PostgreSQL, which is not installed (package postgresql)";
-            writeln!(std::io::stderr(), "\n{skipped}\n").unwrap();
+            std::io::stderr().write_all(format!("\n{skipped}\n\n").as_bytes()).unwrap();
             return None;
         };
         let home = tempfile::Builder::new().prefix("event-sender-postgres").tempdir().unwrap().keep();

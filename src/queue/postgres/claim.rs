@@ -269,7 +269,7 @@ pub async fn claim(
         Err(error) => return Err(error),
     };
     let mut jobs = rows.iter().map(|row| placed(row, taker)).collect::<sqlx::Result<Vec<_>>>()?;
-    jobs.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+    jobs.sort_by_key(|(place, ..)| *place);
     let more = jobs.len() >= limit;
     Ok(Taking { jobs: jobs.into_iter().map(|(_, lane, job)| (lane, job)).collect(), more, ..Taking::default() })
 }
@@ -358,7 +358,3 @@ fn may_be_taken(request: &ClaimRequest, held: &HashSet<LaneKey>, head: &Head) ->
 fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {
     request.free.get(lane).copied().unwrap_or(request.per_lane)
 }
-
-/// The statements, for the test that looks at their plans.
-#[cfg(test)]
-pub const STATEMENTS: [&str; 3] = [CLAIM, DUE, CLAIM_ONE];

@@ -161,7 +161,3 @@ impl Heads {
         }
     }
 }
-
-/// The statements, for the test that looks at their plans.
-#[cfg(test)]
-pub const STATEMENTS: [&str; 2] = [HEADS, HEADS_OF];

@@ -236,6 +236,7 @@ fn preference(name: &str, lane: &LaneKey) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
     use super::*;
 
     fn among(name: &str, living: &[&str]) -> Lanes {

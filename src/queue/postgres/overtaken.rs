@@ -213,7 +213,3 @@ async fn call_off(
 fn note(withheld: &mut WithheldJobs, id: i64, error: &sqlx::Error) -> Option<Refusal> {
     withheld.note(id, &LaneKey::of(""), words(error), false, steady())
 }
-
-/// The statements, for the test that looks at their plans.
-#[cfg(test)]
-pub const STATEMENTS: [&str; 4] = [LOOK, EXPIRE, CALL_OFF, CALL_OFF_ITSELF];

@@ -567,7 +567,3 @@ fn rounded_up(until: DateTime<Utc>) -> DateTime<Utc> {
 fn shortened(text: &str) -> String {
     text.chars().take(MESSAGE_CHARS).collect()
 }
-
-/// The statements, for the test that looks at their plans.
-#[cfg(test)]
-pub const STATEMENTS: [&str; 6] = [SETTLE, NOT_DONE, WAKE, OLD, PURGE, OUTSTANDING];

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use event_sender::sandbox::{Counters, RequestRecord};
+use event_sender::sandbox::RequestRecord;
 use serde_json::{Value, json};
 use sqlx::postgres::PgConnection;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -19,7 +19,6 @@ use crate::sandbox_process::SandboxProcess;
 pub struct Fleet {
     pub bed: Bed,
     pub sandbox: SandboxProcess,
-    pub schema: String,
     db: Mutex<PgConnection>,
 }
 
@@ -38,7 +37,7 @@ impl Fleet {
         bed.set("delivery.max_attempts", "1000");
         bed.command(&["migrate"]).await.expect(0);
         let db = Mutex::new(cluster.connect(&schema).await);
-        Some(Self { bed, sandbox, schema, db })
+        Some(Self { bed, sandbox, db })
     }
 
     /// Starts an agent of this name.
@@ -151,10 +150,6 @@ impl Fleet {
             error_message FROM jobs ORDER BY id";
         let entries: Vec<Entry> = sqlx::query_as(entries).fetch_all(&mut *self.db.lock().await).await.unwrap();
         Ledger::reckoned(entries, self.sandbox.events().await, end)
-    }
-
-    pub async fn counters(&self) -> Counters {
-        self.sandbox.counters().await
     }
 
     /// The most requests that were under way at once at one mailbox.
