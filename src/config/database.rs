@@ -55,7 +55,7 @@ impl fmt::Debug for Database {
 pub enum UrlError {
     #[error("is not a URL like \"postgres://user@host/database\"")]
     NoUrl,
-    #[error("has the parameter \"{0}\", which is not known; take it out")]
+    #[error("has the parameter \"{0}\", which is not known; remove it")]
     Unknown(String),
     #[error("has {parameter}={value}, which is not {wanted}")]
     Value { parameter: &'static str, value: String, wanted: &'static str },

@@ -216,7 +216,7 @@ async fn renew(links: Arc<Links>, agent: Arc<AgentSide>, id: AgentId) {
                     }
                     Ok(true) => {
                         tracing::warn!(
-                            "another database server has taken over, all sending rests until what it may have lost is over"
+                            "another database server has taken over, nothing is sent until the requests under way are over"
                         );
                         agent.trust.ends();
                         agent.notices.tell_all();
