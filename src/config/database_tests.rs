@@ -26,7 +26,7 @@ fn what_is_wrong_is_named_and_no_password_with_it() {
     for (url, told) in [
         ("db.example/queue", "is not a URL"),
         ("mysql://db/queue", "is not a URL"),
-        ("postgres://ann:geheim@db/queue?sslmodus=verify-full", "\sslmodus\", which is not known"),
+        ("postgres://ann:geheim@db/queue?sslmodus=verify-full", "\"sslmodus\", which is not known"),
         (
             "postgres://ann:geheim@db/queue?connect_timeout=soon",
             "has connect_timeout=soon, which is not a number of seconds",
