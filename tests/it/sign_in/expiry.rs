@@ -87,7 +87,7 @@ async fn a_secret_that_ends_soon_is_told_everywhere_until_its_date_is_a_later_on
     assert_eq!(status["credential"], json!({ "name": "client_secret", "expires": told["expires"] }));
     let status = bed.command(&["status"]).await.expect(0).stdout;
     let remark = format!("the client secret expires on {}, in 20 days", day(20));
-    assert!(status.starts_with("Needs a look: ") && status.contains(&remark), "{status}");
+    assert!(status.contains("\nNeeds a look: ") && status.contains(&remark), "{status}");
     let monitor = Monitor::of(&bed, &agent).await;
     let labels = [("credential", "client_secret")];
     let end = monitor.scrape().await.value(METRIC, &labels);

@@ -13,6 +13,7 @@ use crate::queue::sqlite::files::{Strange, beside, network_file_system};
 use crate::queue::sqlite::open::{OpenError, newest};
 use crate::queue::sqlite::schema::{Rule, Rules};
 use crate::queue::sqlite::store::SqliteQueue;
+use crate::queue::sqlite::transaction::words;
 use crate::queue::{Examined, QueueError, StorageFinding};
 
 /// Longest time for looking into every page. Long enough for some hundred megabytes.
@@ -83,6 +84,13 @@ fn hidden(path: &Path) -> Option<StorageFinding> {
     denied.then(|| StorageFinding::fail("you may not look at it").cure(cure).about(path))
 }
 
+/// Not `.recover`: the sqlite3 of Debian and its kin is built without it.
+fn damaged(fault: &str) -> StorageFinding {
+    let cure = "stop the agent, copy all of its files away, and restore a backup ('event-sender after-restore'); without one, \
+                'sqlite3 -init /dev/null FILE .dump' writes out what can still be read";
+    StorageFinding::fail(format!("it is damaged ({})", first_line(fault))).cure(cure)
+}
+
 /// Why it could not be opened.
 fn refused(path: &Path, error: OpenError) -> StorageFinding {
     let finding = match error {
@@ -105,6 +113,7 @@ fn refused(path: &Path, error: OpenError) -> StorageFinding {
             StorageFinding::fail(format!("its schema is newer ({found}) than this program knows ({known})"))
                 .cure("update this program; is an old copy of it in the way ('command -v event-sender')?")
         }
+        OpenError::Sqlite { source, .. } if primary_code(&source) == Some(CORRUPT) => damaged(&words(&source)),
         other => StorageFinding::fail(other.to_string())
             .cure("look at the permissions above, and whether it is a queue at all"),
     };
@@ -192,10 +201,7 @@ fn sound(content: &Content, took: Duration, within: Duration) -> Vec<StorageFind
         );
         findings.push(StorageFinding::warn(text).cure(cure));
     } else if let Integrity::Broken(fault) = &content.integrity {
-        // Not `.recover`: the sqlite3 of Debian and its kin is built without it.
-        let cure = "stop the agent, copy all of its files away, and restore a backup ('event-sender after-restore'); without one, \
-                    'sqlite3 -init /dev/null FILE .dump' writes out what can still be read";
-        findings.push(StorageFinding::fail(format!("it is damaged ({})", first_line(fault))).cure(cure));
+        findings.push(damaged(fault));
     } else {
         findings.push(StorageFinding::pass(format!("a queue, schema {schema}, {depth}")));
     }
