@@ -4,7 +4,7 @@ use clap::Command;
 
 /// The commands by what somebody wants to do, in the order of a first day.
 const GROUPS: [(&str, &[&str]); 4] = [
-    ("Get started", &["demo", "sandbox", "init", "check", "run"]),
+    ("Get started", &["demo", "sandbox", "init", "migrate", "check", "run"]),
     ("Insert and inspect", &["enqueue", "list", "show", "status"]),
     ("Fix", &["retry", "cancel", "hold", "release", "resume", "purge", "after-restore"]),
     ("Reference", &["settings", "completions", "help"]),
@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 4] = [
 /// What it does, and how that is typed.
 pub(super) type Example = (&'static str, &'static str);
 
-const EXAMPLES: [(&str, &[Example]); 18] = [
+const EXAMPLES: [(&str, &[Example]); 19] = [
     (
         "run",
         &[
@@ -33,6 +33,16 @@ const EXAMPLES: [(&str, &[Example]); 18] = [
         &[
             ("A fake Microsoft 365, and the settings to use it", "event-sender sandbox --write agent.toml"),
             ("A slow one, on a free port", "event-sender sandbox --listen 127.0.0.1:0 --latency 200ms"),
+        ],
+    ),
+    (
+        "migrate",
+        &[
+            ("Make the queue that the settings name, or bring it up to date", "event-sender migrate"),
+            (
+                "The same as the owner of its schema, whose settings these are",
+                "event-sender migrate --config owner.toml",
+            ),
         ],
     ),
     (
