@@ -21,6 +21,8 @@ use crate::queue::LaneKey;
 const COURTESY: Duration = Duration::from_millis(50);
 /// What another agent has is asked for again after that.
 const FOREIGN_FOR: Duration = Duration::from_secs(1);
+/// What was given back is left to whom it should belong for so long.
+const HANDED_FOR: Duration = Duration::from_secs(2);
 /// What was taken in another's place is kept for so long.
 const TENURE: Duration = Duration::from_secs(10);
 /// A mailbox for which nothing waits is kept for so long.
@@ -67,6 +69,8 @@ pub struct Lanes {
     owned: HashMap<LaneKey, Owned>,
     /// Those that another agent had, and when it was asked.
     foreign: HashMap<LaneKey, Instant>,
+    /// Those that were given back, and when: others come for them first.
+    handed: HashMap<LaneKey, Instant>,
     /// The names of those that live, this one's among them.
     living: Vec<String>,
     name: String,
@@ -130,6 +134,9 @@ impl Lanes {
 
     /// Whether to take it now, its first job having been due for so long; or after how long.
     pub fn may_take(&self, lane: &LaneKey, due_for: Duration) -> Result<(), Duration> {
+        if let Some(wait) = self.handed.get(lane).and_then(|at| HANDED_FOR.checked_sub(at.elapsed())) {
+            return Err(wait);
+        }
         let wait = COURTESY.saturating_mul(u32::try_from(self.place_in_line(lane)).unwrap_or(u32::MAX));
         if due_for < wait {
             return Err(wait - due_for);
@@ -161,6 +168,7 @@ impl Lanes {
             let ghosts_until = row.try_get("ghosts_until")?;
             self.owned.insert(lane.clone(), Owned { at: now, used: now, jobs: HashSet::new(), ghosts_until });
             self.foreign.remove(&lane);
+            self.handed.remove(&lane);
             self.passes.all().insert(lane.clone(), Arc::default());
             taken.push(Taken { lane, suspect: row.try_get("suspect")?, ghosts_until });
         }
@@ -223,6 +231,10 @@ impl Lanes {
         let lanes: Vec<&LaneKey> = lanes.iter().filter(|lane| self.passes.end(lane)).collect();
         let names: Vec<&str> = lanes.iter().map(|lane| lane.as_str()).collect();
         lanes.iter().for_each(|lane| drop(self.owned.remove(*lane)));
+        self.handed.retain(|_, at| at.elapsed() < HANDED_FOR);
+        let anothers: Vec<LaneKey> =
+            lanes.iter().filter(|lane| self.place_in_line(lane) > 0).map(|lane| (*lane).clone()).collect();
+        self.handed.extend(anothers.into_iter().map(|lane| (lane, steady())));
         sqlx::query(GIVE_BACK).bind(id.0).bind(names).execute(connection).await.map(drop)
     }
 }
