@@ -1,4 +1,4 @@
-//! Exchange Event Sender: rows of a SQLite queue become events on Microsoft 365 calendars.
+//! Exchange Event Sender: rows of a queue in SQLite or PostgreSQL become events on Microsoft 365 calendars.
 //!
 //! **The promise.** Each inserted job ends as exactly one event with its EventID recorded, or as one explained failure:
 //! across crashes, lost replies, timeouts and throttling, as far as Exchange honours `transactionId` and the stamped
@@ -13,7 +13,7 @@
 //! | [`listener`] | bounded connections, for monitor and page |
 //! | [`advice`] | what people are told of a job and of how things stand |
 //! | [`worker`] | the loop: wake, claim, attempt, settle |
-//! | [`queue`] | what is asked of a queue, and SQLite's answer |
+//! | [`queue`] | what is asked of a queue, and the answers of SQLite and PostgreSQL |
 //! | [`graph`] | the calendar calls of Microsoft Graph |
 //! | [`auth`] | sign-in and the token every request takes |
 //! | [`policy`] | what becomes of a job after what it met |
