@@ -51,7 +51,7 @@ use crate::exit::Exit;
 use crate::format::{self, Zone};
 use crate::queue;
 
-/// Turns rows of a SQLite queue into Microsoft 365 calendar events: one row, one event.
+/// Turns rows of a queue table into Microsoft 365 calendar events: one row, one event.
 #[derive(Debug, Parser)]
 #[command(name = "event-sender", version, long_version = version::long(), max_term_width = 100)]
 struct Cli {
