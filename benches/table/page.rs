@@ -44,6 +44,7 @@ const BESIDE: Spec = Spec {
     unit: "/s",
     target: Target::RatioAtLeast(0.95),
 };
+const OPENS_WITHIN: Duration = Duration::from_secs(60);
 const PAGES: usize = 8;
 const EVERY: Duration = Duration::from_secs(2);
 const MAILBOXES: usize = 10_000;
@@ -81,7 +82,7 @@ async fn answers(bench: &Bench, queue: &Queue, specs: &[Spec], all: usize) -> Re
     let (settings, page) = page()?;
     let agent = Agent::start(queue, &sandbox, &settings).await?;
     let event_id: String = queue.text("SELECT event_id FROM jobs WHERE id = 1").await?;
-    get(bench, &format!("{page}overview")).await?;
+    until_open(bench, &format!("{page}overview")).await?;
     let mut rows = Vec::new();
     for (spec, (_, path)) in specs.iter().zip(REQUESTS) {
         let path =
@@ -121,6 +122,18 @@ async fn answers(bench: &Bench, queue: &Queue, specs: &[Spec], all: usize) -> Re
 fn page() -> Result<(String, String)> {
     let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
     Ok((format!("[web]\nlisten = \"{address}\"\n"), format!("http://{address}/api/v1/")))
+}
+
+/// The page is served before the queue is open, and says so.
+async fn until_open(bench: &Bench, url: &str) -> Result<()> {
+    let until = Instant::now() + OPENS_WITHIN;
+    while let Err(error) = get(bench, url).await {
+        if Instant::now() >= until {
+            return Err(error);
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    Ok(())
 }
 
 async fn get(bench: &Bench, url: &str) -> Result<String> {
