@@ -153,6 +153,14 @@ impl JobInput {
         !(single && instant(&self.start_time) && instant(&self.end_time))
     }
 
+    /// What its own columns ask for: to create an event, where that is no word the queue knows.
+    pub fn operation_kind(&self) -> OperationKind {
+        match &self.operation {
+            Cell::Text(word) => OperationKind::parse(word).unwrap_or_default(),
+            _ => OperationKind::default(),
+        }
+    }
+
     fn is_create(&self) -> bool {
         self.operation == OperationKind::Create.as_str().into()
     }

@@ -5,6 +5,7 @@
 
 mod agent;
 mod columns;
+mod counted;
 mod error;
 mod open;
 mod operate;

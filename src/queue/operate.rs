@@ -2,6 +2,8 @@
 //! marked. Each works beside a running agent, a batch at a time, and rests in between so that agent and producers have their
 //! turn; the caller is told of each batch.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -121,4 +123,27 @@ pub struct Purgeable {
     pub jobs: u64,
     /// Jobs as old, but in doubt: they are kept.
     pub in_doubt: u64,
+}
+
+/// How long to leave the others alone after a batch that took so long: they have three quarters of the time.
+pub fn rest_after(batch: Duration) -> Duration {
+    (batch * 3).clamp(Duration::from_millis(5), Duration::from_secs(1))
+}
+
+/// Once a pause has been ended: the jobs of `lanes` that met what the mailbox was paused for wait for the end of that, each by itself.
+pub async fn bring_forward(
+    queue: &impl Operate,
+    row: &MailboxRow,
+    lanes: &[LaneKey],
+    now: DateTime<Utc>,
+) -> Result<(), QueueError> {
+    let Some(kind) = row.pause.kind.known() else { return Ok(()) };
+    let selection = Selection {
+        states: vec![JobState::Pending],
+        error_kinds: vec![kind],
+        lanes: lanes.to_vec(),
+        ..Selection::default()
+    };
+    let waiting: Vec<JobId> = queue.select(&selection).await?.iter().map(|job| job.id).collect();
+    queue.retry(&waiting, now, &mut |_, _| {}).await
 }

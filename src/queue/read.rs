@@ -214,6 +214,19 @@ pub struct Waiting {
     pub by_age: [i64; AGE_COUNT],
 }
 
+/// [`Waiting::by_age`] of jobs that are due: `within` counts those inserted within each of [`AGE_LIMITS`], so each holds all that
+/// is younger.
+pub fn by_age(within: [i64; AGE_LIMITS.len()], due: i64) -> [i64; AGE_COUNT] {
+    let mut by_age = [0; AGE_COUNT];
+    let mut younger = 0;
+    for (age, within) in by_age.iter_mut().zip(within) {
+        *age = within - younger;
+        younger = within;
+    }
+    by_age[AGE_COUNT - 1] = due - younger;
+    by_age
+}
+
 /// The waiting jobs by mailbox.
 #[derive(Clone, Debug, Default)]
 pub struct WaitingReport {

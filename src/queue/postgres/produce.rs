@@ -8,8 +8,8 @@ use sqlx::postgres::{PgConnection, PgRow};
 use super::clock::steady;
 use super::errors::{is_refusal, written};
 use super::link::{Linked, STATEMENT, within};
-use super::operate::rest_after;
 use super::store::PostgresQueue;
+use crate::queue::operate::rest_after;
 use crate::queue::{InsertError, Insertion, NewJob, OnInserted, Produce};
 
 /// Jobs of one statement, …

@@ -112,10 +112,7 @@ pub fn taken(row: &PgRow, unnamed: Option<&str>, clock: &ServerClock, now: Now) 
         Ok::<_, sqlx::Error>(time.map(|time| clock.by_this_machine(time, now)))
     };
     let input = input(row)?;
-    let operation = match &input.operation {
-        Cell::Text(word) => OperationKind::parse(word).unwrap_or_default(),
-        _ => OperationKind::default(),
-    };
+    let operation = input.operation_kind();
     let attempts: i32 = row.try_get("attempts")?;
     let defaulted: Option<String> = row.try_get("defaulted")?;
     let job = Job {

@@ -4,9 +4,9 @@ use async_trait::async_trait;
 use sqlx::{Sqlite, Transaction};
 
 use super::errors::written;
-use super::operate::rest_after;
 use super::store::SqliteQueue;
 use super::transaction::refused_by_schema;
+use crate::queue::operate::rest_after;
 use crate::queue::sqlite::clock::steady;
 use crate::queue::{InsertError, Insertion, NewJob, OnInserted, Produce};
 

@@ -163,16 +163,8 @@ impl CreatedColumns {
     }
 }
 
-/// What the job's own columns ask for.
-fn operation(input: &JobInput) -> OperationKind {
-    match &input.operation {
-        Cell::Text(word) => OperationKind::parse(word).unwrap_or_default(),
-        _ => OperationKind::default(),
-    }
-}
-
 fn target_of(input: &JobInput, created: Option<CreatedColumns>) -> Target {
-    match (operation(input), &input.event_key) {
+    match (input.operation_kind(), &input.event_key) {
         (OperationKind::Create, _) => created.map_or(Target::NotAsked, |created| Target::Taken(JobId(created.0))),
         (_, Cell::Null) => Target::NotAsked,
         _ => created.and_then(CreatedColumns::target).unwrap_or(Target::Unknown),
@@ -193,7 +185,7 @@ pub(super) fn from_json(rows: &[u8], unnamed: Option<&str>) -> sqlx::Result<Vec<
                 in_doubt: in_doubt != 0,
                 due: parse_utc(&due),
                 give_up_at: give_up_at.and_then(|at| parse_utc(std::str::from_utf8(&at.0).ok()?)),
-                operation: operation(&input),
+                operation: input.operation_kind(),
                 expires_at: expires_at.and_then(|at| parse_utc(&at.lossy())),
                 target: target_of(&input, created),
                 input,
@@ -279,7 +271,7 @@ pub(super) fn from_row(row: &SqliteRow, unnamed: Option<&str>) -> sqlx::Result<T
         in_doubt: row.try_get::<i64, _>("in_doubt").unwrap_or(1) != 0,
         due: parse_utc(&due),
         give_up_at: give_up_at.as_deref().and_then(parse_utc),
-        operation: operation(&input),
+        operation: input.operation_kind(),
         expires_at: expires_at.as_deref().and_then(parse_utc),
         target: target_of(&input, created),
         input,

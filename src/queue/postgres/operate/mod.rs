@@ -17,6 +17,7 @@ use super::errors::{read, written};
 use super::link::{STATEMENT, within};
 use super::store::PostgresQueue;
 use crate::job::{Defaults, JobId, JobState};
+use crate::queue::operate::{bring_forward, rest_after};
 use crate::queue::{Chosen, LaneKey, MailboxRow, OnBatch, Operate, Purgeable, QueueError, Selection};
 
 /// Gives what `changed` holds, and has all agents look again if that is anything.
@@ -127,17 +128,7 @@ impl Operate for PostgresQueue {
         if !link.done(done).map_err(written)? {
             return Ok(false);
         }
-        // The jobs that met what the mailbox was paused for wait for the end of that, each by itself.
-        if let Some(kind) = row.pause.kind.known() {
-            let selection = Selection {
-                states: vec![JobState::Pending],
-                error_kinds: vec![kind],
-                lanes: lanes.to_vec(),
-                ..Selection::default()
-            };
-            let waiting: Vec<JobId> = self.select(&selection).await?.iter().map(|job| job.id).collect();
-            self.retry(&waiting, now, &mut |_, _| {}).await?;
-        }
+        bring_forward(self, row, lanes, now).await?;
         Ok(true)
     }
 
@@ -181,9 +172,4 @@ impl PostgresQueue {
         }
         Ok(())
     }
-}
-
-/// How long to leave the server alone after a batch that took so long: others have three quarters of the time.
-pub fn rest_after(batch: Duration) -> Duration {
-    (batch * 3).clamp(Duration::from_millis(5), Duration::from_secs(1))
 }

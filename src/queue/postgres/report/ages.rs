@@ -9,7 +9,8 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::job::format_utc;
-use crate::queue::{AGE_COUNT, AGE_LIMITS, LaneKey, Waiting, WaitingReport};
+use crate::queue::read::by_age;
+use crate::queue::{AGE_LIMITS, LaneKey, Waiting, WaitingReport};
 
 /// $1 is now, $2 the first id within each age, $3 the lane of the jobs without mailbox, $4 how many mailboxes to name. The first
 /// row is the sum. What is behind another job of its event is not due.
@@ -92,14 +93,9 @@ pub async fn first_of(connection: &mut PgConnection, since: DateTime<Utc>) -> sq
 fn of_row(row: &PgRow) -> sqlx::Result<Waiting> {
     let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(Option::unwrap_or_default);
     let (jobs, later) = (number("jobs")?, number("later")?);
-    let mut waiting = Waiting { mailbox: row.try_get("mailbox")?, jobs, later, by_age: [0; AGE_COUNT] };
-    // The counts of the statement hold all that is younger.
-    let mut younger = 0;
-    for (age, name) in ["a0", "a1", "a2", "a3", "a4", "a5"].into_iter().enumerate() {
-        let within = number(name)?;
-        waiting.by_age[age] = within - younger;
-        younger = within;
+    let mut within = [0; AGE_LIMITS.len()];
+    for (within, name) in within.iter_mut().zip(["a0", "a1", "a2", "a3", "a4", "a5"]) {
+        *within = number(name)?;
     }
-    waiting.by_age[AGE_COUNT - 1] = jobs - later - younger;
-    Ok(waiting)
+    Ok(Waiting { mailbox: row.try_get("mailbox")?, jobs, later, by_age: by_age(within, jobs - later) })
 }

@@ -60,7 +60,7 @@ async fn count(db: &mut PgConnection, unnamed: Option<&str>) -> sqlx::Result<Cen
         behind: natural(counted.behind),
         due: natural(pending.due),
         claimed: natural(counted.claimed),
-        sent: natural(counted.sent()),
+        sent: natural(counted.sent),
         failed: natural(counted.failed.jobs),
         cancelled: natural(counted.cancelled.jobs),
         in_doubt: natural(counted.in_doubt),

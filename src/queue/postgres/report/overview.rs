@@ -1,7 +1,7 @@
 //! The queue at a glance: everything is counted on indexes, and of the table itself only a few rows are read, by their ids. One
 //! read transaction, so that the figures belong together; it stands in nobody's way.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
@@ -12,7 +12,8 @@ use super::counted::counted;
 use super::{mailboxes, server_time};
 use crate::job::JobState;
 use crate::queue::columns::Columns;
-use crate::queue::{Ended, Overview, Trouble};
+use crate::queue::counted::minutes;
+use crate::queue::{Overview, Trouble};
 
 /// Everything of one moment.
 pub const ONE_MOMENT: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
@@ -32,7 +33,6 @@ const TROUBLE: &str = concat!(
 );
 const CREATED: &str = concat!("SELECT ", stamp!("created_at"), " FROM jobs WHERE id = $1");
 
-const MINUTES: i64 = 60;
 /// Kinds of trouble that are named.
 const NAMED: usize = 5;
 
@@ -48,32 +48,17 @@ async fn glance(db: &mut PgConnection, unnamed: Option<&str>, mailboxes: u32) ->
     let waiting = waiting(db, now, unnamed, mailboxes).await?;
     let counted = counted(db, now).await?;
     let by_minute = by_minute(db, now).await?;
-    let ended = |all: i64, failed: i64, cancelled: i64| Ended { sent: all - failed - cancelled, failed };
     let (troubles, troubled) = troubles(db).await?;
-    let count = |state| match state {
-        JobState::Pending => waiting.total.jobs,
-        JobState::Claimed => counted.claimed,
-        JobState::Sent => counted.sent(),
-        JobState::Failed => counted.failed.jobs,
-        JobState::Cancelled => counted.cancelled.jobs,
-    };
-    let mut failed_by_kind: Vec<_> =
-        counted.failed.kinds().map(|(kind, jobs)| (kind.map(str::to_owned), jobs)).collect();
-    failed_by_kind.sort_by_key(|(_, jobs)| std::cmp::Reverse(*jobs));
     Ok(Overview {
-        counts: JobState::ALL.map(|state| (state, count(state))).into(),
+        counts: JobState::ALL.map(|state| (state, counted.of_state(state, waiting.total.jobs))).into(),
         in_doubt: counted.in_doubt,
         behind: counted.behind,
         oldest_pending: created(db, waiting.oldest).await?,
         oldest_due: created(db, waiting.oldest_due).await?,
-        last_minute: ended(
-            by_minute.last().copied().unwrap_or_default(),
-            counted.failed.minute,
-            counted.cancelled.minute,
-        ),
-        last_hour: ended(by_minute.iter().sum(), counted.failed.hour, counted.cancelled.hour),
+        last_minute: counted.ended_in_minute(by_minute.last().copied().unwrap_or_default()),
+        last_hour: counted.ended_in_hour(by_minute.iter().sum()),
         by_minute,
-        failed_by_kind,
+        failed_by_kind: counted.failed.most_frequent_kinds(),
         troubles,
         troubled,
         paused: mailboxes::paused(db).await?,
@@ -85,7 +70,7 @@ async fn glance(db: &mut PgConnection, unnamed: Option<&str>, mailboxes: u32) ->
 }
 
 async fn by_minute(db: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<i64>> {
-    let times: Vec<_> = (0..=MINUTES).map(|minute| now - TimeDelta::minutes(MINUTES - minute)).collect();
+    let times: Vec<_> = minutes(now).collect();
     let (since, until) = (&times[..times.len() - 1], &times[1..]);
     sqlx::query_scalar(BY_MINUTE).bind(since).bind(until).fetch_all(db).await
 }

@@ -5,8 +5,6 @@ pub mod jobs;
 pub mod restored;
 pub mod resume;
 
-use std::time::Duration;
-
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
 
@@ -14,6 +12,7 @@ use super::errors::{read, written};
 use super::files::{AgentLock, LockError};
 use super::store::SqliteQueue;
 use crate::job::{Defaults, JobId, JobState};
+use crate::queue::operate::{bring_forward, rest_after};
 use crate::queue::sqlite::batch::REPAIR_BATCH;
 use crate::queue::sqlite::clock::steady;
 use crate::queue::{Chosen, LaneKey, MailboxRow, OnBatch, Operate, Purgeable, QueueError, Selection};
@@ -99,17 +98,7 @@ impl Operate for SqliteQueue {
         if !self.handed_back(connection, done).map_err(written)? {
             return Ok(false);
         }
-        // The jobs that met what the mailbox was paused for wait for the end of that, each by itself.
-        if let Some(kind) = row.pause.kind.known() {
-            let selection = Selection {
-                states: vec![JobState::Pending],
-                error_kinds: vec![kind],
-                lanes: lanes.to_vec(),
-                ..Selection::default()
-            };
-            let waiting: Vec<JobId> = self.select(&selection).await?.iter().map(|job| job.id).collect();
-            self.retry(&waiting, now, &mut |_, _| {}).await?;
-        }
+        bring_forward(self, row, lanes, now).await?;
         Ok(true)
     }
 
@@ -161,9 +150,4 @@ impl SqliteQueue {
         }
         Ok(())
     }
-}
-
-/// How long to leave the write lock alone after a batch that took so long: others have three quarters of the time.
-pub fn rest_after(batch: Duration) -> Duration {
-    (batch * 3).clamp(Duration::from_millis(5), Duration::from_secs(1))
 }

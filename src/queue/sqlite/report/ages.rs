@@ -9,8 +9,9 @@ use sqlx::Row;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 
 use crate::job::format_utc;
+use crate::queue::read::by_age;
 use crate::queue::sqlite::text::lane_key;
-use crate::queue::{AGE_COUNT, AGE_LIMITS, Waiting, WaitingReport};
+use crate::queue::{AGE_LIMITS, Waiting, WaitingReport};
 
 /// ?1 is now, ?2 to ?7 the first ids within each age, ?8 the lane of the jobs without mailbox, ?9 how many mailboxes to
 /// name. The first row is the sum. Grouped in the order of the index, and only then by the name: the unnamed go to a lane
@@ -109,19 +110,10 @@ async fn first_since(db: &mut SqliteConnection, mut from: i64, mut end: i64, sin
 fn of_row(row: &SqliteRow) -> sqlx::Result<Waiting> {
     let number = |name: &str| row.try_get::<Option<i64>, _>(name).map(Option::unwrap_or_default);
     let (jobs, later) = (number("jobs")?, number("later")?);
-    let mut waiting = Waiting {
-        mailbox: String::from_utf8_lossy(&row.try_get::<Vec<u8>, _>("mailbox")?).into_owned(),
-        jobs,
-        later,
-        by_age: [0; AGE_COUNT],
-    };
-    // The counts of the statement hold all that is younger.
-    let mut younger = 0;
-    for (age, name) in ["a0", "a1", "a2", "a3", "a4", "a5"].into_iter().enumerate() {
-        let within = number(name)?;
-        waiting.by_age[age] = within - younger;
-        younger = within;
+    let mailbox = String::from_utf8_lossy(&row.try_get::<Vec<u8>, _>("mailbox")?).into_owned();
+    let mut within = [0; AGE_LIMITS.len()];
+    for (within, name) in within.iter_mut().zip(["a0", "a1", "a2", "a3", "a4", "a5"]) {
+        *within = number(name)?;
     }
-    waiting.by_age[AGE_COUNT - 1] = jobs - later - younger;
-    Ok(waiting)
+    Ok(Waiting { mailbox, jobs, later, by_age: by_age(within, jobs - later) })
 }

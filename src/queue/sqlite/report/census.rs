@@ -10,8 +10,9 @@ use chrono::{DateTime, Utc};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions, Connection, FromRow};
 
-use super::counted::{Counted, counted};
+use super::counted::counted;
 use crate::job::{format_utc, parse_utc};
+use crate::queue::counted::Counted;
 use crate::queue::sqlite::errors::read;
 use crate::queue::sqlite::store::SqliteQueue;
 use crate::queue::{Census, QueueError, Room};
@@ -82,13 +83,13 @@ async fn count_in(db: &mut SqliteConnection, now: DateTime<Utc>, unnamed: Option
         .fetch_one(&mut *db)
         .await?;
     let since = |due: Option<String>| due.and_then(|due| parse_utc(&due)).filter(|due| *due <= now);
-    let Counted { claimed, finished, in_doubt, behind, failed, cancelled } = counted(db, now).await?;
+    let Counted { claimed, sent, in_doubt, behind, failed, cancelled } = counted(db, now).await?;
     Ok(Census {
         pending: natural(pending.jobs + behind),
         behind: natural(behind),
         due: natural(pending.due),
         claimed: natural(claimed),
-        sent: natural(finished - failed.jobs - cancelled.jobs),
+        sent: natural(sent),
         failed: natural(failed.jobs),
         cancelled: natural(cancelled.jobs),
         in_doubt: natural(in_doubt),

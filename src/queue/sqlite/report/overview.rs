@@ -2,19 +2,20 @@
 //! table itself only a few rows are read, by their ids. One read transaction, so that the figures belong together; it
 //! stands in nobody's way.
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 use sqlx::Connection;
 use sqlx::sqlite::SqliteConnection;
 
 use super::ages::waiting;
 use super::columns::stored;
-use super::counted::{Counted, counted};
+use super::counted::counted;
 use crate::job::{JobState, format_utc};
 use crate::queue::columns::mailbox;
+use crate::queue::counted::minutes;
 use crate::queue::rows::MailboxRow;
 use crate::queue::sqlite::agents::agents;
 use crate::queue::sqlite::store::SqliteQueue;
-use crate::queue::{Ended, LaneKey, Overview, Trouble};
+use crate::queue::{LaneKey, Overview, Trouble};
 
 /// For each time of the JSON array ?1 but the last how many jobs ended between it and the next.
 pub const BY_MINUTE: &str = "SELECT (SELECT count(*) FROM jobs WHERE finished_at > m.value
@@ -35,7 +36,6 @@ const STOPPED: &str = "SELECT * FROM mailboxes WHERE paused_until > ?1 OR held_a
 const MAILBOX: &str = "SELECT * FROM mailboxes WHERE mailbox = ?1";
 const CREATED: &str = "SELECT created_at FROM jobs WHERE id = ?1";
 
-const MINUTES: i64 = 60;
 /// Kinds of trouble that are named.
 const NAMED: usize = 5;
 
@@ -69,32 +69,22 @@ async fn glance(
     mailboxes: u32,
 ) -> sqlx::Result<Overview> {
     let waiting = waiting(db, now, unnamed, mailboxes).await?;
-    let Counted { claimed, finished, in_doubt, behind, failed, cancelled } = counted(db, now).await?;
+    let counted = counted(db, now).await?;
     let by_minute = by_minute(db, now).await?;
-    let ended = |all: i64, failed: i64, cancelled: i64| Ended { sent: all - failed - cancelled, failed };
     let (troubles, troubled) = troubles(db).await?;
     let paused = sqlx::query(PAUSED).bind(format_utc(now)).fetch_all(&mut *db).await?;
     let held = sqlx::query(HELD).fetch_all(&mut *db).await?;
     let paced = sqlx::query(PACED).bind(format_utc(now)).fetch_all(&mut *db).await?;
-    let count = |state| match state {
-        JobState::Pending => waiting.total.jobs,
-        JobState::Claimed => claimed,
-        JobState::Sent => finished - failed.jobs - cancelled.jobs,
-        JobState::Failed => failed.jobs,
-        JobState::Cancelled => cancelled.jobs,
-    };
-    let mut failed_by_kind: Vec<_> = failed.kinds().map(|(kind, jobs)| (kind.map(str::to_owned), jobs)).collect();
-    failed_by_kind.sort_by_key(|(_, jobs)| std::cmp::Reverse(*jobs));
     Ok(Overview {
-        counts: JobState::ALL.map(|state| (state, count(state))).into(),
-        in_doubt,
-        behind,
+        counts: JobState::ALL.map(|state| (state, counted.of_state(state, waiting.total.jobs))).into(),
+        in_doubt: counted.in_doubt,
+        behind: counted.behind,
         oldest_pending: created(db, waiting.oldest).await?,
         oldest_due: created(db, waiting.oldest_due).await?,
-        last_minute: ended(by_minute.last().copied().unwrap_or_default(), failed.minute, cancelled.minute),
-        last_hour: ended(by_minute.iter().sum(), failed.hour, cancelled.hour),
+        last_minute: counted.ended_in_minute(by_minute.last().copied().unwrap_or_default()),
+        last_hour: counted.ended_in_hour(by_minute.iter().sum()),
         by_minute,
-        failed_by_kind,
+        failed_by_kind: counted.failed.most_frequent_kinds(),
         troubles,
         troubled,
         paused: paused.iter().map(mailbox).collect::<sqlx::Result<_>>()?,
@@ -106,8 +96,7 @@ async fn glance(
 }
 
 async fn by_minute(db: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<i64>> {
-    let times = (0..=MINUTES).map(|minute| format_utc(now - TimeDelta::minutes(MINUTES - minute)));
-    let times = serde_json::Value::from_iter(times);
+    let times = serde_json::Value::from_iter(minutes(now).map(format_utc));
     sqlx::query_scalar(BY_MINUTE).bind(times.to_string()).fetch_all(db).await
 }
 
