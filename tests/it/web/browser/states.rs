@@ -6,6 +6,7 @@ use serde_json::json;
 use super::super::{Page, acting, reading, with_token};
 use super::Browser;
 use crate::bed::{Bed, row, row_for};
+use crate::process::Process;
 
 /// An hour with something in it; a test would wait too long for a real one.
 const AN_HOUR: &str = "(() => { const c = state.data.charts, at = i => Math.abs(Math.sin(i * 12.9898) * 43758.5453) % 1;
@@ -60,7 +61,7 @@ async fn failures_and_mailboxes_in_trouble_are_told_and_markup_in_a_row_is_text(
 }
 
 /// Jobs that failed for two reasons, a mailbox on hold, one that refuses, one that is throttled, and one where all is well.
-async fn troubled(bed: &Bed) -> crate::process::Process {
+async fn troubled(bed: &Bed) -> Process {
     bed.sandbox().script(Fault::answer(404, "ErrorInvalidUser").mailbox("nobody@contoso.com").times(0));
     bed.sandbox().script(Fault::answer(403, "ErrorAccessDenied").mailbox("denied@contoso.com").times(0));
     bed.sandbox()
@@ -121,16 +122,22 @@ async fn while_every_mailbox_is_paused_each_says_why_and_until_when() {
     browser.look("all-paused").await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "needs chromium"]
-async fn with_no_agent_running_the_page_says_that_and_keeps_what_it_saw() {
-    let bed = reading().await;
+/// An agent that has sent one job, and a page that shows it.
+async fn one_sent(bed: &Bed) -> (Process, Browser) {
     let agent = bed.run();
-    let page = Page::of(&bed, &agent).await;
+    let page = Page::of(bed, &agent).await;
     let sent = bed.insert(row()).await;
     bed.until(sent, "sent").await;
     let browser = Browser::open(&page, "").await;
     browser.until("state.data && state.data.tiles.sent.last_hour === 1").await;
+    (agent, browser)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "needs chromium"]
+async fn with_no_agent_running_the_page_says_that_and_keeps_what_it_saw() {
+    let bed = reading().await;
+    let (agent, browser) = one_sent(&bed).await;
     agent.stop().await.expect(0);
     browser
         .until_reads(&["This page gets no answer from the agent", "systemctl status event-sender", "✕ no answer"])
@@ -162,12 +169,7 @@ async fn an_agent_that_does_not_answer_for_ten_seconds_makes_what_is_seen_old() 
 #[ignore = "needs chromium"]
 async fn with_its_database_gone_the_page_says_since_when_and_keeps_what_it_saw() {
     let bed = reading().await;
-    let agent = bed.run();
-    let page = Page::of(&bed, &agent).await;
-    let sent = bed.insert(row()).await;
-    bed.until(sent, "sent").await;
-    let browser = Browser::open(&page, "").await;
-    browser.until("state.data && state.data.tiles.sent.last_hour === 1").await;
+    let (_agent, browser) = one_sent(&bed).await;
     bed.sql("ALTER TABLE jobs RENAME TO jobs_gone").await;
     browser.until_reads(&["The queue cannot be read", "no such table", "was seen at", "✕ out of date"]).await;
     browser.until("document.body.classList.contains('old')").await;
@@ -181,12 +183,7 @@ async fn with_its_database_gone_the_page_says_since_when_and_keeps_what_it_saw()
 #[ignore = "needs chromium"]
 async fn with_its_files_taken_away_the_agent_ends_and_the_page_keeps_what_it_saw() {
     let bed = reading().await;
-    let mut agent = bed.run();
-    let page = Page::of(&bed, &agent).await;
-    let sent = bed.insert(row()).await;
-    bed.until(sent, "sent").await;
-    let browser = Browser::open(&page, "").await;
-    browser.until("state.data && state.data.tiles.sent.last_hour === 1").await;
+    let (mut agent, browser) = one_sent(&bed).await;
     for file in ["", "-wal", "-shm"] {
         let _ = std::fs::remove_file(format!("{}{file}", bed.queue_path().display()));
     }
