@@ -51,7 +51,7 @@ fn shown(columns: usize, bed: &Bed, arguments: &[&str]) -> Vec<String> {
     lines
 }
 
-/// Numbers and times change from one look to the next.
+/// What is looked for elsewhere: numbers and times change from one look to the next.
 fn words(text: &str) -> impl Iterator<Item = &str> {
     text.split_whitespace().filter(|word| !word.contains(|c: char| c.is_ascii_digit()))
 }
@@ -71,7 +71,8 @@ async fn no_command_writes_a_line_wider_than_the_terminal_nor_breaks_a_word() {
         let whole = bed.command(arguments).await;
         let wide = shown(80, &bed, &[arguments, &["--wide"]].concat()).join("\n");
         assert!(!wide.contains('…'), "{arguments:?}: {wide}");
-        let all: BTreeSet<&str> = words(&whole.stdout).chain(words(&wide)).collect();
+        // With numbers: a cut EventID may have lost all of its digits.
+        let all: BTreeSet<&str> = whole.stdout.split_whitespace().chain(wide.split_whitespace()).collect();
         for columns in [60, 80, 100, 200] {
             let lines = shown(columns, &bed, arguments);
             assert!(lines.len() > 2, "{arguments:?}: {lines:#?}");
