@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -67,8 +67,12 @@ pub trait Agent: Send + Sync + 'static {
     /// Counts the jobs that are pending or claimed.
     async fn outstanding(&self) -> Result<u64, QueueError>;
 
-    /// Leave to make a request of this mailbox now. None: another agent may have taken over.
-    fn pass(&self, lane: &LaneKey) -> Option<Pass>;
+    /// Leave to make a request of this mailbox now, for what was claimed of it then. None: another agent may have taken over, or may
+    /// have had the mailbox since.
+    fn pass(&self, lane: &LaneKey, claimed: Instant) -> Option<Pass>;
+
+    /// How this agent stands among the others. None: the queue is its own.
+    fn membership(&self) -> Option<Membership>;
 
     /// Returns when there may be something new to claim. Only a hint: it may come for nothing, and where the queue has no
     /// notices, it never comes.
@@ -76,6 +80,25 @@ pub trait Agent: Send + Sync + 'static {
     /// # Errors
     /// The queue is gone. Found out as soon as this is called, and while it is awaited when something changes.
     async fn changes(&self) -> Result<(), QueueError>;
+}
+
+/// How an agent stands among the others of its queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Membership {
+    /// Which of the queues in its database it is.
+    pub schema: String,
+    /// Agents that live, this one among them.
+    pub agents: usize,
+    /// Mailboxes that it serves.
+    pub mailboxes: usize,
+    /// The least that was left of its leave to send when its lease was renewed, lately.
+    pub lease_margin: Option<Duration>,
+    /// Times its leave to send ended before the lease was renewed.
+    pub lease_lapses: u64,
+    /// Agents that it has found silent for longer than their lease.
+    pub buried: u64,
+    /// Events that were told of after the claim they belong to was over.
+    pub late_answers: u64,
 }
 
 /// Leave to make a request of a mailbox: as long as it is held, the mailbox is handed to no other agent.
@@ -98,6 +121,8 @@ pub struct ClaimRequest {
     pub limit: usize,
     /// Most jobs of a mailbox that is not named in `free`.
     pub per_lane: usize,
+    /// Requests at once to a mailbox in good health.
+    pub slots: usize,
     /// Free places of the mailboxes that have something under way or are paused (0).
     pub free: HashMap<LaneKey, usize>,
     pub suspects: Suspects,

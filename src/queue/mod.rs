@@ -19,8 +19,8 @@ mod types;
 mod withheld;
 
 pub use agent::{
-    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Pass,
-    Recovered, Refusal, Refusals, Suspects, Withheld,
+    Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Membership,
+    Pass, Recovered, Refusal, Refusals, Suspects, Withheld,
 };
 pub use error::{OpenError, QueueError, StartError};
 pub use open::{

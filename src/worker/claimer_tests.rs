@@ -22,6 +22,7 @@ fn request(limit: usize) -> ClaimRequest {
     ClaimRequest {
         limit,
         per_lane: 4,
+        slots: 4,
         free,
         suspects,
         unnamed: None,

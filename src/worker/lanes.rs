@@ -138,6 +138,11 @@ impl Lanes {
         self.pauses.any_on_hold()
     }
 
+    /// Slots of a lane in good health.
+    pub(super) fn slots(&self) -> usize {
+        self.limit
+    }
+
     /// Places for jobs of a lane that nothing is known of: its slots, and as many again for jobs claimed ahead, so that no
     /// slot waits for a claim.
     pub(super) fn places(&self) -> usize {

@@ -316,6 +316,7 @@ impl Worker {
         ClaimRequest {
             limit,
             per_lane: lanes.places(),
+            slots: lanes.slots(),
             free: lanes.free(),
             suspects: lanes.suspects(),
             unnamed: self.control.settings.unnamed.clone(),

@@ -107,6 +107,7 @@ impl<B: Backend> Bed<B> {
         let request = ClaimRequest {
             limit: want.limit,
             per_lane: want.per_lane,
+            slots: want.per_lane,
             free: want.free.iter().map(|(mailbox, slots)| (lane(mailbox), *slots)).collect::<HashMap<_, _>>(),
             suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),

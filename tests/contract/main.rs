@@ -45,4 +45,5 @@ mod readers;
 mod recovery;
 mod server;
 mod sqlite;
+mod takeover;
 mod turns;

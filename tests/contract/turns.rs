@@ -168,6 +168,7 @@ async fn what_was_mailed_is_told_to_the_next_agent_minute_by_minute<B: Backend>(
     let request = ClaimRequest {
         limit: 2,
         per_lane: 1,
+        slots: 1,
         free: Default::default(),
         suspects: Suspects::default(),
         unnamed: None,

@@ -1,7 +1,8 @@
 //! The agent's verbs. What keeps it a member of the agents stands in `membership`.
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -17,17 +18,18 @@ use super::errors::{read, written};
 use super::heads::{Heads, lane_key};
 use super::lanes::{Lanes, Passes};
 use super::link::{STATEMENT, within};
-use super::member::{self, AgentId, Cleaning, Member, Trust, claims_of};
+use super::member::{self, AgentId, Cleaning, Member, claims_of};
 use super::notices::Notices;
 use super::overtaken::OvertakenJobs;
 use super::report::agents::write;
 use super::settle::{self, PurgeCursor};
 use super::store::PostgresQueue;
+use super::trust::Trust;
 use crate::job::JobId;
 use crate::queue::withheld::WithheldJobs;
 use crate::queue::{
-    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Pass, QueueError, Recovered, Settled, Settlement,
-    Withheld,
+    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Membership, Pass, QueueError, Recovered, Settled,
+    Settlement, Withheld,
 };
 
 /// All mailboxes are looked at at least so often, whatever was told.
@@ -66,12 +68,26 @@ pub(super) struct AgentSide {
     pub settings: AgentSettings,
     pub clock: Arc<ServerClock>,
     pub trust: Arc<Trust>,
+    pub tally: Tally,
     pub notices: Arc<Notices>,
-    pub cleaning: Arc<std::sync::Mutex<Cleaning>>,
+    cleaning: std::sync::Mutex<Cleaning>,
     passes: Arc<Passes>,
     pub memory: Mutex<Memory>,
     /// What runs as long as this agent is a member.
     pub tasks: Mutex<JoinSet<()>>,
+}
+
+/// What it counts for its metrics.
+#[derive(Default)]
+pub(super) struct Tally {
+    /// Agents that live, this one among them, as it saw last.
+    agents: AtomicUsize,
+    /// Agents that this one has buried.
+    pub buried: AtomicU64,
+    /// Where the queue is in its database.
+    pub schema: OnceLock<String>,
+    /// Answers to requests of claims that were over.
+    late: AtomicU64,
 }
 
 #[derive(Default)]
@@ -117,8 +133,9 @@ impl AgentSide {
             settings,
             clock: Arc::default(),
             trust: Arc::default(),
+            tally: Tally::default(),
             notices: Arc::default(),
-            cleaning: Arc::new(std::sync::Mutex::new(cleaning)),
+            cleaning: std::sync::Mutex::new(cleaning),
             tasks: Mutex::default(),
         }
     }
@@ -151,10 +168,12 @@ impl Agent for PostgresQueue {
         let mut link = self.links.ends.open().await.map_err(written)?;
         let done = within(STATEMENT, settle::settle(&mut link, id, batch, &self.agent.clock)).await;
         let done = link.done(done).map_err(written)?;
+        self.agent.tally.late.fetch_add(done.late, Ordering::Relaxed);
         let mut memory = self.agent.memory.lock().await;
         done.waiting.iter().for_each(|raw| memory.heads.is_old(raw));
-        let over =
-            |(end, settled): (&&Settlement, &Settled)| (!matches!(settled, Settled::Refused(_))).then_some(end.id);
+        let over = |(end, settled): (&&Settlement, &Settled)| {
+            (!matches!(settled, Settled::Refused(_))).then_some((end.id, end.claim))
+        };
         memory.lanes.end(batch.iter().zip(&done.settled).filter_map(over));
         Ok(done.settled)
     }
@@ -173,7 +192,7 @@ impl Agent for PostgresQueue {
         let recovered = link.done(done).map_err(written)?;
         let mut memory = self.agent.memory.lock().await;
         memory.heads.are_old();
-        memory.lanes.end(claims.iter().map(|(id, _)| *id));
+        memory.lanes.end(claims.iter().copied());
         Ok(recovered)
     }
 
@@ -222,9 +241,22 @@ impl Agent for PostgresQueue {
         link.done(done).map_err(read)
     }
 
-    fn pass(&self, lane: &LaneKey) -> Option<Pass> {
-        let held = self.agent.passes.of(lane)?;
+    fn pass(&self, lane: &LaneKey, claimed: Instant) -> Option<Pass> {
+        let held = self.agent.passes.of(lane, claimed)?;
         self.agent.trust.holds().then(|| Pass::of(held))
+    }
+
+    fn membership(&self) -> Option<Membership> {
+        let AgentSide { tally, trust, passes, .. } = &*self.agent;
+        Some(Membership {
+            schema: tally.schema.get().cloned().unwrap_or_default(),
+            agents: tally.agents.load(Ordering::Relaxed),
+            mailboxes: passes.count(),
+            lease_margin: trust.margin(),
+            lease_lapses: trust.lapses(),
+            buried: tally.buried.load(Ordering::Relaxed),
+            late_answers: tally.late.load(Ordering::Relaxed),
+        })
     }
 
     /// The renewals of its lease are its signs of life.
@@ -261,6 +293,7 @@ impl PostgresQueue {
         told.mailboxes.iter().for_each(|raw| memory.heads.is_old(raw));
         if memory.tidied.is_none_or(|tidied| tidied.elapsed() >= TIDY_EVERY) {
             memory.lanes.tidy(connection, id).await?;
+            self.agent.tally.agents.store(memory.lanes.living(), Ordering::Relaxed);
             memory.tidied = Some(steady());
         }
         let Memory { heads, withheld, overtaken: overtaken_jobs, .. } = &mut **memory;
@@ -322,7 +355,7 @@ impl PostgresQueue {
             let taker = Taker { id, request, clock: &self.agent.clock, now: claimed.as_of };
             let taking = claim::claim(connection, &wanted, withheld, &taker).await?;
             for (lane, job) in &taking.jobs {
-                lanes.begin(lane, job.id);
+                lanes.begin(lane, job.id, job.claim);
             }
             let gone = taking.jobs.iter().map(|(_, job)| job.id.0).chain(taking.broken.iter().map(|id| id.0));
             withheld.forget(gone.chain(claimed.ended.iter().map(|(id, _)| id.0)));

@@ -11,7 +11,7 @@ use super::clock::{ServerClock, steady};
 use super::errors::{UNMOVED, is_refusal, words};
 use super::heads::{Head, Heads};
 use super::lanes::Lanes;
-use super::member::AgentId;
+use super::member::{AgentId, me};
 use super::row::{created, input_columns, sized, taken};
 use crate::clock::Now;
 use crate::job::{Job, JobId};
@@ -22,17 +22,15 @@ use crate::queue::{ClaimRequest, LaneKey, Refusal};
 const TAKEN_AT_ONCE: usize = 256;
 
 /// What is due of the lanes in $2 to $6 (the mailbox, its `mailbox_key`, mails, priority, free places), no more than $7 in all: those
-/// that may wait no longer first. Each mailbox gives as many as it has places for, but for those that the requests of a dead
-/// agent take up.
+/// that may wait no longer first. Each mailbox gives as many as it has places for.
 macro_rules! due {
     () => {
-        "me AS MATERIALIZED (
-        SELECT id FROM agents WHERE id = $1 AND gone_at IS NULL AND lease_until > clock_timestamp() FOR KEY SHARE),
+        concat!(me!(), ",
     due AS MATERIALIZED (
         SELECT x.id, x.rank, x.next_attempt_at FROM (
             SELECT d.id, d.rank, d.next_attempt_at,
                 row_number() OVER (PARTITION BY w.lane ORDER BY d.rank DESC, d.next_attempt_at, d.id) AS place,
-                w.places - CASE WHEN l.ghosts_until > now() THEN l.ghosts ELSE 0 END AS places
+                w.places
             FROM me CROSS JOIN unnest($2::text[], $3::text[], $4::boolean[], $5::int[], $6::int[]) AS w(lane, key, mails, priority, places)
             JOIN lanes AS l ON l.lane = w.lane COLLATE \"C\" AND l.owner = me.id
             LEFT JOIN mailboxes AS b ON b.mailbox = w.lane COLLATE \"C\"
@@ -44,15 +42,15 @@ macro_rules! due {
                     AND NOT j.id = ANY($8::bigint[])
                 ORDER BY j.next_attempt_at, j.id LIMIT w.places) AS d
             WHERE b.held_at IS NULL AND (b.paused_until IS NULL OR b.paused_until <= now())) AS x
-        WHERE x.place <= x.places ORDER BY x.rank DESC, x.next_attempt_at, x.id LIMIT $7)"
+        WHERE x.place <= x.places ORDER BY x.rank DESC, x.next_attempt_at, x.id LIMIT $7)")
     };
 }
 
-/// The defaults are filled in as long as no request of the row has left.
+/// The defaults are filled in as long as no request of the row has left. If one has that a failover has lost, it was filled with
+/// the same: all agents go by the same defaults.
 macro_rules! fillable {
     () => {
-        "(NOT jobs.in_doubt AND NOT coalesce(jobs.created_at < q.doubt_before, false)
-            AND (jobs.first_sent_at IS NULL OR jobs.defaulted = ''))"
+        "(NOT jobs.in_doubt AND (jobs.first_sent_at IS NULL OR jobs.defaulted = ''))"
     };
 }
 
@@ -64,11 +62,12 @@ macro_rules! default_mailbox {
 }
 
 /// Takes these jobs, and freezes the defaults into them. What is older than a failover that may have lost something is in
-/// doubt. That it is a job's turn is looked at once more: a producer in a transaction of its own may not have seen all.
+/// doubt, and its claims are counted from further on: those that were lost had numbers, too. That it is a job's turn is looked at once more: a producer in a transaction of its own may not have seen all.
 macro_rules! take {
     ($from:literal, $which:literal, $mailbox:literal, $body_type:literal, $time_zone:literal) => {
         concat!(
-            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = now(), claimed_by = $1,
+            "UPDATE jobs SET state = 'claimed', claimed_at = now(), claimed_by = $1,
+        claims = claims + CASE WHEN jobs.created_at < q.doubt_before AND coalesce(jobs.claimed_at < q.doubt_before, true) THEN 1000 ELSE 1 END,
         in_doubt = jobs.in_doubt OR coalesce(jobs.created_at < q.doubt_before, false),
         first_sent_at = CASE WHEN jobs.created_at < q.doubt_before THEN coalesce(first_sent_at, now()) ELSE first_sent_at END,
         mailbox = CASE WHEN ",
@@ -210,7 +209,8 @@ pub fn plan(
                 continue;
             }
             let place = *places.entry(head.lane.clone()).or_insert_with(|| {
-                let mut slots = free(request, &head.lane).min(request.limit);
+                let beside_ghosts = lanes.places_beside_ghosts(&head.lane, request.slots, now);
+                let mut slots = free(request, &head.lane).min(request.limit).min(beside_ghosts);
                 if request.suspects.lanes.contains(&head.lane) {
                     slots = slots.min(for_suspects);
                     for_suspects -= slots;

@@ -13,7 +13,7 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::clock::steady;
-use super::member::AgentId;
+use super::member::{AgentId, me};
 use crate::job::JobId;
 use crate::queue::LaneKey;
 
@@ -31,17 +31,21 @@ const IDLE: Duration = Duration::from_secs(60);
 const LIVING: &str = "SELECT name FROM agents WHERE gone_at IS NULL ORDER BY name";
 
 /// In the order of their names, so that two agents that take several never wait for each other.
-const TAKE: &str = "WITH me AS MATERIALIZED (
-        SELECT id FROM agents WHERE id = $1 AND gone_at IS NULL AND lease_until > clock_timestamp() FOR KEY SHARE)
-    INSERT INTO lanes AS l (lane, owner, epoch, taken_at)
+const TAKE: &str = concat!(
+    "WITH ",
+    me!(),
+    " INSERT INTO lanes AS l (lane, owner, epoch, taken_at)
     SELECT w.lane, me.id, 1, now() FROM me, unnest($2::text[]) AS w(lane) ORDER BY w.lane COLLATE \"C\"
     ON CONFLICT (lane) DO UPDATE SET owner = excluded.owner, epoch = l.epoch + 1, taken_at = now()
         WHERE l.owner IS NULL OR l.owner = excluded.owner
-    RETURNING l.lane, l.suspect, l.ghosts_until";
+    RETURNING l.lane, l.epoch, l.suspect, l.ghosts, l.ghosts_until"
+);
 
-/// The next one finds them free, and hears of it.
-const GIVE_BACK: &str =
-    "WITH free AS (UPDATE lanes SET owner = NULL, suspect = false WHERE owner = $1 AND lane = ANY($2) RETURNING 1)
+/// The next one finds them free, and hears of it. Of the epochs in $3: where this agent has taken one anew meanwhile, a statement that
+/// was held up on its way frees nothing.
+const GIVE_BACK: &str = "WITH free AS (UPDATE lanes AS l SET owner = NULL, suspect = false
+        FROM unnest($2::text[], $3::bigint[]) AS w(lane, epoch)
+        WHERE l.owner = $1 AND l.lane = w.lane COLLATE \"C\" AND l.epoch = w.epoch RETURNING 1)
     SELECT pg_notify('event_sender_jobs', current_schema() || E'\\n*') FROM (SELECT 1 FROM free LIMIT 1) AS any_free";
 
 /// A mailbox that was taken.
@@ -59,8 +63,12 @@ struct Owned {
     at: Instant,
     /// Something of it waited or was under way then.
     used: Instant,
-    /// Its jobs that this agent has claimed.
-    jobs: HashSet<JobId>,
+    /// Its jobs that this agent has claimed, by the numbers of the claims.
+    claims: HashSet<(JobId, i64)>,
+    epoch: i64,
+    /// Requests of dead agents that may be under way until then, by the server's clock. There are no more of them while it is this
+    /// agent's.
+    ghosts: usize,
     ghosts_until: Option<DateTime<Utc>>,
 }
 
@@ -79,29 +87,52 @@ pub struct Lanes {
 
 /// Who may make requests now, by mailbox: kept beside the memory, which is held while the server is asked.
 #[derive(Debug, Default)]
-pub struct Passes(Mutex<HashMap<LaneKey, Arc<()>>>);
+pub struct Passes(Mutex<HashMap<LaneKey, OwnPass>>);
+
+#[derive(Debug)]
+struct OwnPass {
+    /// Held by each request.
+    held: Arc<()>,
+    /// The mailbox has been this agent's since then.
+    since: Instant,
+}
+
+impl OwnPass {
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.held) > 1
+    }
+}
 
 impl Passes {
-    /// None: the mailbox is not this agent's.
-    pub fn of(&self, lane: &LaneKey) -> Option<Arc<()>> {
-        self.all().get(lane).cloned()
+    /// None: the mailbox is not this agent's, or was another one's after that was claimed, which may have sent it.
+    pub fn of(&self, lane: &LaneKey, claimed: Instant) -> Option<Arc<()>> {
+        self.all().get(lane).filter(|pass| pass.since <= claimed).map(|pass| pass.held.clone())
+    }
+
+    /// Mailboxes that are this agent's.
+    pub fn count(&self) -> usize {
+        self.all().len()
+    }
+
+    fn begin(&self, lane: LaneKey, since: Instant) {
+        self.all().insert(lane, OwnPass { held: Arc::default(), since });
     }
 
     fn are_held(&self, lane: &LaneKey) -> bool {
-        self.all().get(lane).is_some_and(|pass| Arc::strong_count(pass) > 1)
+        self.all().get(lane).is_some_and(OwnPass::is_held)
     }
 
     /// None from now on, if none is held.
     fn end(&self, lane: &LaneKey) -> bool {
         let mut all = self.all();
-        let held = all.get(lane).is_some_and(|pass| Arc::strong_count(pass) > 1);
+        let held = all.get(lane).is_some_and(OwnPass::is_held);
         if !held {
             all.remove(lane);
         }
         !held
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<LaneKey, Arc<()>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<LaneKey, OwnPass>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -111,6 +142,11 @@ impl Lanes {
         Self { name: name.to_owned(), passes, ..Self::default() }
     }
 
+    /// Agents that live, as was seen last.
+    pub fn living(&self) -> usize {
+        self.living.len()
+    }
+
     pub fn owns(&self, lane: &LaneKey) -> bool {
         self.owned.contains_key(lane)
     }
@@ -118,6 +154,17 @@ impl Lanes {
     /// When the places are free that requests of a dead agent take up.
     pub fn next_without_ghosts(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
         self.owned.values().filter_map(|owned| owned.ghosts_until).filter(|until| *until > after).min()
+    }
+
+    /// How many jobs of it may be claimed: of its slots those that neither a claim nor a ghost is in; where there are no ghosts, any
+    /// number.
+    pub fn places_beside_ghosts(&self, lane: &LaneKey, slots: usize, now: DateTime<Utc>) -> usize {
+        match self.owned.get(lane) {
+            Some(owned) if owned.ghosts_until.is_some_and(|until| until > now) => {
+                slots.saturating_sub(owned.ghosts + owned.claims.len())
+            }
+            _ => usize::MAX,
+        }
     }
 
     /// This agent is another one now, or others were told to have given something back: what they had may be free.
@@ -166,10 +213,15 @@ impl Lanes {
         for row in rows {
             let lane = LaneKey::of(row.try_get("lane")?);
             let ghosts_until = row.try_get("ghosts_until")?;
-            self.owned.insert(lane.clone(), Owned { at: now, used: now, jobs: HashSet::new(), ghosts_until });
+            let (epoch, ghosts): (i64, i32) = (row.try_get("epoch")?, row.try_get("ghosts")?);
+            let ghosts = usize::try_from(ghosts).unwrap_or_default();
+            self.owned.insert(
+                lane.clone(),
+                Owned { at: now, used: now, claims: HashSet::new(), epoch, ghosts, ghosts_until },
+            );
             self.foreign.remove(&lane);
             self.handed.remove(&lane);
-            self.passes.all().insert(lane.clone(), Arc::default());
+            self.passes.begin(lane.clone(), now);
             taken.push(Taken { lane, suspect: row.try_get("suspect")?, ghosts_until });
         }
         self.foreign
@@ -178,18 +230,18 @@ impl Lanes {
     }
 
     /// A job of it was claimed.
-    pub fn begin(&mut self, lane: &LaneKey, job: JobId) {
+    pub fn begin(&mut self, lane: &LaneKey, job: JobId, claim: i64) {
         if let Some(owned) = self.owned.get_mut(lane) {
-            owned.jobs.insert(job);
+            owned.claims.insert((job, claim));
             owned.used = steady();
         }
     }
 
-    /// The claims of these jobs are over.
-    pub fn end(&mut self, jobs: impl Iterator<Item = JobId>) {
-        let ended: HashSet<JobId> = jobs.collect();
+    /// These claims are over.
+    pub fn end(&mut self, claims: impl Iterator<Item = (JobId, i64)>) {
+        let ended: HashSet<(JobId, i64)> = claims.collect();
         for owned in self.owned.values_mut() {
-            owned.jobs.retain(|job| !ended.contains(job));
+            owned.claims.retain(|claim| !ended.contains(claim));
         }
     }
 
@@ -209,7 +261,7 @@ impl Lanes {
     pub async fn tidy(&mut self, connection: &mut PgConnection, id: AgentId) -> sqlx::Result<()> {
         self.living = sqlx::query_scalar(LIVING).fetch_all(&mut *connection).await?;
         let is_over = |lane: &LaneKey, owned: &Owned| {
-            owned.jobs.is_empty()
+            owned.claims.is_empty()
                 && !self.passes.are_held(lane)
                 && (self.is_anothers(lane) || owned.used.elapsed() >= IDLE)
         };
@@ -230,12 +282,13 @@ impl Lanes {
         // From here on no request of them begins.
         let lanes: Vec<&LaneKey> = lanes.iter().filter(|lane| self.passes.end(lane)).collect();
         let names: Vec<&str> = lanes.iter().map(|lane| lane.as_str()).collect();
-        lanes.iter().for_each(|lane| drop(self.owned.remove(*lane)));
+        let owned = |lane: &&LaneKey| self.owned.remove(*lane).map_or(0, |owned| owned.epoch);
+        let epochs: Vec<i64> = lanes.iter().map(owned).collect();
         self.handed.retain(|_, at| at.elapsed() < HANDED_FOR);
         let anothers: Vec<LaneKey> =
             lanes.iter().filter(|lane| self.place_in_line(lane) > 0).map(|lane| (*lane).clone()).collect();
         self.handed.extend(anothers.into_iter().map(|lane| (lane, steady())));
-        sqlx::query(GIVE_BACK).bind(id.0).bind(names).execute(connection).await.map(drop)
+        sqlx::query(GIVE_BACK).bind(id.0).bind(names).bind(epochs).execute(connection).await.map(drop)
     }
 }
 

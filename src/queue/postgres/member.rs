@@ -8,13 +8,12 @@
 
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use sqlx::postgres::{PgArguments, PgConnection, PgRow};
+use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 
-use super::clock::since_boot;
 use super::errors::{UNMOVED, is_refusal, words};
 use super::heads::lane_key;
 use crate::job::{JobId, REPEAT_WAIT};
@@ -37,10 +36,36 @@ pub const BURY_EVERY: Duration = Duration::from_secs(1);
 /// JSON numbers hold no more.
 const LARGEST_ID: i64 = 1 << 52;
 
-const RENEW: &str = "UPDATE agents SET lease_until = clock_timestamp() + make_interval(secs => $2),
+/// Of the server: another one when a standby has taken its place.
+macro_rules! timeline {
+    () => {
+        "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+    };
+}
+
+/// This agent ($1), as long as its lease goes on, and nobody buries it meanwhile. Not on a server that has taken over unnoticed: it may
+/// have lost what others have claimed.
+macro_rules! me {
+    () => {
+        concat!(
+            "me AS MATERIALIZED (
+        SELECT id FROM agents WHERE id = $1 AND gone_at IS NULL AND lease_until > clock_timestamp()
+            AND (SELECT timeline FROM queue_state WHERE id = 1) = ",
+            crate::queue::postgres::member::timeline!(),
+            " FOR KEY SHARE)"
+        )
+    };
+}
+pub(super) use {me, timeline};
+
+const RENEW: &str = concat!(
+    "UPDATE agents SET lease_until = clock_timestamp() + make_interval(secs => $2),
         steady_since = CASE WHEN lease_until < clock_timestamp() THEN clock_timestamp() ELSE steady_since END
     WHERE id = $1 AND gone_at IS NULL
-    RETURNING clock_timestamp() AS server, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline";
+    RETURNING clock_timestamp() AS server, ",
+    timeline!(),
+    " AS timeline"
+);
 
 const OF_THE_SAME_NAME: &str = "SELECT id, host, pid, boot_id, lock_file, lease_until > clock_timestamp() AS alive,
         extract(epoch FROM lease_until)::float8 AS lease, clock_timestamp() AS server
@@ -71,39 +96,54 @@ const AGREE: &str = "UPDATE queue_state SET settings = $2 WHERE id = 1 AND (sett
 const AGREED: &str = "SELECT settings FROM queue_state WHERE id = 1";
 
 /// Another server has taken the place of the one before, and may have lost what that one had acknowledged. The first to notice has
-/// all agents begin anew, all sending rest for $2 seconds, and every job there is looked up before it is sent.
+/// all agents begin anew, all sending rests for $2 seconds, and every job there is looked up before it is sent: also what the other
+/// server's clock, if it was ahead, dated later than now.
 const FAILED_OVER: &str = "WITH first AS (UPDATE queue_state SET timeline = $1,
             quarantine_until = CASE WHEN timeline IS NOT NULL AND $3 THEN clock_timestamp() + make_interval(secs => $2) ELSE quarantine_until END,
-            doubt_before = CASE WHEN timeline IS NOT NULL AND $3 THEN clock_timestamp() ELSE doubt_before END
+            doubt_before = CASE WHEN timeline IS NOT NULL AND $3 THEN clock_timestamp() + make_interval(secs => $2) ELSE doubt_before END
         WHERE id = 1 AND timeline IS DISTINCT FROM $1 RETURNING quarantine_until)
     UPDATE agents SET gone_at = clock_timestamp(), how = 'expired'
     FROM first WHERE first.quarantine_until > clock_timestamp() AND gone_at IS NULL RETURNING agents.name";
 
 const TIMELINE: &str = "SELECT timeline FROM queue_state WHERE id = 1";
 
+const PLACE: &str = concat!("SELECT current_schema()::text, ", timeline!());
+
 /// The dead whose claims and mailboxes are not free yet.
 const UNCLEAN: &str = "SELECT id, how FROM agents WHERE gone_at IS NOT NULL AND cleaned_at IS NULL ORDER BY gone_at";
 
-/// What $1 had claimed goes back, in doubt, and not before its requests are over: $2 seconds after the end of its lease, or $3 from
-/// now where it is known to be dead. By the agent's own hand: it knows of the doubt.
-const PUT_BACK: &str =
-    "UPDATE jobs SET state = 'pending', settled = 'claim ' || claims, claimed_by = NULL, in_doubt = true,
+/// What $1 had claimed (of the jobs in $4 if that is given, of claim $5 if that is) goes back, in doubt, and not before its requests
+/// are over: $2 seconds after the end of its lease, or $3 from now where it is known to be dead. By the agent's own hand: it
+/// knows of the doubt.
+macro_rules! put_back {
+    () => {
+        "UPDATE jobs SET state = 'pending', settled = 'claim ' || claims, claimed_by = NULL, in_doubt = true,
         first_sent_at = coalesce(first_sent_at, claimed_at),
         next_attempt_at = greatest(clock_timestamp() + make_interval(secs => $3),
             (SELECT lease_until + make_interval(secs => $2) FROM agents WHERE id = $1 AND how = 'expired'))
-    WHERE claimed_by = $1 AND state = 'claimed' AND ($4::bigint[] IS NULL OR id = ANY($4))
-    RETURNING mailbox_key";
+    WHERE claimed_by = $1 AND state = 'claimed' AND ($4::bigint[] IS NULL OR id = ANY($4)) AND ($5::bigint IS NULL OR claims = $5)
+    RETURNING mailbox_key"
+    };
+}
 
-/// Requests of a buried agent may be under way until $3 seconds after its lease: they take up places of their mailbox until then.
-/// What the dead one was told last is not known: one request finds out.
-const FREE_LANES: &str =
-    "WITH back AS (SELECT lane, count(*)::int AS jobs FROM unnest($2::text[]) AS b(lane) GROUP BY lane)
-    UPDATE lanes AS l SET owner = NULL, suspect = l.suspect OR x.jobs > 0,
-        ghosts = CASE WHEN x.until > clock_timestamp() THEN x.jobs ELSE 0 END,
-        ghosts_until = CASE WHEN x.jobs > 0 THEN x.until END
-    FROM (SELECT o.lane, coalesce(back.jobs, 0) AS jobs, a.lease_until + make_interval(secs => $3) AS until
-        FROM lanes AS o JOIN agents AS a ON a.id = o.owner LEFT JOIN back ON back.lane = o.lane WHERE o.owner = $1) AS x
-    WHERE l.lane = x.lane AND l.owner = $1";
+const PUT_BACK: &str = put_back!();
+
+/// The same, and its mailboxes are free ($7), in one statement: whoever cleans up after it at the same time finds either all of it or
+/// nothing. Its requests take up places of their mailbox as long as they may be under way, beside those of others that died
+/// before. What the dead one was told last is not known: one request finds out. $6: the lane of jobs without mailbox.
+const CLEAN: &str = concat!(
+    "WITH back AS (",
+    put_back!(),
+    "), lost AS (SELECT CASE WHEN mailbox_key = '' THEN $6 ELSE mailbox_key END AS lane, count(*)::int AS jobs FROM back GROUP BY 1),
+    freed AS (UPDATE lanes AS l SET owner = CASE WHEN $7 THEN NULL ELSE l.owner END, suspect = l.suspect OR x.jobs > 0,
+            ghosts = CASE WHEN l.ghosts_until > clock_timestamp() THEN l.ghosts ELSE 0 END + x.jobs,
+            ghosts_until = CASE WHEN x.jobs > 0 THEN greatest(l.ghosts_until, x.until) ELSE l.ghosts_until END
+        FROM (SELECT o.lane, coalesce(lost.jobs, 0) AS jobs,
+                greatest(clock_timestamp() + make_interval(secs => $3), a.lease_until + make_interval(secs => $2)) AS until
+            FROM lanes AS o JOIN agents AS a ON a.id = o.owner LEFT JOIN lost ON lost.lane = o.lane WHERE o.owner = $1) AS x
+        WHERE l.lane = x.lane AND l.owner = $1)
+    SELECT count(*) FROM back"
+);
 
 const CLEANED: &str = "UPDATE agents SET cleaned_at = clock_timestamp() WHERE id = $1";
 
@@ -121,26 +161,6 @@ pub struct Member {
     pub id: AgentId,
     /// Bound as long as the process lives, and by nobody else in this network namespace of this machine.
     _lock: UnixListener,
-}
-
-/// Whether requests may begin.
-#[derive(Debug, Default)]
-pub struct Trust(AtomicU64);
-
-impl Trust {
-    /// A renewal that was sent then has succeeded.
-    pub fn renewed(&self, sent: Duration) {
-        let until = sent.saturating_add(BEGIN_WITHIN);
-        self.0.store(u64::try_from(until.as_millis()).unwrap_or(u64::MAX), Ordering::Release);
-    }
-
-    pub fn ends(&self) {
-        self.0.store(0, Ordering::Release);
-    }
-
-    pub fn holds(&self) -> bool {
-        since_boot().as_millis() < u128::from(self.0.load(Ordering::Acquire))
-    }
 }
 
 /// What a start finds of another agent that has this one's name.
@@ -226,6 +246,11 @@ pub async fn renew(connection: &mut PgConnection, id: AgentId) -> sqlx::Result<O
     row.map(|row| Ok(Renewed { server: row.try_get("server")?, timeline: row.try_get("timeline")? })).transpose()
 }
 
+/// The schema of the queue, and the server's timeline.
+pub async fn place_of(connection: &mut PgConnection) -> sqlx::Result<(String, String)> {
+    sqlx::query_as(PLACE).fetch_one(connection).await
+}
+
 /// Whether that is another timeline than the queue's was so far. `lossy`: what was acknowledged under the old one may be lost. True:
 /// all agents begin anew.
 pub async fn failed_over(
@@ -262,22 +287,16 @@ pub async fn expired(connection: &mut PgConnection, name: &str) -> sqlx::Result<
 pub async fn put_back(connection: &mut PgConnection, id: AgentId, claims: &[(JobId, i64)]) -> sqlx::Result<Recovered> {
     let current = claims_of(connection, id).await?;
     let mut recovered = Recovered::default();
-    for (job, _) in claims.iter().filter(|claim| current.contains(claim)) {
-        match back(id, Duration::ZERO, Some(vec![job.0])).fetch_all(&mut *connection).await {
-            Ok(lanes) if lanes.is_empty() => recovered.left.push(Refusal { id: *job, why: UNMOVED.into() }),
+    for (job, claim) in claims.iter().filter(|claim| current.contains(claim)) {
+        let query = sqlx::query(PUT_BACK).bind(id.0).bind(0.0).bind(REPEAT_WAIT.as_secs_f64());
+        match query.bind(vec![job.0]).bind(claim).execute(&mut *connection).await {
+            Ok(done) if done.rows_affected() == 0 => recovered.left.push(Refusal { id: *job, why: UNMOVED.into() }),
             Ok(_) => recovered.jobs += 1,
             Err(error) if is_refusal(&error) => recovered.left.push(Refusal { id: *job, why: words(&error) }),
             Err(error) => return Err(error),
         }
     }
     Ok(recovered)
-}
-
-type Lanes<'q> = sqlx::query::QueryScalar<'q, Postgres, String, PgArguments>;
-
-fn back<'q>(id: AgentId, wait: Duration, ids: Option<Vec<i64>>) -> Lanes<'q> {
-    let repeat = REPEAT_WAIT.as_secs_f64();
-    sqlx::query_scalar(PUT_BACK).bind(id.0).bind(wait.as_secs_f64()).bind(repeat).bind(ids)
 }
 
 /// What the agents of this queue go by, which is `mine` if this one is alone.
@@ -318,44 +337,63 @@ fn under_way(how: &str, request: Duration) -> Duration {
     if how == "expired" { (BEGIN_WITHIN + request).saturating_sub(LEASE) } else { Duration::ZERO }
 }
 
-/// In statements of their own, so that each sees what a claim under way at the burial has left. Each may be made again.
+/// In a statement of its own, so that it sees what a claim under way at the burial has left. It may be made again.
 async fn clean_one(connection: &mut PgConnection, id: AgentId, how: &str, by: &Cleaning) -> sqlx::Result<Recovered> {
-    let wait = under_way(how, by.request);
-    let mut left = Vec::new();
-    let lanes = match back(id, wait, None).fetch_all(&mut *connection).await {
-        Ok(lanes) => lanes,
-        Err(error) if is_refusal(&error) => {
-            let mut lanes = Vec::new();
-            for (job, _) in claims_of(connection, id).await? {
-                match back(id, wait, Some(vec![job.0])).fetch_all(&mut *connection).await {
-                    Ok(lane) => lanes.extend(lane),
-                    Err(error) if is_refusal(&error) => {
-                        left.push(Refusal { id: job, why: words(&error) });
-                    }
-                    Err(error) => return Err(error),
-                }
-            }
-            lanes
-        }
+    let mut recovered = Recovered::default();
+    match freed(connection, id, how, by, None).await {
+        Ok(jobs) => recovered.jobs = jobs,
+        Err(error) if is_refusal(&error) => recovered = one_by_one(connection, id, how, by).await?,
         Err(error) => return Err(error),
-    };
-    let jobs = lanes.len() as u64;
-    let lanes: Vec<String> = lanes.iter().map(|raw| lane_key(raw, by.unnamed.as_deref()).as_str().to_owned()).collect();
-    sqlx::query(FREE_LANES).bind(id.0).bind(lanes).bind(wait.as_secs_f64()).execute(&mut *connection).await?;
-    let unmoved = claims_of(connection, id).await?;
-    left.extend(
-        unmoved
-            .into_iter()
-            .filter(|(job, _)| !left.iter().any(|refusal: &Refusal| refusal.id == *job))
-            .map(|(id, _)| Refusal { id, why: UNMOVED.into() })
-            .collect::<Vec<_>>(),
-    );
-    if left.is_empty() {
+    }
+    let left = claims_of(connection, id).await?.into_iter().map(|(job, _)| job);
+    let unmoved = left.filter(|job| !recovered.left.iter().any(|refusal| refusal.id == *job));
+    let unmoved: Vec<Refusal> = unmoved.map(|id| Refusal { id, why: UNMOVED.into() }).collect();
+    recovered.left.extend(unmoved);
+    if recovered.left.is_empty() {
         sqlx::query(CLEANED).bind(id.0).execute(&mut *connection).await?;
         sqlx::query(FORGET).execute(&mut *connection).await?;
     }
     sqlx::query(ALL_LOOK).execute(connection).await?;
-    Ok(Recovered { jobs, left })
+    Ok(recovered)
+}
+
+/// Where a rule refuses one of its jobs: each by itself, and the mailboxes after them.
+async fn one_by_one(connection: &mut PgConnection, id: AgentId, how: &str, by: &Cleaning) -> sqlx::Result<Recovered> {
+    let mut recovered = Recovered::default();
+    for (job, _) in claims_of(connection, id).await? {
+        match freed(connection, id, how, by, Some(job)).await {
+            Ok(jobs) => recovered.jobs += jobs,
+            Err(error) if is_refusal(&error) => recovered.left.push(Refusal { id: job, why: words(&error) }),
+            Err(error) => return Err(error),
+        }
+    }
+    let none: Vec<i64> = Vec::new();
+    clean_query(id, how, by).bind(none).bind(None::<i64>).bind(unnamed_lane(by)).bind(true).execute(connection).await?;
+    Ok(recovered)
+}
+
+/// All it had claimed goes back and its mailboxes are free; or that job alone goes back. Tells how many jobs went.
+async fn freed(
+    connection: &mut PgConnection,
+    id: AgentId,
+    how: &str,
+    by: &Cleaning,
+    alone: Option<JobId>,
+) -> sqlx::Result<u64> {
+    let ids = alone.map(|job| vec![job.0]);
+    let query = clean_query(id, how, by).bind(ids).bind(None::<i64>).bind(unnamed_lane(by)).bind(alone.is_none());
+    let jobs: i64 = query.fetch_one(connection).await?.try_get(0)?;
+    Ok(jobs.unsigned_abs())
+}
+
+/// $1 to $3.
+fn clean_query<'q>(id: AgentId, how: &str, by: &Cleaning) -> Query<'q, Postgres, PgArguments> {
+    let wait = under_way(how, by.request).as_secs_f64();
+    sqlx::query(CLEAN).bind(id.0).bind(wait).bind(REPEAT_WAIT.as_secs_f64())
+}
+
+fn unnamed_lane(by: &Cleaning) -> String {
+    lane_key("", by.unnamed.as_deref()).as_str().to_owned()
 }
 
 /// Every claim of this agent that is not over.

@@ -1,7 +1,9 @@
 //! Membership: this agent's start among the others, what runs beside its verbs as long as it is a member (the renewal of its
 //! lease, the burial of those who do not renew theirs, the notices), and its end.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 use tokio::task::JoinSet;
@@ -11,7 +13,7 @@ use super::agent::{AgentSettings, AgentSide, Memory};
 use super::clock::since_boot;
 use super::errors::{read, written};
 use super::link::{STATEMENT, within};
-use super::member::{self, AgentId, BURY_EVERY, Cleaning, LEASE, Member, Namesake, RENEW_EVERY, RENEW_WITHIN, Renewed};
+use super::member::{self, AgentId, BURY_EVERY, LEASE, Member, Namesake, RENEW_EVERY, RENEW_WITHIN, Renewed};
 use super::notices::listen;
 use super::schema::OpenError;
 use super::server::Server;
@@ -106,9 +108,14 @@ impl PostgresQueue {
         *tasks = JoinSet::new();
         let mut link = self.links.ends.open().await.map_err(written)?;
         let before = memory.member.take();
+        if before.is_some() {
+            self.agent.trust.is_lost();
+        }
         let done = within(STATEMENT, self.registered(&mut link, before)).await;
-        let (member, recovered) = link.done(done).map_err(written)?;
+        let (member, sent, recovered) = link.done(done).map_err(written)?;
+        // Not before what was this agent's until now is forgotten: its requests would begin under the new lease.
         memory.begin_anew();
+        self.agent.trust.renewed(sent);
         self.keep_member(&mut tasks, member.id);
         memory.member = Some(member);
         Ok(recovered)
@@ -118,8 +125,12 @@ impl PostgresQueue {
         &self,
         connection: &mut PgConnection,
         before: Option<Member>,
-    ) -> sqlx::Result<(Member, Recovered)> {
-        let name = &self.agent.settings.name;
+    ) -> sqlx::Result<(Member, Duration, Recovered)> {
+        let AgentSettings { name, lossy, .. } = &self.agent.settings;
+        let by = self.agent.cleaning().clone();
+        let (schema, timeline) = member::place_of(connection).await?;
+        let _ = self.agent.tally.schema.set(schema);
+        member::failed_over(connection, &timeline, *lossy, &by).await?;
         let dead = match (before, member::namesake(connection, name).await?) {
             (Some(member), _) => Some(member.id),
             (None, Namesake::Dead(id)) => Some(id),
@@ -131,15 +142,13 @@ impl PostgresQueue {
         member::expired(connection, name).await?;
         let sent = since_boot();
         let member = member::register(connection, name).await?;
-        self.agent.trust.renewed(sent);
-        let by = self.agent.cleaning().clone();
         let recovered = member::clean(connection, &by).await?;
-        Ok((member, recovered))
+        Ok((member, sent, recovered))
     }
 
     fn keep_member(&self, tasks: &mut JoinSet<()>, id: AgentId) {
         tasks.spawn(renew(self.links.clone(), self.agent.clone(), id));
-        tasks.spawn(bury(self.links.clone(), self.agent.cleaning.clone(), id));
+        tasks.spawn(bury(self.links.clone(), self.agent.clone(), id));
         let echo = format!("event_sender_echo_{}", id.0);
         tasks.spawn(listen(self.server.clone(), self.agent.notices.clone(), echo));
     }
@@ -149,12 +158,17 @@ impl PostgresQueue {
         let Some(member) = &memory.member else { return Ok(true) };
         let mut link = self.links.ends.open().await.map_err(read)?;
         let sent = since_boot();
-        let done = within(RENEW_WITHIN, member::renew(&mut link, member.id)).await;
-        let renewed = link.done(done).map_err(read)?;
-        if renewed.is_some() {
+        let by = self.agent.cleaning().clone();
+        let done = within(RENEW_WITHIN, async {
+            let Some(renewed) = member::renew(&mut link, member.id).await? else { return Ok(true) };
+            member::failed_over(&mut link, &renewed.timeline, self.agent.settings.lossy, &by).await
+        })
+        .await;
+        let buried = link.done(done).map_err(read)?;
+        if !buried {
             self.agent.trust.renewed(sent);
         }
-        Ok(renewed.is_none())
+        Ok(buried)
     }
 
     pub(super) async fn id(&self) -> Result<AgentId, QueueError> {
@@ -189,7 +203,7 @@ fn differing<'a>(mine: &'a str, theirs: &'a str) -> Option<(&'a str, &'a str)> {
 }
 
 /// Begins at once. What was missed is not made up for.
-fn every(length: std::time::Duration) -> Interval {
+fn every(length: Duration) -> Interval {
     let mut ticks = interval(length);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks
@@ -249,14 +263,15 @@ async fn failed_over(links: &Links, agent: &AgentSide, timeline: &str) -> sqlx::
 }
 
 /// Buries those whose lease is over, and frees what they have left.
-async fn bury(links: Arc<Links>, cleaning: Arc<std::sync::Mutex<Cleaning>>, id: AgentId) {
+async fn bury(links: Arc<Links>, agent: Arc<AgentSide>, id: AgentId) {
     let mut ticks = every(BURY_EVERY);
     loop {
         ticks.tick().await;
-        let by = cleaning.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let by = agent.cleaning().clone();
         let Ok(mut link) = links.burials.open().await else { continue };
         let done = within(STATEMENT, async {
             for name in member::bury(&mut link, id).await? {
+                agent.tally.buried.fetch_add(1, Ordering::Relaxed);
                 tracing::warn!(agent = name, "an agent has fallen silent, its mailboxes go to the others");
             }
             member::clean(&mut link, &by).await

@@ -22,6 +22,7 @@ mod schema;
 mod server;
 mod settle;
 mod store;
+mod trust;
 
 pub use agent::AgentSettings;
 pub use examine::examine;

@@ -252,6 +252,8 @@ pub struct Done {
     pub settled: Vec<Settled>,
     /// `mailbox_key` of jobs that wait again, or let another one have its turn.
     pub waiting: Vec<String>,
+    /// Events of claims that were over.
+    pub late: u64,
 }
 
 /// All in one statement. Where the schema refuses one of them, in halves, until it stands alone.
@@ -261,10 +263,10 @@ pub async fn settle(
     batch: &[&Settlement],
     clock: &ServerClock,
 ) -> sqlx::Result<Done> {
-    let mut done = Done { settled: Vec::with_capacity(batch.len()), waiting: Vec::new() };
+    let mut done = Done { settled: Vec::with_capacity(batch.len()), waiting: Vec::new(), late: 0 };
     let mut parts = vec![batch];
     while let Some(part) = parts.pop() {
-        match together(connection, id, part, clock, &mut done.waiting).await {
+        match together(connection, id, part, clock, &mut done).await {
             Ok(settled) => done.settled.extend(settled),
             Err(error) if is_refusal(&error) => match part {
                 [_] => done.settled.push(Settled::Refused(words(&error))),
@@ -289,7 +291,7 @@ async fn together(
     id: AgentId,
     batch: &[&Settlement],
     clock: &ServerClock,
-    waiting: &mut Vec<String>,
+    done: &mut Done,
 ) -> sqlx::Result<Vec<Settled>> {
     let rows = ended(connection, id, Columns::of(batch, clock)).await?;
     let mut recorded: HashMap<i64, (String, bool)> = HashMap::new();
@@ -305,14 +307,14 @@ async fn together(
             .execute(&mut *connection)
             .await?;
         // They may be in another lane now.
-        waiting.push(String::new());
+        done.waiting.push(String::new());
     }
     let again: std::collections::HashSet<i64> = batch.iter().filter(goes_on).map(|end| end.id.0).collect();
-    waiting.extend(
+    done.waiting.extend(
         recorded.iter().filter(|(id, (_, keyed))| *keyed || again.contains(id)).map(|(_, (lane, _))| lane.clone()),
     );
     let missing: Vec<&Settlement> = batch.iter().copied().filter(|end| !recorded.contains_key(&end.id.0)).collect();
-    let others = if missing.is_empty() { HashMap::new() } else { not_done(connection, id, &missing).await? };
+    let others = if missing.is_empty() { HashMap::new() } else { not_done(connection, id, &missing, done).await? };
     Ok(batch.iter().map(|end| others.get(&end.id).cloned().unwrap_or(Settled::Recorded)).collect())
 }
 
@@ -354,6 +356,7 @@ async fn not_done(
     connection: &mut PgConnection,
     id: AgentId,
     ends: &[&Settlement],
+    done: &mut Done,
 ) -> sqlx::Result<HashMap<JobId, Settled>> {
     let rows = sqlx::query(NOT_DONE)
         .bind(id.0)
@@ -374,7 +377,10 @@ async fn not_done(
             Some((true, ..)) => Settled::Refused(UNMOVED.into()),
             // Its answer was lost.
             Some((_, true, state, _)) if *state == state_of(&end.verdict).as_str() => Settled::Recorded,
-            Some((_, _, _, event_id)) => late(connection, id, end, event_id.as_deref()).await?,
+            Some((_, _, _, event_id)) => {
+                done.late += u64::from(matches!(end.verdict, Verdict::Sent(_)));
+                late(connection, id, end, event_id.as_deref()).await?
+            }
             None => Settled::Stale,
         };
         all.insert(end.id, settled);
@@ -382,7 +388,8 @@ async fn not_done(
     Ok(all)
 }
 
-/// The claim was over. An EventID is knowledge all the same: it ends a job that waits in doubt, which is claimed for it.
+/// The claim was over. An EventID is knowledge all the same: it ends a job that waits in doubt, which is claimed for it, in one
+/// transaction: an agent that is buried by now has nobody to put back what it claims.
 async fn late(
     connection: &mut PgConnection,
     id: AgentId,
@@ -397,6 +404,7 @@ async fn late(
         tracing::error!(job_id = end.id.0, event_id = other, second_event_id = %event.id.0, "event doubled");
     }
     let attempt = end.attempt.as_ref();
+    let mut tx = sqlx::Connection::begin(&mut *connection).await?;
     let claim: Option<i64> = sqlx::query_scalar(LATE)
         .bind(end.id.0)
         .bind(end.claim)
@@ -407,12 +415,19 @@ async fn late(
         .bind(&end.answer.request_id)
         .bind(&end.answer.client_request_id)
         .bind(id.0)
-        .fetch_optional(&mut *connection)
+        .fetch_optional(&mut *tx)
         .await?;
-    let Some(claim) = claim else { return Ok(Settled::Stale) };
+    let Some(claim) = claim else {
+        tx.commit().await?;
+        return Ok(Settled::Stale);
+    };
     let again = Settlement { claim, ..end.clone() };
-    let rows = ended(connection, id, Columns::of(&[&again], &ServerClock::default())).await?;
-    Ok(if rows.is_empty() { Settled::Stale } else { Settled::Recorded })
+    if ended(&mut tx, id, Columns::of(&[&again], &ServerClock::default())).await?.is_empty() {
+        tx.rollback().await?;
+        return Ok(Settled::Stale);
+    }
+    tx.commit().await?;
+    Ok(Settled::Recorded)
 }
 
 /// What an end says of the mailbox.

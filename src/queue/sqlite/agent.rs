@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -21,8 +21,8 @@ use super::write_pacer::WritePacer;
 use crate::clock::Now;
 use crate::job::{JobId, format_utc};
 use crate::queue::{
-    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Pass, QueueError, Recovered, Settled, Settlement,
-    Verdict,
+    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Membership, Pass, QueueError, Recovered, Settled,
+    Settlement, Verdict,
 };
 
 /// Nothing is known of what a lane answered last: one request finds out.
@@ -132,8 +132,12 @@ impl Agent for SqliteQueue {
     }
 
     /// There is one agent.
-    fn pass(&self, _lane: &LaneKey) -> Option<Pass> {
+    fn pass(&self, _lane: &LaneKey, _claimed: Instant) -> Option<Pass> {
         Some(Pass::default())
+    }
+
+    fn membership(&self) -> Option<Membership> {
+        None
     }
 
     async fn changes(&self) -> Result<(), QueueError> {

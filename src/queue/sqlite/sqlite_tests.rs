@@ -168,6 +168,7 @@ fn request() -> ClaimRequest {
     ClaimRequest {
         limit: 1000,
         per_lane: 1000,
+        slots: 1000,
         free: HashMap::new(),
         suspects: Suspects::default(),
         unnamed: Some("Team@contoso.com".into()),

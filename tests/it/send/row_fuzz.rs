@@ -173,6 +173,7 @@ async fn claimed(queue: &SqliteQueue) -> Vec<Job> {
     let request = ClaimRequest {
         limit: 100_000,
         per_lane: 100_000,
+        slots: 100_000,
         free: HashMap::new(),
         suspects: Suspects::default(),
         unnamed: Some("team@contoso.com".into()),

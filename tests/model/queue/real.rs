@@ -224,6 +224,7 @@ impl Real {
         let request = ClaimRequest {
             limit: wish.limit,
             per_lane: wish.per_lane,
+            slots: wish.per_lane,
             free: wish.free.map(|(mailbox, slots)| (LaneKey::of(mailbox), slots)).into_iter().collect(),
             suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
