@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Settings;
-use crate::monitor::{self, Monitor};
+use crate::config::{QueuePlace, Settings};
+use crate::monitor::{self, AgentInfo, Monitor};
 use crate::queue::open_existing;
 use crate::web::{self, Filled, Web};
 use crate::worker::{Measures, WorkerSettings};
@@ -18,9 +18,19 @@ pub fn start(
     stop: &CancellationToken,
 ) -> Option<Arc<Monitor>> {
     let address = settings.monitor.listen?;
-    let monitor = Monitor::new(measures.clone(), worker.unnamed.clone(), stop.clone());
+    let monitor = Monitor::new(measures.clone(), info(settings), worker.unnamed.clone(), stop.clone());
     tokio::spawn(monitor::serve(address, monitor.clone()));
     Some(monitor)
+}
+
+/// Whose numbers the metrics are. A file is called by its machine, too: others have one in the same place.
+fn info(settings: &Settings) -> AgentInfo {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let place = &settings.queue.place;
+    match place {
+        QueuePlace::File(_) => AgentInfo { name: host.clone(), queue: format!("{host}:{}", place.name()), host },
+        QueuePlace::Database(shared) => AgentInfo { name: shared.agent.clone(), queue: place.name(), host },
+    }
 }
 
 /// The page, if the settings say where.

@@ -7,11 +7,11 @@ use std::time::{Duration, Instant};
 use chrono::{DateTime, Utc};
 use prometheus::{Encoder, Result, TextEncoder};
 
-use super::Monitor;
 use super::counts::Counted;
+use super::{AgentInfo, Monitor};
 use crate::auth::{CredentialEnd, TokenStanding};
 use crate::job::{ErrorKind, JobState};
-use crate::queue::{Census, Room};
+use crate::queue::{Census, Membership, Room};
 use crate::worker::{Measures, Metrics};
 
 /// `error_kind` where a producer wrote an unknown word.
@@ -34,6 +34,11 @@ impl Monitor {
         self.of_program(&page)?;
         of_gate(&page, &self.measures)?;
         if let Some(standing) = self.standing.get() {
+            let membership = standing.queue.membership();
+            of_agent(&page, &self.info, membership.as_ref())?;
+            if let Some(membership) = membership {
+                of_membership(&page, &membership)?;
+            }
             of_token(&page, &standing.tokens.standing(now))?;
             of_credential(&page, standing.tokens.credential_end())?;
             page.counter("queue_count_failures_total", "Times the jobs could not be counted.")?
@@ -93,6 +98,38 @@ fn of_gate(page: &Metrics, measures: &Measures) -> Result<()> {
         "1 while nothing at all is sent for this kind of trouble.",
         shown.map(|kind| ("error_kind", kind.as_str(), f64::from(u8::from(shut == Some(kind))))),
     )
+}
+
+/// A database may hold several queues, each in a schema.
+fn of_agent(page: &Metrics, info: &AgentInfo, membership: Option<&Membership>) -> Result<()> {
+    let queue = membership.map_or(info.queue.clone(), |of| format!("{}/{}", info.queue, of.schema));
+    let labels = [info.name.as_str(), &info.host, env!("CARGO_PKG_VERSION"), &queue];
+    let help =
+        "The agent, its machine, its version and its queue; always 1. Agents that share a queue say the same queue.";
+    page.gauges("agent_info", help, &["name", "host", "version", "queue"])?
+        .get_metric_with_label_values(&labels)?
+        .set(1.0);
+    Ok(())
+}
+
+/// Of an agent that shares its queue with others.
+fn of_membership(page: &Metrics, of: &Membership) -> Result<()> {
+    gauge(page, "agents", "Agents that serve the queue, this one among them, as it saw last.", of.agents as f64)?;
+    gauge(page, "owned_mailboxes", "Mailboxes that this agent serves.", of.mailboxes as f64)?;
+    gauge(
+        page,
+        "lease_margin_seconds",
+        "How close this agent came to losing its leave to send: the least that was left of it when its lease was renewed, \
+         within five minutes. It is 6 s from a renewal on, and renewed every 2.5 s.",
+        of.lease_margin.map(|margin| margin.as_secs_f64()),
+    )?;
+    let lapses = "Times this agent's lease was not renewed in time, or lost to others, and it sent nothing meanwhile.";
+    page.counter("lease_lapses_total", lapses)?.inc_by(of.lease_lapses);
+    let buried = "Agents this one found silent for longer than their lease, and whose mailboxes it set free.";
+    page.counter("agents_buried_total", buried)?.inc_by(of.buried);
+    let late = "Events this agent was told of when their jobs had been put back already, because its lease had ended.";
+    page.counter("late_answers_total", late)?.inc_by(of.late_answers);
+    Ok(())
 }
 
 fn of_token(page: &Metrics, token: &TokenStanding) -> Result<()> {

@@ -8,7 +8,7 @@ use crate::auth::{Credentials, SignIn, TokenEndpoint, Version};
 use crate::queue::SqliteQueue;
 use crate::secret::Secret;
 
-async fn queue() -> (tempfile::TempDir, Arc<dyn Read>) {
+async fn queue() -> (tempfile::TempDir, Arc<dyn Queue>) {
     let dir = tempfile::tempdir().unwrap();
     let queue = SqliteQueue::open(&dir.path().join("queue.db")).await.unwrap();
     (dir, Arc::new(queue))
@@ -36,7 +36,7 @@ fn readiness(monitor: &Monitor, now: Instant) -> serde_json::Value {
 async fn a_loop_that_stands_still_is_neither_alive_nor_ready() {
     let (_dir, queue) = queue().await;
     let stop = CancellationToken::new();
-    let monitor = Monitor::new(Arc::new(Measures::new().unwrap()), None, stop.clone());
+    let monitor = Monitor::new(Arc::new(Measures::new().unwrap()), AgentInfo::default(), None, stop.clone());
     let now = Instant::now();
     let later = now + Duration::from_secs(61);
     assert_eq!(readiness(&monitor, later)["reasons"][0]["what"], "starting");

@@ -15,7 +15,8 @@ macro_rules! fleet_or_return {
     };
 }
 
-mod fleet;
+pub mod fleet;
 mod handing_over;
+mod metrics;
 mod queue;
 mod storm;
