@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
+use event_sender::config::{Environment, QueuePlace, Settings};
 use yaml_rust2::{Yaml, YamlLoader};
 
 fn root() -> &'static Path {
@@ -165,7 +166,13 @@ fn shown_files_are_the_files_that_are_tested() {
 
 #[test]
 fn pages_that_the_program_names_are_there() {
-    let named_in = ["agent.toml", "docs/operate/monitoring/alerts.yml", "docs/deploy/kubernetes.yaml"];
+    let named_in = [
+        "agent.toml",
+        "docs/operate/monitoring/alerts.yml",
+        "docs/deploy/kubernetes.yaml",
+        "docs/deploy/kubernetes-shared.yaml",
+        "docs/deploy/shared-queue.toml",
+    ];
     let mut sources: Vec<PathBuf> = named_in.into_iter().map(PathBuf::from).collect();
     files(Path::new("src"), "rs", &mut sources);
     let mut named = 0;
@@ -229,13 +236,12 @@ fn the_compose_file_runs_one_agent_that_can_write_to_its_queue_only() {
     assert!(compose["volumes"].as_hash().unwrap().keys().any(|name| name.as_str() == Some("queue")));
 }
 
-#[test]
-fn the_kubernetes_example_runs_one_agent_that_is_probed() {
-    let documents = yaml("docs/deploy/kubernetes.yaml");
-    let deployment = documents.iter().find(|one| one["kind"].as_str() == Some("Deployment")).unwrap();
-    let spec = &deployment["spec"];
-    assert_eq!((spec["replicas"].as_i64(), spec["strategy"]["type"].as_str()), (Some(1), Some("Recreate")));
-    let pod = &spec["template"]["spec"];
+fn names(list: &Yaml) -> BTreeSet<String> {
+    list.as_vec().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
+}
+
+/// Of both examples: probes, rights, settings, and volumes that are there.
+fn assert_is_probed_and_confined(pod: &Yaml) {
     let container = &pod["containers"][0];
     assert_eq!(container["securityContext"]["readOnlyRootFilesystem"].as_bool(), Some(true));
     for (probe, path) in [("startupProbe", "/healthz"), ("livenessProbe", "/healthz"), ("readinessProbe", "/readyz")] {
@@ -243,12 +249,60 @@ fn the_kubernetes_example_runs_one_agent_that_is_probed() {
         assert_eq!(container[probe]["httpGet"]["port"], container["ports"][0]["name"], "{probe}");
     }
     assert_variables_are_keys(container["env"].as_vec().unwrap().iter().map(|one| one["name"].as_str().unwrap()));
-    let names = |list: &Yaml| -> BTreeSet<String> {
-        list.as_vec().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
-    };
     assert_eq!(names(&container["volumeMounts"]), names(&pod["volumes"]));
+    assert!(pod["terminationGracePeriodSeconds"].as_i64() > Some(25), "longer than delivery.shutdown_grace");
+}
+
+#[test]
+fn the_kubernetes_example_runs_one_agent_that_is_probed() {
+    let documents = yaml("docs/deploy/kubernetes.yaml");
+    let deployment = documents.iter().find(|one| one["kind"].as_str() == Some("Deployment")).unwrap();
+    let spec = &deployment["spec"];
+    assert_eq!((spec["replicas"].as_i64(), spec["strategy"]["type"].as_str()), (Some(1), Some("Recreate")));
+    let pod = &spec["template"]["spec"];
+    assert_is_probed_and_confined(pod);
     let claim = documents.iter().find(|one| one["kind"].as_str() == Some("PersistentVolumeClaim")).unwrap();
     assert_eq!(pod["volumes"][0]["persistentVolumeClaim"]["claimName"], claim["metadata"]["name"]);
+}
+
+#[test]
+fn the_kubernetes_example_of_a_shared_queue_runs_two_agents_that_keep_their_names_and_no_volume() {
+    let documents = yaml("docs/deploy/kubernetes-shared.yaml");
+    let of = |kind: &str| documents.iter().find(|one| one["kind"].as_str() == Some(kind)).unwrap();
+    let spec = &of("StatefulSet")["spec"];
+    assert_eq!(spec["replicas"].as_i64(), Some(2));
+    assert_eq!(spec["serviceName"], of("Service")["metadata"]["name"]);
+    assert!(spec["volumeClaimTemplates"].is_badvalue());
+    let labels = &spec["template"]["metadata"]["labels"];
+    assert_eq!(of("PodDisruptionBudget")["spec"]["selector"]["matchLabels"], *labels);
+    assert_eq!(of("Service")["spec"]["selector"], *labels);
+    let pod = &spec["template"]["spec"];
+    assert_is_probed_and_confined(pod);
+    let apart = &pod["affinity"]["podAntiAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"][0];
+    assert_eq!(apart["labelSelector"]["matchLabels"], *labels);
+    let environment = pod["containers"][0]["env"].as_vec().unwrap();
+    let variable = |name: &str| environment.iter().find(|one| one["name"].as_str() == Some(name)).unwrap();
+    let name = &variable("EVENT_SENDER__AGENT__NAME")["valueFrom"]["fieldRef"]["fieldPath"];
+    assert_eq!(name.as_str(), Some("metadata.name"));
+    let url = variable("EVENT_SENDER__QUEUE__URL")["value"].as_str().unwrap();
+    assert!(event_sender::config::Database::of(url, None).is_ok(), "{url}");
+}
+
+/// The unit gives it the password, which stands in no file that others read.
+#[test]
+fn the_settings_of_a_shared_queue_are_settings_and_their_secrets_are_the_units() {
+    let path = Path::new("docs/deploy/shared-queue.toml");
+    let (unit, credentials) = (text(Path::new("systemd/event-sender.service")), tempfile::TempDir::new().unwrap());
+    for file in text(path).split("/etc/credstore/").skip(1).map(|rest| rest.split_whitespace().next().unwrap()) {
+        let name = file.strip_prefix("event-sender.").unwrap();
+        assert!(unit.contains(&format!("\nLoadCredential={name}:{file}\n")), "the unit loads no {file}");
+        std::fs::write(credentials.path().join(name), "s3cret").unwrap();
+    }
+    let directory = ("CREDENTIALS_DIRECTORY".to_owned(), credentials.path().display().to_string());
+    let environment = Environment([directory].into());
+    let settings = Settings::load(Some(root().join(path)), &environment).unwrap_or_else(|error| panic!("{error}"));
+    let QueuePlace::Database(shared) = &settings.queue.place else { panic!("{:?}", settings.queue.place) };
+    assert_eq!((shared.agent.as_str(), shared.password_file.is_some()), ("sender-a", true));
 }
 
 /// What the program prints on stdout and stderr, in a directory with a queue of its own.
