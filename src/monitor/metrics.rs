@@ -127,7 +127,7 @@ fn of_membership(page: &Metrics, of: &Membership) -> Result<()> {
     page.counter("lease_lapses_total", lapses)?.inc_by(of.lease_lapses);
     let buried = "Agents this one found silent for longer than their lease, and whose mailboxes it set free.";
     page.counter("agents_buried_total", buried)?.inc_by(of.buried);
-    let late = "Events this agent was told of when their jobs had been put back already, because its lease had ended.";
+    let late = "Events confirmed to this agent after its lease had ended and their jobs had gone back to pending.";
     page.counter("late_answers_total", late)?.inc_by(of.late_answers);
     Ok(())
 }

@@ -7,7 +7,7 @@ use event_sender::queue::Agent;
 use sqlx::Row;
 
 use crate::backend::Backend;
-use crate::bed::{ALL, ANN, Bed, TEAM, Want, lane};
+use crate::bed::{ALL, ANN, Bed, TEAM, Want, end, event, lane};
 use crate::cluster::Cluster;
 use crate::postgres::{Postgres, is_there};
 
@@ -57,8 +57,18 @@ async fn beside_ghosts_only_the_slots_are_used_that_they_leave() {
     let bed = Bed::<Postgres>::new().await;
     let ids = bed.insert(&[ANN; 4]).await;
     dies(&bed, FIRST, Some(ids[0]), "expired").await;
-    assert_eq!(bed.claim(Want { per_lane: 1, ..ALL }).await.jobs.len(), 0);
-    assert_eq!(bed.claim(Want { per_lane: 3, ..ALL }).await.jobs.len(), 2);
+    let claimed = async |slots: usize| bed.claim(Want { per_lane: slots, ..ALL }).await;
+    let first = claimed(2).await;
+    assert!(first.jobs.is_empty(), "none at first: what the dead one was told is not known");
+    let mut next = first;
+    while next.jobs.is_empty() {
+        let due = next.next_due.expect("it is to be asked for again");
+        tokio::time::sleep((due - chrono::Utc::now()).to_std().unwrap_or_default()).await;
+        assert!(claimed(1).await.jobs.is_empty(), "its ghost is in the only slot");
+        next = claimed(2).await;
+    }
+    assert_eq!(next.jobs.len(), 1);
+    assert_eq!(claimed(3).await.jobs.len(), 1);
 }
 
 #[tokio::test]
@@ -68,9 +78,10 @@ async fn a_claim_from_before_a_new_start_leaves_no_request() {
     }
     let bed = Bed::<Postgres>::new().await;
     let may_send = |claimed: Instant| bed.queue().pass(&lane(ANN), claimed).is_some();
-    bed.claimed(ANN).await;
+    let job = bed.claimed(ANN).await;
     let old = Instant::now();
     assert!(may_send(old));
+    bed.settle(&end(&job, event())).await;
     bed.join().await;
     assert!(!may_send(old));
     bed.claimed(ANN).await;

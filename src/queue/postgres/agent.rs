@@ -318,7 +318,7 @@ impl PostgresQueue {
         self.take(connection, memory, id, request, server, &mut claimed).await?;
         let Memory { lanes, heads, withheld, overtaken, .. } = &mut **memory;
         let next = claim::next_due(heads, request, &held, server);
-        let next = next.into_iter().chain(overtaken.next()).chain(lanes.next_without_ghosts(server)).min();
+        let next = next.into_iter().chain(overtaken.next()).chain(lanes.next_beside_ghosts(server)).min();
         let local = |time: DateTime<Utc>| self.agent.clock.by_this_machine(time, at);
         let soon = [withheld.next(steady()), heads.again()].into_iter().flatten().min();
         let soon = soon.and_then(|wait| at.wall.checked_add_signed(TimeDelta::from_std(wait).ok()?));

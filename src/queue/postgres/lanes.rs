@@ -8,13 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use aws_lc_rs::digest::{SHA256, digest};
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::clock::steady;
 use super::member::{AgentId, me};
-use crate::job::JobId;
+use crate::job::{JobId, REPEAT_WAIT};
 use crate::queue::LaneKey;
 
 /// How long one that comes second in line waits for the first, and the third for the second.
@@ -70,6 +70,14 @@ struct Owned {
     /// agent's.
     ghosts: usize,
     ghosts_until: Option<DateTime<Utc>>,
+}
+
+impl Owned {
+    /// What was told to who had it before and died is not known. Most rests that Microsoft asks for are short, so it is left alone
+    /// for a moment before one request finds out.
+    fn rest(&self) -> Option<Duration> {
+        REPEAT_WAIT.checked_sub(self.at.elapsed()).filter(|rest| !rest.is_zero())
+    }
 }
 
 #[derive(Debug, Default)]
@@ -151,16 +159,24 @@ impl Lanes {
         self.owned.contains_key(lane)
     }
 
-    /// When the places are free that requests of a dead agent take up.
-    pub fn next_without_ghosts(&self, after: DateTime<Utc>) -> Option<DateTime<Utc>> {
-        self.owned.values().filter_map(|owned| owned.ghosts_until).filter(|until| *until > after).min()
+    /// When there are places again, or more of them, beside the requests of dead agents.
+    pub fn next_beside_ghosts(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
+        let next = |owned: &Owned| {
+            let until = owned.ghosts_until.filter(|until| *until > now)?;
+            let rest = owned.rest().and_then(|rest| now.checked_add_signed(TimeDelta::from_std(rest).ok()?));
+            Some(rest.map_or(until, |rest| rest.min(until)))
+        };
+        self.owned.values().filter_map(next).min()
     }
 
-    /// How many jobs of it may be claimed: of its slots those that neither a claim nor a ghost is in; where there are no ghosts, any
-    /// number.
+    /// How many jobs of it may be claimed: of its slots those that neither a claim nor a ghost is in, and none at first; where there
+    /// are no ghosts, any number.
     pub fn places_beside_ghosts(&self, lane: &LaneKey, slots: usize, now: DateTime<Utc>) -> usize {
         match self.owned.get(lane) {
             Some(owned) if owned.ghosts_until.is_some_and(|until| until > now) => {
+                if owned.rest().is_some() {
+                    return 0;
+                }
                 slots.saturating_sub(owned.ghosts + owned.claims.len())
             }
             _ => usize::MAX,

@@ -264,6 +264,10 @@ pub async fn settle(
     clock: &ServerClock,
 ) -> sqlx::Result<Done> {
     let mut done = Done { settled: Vec::with_capacity(batch.len()), waiting: Vec::new(), late: 0 };
+    // First: what a mailbox was told outlives an agent that is killed before it has recorded the rest.
+    for end in batch {
+        note(connection, end, clock).await?;
+    }
     let mut parts = vec![batch];
     while let Some(part) = parts.pop() {
         match together(connection, id, part, clock, &mut done).await {
@@ -279,9 +283,6 @@ pub async fn settle(
             // What is written stays written; the others are tried again.
             Err(error) => done.settled.resize_with(batch.len(), || Settled::Refused(words(&error))),
         }
-    }
-    for end in batch {
-        note(connection, end, clock).await?;
     }
     Ok(done)
 }

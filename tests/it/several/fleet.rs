@@ -16,6 +16,9 @@ use crate::ledger::{End, Entry, Ledger};
 use crate::process::{LOOK, PATIENCE, Process, Ran};
 use crate::sandbox_process::SandboxProcess;
 
+/// A request may be on its way for so long, in microseconds.
+const CROSSING_US: i64 = 150_000;
+
 pub struct Fleet {
     pub bed: Bed,
     pub sandbox: SandboxProcess,
@@ -157,8 +160,16 @@ impl Fleet {
         self.sandbox.requests(0).await.iter().map(|request| request.in_flight).max().unwrap_or_default()
     }
 
-    /// Requests that came before their mailbox's Retry-After had passed.
+    /// Requests that came before their mailbox's Retry-After had passed, without those that were on their way when a sibling's
+    /// answer named it.
     pub async fn early(&self) -> Vec<RequestRecord> {
-        self.sandbox.requests(0).await.into_iter().filter(|request| request.early_by_ms.is_some()).collect()
+        let requests = self.sandbox.requests(0).await;
+        let crossed = |early: &&RequestRecord| {
+            let answered = |one: &RequestRecord| Some(one.at_us + i64::try_from(one.duration_ms?).ok()? * 1000);
+            let named = requests.iter().filter(|one| one.retry_after_ms.is_some() && one.mailbox == early.mailbox);
+            named.filter_map(answered).any(|answered| (0..CROSSING_US).contains(&(early.at_us - answered)))
+        };
+        let early = requests.iter().filter(|request| request.early_by_ms.is_some());
+        early.filter(|early| !crossed(early)).cloned().collect()
     }
 }

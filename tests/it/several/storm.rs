@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use event_sender::sandbox::{AnswerBody, Fault, FaultOn};
+use event_sender::sandbox::{AnswerBody, Fault, FaultOn, RequestRecord};
 use fastrand::Rng;
 
 use crate::bed::{Row, row_for};
@@ -27,7 +27,7 @@ struct Tally {
     buried: i64,
     late: i64,
     most_at_once: u32,
-    early: usize,
+    early: Vec<RequestRecord>,
     ledger: Ledger,
 }
 
@@ -81,7 +81,7 @@ async fn storm(fleet: &mut Fleet, deaths: usize, long_freezes: usize, seed: u64)
     tally.buried = fleet.number("SELECT count(*) FROM agents WHERE how = 'expired'").await;
     tally.late = fleet.number("SELECT count(*) FROM attempts WHERE outcome = 'late'").await;
     tally.most_at_once = fleet.most_at_once().await;
-    tally.early = fleet.early().await.len();
+    tally.early = fleet.early().await;
     tally.ledger = fleet.ledger(end).await;
     for agent in agents.into_values() {
         stop(agent).await;
@@ -143,7 +143,7 @@ fn random_fault(rng: &mut Rng) -> Fault {
 
 fn judged(tally: &Tally, seed: u64) {
     assert!(
-        tally.ledger.complaints.is_empty() && tally.most_at_once <= 4 && tally.early == 0,
+        tally.ledger.complaints.is_empty() && tally.most_at_once <= 4 && tally.early.is_empty(),
         "seed {seed}: {tally:#?}"
     );
     tally.ledger.assert_balanced();
@@ -181,7 +181,7 @@ async fn a_thousand_deaths_of_three_agents_lose_and_double_nothing() {
             tally.ledger.lost,
             tally.ledger.doubled,
             tally.most_at_once,
-            tally.early,
+            tally.early.len(),
         );
         judged(&tally, seed);
     }

@@ -6,12 +6,13 @@ use stateright::{Checker, Model};
 
 use super::moves::{BUILT, Leases};
 use super::rules::{
-    BURIED_AT_WORK, FOUND, HANDED_OVER, LATE, LOST_CLAIM, PROMISE, QUARANTINE, REPLACED, STOPPED_AT_WORK, TAKEN_OVER,
+    BURIED_AT_WORK, FOUND, HANDED_OVER, LATE, LOST_CLAIM, PROMISE, QUARANTINE, REPLACED, STOPPED_AT_WORK, STRAY,
+    TAKEN_OVER,
 };
 use super::state::Trouble;
 
 pub const NONE: Trouble =
-    Trouble { lapses: 0, kills: 0, stops: 0, lost_answers: 0, handovers: 0, stalls: 0, failovers: 0 };
+    Trouble { lapses: 0, kills: 0, stops: 0, lost_answers: 0, lost_claims: 0, handovers: 0, stalls: 0, failovers: 0 };
 
 /// The agents as they are.
 pub fn leases(processes: usize, jobs: usize, trouble: Trouble) -> Leases {
@@ -51,6 +52,12 @@ fn one_mailbox_has_one_owner_while_agents_fall_silent_and_die() {
 fn two_jobs_of_a_mailbox_are_never_asked_for_at_once() {
     let trouble = Trouble { lapses: 1, lost_answers: 1, ..NONE };
     holds("two jobs, silent, an answer lost", leases(2, 2, trouble), &[BURIED_AT_WORK, TAKEN_OVER, FOUND, LATE]);
+}
+
+#[test]
+fn a_claim_whose_answer_is_lost_is_found_and_put_back() {
+    let trouble = Trouble { lapses: 1, lost_claims: 1, ..NONE };
+    holds("a claim lost, silent", leases(2, 1, trouble), &[BURIED_AT_WORK, TAKEN_OVER, STRAY]);
 }
 
 #[test]

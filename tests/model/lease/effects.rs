@@ -33,6 +33,10 @@ impl Leases {
             Step::IsDue(job) => state.database.rows[job].word = Word::Pending { after: None },
             Step::GhostsAreOver => state.database.lane.ghosts.clear(),
             Step::QuarantineIsOver => state.database.quarantine = false,
+            Step::PutBackStray(of, job) => {
+                let row = &mut state.database.rows[job];
+                (row.word, row.in_doubt) = (Word::Pending { after: state.processes[of].start }, true);
+            }
             Step::HandoverArrives(at) => {
                 let (start, epoch) = state.stalled.remove(at);
                 self.give_back(&mut state.database, start, epoch);
@@ -72,6 +76,11 @@ impl Leases {
                 let attempt = &mut state.processes[of].attempts[at];
                 attempt.in_doubt |= posted;
                 attempt.phase = Phase::Again { waited: true };
+            }
+            Step::ClaimIsLost(of, job) => {
+                state.trouble.lost_claims -= 1;
+                self.claim(state, of, job);
+                state.processes[of].attempts.pop();
             }
             Step::GiveBack(of) => {
                 state.trouble.handovers -= 1;

@@ -40,6 +40,8 @@ pub enum Step {
     IsDue(usize),
     GhostsAreOver,
     QuarantineIsOver,
+    /// A claim that an agent does not know of goes back.
+    PutBackStray(Of, usize),
     /// A hand-over that was given up is carried out.
     HandoverArrives(usize),
     // Only where a rule is left out.
@@ -54,6 +56,7 @@ pub enum Step {
     Kill(Of),
     Stop(Of),
     AnswerIsLost(Of, usize),
+    ClaimIsLost(Of, usize),
     GiveBack(Of),
     GiveBackStalls(Of),
     /// From here on the other server hears nothing.
@@ -86,6 +89,8 @@ pub struct Rules {
     pub counts_on: bool,
     /// A hand-over names its epoch.
     pub fence_by_epoch: bool,
+    /// Claims that nobody knows of are looked for.
+    pub puts_strays_back: bool,
     /// A late answer ends its job in one transaction.
     pub late_at_once: bool,
     /// A new start trusts its lease only once it has forgotten what the one before had.
@@ -109,6 +114,7 @@ pub const BUILT: Rules = Rules {
     fence_by_agent: true,
     counts_on: true,
     fence_by_epoch: true,
+    puts_strays_back: true,
     late_at_once: true,
     forgets_first: true,
     quarantine: true,
@@ -219,6 +225,11 @@ impl Leases {
         if may_claim && process.owns.is_some() && database.lane.owner == Some(start) && !database.quarantine {
             self.claims(state, of, steps);
         }
+        for (job, row) in database.rows.iter().enumerate().filter(|_| self.rules.puts_strays_back) {
+            if row.word == (Word::Claimed { by: start }) && !process.knows(job, row.claims) {
+                steps.push(Step::PutBackStray(of, job));
+            }
+        }
         for (at, attempt) in process.attempts.iter().enumerate() {
             self.of_attempt(state, of, at, attempt.phase, steps);
         }
@@ -246,7 +257,10 @@ impl Leases {
         }
         let due = |row: &Row| row.word == Word::Pending { after: None };
         let due = database.rows.iter().enumerate().filter(|(_, row)| due(row));
-        steps.extend(due.map(|(job, _)| Step::Claim(of, job)));
+        for (job, _) in due {
+            steps.push(Step::Claim(of, job));
+            steps.extend((state.trouble.lost_claims > 0).then_some(Step::ClaimIsLost(of, job)));
+        }
     }
 
     fn of_attempt(&self, state: &State, of: Of, at: usize, phase: Phase, steps: &mut Vec<Step>) {

@@ -3,7 +3,7 @@
 use stateright::Property;
 
 use super::moves::Leases;
-use super::state::{How, Kind, Phase, State, Word};
+use super::state::{How, Kind, Phase, Row, State, Word};
 
 pub const ONE_AT_ONCE: &str = "a mailbox of one slot never has two requests at once";
 pub const ONE_EVENT: &str = "a job never has two events";
@@ -35,11 +35,12 @@ pub const REPLACED: &str = "a new start on the host takes the old one's place";
 pub const STOPPED_AT_WORK: &str = "an agent stops while its request is under way";
 pub const FOUND: &str = "the successor finds the event by its marker";
 pub const LATE: &str = "an answer comes after its job was put back";
+pub const STRAY: &str = "a claim is made that its agent does not know of";
 pub const HANDED_OVER: &str = "a mailbox is handed over";
 pub const LOST_CLAIM: &str = "a failover loses a claim whose request is under way";
 pub const QUARANTINE: &str = "a failover is noticed while a request is under way";
 
-const MUST_HAPPEN: [(&str, Rule); 9] = [
+const MUST_HAPPEN: [(&str, Rule); 10] = [
     (BURIED_AT_WORK, |_, state| {
         state
             .database
@@ -57,6 +58,14 @@ const MUST_HAPPEN: [(&str, Rule); 9] = [
         state.processes.iter().flat_map(|process| &process.attempts).any(|attempt| {
             let row = &state.database.rows[attempt.job];
             attempt.phase == Phase::Sent && row.in_doubt && matches!(row.word, Word::Pending { .. })
+        })
+    }),
+    (STRAY, |_, state| {
+        state.processes.iter().any(|process| {
+            let is_stray = |(job, row): (usize, &Row)| {
+                process.start.is_some_and(|by| row.word == Word::Claimed { by }) && !process.knows(job, row.claims)
+            };
+            state.database.rows.iter().enumerate().any(is_stray)
         })
     }),
     (HANDED_OVER, |leases, state| {

@@ -160,6 +160,8 @@ pub struct Trouble {
     pub kills: u8,
     pub stops: u8,
     pub lost_answers: u8,
+    /// Claims that the database has made, and whose answer never arrives.
+    pub lost_claims: u8,
     /// Mailboxes given back to whom they should belong.
     pub handovers: u8,
     /// Statements that are carried out long after their sender gave them up.
@@ -170,8 +172,8 @@ pub struct Trouble {
 
 impl Trouble {
     fn left(self) -> u32 {
-        let Self { lapses, kills, stops, lost_answers, handovers, stalls, failovers } = self;
-        [lapses, kills, stops, lost_answers, handovers, stalls, failovers].map(u32::from).iter().sum()
+        let Self { lapses, kills, stops, lost_answers, lost_claims, handovers, stalls, failovers } = self;
+        [lapses, kills, stops, lost_answers, lost_claims, handovers, stalls, failovers].map(u32::from).iter().sum()
     }
 }
 
@@ -264,6 +266,11 @@ impl State {
 }
 
 impl Process {
+    /// That claim is one of its own.
+    pub fn knows(&self, job: usize, claim: u8) -> bool {
+        self.attempts.iter().any(|attempt| attempt.job == job && attempt.claim == claim)
+    }
+
     /// `Agent::pass`.
     pub fn may_ask_for(&self, attempt: &Attempt) -> bool {
         let same = |other: &&Attempt| other.job == attempt.job && other.claim == attempt.claim;

@@ -94,6 +94,12 @@ fn a_late_answer_in_two_steps_leaves_a_job_that_nobody_puts_back() {
 }
 
 #[test]
+fn a_claim_that_nobody_knows_of_waits_for_ever_unless_it_is_looked_for() {
+    let trouble = Trouble { lost_claims: 1, ..NONE };
+    breaks(leases(2, 1, trouble), Rules { puts_strays_back: false, ..BUILT }, ENDS);
+}
+
+#[test]
 fn without_quarantine_a_failover_lets_two_send_at_once() {
     breaks(leases(2, 1, FAILED_OVER), Rules { quarantine: false, ..BUILT }, ONE_AT_ONCE);
 }
