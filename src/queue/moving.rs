@@ -253,6 +253,16 @@ impl Table {
         }
     }
 
+    /// A column that is not the queue's own.
+    fn has_no_place_for(&self, column: String) -> Fault {
+        Fault {
+            row: format!("table {}", self.name),
+            column,
+            what: "is not the queue's own, and would be lost".to_owned(),
+            cure: "keep what is in it in a table of its own, and drop the column".to_owned(),
+        }
+    }
+
     /// The rules of the queue fix what a job holds once a request may have left.
     fn cure(&self, cure: &str) -> String {
         match self.name {
@@ -500,6 +510,7 @@ async fn judge(file: &Leaving, tell: OnMoved<'_>) -> Result<Moved, MoveError> {
     let of = file.rows().await?;
     let (mut moved, mut faults, mut done) = (Moved::default(), Faults::default(), 0);
     for table in &TABLES {
+        file.other_columns(table).await?.into_iter().for_each(|column| faults.add(table.has_no_place_for(column)));
         let mut rows = file.read(table).await?;
         while let Some(row) = rows.next().await? {
             match table.judge(row) {

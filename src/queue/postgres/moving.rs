@@ -30,8 +30,9 @@ const EXPECT: &str = "UPDATE queue_state SET copy_of = $1 WHERE id = 1 AND copie
 const ARRIVED: &str =
     "UPDATE queue_state SET copied_at = clock_timestamp() WHERE id = 1 AND copy_of = $1 AND copied_at IS NULL";
 
-/// Nobody inserts, claims or joins until all of it is there. Who looks is not disturbed.
-const ALONE: &str = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL idle_in_transaction_session_timeout = '10min';
+/// Nobody inserts, claims or joins until all of it is there. Who looks is not disturbed. What is there is there for good, whatever
+/// else the server is set to: the file is not used any more.
+const ALONE: &str = "BEGIN; SET LOCAL statement_timeout = 0; SET LOCAL synchronous_commit = on; SET LOCAL idle_in_transaction_session_timeout = '10min';
     LOCK TABLE agents, jobs, attempts, mailboxes, mailings, queue_state IN SHARE ROW EXCLUSIVE MODE";
 const RULES_REST: &str = "ALTER TABLE jobs DISABLE TRIGGER USER";
 const RULES_AGAIN: &str = "ALTER TABLE jobs ENABLE TRIGGER USER";

@@ -14,6 +14,7 @@ use sqlx::{AssertSqlSafe, Decode, Row, Sqlite, TypeInfo, ValueRef};
 
 use super::files::{AgentLock, LockError};
 use super::open::{OpenError, connect, options};
+use super::schema::other_columns;
 use super::store::SqliteQueue;
 use super::transaction::{begin, end};
 use crate::job::{REPEAT_WAIT, format_utc};
@@ -167,6 +168,13 @@ impl Leaving {
             rows += count.unsigned_abs();
         }
         Ok(rows)
+    }
+
+    /// Columns that another program has added.
+    pub async fn other_columns(&self, table: &Table) -> Result<Vec<String>, MoveError> {
+        let mut connection = self.0.connection().await?;
+        let done = other_columns(&mut connection, table.name, i64::MAX).await;
+        Ok(self.0.handed_back(connection, done).map_err(read)?)
     }
 
     pub async fn last_id(&self) -> Result<i64, MoveError> {

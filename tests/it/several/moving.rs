@@ -273,6 +273,10 @@ async fn a_file_that_has_moved_takes_no_agent_no_job_and_no_second_move() {
     moving.copy().await.expect(0);
     let again = moving.copy().await.expect(78);
     assert!(again.stderr.contains("was moved to postgres://"), "{again:?}");
+    // As if it had been killed before it could say so.
+    moving.bed.sql("UPDATE moved SET moved_at = NULL").await;
+    let found = moving.copy().await.expect(0);
+    assert!(found.stdout.contains("had moved to postgres://") && found.stdout.contains("already"), "{found:?}");
     assert_eq!(moving.number("SELECT count(*) FROM jobs").await, 3);
     for write in [
         "INSERT INTO jobs (start_time, end_time) VALUES ('2026-12-01T09:00', '2026-12-01T10:00')",
@@ -353,6 +357,44 @@ async fn what_postgresql_cannot_take_is_named_and_nothing_moves() {
     moving.bed.sql("DELETE FROM mailboxes").await;
     moving.copy().await.expect(0);
     assert_eq!(moving.number("SELECT count(*) FROM jobs WHERE created_at = '2026-01-02T03:04:05Z'").await, 6);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_column_of_another_program_is_not_lost_without_a_word() {
+    move_or_return!(moving);
+    moving.bed.sql("ALTER TABLE jobs ADD COLUMN crm_id TEXT").await;
+    moving.fill(1).await;
+    let ran = moving.copy().await.expect(1);
+    assert!(
+        ran.stderr.contains("table jobs: crm_id is not the queue's own, and would be lost: keep what is in it"),
+        "{ran:?}"
+    );
+    moving.bed.sql("ALTER TABLE jobs DROP COLUMN crm_id").await;
+    moving.copy().await.expect(0);
+}
+
+/// The database is the only way to send what waits in it, so no older program is needed for the last step up.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_file_of_an_older_schema_is_brought_up_to_date_first() {
+    move_or_return!(moving);
+    let older = moving.bed.home().join("older.db");
+    let options = sqlx::sqlite::SqliteConnectOptions::new().filename(&older).create_if_missing(true);
+    let mut file = options.connect().await.unwrap();
+    let steps = sqlx::migrate!().iter().filter(|step| step.version <= 10).cloned().collect::<Vec<_>>();
+    let migrator = sqlx::migrate::Migrator { migrations: steps.into(), ..sqlx::migrate!() };
+    migrator.run(&mut file).await.unwrap();
+    let insert = "INSERT INTO jobs (start_time, end_time) VALUES ('2026-12-01T09:00', '2026-12-01T10:00')";
+    sqlx::raw_sql(insert).execute(&mut file).await.unwrap();
+    moving.name_the_database();
+    let arguments = ["migrate", "--copy-from", "older.db", "--json"];
+    let told = moving.bed.command(&arguments).await.expect(0).json();
+    assert_eq!((&told["jobs"], &told["dry_run"], &told["faults"]), (&1.into(), &false.into(), &serde_json::json!([])));
+    let schema = include_str!("../../../docs/schema/cli/migrate.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    assert!(schema.is_valid(&told), "{told}");
+    let missing = moving.bed.command(&["migrate", "--copy-from", "missing.db"]).await.expect(1);
+    assert!(missing.stderr.contains("there is no queue at missing.db"), "{missing:?}");
+    assert!(!moving.bed.home().join("missing.db").exists());
 }
 
 /// Only the server itself can tell: the rows are on their way already.
