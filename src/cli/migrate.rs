@@ -71,11 +71,11 @@ fn say(file: &Path, options: &Options, moved: &Moved) -> Result<(), Failure> {
     let jobs = format::jobs(i64::try_from(moved.jobs).unwrap_or(i64::MAX));
     output::line(&match (options.dry_run, moved.before) {
         (true, _) => format!("would move {jobs} from {from} to {to}"),
-        (false, true) => format!("{from} had moved to {to} already, which is now noted in the file"),
+        (false, true) => format!("{from} was moved to {to} already"),
         (false, false) => format!("moved {jobs} from {from} to {to}"),
     })?;
     if moved.in_doubt > 0 {
-        eprintln!("{} in doubt: an event may exist for each of them, it is looked for first", moved.in_doubt);
+        eprintln!("{} in doubt: the agent looks for their events before it sends anything", moved.in_doubt);
     }
     if !options.dry_run {
         eprintln!("point the producers to {to}, and start the agents");
@@ -92,7 +92,7 @@ fn refuse(file: &Path, options: &Options, to: &str, faults: &Faults) -> Result<E
         }
     }
     let count = format::counted(i64::try_from(faults.count).unwrap_or(i64::MAX), "fault", "faults");
-    let cure = "nothing was moved; mend what is named, and run the command again";
+    let cure = "nothing was moved; correct these rows, and run the command again";
     Err(Failure::failed(format!("{count} in {}: {cure}", file.display())))
 }
 

@@ -74,8 +74,8 @@ pub async fn copy_from(
     tell: OnMoved<'_>,
 ) -> Result<Moved, MoveError> {
     let QueuePlace::Database(to) = &settings.place else {
-        let cure = "set queue.url to the queue in PostgreSQL that it is to move to";
-        return Err(MoveError::Settings(format!("queue.path: a queue moves out of a file, not into one; {cure}")));
+        let why = "queue.url: not set, and --copy-from moves a queue to PostgreSQL; set it to the queue there";
+        return Err(MoveError::Settings(why.to_owned()));
     };
     match only_look {
         true => would_move(file, server(to), tell).await,

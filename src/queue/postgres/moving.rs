@@ -170,7 +170,7 @@ async fn has_room(connection: &mut PgConnection, name: &str) -> Result<(), MoveE
         let there = within(STATEMENT, sqlx::query_scalar(there).fetch_one(&mut *connection)).await;
         if there.map_err(errors::read)? {
             return Err(MoveError::Settings(format!(
-                "the queue {name} is not empty (table {}), and its ids would meet those that move there; name an empty one in queue.url, by options=-csearch_path%3DNAME in a schema of its own",
+                "the queue {name} is not empty (table {}), and its ids would clash with those being moved; name an empty one in queue.url, by options=-csearch_path%3DNAME in a schema of its own",
                 table.name
             )));
         }
@@ -179,7 +179,7 @@ async fn has_room(connection: &mut PgConnection, name: &str) -> Result<(), MoveE
         within(STATEMENT, sqlx::query_as(RUNS).fetch_optional(connection)).await.map_err(errors::read)?;
     match runs {
         Some((agent, host)) => Err(MoveError::InUse(format!(
-            "agent {agent:?} on {host} is running on {name}: stop it first, it does not know what the mailboxes have mailed before"
+            "agent {agent:?} on {host} is running on {name}: stop it first: it would not know what each mailbox has already mailed"
         ))),
         None => Ok(()),
     }
@@ -215,7 +215,7 @@ impl Arrival<'_> {
         let done = within(STEP, copy(self.connection, table, std::mem::take(&mut self.lines))).await;
         let arrived = done.map_err(|error| self.fault(&error))?;
         if arrived != self.rows.len() as u64 {
-            let why = format!("a trigger on its table {} leaves out rows; take it away for the move", table.name);
+            let why = format!("a trigger on its table {} drops rows; remove it for the move", table.name);
             return Err(MoveError::Failed(format!("cannot move to {}: {why}", self.name)));
         }
         self.rows.clear();

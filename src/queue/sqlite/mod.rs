@@ -27,7 +27,7 @@ mod upgrade;
 mod write_pacer;
 
 pub use files::permissions::Permissions;
-pub use moving::Leaving;
+pub use moving::{Leaving, Mark};
 pub use open::{OpenError, newest as newest_schema};
 pub use report::health::examine;
 pub use start::start;

@@ -7,12 +7,12 @@
 use std::path::Path;
 use std::pin::Pin;
 
-use chrono::Utc;
 use futures_core::Stream;
 use sqlx::sqlite::{SqliteConnection, SqliteRow};
 use sqlx::{AssertSqlSafe, Decode, Row, Sqlite, TypeInfo, ValueRef};
 
-use super::files::{AgentLock, LockError};
+use super::clock::machine_wall;
+use super::files::{self, AgentLock, LockError};
 use super::open::{OpenError, connect, options};
 use super::schema::other_columns;
 use super::store::SqliteQueue;
@@ -35,7 +35,7 @@ const SHUT: &str = "CREATE TABLE moved (
 const MARK: &str = "INSERT INTO moved (id, mark, target, began_at) VALUES (1, ?1, ?2, ?3)";
 const NO_PROGRAM_KNOWS: &str = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time)
     VALUES (?1, 'moved', TRUE, x'', 0)";
-const HAS_MOVED: &str = "UPDATE moved SET moved_at = ?1 WHERE id = 1";
+const HAS_MOVED: &str = "UPDATE moved SET moved_at = ?1 WHERE id = 1 AND moved_at IS NULL";
 
 /// Each way to write into the table of the jobs, and its trigger.
 const WRITES: [(&str, &str); 3] =
@@ -71,7 +71,7 @@ impl Mark {
                 "the queue {path} was moved to {to} on {at}, its jobs are there: set queue.url instead of queue.path"
             ),
             None => format!(
-                "the queue {path} is on its way to {to}, and not yet there: finish with 'event-sender migrate --copy-from {path}', or take it back (docs/operate/postgres.md)"
+                "the move of the queue {path} to {to} has not finished: finish it with 'event-sender migrate --copy-from {path}', or take it back (docs/operate/postgres.md)"
             ),
         }
     }
@@ -109,6 +109,9 @@ impl Leaving {
             Ok(queue) => queue.close().await,
             Err(OpenError::Older { found: 1.., .. } | OpenError::Moved { .. }) => {}
             Err(error) => return Err(error.into()),
+        }
+        if let Some(why) = files::shut(path) {
+            return Err(MoveError::Failed(format!("cannot move the queue {}: {why}", path.display())));
         }
         let lock = AgentLock::acquire_for_a_moment(path).map_err(|error| held(path, error))?;
         let queue = match SqliteQueue::open_existing(path).await {
@@ -155,7 +158,7 @@ impl Leaving {
     /// All of it has arrived.
     pub async fn has_moved(&self) -> Result<(), MoveError> {
         let mut connection = self.0.connection().await?;
-        let done = sqlx::query(HAS_MOVED).bind(format_utc(Utc::now())).execute(&mut *connection).await.map(drop);
+        let done = sqlx::query(HAS_MOVED).bind(format_utc(machine_wall())).execute(&mut *connection).await.map(drop);
         Ok(self.0.handed_back(connection, done).map_err(written)?)
     }
 
@@ -189,7 +192,7 @@ impl Leaving {
     /// The rows of a table, by its key. What an agent had claimed is read as the next start would put it back: in doubt.
     pub async fn read(&self, table: &'static Table) -> Result<Rows<'_>, MoveError> {
         self.0.present()?;
-        let due = Utc::now() + REPEAT_WAIT;
+        let due = machine_wall() + REPEAT_WAIT;
         let select = AssertSqlSafe(select(table));
         Ok(Rows { rows: sqlx::query(select).bind(format_utc(due)).fetch(&self.0.pool), columns: table.columns.len() })
     }
@@ -197,7 +200,7 @@ impl Leaving {
 
 async fn shut(connection: &mut SqliteConnection, id: &str, to: &str) -> sqlx::Result<()> {
     sqlx::raw_sql(SHUT).execute(&mut *connection).await?;
-    sqlx::query(MARK).bind(id).bind(to).bind(format_utc(Utc::now())).execute(&mut *connection).await?;
+    sqlx::query(MARK).bind(id).bind(to).bind(format_utc(machine_wall())).execute(&mut *connection).await?;
     sqlx::query(NO_PROGRAM_KNOWS).bind(MOVED).execute(&mut *connection).await?;
     let said = to.replace('\'', "''");
     for (write, trigger) in WRITES {
