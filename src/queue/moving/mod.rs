@@ -51,7 +51,7 @@ impl Moved {
     }
 }
 
-/// Told now and then: rows that are done, of how many.
+/// Told now and then: rows that are done, of how many; twice over, for all are judged before one moves.
 pub type OnMoved<'o> = &'o mut dyn FnMut(u64, u64);
 
 /// Says what would move, and what cannot. Changes nothing, and may be asked while the agent runs.
@@ -99,7 +99,7 @@ async fn through(file: &Leaving, to: Server, unnamed: Option<&str>, tell: OnMove
     }
     arriving.has_room().await?;
     // Before anything is written, and before producers are shut out.
-    judge(file, &mut |_, _| {}).await?;
+    judge(file, &mut *tell).await?;
     let id = match mark {
         Some(mark) => mark.id,
         None => {

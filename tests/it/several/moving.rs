@@ -66,7 +66,11 @@ impl Move {
         sqlx::raw_sql(AssertSqlSafe(statement.to_owned())).execute(&mut self.db).await.unwrap();
     }
 
-    /// Whether the queue is in the database at all, and empty.
+    /// Whether there is a queue in the database, and whether nothing is in it.
+    async fn is_there(&mut self) -> bool {
+        self.number("SELECT (to_regclass('jobs') IS NOT NULL)::int::bigint").await == 1
+    }
+
     async fn has_nothing(&mut self) -> bool {
         self.number("SELECT count(*) FROM jobs").await == 0 && self.number("SELECT count(*) FROM attempts").await == 0
     }
@@ -234,6 +238,9 @@ async fn killed_on_the_way_it_goes_through_when_it_is_run_again() {
         }
         copy.kill().await;
         kills += 1;
+        // Never can both be sent from.
+        let is_shut = moving.bed.is_so("SELECT count(*) FROM sqlite_master WHERE name = 'moved'").await;
+        assert!(is_shut || !moving.is_there().await || moving.has_nothing().await, "after {kills} kills");
         wait *= 1.2;
     }
     assert!(kills > 2, "{kills}");
