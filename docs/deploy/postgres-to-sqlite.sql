@@ -60,10 +60,9 @@ DECLARE
     names text;
     read text;
 BEGIN
-    SELECT string_agg(column_name, ', ' ORDER BY ordinal_position),
-        string_agg('json_extract(j, ''$.' || column_name || ''')', ', ' ORDER BY ordinal_position)
+    SELECT string_agg(attname, ', ' ORDER BY attnum), string_agg('json_extract(j, ''$.' || attname || ''')', ', ' ORDER BY attnum)
     INTO names, read
-    FROM information_schema.columns WHERE table_name = 'out_' || of AND table_schema LIKE 'pg_temp%';
+    FROM pg_attribute WHERE attrelid = ('pg_temp.out_' || of)::regclass AND attnum > 0;
     RETURN QUERY EXECUTE format(
         'SELECT ''INSERT INTO %s (%s) SELECT %s FROM (SELECT '''''' || replace(row_to_json(o)::text, '''''''', '''''''''''') || '''''' AS j);''
         FROM pg_temp.out_%s AS o', of, names, replace(read, '''', ''''''), of);
