@@ -17,5 +17,6 @@ macro_rules! fleet_or_return {
 
 mod fleet;
 mod handing_over;
+mod moving;
 mod queue;
 mod storm;
