@@ -62,7 +62,9 @@ macro_rules! default_mailbox {
 }
 
 /// Takes these jobs, and freezes the defaults into them. What is older than a failover that may have lost something is in
-/// doubt, and its claims are counted from further on: those that were lost had numbers, too. That it is a job's turn is looked at once more: a producer in a transaction of its own may not have seen all.
+/// doubt, and its claims are counted from further on: those that were lost had numbers, too. That it is a job's turn is looked at
+/// once more: a producer in a transaction of its own may not have seen all.
+/// The empty text behind the state has the jobs found by their ids: no index of what waits answers that.
 macro_rules! take {
     ($from:literal, $which:literal, $mailbox:literal, $body_type:literal, $time_zone:literal) => {
         concat!(
@@ -101,7 +103,7 @@ macro_rules! take {
             " queue_state AS q
     WHERE jobs.id = ",
             $which,
-            " AND jobs.state = 'pending' AND jobs.behind IS NULL AND jobs.next_attempt_at <= now()
+            " AND jobs.state || '' = 'pending' AND jobs.behind IS NULL AND jobs.next_attempt_at <= now() AND q.id = 1
         AND (q.quarantine_until IS NULL OR q.quarantine_until <= now())
         AND (jobs.event_key IS NULL AND jobs.target_event_id IS NULL OR job_turn(jobs) IS NULL)
     RETURNING ",

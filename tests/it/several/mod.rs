@@ -18,5 +18,6 @@ macro_rules! fleet_or_return {
 pub mod fleet;
 mod handing_over;
 mod metrics;
+mod moving;
 mod queue;
 mod storm;
