@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
@@ -67,8 +67,9 @@ pub trait Agent: Send + Sync + 'static {
     /// Counts the jobs that are pending or claimed.
     async fn outstanding(&self) -> Result<u64, QueueError>;
 
-    /// Leave to make a request of this mailbox now. None: another agent may have taken over.
-    fn pass(&self, lane: &LaneKey) -> Option<Pass>;
+    /// Leave to make a request of this mailbox now, for what was claimed of it then. None: another agent may have taken over, or may
+    /// have had the mailbox since.
+    fn pass(&self, lane: &LaneKey, claimed: Instant) -> Option<Pass>;
 
     /// Returns when there may be something new to claim. Only a hint: it may come for nothing, and where the queue has no
     /// notices, it never comes.

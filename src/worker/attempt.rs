@@ -326,7 +326,9 @@ impl Attempt {
 
     /// Only while the mailbox is this agent's.
     async fn sent_once(&self, bearer: &Bearer, request: &Request, line: Line) -> CallResult {
-        let Some(_pass) = self.context.queue.pass(&self.lane) else { return CallResult::not_made() };
+        let Some(_pass) = self.context.queue.pass(&self.lane, self.claimed.steady) else {
+            return CallResult::not_made();
+        };
         self.context.graph.send(request, line, bearer.token(), Now::read()).await
     }
 

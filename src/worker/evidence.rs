@@ -56,7 +56,7 @@ impl Attempt {
 
     /// Only while the mailbox is this agent's, and may be asked.
     async fn ask_once(&self, bearer: &Bearer, search: &mut Search<'_>) -> Option<Verified> {
-        let pass = self.context.queue.pass(&self.lane).filter(|_| !self.is_resting());
+        let pass = self.context.queue.pass(&self.lane, self.claimed.steady).filter(|_| !self.is_resting());
         let Some(_pass) = pass else { return Some(CallResult::not_made().into()) };
         self.context.graph.verify(search, bearer.token(), Now::read()).await
     }

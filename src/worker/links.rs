@@ -97,7 +97,8 @@ impl Links {
 async fn asked(context: &Context, queue: &dyn Agent, link: &MissingLink) -> Option<Duration> {
     let told = tokio::select! {
         told = Bearer::ask(&context.tokens, |token| async move {
-            let pass = context.queue.pass(&link.lane).filter(|_| !context.pauses.holds(&link.lane, Instant::now()));
+            let now = Instant::now();
+            let pass = context.queue.pass(&link.lane, now).filter(|_| !context.pauses.holds(&link.lane, now));
             let Some(_pass) = pass else { return Err(CallResult::not_made()) };
             context.graph.join_url(link.mailbox.as_deref(), &link.event_id, &token, Now::read()).await
         }) => told,

@@ -222,8 +222,8 @@ impl Agent for PostgresQueue {
         link.done(done).map_err(read)
     }
 
-    fn pass(&self, lane: &LaneKey) -> Option<Pass> {
-        let held = self.agent.passes.of(lane)?;
+    fn pass(&self, lane: &LaneKey, claimed: Instant) -> Option<Pass> {
+        let held = self.agent.passes.of(lane, claimed)?;
         self.agent.trust.holds().then(|| Pass::of(held))
     }
 

@@ -79,29 +79,47 @@ pub struct Lanes {
 
 /// Who may make requests now, by mailbox: kept beside the memory, which is held while the server is asked.
 #[derive(Debug, Default)]
-pub struct Passes(Mutex<HashMap<LaneKey, Arc<()>>>);
+pub struct Passes(Mutex<HashMap<LaneKey, OwnPass>>);
+
+#[derive(Debug)]
+struct OwnPass {
+    /// Held by each request.
+    held: Arc<()>,
+    /// The mailbox has been this agent's since then.
+    since: Instant,
+}
+
+impl OwnPass {
+    fn is_held(&self) -> bool {
+        Arc::strong_count(&self.held) > 1
+    }
+}
 
 impl Passes {
-    /// None: the mailbox is not this agent's.
-    pub fn of(&self, lane: &LaneKey) -> Option<Arc<()>> {
-        self.all().get(lane).cloned()
+    /// None: the mailbox is not this agent's, or was another one's after that was claimed, which may have sent it.
+    pub fn of(&self, lane: &LaneKey, claimed: Instant) -> Option<Arc<()>> {
+        self.all().get(lane).filter(|pass| pass.since <= claimed).map(|pass| pass.held.clone())
+    }
+
+    fn begin(&self, lane: LaneKey, since: Instant) {
+        self.all().insert(lane, OwnPass { held: Arc::default(), since });
     }
 
     fn are_held(&self, lane: &LaneKey) -> bool {
-        self.all().get(lane).is_some_and(|pass| Arc::strong_count(pass) > 1)
+        self.all().get(lane).is_some_and(OwnPass::is_held)
     }
 
     /// None from now on, if none is held.
     fn end(&self, lane: &LaneKey) -> bool {
         let mut all = self.all();
-        let held = all.get(lane).is_some_and(|pass| Arc::strong_count(pass) > 1);
+        let held = all.get(lane).is_some_and(OwnPass::is_held);
         if !held {
             all.remove(lane);
         }
         !held
     }
 
-    fn all(&self) -> MutexGuard<'_, HashMap<LaneKey, Arc<()>>> {
+    fn all(&self) -> MutexGuard<'_, HashMap<LaneKey, OwnPass>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -169,7 +187,7 @@ impl Lanes {
             self.owned.insert(lane.clone(), Owned { at: now, used: now, jobs: HashSet::new(), ghosts_until });
             self.foreign.remove(&lane);
             self.handed.remove(&lane);
-            self.passes.all().insert(lane.clone(), Arc::default());
+            self.passes.begin(lane.clone(), now);
             taken.push(Taken { lane, suspect: row.try_get("suspect")?, ghosts_until });
         }
         self.foreign
@@ -268,6 +286,22 @@ mod tests {
             assert_eq!(places, [0, 1, 2]);
         }
         assert!(shares.iter().all(|share| (800..1200).contains(share)), "{shares:?}");
+    }
+
+    /// In between the mailbox may have been another agent's, which has sent that job.
+    #[test]
+    fn what_was_claimed_before_a_mailbox_was_lost_is_not_sent_when_it_is_had_again() {
+        let (passes, lane) = (Arc::new(Passes::default()), LaneKey::of("ann"));
+        let mut lanes = Lanes::of("a", passes.clone());
+        let taken = steady();
+        passes.begin(lane.clone(), taken);
+        let claimed = taken + Duration::from_secs(1);
+        assert!(passes.of(&lane, claimed).is_some());
+        lanes.lost();
+        assert!(passes.of(&lane, claimed).is_none());
+        passes.begin(lane.clone(), claimed + Duration::from_secs(1));
+        assert!(passes.of(&lane, claimed).is_none());
+        assert!(passes.of(&lane, claimed + Duration::from_secs(1)).is_some());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use chrono::TimeDelta;
@@ -132,7 +132,7 @@ impl Agent for SqliteQueue {
     }
 
     /// There is one agent.
-    fn pass(&self, _lane: &LaneKey) -> Option<Pass> {
+    fn pass(&self, _lane: &LaneKey, _claimed: Instant) -> Option<Pass> {
         Some(Pass::default())
     }
 
