@@ -222,7 +222,7 @@ CREATE TABLE queue_state (
     -- the settings of the agents that run
     settings         text,
     -- the server's timeline, which changes with a failover
-    timeline         text,
+    timeline         text NOT NULL DEFAULT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
     -- after a failover: nothing is claimed until then, and what is older is looked up before it is sent
     quarantine_until timestamptz(3),
     doubt_before     timestamptz(3)

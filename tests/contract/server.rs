@@ -229,3 +229,35 @@ async fn a_connection_that_the_server_ended_is_made_anew() {
     bed.insert(&[BOB]).await;
     assert_eq!(bed.overview().await.waiting.total.jobs, 2);
 }
+
+/// The clock of the server before was an hour ahead: a lease tells.
+#[tokio::test]
+async fn after_a_failover_nothing_is_claimed_before_all_began_anew_and_everything_there_is_in_doubt() {
+    cluster!();
+    let bed = Bed::<Postgres>::new().await;
+    bed.insert(&[ANN, BOB]).await;
+    let before = "UPDATE queue_state SET timeline = '00000000';
+        INSERT INTO agents (id, name, version, lease_until) VALUES (7, 'other', '1', now() + interval '1 hour')";
+    bed.backend.sql(before).await.unwrap();
+    let mut other = Cluster::get().unwrap().connect(bed.backend.schema()).await;
+    let noticed = "SELECT quarantine_until > now() + interval '30 s' AND doubt_before > now() + interval '59 min'
+            AND (SELECT lease_until <= now() AND how = 'expired' FROM agents WHERE id = 7)
+        FROM queue_state WHERE quarantine_until IS NOT NULL";
+    let start = std::time::Instant::now();
+    loop {
+        assert_eq!(bed.claim(ALL).await.jobs.len(), 0);
+        if let Some(right) = sqlx::query_scalar::<_, bool>(noticed).fetch_optional(&mut other).await.unwrap() {
+            assert!(right);
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "nobody notices");
+    }
+    bed.backend.sql("UPDATE queue_state SET quarantine_until = now()").await.unwrap();
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing is claimed any more");
+        bed.backend.seen().await;
+        taken.extend(bed.claim(ALL).await.jobs);
+    }
+    assert!(taken.iter().all(|(_, job)| job.in_doubt), "what is there may have been sent before");
+}

@@ -11,7 +11,7 @@ use super::clock::{ServerClock, steady};
 use super::errors::{UNMOVED, is_refusal, words};
 use super::heads::{Head, Heads};
 use super::lanes::Lanes;
-use super::member::AgentId;
+use super::member::{AgentId, timeline};
 use super::row::{created, input_columns, sized, taken};
 use crate::clock::Now;
 use crate::job::{Job, JobId};
@@ -64,7 +64,7 @@ macro_rules! default_mailbox {
 }
 
 /// Takes these jobs, and freezes the defaults into them. What is older than a failover that may have lost something is in
-/// doubt. That it is a job's turn is looked at once more: a producer in a transaction of its own may not have seen all.
+/// doubt; none is taken until that failover has been noticed. That it is a job's turn is looked at once more: a producer in a transaction of its own may not have seen all.
 macro_rules! take {
     ($from:literal, $which:literal, $mailbox:literal, $body_type:literal, $time_zone:literal) => {
         concat!(
@@ -104,6 +104,9 @@ macro_rules! take {
             $which,
             " AND jobs.state = 'pending' AND jobs.behind IS NULL AND jobs.next_attempt_at <= now()
         AND (q.quarantine_until IS NULL OR q.quarantine_until <= now())
+        AND q.timeline = (SELECT ",
+            timeline!(),
+            ")
         AND (jobs.event_key IS NULL AND jobs.target_event_id IS NULL OR job_turn(jobs) IS NULL)
     RETURNING ",
             input_columns!(),

@@ -37,10 +37,22 @@ pub const BURY_EVERY: Duration = Duration::from_secs(1);
 /// JSON numbers hold no more.
 const LARGEST_ID: i64 = 1 << 52;
 
-const RENEW: &str = "UPDATE agents SET lease_until = clock_timestamp() + make_interval(secs => $2),
+/// The server's own. It changes when a standby becomes the server, which may have lost what the one before had acknowledged.
+macro_rules! timeline {
+    () => {
+        "substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)"
+    };
+}
+pub(super) use timeline;
+
+const RENEW: &str = concat!(
+    "UPDATE agents SET lease_until = clock_timestamp() + make_interval(secs => $2),
         steady_since = CASE WHEN lease_until < clock_timestamp() THEN clock_timestamp() ELSE steady_since END
     WHERE id = $1 AND gone_at IS NULL
-    RETURNING clock_timestamp() AS server, substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8) AS timeline";
+    RETURNING clock_timestamp() AS server, ",
+    timeline!(),
+    " AS timeline"
+);
 
 const OF_THE_SAME_NAME: &str = "SELECT id, host, pid, boot_id, lock_file, lease_until > clock_timestamp() AS alive,
         extract(epoch FROM lease_until)::float8 AS lease, clock_timestamp() AS server
@@ -71,13 +83,14 @@ const AGREE: &str = "UPDATE queue_state SET settings = $2 WHERE id = 1 AND (sett
 const AGREED: &str = "SELECT settings FROM queue_state WHERE id = 1";
 
 /// Another server has taken the place of the one before, and may have lost what that one had acknowledged. The first to notice has
-/// all agents begin anew, all sending rest for $2 seconds, and every job there is looked up before it is sent.
+/// all agents begin anew, all sending rest for $2 seconds, and every job there is looked up before it is sent. The clock of the
+/// server before may have been ahead of this one's: how far, its leases tell, which nobody must wait for here.
 const FAILED_OVER: &str = "WITH first AS (UPDATE queue_state SET timeline = $1,
-            quarantine_until = CASE WHEN timeline IS NOT NULL AND $3 THEN clock_timestamp() + make_interval(secs => $2) ELSE quarantine_until END,
-            doubt_before = CASE WHEN timeline IS NOT NULL AND $3 THEN clock_timestamp() ELSE doubt_before END
-        WHERE id = 1 AND timeline IS DISTINCT FROM $1 RETURNING quarantine_until)
-    UPDATE agents SET gone_at = clock_timestamp(), how = 'expired'
-    FROM first WHERE first.quarantine_until > clock_timestamp() AND gone_at IS NULL RETURNING agents.name";
+            quarantine_until = CASE WHEN $3 THEN clock_timestamp() + make_interval(secs => $2) ELSE quarantine_until END,
+            doubt_before = CASE WHEN $3 THEN greatest(clock_timestamp(), (SELECT max(lease_until) FROM agents)) ELSE doubt_before END
+        WHERE id = 1 AND timeline <> $1 RETURNING $3 AS lossy)
+    UPDATE agents SET gone_at = clock_timestamp(), how = 'expired', lease_until = least(lease_until, clock_timestamp())
+    FROM first WHERE first.lossy AND gone_at IS NULL RETURNING agents.name";
 
 const TIMELINE: &str = "SELECT timeline FROM queue_state WHERE id = 1";
 
@@ -234,8 +247,8 @@ pub async fn failed_over(
     lossy: bool,
     by: &Cleaning,
 ) -> sqlx::Result<bool> {
-    let known: Option<String> = sqlx::query_scalar(TIMELINE).fetch_one(&mut *connection).await?;
-    if known.as_deref() == Some(timeline) {
+    let known: String = sqlx::query_scalar(TIMELINE).fetch_one(&mut *connection).await?;
+    if known == timeline {
         return Ok(false);
     }
     let rest = BEGIN_WITHIN + by.request;
