@@ -173,6 +173,8 @@ CREATE TABLE agents (
     -- its renewals have been unbroken since
     steady_since       timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
     lease_until        timestamptz(3) NOT NULL,
+    -- it got anywhere last
+    signed_at          timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
     -- set once: it will never claim again
     gone_at            timestamptz(3),
     how                text CHECK (how IN ('stopped', 'expired', 'replaced')),

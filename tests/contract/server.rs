@@ -1,9 +1,10 @@
 //! What only a queue on a server can meet: the schema that is there or not, roles, several agents, notices.
 
+use chrono::TimeDelta;
 use event_sender::config::Database;
 use event_sender::job::JobId;
 use event_sender::queue::{
-    Agent, Grade, InsertError, JobFilter, Operate, PostgresQueue, Produce, QueueError, Read, Server,
+    Agent, AgentRow, Grade, InsertError, JobFilter, Operate, PostgresQueue, Produce, QueueError, Read, Server,
 };
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Connection};
@@ -228,6 +229,40 @@ async fn a_connection_that_the_server_ended_is_made_anew() {
     assert_eq!(bed.queue().waiting_for(&[lane(ANN)]).await.unwrap(), 1);
     bed.insert(&[BOB]).await;
     assert_eq!(bed.overview().await.waiting.total.jobs, 2);
+}
+
+/// The agent as others see it once its lease has been renewed so many times more.
+async fn after_renewals(bed: &Bed<Postgres>, renewals: usize) -> AgentRow {
+    let look = async || bed.queue().agents().await.unwrap().remove(0);
+    let lease = |agent: &AgentRow| agent.said.as_ref().unwrap().lease_until.time();
+    let (mut seen, mut agent) = (0, look().await);
+    let start = std::time::Instant::now();
+    while seen < renewals {
+        assert!(start.elapsed() < Duration::from_secs(60), "the lease is not renewed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = look().await;
+        seen += usize::from(lease(&now) != lease(&agent));
+        agent = now;
+    }
+    agent
+}
+
+/// The lease is renewed beside the agent's work, and tells nothing of it.
+#[tokio::test]
+async fn an_agent_that_gets_nowhere_gives_no_sign_of_life_although_its_lease_goes_on() {
+    cluster!();
+    let bed = Bed::<Postgres>::new().await;
+    bed.claim(ALL).await;
+    bed.queue().sign().await.unwrap();
+    let first = after_renewals(&bed, 1).await.signed_at.unwrap();
+    let stuck = after_renewals(&bed, 2).await;
+    let moved = stuck.signed_at.unwrap() - first;
+    assert!(stuck.runs() && moved.abs() < TimeDelta::seconds(2), "{moved}");
+    let later = chrono::Utc::now() + TimeDelta::seconds(30);
+    assert!(stuck.silent_since(later).is_some(), "in a while it counts as stuck");
+    bed.queue().sign().await.unwrap();
+    let moved = after_renewals(&bed, 1).await.signed_at.unwrap() - first;
+    assert!(moved > TimeDelta::seconds(3), "{moved}");
 }
 
 /// The clock of the server before was an hour ahead: a lease tells.

@@ -17,7 +17,7 @@ use super::errors::{read, written};
 use super::heads::{Heads, lane_key};
 use super::lanes::{Lanes, Passes};
 use super::link::{STATEMENT, within};
-use super::member::{self, AgentId, Cleaning, Member, Trust, claims_of};
+use super::member::{self, AgentId, Cleaning, Life, Member, Trust, claims_of};
 use super::notices::Notices;
 use super::overtaken::OvertakenJobs;
 use super::report::agents::write;
@@ -66,6 +66,7 @@ pub(super) struct AgentSide {
     pub settings: AgentSettings,
     pub clock: Arc<ServerClock>,
     pub trust: Arc<Trust>,
+    pub life: Life,
     pub notices: Arc<Notices>,
     pub cleaning: Arc<std::sync::Mutex<Cleaning>>,
     passes: Arc<Passes>,
@@ -117,6 +118,7 @@ impl AgentSide {
             settings,
             clock: Arc::default(),
             trust: Arc::default(),
+            life: Life::default(),
             notices: Arc::default(),
             cleaning: Arc::new(std::sync::Mutex::new(cleaning)),
             tasks: Mutex::default(),
@@ -227,8 +229,9 @@ impl Agent for PostgresQueue {
         self.agent.trust.holds().then(|| Pass::of(held))
     }
 
-    /// The renewals of its lease are its signs of life.
+    /// The next renewal of the lease tells it: it costs no statement of its own.
     async fn sign(&self) -> Result<(), QueueError> {
+        self.agent.life.sign();
         Ok(())
     }
 

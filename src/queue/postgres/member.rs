@@ -45,9 +45,11 @@ macro_rules! timeline {
 }
 pub(super) use timeline;
 
+/// $3: for how long the agent has got nowhere.
 const RENEW: &str = concat!(
     "UPDATE agents SET lease_until = clock_timestamp() + make_interval(secs => $2),
-        steady_since = CASE WHEN lease_until < clock_timestamp() THEN clock_timestamp() ELSE steady_since END
+        steady_since = CASE WHEN lease_until < clock_timestamp() THEN clock_timestamp() ELSE steady_since END,
+        signed_at = clock_timestamp() - make_interval(secs => $3)
     WHERE id = $1 AND gone_at IS NULL
     RETURNING clock_timestamp() AS server, ",
     timeline!(),
@@ -134,6 +136,28 @@ pub struct Member {
     pub id: AgentId,
     /// Bound as long as the process lives, and by nobody else in this network namespace of this machine.
     _lock: UnixListener,
+}
+
+/// When the agent got anywhere last. Its lease is renewed beside its work, so that alone tells nothing of it.
+#[derive(Debug)]
+pub struct Life(AtomicU64);
+
+impl Default for Life {
+    fn default() -> Self {
+        let life = Self(AtomicU64::new(0));
+        life.sign();
+        life
+    }
+}
+
+impl Life {
+    pub fn sign(&self) {
+        self.0.store(u64::try_from(since_boot().as_millis()).unwrap_or(u64::MAX), Ordering::Release);
+    }
+
+    fn silent_for(&self) -> Duration {
+        since_boot().saturating_sub(Duration::from_millis(self.0.load(Ordering::Acquire)))
+    }
 }
 
 /// Whether requests may begin.
@@ -234,8 +258,10 @@ pub struct Renewed {
 }
 
 /// None: this agent was buried.
-pub async fn renew(connection: &mut PgConnection, id: AgentId) -> sqlx::Result<Option<Renewed>> {
-    let row = sqlx::query(RENEW).bind(id.0).bind(LEASE.as_secs_f64()).fetch_optional(connection).await?;
+pub async fn renew(connection: &mut PgConnection, id: AgentId, life: &Life) -> sqlx::Result<Option<Renewed>> {
+    let silent_for = life.silent_for().as_secs_f64();
+    let renewal = sqlx::query(RENEW).bind(id.0).bind(LEASE.as_secs_f64()).bind(silent_for);
+    let row = renewal.fetch_optional(connection).await?;
     row.map(|row| Ok(Renewed { server: row.try_get("server")?, timeline: row.try_get("timeline")? })).transpose()
 }
 

@@ -149,7 +149,7 @@ impl PostgresQueue {
         let Some(member) = &memory.member else { return Ok(true) };
         let mut link = self.links.ends.open().await.map_err(read)?;
         let sent = since_boot();
-        let done = within(RENEW_WITHIN, member::renew(&mut link, member.id)).await;
+        let done = within(RENEW_WITHIN, member::renew(&mut link, member.id, &self.agent.life)).await;
         let renewed = link.done(done).map_err(read)?;
         if renewed.is_some() {
             self.agent.trust.renewed(sent);
@@ -202,7 +202,7 @@ async fn renew(links: Arc<Links>, agent: Arc<AgentSide>, id: AgentId) {
     loop {
         ticks.tick().await;
         let sent = since_boot();
-        match renewed(&links, id).await {
+        match renewed(&links, &agent, id).await {
             Ok(Some(renewed)) => {
                 agent.clock.saw(renewed.server);
                 if timeline.as_ref() == Some(&renewed.timeline) {
@@ -235,9 +235,9 @@ async fn renew(links: Arc<Links>, agent: Arc<AgentSide>, id: AgentId) {
     }
 }
 
-async fn renewed(links: &Links, id: AgentId) -> sqlx::Result<Option<Renewed>> {
+async fn renewed(links: &Links, agent: &AgentSide, id: AgentId) -> sqlx::Result<Option<Renewed>> {
     let mut link = links.renewals.open().await?;
-    let done = within(RENEW_WITHIN, member::renew(&mut link, id)).await;
+    let done = within(RENEW_WITHIN, member::renew(&mut link, id, &agent.life)).await;
     link.done(done)
 }
 
