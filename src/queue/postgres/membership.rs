@@ -3,6 +3,7 @@
 
 use std::sync::{Arc, PoisonError};
 
+use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -51,7 +52,12 @@ pub async fn start(
 
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
-        if error.may_pass() { Self::MayPass(error.to_string()) } else { Self::Refused(error.to_string()) }
+        let why = error.to_string();
+        match error {
+            OpenError::ByTransaction { .. } | OpenError::NoOptions { .. } => Self::Settings(why),
+            error if error.may_pass() => Self::MayPass(why),
+            _ => Self::Refused(why),
+        }
     }
 }
 
@@ -63,13 +69,10 @@ impl PostgresQueue {
         let mut sessions = Vec::new();
         for link in [claims, ends, renewals] {
             let mut link = link.open().await.map_err(read)?;
-            let done = within(STATEMENT, sqlx::query_scalar(SESSION).fetch_one(&mut *link)).await;
-            let session: i32 = link.done(done).map_err(read)?;
+            let done = within(STATEMENT, session(&mut link)).await;
+            let session = link.done(done).map_err(read)?;
             if sessions.contains(&session) {
-                return Err(StartError::Settings(format!(
-                    "queue.url: {} is a pooler in transaction mode, which hands one session to several connections; have it pool by session, or name the server itself",
-                    self.server.name()
-                )));
+                return Err(OpenError::ByTransaction { name: self.server.name().to_owned() }.into());
             }
             sessions.push(session);
         }
@@ -181,6 +184,11 @@ impl PostgresQueue {
         .await;
         link.done(done).map_err(written).map(drop)
     }
+}
+
+/// Asked without a prepared statement, which such a pooler mixes up.
+async fn session(connection: &mut PgConnection) -> sqlx::Result<i32> {
+    sqlx::raw_sql(SESSION).fetch_one(connection).await?.try_get(0)
 }
 
 /// The first line in which two agreements differ.

@@ -1,15 +1,16 @@
 //! The server a queue is on, and how it is connected to: the first of its hosts that is there and takes writes.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Row};
 
 use super::link::within;
 use crate::config::Database;
 
 /// What a session of this program's is like: a statement that hangs ends, and a client that died holds nothing. Not told at the
-/// start of the session, where poolers refuse it.
+/// start of the session, where poolers refuse it. And whether the server takes no writes: it is a standby, or was told so.
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET TimeZone = 'UTC';
-    SET idle_in_transaction_session_timeout = '30s'";
+    SET idle_in_transaction_session_timeout = '30s';
+    SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
 
 /// Where the server is.
 #[derive(Clone, Debug)]
@@ -53,11 +54,11 @@ impl Server {
         Err(no_host())
     }
 
-    /// None: a standby.
+    /// None: a standby, or one that was told to take no writes.
     async fn connect_to(&self, host: &PgConnectOptions) -> sqlx::Result<Option<PgConnection>> {
         let mut connection = host.connect().await?;
-        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
-        if self.0.writable && sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await? {
+        let takes_no_writes: bool = sqlx::raw_sql(SESSION).fetch_one(&mut connection).await?.try_get(0)?;
+        if self.0.writable && takes_no_writes {
             connection.close().await?;
             return Ok(None);
         }

@@ -15,7 +15,15 @@ macro_rules! fleet_or_return {
     };
 }
 
+mod clocks;
+mod failover;
 mod fleet;
 mod handing_over;
+mod lives;
+mod network;
+mod pooler;
 mod queue;
+mod restarts;
+mod servers;
 mod storm;
+mod wire;
