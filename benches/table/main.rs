@@ -21,6 +21,7 @@ mod ledger;
 mod machine;
 mod page;
 mod pickup;
+mod postgres;
 mod process;
 mod producers;
 mod queue;
@@ -155,6 +156,7 @@ async fn measure(arguments: Arguments) -> Result<()> {
     rows.extend(start::after_kill(&bench).await?);
     rows.extend(producers::measure(&bench).await?);
     rows.extend(page::measure(&bench).await?);
+    rows.extend(postgres::measure(&bench).await?);
     rows.extend(backlog::purge(&bench).await?);
     rows.extend(start::demo(&bench).await?);
     let table = Table { machine, sizes: bench.sizes, rows, took: begin.elapsed() };

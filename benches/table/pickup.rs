@@ -83,7 +83,7 @@ async fn bare(bench: &Bench) -> Result<Vec<f64>> {
     Ok(took)
 }
 
-async fn until_arrived(sandbox: &FarSide, after: u64, transaction: Option<&str>) -> Result<Arrival> {
+pub async fn until_arrived(sandbox: &FarSide, after: u64, transaction: Option<&str>) -> Result<Arrival> {
     let begin = Instant::now();
     loop {
         // Asked late rather than often: asking costs the CPU that is measured.

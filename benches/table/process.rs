@@ -63,8 +63,13 @@ impl Process {
 
     /// TERM, and its end.
     pub async fn stop(mut self) -> Result<ExitStatus> {
-        Command::new("kill").args(["-s", "TERM", &self.0.id().to_string()]).status()?;
+        self.signal("TERM")?;
         self.end().await
+    }
+
+    pub fn signal(&self, name: &str) -> Result<()> {
+        Command::new("kill").args(["-s", name, &self.0.id().to_string()]).status()?;
+        Ok(())
     }
 
     /// Waits for the end.

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 use crate::Result;
 use crate::far_side::ID_PREFIX;
 use crate::process::PATIENCE;
-use crate::world::FarSide;
+use crate::world::{FarSide, Workplace};
 
 /// An ordinary invitation.
 pub const ORDINARY_BODY: usize = 300;
@@ -103,6 +103,14 @@ pub struct Flow {
 }
 
 impl Flow {
+    /// Of the first start and the duration of each attempt, in milliseconds.
+    pub fn of(attempts: &[(i64, i64)]) -> Result<Self> {
+        let first_ms = attempts.iter().map(|(start, _)| *start).min().ok_or("nothing was sent")?;
+        let mut ends_ms: Vec<i64> = attempts.iter().map(|(start, took)| start + took).collect();
+        ends_ms.sort_unstable();
+        Ok(Self { first_ms, ends_ms })
+    }
+
     pub fn count(&self) -> usize {
         self.ends_ms.len()
     }
@@ -115,8 +123,18 @@ impl Flow {
 }
 
 /// A body of this length.
-fn agenda(length: usize) -> Option<String> {
+pub fn agenda(length: usize) -> Option<String> {
     "Agenda attached. ".repeat(length / 17 + 1).get(..length).map(str::to_owned)
+}
+
+impl Workplace for Queue {
+    fn home(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new("/"))
+    }
+
+    fn settings(&self) -> String {
+        format!("[queue]\npath = \"{}\"\n", self.path.display())
+    }
 }
 
 impl Queue {
@@ -286,10 +304,7 @@ impl Queue {
         let mut connection = self.connect().await?;
         let rows: Vec<(i64, i64)> = sqlx::query_as(FLOW).bind(&mark.0).fetch_all(&mut connection).await?;
         connection.close().await?;
-        let first_ms = rows.iter().map(|(start, _)| *start).min().ok_or("nothing was sent")?;
-        let mut ends_ms: Vec<i64> = rows.iter().map(|(start, took)| start + took).collect();
-        ends_ms.sort_unstable();
-        Ok(Flow { first_ms, ends_ms })
+        Flow::of(&rows)
     }
 
     /// The promise: since the mark every job sent has an event of its own, and this far side has no other, nor was one changed

@@ -13,7 +13,6 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::process::{CpuTime, Memory, PATIENCE, Process, binary};
-use crate::queue::Queue;
 use crate::{Bench, Result};
 
 /// `delivery.max_in_flight` unless set otherwise.
@@ -35,6 +34,7 @@ pub struct Arrival {
     pub sequence: u64,
     pub at_us: i64,
     pub transaction_id: Option<String>,
+    pub mailbox: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -141,6 +141,14 @@ impl FarSide {
     }
 }
 
+/// Where an agent works.
+pub trait Workplace {
+    /// Its settings and its log are put here.
+    fn home(&self) -> &Path;
+    /// What agent.toml says of its queue, ready for more of `[queue]`.
+    fn settings(&self) -> String;
+}
+
 /// The daemon on a queue.
 pub struct Agent {
     process: Process,
@@ -150,8 +158,8 @@ pub struct Agent {
 
 impl Agent {
     /// Starts it and waits until it says so. `settings` is more of agent.toml.
-    pub async fn start(queue: &Queue, sandbox: &FarSide, settings: &str) -> Result<Self> {
-        let mut agent = Self::spawn(queue, sandbox, settings)?;
+    pub async fn start(workplace: &impl Workplace, sandbox: &FarSide, settings: &str) -> Result<Self> {
+        let mut agent = Self::spawn(workplace, sandbox, settings)?;
         let begin = Instant::now();
         while !fs::read_to_string(&agent.log)?.contains("agent started") {
             if begin.elapsed() > PATIENCE || agent.process.child().try_wait()?.is_some() {
@@ -164,11 +172,10 @@ impl Agent {
     }
 
     /// Starts it and does not wait.
-    pub fn spawn(queue: &Queue, sandbox: &FarSide, settings: &str) -> Result<Self> {
-        let home = queue.path().parent().unwrap_or(Path::new("/"));
+    pub fn spawn(workplace: &impl Workplace, sandbox: &FarSide, settings: &str) -> Result<Self> {
+        let home = workplace.home();
         let (config, log) = (home.join("agent.toml"), home.join("agent.log"));
-        let path = queue.path().display();
-        fs::write(&config, format!("{}\n[queue]\npath = \"{path}\"\n{settings}", sandbox.settings))?;
+        fs::write(&config, format!("{}\n{}{settings}", sandbox.settings, workplace.settings()))?;
         let file = File::create(&log)?;
         let mut command = binary();
         let process =
@@ -184,6 +191,11 @@ impl Agent {
 
     pub fn memory(&self) -> Result<Memory> {
         self.process.memory()
+    }
+
+    /// STOP: it does nothing from now on.
+    pub fn freeze(&self) -> Result<()> {
+        self.process.signal("STOP")
     }
 
     /// kill -9.

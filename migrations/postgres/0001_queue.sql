@@ -227,7 +227,10 @@ CREATE TABLE queue_state (
     timeline         text NOT NULL DEFAULT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
     -- after a failover: nothing is claimed until then, and what is older is looked up before it is sent
     quarantine_until timestamptz(3),
-    doubt_before     timestamptz(3)
+    doubt_before     timestamptz(3),
+    -- the mark of the SQLite queue that moves here, and when its rows had arrived
+    copy_of          text,
+    copied_at        timestamptz(3)
 );
 INSERT INTO queue_state (id) VALUES (1);
 

@@ -33,7 +33,8 @@ impl From<ConfigError> for Failure {
 
 impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
-        Self::failed(error)
+        let exit = if error.is_of_the_settings() { Exit::Config } else { Exit::Failed };
+        Self::new(exit, error.to_string())
     }
 }
 

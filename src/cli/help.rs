@@ -43,6 +43,8 @@ const EXAMPLES: [(&str, &[Example]); 19] = [
                 "The same as the owner of its schema, whose settings these are",
                 "event-sender migrate --config owner.toml",
             ),
+            ("Move a stopped queue from SQLite to PostgreSQL", "event-sender migrate --copy-from queue.db"),
+            ("Only say whether it can move", "event-sender migrate --copy-from queue.db --dry-run"),
         ],
     ),
     (

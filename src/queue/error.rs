@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::moving::Faults;
 use super::{postgres, sqlite};
 
 /// Why the queue could not be used.
@@ -47,6 +48,45 @@ pub enum OpenError {
     File(#[from] sqlite::OpenError),
     #[error(transparent)]
     Database(#[from] postgres::OpenError),
+}
+
+impl OpenError {
+    /// The settings name another queue than the one that is meant.
+    pub fn is_of_the_settings(&self) -> bool {
+        matches!(self, Self::File(sqlite::OpenError::Moved { .. }) | Self::Database(postgres::OpenError::Moved { .. }))
+    }
+}
+
+/// Why a queue did not move.
+#[derive(Debug, thiserror::Error)]
+pub enum MoveError {
+    /// What the settings or the command line name is not what it is to be.
+    #[error("{0}")]
+    Settings(String),
+    /// An agent runs on one of the two queues.
+    #[error("{0}")]
+    InUse(String),
+    /// Rows that cannot pass.
+    #[error("{} of the queue cannot move", .0.count)]
+    Unfit(Faults),
+    #[error(transparent)]
+    Open(OpenError),
+    #[error(transparent)]
+    Queue(#[from] QueueError),
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl From<sqlite::OpenError> for MoveError {
+    fn from(error: sqlite::OpenError) -> Self {
+        Self::Open(error.into())
+    }
+}
+
+impl From<postgres::OpenError> for MoveError {
+    fn from(error: postgres::OpenError) -> Self {
+        Self::Open(error.into())
+    }
 }
 
 /// Why a start did not succeed.

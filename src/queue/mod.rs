@@ -7,6 +7,7 @@ mod agent;
 mod columns;
 mod counted;
 mod error;
+mod moving;
 mod open;
 mod operate;
 mod postgres;
@@ -22,9 +23,10 @@ pub use agent::{
     Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Pass,
     Recovered, Refusal, Refusals, Suspects, Withheld,
 };
-pub use error::{OpenError, QueueError, StartError};
+pub use error::{MoveError, OpenError, QueueError, StartError};
+pub use moving::{Fault, Faults, Moved, OnMoved};
 pub use open::{
-    Examined, Queue, Repaired, Start, Started, examine, is_missing, migrate, not_writable, open_existing,
+    Examined, Queue, Repaired, Start, Started, copy_from, examine, is_missing, migrate, not_writable, open_existing,
     open_to_insert, permissions,
 };
 pub use operate::{Changed, Chosen, OnBatch, Operate, Purgeable, Selection};

@@ -1,8 +1,10 @@
 //! Opening a queue as the settings name it. The only place that knows which kinds there are.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use super::error::{OpenError, StartError};
+use super::error::{MoveError, OpenError, StartError};
+use super::moving::{Moved, OnMoved, move_over, would_move};
 use super::postgres::{self, AgentSettings, PostgresQueue, Server};
 use super::sqlite::files::{self, AgentLock};
 use super::sqlite::{Permissions, SqliteQueue, examine as examine_file, start};
@@ -56,6 +58,28 @@ pub async fn migrate(settings: &QueueSettings) -> Result<Arc<dyn Queue>, OpenErr
     match &settings.place {
         QueuePlace::File(_) => open_to_insert(settings).await,
         QueuePlace::Database(settings) => Ok(Arc::new(PostgresQueue::migrate(server(settings)).await?)),
+    }
+}
+
+/// Moves the queue in this file over into the one of the settings, or only says what would move. `unnamed` is whose mailbox the rows
+/// are for that name none.
+///
+/// # Errors
+/// The settings name no database, an agent runs on one of the two, rows cannot pass, or the storage is in trouble.
+pub async fn copy_from(
+    file: &Path,
+    settings: &QueueSettings,
+    unnamed: Option<&str>,
+    only_look: bool,
+    tell: OnMoved<'_>,
+) -> Result<Moved, MoveError> {
+    let QueuePlace::Database(to) = &settings.place else {
+        let why = "queue.url: not set, and --copy-from moves a queue to PostgreSQL; set it to the queue there";
+        return Err(MoveError::Settings(why.to_owned()));
+    };
+    match only_look {
+        true => would_move(file, server(to), tell).await,
+        false => move_over(file, server(to), unnamed, tell).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! The jobs of one event: their order, what a delete calls off, what a key may name, and what a change knows of its event.
 
-use event_sender::job::{ErrorKind, Job, JobState, OperationKind, Target};
+use event_sender::job::{ErrorKind, Job, JobId, JobState, OperationKind, Target};
 use event_sender::queue::{InsertError, JobFilter, NewJob, Produce, Read, Settlement, Verdict};
 
 use crate::backend::Backend;
@@ -277,6 +277,39 @@ async fn the_key_of_a_create_that_failed_is_free_unless_its_event_may_exist<B: B
     }
 }
 
+/// Two events of one key would be alive at once.
+async fn a_create_knows_that_its_key_names_an_event_still_whose_delete_did_not_come_off<B: Backend>() {
+    for how in ["cancelled", "failed", "of another event", "sent"] {
+        let bed = Bed::<B>::new().await;
+        let first = bed.add_sent(create(KEY)).await;
+        let [deleted, anew] = bed.add(&[delete(KEY), create(KEY)]).await.try_into().unwrap();
+        match how {
+            "cancelled" => assert_eq!(bed.cancel(&[deleted], false).await, [deleted]),
+            "failed" => bed.finish(&bed.claim_one().await, Verdict::Failed).await,
+            "sent" => bed.finish(&bed.claim_one().await, event()).await,
+            _ => {
+                let other = format!("UPDATE jobs SET event_key = 'other' WHERE id = {deleted}");
+                assert_eq!(bed.backend.sql(&other).await, Ok(1));
+            }
+        }
+        let create = bed.claim_jobs().await.into_iter().find(|job| job.id.0 == anew).unwrap();
+        let expected = if how == "sent" { Target::NotAsked } else { Target::Taken(JobId(first)) };
+        assert_eq!(create.target, expected, "{how}");
+    }
+}
+
+/// Its own event may be the one that its key names.
+async fn a_create_in_doubt_is_not_asked_whose_its_key_is<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    bed.add_sent(create(KEY)).await;
+    let ids = bed.add(&[delete(KEY), create(KEY)]).await;
+    bed.cancel(&ids[..1], false).await;
+    let job = bed.claim_one().await;
+    bed.settle(&Settlement { in_doubt: true, ..end(&job, Verdict::Again(chrono::Utc::now())) }).await;
+    let again = bed.claim_one().await;
+    assert_eq!((again.id.0, &again.target), (ids[1], &Target::NotAsked));
+}
+
 async fn what_makes_no_sense_is_refused_with_the_column_and_the_cure<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let target = || Some("AAMk=".to_owned());
@@ -476,6 +509,8 @@ on_every_queue! {
     a_change_of_a_key_that_nobody_creates_is_told_so
     a_key_names_one_event_at_a_time
     the_key_of_a_create_that_failed_is_free_unless_its_event_may_exist
+    a_create_knows_that_its_key_names_an_event_still_whose_delete_did_not_come_off
+    a_create_in_doubt_is_not_asked_whose_its_key_is
     what_makes_no_sense_is_refused_with_the_column_and_the_cure
     a_delete_calls_off_what_never_left_and_itself_with_it
     a_delete_calls_off_updates_and_deletes_the_event_that_is_there

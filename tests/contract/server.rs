@@ -11,7 +11,7 @@ use sqlx::{AssertSqlSafe, Connection};
 use std::time::Duration;
 
 use crate::backend::Backend;
-use crate::bed::{ALL, ANN, BOB, Bed, defaults, job, lane};
+use crate::bed::{ALL, ANN, BOB, Bed, Want, defaults, end, event, job, lane};
 use crate::cluster::Cluster;
 use crate::postgres::{Postgres, server};
 
@@ -86,6 +86,52 @@ async fn two_that_migrate_at_once_find_one_queue() {
     let (one, other) = tokio::join!(PostgresQueue::migrate(server(&schema)), PostgresQueue::migrate(server(&schema)));
     let ids = one.unwrap().insert(&[job(ANN)]).await.unwrap();
     assert_eq!(other.unwrap().jobs_by_id(&[JobId(ids[0])]).await.unwrap().len(), 1);
+}
+
+/// Plans are made while the table is empty, and no statistics say later that it is not.
+#[tokio::test]
+async fn a_claim_and_its_end_touch_a_few_rows_however_many_wait() {
+    const WAITING: i64 = 3000;
+    const FEW: i64 = 400;
+    let cluster = cluster!();
+    let bed = Bed::<Postgres>::new().await;
+    sql(bed.backend.schema(), "ALTER TABLE jobs SET (autovacuum_enabled = false)").await;
+    let ten = Want { limit: 10, ..ALL };
+    let early = bed.claimed(ANN).await;
+    for _ in 0..8 {
+        bed.settle(&end(&bed.claimed(ANN).await, event())).await;
+    }
+    bed.settle(&end(&early, event())).await;
+    let many = format!(
+        "INSERT INTO jobs (start_time, end_time, mailbox)
+        SELECT '2026-12-01T09:00:00', '2026-12-01T10:00:00', '{ANN}' FROM generate_series(1, {WAITING})"
+    );
+    sql(bed.backend.schema(), &many).await;
+    let mut other = cluster.connect(bed.backend.schema()).await;
+    // A session tells with a later statement what it has done, a second after that at most.
+    let mut touched = async |told: &str, least: i64| {
+        loop {
+            let taken = bed.claim(Want { limit: 0, ..ALL }).await;
+            assert!(taken.jobs.is_empty());
+            bed.settle(&end(&early, event())).await;
+            let told = format!(
+                "SELECT {told}, seq_tup_read + idx_tup_fetch FROM pg_stat_user_tables WHERE relid = 'jobs'::regclass"
+            );
+            let (done, touched): (i64, i64) = sqlx::query_as(AssertSqlSafe(told)).fetch_one(&mut other).await.unwrap();
+            if done >= least {
+                return touched;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    let before = touched("n_tup_ins", WAITING + 9).await;
+    let taken = bed.claim(ten).await;
+    assert_eq!(taken.jobs.len(), 10);
+    for (_, job) in &taken.jobs {
+        bed.settle(&end(job, event())).await;
+    }
+    let touched = touched("n_tup_upd", 2 * 9 + 2 * 10).await - before;
+    assert!(touched < FEW, "{touched} rows");
 }
 
 #[tokio::test]

@@ -64,7 +64,9 @@ macro_rules! default_mailbox {
 }
 
 /// Takes these jobs, and freezes the defaults into them. What is older than a failover that may have lost something is in
-/// doubt; none is taken until that failover has been noticed. That it is a job's turn is looked at once more: a producer in a transaction of its own may not have seen all.
+/// doubt; none is taken until that failover has been noticed. That it is a job's turn is looked at once more: a producer in a
+/// transaction of its own may not have seen all. The empty text behind the state has the jobs found by their ids: no index of what
+/// waits answers that.
 macro_rules! take {
     ($from:literal, $which:literal, $mailbox:literal, $body_type:literal, $time_zone:literal) => {
         concat!(
@@ -102,7 +104,7 @@ macro_rules! take {
             " queue_state AS q
     WHERE jobs.id = ",
             $which,
-            " AND jobs.state = 'pending' AND jobs.behind IS NULL AND jobs.next_attempt_at <= now()
+            " AND jobs.state || '' = 'pending' AND jobs.behind IS NULL AND jobs.next_attempt_at <= now() AND q.id = 1
         AND (q.quarantine_until IS NULL OR q.quarantine_until <= now())
         AND q.timeline = (SELECT ",
             timeline!(),

@@ -22,6 +22,8 @@ const ALIVE: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub struct Link {
     server: Arc<Server>,
+    /// For statements that find their rows in indexes.
+    by_index: bool,
     connection: Mutex<Option<PgConnection>>,
 }
 
@@ -34,14 +36,25 @@ pub struct Linked<'l> {
 
 impl Link {
     pub fn to(server: Arc<Server>) -> Self {
-        Self { server, connection: Mutex::default() }
+        Self { server, by_index: false, connection: Mutex::default() }
+    }
+
+    pub fn by_index(server: Arc<Server>) -> Self {
+        Self { by_index: true, ..Self::to(server) }
+    }
+
+    async fn connect(&self) -> sqlx::Result<PgConnection> {
+        match self.by_index {
+            true => self.server.connect_by_index().await,
+            false => self.server.connect().await,
+        }
     }
 
     pub async fn open(&self) -> sqlx::Result<Linked<'_>> {
         let mut slot = self.connection.lock().await;
         let connection = match slot.take() {
             Some(connection) => connection,
-            None => self.server.connect().await?,
+            None => self.connect().await?,
         };
         Ok(Linked { slot, connection })
     }
@@ -54,7 +67,7 @@ impl Link {
         {
             return Ok(Linked { slot, connection });
         }
-        let connection = self.server.connect().await?;
+        let connection = self.connect().await?;
         Ok(Linked { slot, connection })
     }
 

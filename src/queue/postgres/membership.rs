@@ -54,7 +54,9 @@ impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
         let why = error.to_string();
         match error {
-            OpenError::ByTransaction { .. } | OpenError::NoOptions { .. } => Self::Settings(why),
+            OpenError::Moved { .. } | OpenError::ByTransaction { .. } | OpenError::NoOptions { .. } => {
+                Self::Settings(why)
+            }
             error if error.may_pass() => Self::MayPass(why),
             _ => Self::Refused(why),
         }

@@ -57,14 +57,18 @@ macro_rules! input_columns {
 }
 pub(super) use {input_columns, sized};
 
-/// What is known of the event of its key, for a job that changes one: the last job before it that creates the event and was not
-/// called off, or else the last one.
+/// What is known of the event of its key. For a job that changes one, the last job before it that creates the event and was not
+/// called off, or else the last one. For a job that creates one, the same as long as its key names an event still,
+/// because the delete before it did not come off; not if its own request may have left. NULL where there is none, or nothing is asked.
 macro_rules! created {
     () => {
-        "(SELECT ARRAY[c.id::text, c.state, c.in_doubt::text, c.event_id, c.mailbox, c.calendar_id, c.transaction_id]
-        FROM jobs AS c WHERE jobs.event_key IS NOT NULL AND jobs.operation <> 'create' AND c.event_key = jobs.event_key
-            AND c.operation = 'create' AND c.id < jobs.id
-        ORDER BY c.state = 'cancelled' AND c.error_kind IS NOT DISTINCT FROM 'superseded', c.id DESC LIMIT 1) AS created"
+        "CASE WHEN jobs.event_key IS NOT NULL AND (jobs.operation <> 'create' OR NOT jobs.in_doubt AND coalesce(
+            (SELECT e.operation FROM jobs AS e WHERE e.event_key = jobs.event_key AND e.id < jobs.id
+                AND (e.state NOT IN ('failed', 'cancelled') OR e.operation = 'create' AND e.in_doubt)
+            ORDER BY e.id DESC LIMIT 1), 'delete') <> 'delete') THEN
+        (SELECT ARRAY[c.id::text, c.state, c.in_doubt::text, c.event_id, c.mailbox, c.calendar_id, c.transaction_id]
+        FROM jobs AS c WHERE c.event_key = jobs.event_key AND c.operation = 'create' AND c.id < jobs.id
+        ORDER BY c.state = 'cancelled' AND c.error_kind IS NOT DISTINCT FROM 'superseded', c.id DESC LIMIT 1) END AS created"
     };
 }
 pub(super) use created;
@@ -132,17 +136,21 @@ pub fn taken(row: &PgRow, unnamed: Option<&str>, clock: &ServerClock, now: Now) 
 }
 
 fn target(row: &PgRow, operation: OperationKind, input: &JobInput) -> sqlx::Result<Target> {
-    if operation == OperationKind::Create || input.event_key == Cell::Null {
+    if input.event_key == Cell::Null {
         return Ok(Target::NotAsked);
     }
     let created: Option<Vec<Option<String>>> = row.try_get("created")?;
-    Ok(created.and_then(of_created).unwrap_or(Target::Unknown))
+    let created = created.and_then(of_created);
+    Ok(match operation {
+        OperationKind::Create => created.map_or(Target::NotAsked, |created| Target::Taken(created.job)),
+        _ => created.map_or(Target::Unknown, |created| Target::Created(Box::new(created))),
+    })
 }
 
 /// In the order of `created!`.
-fn of_created(columns: Vec<Option<String>>) -> Option<Target> {
+fn of_created(columns: Vec<Option<String>>) -> Option<Created> {
     let [job, state, in_doubt, event_id, mailbox, calendar_id, transaction_id] = columns.try_into().ok()?;
-    Some(Target::Created(Box::new(Created {
+    Some(Created {
         job: JobId(job?.parse().ok()?),
         state: JobState::parse(&state?)?,
         in_doubt: in_doubt? == "true",
@@ -150,5 +158,5 @@ fn of_created(columns: Vec<Option<String>>) -> Option<Target> {
         mailbox,
         calendar_id,
         transaction_id: transaction_id?,
-    })))
+    })
 }

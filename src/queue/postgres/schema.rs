@@ -12,6 +12,7 @@ use super::errors::{BY_TRANSACTION, code, may_pass, refuses_options, shares_a_se
 use super::link::{STATEMENT, within};
 use super::server::Server;
 use super::store::PostgresQueue;
+use crate::queue::moving::MOVED;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/postgres");
 
@@ -55,6 +56,9 @@ pub enum OpenError {
         "the queue {name} was made by a newer event-sender (schema {found}, this one knows {known}); update the program"
     )]
     Newer { name: String, found: i64, known: i64 },
+    /// By the script that moves a queue into a SQLite file.
+    #[error("the queue {name} has moved to a SQLite file, its jobs are there: set queue.path instead of queue.url")]
+    Moved { name: String },
     #[error(
         "the queue {name} has an older schema ({found}, this program needs {known}); 'event-sender migrate' brings it up to date"
     )]
@@ -241,6 +245,9 @@ impl Found {
         }
         if self.migrations == 0 {
             return Err(OpenError::Missing { name });
+        }
+        if self.version == MOVED {
+            return Err(OpenError::Moved { name });
         }
         if self.version > newest() {
             return Err(OpenError::Newer { name, found: self.version, known: newest() });

@@ -7,10 +7,15 @@ use super::link::within;
 use crate::config::Database;
 
 /// What a session of this program's is like: a statement that hangs ends, and a client that died holds nothing. Not told at the
-/// start of the session, where poolers refuse it. And whether the server takes no writes: it is a standby, or was told so.
+/// start of the session, where poolers refuse it. Compiling a statement takes longer than any of these does. And whether the server
+/// takes no writes: it is a standby, or was told so.
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET TimeZone = 'UTC';
-    SET idle_in_transaction_session_timeout = '30s';
+    SET idle_in_transaction_session_timeout = '30s'; SET jit = off;
     SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
+
+/// A session whose statements touch a few rows each, all found in indexes. Its plans are made when the table may be empty, and are
+/// kept: by the statistics of that moment they would read all of it, over and over, until autovacuum has been there.
+const BY_INDEX: &str = "SET enable_seqscan = off";
 
 /// Where the server is.
 #[derive(Clone, Debug)]
@@ -42,6 +47,14 @@ impl Server {
         Err(trouble.unwrap_or_else(no_host))
     }
 
+    /// The same, for statements that find their rows in indexes.
+    pub async fn connect_by_index(&self) -> sqlx::Result<PgConnection> {
+        let mut connection = self.connect().await?;
+        within(self.0.connect_within, async { sqlx::raw_sql(BY_INDEX).execute(&mut connection).await.map(|_| ()) })
+            .await?;
+        Ok(connection)
+    }
+
     /// A connection that hears notices, to the first host that can be connected to as above.
     pub async fn listener(&self) -> sqlx::Result<PgListener> {
         for host in &self.0.hosts {
@@ -67,5 +80,5 @@ impl Server {
 }
 
 fn no_host() -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::other("no host of queue.url takes writes; each of them is a standby"))
+    sqlx::Error::Io(std::io::Error::other("no host of queue.url takes writes; each of them is a standby or read-only"))
 }

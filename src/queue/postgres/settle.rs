@@ -20,7 +20,8 @@ const MESSAGE_CHARS: usize = 2000;
 const WAKE_BATCH: i64 = 500;
 
 /// The ends in $2 to $27, of claims of $1; see [`Columns`]. What a mailbox was told is true whoever learns it, so pauses and paces
-/// are noted whether the claim was over or not.
+/// are noted whether the claim was over or not. The empty text behind the state has the jobs found by their ids, not each of them
+/// among all that are claimed.
 const SETTLE: &str = "WITH s AS (
         SELECT * FROM unnest($2::bigint[], $3::bigint[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::timestamptz[], $10::int[], $11::boolean[], $12::timestamptz[], $13::text[], $14::text[], $15::int[], $16::text[],
@@ -43,7 +44,7 @@ const SETTLE: &str = "WITH s AS (
             error_message = CASE WHEN s.kind IS NULL AND s.state = 'pending' THEN j.error_message ELSE s.message END,
             request_id = CASE WHEN s.kind IS NULL AND s.state = 'pending' THEN j.request_id ELSE s.request_id END,
             ends_at = coalesce(s.ends_at, j.ends_at)
-        FROM s WHERE j.id = s.id AND j.claims = s.claim AND j.claimed_by = $1 AND j.state = 'claimed'
+        FROM s WHERE j.id = s.id AND j.claims = s.claim AND j.claimed_by = $1 AND j.state || '' = 'claimed'
         RETURNING j.id, j.mailbox_key, j.operation, j.event_key, s.claim, s.state, s.mailed, s.minute, s.ends_at),
     counted AS (
         INSERT INTO mailings AS m (mailbox, minute, jobs, recipients)

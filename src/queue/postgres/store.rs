@@ -45,11 +45,12 @@ impl PostgresQueue {
     pub fn on(server: Server, settings: AgentSettings) -> Self {
         let server = Arc::new(server);
         let link = || Link::to(server.clone());
+        let by_index = || Link::by_index(server.clone());
         let links = Links {
-            claims: link(),
-            ends: link(),
-            renewals: link(),
-            burials: link(),
+            claims: by_index(),
+            ends: by_index(),
+            renewals: by_index(),
+            burials: by_index(),
             others: link(),
             counts: link(),
             inserts: link(),

@@ -4,7 +4,7 @@
 use super::super::super::{AttemptRecord, Paced};
 use super::settle_tests::{end, sent, settle};
 use super::*;
-use crate::job::{Ending, ErrorKind, Target};
+use crate::job::{Ending, ErrorKind};
 
 const KEYED: (&str, &str) = ("event_key", "'order-7'");
 
@@ -326,34 +326,4 @@ async fn retention_keeps_a_create_as_long_as_another_job_of_its_key_waits() {
     )
     .await;
     assert_eq!(bed.queue.purge(Duration::ZERO, 10).await.unwrap(), 2);
-}
-
-/// Two events of one key would be alive at once.
-#[tokio::test]
-async fn a_create_knows_that_its_key_names_an_event_still_whose_delete_did_not_come_off() {
-    let delete = [KEYED, ("operation", "'delete'"), ("start_time", "NULL"), ("end_time", "NULL")];
-    let sent_before =
-        [KEYED, ("state", "'sent'"), ("event_id", "'AAMk'"), ("finished_at", "'2026-12-01T00:00:00.000Z'")];
-    for how in [
-        "state = 'cancelled', finished_at = 'x'",
-        "state = 'failed', finished_at = 'x', error_kind = 'denied'",
-        "event_key = 'other'",
-    ] {
-        let bed = Bed::new().await;
-        let db = &mut bed.stranger().await;
-        add(db, &sent_before).await;
-        add(db, &delete).await;
-        let anew = add(db, &[KEYED]).await;
-        run(db, &format!("UPDATE jobs SET {how} WHERE id = 2")).await;
-        let job = bed.claim().await.into_iter().find(|job| job.id.0 == anew).unwrap();
-        assert_eq!(job.target, Target::Taken(JobId(1)), "{how}");
-    }
-    let bed = Bed::new().await;
-    let db = &mut bed.stranger().await;
-    add(db, &sent_before).await;
-    add(db, &delete).await;
-    add(db, &[KEYED]).await;
-    let gone = bed.claim().await.remove(0);
-    settle(&bed, &end(&gone, sent())).await;
-    assert_eq!(bed.claim().await.remove(0).target, Target::NotAsked);
 }

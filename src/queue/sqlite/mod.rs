@@ -10,6 +10,7 @@ mod clock;
 mod errors;
 pub mod files;
 mod fragments;
+mod moving;
 mod open;
 mod operate;
 mod produce;
@@ -26,6 +27,7 @@ mod upgrade;
 mod write_pacer;
 
 pub use files::permissions::Permissions;
+pub use moving::{Leaving, Mark};
 pub use open::{OpenError, newest as newest_schema};
 pub use report::health::examine;
 pub use start::start;

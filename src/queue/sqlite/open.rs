@@ -13,10 +13,12 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions, SqlitePool};
 
 use super::clock::QueueClock;
+use super::moving::{self, Mark};
 use super::schema::MIGRATIONS;
 use super::settle::BatchInsert;
 use super::upgrade::{UpgradeError, upgrade};
 use crate::clock::Clock;
+use crate::queue::moving::MOVED;
 use crate::queue::sqlite::errors::{BUSY, CANNOT_OPEN, READ_ONLY, may_pass, primary_code};
 use crate::queue::sqlite::files::guard::FileGuard;
 use crate::queue::sqlite::files::{self, Strange};
@@ -74,6 +76,14 @@ pub enum OpenError {
         found: i64,
         /// Ours.
         known: i64,
+    },
+    /// It has moved to another place, or is about to.
+    #[error("{}", mark.says(path))]
+    Moved {
+        /// Which file.
+        path: PathBuf,
+        /// Where it has moved to.
+        mark: Mark,
     },
     /// Made by an earlier version, and the caller only reads.
     #[error("the queue {} has an older schema ({found}, this program needs {known}); 'event-sender run' brings it up to date", path.display())]
@@ -379,6 +389,12 @@ async fn check_ours(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
 /// Its schema.
 async fn not_newer(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
     let found = schema(pool, path).await?;
+    if found == MOVED {
+        let mut connection = pool.acquire().await.map_err(|source| OpenError::sqlite(path, source))?;
+        if let Some(mark) = moving::mark(&mut connection).await.map_err(|source| OpenError::sqlite(path, source))? {
+            return Err(OpenError::Moved { path: path.to_owned(), mark });
+        }
+    }
     if found > newest() {
         return Err(OpenError::Newer { path: path.to_owned(), found, known: newest() });
     }

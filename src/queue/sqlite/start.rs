@@ -28,7 +28,11 @@ pub async fn start(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQ
 
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
-        if error.may_pass() { Self::MayPass(error.to_string()) } else { Self::Refused(error.to_string()) }
+        match error {
+            OpenError::Moved { .. } => Self::Settings(error.to_string()),
+            error if error.may_pass() => Self::MayPass(error.to_string()),
+            error => Self::Refused(error.to_string()),
+        }
     }
 }
 

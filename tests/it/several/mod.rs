@@ -20,6 +20,7 @@ mod failover;
 mod fleet;
 mod handing_over;
 mod lives;
+mod moving;
 mod network;
 mod pooler;
 mod queue;
