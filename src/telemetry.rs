@@ -65,5 +65,7 @@ impl Threshold {
 fn targets(level: Level) -> Targets {
     Targets::new()
         .with_target("event_sender", LevelFilter::from_level(level))
+        // A connection that was lost is told by whoever used it.
+        .with_target("sqlx_core::pool", LevelFilter::ERROR.min(LevelFilter::from_level(level)))
         .with_default(LevelFilter::WARN.min(LevelFilter::from_level(level)))
 }

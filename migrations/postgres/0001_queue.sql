@@ -173,6 +173,8 @@ CREATE TABLE agents (
     -- its renewals have been unbroken since
     steady_since       timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
     lease_until        timestamptz(3) NOT NULL,
+    -- it got anywhere last
+    signed_at          timestamptz(3) NOT NULL DEFAULT clock_timestamp(),
     -- set once: it will never claim again
     gone_at            timestamptz(3),
     how                text CHECK (how IN ('stopped', 'expired', 'replaced')),
@@ -222,7 +224,7 @@ CREATE TABLE queue_state (
     -- the settings of the agents that run
     settings         text,
     -- the server's timeline, which changes with a failover
-    timeline         text,
+    timeline         text NOT NULL DEFAULT substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8),
     -- after a failover: nothing is claimed until then, and what is older is looked up before it is sent
     quarantine_until timestamptz(3),
     doubt_before     timestamptz(3),

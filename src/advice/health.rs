@@ -78,10 +78,14 @@ impl Health {
         };
         match (&agent.pid, agent.silent_since(now), agent.gate()) {
             (None, ..) => health.no_agent(report, agent, now),
-            (Some(pid), Some(since), _) => health.silent(report, pid, since, now),
+            (Some(_), Some(since), _) => health.silent(report, agent, since, now),
             (_, _, Some(gate)) => health.gate(report, gate, now),
-            _ => health.open(report, now),
+            _ => match report.sending_paused_until {
+                Some(until) => health.failed_over(report, until, now),
+                None => health.open(report, now),
+            },
         }
+        health.others(report, agent, now);
         health.settings(agent);
         health.refused_default(agent, now);
         health.credential(agent, now);
@@ -117,17 +121,38 @@ impl Health {
     }
 
     /// It holds the queue, and does nothing.
-    fn silent(&mut self, report: &Overview, pid: &str, since: DateTime<Utc>, now: DateTime<Utc>) {
+    fn silent(&mut self, report: &Overview, agent: &AgentRow, since: DateTime<Utc>, now: DateTime<Utc>) {
         self.tone = Tone::Bad;
-        let since = moment(&format_utc(since), now);
+        let (since, pid) = (moment(&format_utc(since), now), agent.pid.as_deref().unwrap_or_default());
         self.headline = format!("NOTHING IS SENT: the agent (process {pid}) has given no sign of life since {since}");
-        self.remarks.push("it is stopped or stuck, and keeps another agent from the queue".into());
+        let shares = agent.said.as_ref().is_some_and(|said| said.lanes.is_some());
+        let kept = if shares { "its mailboxes from other agents" } else { "another agent from the queue" };
+        self.remarks.push(format!("it is stopped or stuck, and keeps {kept}"));
         self.remarks.push(waiting(report, now));
         self.step(
             "systemctl restart event-sender",
             "starts it anew; what it had in hand is looked up before it is sent",
         );
         self.step("journalctl -u event-sender -n 50", "what it did last");
+    }
+
+    /// Those that are stuck beside it: each keeps its mailboxes from the others.
+    fn others(&mut self, report: &Overview, agent: &AgentRow, now: DateTime<Utc>) {
+        for other in report.agents.iter().filter(|other| *other != agent) {
+            let Some((since, said)) = other.silent_since(now).zip(other.said.as_ref()) else { continue };
+            let host = said.host.as_ref().map(|host| format!(" on {host}")).unwrap_or_default();
+            let pid = other.pid.as_deref().unwrap_or_default();
+            let since = moment(&format_utc(since), now);
+            let mailboxes = match said.lanes.unwrap_or_default() {
+                0 => String::new(),
+                1 => ", and its mailbox waits".to_owned(),
+                lanes => format!(", and its {} mailboxes wait", count(lanes)),
+            };
+            self.attention(format!(
+                "agent \"{}\" (process {pid}{host}) has given no sign of life since {since}: it is stopped or stuck{mailboxes}; restart it there",
+                said.name
+            ));
+        }
     }
 
     fn gate(&mut self, report: &Overview, gate: &GateSaid, now: DateTime<Utc>) {
@@ -146,6 +171,15 @@ impl Health {
         if !only_time_helps(&gate.code) {
             self.step("systemctl reload event-sender", "tries at once (restart, for a secret in the credstore)");
         }
+    }
+
+    /// It goes on by itself, and soon.
+    fn failed_over(&mut self, report: &Overview, until: DateTime<Utc>, now: DateTime<Utc>) {
+        self.tone = Tone::Waiting;
+        self.headline = format!("nothing is sent until {}: another database server has taken over", clock(until, now));
+        self.remarks
+            .push("requests of before may still be under way; older jobs are looked up before they are sent".into());
+        self.remarks.push(waiting(report, now));
     }
 
     fn open(&mut self, report: &Overview, now: DateTime<Utc>) {

@@ -6,7 +6,7 @@ use super::shell;
 use super::standing::{default_concerns, default_cure, default_words, gate_again, gate_words};
 use crate::format::moment;
 use crate::job::format_utc;
-use crate::queue::{JobRow, LaneKey, MailboxRow, QueueError, Read};
+use crate::queue::{JobRow, LaneKey, MailboxRow, QueueError, Read, judged};
 
 /// What keeps a waiting job of this mailbox from being sent.
 pub async fn waits_for(
@@ -15,7 +15,8 @@ pub async fn waits_for(
     mailbox: &str,
     now: DateTime<Utc>,
 ) -> Result<Vec<String>, QueueError> {
-    let agent = queue.agents().await?.into_iter().next().unwrap_or_default();
+    let agents = queue.agents().await?;
+    let agent = judged(&agents, now).cloned().unwrap_or_default();
     let mut reasons = Vec::new();
     if let Some(first) = job.summary.behind.integer() {
         reasons.push(format!("job {first}, which comes before it for the same event"));

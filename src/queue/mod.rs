@@ -34,7 +34,7 @@ pub use postgres::{AgentSettings, PostgresQueue, Server};
 pub use produce::{InsertError, Insertion, NewJob, OnInserted, Produce};
 pub use read::{
     AGE_COUNT, AGE_LIMITS, Census, Ended, Failures, Grade, JobFilter, Overview, Read, Room, Sought, Step,
-    StorageFinding, Trouble, Waiting, WaitingReport, Walked,
+    StorageFinding, Trouble, Waiting, WaitingReport, Walked, judged,
 };
 pub use rows::{
     AgentRow, AgentSaid, AttemptRow, CredentialSaid, DefaultSaid, GateSaid, HoldColumns, JobRow, JobSummary,

@@ -162,6 +162,21 @@ pub struct Overview {
     /// Mailboxes that have mailed as many attendees as they may for now.
     pub paced: Vec<MailboxRow>,
     pub agents: Vec<AgentRow>,
+    /// Another database server has taken over: all sending is paused until then.
+    pub sending_paused_until: Option<DateTime<Utc>>,
+}
+
+impl Overview {
+    /// The agent by which sending is judged: of those that share the queue one that gets anywhere, if any does.
+    pub fn agent(&self, now: DateTime<Utc>) -> AgentRow {
+        judged(&self.agents, now).cloned().unwrap_or_default()
+    }
+}
+
+/// The same of a list.
+pub fn judged(agents: &[AgentRow], now: DateTime<Utc>) -> Option<&AgentRow> {
+    let moves = agents.iter().find(|agent| agent.runs() && agent.silent_since(now).is_none());
+    moves.or(agents.first())
 }
 
 /// Jobs that have failed lately.

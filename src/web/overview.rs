@@ -51,7 +51,7 @@ impl Web {
 
     fn verdict(&self, seen: &Seen, now: DateTime<Utc>) -> Value {
         let overview = &seen.overview;
-        let agent = overview.agents.first().cloned().unwrap_or_default();
+        let agent = overview.agent(now);
         let mut health = Health::of(overview, &agent, News::of_last_hour(overview), now);
         let mut since = None;
         // What the agent met a moment ago it has not reported yet.

@@ -34,6 +34,7 @@ mod backend;
 mod bed;
 mod claims;
 #[path = "../support/cluster.rs"]
+#[allow(dead_code, reason = "the black-box tests use all of it")]
 mod cluster;
 mod ends;
 mod events;

@@ -1,9 +1,10 @@
 //! What only a queue on a server can meet: the schema that is there or not, roles, several agents, notices.
 
+use chrono::TimeDelta;
 use event_sender::config::Database;
 use event_sender::job::JobId;
 use event_sender::queue::{
-    Agent, Grade, InsertError, JobFilter, Operate, PostgresQueue, Produce, QueueError, Read, Server,
+    Agent, AgentRow, Grade, InsertError, JobFilter, Operate, PostgresQueue, Produce, QueueError, Read, Server,
 };
 use sqlx::postgres::PgListener;
 use sqlx::{AssertSqlSafe, Connection};
@@ -274,4 +275,70 @@ async fn a_connection_that_the_server_ended_is_made_anew() {
     assert_eq!(bed.queue().waiting_for(&[lane(ANN)]).await.unwrap(), 1);
     bed.insert(&[BOB]).await;
     assert_eq!(bed.overview().await.waiting.total.jobs, 2);
+}
+
+/// The agent as others see it once its lease has been renewed so many times more.
+async fn after_renewals(bed: &Bed<Postgres>, renewals: usize) -> AgentRow {
+    let look = async || bed.queue().agents().await.unwrap().remove(0);
+    let lease = |agent: &AgentRow| agent.said.as_ref().unwrap().lease_until.time();
+    let (mut seen, mut agent) = (0, look().await);
+    let start = std::time::Instant::now();
+    while seen < renewals {
+        assert!(start.elapsed() < Duration::from_secs(60), "the lease is not renewed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        let now = look().await;
+        seen += usize::from(lease(&now) != lease(&agent));
+        agent = now;
+    }
+    agent
+}
+
+/// The lease is renewed beside the agent's work, and tells nothing of it.
+#[tokio::test]
+async fn an_agent_that_gets_nowhere_gives_no_sign_of_life_although_its_lease_goes_on() {
+    cluster!();
+    let bed = Bed::<Postgres>::new().await;
+    bed.claim(ALL).await;
+    bed.queue().sign().await.unwrap();
+    let first = after_renewals(&bed, 1).await.signed_at.unwrap();
+    let stuck = after_renewals(&bed, 2).await;
+    let moved = stuck.signed_at.unwrap() - first;
+    assert!(stuck.runs() && moved.abs() < TimeDelta::seconds(2), "{moved}");
+    let later = chrono::Utc::now() + TimeDelta::seconds(30);
+    assert!(stuck.silent_since(later).is_some(), "in a while it counts as stuck");
+    bed.queue().sign().await.unwrap();
+    let moved = after_renewals(&bed, 1).await.signed_at.unwrap() - first;
+    assert!(moved > TimeDelta::seconds(3), "{moved}");
+}
+
+/// The clock of the server before was an hour ahead: a lease tells.
+#[tokio::test]
+async fn after_a_failover_nothing_is_claimed_before_all_began_anew_and_everything_there_is_in_doubt() {
+    cluster!();
+    let bed = Bed::<Postgres>::new().await;
+    bed.insert(&[ANN, BOB]).await;
+    let before = "UPDATE queue_state SET timeline = '00000000';
+        INSERT INTO agents (id, name, version, lease_until) VALUES (7, 'other', '1', now() + interval '1 hour')";
+    bed.backend.sql(before).await.unwrap();
+    let mut other = Cluster::get().unwrap().connect(bed.backend.schema()).await;
+    let noticed = "SELECT quarantine_until > now() + interval '30 s' AND doubt_before > now() + interval '59 min'
+            AND (SELECT lease_until <= now() AND how = 'expired' FROM agents WHERE id = 7)
+        FROM queue_state WHERE quarantine_until IS NOT NULL";
+    let start = std::time::Instant::now();
+    loop {
+        assert_eq!(bed.claim(ALL).await.jobs.len(), 0);
+        if let Some(right) = sqlx::query_scalar::<_, bool>(noticed).fetch_optional(&mut other).await.unwrap() {
+            assert!(right);
+            break;
+        }
+        assert!(start.elapsed() < Duration::from_secs(60), "nobody notices");
+    }
+    bed.backend.sql("UPDATE queue_state SET quarantine_until = now()").await.unwrap();
+    let mut taken = Vec::new();
+    while taken.len() < 2 {
+        assert!(start.elapsed() < Duration::from_secs(60), "nothing is claimed any more");
+        bed.backend.seen().await;
+        taken.extend(bed.claim(ALL).await.jobs);
+    }
+    assert!(taken.iter().all(|(_, job)| job.in_doubt), "what is there may have been sent before");
 }

@@ -45,13 +45,10 @@ impl Cluster {
 
     fn start() -> Option<Self> {
         let Some(programs) = programs() else {
-            assert!(std::env::var("EVENT_SENDER_POSTGRES").as_deref() != Ok("all"), "PostgreSQL is not installed");
-            let skipped = "SKIPPED: the tests of a queue in PostgreSQL, which is not installed (package postgresql)";
-            std::io::stderr().write_all(format!("\n{skipped}\n\n").as_bytes()).unwrap();
+            skipped("the tests of a queue in PostgreSQL, which is not installed (package postgresql)");
             return None;
         };
-        let home = tempfile::Builder::new().prefix("event-sender-postgres").tempdir().unwrap().keep();
-        std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).unwrap();
+        let home = home();
         let mut shell = as_its_user(&home)
             .args(["sh", "-c", SCRIPT, "sh"])
             .args([&programs, &home])
@@ -83,6 +80,11 @@ impl Cluster {
         )
     }
 
+    /// Where its socket is.
+    pub fn home(&self) -> &Path {
+        &self.home
+    }
+
     /// A script, run by psql.
     pub fn psql(&self, schema: &str, script: &str) {
         let mut psql = Command::new(self.programs.join("psql"));
@@ -99,8 +101,21 @@ impl Cluster {
     }
 }
 
+/// Says past the tests' captured output what is left out. Where everything must be there that is a failure.
+pub fn skipped(what: &str) {
+    assert!(std::env::var("EVENT_SENDER_POSTGRES").as_deref() != Ok("all"), "skipped: {what}");
+    std::io::stderr().write_all(format!("\nSKIPPED: {what}\n\n").as_bytes()).unwrap();
+}
+
+/// A directory that other users may enter. Whoever asks for it takes it away.
+pub fn home() -> PathBuf {
+    let home = tempfile::Builder::new().prefix("event-sender-postgres").tempdir().unwrap().keep();
+    std::fs::set_permissions(&home, PermissionsExt::from_mode(0o755)).unwrap();
+    home
+}
+
 /// Where `initdb` and `pg_ctl` are: where Debian keeps them, the newest, or in the path.
-fn programs() -> Option<PathBuf> {
+pub fn programs() -> Option<PathBuf> {
     let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut debian: Vec<PathBuf> = versions.map(|version| version.path().join("bin")).collect();
     debian.sort_by_key(|bin| version_of(bin));
@@ -113,8 +128,8 @@ fn version_of(bin: &Path) -> Option<u32> {
     bin.parent()?.file_name()?.to_str()?.parse().ok()
 }
 
-/// The server refuses to run as root, which the tests may be.
-fn as_its_user(home: &Path) -> Command {
+/// The server refuses to run as root, which the tests may be; `home` becomes its user's.
+pub fn as_its_user(home: &Path) -> Command {
     if nix::unistd::Uid::effective().is_root() {
         let owned = Command::new("chown").arg("postgres:postgres").arg(home).status().unwrap();
         assert!(owned.success(), "there is no user postgres");
@@ -125,7 +140,7 @@ fn as_its_user(home: &Path) -> Command {
     Command::new("env")
 }
 
-fn first_line(shell: &mut Child) -> String {
+pub fn first_line(shell: &mut Child) -> String {
     let mut told = BufReader::new(shell.stdout.take().unwrap());
     let mut line = String::new();
     told.read_line(&mut line).unwrap();

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::Glance;
 use crate::advice::row_json;
 use crate::advice::standing::{agent_json, credential_json, default_json, gate_json};
+use crate::job::format_utc;
 use crate::queue::{AGE_COUNT, AgentRow, Ended, Waiting};
 
 /// The names of the ages, in the order of `Waiting::by_age`.
@@ -23,6 +24,7 @@ pub(super) fn of(glance: &Glance) -> Value {
     put("agent_pid", agent.pid.as_ref().and_then(|pid| pid.parse::<u32>().ok()).into());
     put("agent", agent_json(agent));
     put("agents", report.agents.iter().map(in_a_list).collect());
+    put("sending_paused_until", report.sending_paused_until.map(format_utc).into());
     put("gate", agent.gate().map_or(Value::Null, gate_json));
     put("refused_default", agent.refused_default().map_or(Value::Null, default_json));
     put("credential", credential_json(agent));

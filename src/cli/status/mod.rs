@@ -168,7 +168,7 @@ impl Glance {
             Some(time) => News { failed: queue.failures(time, 0).await?.jobs, since },
             None => News::of_last_hour(&report),
         };
-        let agent = report.agents.first().cloned().unwrap_or_default();
+        let agent = report.agent(now);
         let nameless = if settings.own_mailbox { "(the signed-in user's own)" } else { "(none named)" };
         Ok(Self { report, agent, news, queue: queue.name(), nameless, now })
     }

@@ -187,6 +187,7 @@ fn verdict(view: &View, width: u16, remarks: usize) -> Vec<Line<'static>> {
         (None, _) => "stopped",
         _ if glance.agent.silent_since(glance.now).is_some() => "stopped",
         (_, Some(_)) => "paused",
+        _ if glance.report.sending_paused_until.is_some() => "paused",
         _ => "open",
     };
     lines.push(Line::from(short(&format!("agent {}; sending {sending}", agent(glance)), width)));

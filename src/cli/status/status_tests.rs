@@ -252,6 +252,45 @@ fn an_agent_that_gives_no_sign_of_life_is_none() {
     assert!(text::lines(&glance, Paper::endless()).contains(&"sending         stopped".to_owned()));
 }
 
+#[test]
+fn after_a_failover_of_the_database_it_is_said_until_when_nothing_is_sent() {
+    let mut glance = glance(12, 0);
+    glance.report.sending_paused_until = parse_utc("2026-12-01T12:00:30Z");
+    let health = glance.health();
+    assert_eq!(health.level, Level::Look);
+    assert_eq!(
+        health.headline,
+        "Needs a look: nothing is sent until 12:00:30 UTC: another database server has taken over"
+    );
+    assert!(text::lines(&glance, Paper::endless()).contains(&"sending         paused until 12:00:30 UTC".to_owned()));
+    assert_eq!(json::of(&glance)["sending_paused_until"], "2026-12-01T12:00:30.000Z");
+}
+
+/// Its lease goes on beside its work, so its mailboxes go to nobody else.
+#[test]
+fn an_agent_that_is_stuck_beside_others_is_named() {
+    let mut glance = glance(12, 0);
+    let named = |name: &str, signed_at: &str| {
+        let said = AgentSaid { name: name.into(), host: Some("h1".into()), lanes: Some(3), ..AgentSaid::default() };
+        AgentRow { signed_at: parse_utc(signed_at), ..agent(said) }
+    };
+    glance.report.agents = vec![named("a", "2026-12-01T11:59:00Z"), named("b", "2026-12-01T11:59:58Z")];
+    glance.agent = glance.report.agent(glance.now);
+    let health = glance.health();
+    let said = "agent \"a\" (process 4711 on h1) has given no sign of life since 11:59:00 UTC (1 min ago): it is stopped or stuck, \
+                and its 3 mailboxes wait; restart it there";
+    assert_eq!((health.level, health.remarks), (Level::Look, vec![said.to_owned()]));
+    let lines = text::lines(&glance, Paper::endless());
+    assert!(lines.iter().any(|line| line.contains("no sign of life since 11:59:00")), "{lines:#?}");
+    assert!(lines.contains(&"sending         open".to_owned()), "{lines:#?}");
+    glance.report.agents[1].signed_at = parse_utc("2026-12-01T11:59:30Z");
+    glance.agent = glance.report.agent(glance.now);
+    let health = glance.health();
+    assert_eq!(health.level, Level::NoAgent);
+    assert!(health.headline.starts_with("NOTHING IS SENT: the agent (process 4711)"), "{health:?}");
+    assert!(health.remarks.iter().any(|remark| remark.starts_with("agent \"b\"")), "{health:?}");
+}
+
 /// Every level, as programs are told.
 #[test]
 fn the_codes_and_the_line_for_a_monitoring_system_tell_the_level() {

@@ -7,7 +7,7 @@ use crate::advice::health::{Health, of};
 use crate::cli::output::{Tone, paint, short};
 use crate::cli::paper::{Cell, Column, Paper};
 use crate::format::{self, clock, count, moment, more_mailboxes, span};
-use crate::job::{JobState, parse_utc};
+use crate::job::{JobState, format_utc, parse_utc};
 use crate::queue::{AGE_COUNT, AgentRow, MailboxRow, Overview, Stored, Trouble, Waiting};
 
 /// Heads of the columns of ages.
@@ -88,9 +88,10 @@ fn agents(glance: &Glance, paper: Paper) -> Vec<String> {
     }
     let row = |agent: &AgentRow| {
         let said = agent.said.clone().unwrap_or_default();
-        let sends = match agent.gate() {
-            None => "sends".to_owned(),
-            Some(gate) => format!("paused: {} {}", gate.kind.word(), gate.code),
+        let sends = match (agent.silent_since(glance.now), agent.gate()) {
+            (Some(since), _) => format!("no sign of life since {}", moment(&format_utc(since), glance.now)),
+            (None, None) => "sends".to_owned(),
+            (None, Some(gate)) => format!("paused: {} {}", gate.kind.word(), gate.code),
         };
         let lanes = said.lanes.map(count).unwrap_or_default();
         let began = moment(&said.started_at.to_string(), glance.now);
@@ -134,7 +135,10 @@ fn sending(glance: &Glance) -> String {
     match (&glance.agent.pid, glance.agent.gate()) {
         (None, _) => "stopped".into(),
         (Some(_), _) if glance.agent.silent_since(glance.now).is_some() => "stopped".into(),
-        (_, None) => "open".into(),
+        (_, None) => match glance.report.sending_paused_until {
+            Some(until) => format!("paused until {}", clock(until, glance.now)),
+            None => "open".into(),
+        },
         (_, Some(gate)) => format!(
             "paused since {}, until {} at least: {} {}",
             moment(&gate.since.to_string(), glance.now),

@@ -17,6 +17,7 @@ use super::clock::{ServerClock, now, steady};
 use super::errors::{read, written};
 use super::heads::{Heads, lane_key};
 use super::lanes::{Lanes, Passes};
+use super::life::Life;
 use super::link::{STATEMENT, within};
 use super::member::{self, AgentId, Cleaning, Member, claims_of};
 use super::notices::Notices;
@@ -69,6 +70,7 @@ pub(super) struct AgentSide {
     pub clock: Arc<ServerClock>,
     pub trust: Arc<Trust>,
     pub tally: Tally,
+    pub life: Life,
     pub notices: Arc<Notices>,
     cleaning: std::sync::Mutex<Cleaning>,
     passes: Arc<Passes>,
@@ -134,6 +136,7 @@ impl AgentSide {
             clock: Arc::default(),
             trust: Arc::default(),
             tally: Tally::default(),
+            life: Life::default(),
             notices: Arc::default(),
             cleaning: std::sync::Mutex::new(cleaning),
             tasks: Mutex::default(),
@@ -259,8 +262,9 @@ impl Agent for PostgresQueue {
         })
     }
 
-    /// The renewals of its lease are its signs of life.
+    /// The next renewal of the lease tells it: it costs no statement of its own.
     async fn sign(&self) -> Result<(), QueueError> {
+        self.agent.life.sign();
         Ok(())
     }
 

@@ -119,13 +119,7 @@ const CLAIM: &str = concat!("WITH ", due!(), " ", take!("due,", "due.id", "$9", 
 /// Which those are, none taken.
 const DUE: &str = concat!("WITH ", due!(), " SELECT id FROM due ORDER BY rank DESC, next_attempt_at, id");
 /// $2 alone.
-const CLAIM_ONE: &str = take!(
-    "(SELECT id FROM agents WHERE id = $1 AND gone_at IS NULL AND lease_until > clock_timestamp() FOR KEY SHARE) AS me,",
-    "$2 AND me.id = $1",
-    "$3",
-    "$4",
-    "$5"
-);
+const CLAIM_ONE: &str = concat!("WITH ", me!(), " ", take!("me,", "$2 AND me.id = $1", "$3", "$4", "$5"));
 
 /// With the reason, where the row's own columns are what no agent writes.
 const FAIL_BROKEN: &str =

@@ -10,6 +10,9 @@ const WORDS: usize = 200;
 /// Why a row may stay as it was without an error: somebody's trigger returns NULL, or takes the update back.
 pub const UNMOVED: &str = "the update had no effect; a trigger on the table ignores it or takes it back";
 
+/// What is wrong there, and the cure.
+pub const BY_TRANSACTION: &str = "a pooler in transaction mode, which hands one session to several connections; have it pool by session, or name the server itself";
+
 pub fn code(error: &sqlx::Error) -> Option<String> {
     Some(error.as_database_error()?.code()?.into_owned())
 }
@@ -72,10 +75,28 @@ pub fn words(error: &sqlx::Error) -> String {
     said.chars().take(WORDS).collect()
 }
 
+/// A statement of this session is not there, or one is that it has not made: a pooler hands the server's sessions out by
+/// transaction.
+pub fn shares_a_session(error: &sqlx::Error) -> bool {
+    matches!(code(error).as_deref(), Some("42P05" | "26000"))
+}
+
+/// A pooler takes nothing at the start of a session that it does not know.
+pub fn refuses_options(error: &sqlx::Error) -> bool {
+    error.as_database_error().is_some_and(|error| error.message().contains("unsupported startup parameter"))
+}
+
 pub fn read(source: sqlx::Error) -> QueueError {
-    QueueError::Trouble { action: "read", may_pass: may_pass(&source), source: source.into() }
+    trouble("read", source)
 }
 
 pub fn written(source: sqlx::Error) -> QueueError {
-    QueueError::Trouble { action: "written", may_pass: may_pass(&source), source: source.into() }
+    trouble("written", source)
+}
+
+fn trouble(action: &'static str, source: sqlx::Error) -> QueueError {
+    if shares_a_session(&source) {
+        return QueueError::Unusable(format!("queue.url names {BY_TRANSACTION}"));
+    }
+    QueueError::Trouble { action, may_pass: may_pass(&source), source: source.into() }
 }

@@ -339,6 +339,22 @@ mod tests {
         assert!(shares.iter().all(|share| (800..1200).contains(share)), "{shares:?}");
     }
 
+    /// In between the mailbox may have been another agent's, which has sent that job.
+    #[test]
+    fn what_was_claimed_before_a_mailbox_was_lost_is_not_sent_when_it_is_had_again() {
+        let (passes, lane) = (Arc::new(Passes::default()), LaneKey::of("ann"));
+        let mut lanes = Lanes::of("a", passes.clone());
+        let taken = steady();
+        passes.begin(lane.clone(), taken);
+        let claimed = taken + Duration::from_secs(1);
+        assert!(passes.of(&lane, claimed).is_some());
+        lanes.lost();
+        assert!(passes.of(&lane, claimed).is_none());
+        passes.begin(lane.clone(), claimed + Duration::from_secs(1));
+        assert!(passes.of(&lane, claimed).is_none());
+        assert!(passes.of(&lane, claimed + Duration::from_secs(1)).is_some());
+    }
+
     #[test]
     fn who_comes_second_waits_a_moment_for_the_first() {
         let names = ["a", "b"];

@@ -16,6 +16,7 @@ use sqlx::{Postgres, Row};
 
 use super::errors::{UNMOVED, is_refusal, words};
 use super::heads::lane_key;
+use super::life::Life;
 use crate::job::{JobId, REPEAT_WAIT};
 use crate::queue::{Recovered, Refusal};
 
@@ -58,9 +59,11 @@ macro_rules! me {
 }
 pub(super) use {me, timeline};
 
+/// $3: for how long the agent has got nowhere.
 const RENEW: &str = concat!(
     "UPDATE agents SET lease_until = clock_timestamp() + make_interval(secs => $2),
-        steady_since = CASE WHEN lease_until < clock_timestamp() THEN clock_timestamp() ELSE steady_since END
+        steady_since = CASE WHEN lease_until < clock_timestamp() THEN clock_timestamp() ELSE steady_since END,
+        signed_at = clock_timestamp() - make_interval(secs => $3)
     WHERE id = $1 AND gone_at IS NULL
     RETURNING clock_timestamp() AS server, ",
     timeline!(),
@@ -97,13 +100,14 @@ const AGREED: &str = "SELECT settings FROM queue_state WHERE id = 1";
 
 /// Another server has taken the place of the one before, and may have lost what that one had acknowledged. The first to notice has
 /// all agents begin anew, all sending rests for $2 seconds, and every job there is looked up before it is sent: also what the other
-/// server's clock, if it was ahead, dated later than now.
+/// server's clock, if it was ahead, dated later than now. How far it was, its leases tell, which nobody must wait for here.
 const FAILED_OVER: &str = "WITH first AS (UPDATE queue_state SET timeline = $1,
-            quarantine_until = CASE WHEN timeline IS NOT NULL AND $3 THEN clock_timestamp() + make_interval(secs => $2) ELSE quarantine_until END,
-            doubt_before = CASE WHEN timeline IS NOT NULL AND $3 THEN clock_timestamp() + make_interval(secs => $2) ELSE doubt_before END
-        WHERE id = 1 AND timeline IS DISTINCT FROM $1 RETURNING quarantine_until)
-    UPDATE agents SET gone_at = clock_timestamp(), how = 'expired'
-    FROM first WHERE first.quarantine_until > clock_timestamp() AND gone_at IS NULL RETURNING agents.name";
+            quarantine_until = CASE WHEN $3 THEN clock_timestamp() + make_interval(secs => $2) ELSE quarantine_until END,
+            doubt_before = CASE WHEN $3 THEN greatest(clock_timestamp() + make_interval(secs => $2),
+                (SELECT max(lease_until) FROM agents)) ELSE doubt_before END
+        WHERE id = 1 AND timeline <> $1 RETURNING $3 AS lossy)
+    UPDATE agents SET gone_at = clock_timestamp(), how = 'expired', lease_until = least(lease_until, clock_timestamp())
+    FROM first WHERE first.lossy AND gone_at IS NULL RETURNING agents.name";
 
 const TIMELINE: &str = "SELECT timeline FROM queue_state WHERE id = 1";
 
@@ -241,8 +245,10 @@ pub struct Renewed {
 }
 
 /// None: this agent was buried.
-pub async fn renew(connection: &mut PgConnection, id: AgentId) -> sqlx::Result<Option<Renewed>> {
-    let row = sqlx::query(RENEW).bind(id.0).bind(LEASE.as_secs_f64()).fetch_optional(connection).await?;
+pub async fn renew(connection: &mut PgConnection, id: AgentId, life: &Life) -> sqlx::Result<Option<Renewed>> {
+    let silent_for = life.silent_for().as_secs_f64();
+    let renewal = sqlx::query(RENEW).bind(id.0).bind(LEASE.as_secs_f64()).bind(silent_for);
+    let row = renewal.fetch_optional(connection).await?;
     row.map(|row| Ok(Renewed { server: row.try_get("server")?, timeline: row.try_get("timeline")? })).transpose()
 }
 
@@ -259,8 +265,8 @@ pub async fn failed_over(
     lossy: bool,
     by: &Cleaning,
 ) -> sqlx::Result<bool> {
-    let known: Option<String> = sqlx::query_scalar(TIMELINE).fetch_one(&mut *connection).await?;
-    if known.as_deref() == Some(timeline) {
+    let known: String = sqlx::query_scalar(TIMELINE).fetch_one(&mut *connection).await?;
+    if known == timeline {
         return Ok(false);
     }
     let rest = BEGIN_WITHIN + by.request;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use sqlx::Row;
 use sqlx::postgres::PgConnection;
 use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
@@ -53,10 +54,13 @@ pub async fn start(
 
 impl From<OpenError> for StartError {
     fn from(error: OpenError) -> Self {
+        let why = error.to_string();
         match error {
-            OpenError::Moved { .. } => Self::Settings(error.to_string()),
-            error if error.may_pass() => Self::MayPass(error.to_string()),
-            error => Self::Refused(error.to_string()),
+            OpenError::Moved { .. } | OpenError::ByTransaction { .. } | OpenError::NoOptions { .. } => {
+                Self::Settings(why)
+            }
+            error if error.may_pass() => Self::MayPass(why),
+            _ => Self::Refused(why),
         }
     }
 }
@@ -69,13 +73,10 @@ impl PostgresQueue {
         let mut sessions = Vec::new();
         for link in [claims, ends, renewals] {
             let mut link = link.open().await.map_err(read)?;
-            let done = within(STATEMENT, sqlx::query_scalar(SESSION).fetch_one(&mut *link)).await;
-            let session: i32 = link.done(done).map_err(read)?;
+            let done = within(STATEMENT, session(&mut link)).await;
+            let session = link.done(done).map_err(read)?;
             if sessions.contains(&session) {
-                return Err(StartError::Settings(format!(
-                    "queue.url: {} is a pooler in transaction mode, which hands one session to several connections; have it pool by session, or name the server itself",
-                    self.server.name()
-                )));
+                return Err(OpenError::ByTransaction { name: self.server.name().to_owned() }.into());
             }
             sessions.push(session);
         }
@@ -162,10 +163,11 @@ impl PostgresQueue {
         let Some(member) = &memory.member else { return Ok(true) };
         let mut link = self.links.ends.open().await.map_err(read)?;
         let sent = since_boot();
+        let AgentSide { life, settings, .. } = &*self.agent;
         let by = self.agent.cleaning().clone();
         let done = within(RENEW_WITHIN, async {
-            let Some(renewed) = member::renew(&mut link, member.id).await? else { return Ok(true) };
-            member::failed_over(&mut link, &renewed.timeline, self.agent.settings.lossy, &by).await
+            let Some(renewed) = member::renew(&mut link, member.id, life).await? else { return Ok(true) };
+            member::failed_over(&mut link, &renewed.timeline, settings.lossy, &by).await
         })
         .await;
         let buried = link.done(done).map_err(read)?;
@@ -201,6 +203,11 @@ impl PostgresQueue {
     }
 }
 
+/// Asked without a prepared statement, which such a pooler mixes up.
+async fn session(connection: &mut PgConnection) -> sqlx::Result<i32> {
+    sqlx::raw_sql(SESSION).fetch_one(connection).await?.try_get(0)
+}
+
 /// The first line in which two agreements differ.
 fn differing<'a>(mine: &'a str, theirs: &'a str) -> Option<(&'a str, &'a str)> {
     mine.lines().zip(theirs.lines()).find(|(mine, theirs)| mine != theirs)
@@ -220,7 +227,7 @@ async fn renew(links: Arc<Links>, agent: Arc<AgentSide>, id: AgentId) {
     loop {
         ticks.tick().await;
         let sent = since_boot();
-        match renewed(&links, id).await {
+        match renewed(&links, &agent, id).await {
             Ok(Some(renewed)) => {
                 agent.clock.saw(renewed.server);
                 if timeline.as_ref() == Some(&renewed.timeline) {
@@ -253,9 +260,9 @@ async fn renew(links: Arc<Links>, agent: Arc<AgentSide>, id: AgentId) {
     }
 }
 
-async fn renewed(links: &Links, id: AgentId) -> sqlx::Result<Option<Renewed>> {
+async fn renewed(links: &Links, agent: &AgentSide, id: AgentId) -> sqlx::Result<Option<Renewed>> {
     let mut link = links.renewals.open().await?;
-    let done = within(RENEW_WITHIN, member::renew(&mut link, id)).await;
+    let done = within(RENEW_WITHIN, member::renew(&mut link, id, &agent.life)).await;
     link.done(done)
 }
 

@@ -9,6 +9,7 @@ mod errors;
 mod examine;
 mod heads;
 mod lanes;
+mod life;
 mod link;
 mod member;
 mod membership;

@@ -8,7 +8,7 @@ use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::postgres::PgConnection;
 
 use super::agent::AgentSettings;
-use super::errors::{code, may_pass};
+use super::errors::{BY_TRANSACTION, code, may_pass, refuses_options, shares_a_session};
 use super::link::{STATEMENT, within};
 use super::server::Server;
 use super::store::PostgresQueue;
@@ -67,6 +67,12 @@ pub enum OpenError {
         "the role in queue.url has too few rights on the queue {name}: {said}; grant them (postgres-roles.sql), or run 'event-sender migrate' as the owner of the schema"
     )]
     Denied { name: String, said: String },
+    #[error("queue.url: {name} is {BY_TRANSACTION}")]
+    ByTransaction { name: String },
+    #[error(
+        "queue.url: the pooler at {name} refuses a part of it: {said}; leave options= out, and have the role find the queue by itself: ALTER ROLE … SET search_path = …"
+    )]
+    NoOptions { name: String, said: String },
     #[error("cannot prepare the queue {name}: {source}")]
     Migrate { name: String, source: Box<MigrateError> },
 }
@@ -88,6 +94,8 @@ impl OpenError {
             Some(NO_DATABASE) => Self::NoDatabase { name },
             Some(code) if SIGN_IN.contains(&code) => Self::SignIn { name, said: said() },
             Some(DENIED) => Self::Denied { name, said: said() },
+            _ if shares_a_session(&source) => Self::ByTransaction { name },
+            _ if refuses_options(&source) => Self::NoOptions { name, said: said() },
             _ => Self::Unreachable { name, source },
         }
     }

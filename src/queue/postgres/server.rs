@@ -1,15 +1,17 @@
 //! The server a queue is on, and how it is connected to: the first of its hosts that is there and takes writes.
 
 use sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions, Connection};
+use sqlx::{ConnectOptions, Connection, Row};
 
 use super::link::within;
 use crate::config::Database;
 
 /// What a session of this program's is like: a statement that hangs ends, and a client that died holds nothing. Not told at the
-/// start of the session, where poolers refuse it. Compiling a statement takes longer than any of these does.
+/// start of the session, where poolers refuse it. Compiling a statement takes longer than any of these does. And whether the server
+/// takes no writes: it is a standby, or was told so.
 const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; SET TimeZone = 'UTC';
-    SET idle_in_transaction_session_timeout = '30s'; SET jit = off";
+    SET idle_in_transaction_session_timeout = '30s'; SET jit = off;
+    SELECT pg_is_in_recovery() OR current_setting('transaction_read_only')::boolean";
 
 /// A session whose statements touch a few rows each, all found in indexes. Its plans are made when the table may be empty, and are
 /// kept: by the statistics of that moment they would read all of it, over and over, until autovacuum has been there.
@@ -65,11 +67,11 @@ impl Server {
         Err(no_host())
     }
 
-    /// None: a standby.
+    /// None: a standby, or one that was told to take no writes.
     async fn connect_to(&self, host: &PgConnectOptions) -> sqlx::Result<Option<PgConnection>> {
         let mut connection = host.connect().await?;
-        sqlx::raw_sql(SESSION).execute(&mut connection).await?;
-        if self.0.writable && sqlx::query_scalar("SELECT pg_is_in_recovery()").fetch_one(&mut connection).await? {
+        let takes_no_writes: bool = sqlx::raw_sql(SESSION).fetch_one(&mut connection).await?.try_get(0)?;
+        if self.0.writable && takes_no_writes {
             connection.close().await?;
             return Ok(None);
         }
@@ -78,5 +80,5 @@ impl Server {
 }
 
 fn no_host() -> sqlx::Error {
-    sqlx::Error::Io(std::io::Error::other("no host of queue.url takes writes; each of them is a standby"))
+    sqlx::Error::Io(std::io::Error::other("no host of queue.url takes writes; each of them is a standby or read-only"))
 }

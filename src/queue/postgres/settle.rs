@@ -78,13 +78,14 @@ const NOT_DONE: &str = "SELECT j.id, j.state, j.event_id, j.in_doubt, j.claims =
         j.settled = 'claim ' || s.claim AS settled
     FROM unnest($2::bigint[], $3::bigint[]) AS s(id, claim) JOIN jobs AS j ON j.id = s.id";
 
-/// An answer that came after its claim was over: an event exists.
+/// An answer that came after its claim was over: an event exists. After a failover the number may be another job's, which is
+/// younger than the attempt.
 const LATE: &str = "WITH noted AS (
         INSERT INTO attempts (job_id, claim, started_at, duration_ms, outcome, http_status, message, request_id, client_request_id)
         VALUES ($1, $2, coalesce($3, clock_timestamp()), coalesce($4, 0), 'late', $5, 'the answer came after the claim was over; EventID ' || $6::text, $7, $8)
         ON CONFLICT (job_id, claim) DO UPDATE SET outcome = 'late', message = excluded.message)
     UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = clock_timestamp(), claimed_by = $9
-    WHERE id = $1 AND state = 'pending' AND in_doubt AND claims = $2
+    WHERE id = $1 AND state = 'pending' AND in_doubt AND claims = $2 AND created_at <= coalesce($3, clock_timestamp())
     RETURNING claims";
 
 const WAKE: &str = "UPDATE jobs SET next_attempt_at = greatest(now(), job_wish(jobs))

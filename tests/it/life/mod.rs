@@ -4,7 +4,7 @@
 mod life_faults;
 mod orders;
 mod pacing;
-mod reckoning;
-mod storms;
+pub mod reckoning;
+pub mod storms;
 mod targets;
 mod wire;

@@ -10,8 +10,9 @@ use sqlx::FromRow;
 
 use crate::bed::producer;
 
+/// What of a job the reckoning goes by.
 #[derive(Clone, Debug, FromRow)]
-struct Entry {
+pub struct Entry {
     id: i64,
     operation: String,
     event_key: String,
@@ -63,6 +64,11 @@ impl Account {
         .fetch_all(&mut reader)
         .await
         .unwrap();
+        Self::reckoned(&entries, events, mails)
+    }
+
+    /// The same of jobs that were read elsewhere, in order of their keys and ids.
+    pub fn reckoned(entries: &[Entry], events: Vec<StoredEvent>, mails: Vec<Mail>) -> Self {
         let mut account = Self { rows: entries.len(), ..Self::default() };
         let mut lives = Vec::new();
         for entries in entries.chunk_by(|one, other| one.event_key == other.event_key) {

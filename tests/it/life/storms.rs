@@ -25,27 +25,31 @@ struct Tally {
 }
 
 /// A key whose event the producer believes to be there, or gone.
-struct Key {
+pub struct Key {
     name: String,
     mailbox: String,
     alive: bool,
 }
 
 /// The rows of a producer that changes its mind.
-struct Mind {
-    rng: Rng,
+pub struct Mind {
+    pub rng: Rng,
     keys: Vec<Key>,
     number: usize,
 }
 
 impl Mind {
+    pub fn new(seed: u64) -> Self {
+        Self { rng: Rng::with_seed(seed), keys: Vec::new(), number: 0 }
+    }
+
     fn attendees(&mut self) -> String {
         let someone = |n: usize| json!({ "address": format!("guest{n}@contoso.com"), "required": true });
         let (first, count) = (self.rng.usize(0..4), self.rng.usize(1..4));
         json!((first..first + count).map(someone).collect::<Vec<_>>()).to_string()
     }
 
-    fn row(&mut self) -> Row {
+    pub fn row(&mut self) -> Row {
         self.number += 1;
         let subject = format!("visit {}", self.number);
         if self.keys.is_empty() || self.rng.u32(0..4) == 0 {
@@ -78,7 +82,7 @@ impl Mind {
         }
     }
 
-    fn fault(&mut self) -> Fault {
+    pub fn fault(&mut self) -> Fault {
         let rng = &mut self.rng;
         let on = [FaultOn::Create, FaultOn::Patch, FaultOn::Patch, FaultOn::Cancel, FaultOn::Get][rng.usize(0..5)];
         let fault = match rng.u32(0..12) {
@@ -100,7 +104,7 @@ impl Mind {
 }
 
 async fn weather(kills: usize, seed: u64) -> Tally {
-    let mut mind = Mind { rng: Rng::with_seed(seed), keys: Vec::new(), number: 0 };
+    let mut mind = Mind::new(seed);
     let mut ground = Ground::new(Server::Whole, 50).await;
     ground.bed.set("graph.request_timeout", "2s");
     let mut producer = Producer::start(&ground.bed.queue_path());

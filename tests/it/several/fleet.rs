@@ -13,6 +13,7 @@ use crate::bed::{Bed, Row};
 use crate::cluster::Cluster;
 use crate::ground::Server;
 use crate::ledger::{End, Entry, Ledger};
+use crate::life::reckoning::{self as life, Account};
 use crate::process::{LOOK, PATIENCE, Process, Ran};
 use crate::sandbox_process::SandboxProcess;
 
@@ -29,18 +30,27 @@ impl Fleet {
     /// None: there is no server here.
     pub async fn new(server: Server, latency_ms: u64) -> Option<Self> {
         let cluster = Cluster::get()?;
+        let schema = cluster.schema().await;
+        Some(Self::on(&cluster.url(&schema), cluster.connect(&schema).await, server, latency_ms).await)
+    }
+
+    /// On an empty database; `db` is another program's connection to it.
+    pub async fn on(url: &str, db: PgConnection, server: Server, latency_ms: u64) -> Self {
         let (deduplicate, lookup) = (server != Server::OnlyFinds, server != Server::OnlyHonours);
         let options = json!({ "deduplicate": deduplicate, "lookup": lookup, "latency_ms": latency_ms });
         let sandbox = SandboxProcess::start(options).await;
         let mut bed = Bed::beside(&sandbox.url).await;
         bed.unset("queue.path");
-        let schema = cluster.schema().await;
-        bed.set("queue.url", &cluster.url(&schema));
+        bed.set("queue.url", url);
         bed.set("graph.request_timeout", "4s");
         bed.set("delivery.max_attempts", "1000");
         bed.command(&["migrate"]).await.expect(0);
-        let db = Mutex::new(cluster.connect(&schema).await);
-        Some(Self { bed, sandbox, db })
+        Self { bed, sandbox, db: Mutex::new(db) }
+    }
+
+    /// The other program's connection was lost, and it has made another one.
+    pub async fn connected_anew(&self, db: PgConnection) {
+        *self.db.lock().await = db;
     }
 
     /// Starts an agent of this name.
@@ -57,8 +67,31 @@ impl Fleet {
     /// One that has begun.
     pub async fn begun(&mut self, name: &str) -> Process {
         let agent = self.agent(name);
-        self.until(&format!("{name} has started"), async |_| !agent.said("agent started").is_empty()).await;
+        self.until_begun(name, &agent).await;
         agent
+    }
+
+    /// One that has begun, and comes to the database by this URL.
+    pub async fn begun_by(&mut self, url: &str, name: &str) -> Process {
+        let agent = self.agent_by(url, name);
+        self.until_begun(name, &agent).await;
+        agent
+    }
+
+    pub fn agent_by(&mut self, url: &str, name: &str) -> Process {
+        self.agent_in(name, |bed| bed.env("EVENT_SENDER__QUEUE__URL", url))
+    }
+
+    /// One whose environment is prepared by that.
+    pub fn agent_in<T>(&mut self, name: &str, prepare: impl FnOnce(&mut Bed) -> T) -> Process {
+        self.bed.forget_env();
+        prepare(&mut self.bed);
+        self.bed.env("EVENT_SENDER__AGENT__NAME", name);
+        self.bed.run()
+    }
+
+    pub async fn until_begun(&self, name: &str, agent: &Process) {
+        self.until(&format!("{name} has started"), async |_| !agent.said("agent started").is_empty()).await;
     }
 
     pub async fn command(&mut self, arguments: &[&str]) -> Ran {
@@ -149,10 +182,25 @@ impl Fleet {
 
     /// The reckoning: every job against every event.
     pub async fn ledger(&self, end: impl Fn(&str) -> End) -> Ledger {
+        self.ledger_without(&[], end).await
+    }
+
+    /// The same without the events of jobs that the database has lost, by their transaction ids.
+    pub async fn ledger_without(&self, lost: &[String], end: impl Fn(&str) -> End) -> Ledger {
         let entries = "SELECT subject, state, event_id, in_doubt::int::bigint AS in_doubt, transaction_id, error_kind,
             error_message FROM jobs ORDER BY id";
         let entries: Vec<Entry> = sqlx::query_as(entries).fetch_all(&mut *self.db.lock().await).await.unwrap();
-        Ledger::reckoned(entries, self.sandbox.events().await, end)
+        let mut events = self.sandbox.events().await;
+        events.retain(|event| !event.transaction_id.as_ref().is_some_and(|id| lost.contains(id)));
+        Ledger::reckoned(entries, events, end)
+    }
+
+    /// The reckoning of whole lives: every row of a key, in order.
+    pub async fn account(&self) -> Account {
+        let entries = "SELECT id, operation, event_key, state, subject, attendees, body, event_id,
+            in_doubt::int::bigint AS in_doubt, error_kind, error_message, transaction_id FROM jobs ORDER BY event_key, id";
+        let entries: Vec<life::Entry> = sqlx::query_as(entries).fetch_all(&mut *self.db.lock().await).await.unwrap();
+        Account::reckoned(&entries, self.sandbox.events().await, self.sandbox.mails().await)
     }
 
     /// The most requests that were under way at once at one mailbox.

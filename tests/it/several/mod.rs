@@ -15,9 +15,17 @@ macro_rules! fleet_or_return {
     };
 }
 
+mod clocks;
+mod failover;
 pub mod fleet;
 mod handing_over;
+mod lives;
 mod metrics;
 mod moving;
+mod network;
+mod pooler;
 mod queue;
+mod restarts;
+mod servers;
 mod storm;
+mod wire;

@@ -60,7 +60,12 @@ pub struct ClockDial(Dial);
 
 impl ClockDial {
     pub fn before(bed: &mut Bed) -> Self {
-        let state = bed.home().join("clock-state");
+        Self::named(bed, "clock-state")
+    }
+
+    /// One of several of a bed.
+    pub fn named(bed: &mut Bed, name: &str) -> Self {
+        let state = bed.home().join(name);
         let dial = Dial::new(&state);
         bed.env("LD_PRELOAD", clock().to_str().unwrap());
         bed.env("CLOCK_SHIM_STATE", state.to_str().unwrap());

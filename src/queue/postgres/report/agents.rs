@@ -1,5 +1,7 @@
 //! The agents that share the queue: what each says of itself, and who reads it.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
@@ -8,7 +10,7 @@ use super::columns::{stamp, stamped};
 use crate::queue::AgentStatus;
 use crate::queue::columns::{Columns, said};
 use crate::queue::postgres::clock::{ServerClock, now};
-use crate::queue::postgres::member::{AgentId, LEASE};
+use crate::queue::postgres::member::AgentId;
 use crate::queue::rows::AgentRow;
 
 const WRITE: &str =
@@ -21,7 +23,8 @@ const WRITE: &str =
 const AGENTS: &str = concat!(
     "WITH seen AS (SELECT *, gone_at IS NULL AND lease_until > clock_timestamp() AS lives FROM agents)
     SELECT id, name, host, pid, version, settings_refused, gate_kind, gate_code, gate_hint, credential, default_key,
-        default_value, default_hint, refused, lives, lease_until AS lease, (SELECT count(*) FROM lanes WHERE owner = seen.id) AS lanes, ",
+        default_value, default_hint, refused, lives,
+        extract(epoch FROM clock_timestamp() - signed_at)::float8 AS silent_for, (SELECT count(*) FROM lanes WHERE owner = seen.id) AS lanes, ",
     stamped!("started_at"),
     ", ",
     stamped!("lease_until"),
@@ -83,8 +86,14 @@ fn agent(row: &PgRow) -> sqlx::Result<AgentRow> {
     let lives: bool = row.try_get("lives")?;
     // One that lives has a process, whether it says which or not.
     let pid = row.words("pid")?.unwrap_or_default();
-    let lease: DateTime<Utc> = row.try_get("lease")?;
-    // It renews its lease as long as it is alive.
-    let signed_at = TimeDelta::from_std(LEASE).ok().filter(|_| lives).map(|length| lease - length);
+    let silent_for: f64 = row.try_get("silent_for")?;
+    let signed_at = by_this_machine(-silent_for).filter(|_| lives);
     Ok(AgentRow { pid: lives.then_some(pid), signed_at, said: Some(said) })
+}
+
+/// So many seconds from now, by the clock of whoever reads it: the server's may show another time.
+pub fn by_this_machine(seconds: f64) -> Option<DateTime<Utc>> {
+    let length = TimeDelta::from_std(Duration::try_from_secs_f64(seconds.abs()).ok()?).ok()?;
+    let now = now().wall;
+    if seconds < 0.0 { now.checked_sub_signed(length) } else { now.checked_add_signed(length) }
 }

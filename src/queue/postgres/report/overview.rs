@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use sqlx::Connection;
 use sqlx::postgres::PgConnection;
 
-use super::agents::agents;
+use super::agents::{agents, by_this_machine};
 use super::ages::waiting;
 use super::columns::stamp;
 use super::counted::counted;
@@ -32,6 +32,10 @@ const TROUBLE: &str = concat!(
     " FROM jobs WHERE id = $3) AS oldest"
 );
 const CREATED: &str = concat!("SELECT ", stamp!("created_at"), " FROM jobs WHERE id = $1");
+
+/// How long all sending rests, because another server has taken over.
+const PAUSED_FOR: &str = "SELECT extract(epoch FROM quarantine_until - clock_timestamp())::float8 FROM queue_state
+    WHERE quarantine_until > clock_timestamp()";
 
 /// Kinds of trouble that are named.
 const NAMED: usize = 5;
@@ -65,8 +69,14 @@ async fn glance(db: &mut PgConnection, unnamed: Option<&str>, mailboxes: u32) ->
         held: mailboxes::held(db).await?,
         paced: mailboxes::paced(db).await?,
         agents: agents(db).await?,
+        sending_paused_until: sending_paused_until(db).await?,
         waiting,
     })
+}
+
+async fn sending_paused_until(db: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
+    let paused_for: Option<f64> = sqlx::query_scalar(PAUSED_FOR).fetch_optional(db).await?;
+    Ok(paused_for.and_then(by_this_machine))
 }
 
 async fn by_minute(db: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Vec<i64>> {

@@ -91,6 +91,7 @@ async fn glance(
         held: held.iter().map(mailbox).collect::<sqlx::Result<_>>()?,
         paced: paced.iter().map(mailbox).collect::<sqlx::Result<_>>()?,
         agents: Vec::new(),
+        sending_paused_until: None,
         waiting,
     })
 }
