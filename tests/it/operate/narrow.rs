@@ -68,13 +68,12 @@ async fn no_command_writes_a_line_wider_than_the_terminal_nor_breaks_a_word() {
     for arguments in
         [&["list"][..], &["show", "1"], &["show", "3"], &["show", "5"], &["show", "visit 7"], &["status"], &["check"]]
     {
-        let whole = bed.command(arguments).await;
-        let wide = shown(80, &bed, &[arguments, &["--wide"]].concat()).join("\n");
-        assert!(!wide.contains('…'), "{arguments:?}: {wide}");
-        // With numbers: a cut EventID may have lost all of its digits.
-        let all: BTreeSet<&str> = whole.stdout.split_whitespace().chain(wide.split_whitespace()).collect();
-        for columns in [60, 80, 100, 200] {
-            let lines = shown(columns, &bed, arguments);
+        let before = uncut(&bed, arguments).await;
+        let narrow = [60, 80, 100, 200].map(|columns| (columns, shown(columns, &bed, arguments)));
+        // A pause may have ended meanwhile.
+        let after = uncut(&bed, arguments).await;
+        let all: BTreeSet<&str> = before.split_whitespace().chain(after.split_whitespace()).collect();
+        for (columns, lines) in narrow {
             assert!(lines.len() > 2, "{arguments:?}: {lines:#?}");
             for line in &lines {
                 let command = line.trim_start().starts_with("event-sender ");
@@ -86,6 +85,13 @@ async fn no_command_writes_a_line_wider_than_the_terminal_nor_breaks_a_word() {
             }
         }
     }
+}
+
+/// In a pipe, and on a terminal that is told to cut nothing. With numbers: a cut EventID may have lost all of its digits.
+async fn uncut(bed: &Bed, arguments: &[&str]) -> String {
+    let wide = shown(80, bed, &[arguments, &["--wide"]].concat()).join("\n");
+    assert!(!wide.contains('…'), "{arguments:?}: {wide}");
+    format!("{}\n{wide}", bed.command(arguments).await.stdout)
 }
 
 /// What only a terminal is told: how to see a request whole.

@@ -169,6 +169,7 @@ impl OwnServer {
         }
         // Until somebody has taken note of its end its number is taken, and the next one would think that it runs.
         let _ = std::fs::remove_file(self.data.join("postmaster.pid"));
+        let _ = std::fs::remove_file(self.socket().join(".s.PGSQL.5432.lock"));
     }
 
     /// What it writes from now on reaches no standby.
