@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::io::Write;
 use std::rc::Rc;
 
@@ -49,6 +50,8 @@ impl FarSideProcess {
 #[derive(Default)]
 struct Calendar {
     created: HashSet<[u8; TRANSACTION_ID]>,
+    /// Hashes of what came without a transaction id.
+    bodies: HashSet<u64>,
     counters: Counters,
 }
 
@@ -58,6 +61,10 @@ struct Counters {
     events: u64,
     /// Creates of one that was there already.
     repeated: u64,
+    /// Creates without a transaction id: an event each, as the bench's peers make them.
+    unnamed: u64,
+    /// Those of them whose body had come before.
+    doubled: u64,
     changed: u64,
     ended: u64,
     /// Requests that are none of these.
@@ -144,7 +151,7 @@ impl Calendar {
         match (request.method, parts.as_slice()) {
             ("POST", ["v1.0", "users", _, "events"]) => match transaction_id(request.body) {
                 Some(transaction) => self.create(transaction, request, output),
-                None => self.refuse(request, output),
+                None => self.create_unnamed(request, output),
             },
             (method, ["v1.0", "users", _, "events", id, rest @ ..]) => match (method, transaction_of(id), rest) {
                 ("GET", Some(transaction), []) => reply(output, "200 OK", request, &seen(transaction)),
@@ -171,6 +178,15 @@ impl Calendar {
         let counter = if is_new { &mut self.counters.events } else { &mut self.counters.repeated };
         *counter += 1;
         reply(output, "201 Created", request, &event(transaction, ""));
+    }
+
+    fn create_unnamed(&mut self, request: &Request<'_>, output: &mut Vec<u8>) {
+        let mut hasher = DefaultHasher::new();
+        request.body.hash(&mut hasher);
+        self.counters.unnamed += 1;
+        self.counters.doubled += u64::from(!self.bodies.insert(hasher.finish()));
+        let transaction = uuid::Uuid::new_v4().to_string();
+        reply(output, "201 Created", request, &event(&transaction, ""));
     }
 
     fn refuse(&mut self, request: &Request<'_>, output: &mut Vec<u8>) {
