@@ -11,7 +11,13 @@ use tokio::sync::Mutex;
 pub struct Graph {
     url: String,
     http: reqwest::Client,
-    token: Arc<Mutex<Option<(Arc<str>, Instant)>>>,
+    held: Arc<Mutex<Option<Held>>>,
+}
+
+/// A token, until it is about to end.
+struct Held {
+    token: Arc<str>,
+    end: Instant,
 }
 
 #[derive(Deserialize)]
@@ -27,7 +33,7 @@ struct Event {
 
 impl Graph {
     pub fn new(url: &str) -> Self {
-        Self { url: url.to_owned(), http: reqwest::Client::new(), token: Arc::default() }
+        Self { url: url.to_owned(), http: reqwest::Client::new(), held: Arc::default() }
     }
 
     /// The id of the event.
@@ -38,18 +44,17 @@ impl Graph {
     }
 
     async fn token(&self) -> reqwest::Result<Arc<str>> {
-        let mut held = self.token.lock().await;
-        if let Some((token, end)) = &*held
-            && Instant::now() < *end
-        {
-            return Ok(token.clone());
+        let mut held = self.held.lock().await;
+        if let Some(held) = held.as_ref().filter(|held| Instant::now() < held.end) {
+            return Ok(held.token.clone());
         }
         let form = [("grant_type", "client_credentials"), ("client_id", "peers"), ("client_secret", "secret")];
         let url = format!("{}/tenant/oauth2/v2.0/token", self.url);
         let answer = self.http.post(url).form(&form).send().await?.error_for_status()?;
         let Token { access_token, expires_in } = answer.json().await?;
         let token: Arc<str> = access_token.into();
-        *held = Some((token.clone(), Instant::now() + Duration::from_secs(expires_in.saturating_sub(300))));
+        let end = Instant::now() + Duration::from_secs(expires_in.saturating_sub(300));
+        *held = Some(Held { token: token.clone(), end });
         Ok(token)
     }
 }
