@@ -404,9 +404,10 @@ impl PostgresQueue {
         connection: &mut PgConnection,
         memory: &mut MutexGuard<'_, Memory>,
     ) -> sqlx::Result<DateTime<Utc>> {
+        let asked = steady();
         let row = sqlx::query(ORDERS).fetch_one(connection).await?;
         let server: DateTime<Utc> = row.try_get("server")?;
-        self.agent.clock.saw(server);
+        self.agent.clock.saw(server, asked);
         let orders = &mut memory.orders;
         let held: Vec<String> = row.try_get("held")?;
         let held: HashSet<LaneKey> = held.iter().map(|mailbox| LaneKey::of(mailbox)).collect();

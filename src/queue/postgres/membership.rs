@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::agent::{AgentSettings, AgentSide, Memory};
-use super::clock::since_boot;
+use super::clock::{since_boot, steady};
 use super::errors::{read, written};
 use super::link::{STATEMENT, within};
 use super::member::{self, AgentId, BURY_EVERY, LEASE, Member, Namesake, RENEW_EVERY, RENEW_WITHIN, Renewed};
@@ -226,10 +226,10 @@ async fn renew(links: Arc<Links>, agent: Arc<AgentSide>, id: AgentId) {
     let mut timeline = None;
     loop {
         ticks.tick().await;
-        let sent = since_boot();
+        let (sent, asked) = (since_boot(), steady());
         match renewed(&links, &agent, id).await {
             Ok(Some(renewed)) => {
-                agent.clock.saw(renewed.server);
+                agent.clock.saw(renewed.server, asked);
                 if timeline.as_ref() == Some(&renewed.timeline) {
                     agent.trust.renewed(sent);
                     continue;
