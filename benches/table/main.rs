@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! cargo bench --bench table                 the whole table
-//! cargo bench --bench table -- --short      smaller sizes, at most three minutes on two cores
+//! cargo bench --bench table -- --short      smaller sizes, at most ten minutes on two cores
 //! cargo bench --bench table -- --json       for programs
 //! cargo bench --bench table -- --only WORD  rows whose name contains WORD
 //! ```
@@ -50,7 +50,7 @@ type Result<T> = std::result::Result<T, Error>;
 #[derive(Parser)]
 #[command(name = "cargo bench --bench table --", about = "Measures the table of performance targets")]
 struct Arguments {
-    /// Smaller sizes: at most three minutes on a machine with two cores
+    /// Smaller sizes: at most ten minutes on a machine with two cores
     #[arg(long)]
     short: bool,
     /// Print JSON instead of a table

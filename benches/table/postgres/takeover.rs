@@ -36,7 +36,7 @@ const SILENT: Spec = Spec {
     target: Target::AtMost(12.0),
 };
 const FULL: Spec = Spec {
-    name: "(beside) the same, killed with every place of its mailboxes taken: p50",
+    name: "(beside) PostgreSQL, the same, killed with every place of its mailboxes taken: p50",
     unit: "s",
     target: Target::None,
 };
