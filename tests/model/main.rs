@@ -7,3 +7,4 @@ mod change;
 mod lease;
 mod protocol;
 mod queue;
+mod walk;

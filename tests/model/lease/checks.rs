@@ -1,15 +1,12 @@
 //! The worlds the protocol is walked through, every state of each.
 
-use std::time::Instant;
-
-use stateright::{Checker, Model};
-
 use super::moves::{BUILT, Leases};
 use super::rules::{
     BURIED_AT_WORK, FOUND, HANDED_OVER, LATE, LOST_CLAIM, PROMISE, QUARANTINE, REPLACED, STOPPED_AT_WORK, STRAY,
     TAKEN_OVER,
 };
 use super::state::Trouble;
+use crate::walk;
 
 pub const NONE: Trouble =
     Trouble { lapses: 0, kills: 0, stops: 0, lost_answers: 0, lost_claims: 0, handovers: 0, stalls: 0, failovers: 0 };
@@ -19,27 +16,8 @@ pub fn leases(processes: usize, jobs: usize, trouble: Trouble) -> Leases {
     Leases { processes, jobs, trouble, rules: BUILT }
 }
 
-/// Walks through every state; the promise holds in each, and what is named did happen.
 fn holds(world: &str, leases: Leases, happens: &[&str]) {
-    let begin = Instant::now();
-    let checker = leases.checker().threads(2).spawn_dfs().join();
-    println!(
-        "{world}: {} states, {} steps, at most {} in a row, {:.1} s",
-        checker.unique_state_count(),
-        checker.state_count(),
-        checker.max_depth(),
-        begin.elapsed().as_secs_f32()
-    );
-    assert!(checker.is_done());
-    let found = checker.discoveries();
-    for rule in PROMISE {
-        if let Some(path) = found.get(rule) {
-            panic!("{world}: not so: {rule}\n{path}");
-        }
-    }
-    for name in happens {
-        assert!(found.contains_key(name), "{world}: never happens: {name}");
-    }
+    walk::holds(world, leases, &PROMISE, happens);
 }
 
 #[test]

@@ -1,13 +1,10 @@
 //! The worlds the protocol is walked through, every state of each.
 
-use std::time::Instant;
-
-use stateright::{Checker, Model};
-
 use super::rules::{
     CANCELLED_IN_DOUBT, CRASH_BEFORE_RECORD, EXHAUSTED, FOUND, KEPT, LATE_EVENT, LOST_ANSWER, PROMISE, REPEATED, STALE,
 };
 use super::state::{Calendar, Fence, Lookup, Protocol, Trouble};
+use crate::walk;
 
 /// The agent as it is, with one job, two processes and no trouble.
 pub fn protocol(calendar: Calendar) -> Protocol {
@@ -34,27 +31,8 @@ pub const DEDUP_AND_LOOKUP: Calendar = Calendar { deduplicates: true, lookup: Lo
 /// Only the lookup can tell, and no request takes longer than the wait.
 pub const LOOKUP_ALONE: Calendar = Calendar { deduplicates: false, lookup: Lookup::Works, late_requests: false };
 
-/// Walks through every state; the promise holds in each, and what is named did happen.
 fn holds(world: &str, protocol: Protocol, happens: &[&str]) {
-    let begin = Instant::now();
-    let checker = protocol.checker().threads(2).spawn_dfs().join();
-    println!(
-        "{world}: {} states, {} steps, at most {} in a row, {:.1} s",
-        checker.unique_state_count(),
-        checker.state_count(),
-        checker.max_depth(),
-        begin.elapsed().as_secs_f32()
-    );
-    assert!(checker.is_done());
-    let found = checker.discoveries();
-    for rule in PROMISE {
-        if let Some(path) = found.get(rule) {
-            panic!("{world}: not so: {rule}\n{path}");
-        }
-    }
-    for name in happens {
-        assert!(found.contains_key(name), "{world}: never happens: {name}");
-    }
+    walk::holds(world, protocol, &PROMISE, happens);
 }
 
 /// Everything that can go wrong, each at least once.
