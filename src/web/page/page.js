@@ -391,7 +391,8 @@ function dialog(title, ...content) {
   if (!box.open) box.showModal();
   return box;
 }
-const close = () => $('dialog').close();
+// What has the focus keeps it until the page is drawn again: Enter, pressed at once after Escape, would still press a button in it.
+const close = () => { if ($('dialog').contains(document.activeElement)) document.activeElement.blur(); $('dialog').close(); };
 function askToken(then) {
   const input = h('input', { type: 'password', autocomplete: 'current-password', required: true });
   const wrong = h('p', { class: 'bad', role: 'alert' });
@@ -491,7 +492,10 @@ function help() {
 }
 document.addEventListener('keydown', event => {
   const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName);
-  if (event.key === 'Escape' && !$('dialog').open) { if (typing) event.target.blur(); else go('#/'); return; }
+  if (event.key === 'Escape') {
+    if ($('dialog').open) { event.preventDefault(); close(); } else if (typing) event.target.blur(); else go('#/');
+    return;
+  }
   if (typing || $('dialog').open || event.ctrlKey || event.metaKey || event.altKey) return;
   const row = rows()[state.row];
   const keys = {

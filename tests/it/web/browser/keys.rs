@@ -48,7 +48,11 @@ async fn rows_are_walked_opened_retried_and_held_by_keys() {
     browser.until_reads(&["ann@contoso.com is held", "on hold", "moves"]).await;
     browser.keys("h").await;
     browser.until_reads(&["Release ann@contoso.com?"]).await;
-    browser.keys(ESCAPE).await;
+    // Before the page is drawn again, too, nothing of the dialog can be pressed.
+    let after = "(document.activeElement.dispatchEvent(new KeyboardEvent('keydown', { key: 'Escape', bubbles: true })),
+        document.getElementById('dialog').contains(document.activeElement))";
+    assert!(browser.js("document.getElementById('dialog').contains(document.activeElement)").await == true);
+    assert!(browser.js(after).await == false, "the button that releases has the focus still");
     browser.until("!document.getElementById('dialog').open").await;
     browser.keys("k").await;
     browser.keys(ENTER).await;
