@@ -132,13 +132,13 @@ impl TokenCache {
             if let Some(renewed) = self.state().held.clone().filter(|held| now < held.renew) {
                 return Ok(renewed.token);
             }
-            return Ok(self.renew(now).await.unwrap_or(held.token));
+            return Ok(self.renew_apart(now).await.unwrap_or(held.token));
         }
         let _turn = self.refresher.lock().await;
         // Somebody else may have brought a token, or a refusal, while this caller waited for its turn.
         match self.known(now) {
             Some(answer) => answer,
-            None => self.renew(now).await,
+            None => self.renew_apart(now).await,
         }
     }
 
@@ -244,7 +244,12 @@ impl TokenCache {
         Some(Err(TokenRefusal { retry_after: Some(blocked.until - now), ..blocked.refusal.clone() }))
     }
 
-    /// Must be called by the one refresher.
+    /// Must be called by the one refresher. In memory of its own: it comes once an hour, and every attempt would carry its
+    /// size.
+    fn renew_apart(&self, now: Instant) -> impl Future<Output = Result<Arc<Secret>, TokenRefusal>> {
+        Box::pin(self.renew(now))
+    }
+
     async fn renew(&self, mut now: Instant) -> Result<Arc<Secret>, TokenRefusal> {
         let answer = loop {
             let (endpoint, claims) = (self.endpoint(), self.state().claims.clone());

@@ -2,7 +2,7 @@
 //! `null` is not documented (graph-facts 1.4). Deterministic: the same draft gives the same bytes, on every attempt.
 
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::job::{self, EventChange, EventDraft, EventTime, InvalidJob};
 
@@ -43,7 +43,7 @@ struct Event<'a> {
     #[serde(flatten)]
     extra: Map<String, Value>,
     transaction_id: &'a str,
-    single_value_extended_properties: Vec<Value>,
+    single_value_extended_properties: Vec<Extended<'a>>,
 }
 
 /// Every property that is none stays as it is.
@@ -65,7 +65,14 @@ struct Change<'a> {
     #[serde(flatten)]
     extra: Map<String, Value>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    single_value_extended_properties: Vec<Value>,
+    single_value_extended_properties: Vec<Extended<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Extended<'a> {
+    Producers(Value),
+    Agents { id: &'static str, value: &'a str },
 }
 
 #[derive(Serialize)]
@@ -109,7 +116,7 @@ struct EmailAddress<'a> {
 pub fn encode(draft: &EventDraft) -> Result<Vec<u8>, InvalidJob> {
     let mut extra = draft.extra.clone();
     let mut extended = extended_of(&mut extra)?;
-    extended.push(json!({ "id": MARKER, "value": draft.transaction_id }));
+    extended.push(Extended::Agents { id: MARKER, value: &draft.transaction_id });
     let event = Event {
         subject: draft.subject.as_deref(),
         body: draft.body.as_ref().map(|body| Body { content_type: body.kind.as_str(), content: &body.content }),
@@ -139,7 +146,7 @@ pub(super) fn encode_change(
     let mut extra = change.extra.clone();
     let mut extended = extended_of(&mut extra)?;
     if !change.is_of_attendees_alone() {
-        extended.push(json!({ "id": REVISION, "value": change.revision }));
+        extended.push(Extended::Agents { id: REVISION, value: &change.revision });
     }
     let event = Change {
         subject: change.subject.as_deref(),
@@ -162,7 +169,7 @@ fn bytes(event: &impl Serialize) -> Result<Vec<u8>, InvalidJob> {
 }
 
 /// The producer's own extended properties, taken out of `extra`.
-fn extended_of(extra: &mut Map<String, Value>) -> Result<Vec<Value>, InvalidJob> {
+fn extended_of<'a>(extra: &mut Map<String, Value>) -> Result<Vec<Extended<'a>>, InvalidJob> {
     let extended = match extra.shift_remove(EXTENDED) {
         Some(Value::Array(own)) => own,
         _ => Vec::new(),
@@ -172,7 +179,7 @@ fn extended_of(extra: &mut Map<String, Value>) -> Result<Vec<Value>, InvalidJob>
             "extra",
             format!("sets '{id}' in singleValueExtendedProperties, the agent's own marker property; leave it out"),
         )),
-        None => Ok(extended),
+        None => Ok(extended.into_iter().map(Extended::Producers).collect()),
     }
 }
 
@@ -201,6 +208,8 @@ fn time(time: &EventTime) -> Time<'_> {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+    use serde_json::json;
+
     use super::*;
     use crate::job::JobInput;
 

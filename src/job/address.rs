@@ -51,6 +51,10 @@ pub fn mailbox_fault(text: &str) -> Option<String> {
 
 /// What stands around an address or hides in it.
 fn disguise(text: &str) -> Option<String> {
+    // Most are of these alone, in which nothing hides.
+    if text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'@' | b'.' | b'-' | b'_')) {
+        return None;
+    }
     let bare = without_quoted_local(text);
     if let Some(hidden) = characters::fault(text) {
         return Some(hidden);
@@ -99,7 +103,11 @@ fn of_local(local: &str) -> Option<String> {
         return None;
     }
     dots(local, "before the '@'").or_else(|| {
-        let stranger = local.chars().find(|c| *c != '.' && !EmailAddress::is_valid_local_part(&c.to_string()));
+        let is_strange = |c: char| match c {
+            '.' => false,
+            c => !c.is_ascii_alphanumeric() && !EmailAddress::is_valid_local_part(c.encode_utf8(&mut [0; 4])),
+        };
+        let stranger = local.chars().find(|c| is_strange(*c));
         stranger.map(|c| match c {
             '@' => "has more than one '@'; write one address alone".to_owned(),
             c => format!("has {c:?} before the '@', where it is not allowed; {CURE}"),

@@ -74,13 +74,44 @@ pub(super) fn parse(text: &str) -> Result<Vec<Attendee>, InvalidJob> {
     items.iter().enumerate().map(|(index, item)| attendee(index, item)).collect()
 }
 
+/// What an entry says, in the order of [`KEYS`]. Nothing that is written is passed over.
+#[derive(Default)]
+struct Fields<'f> {
+    name: Option<&'f Value>,
+    address: Option<&'f Value>,
+    required: Option<&'f Value>,
+    kind: Option<&'f Value>,
+}
+
+impl<'f> Fields<'f> {
+    fn of(entry: &'f Map<String, Value>) -> Result<Self, String> {
+        let mut fields = Self::default();
+        let mut twice = None;
+        for (key, value) in entry {
+            let Some((name, capital)) = KEYS.iter().find(|(name, capital)| key == name || key == capital) else {
+                return Err(unknown(key));
+            };
+            let field = match *name {
+                "name" => &mut fields.name,
+                "address" => &mut fields.address,
+                "required" => &mut fields.required,
+                _ => &mut fields.kind,
+            };
+            if field.replace(value).is_some() {
+                twice = Some(format!("has both '{name}' and '{capital}'; leave one of them out"));
+            }
+        }
+        twice.map_or(Ok(fields), Err)
+    }
+}
+
 fn attendee(index: usize, item: &Value) -> Result<Attendee, InvalidJob> {
     let fault = |what: String| InvalidJob::new(COLUMN, format!("entry {} {what}", index + 1));
-    let Value::Object(fields) = item else {
+    let Value::Object(entry) = item else {
         return Err(fault("is not an object; write {\"address\": …, \"required\": true}".into()));
     };
-    check_keys(fields).map_err(fault)?;
-    let address = match field(fields, "address") {
+    let fields = Fields::of(entry).map_err(fault)?;
+    let address = match fields.address {
         Some(Value::String(address)) => address.trim_ascii().to_owned(),
         None | Some(Value::Null) => return Err(fault("has no 'address'; every attendee needs one".into())),
         Some(_) => return Err(fault("has an 'address' that is not text".into())),
@@ -88,28 +119,20 @@ fn attendee(index: usize, item: &Value) -> Result<Attendee, InvalidJob> {
     if let Some(what) = address::fault(&address) {
         return Err(fault(format!("has an 'address' that {what}")));
     }
-    let name = match field(fields, "name") {
+    let name = match fields.name {
         Some(Value::String(name)) => Some(name.clone()),
         None | Some(Value::Null) => None,
         Some(_) => return Err(fault("has a 'name' that is neither text nor null".into())),
     };
-    Ok(Attendee { address, name, kind: kind(fields).map_err(fault)? })
+    Ok(Attendee { address, name, kind: kind(&fields).map_err(fault)? })
 }
 
-/// Nothing that is written is passed over.
-fn check_keys(fields: &Map<String, Value>) -> Result<(), String> {
-    let known = |key: &str| KEYS.iter().any(|(name, capital)| key == *name || key == *capital);
-    if let Some(unknown) = fields.keys().find(|key| !known(key)) {
-        let meant = match nearest(unknown) {
-            Some(name) => format!("did you mean '{name}'?"),
-            None => "an entry has 'address', 'name', 'required' and 'type'".to_owned(),
-        };
-        return Err(format!("has an unknown key {}; {meant}", characters::quoted(unknown)));
-    }
-    match KEYS.iter().find(|(name, capital)| fields.contains_key(*name) && fields.contains_key(*capital)) {
-        Some((name, capital)) => Err(format!("has both '{name}' and '{capital}'; leave one of them out")),
-        None => Ok(()),
-    }
+fn unknown(key: &str) -> String {
+    let meant = match nearest(key) {
+        Some(name) => format!("did you mean '{name}'?"),
+        None => "an entry has 'address', 'name', 'required' and 'type'".to_owned(),
+    };
+    format!("has an unknown key {}; {meant}", characters::quoted(key))
 }
 
 fn nearest(unknown: &str) -> Option<&'static str> {
@@ -122,8 +145,8 @@ fn nearest(unknown: &str) -> Option<&'static str> {
 }
 
 /// From `required`, `type`, or both where they say the same; from neither as Graph has it.
-fn kind(fields: &Map<String, Value>) -> Result<AttendeeType, String> {
-    let required = match field(fields, "required") {
+fn kind(fields: &Fields) -> Result<AttendeeType, String> {
+    let required = match fields.required {
         None | Some(Value::Null) => None,
         Some(Value::Bool(required)) => Some(*required),
         // SQLite's JSON functions know no booleans.
@@ -134,7 +157,7 @@ fn kind(fields: &Map<String, Value>) -> Result<AttendeeType, String> {
         }
         Some(_) => return Err("has a 'required' that is neither true nor false, nor 1 or 0".into()),
     };
-    let kind = match field(fields, "type") {
+    let kind = match fields.kind {
         None | Some(Value::Null) => None,
         Some(Value::String(word)) => Some(AttendeeType::parse(word).ok_or_else(|| {
             let word = characters::quoted(word);
@@ -153,12 +176,6 @@ fn kind(fields: &Map<String, Value>) -> Result<AttendeeType, String> {
         (Some(false), None) => Ok(AttendeeType::Optional),
         (Some(true) | None, None) => Ok(AttendeeType::Required),
     }
-}
-
-/// By its name, or as the connector writes it.
-fn field<'a>(fields: &'a Map<String, Value>, name: &str) -> Option<&'a Value> {
-    let (_, capital) = KEYS.iter().find(|(key, _)| *key == name)?;
-    fields.get(name).or_else(|| fields.get(*capital))
 }
 
 #[cfg(test)]

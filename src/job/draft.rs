@@ -68,9 +68,11 @@ impl EventTime {
     }
 
     pub(super) fn new(wall: NaiveDateTime, zone: &Zone) -> Self {
-        let mut date_time = wall.format("%Y-%m-%dT%H:%M:%S").to_string();
         // Graph works in units of 100 ns (graph-facts 1.5).
-        let ticks = wall.nanosecond() % 1_000_000_000 / 100;
+        let fraction = wall.nanosecond() % 1_000_000_000;
+        // As ISO 8601 has it; a pattern would be read anew for every event.
+        let mut date_time = format!("{:?}", wall - TimeDelta::nanoseconds(fraction.into()));
+        let ticks = fraction / 100;
         if ticks > 0 {
             date_time.push('.');
             date_time.push_str(format!("{ticks:07}").trim_end_matches('0'));

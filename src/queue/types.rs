@@ -14,7 +14,8 @@ impl LaneKey {
     /// Of a mailbox as written, without the white space around it; SQLite's idea of lower case (ASCII only) is ours too.
     pub fn of(mailbox: &str) -> Self {
         let name = mailbox.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
-        Self(name.chars().take(320).collect::<String>().to_ascii_lowercase().into())
+        let end = name.char_indices().nth(320).map_or(name.len(), |(end, _)| end);
+        Self(name.get(..end).unwrap_or(name).to_ascii_lowercase().into())
     }
 
     /// The lanes of a mailbox: its own, and that of the rows that name none, if they go to it (`unnamed`).

@@ -26,8 +26,10 @@ impl Attempt {
     /// Looks until there is an answer, the mailbox must pause, or the agent ends.
     pub(super) async fn verify(&self, bearer: &mut Bearer, evidence: &Evidence, named: Option<EventId>) -> Verified {
         let began = Instant::now();
+        // In memory of its own: few attempts look, and all would carry its size.
+        let search = Box::pin(self.search(bearer, Search::new(evidence, named, self.job.in_doubt, began)));
         let verified = tokio::select! {
-            verified = self.search(bearer, Search::new(evidence, named, self.job.in_doubt, began)) => verified,
+            verified = search => verified,
             () = self.context.cut.cancelled() => CallResult::not_made().into(),
         };
         if !matches!(&verified, Verified::Unknown(result) if !result.was_made()) {
