@@ -91,6 +91,19 @@ async fn the_least_a_job_needs_is_its_times() {
     }
 }
 
+/// SQLite makes a table of a list's values, and makes it anew for every row where the list stands in a CHECK or in the condition
+/// of an index. Two values it compares.
+#[tokio::test]
+async fn no_rule_that_every_row_meets_has_a_list_of_more_than_two() {
+    let bed = Bed::new().await;
+    let rules = "SELECT sql FROM sqlite_master WHERE type IN ('table', 'index') AND sql IS NOT NULL";
+    let rules: Vec<String> = sqlx::query_scalar(rules).fetch_all(&mut bed.stranger().await).await.unwrap();
+    let lists = rules.iter().flat_map(|sql| sql.split(" IN (").skip(1)).filter_map(|rest| rest.split(')').next());
+    let lists: Vec<_> = lists.collect();
+    assert!(lists.contains(&"0, 1"), "{lists:?}");
+    assert_eq!(lists.iter().filter(|list| list.split(',').count() > 2).collect::<Vec<_>>(), [&""; 0]);
+}
+
 #[tokio::test]
 async fn transaction_ids_are_random_uuids_of_version_4_and_never_twice() {
     let bed = Bed::new().await;

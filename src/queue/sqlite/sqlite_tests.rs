@@ -342,6 +342,7 @@ async fn a_queue_of_a_newer_program_is_refused_naming_both_schemas() {
 /// The statements by which the runbook takes the schema one step back.
 fn step_back(from: i64) -> String {
     match from {
+        12 => return include_str!("../../../docs/schema-12-to-11.sql").to_owned(),
         11 => return include_str!("../../../docs/schema-11-to-10.sql").to_owned(),
         10 => return include_str!("../../../docs/schema-10-to-9.sql").to_owned(),
         _ => {}
@@ -379,6 +380,24 @@ async fn an_older_queue_as_the_runbook_makes_it_is_brought_up_to_date_with_what_
         let known: i64 = one(&mut bed.stranger().await, "SELECT count(*) FROM agents WHERE credential IS NULL").await;
         assert_eq!(known, i64::from(newest > 3));
         queue.close().await;
+    }
+}
+
+#[tokio::test]
+async fn the_way_back_from_schema_12_has_its_old_words() {
+    let bed = Bed::new().await;
+    bed.queue.close().await;
+    let db = &mut bed.stranger().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(step_back(12))).execute(&mut *db).await.unwrap();
+    let older = &mut SqliteConnectOptions::new().in_memory(true).connect().await.unwrap();
+    for migration in schema::MIGRATIONS.iter().filter(|migration| migration.version < 12) {
+        sqlx::raw_sql(migration.sql.clone()).execute(&mut *older).await.unwrap();
+    }
+    for name in ["jobs", "jobs_unfit"] {
+        let sql = format!("SELECT sql FROM sqlite_master WHERE name = '{name}'");
+        let (back, before): (String, String) = (one(db, &sql).await, one(older, &sql).await);
+        assert!(back.contains(" IN (") && before.contains(" IN ("), "{back}");
+        assert_eq!(back, before);
     }
 }
 

@@ -26,7 +26,8 @@ const END: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, next_atte
             'priority: is not -1, 0 or 1, so this job had no turn: insert it again with one of these')
     WHERE id = ?1 AND state = 'pending'";
 /// As in the index `jobs_unfit`, to the letter: there are no others in it.
-const STATELESS: &str = "SELECT id FROM jobs WHERE state NOT IN ('pending', 'claimed', 'sent', 'failed', 'cancelled')
+const STATELESS: &str = "SELECT id FROM jobs
+    WHERE state <> 'pending' AND state <> 'claimed' AND state <> 'sent' AND state <> 'failed' AND state <> 'cancelled'
     ORDER BY id LIMIT 1000";
 
 /// Ends those that wait and returns which. What a trigger refuses is withheld like a refused claim.
