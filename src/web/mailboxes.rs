@@ -1,6 +1,8 @@
 //! `GET /api/v1/mailboxes`: mailboxes by the age of what waits for them, those in trouble first. Fields are only ever added.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
@@ -48,7 +50,7 @@ impl State {
 }
 
 struct Shown<'s> {
-    waiting: Waiting,
+    waiting: Cow<'s, Waiting>,
     row: Option<&'s MailboxRow>,
     state: State,
 }
@@ -59,16 +61,17 @@ pub fn page(seen: &Seen, search: &str, most: usize, now: DateTime<Utc>) -> Value
     let mut shown = all(seen, now);
     let all = shown.len();
     shown.retain(|one| search.is_empty() || one.waiting.mailbox.to_lowercase().contains(&search));
-    shown.sort_by(|a, b| {
-        (a.state, Reverse(a.waiting.jobs), &a.waiting.mailbox).cmp(&(
-            b.state,
-            Reverse(b.waiting.jobs),
-            &b.waiting.mailbox,
-        ))
-    });
+    let found = shown.len();
+    let place = |a: &Shown, b: &Shown| a.place().cmp(&b.place());
+    // Of ten thousand a few are shown: the others need no order.
+    if found > most {
+        shown.select_nth_unstable_by(most, place);
+        shown.truncate(most);
+    }
+    shown.sort_by(place);
     json!({
-        "mailboxes": shown.iter().take(most).map(|one| one.json(now)).collect::<Value>(),
-        "found": shown.len(),
+        "mailboxes": shown.iter().map(|one| one.json(now)).collect::<Value>(),
+        "found": found,
         "all": all as i64 + seen.overview.waiting.more,
         "seen_at": format_utc(seen.at),
     })
@@ -77,7 +80,7 @@ pub fn page(seen: &Seen, search: &str, most: usize, now: DateTime<Utc>) -> Value
 /// Those for which something waits, and those that stand still.
 fn all(seen: &Seen, now: DateTime<Utc>) -> Vec<Shown<'_>> {
     let overview = &seen.overview;
-    let standing: std::collections::HashMap<&str, &MailboxRow> = (overview.paced.iter())
+    let standing: HashMap<&str, &MailboxRow> = (overview.paced.iter())
         .chain(&overview.paused)
         .chain(&overview.held)
         .map(|row| (row.mailbox.as_str(), row))
@@ -85,18 +88,18 @@ fn all(seen: &Seen, now: DateTime<Utc>) -> Vec<Shown<'_>> {
     let mut left = standing.clone();
     let waiting = overview.waiting.mailboxes.iter().map(|waiting| {
         left.remove(waiting.mailbox.as_str());
-        Shown::of(waiting.clone(), standing.get(waiting.mailbox.as_str()).copied(), now)
+        Shown::of(Cow::Borrowed(waiting), standing.get(waiting.mailbox.as_str()).copied(), now)
     });
     let mut shown: Vec<Shown<'_>> = waiting.collect();
     shown.extend(left.into_values().map(|row| {
         let waiting = Waiting { mailbox: row.mailbox.clone(), ..Waiting::default() };
-        Shown::of(waiting, Some(row), now)
+        Shown::of(Cow::Owned(waiting), Some(row), now)
     }));
     shown
 }
 
 impl<'s> Shown<'s> {
-    fn of(waiting: Waiting, row: Option<&'s MailboxRow>, now: DateTime<Utc>) -> Self {
+    fn of(waiting: Cow<'s, Waiting>, row: Option<&'s MailboxRow>, now: DateTime<Utc>) -> Self {
         let state = match row {
             Some(row) if row.hold.is_some() => State::Held,
             Some(row) if row.paused_until(now).is_some() && row.rests_as_asked(now) => State::Paused,
@@ -107,8 +110,12 @@ impl<'s> Shown<'s> {
         Self { waiting, row, state }
     }
 
+    fn place(&self) -> (State, Reverse<i64>, &str) {
+        (self.state, Reverse(self.waiting.jobs), &self.waiting.mailbox)
+    }
+
     fn json(&self, now: DateTime<Utc>) -> Value {
-        let Waiting { mailbox, jobs, later, by_age } = &self.waiting;
+        let Waiting { mailbox, jobs, later, by_age } = &*self.waiting;
         let row = self.row;
         let pause = row.filter(|row| row.paused_until(now).is_some());
         let hold = row.and_then(|row| row.hold.as_ref());
