@@ -33,6 +33,10 @@ pub async fn waits_for(
         let (again, words) = (gate_again(gate, now), gate_words(gate));
         reasons.push(format!("all sending, which is paused and {again}: {words}"));
     }
+    if let Some(until) = queue.sending_paused_until().await? {
+        let until = moment(&format_utc(until), now);
+        reasons.push(format!("all sending, which is paused until {until}: another database server has taken over"));
+    }
     if let Some(default) = agent.refused_default().filter(|default| default_concerns(default, job)) {
         reasons.push(format!("a setting: {} ({})", default_words(default), default_cure(default, now)));
     }

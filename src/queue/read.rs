@@ -67,6 +67,9 @@ pub trait Read: Send + Sync + 'static {
     /// The agents: those that run, and the one that ran last.
     async fn agents(&self) -> Result<Vec<AgentRow>, QueueError>;
 
+    /// As [`Overview::sending_paused_until`].
+    async fn sending_paused_until(&self) -> Result<Option<DateTime<Utc>>, QueueError>;
+
     /// What the storage says of itself, in about that time at most.
     async fn health(&self, within: Duration) -> Result<Vec<StorageFinding>, QueueError>;
 

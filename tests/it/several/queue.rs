@@ -96,3 +96,19 @@ async fn without_a_queue_everything_says_how_to_make_one() {
         assert!(ran.code == Some(1) && ran.stderr.contains("'event-sender migrate' makes it"), "{ran:?}");
     }
 }
+
+/// What `status` says of the whole queue, `show` says of each job that waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_job_says_that_all_sending_is_paused_because_another_server_has_taken_over() {
+    fleet_or_return!(fleet, Server::Whole);
+    let agent = fleet.begun("a").await;
+    fleet.sql("UPDATE queue_state SET quarantine_until = clock_timestamp() + interval '1 hour'").await;
+    let ids = fleet.insert(&[row_for("ann@contoso.com")]).await;
+    let shown = fleet.command(&["show", &ids[0].to_string()]).await.expect(0);
+    let told = shown.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(told.contains("all sending, which is paused until"), "{shown:?}");
+    assert!(told.contains("another database server has taken over"), "{shown:?}");
+    fleet.sql("UPDATE queue_state SET quarantine_until = NULL").await;
+    fleet.until_all_have_ended().await;
+    agent.stop().await.expect(0);
+}

@@ -150,6 +150,12 @@ impl Read for PostgresQueue {
         link.done(found).map_err(read)
     }
 
+    async fn sending_paused_until(&self) -> Result<Option<DateTime<Utc>>, QueueError> {
+        let mut link = self.now_and_then().await?;
+        let found = within(STATEMENT, overview::sending_paused_until(&mut link)).await;
+        link.done(found).map_err(read)
+    }
+
     async fn health(&self, within: Duration) -> Result<Vec<StorageFinding>, QueueError> {
         health::health(self, within).await
     }

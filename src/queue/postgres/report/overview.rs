@@ -74,7 +74,7 @@ async fn glance(db: &mut PgConnection, unnamed: Option<&str>, mailboxes: u32) ->
     })
 }
 
-async fn sending_paused_until(db: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
+pub async fn sending_paused_until(db: &mut PgConnection) -> sqlx::Result<Option<DateTime<Utc>>> {
     let paused_for: Option<f64> = sqlx::query_scalar(PAUSED_FOR).fetch_optional(db).await?;
     Ok(paused_for.and_then(by_this_machine))
 }

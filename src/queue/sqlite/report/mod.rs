@@ -115,6 +115,11 @@ impl Read for SqliteQueue {
         agents::agents(&mut connection, &self.path).await.map_err(read)
     }
 
+    /// A file has no server that could be replaced.
+    async fn sending_paused_until(&self) -> Result<Option<DateTime<Utc>>, QueueError> {
+        Ok(None)
+    }
+
     async fn health(&self, within: Duration) -> Result<Vec<StorageFinding>, QueueError> {
         health::health(self, within).await
     }
