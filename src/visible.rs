@@ -70,7 +70,8 @@ pub fn coloured(text: &str) -> Cow<'_, str> {
 /// Serialised JSON. Within it such a character can only stand in a string; its own line breaks stay.
 pub fn json(text: &str) -> Cow<'_, str> {
     // What is below DEL was escaped when it was made.
-    if !text.chars().any(|c| c >= '\x7f' && is_hidden(c)) {
+    let is_plain = text.is_ascii() && !text.contains('\x7f');
+    if is_plain || !text.chars().any(|c| c >= '\x7f' && is_hidden(c)) {
         return text.into();
     }
     let mut clean = String::with_capacity(text.len() + 16);

@@ -14,6 +14,7 @@ use crate::certificate::Certificate;
 use crate::cli::output::short;
 use crate::clock::Now;
 use crate::config::{AuthMode, Settings};
+use crate::format::moment;
 use crate::graph::{ClientSecretInfo, GraphClient};
 use crate::job::{Answer, Outcome, format_utc};
 use crate::secret::Secret;
@@ -95,7 +96,7 @@ fn of_certificate(certificate: &Certificate, now: DateTime<Utc>) -> Vec<Finding>
     let subject = short(certificate.subject(), 80);
     let mut findings = vec![graded(CERTIFICATE, "it", certificate.ends(), now).about(subject.clone())];
     if certificate.begins() > now {
-        let text = format!("it is not valid before {}", format_utc(certificate.begins()));
+        let text = format!("it is not valid before {}", moment(&format_utc(certificate.begins()), now));
         findings.push(Finding::warn(CERTIFICATE, text).about(subject).cure(NOT_YET_CURE));
     }
     findings
