@@ -68,6 +68,7 @@ struct Change<'a> {
     single_value_extended_properties: Vec<Extended<'a>>,
 }
 
+/// An extended property: one of the producer's, or the agent's own.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Extended<'a> {

@@ -74,7 +74,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<Attendee>, InvalidJob> {
     items.iter().enumerate().map(|(index, item)| attendee(index, item)).collect()
 }
 
-/// What an entry says, in the order of [`KEYS`]. Nothing that is written is passed over.
+/// What an entry says, in either writing of its [`KEYS`]. Nothing that is written is passed over.
 #[derive(Default)]
 struct Fields<'f> {
     name: Option<&'f Value>,

@@ -80,7 +80,7 @@ macro_rules! heads_of {
         concat!(
             "SELECT json_group_array(json_array(l.k, json(",
             first!(),
-            "), l.m, l.p)) FROM (SELECT value ->> 0 AS k, value ->> 1 AS m, value ->> 2 AS p FROM json_each(",
+            "), l.m, l.p)) FROM (SELECT value ->> 0 AS k, value ->> 1 AS m, value ->> 2 AS p FROM jsonb_each(",
             $lanes,
             ")) AS l"
         )

@@ -171,7 +171,7 @@ macro_rules! pick {
             "WITH RECURSIVE pick(lane, k, m, p, slots, taken, place) AS (
         SELECT key, value ->> 0, value ->> 1, value ->> 2, value ->> 3, 1, ",
             place!("(value ->> 4)", "(value ->> 5)", "(value ->> 2)"),
-            " FROM json_each(?2)
+            " FROM jsonb_each(?2)
         UNION ALL
         SELECT lane, k, m, p, slots, taken + 1, (
             SELECT ",
