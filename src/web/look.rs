@@ -14,7 +14,7 @@ use crate::queue::{Overview, Queue, QueueError};
 /// Between two looks there is at least this long …
 const AT_LEAST: Duration = Duration::from_secs(2);
 /// … and so many times what looking takes: with what answers cost beside it, two per cent of the time, at most.
-const SHARE: u32 = 60;
+const SHARE: u32 = 80;
 /// Whoever asks waits so long for a look that is quick, and so long for the first one.
 const QUICK: Duration = Duration::from_millis(150);
 const FIRST: Duration = Duration::from_secs(5);

@@ -87,8 +87,11 @@ fn all(seen: &Seen, now: DateTime<Utc>) -> Vec<Shown<'_>> {
         .collect();
     let mut left = standing.clone();
     let waiting = overview.waiting.mailboxes.iter().map(|waiting| {
-        left.remove(waiting.mailbox.as_str());
-        Shown::of(Cow::Borrowed(waiting), standing.get(waiting.mailbox.as_str()).copied(), now)
+        let row = standing.get(waiting.mailbox.as_str()).copied();
+        if row.is_some() {
+            left.remove(waiting.mailbox.as_str());
+        }
+        Shown::of(Cow::Borrowed(waiting), row, now)
     });
     let mut shown: Vec<Shown<'_>> = waiting.collect();
     shown.extend(left.into_values().map(|row| {
