@@ -37,8 +37,15 @@ struct Accounts {
 struct Account {
     /// What was mailed, minute by minute, the oldest first.
     minutes: VecDeque<Mailing>,
-    /// Until when each job of the last minute counts, the oldest first.
-    jobs: VecDeque<Instant>,
+    /// The jobs of the last minute, the oldest first.
+    jobs: VecDeque<Jobs>,
+}
+
+/// Jobs that count until then.
+#[derive(Clone, Copy, Debug)]
+struct Jobs {
+    until: Instant,
+    count: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -74,21 +81,23 @@ impl Pacing {
         true
     }
 
-    /// What the queue remembers of earlier runs.
+    /// What the queue remembers of these mailboxes, this run included: another agent may have had them meanwhile.
     pub(super) fn remember(&self, mailed: &[Mailed], as_of: Now) {
-        let mut accounts = self.accounts();
+        let mut remembered: HashMap<&LaneKey, Account> = HashMap::new();
         for Mailed { lane, minute, jobs, recipients } in mailed {
             // A minute that lies ahead was written when the clock was wrong: it counts as this one.
             let after = |wait: Duration| after((*minute).min(as_of.wall), wait);
-            let account = accounts.lanes.entry(lane.clone()).or_default();
+            let account = remembered.entry(lane).or_default();
             let until = as_of.steady_at(after(MINUTE + DAY));
             account.minutes.push_back(Mailing { until, recipients: u64::from(*recipients) });
             let until = as_of.steady_at(after(MINUTE * 2));
-            account.jobs.extend(std::iter::repeat_n(until, *jobs as usize));
+            account.jobs.push_back(Jobs { until, count: u64::from(*jobs) });
         }
-        for account in accounts.lanes.values_mut() {
+        let mut accounts = self.accounts();
+        for (lane, mut account) in remembered {
             account.minutes.make_contiguous().sort_by_key(|mailing| mailing.until);
-            account.jobs.make_contiguous().sort();
+            account.jobs.make_contiguous().sort_by_key(|jobs| jobs.until);
+            accounts.lanes.insert(lane.clone(), account);
         }
     }
 
@@ -134,7 +143,9 @@ impl Pacing {
         if let Some(mailing) = account.minutes.back_mut() {
             mailing.recipients = mailing.recipients.saturating_sub(u64::from(recipients));
         }
-        account.jobs.pop_back();
+        if let Some(jobs) = account.jobs.back_mut() {
+            jobs.count = jobs.count.saturating_sub(1);
+        }
     }
 
     /// The mailboxes that may mail nobody now.
@@ -173,7 +184,7 @@ impl Account {
         while self.minutes.front().is_some_and(|mailing| mailing.until <= now) {
             self.minutes.pop_front();
         }
-        while self.jobs.front().is_some_and(|until| *until <= now) {
+        while self.jobs.front().is_some_and(|jobs| jobs.until <= now) {
             self.jobs.pop_front();
         }
     }
@@ -193,12 +204,21 @@ impl Account {
     }
 
     fn wait_of_minute(&self, limit: u32, now: Instant) -> Option<Duration> {
-        let over = self.jobs.len().checked_sub(limit as usize).filter(|_| limit > 0)?;
-        Some(self.jobs.get(over)?.saturating_duration_since(now))
+        let mut used: u64 = self.jobs.iter().map(|jobs| jobs.count).sum();
+        let fits = |used: u64| limit == 0 || used < u64::from(limit);
+        if fits(used) {
+            return None;
+        }
+        let enough = self.jobs.iter().find(|jobs| {
+            used -= jobs.count;
+            fits(used)
+        });
+        enough.map(|jobs| jobs.until.saturating_duration_since(now))
     }
 
     fn count(&mut self, recipients: u32, now: Instant) {
-        self.jobs.push_back(later(now, MINUTE));
+        self.forget_before(now);
+        self.jobs.push_back(Jobs { until: later(now, MINUTE), count: 1 });
         match self.minutes.back_mut().filter(|mailing| mailing.until > later(now, DAY)) {
             Some(mailing) => mailing.recipients += u64::from(recipients),
             None => {

@@ -72,6 +72,25 @@ fn what_an_earlier_run_has_mailed_counts_on() {
     assert!(pacing.reserve(&ann, 1, now.steady).is_err(), "three and more in the last minute");
 }
 
+#[test]
+fn what_the_queue_says_of_a_mailbox_stands_in_the_place_of_what_was_known_of_it() {
+    let (pacing, ann, now) = (pacing(10, 0), LaneKey::of("ann"), Now::read());
+    assert_eq!(pacing.reserve(&ann, 4, now.steady), Ok(()));
+    let mailed = Mailed { lane: ann.clone(), minute: now.wall, jobs: 1, recipients: 4 };
+    // Another agent had the mailbox meanwhile, and this one takes it again.
+    pacing.remember(&[mailed], now);
+    assert_eq!(pacing.reserve(&ann, 6, now.steady), Ok(()), "its own four count once");
+    assert!(pacing.reserve(&ann, 1, now.steady).is_err());
+}
+
+#[test]
+fn a_number_that_no_agent_has_written_costs_no_memory() {
+    let (pacing, ann, now) = (pacing(0, 3), LaneKey::of("ann"), Now::read());
+    let most = Mailed { lane: ann.clone(), minute: now.wall, jobs: u32::MAX, recipients: u32::MAX };
+    pacing.remember(&vec![most; 1440], now);
+    assert!(pacing.reserve(&ann, 1, now.steady).unwrap_err().wait <= MINUTE * 2);
+}
+
 proptest! {
     /// In no 24 hours are more mailed than may be, but by one job alone; and who must wait may go when the wait is over.
     #[test]
