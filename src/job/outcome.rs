@@ -142,8 +142,9 @@ pub enum Outcome {
     Expired(Cause),
     /// The event to be changed is not there, or not to be changed. Nothing was changed.
     NoTarget(Cause),
-    /// The mailbox has mailed as many as it may: not before that has passed. Nothing was sent.
-    Paced(Duration),
+    /// The mailbox has mailed as many as it may: not before `wait` has passed. `is_known`: the row itself says that it mails
+    /// somebody, so that it can be left alone meanwhile. Nothing was sent.
+    Paced { wait: Duration, is_known: bool },
     /// Graph will never take this event.
     Refused(Cause),
     /// Graph will never take this event, but may have created it all the same.
@@ -200,7 +201,7 @@ impl Outcome {
     /// None where nothing failed.
     pub fn cause(&self) -> Option<Cause> {
         Some(match self {
-            Outcome::Done(_) | Outcome::NotStarted | Outcome::Paced(_) => return None,
+            Outcome::Done(_) | Outcome::NotStarted | Outcome::Paced { .. } => return None,
             Outcome::Invalid(_) => Cause::InvalidColumn,
             Outcome::Expired(cause) | Outcome::NoTarget(cause) => *cause,
             Outcome::Refused(cause) | Outcome::RefusedInDoubt(cause) | Outcome::MailboxAway(cause) => *cause,

@@ -130,10 +130,15 @@ fn nothing_is_sent_after_not_after_and_nobody_is_mailed_about_what_is_over() {
 
 #[test]
 fn a_job_that_waits_for_others_mails_spends_nothing_and_leaves_no_trace() {
-    let decision = decide(&job(11), &Outcome::Paced(secs(600)));
-    assert_eq!((&decision.disposition, decision.kind), (&Disposition::Snooze(in_secs(600)), None));
-    assert_eq!((decision.record.spent, decision.record.ending), (false, None));
-    assert_eq!((decision.record.departure, decision.mailbox.pause), (Departure::NotNow, None));
+    let (wait, due) = (secs(600), moment().now - TimeDelta::seconds(60));
+    let job = Job { due: Some(due), ..job(11) };
+    let doubtful = Job { in_doubt: true, ..job.clone() };
+    for (job, is_known, until) in [(&job, false, in_secs(600)), (&job, true, due), (&doubtful, true, in_secs(600))] {
+        let decision = decide(job, &Outcome::Paced { wait, is_known });
+        assert_eq!((&decision.disposition, decision.kind), (&Disposition::Snooze(until), None));
+        assert_eq!((decision.record.spent, decision.record.ending), (false, None));
+        assert_eq!((decision.record.departure, decision.mailbox.pause), (Departure::NotNow, None));
+    }
 }
 
 proptest! {

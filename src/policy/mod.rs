@@ -162,6 +162,19 @@ impl RetryPolicy {
         self.decision(job, plan, answer, outcome, retry_after)
     }
 
+    /// The pause that a request asks for which ends no job: a throttle binds, and a wait that was named, whoever asked.
+    pub fn pause_after(&self, result: &CallResult, moment: &Moment) -> Option<MailboxPause> {
+        let named = result.retry_after;
+        let halve_slots = matches!(result.outcome, Outcome::TooManyAtOnce);
+        let wait = match result.outcome {
+            Outcome::Done(_) => return None,
+            Outcome::MailboxThrottled | Outcome::AppThrottled | Outcome::Busy => self.throttle_rest(named, moment),
+            Outcome::TooManyAtOnce => named.map_or(SHORTEST_PAUSE, obeyed),
+            _ => obeyed(named?),
+        };
+        Some(MailboxPause { wait: wait.max(SHORTEST_PAUSE), halve_slots })
+    }
+
     /// A wait that an answer named is a floor for the mailbox and for the job, whatever else was decided.
     fn plan(&self, job: &Job, outcome: &Outcome, named: Option<Duration>, moment: &Moment) -> Plan {
         let mut plan = self.reaction(job, outcome, named, moment);
@@ -192,7 +205,11 @@ impl RetryPolicy {
             Outcome::Invalid(invalid) => fail(job, kind, job.in_doubt && may_have_left(job, invalid)),
             Outcome::Expired(_) => fail(job, kind, job.in_doubt),
             Outcome::NoTarget(_) => fail(job, kind, false),
-            Outcome::Paced(wait) => given_back(job, after(now, *wait), kind, job.in_doubt),
+            // It keeps its place before those that came later. Not one in doubt: it would be looked up again at once.
+            Outcome::Paced { wait, is_known: true } if !job.in_doubt => {
+                given_back(job, place(job, now).min(after(now, *wait)), kind, false)
+            }
+            Outcome::Paced { wait, .. } => given_back(job, after(now, *wait), kind, job.in_doubt),
             Outcome::Refused(_) | Outcome::ZoneRefused | Outcome::Duplicate(_) => fail(job, kind, job.in_doubt),
             Outcome::RefusedInDoubt(_) => fail(job, kind, true),
             // By its id an event is seen as it is; a search for one that was just made proves less.
@@ -347,6 +364,12 @@ fn fail(job: &Job, kind: Option<ErrorKind>, in_doubt: bool) -> Plan {
 
 fn given_back(job: &Job, due: DateTime<Utc>, kind: Option<ErrorKind>, in_doubt: bool) -> Plan {
     Plan { disposition: Disposition::Snooze(due), kind, in_doubt, give_up_at: job.give_up_at, pause: None }
+}
+
+/// Where a job goes back to that was claimed and not begun: not into the future, should the clock have been set back meanwhile,
+/// nor into a year that no schema can write.
+pub fn place(job: &Job, now: DateTime<Utc>) -> DateTime<Utc> {
+    job.due.filter(|place| (DateTime::UNIX_EPOCH..now).contains(place)).unwrap_or(now)
 }
 
 /// `time` plus `wait`, never past the calendar's end.

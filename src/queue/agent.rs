@@ -47,6 +47,9 @@ pub trait Agent: Send + Sync + 'static {
     /// because their mailbox had mailed as many as it might. Those with a wish of their own, when they wish.
     async fn wake(&self) -> Result<(), QueueError>;
 
+    /// Keeps a pause that no end of a claim brings, by this machine's time `at`.
+    async fn note_pause(&self, pause: &Pause, at: Now) -> Result<(), QueueError>;
+
     /// Deletes at most `limit` jobs that ended longer than `age` ago, with their history, and returns how many. A job in
     /// doubt stays: its row is all that says an event may exist.
     async fn purge(&self, age: Duration, limit: u32) -> Result<u64, QueueError>;

@@ -6,6 +6,14 @@ use super::{LaneKey, Pause};
 use crate::clock::Now;
 use crate::job::{Answer, Ending, ErrorKind, EventRef, Job, JobId};
 
+/// Longest message kept in a row.
+const MESSAGE_CHARS: usize = 2000;
+
+/// What was said, as a row keeps it: without NUL, which PostgreSQL does not store and SQLite cuts text at.
+pub(super) fn shortened(text: &str) -> String {
+    text.chars().filter(|c| *c != '\0').take(MESSAGE_CHARS).collect()
+}
+
 /// What becomes of a claimed row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {

@@ -33,9 +33,9 @@ pub struct Jobs {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Mailbox {
-    mailbox: String,
+    pub mailbox: String,
     #[serde(default)]
-    reason: Option<String>,
+    pub reason: Option<String>,
 }
 
 /// What is to be done, and what is left alone.

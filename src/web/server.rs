@@ -137,6 +137,7 @@ async fn overview(State(web): Shared, headers: HeaderMap) -> Reply {
 
 async fn mailboxes(State(web): Shared, headers: HeaderMap, Query(query): Query<Search>) -> Reply {
     web.check_reader(&headers, Instant::now())?;
+    without_nul("search", &query.search)?;
     web.mailboxes(&query.search).await
 }
 
@@ -148,6 +149,7 @@ struct Search {
 
 async fn jobs(State(web): Shared, headers: HeaderMap, Query(query): Query<Vec<(String, String)>>) -> Reply {
     web.check_reader(&headers, Instant::now())?;
+    query.iter().try_for_each(|(name, value)| without_nul(name, value))?;
     web.jobs(&query).await
 }
 
@@ -230,17 +232,33 @@ async fn cancel(State(web): Shared, Extension(peer): Extension<Peer>, headers: H
 
 async fn hold(State(web): Shared, Extension(peer): Extension<Peer>, headers: HeaderMap, body: Bytes) -> Reply {
     let who = web.check_operator(&headers, peer, Instant::now())?;
-    web.hold(&who, read::<Mailbox>(&body)?).await
+    web.hold(&who, mailbox_of(&body)?).await
 }
 
 async fn release(State(web): Shared, Extension(peer): Extension<Peer>, headers: HeaderMap, body: Bytes) -> Reply {
     let who = web.check_operator(&headers, peer, Instant::now())?;
-    web.release(&who, read::<Mailbox>(&body)?).await
+    web.release(&who, mailbox_of(&body)?).await
 }
 
 async fn resume(State(web): Shared, Extension(peer): Extension<Peer>, headers: HeaderMap, body: Bytes) -> Reply {
     let who = web.check_operator(&headers, peer, Instant::now())?;
-    web.resume(&who, read::<Mailbox>(&body)?).await
+    web.resume(&who, mailbox_of(&body)?).await
+}
+
+/// No queue has text with a NUL, and PostgreSQL takes none.
+fn without_nul(name: &str, text: &str) -> Result<(), Refusal> {
+    match text.contains('\0') {
+        true => Err(Refusal::bad(format!("{name} has a NUL character; remove it"))),
+        false => Ok(()),
+    }
+}
+
+/// A mailbox of a request.
+fn mailbox_of(body: &[u8]) -> Result<Mailbox, Refusal> {
+    let asked: Mailbox = read(body)?;
+    without_nul("mailbox", &asked.mailbox)?;
+    without_nul("reason", asked.reason.as_deref().unwrap_or_default())?;
+    Ok(asked)
 }
 
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {

@@ -11,15 +11,16 @@ use super::attempt::Finished;
 use super::bad_defaults::BadDefaults;
 use super::gate::{Gate, GateChange};
 use super::lanes::{HoldsChanged, Lanes, PauseLine};
+use super::links::Asked;
 use super::log_throttle::LogThrottle;
 use super::pacing::Paced;
 use super::report;
 use super::vitals::Vitals;
 use crate::auth::TokenCache;
 use crate::clock::Now;
-use crate::job::{Defaults, ErrorKind, Outcome};
+use crate::job::{Answer, CallResult, Cause, Defaults, ErrorKind, Outcome};
 use crate::policy::{MailboxPause, after};
-use crate::queue::{self, LaneKey, MailboxNews, Pause, capped};
+use crate::queue::{self, LaneKey, MailboxNews, Pause, Settlement, capped};
 use crate::retry_after;
 
 /// Between two looks whether a refused sign-in has been put right.
@@ -106,15 +107,14 @@ impl Admission {
         vitals.measures.paused_mailboxes.set(self.lanes.paused() as i64);
     }
 
-    /// A question for the link of an online meeting has ended. A wait that was named is a pause like any other.
-    pub(super) fn link_asked(&mut self, lane: &LaneKey, wait: Option<Duration>, now: Now) {
+    /// A question for the link of an online meeting has ended. Returns the pause that it met, for the queue to keep.
+    pub(super) fn link_asked(&mut self, Asked { lane, pause }: &Asked, vitals: &Vitals, now: Now) -> Option<Pause> {
         self.lanes.end(lane, false);
-        if let Some(wait) = wait {
-            let until = after(now.wall, wait.min(retry_after::LONGEST));
-            let (kind, reason) = (Some(ErrorKind::Throttled), "Microsoft limits the requests.".to_owned());
-            let pause = Pause { lane: lane.clone(), until, reason, kind, pauses_in_a_row: 1, asked_until: Some(until) };
-            self.lanes.remember(&pause, now);
-        }
+        let (pause, CallResult { outcome, answer, retry_after, .. }) = pause.as_ref()?;
+        let kind = outcome.cause().map(Cause::kind);
+        let pause = self.pause(lane, pause, *retry_after, (answer, kind), now);
+        self.count_pauses(vitals);
+        Some(pause)
     }
 
     /// Ends the pauses that are over. Returns whether there were any.
@@ -140,7 +140,8 @@ impl Admission {
         }
         let pause = finished.mailbox.pause.take();
         if let Some(pause) = &pause {
-            finished.settlement.pause = Some(self.pause(pause, finished, now));
+            let (named, Settlement { answer, kind, .. }) = (finished.mailbox.named, &finished.settlement);
+            finished.settlement.pause = Some(self.pause(&finished.lane, pause, named, (answer, *kind), now));
             self.count_pauses(vitals);
         }
         if let Some(paced) = finished.paced.take() {
@@ -170,15 +171,22 @@ impl Admission {
         queue::Paced { lane: finished.lane.clone(), until, reason: paced.reason }
     }
 
-    fn pause(&mut self, pause: &MailboxPause, finished: &Finished, now: Now) -> Pause {
-        let (mut pause, line) = self.lanes.pause(&finished.lane, pause, &finished.settlement, now);
+    /// `named` is the wait that a server named.
+    fn pause(
+        &mut self,
+        lane: &LaneKey,
+        pause: &MailboxPause,
+        named: Option<Duration>,
+        (answer, kind): (&Answer, Option<ErrorKind>),
+        now: Now,
+    ) -> Pause {
+        let (mut pause, line) = self.lanes.pause(lane, pause, answer, kind, now);
         // Beyond all measure it is obeyed for a while, but not kept from an operator who ends it.
-        let named = finished.mailbox.named;
         let asked = named.filter(|named| *named <= retry_after::LONGEST && capped(&pause.reason).is_none());
-        pause.asked_until = asked.map(|named| self.lanes.asked(&finished.lane, named, now));
+        pause.asked_until = asked.map(|named| self.lanes.asked(lane, named, now));
         match line {
-            PauseLine::Paused => report::mailbox_paused(&pause, &finished.settlement),
-            PauseLine::StillPaused(pauses) => report::mailbox_still_paused(&pause, &finished.settlement, pauses),
+            PauseLine::Paused => report::mailbox_paused(&pause, answer),
+            PauseLine::StillPaused(pauses) => report::mailbox_still_paused(&pause, answer, pauses),
             PauseLine::Nothing => {}
         }
         pause

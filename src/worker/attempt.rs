@@ -21,7 +21,7 @@ use crate::job::{
     Answer, CallResult, Cell, DefaultKey, Ending, ErrorKind, Job, JobInput, Operation, OperationKind, Outcome,
     Snapshot, Undraftable, Verified,
 };
-use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, RetryPolicy, Stakes};
+use crate::policy::{Decision, Departure, Disposition, MailboxEffect, Moment, RetryPolicy, Stakes, place};
 use crate::queue::{Agent, AttemptRecord, LaneKey, Setback, Settlement, Trace, Verdict};
 
 /// What all attempts share.
@@ -163,7 +163,7 @@ impl Attempt {
     pub(super) async fn run(mut self) -> Finished {
         let row = RowFacts::of(&self.job.input);
         let delivered = match self.prepare() {
-            Ok(prepared) => self.deliver(&prepared).await,
+            Ok(prepared) => self.deliver(&prepared, &row).await,
             Err(undraftable) => self.decide(refused_locally(undraftable)).into(),
         };
         self.finish(delivered, row)
@@ -185,7 +185,7 @@ impl Attempt {
         self.took.time_zone.is_some() && !another && !self.context.zone_taken.load(Ordering::Relaxed)
     }
 
-    async fn deliver(&self, prepared: &Prepared) -> Delivered {
+    async fn deliver(&self, prepared: &Prepared, row: &RowFacts) -> Delivered {
         let mut bearer = match self.bearer().await {
             Ok(bearer) => bearer,
             Err(result) => return self.decide(result).into(),
@@ -194,7 +194,7 @@ impl Attempt {
             Ok(seen) => seen,
             Err(end) => return *end,
         };
-        let (request, stakes) = match self.request(prepared, seen.as_deref()) {
+        let (request, stakes) = match self.request(prepared, seen.as_deref(), row) {
             Ok(ready) => ready,
             Err(end) => return *end,
         };
@@ -254,6 +254,7 @@ impl Attempt {
         &self,
         prepared: &'p Prepared,
         seen: Option<&Snapshot>,
+        row: &RowFacts,
     ) -> Result<(Cow<'p, Request>, Stakes), Box<Delivered>> {
         let request = prepared.request(seen);
         let (mut job, moment) = self.situation();
@@ -269,7 +270,8 @@ impl Attempt {
         match self.context.pacing.reserve(&self.lane, stakes.recipients, Instant::now()) {
             Ok(()) => Ok((request, stakes)),
             Err(paced) => {
-                let decision = self.decide(CallResult::new(Outcome::Paced(paced.wait), Answer::default()));
+                let outcome = Outcome::Paced { wait: paced.wait, is_known: row.mails };
+                let decision = self.decide(CallResult::new(outcome, Answer::default()));
                 Err(Box::new(Delivered { paced: Some(paced), ..decision.into() }))
             }
         }
@@ -388,11 +390,6 @@ impl Attempt {
         let mut settlement = match disposition {
             Disposition::Complete(event) => Settlement::sent(job, event, trace),
             Disposition::Retry(due) => Settlement::retry(job, due, setback, trace),
-            // Its mailbox mails nobody until then, and that is known: it keeps its place before those that came later.
-            // Not what is looked up first: it would be looked up again at once.
-            Disposition::Snooze(due) if paced.is_some() && row.mails && !in_doubt => {
-                Settlement::snooze(job, old_place(job, trace.at).min(due), setback, trace)
-            }
             Disposition::Snooze(due) => Settlement::snooze(job, due, setback, trace),
             Disposition::Unfill(due, _) => Settlement::unfill(job, due, setback, trace),
             Disposition::Fail => Settlement::fail(job, record.departure == Departure::Never, setback, trace),
@@ -420,13 +417,8 @@ impl Attempt {
 
 /// The end of a job that was claimed ahead and never begun: it goes back to its old place.
 pub(super) fn given_back(lane: LaneKey, job: Job, now: Now) -> Finished {
-    let place = old_place(&job, now);
+    let place = place(&job, now.wall);
     put_off(lane, job, place, now)
-}
-
-/// Not in the future, should the clock have been set back meanwhile, nor in a year that the schema cannot write.
-fn old_place(job: &Job, now: Now) -> DateTime<Utc> {
-    job.due.filter(|place| (DateTime::UNIX_EPOCH..now.wall).contains(place)).unwrap_or(now.wall)
 }
 
 /// The end of a job that was claimed and must not be begun before `due`.

@@ -107,7 +107,7 @@ impl Gate {
             Outcome::Invalid(_)
             | Outcome::NotStarted
             | Outcome::Expired(_)
-            | Outcome::Paced(_)
+            | Outcome::Paced { .. }
             | Outcome::Interrupted
             | Outcome::ReplyLost
             | Outcome::ConnectionStale => GateChange::Unchanged,

@@ -11,8 +11,9 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::log_throttle::LogThrottle;
 use super::pauses::Pauses;
 use crate::clock::{Now, later};
+use crate::job::{Answer, ErrorKind};
 use crate::policy::MailboxPause;
-use crate::queue::{LaneKey, Pause, Settlement, Suspects};
+use crate::queue::{LaneKey, Pause, Suspects};
 
 /// How long a mailbox's pauses and narrowed slots are remembered after its last trouble, once there are this many.
 const REMEMBERED: Duration = Duration::from_secs(3600);
@@ -236,7 +237,8 @@ impl Lanes {
         &mut self,
         key: &LaneKey,
         pause: &MailboxPause,
-        settlement: &Settlement,
+        answer: &Answer,
+        kind: Option<ErrorKind>,
         now: Now,
     ) -> (Pause, PauseLine) {
         let (until, first) = self.pauses.count(key, later(now.steady, pause.wait));
@@ -258,8 +260,8 @@ impl Lanes {
         let pause = Pause {
             lane: key.clone(),
             until: now.wall_at(until),
-            reason: settlement.answer.message.clone().unwrap_or_default(),
-            kind: settlement.kind,
+            reason: answer.message.clone().unwrap_or_default(),
+            kind,
             pauses_in_a_row: lane.trouble.pauses_in_a_row,
             asked_until: None,
         };

@@ -7,8 +7,6 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::*;
-use crate::job::{Answer, ErrorKind, JobId};
-use crate::queue::Verdict;
 
 static START: LazyLock<Now> = LazyLock::new(|| Now { wall: Utc::now(), steady: Instant::now() });
 
@@ -16,29 +14,16 @@ fn in_secs(seconds: u64) -> Instant {
     START.steady + Duration::from_secs(seconds)
 }
 
-fn settlement() -> Settlement {
-    Settlement {
-        id: JobId(1),
-        claim: 1,
-        verdict: Verdict::Again(START.wall),
-        spent: false,
-        at: *START,
-        in_doubt: false,
-        give_up_at: None,
-        kind: Some(ErrorKind::Throttled),
-        answer: Answer::default(),
-        sent_at: None,
-        never_left: false,
-        attempt: None,
-        pause: None,
-        mailed: 0,
-        ends_at: None,
-        paced: None,
-    }
-}
-
 fn pause(lanes: &mut Lanes, key: &LaneKey, seconds: u64, halve_slots: bool) -> Pause {
-    lanes.pause(key, &MailboxPause { wait: Duration::from_secs(seconds), halve_slots }, &settlement(), *START).0
+    lanes
+        .pause(
+            key,
+            &MailboxPause { wait: Duration::from_secs(seconds), halve_slots },
+            &Answer::default(),
+            Some(ErrorKind::Throttled),
+            *START,
+        )
+        .0
 }
 
 #[test]
@@ -72,7 +57,7 @@ fn trouble_that_goes_on_is_told_at_its_begin_and_when_something_was_sent_again()
         lanes.begin(&ann);
         lanes.end(&ann, false);
         let now = Now { wall: START.wall, steady: in_secs(minute * 60) };
-        let (_, tell) = lanes.pause(&ann, &pause, &settlement(), now);
+        let (_, tell) = lanes.pause(&ann, &pause, &Answer::default(), Some(ErrorKind::Throttled), now);
         if tell != PauseLine::Nothing {
             told.push((minute, tell));
         }

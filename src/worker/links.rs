@@ -13,7 +13,8 @@ use super::bearer::Bearer;
 use super::lanes::{Lanes, Turn};
 use crate::clock::{Now, later};
 use crate::job::{CallResult, EventId, JobId};
-use crate::queue::{Agent, LaneKey};
+use crate::policy::{MailboxPause, Moment};
+use crate::queue::{Agent, LaneKey, Pause};
 
 /// The link is mostly there within seconds.
 const WAIT: Duration = Duration::from_secs(5);
@@ -36,10 +37,10 @@ pub(super) struct Links {
     end: mpsc::UnboundedSender<Asked>,
 }
 
-/// The end of a question: whose mailbox it was about, and how long that was told to wait.
+/// The end of a question: whose mailbox it was about, and the pause that it met there, with what asked for it.
 pub(super) struct Asked {
     pub lane: LaneKey,
-    pub wait: Option<Duration>,
+    pub pause: Option<(MailboxPause, CallResult)>,
 }
 
 impl Links {
@@ -68,12 +69,19 @@ impl Links {
         while let Some((_, link)) = self.waiting.pop_front_if(|(due, _)| *due <= now) {
             match lanes.turn(&link.lane) {
                 Turn::Begin => {
-                    lanes.begin(&link.lane);
+                    let pauses_in_a_row = lanes.begin(&link.lane);
                     self.under_way += 1;
                     let (context, queue, end) = (context.clone(), queue.clone(), self.end.clone());
                     tokio::spawn(async move {
-                        let wait = asked(&context, queue.as_ref(), &link).await;
-                        let _ = end.send(Asked { lane: link.lane, wait });
+                        let met = asked(&context, queue.as_ref(), &link).await;
+                        let pause = met.and_then(|met| {
+                            let jitter = fastrand::f64();
+                            let moment = Moment { now: Now::read().wall, jitter, pauses_in_a_row };
+                            let pause = context.policy.pause_after(&met, &moment)?;
+                            context.pauses.note(&link.lane, &pause, Instant::now());
+                            Some((pause, met))
+                        });
+                        let _ = end.send(Asked { lane: link.lane, pause });
                     });
                 }
                 Turn::Wait => self.waiting.push_back((later(now, WAIT), link)),
@@ -93,8 +101,17 @@ impl Links {
     }
 }
 
-/// Asks, and tells how long the answer wants the mailbox to be left alone.
-async fn asked(context: &Context, queue: &dyn Agent, link: &MissingLink) -> Option<Duration> {
+/// Has the queue keep a pause that no end of a job brings it.
+pub(super) fn record(queue: Arc<dyn Agent>, pause: Pause, at: Now) {
+    tokio::spawn(async move {
+        if let Err(error) = queue.note_pause(&pause, at).await {
+            debug!(mailbox = pause.lane.as_str(), error = %error, "pause not recorded");
+        }
+    });
+}
+
+/// Asks, and tells what came instead of an answer.
+async fn asked(context: &Context, queue: &dyn Agent, link: &MissingLink) -> Option<CallResult> {
     let told = tokio::select! {
         told = Bearer::ask(&context.tokens, |token| async move {
             let now = Instant::now();
@@ -108,7 +125,7 @@ async fn asked(context: &Context, queue: &dyn Agent, link: &MissingLink) -> Opti
         Ok(Some(join_url)) => join_url,
         told => {
             debug!(job_id = link.job.0, "online meeting has no link yet");
-            return told.err().and_then(|result| result.retry_after);
+            return told.err();
         }
     };
     if let Err(error) = queue.add_join_url(link.job, &join_url).await {

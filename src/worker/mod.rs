@@ -57,7 +57,7 @@ use attempt::{Attempt, Context, Finished, Took, given_back, put_off};
 use attempts::Attempts;
 use change::Control;
 use claimer::Claimer;
-use links::Links;
+use links::{Asked, Links};
 use pacing::Pacing;
 use prefetch::{Prefetch, Waiting};
 use progress::UnderWay;
@@ -406,7 +406,7 @@ impl Worker {
         tokio::select! {
             () = stop.cancelled() => {}
             finished = self.attempts.next() => self.end_all(finished),
-            asked = self.links.ended() => self.admission.link_asked(&asked.lane, asked.wait, Now::read()),
+            asked = self.links.ended() => self.link_asked(&asked),
             (limit, claimed) = self.claimer.ended() => self.claimed(limit, claimed)?,
             changed = queue.changes() => {
                 changed?;
@@ -462,6 +462,14 @@ impl Worker {
         self.settler.take(finished);
         if lane.is_some() || all {
             self.give_back(lane.as_ref(), now);
+        }
+    }
+
+    fn link_asked(&mut self, asked: &Asked) {
+        let now = Now::read();
+        if let Some(pause) = self.admission.link_asked(asked, &self.vitals, now) {
+            links::record(self.claimer.queue().clone(), pause, now);
+            self.give_back(Some(&asked.lane), now);
         }
     }
 

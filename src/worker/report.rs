@@ -8,7 +8,7 @@ use tracing::{debug, error, info, warn};
 
 use super::attempt::Finished;
 use super::log_throttle::LogThrottle;
-use crate::job::{DefaultKey, ErrorKind, GateReason, JobId, OperationKind, Outcome, format_utc};
+use crate::job::{Answer, DefaultKey, ErrorKind, GateReason, JobId, OperationKind, Outcome, format_utc};
 use crate::queue::{DefaultNote, LaneKey, Pause, QueueError, Refusal, Settled, Settlement, Verdict};
 
 /// One line per finished attempt.
@@ -136,24 +136,24 @@ pub(super) fn taken_back(job_id: JobId) {
     warn!(job_id = job_id.0, "job put back by another program while it was being sent");
 }
 
-pub(super) fn mailbox_paused(pause: &Pause, settlement: &Settlement) {
+pub(super) fn mailbox_paused(pause: &Pause, answer: &Answer) {
     warn!(
         mailbox = pause.lane.as_str(),
-        status = settlement.answer.status,
+        status = answer.status,
         error_kind = pause.kind.map(|kind| kind.as_str()),
-        error_code = settlement.answer.code.as_deref(),
+        error_code = answer.code.as_deref(),
         retry_at = format_utc(pause.until),
         "mailbox paused"
     );
 }
 
 /// It was paused so many times since the last line.
-pub(super) fn mailbox_still_paused(pause: &Pause, settlement: &Settlement, pauses: u32) {
+pub(super) fn mailbox_still_paused(pause: &Pause, answer: &Answer, pauses: u32) {
     info!(
         mailbox = pause.lane.as_str(),
-        status = settlement.answer.status,
+        status = answer.status,
         error_kind = pause.kind.map(|kind| kind.as_str()),
-        error_code = settlement.answer.code.as_deref(),
+        error_code = answer.code.as_deref(),
         retry_at = format_utc(pause.until),
         pauses,
         "mailbox still paused"

@@ -1,11 +1,12 @@
 //! The ends of claims: what each leaves in the row, and that a late one changes nothing.
 
 use chrono::Utc;
+use event_sender::clock::Now;
 use event_sender::job::{Answer, Cause, Ending, ErrorKind, JobState};
-use event_sender::queue::{AttemptRecord, Settled, Settlement, Verdict};
+use event_sender::queue::{Agent, AttemptRecord, Paced, Settled, Settlement, Verdict};
 
 use crate::backend::Backend;
-use crate::bed::{ALL, ANN, BOB, Bed, end, event, far, is_about};
+use crate::bed::{ALL, ANN, BOB, Bed, TEAM, end, event, far, is_about, lane, pause};
 
 async fn a_sent_job_has_its_event_id_and_is_final<B: Backend>() {
     let bed = Bed::<B>::new().await;
@@ -138,6 +139,48 @@ async fn a_job_given_back_unfilled_gets_the_defaults_of_its_next_claim<B: Backen
     assert!(row.summary.mailbox.is_null() && row.time_zone.is_null(), "{row:?}");
 }
 
+/// A server says what it likes, and PostgreSQL stores no NUL.
+async fn no_word_of_a_server_keeps_an_end_from_being_recorded<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    let job = bed.claimed(ANN).await;
+    let answer = Answer { message: Some("all\0 is lost".into()), ..Answer::default() };
+    let paced = Some(Paced { lane: lane(ANN), until: far(), reason: "enough\0".into() });
+    let kind = Some(ErrorKind::Throttled);
+    let told =
+        Settlement { answer, kind, pause: Some(pause(ANN, "busy\0 now")), paced, ..end(&job, Verdict::Again(far())) };
+    assert_eq!(bed.settle(&told).await, Settled::Recorded);
+    assert_eq!(bed.job(job.id.0).await.summary.error_message.text(), Some("all is lost"));
+    let row = bed.mailbox(ANN).await;
+    assert_eq!((row.pause.reason.as_str(), row.paced.unwrap().reason.as_str()), ("busy now", "enough"));
+}
+
+/// Whoever may write to the tables may give them rules.
+async fn a_pause_that_a_rule_refuses_keeps_only_its_own_job_claimed<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    bed.backend.sql("CREATE UNIQUE INDEX rule_of_another ON mailboxes (reason)").await.unwrap();
+    bed.insert(&[ANN, BOB, TEAM]).await;
+    let jobs: Vec<_> = bed.claim(ALL).await.jobs.into_iter().map(|(_, job)| job).collect();
+    let with = |job, pause| Settlement { pause, kind: Some(ErrorKind::Throttled), ..end(job, Verdict::Again(far())) };
+    let ends = [
+        with(&jobs[0], Some(pause(ANN, "the same"))),
+        with(&jobs[1], Some(pause(BOB, "the same"))),
+        with(&jobs[2], Some(pause(TEAM, "another"))),
+    ];
+    let settled = bed.settle_all(&ends).await;
+    assert!(matches!(&settled[1], Settled::Refused(why) if why.to_lowercase().contains("unique")), "{settled:?}");
+    assert_eq!((&settled[0], &settled[2]), (&Settled::Recorded, &Settled::Recorded));
+    bed.backend.sql("DROP INDEX rule_of_another").await.unwrap();
+    assert_eq!(bed.settle(&ends[1]).await, Settled::Recorded);
+}
+
+async fn a_pause_that_no_end_brings_is_kept_as_well<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    let now = Now { wall: Utc::now(), steady: std::time::Instant::now() };
+    bed.queue().note_pause(&pause(ANN, "busy"), now).await.unwrap();
+    let row = bed.mailbox(ANN).await;
+    assert!(is_about(row.paused_until(Utc::now()), far()) && row.pause.reason == "busy", "{row:?}");
+}
+
 on_every_queue! {
     a_sent_job_has_its_event_id_and_is_final
     a_failed_job_keeps_what_was_said
@@ -151,4 +194,7 @@ on_every_queue! {
     a_job_in_doubt_can_neither_be_changed_nor_deleted
     a_job_of_which_nothing_ever_left_may_be_corrected
     a_job_given_back_unfilled_gets_the_defaults_of_its_next_claim
+    no_word_of_a_server_keeps_an_end_from_being_recorded
+    a_pause_that_a_rule_refuses_keeps_only_its_own_job_claimed
+    a_pause_that_no_end_brings_is_kept_as_well
 }

@@ -58,6 +58,18 @@ async fn all_jobs_go_in_or_none<B: Backend>() {
     bed.insert(&[ANN]).await;
 }
 
+async fn text_with_a_nul_is_stored_or_refused_by_its_column<B: Backend>() {
+    let bed = Bed::<B>::new().await;
+    let jobs = [job(ANN), NewJob { location: Some("Room\01".into()), ..job(ANN) }];
+    match bed.queue().insert(&jobs).await {
+        Ok(ids) => assert_eq!(ids.len(), 2),
+        Err(InsertError::Refused { index: 1, reason }) => {
+            assert_eq!(reason, "location: has a NUL character, which PostgreSQL cannot store; remove that character");
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
 async fn a_dedup_key_that_is_taken_is_refused_by_name<B: Backend>() {
     let bed = Bed::<B>::new().await;
     bed.queue().insert(&[keyed("order-7")]).await.unwrap();
@@ -149,6 +161,7 @@ on_every_queue! {
     every_job_has_a_transaction_id_of_its_own
     what_was_inserted_is_what_the_agent_reads
     all_jobs_go_in_or_none
+    text_with_a_nul_is_stored_or_refused_by_its_column
     a_dedup_key_that_is_taken_is_refused_by_name
     with_gaps_what_is_refused_is_left_out_and_the_rest_goes_in
     many_jobs_with_gaps_go_in_in_batches

@@ -202,6 +202,45 @@ async fn why_and_until_when_a_mailbox_waits_is_noted_beside_its_pause<B: Backend
     assert!(bed.mailbox(BOB).await.paced.is_some(), "not before it is over");
 }
 
+/// The setting may be another one now: an agent that goes by other ones says so, and one that begins may.
+async fn what_was_put_off_for_a_setting_is_due_when_an_agent_wakes_it_or_begins<B: Backend>() {
+    for begins in [false, true] {
+        let bed = Bed::<B>::new().await;
+        let delete = |target: &str| NewJob {
+            operation: Some("delete".into()),
+            target_event_id: Some(target.into()),
+            mailbox: Some(BOB.into()),
+            ..NewJob::default()
+        };
+        let jobs = [job(ANN), delete("AAMk1="), delete("AAMk2=")];
+        let [of_zone, paced, tried] = bed.add_all(&jobs).await[..] else { panic!() };
+        for job in bed.claim(ALL).await.jobs.into_iter().map(|(_, job)| job) {
+            let waits = Settlement { spent: false, sent_at: None, attempt: None, ..end(&job, Verdict::Again(far())) };
+            let paced = Some(Paced { lane: lane(BOB), until: far(), reason: "enough".into() });
+            let end = match job.id.0 {
+                id if id == of_zone => {
+                    Settlement { kind: Some(ErrorKind::Rejected), ..end(&job, Verdict::Anew(far())) }
+                }
+                id if id == tried => Settlement { paced, attempt: end(&job, event()).attempt, ..waits },
+                _ => Settlement { paced, ..waits },
+            };
+            bed.settle(&end).await;
+        }
+        assert!(is_about(bed.job(paced).await.summary.next_attempt_at.time(), far()));
+        match begins {
+            true => drop(bed.join().await),
+            false => bed.queue().wake().await.unwrap(),
+        }
+        for id in [of_zone, paced] {
+            let due = bed.job(id).await.summary.next_attempt_at.time();
+            assert!(is_about(due, Utc::now()), "{begins}: {id} is due {due:?}");
+        }
+        assert!(is_about(bed.job(tried).await.summary.next_attempt_at.time(), far()), "it waits for its next try");
+        let row = bed.queue().mailbox(&lane(BOB)).await.unwrap();
+        assert!(row.is_none_or(|row| row.paced(Utc::now()).is_none()), "whether it must wait on is found out anew");
+    }
+}
+
 // What Graph gives back
 
 async fn what_graph_gave_back_stands_in_the_row<B: Backend>() {
@@ -284,6 +323,7 @@ on_every_queue! {
     attendees_added_or_taken_away_while_a_job_waits_count
     what_was_mailed_is_told_to_the_next_agent_minute_by_minute
     why_and_until_when_a_mailbox_waits_is_noted_beside_its_pause
+    what_was_put_off_for_a_setting_is_due_when_an_agent_wakes_it_or_begins
     what_graph_gave_back_stands_in_the_row
     the_create_of_a_key_stays_until_its_event_is_over
     an_update_that_moves_the_event_keeps_its_create_for_longer

@@ -26,11 +26,12 @@ use super::report::agents::write;
 use super::settle::{self, PurgeCursor};
 use super::store::PostgresQueue;
 use super::trust::Trust;
+use crate::clock::Now;
 use crate::job::JobId;
 use crate::queue::withheld::WithheldJobs;
 use crate::queue::{
-    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Membership, Pass, QueueError, Recovered, Settled,
-    Settlement, Withheld,
+    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Membership, Pass, Pause, QueueError, Recovered,
+    Settled, Settlement, Withheld,
 };
 
 /// All mailboxes are looked at at least so often, whatever was told.
@@ -200,15 +201,9 @@ impl Agent for PostgresQueue {
     }
 
     async fn wake(&self) -> Result<(), QueueError> {
-        loop {
-            let mut link = self.links.ends.open().await.map_err(written)?;
-            let done = within(STATEMENT, settle::wake(&mut link)).await;
-            let woken = link.done(done).map_err(written)?;
-            self.agent.memory.lock().await.heads.are_old();
-            if woken == 0 {
-                return Ok(());
-            }
-        }
+        let woken = self.wake_all().await;
+        self.agent.memory.lock().await.heads.are_old();
+        woken
     }
 
     async fn purge(&self, age: Duration, limit: u32) -> Result<u64, QueueError> {
@@ -229,6 +224,12 @@ impl Agent for PostgresQueue {
         let id = self.id().await?;
         let mut link = self.links.others.open().await.map_err(written)?;
         let done = within(STATEMENT, write(&mut link, id, status, &self.agent.clock)).await;
+        link.done(done).map_err(written)
+    }
+
+    async fn note_pause(&self, pause: &Pause, at: Now) -> Result<(), QueueError> {
+        let mut link = self.links.others.open().await.map_err(written)?;
+        let done = within(STATEMENT, settle::pause(&mut link, pause, &self.agent.clock, at)).await;
         link.done(done).map_err(written)
     }
 

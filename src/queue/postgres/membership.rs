@@ -18,6 +18,7 @@ use super::member::{self, AgentId, BURY_EVERY, LEASE, Member, Namesake, RENEW_EV
 use super::notices::listen;
 use super::schema::OpenError;
 use super::server::Server;
+use super::settle::wake;
 use super::store::{Links, PostgresQueue};
 use crate::queue::{Agent, QueueError, Recovered, StartError};
 
@@ -123,7 +124,20 @@ impl PostgresQueue {
         self.agent.trust.renewed(sent);
         self.keep_member(&mut tasks, member.id);
         memory.member = Some(member);
+        // Some may have been put off for a setting that is another one now.
+        self.wake_all().await?;
         Ok(recovered)
+    }
+
+    /// Makes the jobs due that were put off for a setting, a part at a time.
+    pub(super) async fn wake_all(&self) -> Result<(), QueueError> {
+        loop {
+            let mut link = self.links.ends.open().await.map_err(written)?;
+            let done = within(STATEMENT, wake(&mut link)).await;
+            if link.done(done).map_err(written)? == 0 {
+                return Ok(());
+            }
+        }
     }
 
     async fn registered(

@@ -28,6 +28,27 @@ const INSERT: &str = "INSERT INTO jobs (subject, body, start_time, end_time, loc
             time_zone, extra, dedup_key, not_before, not_after, event_key, target_event_id, operation, priority, place)
     ORDER BY place RETURNING id";
 
+/// What a job's text columns have, in the order of the statement.
+const TEXTS: [(&str, fn(&NewJob) -> &Option<String>); 17] = [
+    ("subject", |job| &job.subject),
+    ("body", |job| &job.body),
+    ("start_time", |job| &job.start_time),
+    ("end_time", |job| &job.end_time),
+    ("location", |job| &job.location),
+    ("attendees", |job| &job.attendees),
+    ("mailbox", |job| &job.mailbox),
+    ("calendar_id", |job| &job.calendar_id),
+    ("body_type", |job| &job.body_type),
+    ("time_zone", |job| &job.time_zone),
+    ("extra", |job| &job.extra),
+    ("dedup_key", |job| &job.dedup_key),
+    ("not_before", |job| &job.not_before),
+    ("not_after", |job| &job.not_after),
+    ("event_key", |job| &job.event_key),
+    ("target_event_id", |job| &job.target_event_id),
+    ("operation", |job| &job.operation),
+];
+
 /// The rule that a `dedup_key` is one job's.
 const DEDUP_KEYS: &str = "jobs_dedup_keys";
 
@@ -152,28 +173,9 @@ async fn run(connection: &mut PgConnection, statement: &'static str) -> sqlx::Re
 
 /// A trigger of somebody else's may leave one out without an error.
 async fn insert(connection: &mut PgConnection, jobs: &[NewJob]) -> sqlx::Result<Vec<i64>> {
-    let columns: [fn(&NewJob) -> &Option<String>; 17] = [
-        |job| &job.subject,
-        |job| &job.body,
-        |job| &job.start_time,
-        |job| &job.end_time,
-        |job| &job.location,
-        |job| &job.attendees,
-        |job| &job.mailbox,
-        |job| &job.calendar_id,
-        |job| &job.body_type,
-        |job| &job.time_zone,
-        |job| &job.extra,
-        |job| &job.dedup_key,
-        |job| &job.not_before,
-        |job| &job.not_after,
-        |job| &job.event_key,
-        |job| &job.target_event_id,
-        |job| &job.operation,
-    ];
     let mut query = sqlx::query(INSERT);
-    for column in columns {
-        query = query.bind(jobs.iter().map(|job| column(job).as_deref()).collect::<Vec<Option<&str>>>());
+    for (_, text) in TEXTS {
+        query = query.bind(jobs.iter().map(|job| text(job).as_deref()).collect::<Vec<Option<&str>>>());
     }
     let rows: Vec<PgRow> =
         query.bind(jobs.iter().map(|job| job.priority).collect::<Vec<_>>()).fetch_all(connection).await?;
@@ -185,6 +187,10 @@ async fn insert(connection: &mut PgConnection, jobs: &[NewJob]) -> sqlx::Result<
 
 fn reason(job: &NewJob, error: &sqlx::Error) -> String {
     let Some(error) = error.as_database_error() else { return error.to_string() };
+    if let Some((column, _)) = TEXTS.iter().find(|(_, text)| text(job).as_ref().is_some_and(|text| text.contains('\0')))
+    {
+        return format!("{column}: has a NUL character, which PostgreSQL cannot store; remove that character");
+    }
     match (error.constraint(), &job.dedup_key) {
         (Some(DEDUP_KEYS), Some(key)) => {
             format!("dedup_key: '{key}' is taken; a job with this key is in the queue already")

@@ -12,10 +12,9 @@ use super::errors::{UNMOVED, is_refusal, words};
 use super::member::AgentId;
 use crate::clock::Now;
 use crate::job::{JobId, JobState};
+use crate::queue::settlement::shortened;
 use crate::queue::{LaneKey, Mailed, Pause, Settled, Settlement, Verdict};
 
-/// Longest message kept in a row.
-const MESSAGE_CHARS: usize = 2000;
 /// Rows of one write that wakes them.
 const WAKE_BATCH: i64 = 500;
 
@@ -91,6 +90,18 @@ const LATE: &str = "WITH noted AS (
 const WAKE: &str = "UPDATE jobs SET next_attempt_at = greatest(now(), job_wish(jobs))
     WHERE id IN (SELECT id FROM jobs WHERE state = 'pending' AND error_kind = 'rejected' AND time_zone IS NULL
         AND next_attempt_at > now() AND next_attempt_at > coalesce(job_wish(jobs), '-infinity') LIMIT $1)";
+
+const ANY_PACED: &str = "SELECT EXISTS (SELECT 1 FROM mailboxes WHERE paced_until > now())";
+const FORGET_PACES: &str = "UPDATE mailboxes SET paced_until = NULL, paced_reason = NULL WHERE paced_until > now()";
+
+/// Some of the jobs that may wait because their mailbox has mailed as many as it may: of those that a look tells that they would
+/// mail somebody (the others keep their place), whose last claim ended without an attempt.
+const WAKE_PACED: &str = "UPDATE jobs SET next_attempt_at = greatest(now(), job_wish(jobs))
+    WHERE id IN (SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL AND NOT mails AND claims > 0
+        AND mailbox_key IN (SELECT mailbox FROM mailboxes WHERE paced_until > now() UNION ALL SELECT '')
+        AND (operation <> 'create' OR in_doubt) AND next_attempt_at > now()
+        AND next_attempt_at > coalesce(job_wish(jobs), '-infinity')
+        AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id AND claim = jobs.claims) LIMIT $1)";
 
 /// Needed for no event to come: a key lives as long as the row of its create, so that one stays until its event is over or
 /// deleted; and a delete stays as long as a create before it, which would seem alive without it.
@@ -258,7 +269,8 @@ pub struct Done {
     pub late: u64,
 }
 
-/// All in one statement. Where the schema refuses one of them, in halves, until it stands alone.
+/// All in one statement. Where the schema refuses one of them, in halves, until it stands alone. An end stays open as long as what
+/// it says of its mailbox is refused.
 pub async fn settle(
     connection: &mut PgConnection,
     id: AgentId,
@@ -267,11 +279,16 @@ pub async fn settle(
 ) -> sqlx::Result<Done> {
     let mut done = Done { settled: Vec::with_capacity(batch.len()), waiting: Vec::new(), late: 0 };
     // First: what a mailbox was told outlives an agent that is killed before it has recorded the rest.
-    for end in batch {
-        note(connection, end, clock).await?;
+    let (mut good, mut refused) = (Vec::with_capacity(batch.len()), Vec::new());
+    for (place, end) in batch.iter().enumerate() {
+        match note(connection, end, clock).await {
+            Ok(()) => good.push(*end),
+            Err(error) if is_refusal(&error) => refused.push((place, words(&error))),
+            Err(error) => return Err(error),
+        }
     }
-    let mut parts = vec![batch];
-    while let Some(part) = parts.pop() {
+    let mut parts = vec![good.as_slice()];
+    while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
         match together(connection, id, part, clock, &mut done).await {
             Ok(settled) => done.settled.extend(settled),
             Err(error) if is_refusal(&error) => match part {
@@ -282,9 +299,15 @@ pub async fn settle(
                 }
             },
             Err(error) if done.settled.is_empty() => return Err(error),
-            // What is written stays written; the others are tried again.
-            Err(error) => done.settled.resize_with(batch.len(), || Settled::Refused(words(&error))),
+            Err(error) => {
+                // What is written stays written; the others are tried again.
+                done.settled.resize_with(good.len(), || Settled::Refused(words(&error)));
+                break;
+            }
         }
+    }
+    for (place, why) in refused {
+        done.settled.insert(place, Settled::Refused(why));
     }
     Ok(done)
 }
@@ -435,27 +458,33 @@ async fn late(
 
 /// What an end says of the mailbox.
 async fn note(connection: &mut PgConnection, end: &Settlement, clock: &ServerClock) -> sqlx::Result<()> {
-    let on_time = |time: DateTime<Utc>| rounded_up(clock.by_the_server(time, end.at));
     if let Some(pause) = &end.pause {
-        sqlx::query(PAUSE)
-            .bind(pause.lane.as_str())
-            .bind(on_time(pause.until))
-            .bind(shortened(&pause.reason))
-            .bind(pause.kind.map(|kind| kind.as_str()))
-            .bind(i32::try_from(pause.pauses_in_a_row).unwrap_or(i32::MAX))
-            .bind(pause.asked_until.map(on_time))
-            .execute(&mut *connection)
-            .await?;
+        self::pause(connection, pause, clock, end.at).await?;
     }
     if let Some(paced) = &end.paced {
         sqlx::query(PACED)
             .bind(paced.lane.as_str())
-            .bind(on_time(paced.until))
-            .bind(&paced.reason)
+            .bind(rounded_up(clock.by_the_server(paced.until, end.at)))
+            .bind(shortened(&paced.reason))
             .execute(connection)
             .await?;
     }
     Ok(())
+}
+
+/// What a mailbox was told, by this machine's time `at`.
+pub async fn pause(connection: &mut PgConnection, pause: &Pause, clock: &ServerClock, at: Now) -> sqlx::Result<()> {
+    let on_time = |time: DateTime<Utc>| rounded_up(clock.by_the_server(time, at));
+    sqlx::query(PAUSE)
+        .bind(pause.lane.as_str())
+        .bind(on_time(pause.until))
+        .bind(shortened(&pause.reason))
+        .bind(pause.kind.map(|kind| kind.as_str()))
+        .bind(i32::try_from(pause.pauses_in_a_row).unwrap_or(i32::MAX))
+        .bind(pause.asked_until.map(on_time))
+        .execute(connection)
+        .await
+        .map(drop)
 }
 
 /// Of these mailboxes the pauses that are not over, by this machine's clock.
@@ -502,9 +531,26 @@ pub async fn mailed_of(
     rows.iter().map(mailed).collect()
 }
 
-/// Makes the jobs due that wait because the default zone was refused. Tells how many were woken; none: there are no more.
+/// Makes some of the jobs due that were put off for a setting. Tells how many were woken; none: there are no more, or a rule keeps
+/// them from being woken.
 pub async fn wake(connection: &mut PgConnection) -> sqlx::Result<u64> {
-    Ok(sqlx::query(WAKE).bind(WAKE_BATCH).execute(connection).await?.rows_affected())
+    let woken = woken(connection, WAKE).await?;
+    if woken > 0 || !sqlx::query_scalar(ANY_PACED).fetch_one(&mut *connection).await? {
+        return Ok(woken);
+    }
+    let woken = self::woken(connection, WAKE_PACED).await?;
+    if woken == 0 {
+        sqlx::query(FORGET_PACES).execute(connection).await?;
+    }
+    Ok(woken)
+}
+
+async fn woken(connection: &mut PgConnection, statement: &'static str) -> sqlx::Result<u64> {
+    match sqlx::query(statement).bind(WAKE_BATCH).execute(connection).await {
+        Ok(done) => Ok(done.rows_affected()),
+        Err(error) if is_refusal(&error) => Ok(0),
+        Err(error) => Err(error),
+    }
 }
 
 /// Where the next purge goes on: old rows that are kept are not looked at by every one.
@@ -580,8 +626,4 @@ fn rounded_up(until: DateTime<Utc>) -> DateTime<Utc> {
         .checked_add_signed(TimeDelta::microseconds(999))
         .and_then(|until| until.duration_trunc(TimeDelta::milliseconds(1)).ok())
         .unwrap_or(until)
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MESSAGE_CHARS).collect()
 }

@@ -21,8 +21,8 @@ use super::write_pacer::WritePacer;
 use crate::clock::Now;
 use crate::job::{JobId, format_utc};
 use crate::queue::{
-    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Membership, Pass, QueueError, Recovered, Settled,
-    Settlement, Verdict,
+    Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Membership, Pass, Pause, QueueError, Recovered,
+    Settled, Settlement, Verdict,
 };
 
 /// Nothing is known of what a lane answered last: one request finds out.
@@ -121,6 +121,11 @@ impl Agent for SqliteQueue {
         // A file system that hangs holds up a thread of its own.
         let signed = tokio::task::spawn_blocking(move || guard.sign()).await;
         signed.map_err(std::io::Error::other).flatten().map_err(|error| written(error.into()))
+    }
+
+    async fn note_pause(&self, pause: &Pause, at: Now) -> Result<(), QueueError> {
+        let mut connection = self.pool.acquire().await.map_err(written)?;
+        settle::pause(&mut connection, pause, at.wall).await.map_err(written)
     }
 
     async fn add_join_url(&self, id: JobId, join_url: &str) -> Result<(), QueueError> {

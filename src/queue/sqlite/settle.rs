@@ -14,12 +14,11 @@ use super::fragments::{not_needed, wished};
 use super::text::lane_key;
 use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, words};
 use crate::job::{Ending, EventRef, JobId, format_utc, parse_utc};
+use crate::queue::settlement::shortened;
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 
 /// Rows of one write that wakes them: producers wait a few milliseconds at most.
 const WAKE_BATCH: i64 = 500;
-/// Longest message kept in a row.
-const MESSAGE_CHARS: usize = 2000;
 
 /// Ends that are all alike but for their values are written together, in statements of these many; what is missing to
 /// the next of them is NULL and concerns no job.
@@ -571,7 +570,7 @@ async fn attempt(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Re
     Ok(())
 }
 
-async fn pause(tx: &mut SqliteConnection, pause: &Pause, at: DateTime<Utc>) -> sqlx::Result<()> {
+pub(super) async fn pause(tx: &mut SqliteConnection, pause: &Pause, at: DateTime<Utc>) -> sqlx::Result<()> {
     sqlx::query(PAUSE)
         .bind(pause.lane.as_str())
         .bind(format_utc(rounded_up(pause.until)))
@@ -781,8 +780,4 @@ pub(super) async fn outstanding(pool: &SqlitePool) -> sqlx::Result<u64> {
 /// Stored to the millisecond, a pause must not end earlier than it was to.
 pub(super) fn rounded_up(until: DateTime<Utc>) -> DateTime<Utc> {
     until.checked_add_signed(TimeDelta::microseconds(999)).unwrap_or(until)
-}
-
-fn shortened(text: &str) -> String {
-    text.chars().take(MESSAGE_CHARS).collect()
 }

@@ -82,7 +82,9 @@ async fn a_mailbox_is_held_with_a_reason_and_released() {
     bed.until(id, "sent").await;
     let again = page.act("/api/v1/mailboxes/release", json!({ "mailbox": "bob@contoso.com" })).await;
     assert_eq!(again.refusal(), (409, "conflict"));
-    assert_eq!(page.act("/api/v1/mailboxes/hold", json!({ "mailbox": " " })).await.status, 400);
+    for wrong in [json!({ "mailbox": " " }), json!({ "mailbox": "a\0" }), json!({ "mailbox": "ann", "reason": "\0" })] {
+        assert_eq!(page.act("/api/v1/mailboxes/hold", wrong).await.refusal(), (400, "bad_request"));
+    }
     for message in ["mailbox held from the page", "mailbox released from the page"] {
         assert_eq!(bed.until_said(&agent, message).await["mailbox"], "bob@contoso.com");
     }

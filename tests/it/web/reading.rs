@@ -138,12 +138,15 @@ async fn jobs_are_listed_newest_first_by_what_they_have_in_common() {
         "error_kind=x",
         "in_doubt=1",
         "sort=id",
+        "search=a%00",
+        "mailbox=%00",
     ] {
         let answer = page.get(&format!("/api/v1/jobs?{wrong}")).await;
         assert_eq!(answer.refusal(), (400, "bad_request"), "{wrong}");
     }
     assert_eq!(page.get("/api/v1/jobs/99").await.refusal(), (404, "not_found"));
     assert_eq!(page.get("/api/v1/jobs/x").await.status, 400);
+    assert_eq!(page.get("/api/v1/mailboxes?search=%00").await.refusal(), (400, "bad_request"));
 }
 
 const SECRETS: [&str; 5] = ["Salary of Zoe", "between us", "Room Zebra", "zoe@contoso.com", "X-Hidden"];

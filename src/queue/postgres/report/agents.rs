@@ -12,6 +12,7 @@ use crate::queue::columns::{Columns, said};
 use crate::queue::postgres::clock::{ServerClock, now};
 use crate::queue::postgres::member::AgentId;
 use crate::queue::rows::AgentRow;
+use crate::queue::settlement::shortened;
 
 const WRITE: &str =
     "UPDATE agents SET version = $2, settings_at = $3, settings_refused = $4, gate_since = $5, gate_until = $6,
@@ -62,14 +63,14 @@ pub async fn write(
         .bind(gate.map(|gate| clock.by_the_server(gate.until, at)))
         .bind(gate.map(|gate| gate.kind.as_str()))
         .bind(gate.map(|gate| &gate.code))
-        .bind(gate.map(|gate| &gate.hint))
+        .bind(gate.map(|gate| shortened(&gate.hint)))
         .bind(status.credential.map(|credential| credential.name))
         .bind(status.credential.map(|credential| credential.expires))
         .bind(default.map(|default| default.key.as_str()))
         .bind(default.map(|default| &default.value))
         .bind(default.map(|default| clock.by_the_server(default.since, at)))
         .bind(default.map(|default| clock.by_the_server(default.until, at)))
-        .bind(default.map(|default| &default.hint))
+        .bind(default.map(|default| shortened(&default.hint)))
         .bind(status.refused.to_string())
         .execute(connection)
         .await
