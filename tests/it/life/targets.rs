@@ -1,6 +1,6 @@
 //! Events that somebody else may have touched: not ours to change, one of a series, gone or called off by hand, joined online.
 
-use event_sender::sandbox::{EventState, FoundEvent, OptionsChange, RequestKind, StoredEvent};
+use event_sender::sandbox::{EventState, Fault, FaultOn, FoundEvent, OptionsChange, RequestKind, StoredEvent};
 use serde_json::{Value, json};
 
 use crate::bed::{Bed, Row, row_for};
@@ -115,4 +115,23 @@ async fn an_online_meeting_keeps_its_link_through_a_new_body_and_a_link_that_com
     let content = body["content"].as_str().unwrap();
     assert!(content.contains("Second") && content.contains("____") && !content.contains("First"), "{content}");
     assert!(bed.is_so(&format!("SELECT join_url LIKE 'https://%' FROM jobs WHERE id = {update}")).await);
+}
+
+/// A question for a link ends no job; what it meets binds the mailbox, and whoever sends to it next, all the same.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_wait_that_the_question_for_a_link_is_told_is_kept_in_the_queue() {
+    let bed = Bed::new().await;
+    bed.sandbox().configure(OptionsChange { late_join_url: Some(true), ..OptionsChange::default() });
+    bed.sandbox().script(Fault::answer(503, "serviceNotAvailable").retry_after("600").on(FaultOn::Get));
+    bed.insert(row_for(ANN).with("extra", r#"{"isOnlineMeeting":true}"#)).await;
+    let agent = bed.run();
+    let paused = "SELECT count(*) FROM mailboxes WHERE asked_until > '2' AND error_kind = 'unavailable' AND reason <> ''";
+    bed.wait("the pause is kept", async || bed.is_so(paused).await.then_some(())).await;
+    let later = bed.insert(row_for(ANN)).await;
+    agent.stop().await.expect(0);
+    let agent = bed.run();
+    let other = bed.insert(row_for("bob@contoso.com")).await;
+    bed.wait("another mailbox's is sent", async || (bed.job(other).await.state == "sent").then_some(())).await;
+    assert_eq!(bed.job(later).await.state, "pending", "the next start knows it");
+    agent.stop().await.expect(0);
 }
