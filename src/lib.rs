@@ -21,7 +21,7 @@
 //! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
 //! | [`clock`], [`http`], [`backoff`], [`retry_after`] | time on both clocks, HTTP clients, how long to wait |
 //! | [`identity`], [`certificate`], [`secret_file`], [`accounts`], [`effective_user`], [`access`] | what signs in, and who may read it |
-//! | [`characters`], [`encoding`], [`visible`], [`mod@format`] | text that others wrote, and figures as a person reads them |
+//! | [`characters`], [`encoding`], [`visible`], [`mod@format`], [`hint`] | text that others wrote, and figures as a person reads them |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials; shares no code with `auth` and `graph` |
 //!
 //! **Imports run one way**, from the top of this list to its end; `tests/architecture.rs` holds the table, room by room.
@@ -47,6 +47,7 @@ pub(crate) mod encoding;
 pub(crate) mod exit;
 pub(crate) mod format;
 pub mod graph;
+pub(crate) mod hint;
 pub mod http;
 pub(crate) mod identity;
 pub mod job;

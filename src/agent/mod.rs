@@ -150,7 +150,7 @@ fn watch(running: &Running, monitor: Option<&Monitor>) {
 pub fn warn_of_exposed(exposed: &Exposed) {
     let (file, hint) = (exposed.file.display(), exposed.hint());
     match exposed.readers {
-        Readers::Everybody => tracing::warn!(%file, hint, "secret is readable for everybody"),
-        Readers::Producers(_) => tracing::warn!(%file, hint, "secret is readable for producers"),
+        Readers::Everybody => tracing::warn!(%file, %hint, "secret is readable for everybody"),
+        Readers::Producers(_) => tracing::warn!(%file, %hint, "secret is readable for producers"),
     }
 }

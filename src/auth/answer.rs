@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::{Advice, Patience, advice};
+use crate::hint::Hint;
 use crate::retry_after::RetryAfter;
 use crate::secret::Secret;
 
@@ -37,12 +38,12 @@ pub(super) struct Fresh {
 
 /// Why there is no token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{code}: {sentence}")]
+#[error("{code}: {hint}")]
 pub struct TokenRefusal {
     /// `AADSTS7000215`, OAuth's `error` word, or `no_connection`.
     pub code: String,
-    /// What it means and what to do; nothing secret, nothing the server made up.
-    pub sentence: String,
+    /// Nothing secret, nothing the server made up.
+    pub hint: Hint,
     /// How patient to be.
     pub patience: Patience,
     /// Time the server asked for.
@@ -53,25 +54,13 @@ pub struct TokenRefusal {
 
 impl TokenRefusal {
     /// Somebody must change something before it is of use to ask again.
-    pub(super) fn to_be_mended(code: &str, sentence: impl Into<String>) -> Self {
-        Self {
-            code: code.into(),
-            sentence: sentence.into(),
-            patience: Patience::Refused,
-            retry_after: None,
-            unreachable: false,
-        }
+    pub(super) fn to_be_mended(code: &str, hint: Hint) -> Self {
+        Self { code: code.into(), hint, patience: Patience::Refused, retry_after: None, unreachable: false }
     }
 
     /// No answer came.
-    pub(super) fn no_connection(sentence: String) -> Self {
-        Self {
-            code: "no_connection".into(),
-            sentence,
-            patience: Patience::Transient,
-            retry_after: None,
-            unreachable: true,
-        }
+    pub(super) fn no_connection(hint: Hint) -> Self {
+        Self { code: "no_connection".into(), hint, patience: Patience::Transient, retry_after: None, unreachable: true }
     }
 }
 
@@ -106,11 +95,9 @@ impl Answer {
 
     /// The token at `now`, or why there is none.
     pub(super) fn token(&self, now: DateTime<Utc>) -> Result<Fresh, TokenRefusal> {
-        self.understood(now).map_err(|mut refusal| {
-            if let Some(asked) = &self.asked {
-                refusal.sentence = format!("{} {asked}", refusal.sentence);
-            }
-            refusal
+        self.understood(now).map_err(|refusal| match &self.asked {
+            Some(asked) => TokenRefusal { hint: refusal.hint.and(asked), ..refusal },
+            None => refusal,
         })
     }
 
@@ -128,7 +115,7 @@ impl Answer {
 fn nonsense(status: u16, retry_after: Option<Duration>) -> TokenRefusal {
     TokenRefusal {
         code: format!("http_{status}"),
-        sentence: "The sign-in service gave an answer that cannot be read: check auth.instance and any proxy.".into(),
+        hint: Hint::new("The sign-in service gave an answer that cannot be read", "check auth.instance and any proxy."),
         patience: if status >= 500 || status == 429 { Patience::Transient } else { Patience::Refused },
         retry_after,
         unreachable: false,
@@ -205,7 +192,7 @@ fn refusal(status: u16, body: &[u8], retry_after: Option<Duration>) -> TokenRefu
         .error_codes
         .and_then(|codes| codes.first().copied())
         .or_else(|| refused.error_description.as_deref().and_then(aadsts));
-    let Advice { sentence, patience } = advice(number);
+    let Advice { hint, patience } = advice(number);
     let word: String =
         refused.error.unwrap_or_default().chars().filter(|c| c.is_ascii_alphanumeric() || *c == '_').take(60).collect();
     let busy = status == 429 || status >= 500 || word == "temporarily_unavailable";
@@ -215,11 +202,7 @@ fn refusal(status: u16, body: &[u8], retry_after: Option<Duration>) -> TokenRefu
             || if word.is_empty() { format!("http_{status}") } else { word.clone() },
             |n| format!("AADSTS{n}"),
         ),
-        sentence: if busy && !known {
-            "Entra ID is busy or limits this application: waiting.".into()
-        } else {
-            sentence.into()
-        },
+        hint: if busy && !known { Hint::new("Entra ID is busy or limits this application", "waiting.") } else { hint },
         patience: match patience {
             Patience::Refused if busy => Patience::Transient,
             other => other,

@@ -93,14 +93,15 @@ fn a_wait_longer_than_an_hour_is_capped_and_said() {
     };
     let refusal = answer.token(now()).err().unwrap();
     assert_eq!(refusal.retry_after, Some(LONGEST_WAIT));
-    assert!(refusal.sentence.ends_with("capped at 1 h."), "{}", refusal.sentence);
+    assert!(refusal.hint.to_string().ends_with("capped at 1 h."), "{}", refusal.hint);
 }
 
 #[test]
 fn a_refusal_carries_number_and_advice_but_nothing_the_server_wrote() {
     let refusal = refused(7_000_222);
     assert_eq!(refusal.code, "AADSTS7000222");
-    assert!(refusal.sentence.contains("expired") && !refusal.sentence.contains("trace"));
+    let told = refusal.hint.to_string();
+    assert!(told.contains("expired") && !told.contains("trace"));
     assert_eq!(refusal.patience, Patience::Refused);
     assert_eq!(refused(50_053).patience, Patience::AtLeast(Duration::from_secs(900)));
     assert_eq!(refused(50_196).patience, Patience::AtLeast(Duration::from_secs(300)));
@@ -181,10 +182,10 @@ proptest! {
     fn a_refusal_says_only_words_of_ours(body in fields(), status in 300u16..600) {
         let refusal = refusal(status, body.as_bytes(), None);
         assert!(refusal.code.len() <= 60 && refusal.code.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'));
-        let ours = |number: Option<u32>| advice(number).sentence == refusal.sentence;
+        let ours = |number: Option<u32>| advice(number).hint == refusal.hint;
         let number = refusal.code.strip_prefix("AADSTS").and_then(|number| number.parse().ok());
         assert!(
-            ours(number) || ours(None) || refusal.sentence.starts_with("Entra ID is busy") || refusal.sentence.starts_with("The sign-in service gave"),
+            ours(number) || ours(None) || refusal.hint.means.starts_with("Entra ID is busy") || refusal.hint.means.starts_with("The sign-in service gave"),
             "{refusal:?}"
         );
     }

@@ -7,6 +7,7 @@ use chrono::{DateTime, Utc};
 
 use super::{TokenRefusal, assertion};
 use crate::certificate::Certificate;
+use crate::hint::Hint;
 use crate::secret::Secret;
 
 /// Says that an assertion is a JWT (RFC 7523).
@@ -156,8 +157,8 @@ impl SignIn {
 }
 
 fn unsigned() -> TokenRefusal {
-    let sentence = "No assertion can be signed with the private key: make a new key and certificate.";
-    TokenRefusal::to_be_mended("unsigned", sentence)
+    let hint = Hint::new("No assertion can be signed with the private key", "make a new key and certificate.");
+    TokenRefusal::to_be_mended("unsigned", hint)
 }
 
 #[cfg(test)]

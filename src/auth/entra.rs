@@ -4,6 +4,7 @@ use chrono::{DateTime, Utc};
 
 use super::answer::{Answer, Fresh, REQUEST_TIMEOUT};
 use super::{SignIn, TokenRefusal};
+use crate::hint::Hint;
 
 /// Asks once.
 pub(super) async fn ask(
@@ -20,6 +21,8 @@ pub(super) async fn ask(
 
 fn unreachable(error: &reqwest::Error) -> TokenRefusal {
     let what = if error.is_timeout() { "did not answer in time" } else { "cannot be reached" };
-    let sentence = format!("The sign-in service {what}: check network, DNS, proxy and auth.instance.");
-    TokenRefusal::no_connection(sentence)
+    TokenRefusal::no_connection(Hint {
+        means: format!("The sign-in service {what}").into(),
+        cure: Some("check network, DNS, proxy and auth.instance.".into()),
+    })
 }

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::answer::{Answer, Fresh, REQUEST_TIMEOUT};
 use super::{Patience, TokenRefusal};
+use crate::hint::Hint;
 use crate::identity::{Identity, IdentityHost};
 use crate::secret::Secret;
 use crate::secret_file::{self, FileFault, Links};
@@ -87,7 +88,10 @@ impl ManagedIdentity {
             IdentityHost::AppService { .. } => "it is at IDENTITY_ENDPOINT, which App Service sets.",
             IdentityHost::Arc { .. } => "look at Azure Arc's agent ('azcmagent show').",
         };
-        TokenRefusal::no_connection(format!("The managed identity service of this machine {what}: {hint}"))
+        TokenRefusal::no_connection(Hint {
+            means: format!("The managed identity service of this machine {what}").into(),
+            cure: Some(hint.into()),
+        })
     }
 
     /// IMDS asks to be tried again after 404, 410, 429 and 5xx, and not after other 4xx (graph-facts 5.6).
@@ -96,46 +100,59 @@ impl ManagedIdentity {
         if refusal.code.starts_with("AADSTS") {
             return refusal;
         }
-        let (sentence, patience) = match status {
+        let (hint, patience) = match status {
             404 | 408 | 410 | 429 | 500.. => (self.not_ready(), Patience::Transient),
             401 | 403 => (self.unwelcome(), Patience::Refused),
             400 if self.identity == Identity::System => (
-                "This machine has no managed identity of its own: switch the system-assigned identity on, or name a user-assigned one with auth.client_id.",
+                Hint::new(
+                    "This machine has no managed identity of its own",
+                    "switch the system-assigned identity on, or name a user-assigned one with auth.client_id.",
+                ),
                 Patience::Refused,
             ),
             400 => (
-                "This machine has no such managed identity: assign it to the machine, or correct auth.client_id, auth.identity_object_id or auth.identity_resource_id.",
+                Hint::new(
+                    "This machine has no such managed identity",
+                    "assign it to the machine, or correct auth.client_id, auth.identity_object_id or auth.identity_resource_id.",
+                ),
                 Patience::Refused,
             ),
             _ => (
-                "The managed identity service of this machine gives an answer that cannot be read: what listens there?",
+                Hint::new(
+                    "The managed identity service of this machine gives an answer that cannot be read",
+                    "what listens there?",
+                ),
                 Patience::Refused,
             ),
         };
-        TokenRefusal { sentence: sentence.into(), patience, retry_after, ..refusal }
+        TokenRefusal { hint, patience, retry_after, ..refusal }
     }
 
-    fn not_ready(&self) -> &'static str {
+    fn not_ready(&self) -> Hint {
         match &self.host {
             // Other clouds have something at the same address.
-            IdentityHost::VirtualMachine { .. } => {
-                "The managed identity service of this machine is busy or not ready: waiting. If this lasts: is this an Azure VM?"
-            }
-            _ => "The managed identity service of this machine is busy or not ready: waiting.",
+            IdentityHost::VirtualMachine { .. } => Hint::new(
+                "The managed identity service of this machine is busy or not ready",
+                "waiting. If this lasts: is this an Azure VM?",
+            ),
+            _ => Hint::new("The managed identity service of this machine is busy or not ready", "waiting."),
         }
     }
 
-    fn unwelcome(&self) -> &'static str {
+    fn unwelcome(&self) -> Hint {
         match &self.host {
-            IdentityHost::VirtualMachine { .. } => {
-                "What answers in place of the managed identity service refuses the caller: is this an Azure VM? Elsewhere, set another auth.mode."
-            }
-            IdentityHost::AppService { .. } => {
-                "The managed identity service refuses the caller: IDENTITY_HEADER must be the one App Service sets for this process."
-            }
-            IdentityHost::Arc { .. } => {
-                "Azure Arc's agent refuses the proof: make the user of this service a member of the group himds, and restart it."
-            }
+            IdentityHost::VirtualMachine { .. } => Hint::new(
+                "What answers in place of the managed identity service refuses the caller",
+                "is this an Azure VM? Elsewhere, set another auth.mode.",
+            ),
+            IdentityHost::AppService { .. } => Hint::new(
+                "The managed identity service refuses the caller",
+                "IDENTITY_HEADER must be the one App Service sets for this process.",
+            ),
+            IdentityHost::Arc { .. } => Hint::new(
+                "Azure Arc's agent refuses the proof",
+                "make the user of this service a member of the group himds, and restart it.",
+            ),
         }
     }
 }
@@ -147,9 +164,18 @@ fn hidden(value: &str) -> Option<HeaderValue> {
     Some(header)
 }
 
-const STRAY: &str = "Azure Arc's agent names a file outside auth.arc_tokens_dir, which is not read. Is what listens at its address really the agent?";
-const MISSING: &str = "The challenge file that Azure Arc's agent names is not there: is auth.arc_tokens_dir the directory of the agent that answers?";
-const UNREADABLE: &str = "The challenge file of Azure Arc's agent cannot be read: make the user of this service a member of the group himds, and restart it.";
+const STRAY: Hint = Hint::new(
+    "Azure Arc's agent names a file outside auth.arc_tokens_dir, which is not read",
+    "is what listens at its address really the agent?",
+);
+const MISSING: Hint = Hint::new(
+    "The challenge file that Azure Arc's agent names is not there",
+    "is auth.arc_tokens_dir the directory of the agent that answers?",
+);
+const UNREADABLE: Hint = Hint::new(
+    "The challenge file of Azure Arc's agent cannot be read",
+    "make the user of this service a member of the group himds, and restart it.",
+);
 
 /// What is in the file that the challenge names. Whoever answers in the agent's place must not get another file's content:
 /// only a small `.key` file right in the agent's own directory is read.

@@ -41,16 +41,17 @@ fn only_a_small_key_file_right_in_the_agents_directory_is_read() {
         String::new(),
     ] {
         let refusal = read(&stray).unwrap_err();
-        assert_eq!((refusal.code.as_str(), refusal.sentence.as_str()), ("arc_challenge", STRAY), "{stray}");
+        assert_eq!((refusal.code.as_str(), &refusal.hint), ("arc_challenge", &STRAY), "{stray}");
     }
-    assert_eq!(read(&named("missing.key")).unwrap_err().sentence, MISSING);
+    assert_eq!(read(&named("missing.key")).unwrap_err().hint, MISSING);
 }
 
 /// IMDS: 404, 410, 429 and 5xx pass by themselves, other 4xx do not (graph-facts 5.6).
 #[test]
 fn what_passes_by_itself_is_told_from_what_somebody_must_mend() {
     let wait = Some(Duration::from_secs(60));
-    let refusal = || TokenRefusal { retry_after: wait, ..TokenRefusal::to_be_mended("invalid_request", "") };
+    let refusal =
+        || TokenRefusal { retry_after: wait, ..TokenRefusal::to_be_mended("invalid_request", Hint::default()) };
     for (status, patience, word) in [
         (404, Patience::Transient, "not ready"),
         (410, Patience::Transient, "not ready"),
@@ -68,10 +69,10 @@ fn what_passes_by_itself_is_told_from_what_somebody_must_mend() {
         let explained = identity(Identity::System).explained(status, None, refusal());
         assert_eq!(explained.retry_after, None, "nobody asked for a wait");
         assert_eq!(explained.patience, patience, "{status}");
-        assert!(explained.sentence.contains(word), "{status}: {explained}");
+        assert!(explained.hint.to_string().contains(word), "{status}: {explained}");
     }
     let named = identity(Identity::ClientId("c".into())).explained(400, None, refusal());
-    assert!(named.sentence.contains("no such managed identity"), "{named}");
+    assert!(named.hint.means.contains("no such managed identity"), "{named}");
     let entra = TokenRefusal { code: "AADSTS500011".into(), ..refusal() };
     assert_eq!(identity(Identity::System).explained(400, None, entra.clone()), entra);
 }

@@ -6,6 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use crate::accounts::{group, is_own_group};
+use crate::hint::Hint;
 
 const OTHERS_READ: u32 = 0o004;
 const OTHERS_ENTER: u32 = 0o001;
@@ -32,18 +33,19 @@ pub enum Readers {
 }
 
 impl Exposed {
-    /// What that means: what to do, after a colon.
-    pub fn hint(&self) -> String {
+    pub fn hint(&self) -> Hint {
         match &self.readers {
-            Readers::Everybody => {
-                "everybody on this machine can read the secret in it: remove that right with 'chmod o= \
-                                   FILE', and change the secret"
-                    .to_owned()
-            }
-            Readers::Producers(group) => format!(
-                "the group {group}, whose members insert jobs, can read the secret in it: keep the secret in a systemd \
-                 credential, or in a file that only the agent's user may read (mode 0400), and change it"
+            Readers::Everybody => Hint::new(
+                "everybody on this machine can read the secret in it",
+                "remove that right with 'chmod o= FILE', and change the secret",
             ),
+            Readers::Producers(group) => Hint {
+                means: format!("the group {group}, whose members insert jobs, can read the secret in it").into(),
+                cure: Some(
+                    "keep the secret in a systemd credential, or in a file that only the agent's user may read (mode 0400), and change it"
+                        .into(),
+                ),
+            },
         }
     }
 }

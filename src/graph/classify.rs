@@ -7,11 +7,12 @@
 use super::hints::is_limited_consumer;
 use super::purpose::Purpose;
 use super::reply::Reply;
+use crate::hint::Hint;
 use crate::job::{Cause, GateReason, Outcome};
 
 /// What an operator is told where something else answered.
-pub(super) const NOT_GRAPH: &str =
-    "The answer did not come from Graph: check graph.endpoint and any proxy or portal in between.";
+pub(super) const NOT_GRAPH: Hint =
+    Hint::new("The answer did not come from Graph", "check graph.endpoint and any proxy or portal in between.");
 
 /// What an answer means.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,12 +73,15 @@ fn by_code(reply: &Reply, code: &str) -> Option<Outcome> {
         (400, "badrequest") if message.starts_with("/me request") => unable(
             Cause::MeWithoutUser,
             "me_without_user",
-            "An application signed in without a user has no own calendar: set defaults.mailbox.",
+            Hint::new("An application signed in without a user has no own calendar", "set defaults.mailbox."),
         ),
         (400, "badrequest") if message.starts_with("Invalid version") => unable(
             Cause::WrongApiVersion,
             "no_such_version",
-            "Graph has no such version of its interface: correct graph.api_version, which is v1.0 or beta.",
+            Hint::new(
+                "Graph has no such version of its interface",
+                "correct graph.api_version, which is v1.0 or beta.",
+            ),
         ),
         (
             400,
@@ -135,7 +139,7 @@ fn by_status(reply: &Reply, purpose: Purpose) -> Outcome {
         300..=399 | 401 | 407 => Outcome::Diverted(GateReason {
             cause: Cause::NotGraph,
             code: format!("http_{}", reply.status),
-            hint: NOT_GRAPH.into(),
+            hint: NOT_GRAPH,
             wait: None,
         }),
         // A gateway's words: it gave the request up, but may have passed it on before.
@@ -163,12 +167,15 @@ fn by_status(reply: &Reply, purpose: Purpose) -> Outcome {
 /// The worker has fetched another token and asked once more before this counts.
 fn sign_in_refused(reply: &Reply) -> Outcome {
     let code = reply.codes.first().cloned().unwrap_or_else(|| format!("http_{}", reply.status));
-    let hint = "Graph refuses the sign-in although the token is new: check auth.resource, graph.endpoint and Conditional Access.";
+    let hint = Hint::new(
+        "Graph refuses the sign-in although the token is new",
+        "check auth.resource, graph.endpoint and Conditional Access.",
+    );
     unable(Cause::TokenRefused, &code, hint)
 }
 
-fn unable(cause: Cause, code: &str, hint: &str) -> Outcome {
-    Outcome::Unable(GateReason { cause, code: code.into(), hint: hint.into(), wait: None })
+fn unable(cause: Cause, code: &str, hint: Hint) -> Outcome {
+    Outcome::Unable(GateReason { cause, code: code.into(), hint, wait: None })
 }
 
 fn blocked(cause: Cause) -> Outcome {

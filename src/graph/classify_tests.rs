@@ -216,7 +216,10 @@ fn what_concerns_the_whole_agent_shuts_the_gate() {
     let me = "/me request is only valid with delegated authentication flow.";
     assert!(is_unable(&told(&reply(400, "BadRequest", me)), Cause::MeWithoutUser));
     let Outcome::Unable(reason) = told(&reply(400, "BadRequest", "Invalid version: v2.7")) else { panic!() };
-    assert!(reason.hint.contains("graph.api_version") && reason.cause == Cause::WrongApiVersion, "{reason:?}");
+    assert!(
+        reason.hint.to_string().contains("graph.api_version") && reason.cause == Cause::WrongApiVersion,
+        "{reason:?}"
+    );
     assert_eq!(outcome(400, "BadRequest"), Outcome::Refused(Cause::EventRefused));
 }
 

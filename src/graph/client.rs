@@ -13,7 +13,7 @@ use super::reply::Reply;
 use super::transport::{Answered, Line, Transport};
 use crate::clock::Now;
 use crate::http::{ClientFault, NetworkSettings};
-use crate::job::{Answer, CallResult, Challenge, MAX_REQUEST_BYTES, Operation, Outcome, Undraftable};
+use crate::job::{Answer, CallResult, Challenge, Explained, MAX_REQUEST_BYTES, Operation, Outcome, Undraftable};
 use crate::secret::Secret;
 
 /// Largest answer to a question that is read, and what an answer to a create may have beside the event it repeats.
@@ -105,18 +105,21 @@ fn judged(reply: &Reply, purpose: Purpose, id: &str) -> CallResult {
     let Classified { outcome, code } = classify(reply, purpose);
     let mut answer = reply.answer(purpose, code.as_deref(), id);
     // What the answer means for the agent says more than its status alone.
-    match &outcome {
+    let explained = match &outcome {
         Outcome::NotGraph => {
             answer.code = Some(format!("http_{}", reply.status));
-            answer.message = Some(NOT_GRAPH.to_owned());
+            answer.message = Some(NOT_GRAPH.to_string());
+            Some(Explained { hint: NOT_GRAPH, said: None })
         }
         Outcome::Unable(reason) | Outcome::Diverted(reason) => {
             answer.code = Some(reason.code.clone());
-            answer.message = Some(reason.hint.clone());
+            answer.message = Some(reason.hint.to_string());
+            Some(Explained { hint: reason.hint.clone(), said: None })
         }
-        _ => {}
-    }
+        Outcome::Done(_) => None,
+        _ => reply.hint(purpose, code.as_deref()).map(|hint| Explained { hint, said: reply.message.clone() }),
+    };
     let challenge =
         reply.refuses_token().then(|| Challenge { claims: reply.claims.clone(), is_proven: reply.is_proven() });
-    CallResult { retry_after: reply.retry_after, challenge, ..CallResult::new(outcome, answer) }
+    CallResult { retry_after: reply.retry_after, challenge, explained, ..CallResult::new(outcome, answer) }
 }

@@ -3,15 +3,18 @@
 use std::io::{self, ErrorKind};
 
 use super::purpose::Purpose;
+use crate::hint::Hint;
 use crate::http::causes;
-use crate::job::{Answer, CallResult, Cause, GateReason, Outcome};
+use crate::job::{Answer, CallResult, Cause, Explained, GateReason, Outcome};
 
 /// The connection never stood: nothing was sent.
 pub(super) fn no_connection(error: &reqwest::Error, id: &str) -> CallResult {
-    let hint = "No connection to Graph: check network, DNS, TLS, proxy and graph.endpoint.";
-    let reason = GateReason { cause: Cause::NoNetwork, code: "no_connection".into(), hint: hint.into(), wait: None };
+    let hint = Hint::new("No connection to Graph", "check network, DNS, TLS, proxy and graph.endpoint.");
     let answer = said("no_connection", format!("{hint} ({})", causes(error)), id);
-    CallResult::new(Outcome::Unable(reason), answer)
+    let means = format!("{} ({})", hint.means, causes(error)).into();
+    let explained = Some(Explained { hint: Hint { means, ..hint.clone() }, said: None });
+    let reason = GateReason { cause: Cause::NoNetwork, code: "no_connection".into(), hint, wait: None };
+    CallResult { explained, ..CallResult::new(Outcome::Unable(reason), answer) }
 }
 
 /// The request cannot even be made: something in the row that no URL or header can hold.

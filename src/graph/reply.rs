@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::hints::hint;
 use super::purpose::Purpose;
 use super::wire::marker;
+use crate::hint::Hint;
 use crate::job::{Answer, EventId, EventRef};
 use crate::retry_after::{self, RetryAfter};
 
@@ -156,13 +157,20 @@ impl Reply {
         }
     }
 
+    /// In the agent's own words, where there are any.
+    pub(super) fn hint(&self, purpose: Purpose, code: Option<&str>) -> Option<Hint> {
+        match (hint(purpose, self.status, code), &self.asked) {
+            (Some(hint), Some(asked)) => Some(hint.and(asked)),
+            (None, Some(asked)) => Some(Hint { means: asked.clone().into(), cure: None }),
+            (hint, None) => hint,
+        }
+    }
+
     /// What goes into the row but for its cause, which the outcome has; `code` is the one the outcome rests on.
     pub(super) fn answer(&self, purpose: Purpose, code: Option<&str>, client_request_id: &str) -> Answer {
-        let own = hint(purpose, self.status, code).map(str::to_owned);
-        let own = own.into_iter().chain(self.asked.clone()).reduce(|one, other| format!("{one} {other}"));
-        let message = match (own, &self.message) {
+        let message = match (self.hint(purpose, code), &self.message) {
             (Some(own), Some(said)) => Some(format!("{own} Graph said: {said}")),
-            (own, said) => own.or_else(|| said.clone()),
+            (own, said) => own.map(|own| own.to_string()).or_else(|| said.clone()),
         };
         Answer {
             cause: None,

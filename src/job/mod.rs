@@ -1,7 +1,7 @@
 //! The domain: a job of the queue, what its row may hold, the event it asks for, and what can become of it.
 //!
 //! Everything here is plain data and pure functions, but that the rules of time zones are the system's. This module
-//! imports nothing else of the program but `characters` and knows neither SQL nor HTTP; the queue fills these types,
+//! imports nothing else of the program but `characters` and `hint`, and knows neither SQL nor HTTP; the queue fills these types,
 //! `graph` sends them, `policy` decides over them.
 
 pub mod address;
@@ -35,7 +35,7 @@ pub use event::{EventRef, EventType, Seen, Snapshot};
 pub use guests::{Guest, attendees_json, guests};
 pub use input::{BodyType, DefaultKey, Defaulted, Defaults, JobInput};
 pub use operation::{Operation, OperationKind, Undraftable, Verified};
-pub use outcome::{Answer, CallResult, Challenge, ErrorKind, EventId, GateReason, Outcome, REPEAT_WAIT};
+pub use outcome::{Answer, CallResult, Challenge, ErrorKind, EventId, Explained, GateReason, Outcome, REPEAT_WAIT};
 pub use rules::{Rules, ZoneSources};
 pub use state::JobState;
 pub use target::{Created, EventTarget, Target};

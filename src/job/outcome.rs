@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::{Cause, EventRef, InvalidJob};
+use crate::hint::Hint;
 
 /// Wait before a request with an unknown end is repeated: it may still be at work at the server (graph-facts, design
 /// consequence 2).
@@ -118,8 +119,8 @@ pub struct GateReason {
     pub cause: Cause,
     /// `AADSTS7000215`, `no_connection`, …
     pub code: String,
-    /// What it means and what to do. Safe to log.
-    pub hint: String,
+    /// Safe to log.
+    pub hint: Hint,
     /// How long at least, where a server said so.
     pub wait: Option<Duration>,
 }
@@ -262,6 +263,16 @@ pub struct CallResult {
     pub retry_after: Option<Duration>,
     /// The token was refused.
     pub challenge: Option<Challenge>,
+    /// What `answer.message` is made of, where it is more than one sentence.
+    pub explained: Option<Explained>,
+}
+
+/// An answer that is no success, for a person.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Explained {
+    pub hint: Hint,
+    /// Graph's own words.
+    pub said: Option<String>,
 }
 
 /// How a token was refused.
@@ -277,7 +288,7 @@ impl CallResult {
     /// The answer gets its cause from the outcome.
     pub fn new(outcome: Outcome, answer: Answer) -> Self {
         let answer = Answer { cause: outcome.cause(), ..answer };
-        Self { outcome, answer, retry_after: None, challenge: None }
+        Self { outcome, answer, retry_after: None, challenge: None, explained: None }
     }
 
     /// No call: nothing was sent.

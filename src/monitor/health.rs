@@ -77,7 +77,7 @@ impl Monitor {
             (None, Some(refusal)) if token.age.is_none() => reasons.push(Reason {
                 error_kind: Some(if refusal.unreachable { ErrorKind::Unavailable } else { ErrorKind::Auth }.as_str()),
                 error_code: Some(refusal.code),
-                ..Reason::new("no token", refusal.sentence)
+                ..Reason::new("no token", refusal.hint.to_string())
             }),
             _ => {}
         }

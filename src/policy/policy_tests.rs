@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::hint::Hint;
 use crate::job::{Defaulted, Ending, EventId, GateReason, InvalidJob, JobId, JobInput, Verified};
 
 pub(super) fn policy() -> RetryPolicy {
@@ -78,7 +79,7 @@ fn blocked(cause: Cause) -> Outcome {
 }
 
 fn unable() -> Outcome {
-    let (code, hint) = ("AADSTS7000222".into(), String::new());
+    let (code, hint) = ("AADSTS7000222".into(), Hint::default());
     Outcome::Unable(GateReason { cause: Cause::SignInRefused, code, hint, wait: None })
 }
 
@@ -290,7 +291,7 @@ fn refusals_fail_at_once() {
 
 /// One of each.
 fn outcomes() -> Vec<Outcome> {
-    let reason = || GateReason { cause: Cause::NotGraph, code: "http_302".into(), hint: String::new(), wait: None };
+    let reason = || GateReason { cause: Cause::NotGraph, code: "http_302".into(), hint: Hint::default(), wait: None };
     vec![
         done(),
         Outcome::Invalid(InvalidJob::new("subject", "is a BLOB")),

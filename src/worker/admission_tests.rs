@@ -4,6 +4,7 @@ use super::super::Measures;
 use super::super::attempt::given_back;
 use super::*;
 use crate::clock::later;
+use crate::hint::Hint;
 use crate::job::{BodyType, Cause, EventId, GateReason, Job, JobId, JobInput};
 
 struct Room {
@@ -48,7 +49,7 @@ fn finished(now: Now, met: Outcome, pause: Option<Duration>) -> Finished {
 }
 
 fn no_network() -> Outcome {
-    let (code, hint) = ("no_connection".into(), "check the network".into());
+    let (code, hint) = ("no_connection".into(), Hint::sentence("check the network"));
     Outcome::Unable(GateReason { cause: Cause::NoNetwork, code, hint, wait: None })
 }
 

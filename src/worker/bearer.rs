@@ -62,8 +62,8 @@ impl Bearer {
 
 fn no_token(refusal: TokenRefusal) -> CallResult {
     let cause = if refusal.unreachable { Cause::SignInUnreachable } else { Cause::SignInRefused };
-    let answer =
-        Answer { code: Some(refusal.code.clone()), message: Some(refusal.sentence.clone()), ..Answer::default() };
-    let reason = GateReason { cause, code: refusal.code, hint: refusal.sentence, wait: refusal.retry_after };
+    let message = Some(refusal.hint.to_string());
+    let answer = Answer { code: Some(refusal.code.clone()), message, ..Answer::default() };
+    let reason = GateReason { cause, code: refusal.code, hint: refusal.hint, wait: refusal.retry_after };
     CallResult::new(Outcome::Unable(reason), answer)
 }

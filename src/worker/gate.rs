@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::backoff::doubled;
 use crate::clock::later;
+use crate::hint::Hint;
 use crate::job::{Cause, ErrorKind, GateReason, Outcome};
 use crate::policy::gate_wait;
 use crate::queue::LaneKey;
@@ -135,7 +136,7 @@ impl Gate {
         let reason = GateReason {
             cause: Cause::ThrottledApp,
             code: "application_throttled".into(),
-            hint: "Microsoft limits the application on several mailboxes at once: all sending waits.".into(),
+            hint: Hint::new("Microsoft limits the application on several mailboxes at once", "all sending waits."),
             wait: Some(until.saturating_duration_since(now)),
         };
         self.close(reason, now)

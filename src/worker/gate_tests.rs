@@ -16,7 +16,7 @@ fn held(wait: Option<u64>) -> Outcome {
     Outcome::Unable(GateReason {
         cause: Cause::NoNetwork,
         code: "no_connection".into(),
-        hint: String::new(),
+        hint: Hint::default(),
         wait: wait.map(Duration::from_secs),
     })
 }

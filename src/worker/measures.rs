@@ -270,7 +270,7 @@ impl Measures {
     pub(super) fn shut(&self, reason: &GateReason, now: DateTime<Utc>, until: DateTime<Utc>) -> GateNote {
         let mut gate = locked(&self.gate);
         let since = gate.as_ref().map_or(now, |shut| shut.since);
-        let (kind, code, hint) = (reason.kind(), reason.code.clone(), reason.hint.clone());
+        let (kind, code, hint) = (reason.kind(), reason.code.clone(), reason.hint.to_string());
         gate.insert(GateNote { since, until, kind, code, hint }).clone()
     }
 

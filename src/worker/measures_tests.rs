@@ -5,6 +5,7 @@ use chrono::TimeDelta;
 
 use super::*;
 use crate::clock::Now;
+use crate::hint::Hint;
 use crate::job::{Answer, Cause, EventId, JobId};
 use crate::queue::AttemptRecord;
 
@@ -78,8 +79,12 @@ fn each_end_is_counted_once_and_what_was_not_recorded_only_as_such() {
 fn trouble_keeps_its_beginning_and_ends() {
     let (measures, now) = (Measures::new().unwrap(), Utc::now());
     let later = now + TimeDelta::seconds(5);
-    let hold =
-        |code: &str| GateReason { cause: Cause::SignInRefused, code: code.into(), hint: "fix it".into(), wait: None };
+    let hold = |code: &str| GateReason {
+        cause: Cause::SignInRefused,
+        code: code.into(),
+        hint: Hint::sentence("fix it"),
+        wait: None,
+    };
     measures.shut(&hold("AADSTS1"), now, later);
     measures.shut(&hold("AADSTS2"), later, later + TimeDelta::seconds(60));
     let shut = measures.gate().unwrap();

@@ -179,13 +179,13 @@ pub(super) fn only_held_left(jobs: u64) {
 
 pub(super) fn sending_paused(reason: &GateReason, until: DateTime<Utc>) {
     let (error_kind, error_code, retry_at) = (reason.kind().as_str(), reason.code.as_str(), format_utc(until));
-    error!(error_kind, error_code, hint = reason.hint, retry_at, "sending paused");
+    error!(error_kind, error_code, hint = %reason.hint, retry_at, "sending paused");
 }
 
 /// One request found out, so many times since the last line.
 pub(super) fn sending_still_paused(reason: &GateReason, until: DateTime<Utc>, tries: u32) {
     let (error_kind, error_code, retry_at) = (reason.kind().as_str(), reason.code.as_str(), format_utc(until));
-    info!(error_kind, error_code, hint = reason.hint, retry_at, tries, "sending still paused");
+    info!(error_kind, error_code, hint = %reason.hint, retry_at, tries, "sending still paused");
 }
 
 pub(super) fn sending_resumed() {

@@ -6,6 +6,7 @@ use crate::cli::output::{self, Tone, paint};
 use crate::cli::paper::Paper;
 use crate::exit::Exit;
 use crate::format::counted;
+use crate::hint::Hint;
 use crate::queue::{Grade, StorageFinding};
 
 fn word(grade: Grade) -> &'static str {
@@ -74,12 +75,18 @@ impl Finding {
         self
     }
 
-    /// The message says both: up to the mark what it means, after it what to do.
-    pub(super) fn split_at(mut self, mark: &str) -> Self {
-        if let Some((text, cure)) = self.text.split_once(mark) {
-            (self.text, self.cure) = (text.to_owned(), Some(cure.to_owned()));
-        }
+    /// What it means, in place of the text, and what to do.
+    pub(super) fn hint(mut self, hint: &Hint) -> Self {
+        (self.text, self.cure) = (hint.means.to_string(), hint.cure.as_ref().map(ToString::to_string));
         self
+    }
+
+    /// Of the settings, whose problems say both: up to the semicolon what is wrong, after it what to do.
+    pub(super) fn of_problem(check: &'static str, what: &str) -> Self {
+        match what.split_once("; ") {
+            Some((text, cure)) => Self::fail(check, text).cure(cure),
+            None => Self::fail(check, what),
+        }
     }
 
     pub(super) fn unreachable(mut self, unreachable: bool) -> Self {

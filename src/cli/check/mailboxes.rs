@@ -21,7 +21,8 @@ use crate::clock::Now;
 use crate::config::Settings;
 use crate::format::clock;
 use crate::graph::GraphClient;
-use crate::job::{CallResult, Cause, ErrorKind, Outcome};
+use crate::hint::Hint;
+use crate::job::{CallResult, Cause, ErrorKind, Explained, Outcome};
 use crate::queue::{LaneKey, MailboxRow};
 use crate::worker::Bearer;
 
@@ -227,14 +228,14 @@ fn readable(rest: Option<&MailboxRow>) -> Finding {
 }
 
 fn refused(call: &CallResult) -> Finding {
-    let said = call.answer.message.as_deref().unwrap_or("Graph did not say why");
     let code = call.answer.code.as_ref().map(|code| format!(" [{}]", short(code, 60))).unwrap_or_default();
-    // The agent's own sentence, a cure after its colon, and Graph's words after that.
-    let (own, said) = said.split_once(" Graph said: ").map_or((said, None), |(own, said)| (own, Some(said)));
-    let (means, cure) = own.split_once(": ").unwrap_or((own, ""));
-    let said = said.map(|said| format!(" (Graph said: {})", short(said, 250))).unwrap_or_default();
+    let Explained { hint: Hint { means, cure }, said } = call.explained.clone().unwrap_or_else(|| {
+        let means = call.answer.message.clone().unwrap_or_else(|| "Graph did not say why".into());
+        Explained { hint: Hint { means: means.into(), cure: None }, said: None }
+    });
+    let said = said.map(|said| format!(" (Graph said: {})", short(&said, 250))).unwrap_or_default();
     let text = format!("{}{code}{said}", short(means.trim_end_matches('.'), 250));
-    if call.answer.status == Some(429) {
+    if call.answer.cause.is_some_and(|cause| cause.kind() == ErrorKind::Throttled) {
         return Finding::warn(CHECK, text).cure("check again later; the agent waits by itself");
     }
     let unreachable = match &call.outcome {
@@ -244,10 +245,10 @@ fn refused(call: &CallResult) -> Finding {
     };
     let finding = Finding::fail(CHECK, text).unreachable(unreachable);
     match (cure, call.answer.cause) {
-        ("", Some(Cause::NoMailbox)) => {
+        (None, Some(Cause::NoMailbox)) => {
             finding.cure("correct the address where it comes from: settings, command line or rows")
         }
-        ("", _) => finding,
-        (cure, _) => finding.cure(short(cure.trim_end_matches('.'), 250)),
+        (None, _) => finding,
+        (Some(cure), _) => finding.cure(short(cure.trim_end_matches('.'), 250)),
     }
 }

@@ -7,9 +7,8 @@ const CHECK: &str = "settings";
 
 /// Every problem, each with its cure.
 pub(super) fn problems(error: &ConfigError) -> Vec<Finding> {
-    let finding = |problem: &crate::config::Problem| {
-        Finding::fail(CHECK, problem.what.clone()).about(problem.key.clone()).split_at("; ")
-    };
+    let finding =
+        |problem: &crate::config::Problem| Finding::of_problem(CHECK, &problem.what).about(problem.key.clone());
     error.problems.iter().map(finding).collect()
 }
 
@@ -22,7 +21,7 @@ pub(super) fn accepted(settings: &Settings) -> Vec<Finding> {
         settings
             .exposed
             .iter()
-            .map(|one| Finding::warn(CHECK, one.hint()).about(one.file.display().to_string()).split_at(": ")),
+            .map(|one| Finding::warn(CHECK, "").hint(&one.hint()).about(one.file.display().to_string())),
     );
     if let AuthMode::Password { .. } = settings.auth.mode {
         let text = "auth.mode \"password\" is a legacy mode that multi-factor authentication breaks";

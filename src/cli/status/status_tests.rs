@@ -122,7 +122,7 @@ fn the_page_about_status_shows_what_is_said() {
     let gate = GateSaid {
         since: "2026-12-01T14:00:56.000Z".into(),
         until: "2026-12-01T14:01:56.000Z".into(),
-        hint: crate::auth::advice(Some(7_000_222)).sentence.into(),
+        hint: crate::auth::advice(Some(7_000_222)).hint.to_string(),
         ..expired().gate.unwrap()
     };
     glance.agent = agent(AgentSaid { gate: Some(gate), ..AgentSaid::default() });

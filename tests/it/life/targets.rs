@@ -125,7 +125,8 @@ async fn a_wait_that_the_question_for_a_link_is_told_is_kept_in_the_queue() {
     bed.sandbox().script(Fault::answer(503, "serviceNotAvailable").retry_after("600").on(FaultOn::Get));
     bed.insert(row_for(ANN).with("extra", r#"{"isOnlineMeeting":true}"#)).await;
     let agent = bed.run();
-    let paused = "SELECT count(*) FROM mailboxes WHERE asked_until > '2' AND error_kind = 'unavailable' AND reason <> ''";
+    let paused =
+        "SELECT count(*) FROM mailboxes WHERE asked_until > '2' AND error_kind = 'unavailable' AND reason <> ''";
     bed.wait("the pause is kept", async || bed.is_so(paused).await.then_some(())).await;
     let later = bed.insert(row_for(ANN)).await;
     agent.stop().await.expect(0);
