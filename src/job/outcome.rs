@@ -34,13 +34,10 @@ pub enum ErrorKind {
     Rejected,
     /// No such mailbox or calendar.
     NotFound,
-    /// Permission.
     Denied,
-    /// Too many requests.
     Throttled,
     /// Network, 5xx, timeout.
     Unavailable,
-    /// Sign-in.
     Auth,
     /// Attempts or time used up.
     Exhausted,
@@ -179,7 +176,7 @@ pub enum Outcome {
     },
     /// No attempt is left, and the event a lost answer may have left behind was looked for and not found.
     NotFound,
-    /// There is no such mailbox: this job fails, and the mailbox rests for a moment.
+    /// There is no such mailbox: this job fails, and the mailbox pauses for a moment.
     NoMailbox,
     /// Exchange does not know the time zone.
     ZoneRefused,
@@ -224,7 +221,7 @@ impl Outcome {
         })
     }
 
-    /// A clear no to this one request. It neither passes by itself soon nor asks for a rest.
+    /// A clear no to this one request. It neither passes by itself soon nor asks for a pause.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -257,7 +254,7 @@ impl Outcome {
 pub struct CallResult {
     pub outcome: Outcome,
     pub answer: Answer,
-    /// The wait named by an answer that is no success.
+    /// The wait named by an answer other than a success.
     pub retry_after: Option<Duration>,
     /// The token was refused.
     pub challenge: Option<Challenge>,

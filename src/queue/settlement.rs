@@ -15,16 +15,13 @@ pub enum Verdict {
     Again(DateTime<Utc>),
     /// The same, and what defaults filled is taken out of the row: the next claim fills it anew.
     Anew(DateTime<Utc>),
-    /// `failed`.
     Failed,
 }
 
 /// A finished attempt, for the table `attempts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRecord {
-    /// Begin.
     pub started_at: DateTime<Utc>,
-    /// Milliseconds.
     pub duration_ms: i64,
     pub ending: Ending,
 }
@@ -32,7 +29,6 @@ pub struct AttemptRecord {
 /// The end of one claim.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// Which row.
     pub id: JobId,
     /// The claim it was made under.
     pub claim: i64,
@@ -49,7 +45,6 @@ pub struct Settlement {
     pub give_up_at: Option<DateTime<Utc>>,
     /// `error_kind`; none leaves the last failure as it is.
     pub kind: Option<ErrorKind>,
-    /// What was said.
     pub answer: Answer,
     /// A request may have left at this time.
     pub sent_at: Option<DateTime<Utc>>,
@@ -57,7 +52,7 @@ pub struct Settlement {
     pub never_left: bool,
     /// The attempt's row, if one was made.
     pub attempt: Option<AttemptRecord>,
-    /// The mailbox's pause, if it must rest.
+    /// The mailbox's pause, if there is one.
     pub pause: Option<Pause>,
     /// How many the job has mailed, now that it is sent; counted for `delivery.recipients_per_day`.
     pub mailed: u32,
@@ -99,7 +94,6 @@ pub struct Setback {
 }
 
 impl Settlement {
-    /// The event exists.
     pub fn sent(job: &Job, event: EventRef, trace: Trace) -> Self {
         let setback = Setback { kind: None, in_doubt: false, give_up_at: job.give_up_at };
         Self::new(job, Verdict::Sent(event), setback, trace)
@@ -157,11 +151,10 @@ impl Settlement {
 /// Whether a settlement took hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// Recorded.
     Recorded,
     /// The claim was over: the row was claimed anew, changed by another program, or deleted. Nothing was changed.
     Stale,
     /// A rule of the schema refuses it, its own or a trigger beside it, in these words; the others of its batch are recorded.
-    /// Worth another try, but not soon: rules are mended by people.
+    /// Worth another try, but not soon: rules are fixed by people.
     Refused(String),
 }

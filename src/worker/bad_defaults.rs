@@ -49,7 +49,7 @@ pub(super) struct BadDefaults {
 
 impl BadDefaults {
     /// Rows that name no mailbox are left where they are.
-    pub(super) fn mailbox_rests(&self, now: Instant) -> bool {
+    pub(super) fn mailbox_paused(&self, now: Instant) -> bool {
         self.mailbox.as_ref().is_some_and(|refusal| now < refusal.until)
     }
 
@@ -150,9 +150,9 @@ impl BadDefaults {
         let hint = finished.settlement.answer.message.clone().unwrap_or_default();
         let note = DefaultNote { key, value, since, until: after(now.wall, wait), hint };
         if refusals_in_a_row == 0 {
-            log.tell(now.steady);
+            log.logged(now.steady);
             report::default_paused(&note, &finished.settlement);
-        } else if let Some(tries) = log.again(now.steady) {
+        } else if let Some(tries) = log.met(now.steady) {
             report::default_still_paused(&note, tries);
         }
         let (answer, kind) = (finished.settlement.answer.clone(), finished.settlement.kind);

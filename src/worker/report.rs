@@ -263,8 +263,8 @@ pub(super) fn queue_unreadable(trouble: &mut u32, still: &mut LogThrottle, error
     let now = Instant::now();
     if *trouble == 0 {
         error!(error = %error, "queue cannot be used, trying again");
-        still.tell(now);
-    } else if let Some(tries) = still.again(now) {
+        still.logged(now);
+    } else if let Some(tries) = still.met(now) {
         error!(error = %error, tries, "queue still cannot be used");
     }
     *trouble = trouble.saturating_add(1);

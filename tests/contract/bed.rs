@@ -111,7 +111,7 @@ impl<B: Backend> Bed<B> {
             free: want.free.iter().map(|(mailbox, slots)| (lane(mailbox), *slots)).collect::<HashMap<_, _>>(),
             suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
-            unnamed_rest: false,
+            unnamed_paused: false,
             paced: want.paced.iter().map(|mailbox| lane(mailbox)).collect(),
             defaults: defaults(),
         };

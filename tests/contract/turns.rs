@@ -48,7 +48,7 @@ impl<B: Backend> Bed<B> {
 
     /// What is left when all that has ended is deleted, whether the agent does it or an operator.
     async fn left(&self, by_the_agent: bool) -> Vec<i64> {
-        // What ended within this very millisecond is no older than now.
+        // What ended within this very millisecond is not older than now.
         tokio::time::sleep(Duration::from_millis(2)).await;
         loop {
             let gone = match by_the_agent {
@@ -172,7 +172,7 @@ async fn what_was_mailed_is_told_to_the_next_agent_minute_by_minute<B: Backend>(
         free: Default::default(),
         suspects: Suspects::default(),
         unnamed: None,
-        unnamed_rest: false,
+        unnamed_paused: false,
         paced: Default::default(),
         defaults: defaults(),
     };

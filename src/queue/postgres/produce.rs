@@ -9,7 +9,7 @@ use super::clock::steady;
 use super::errors::{is_refusal, written};
 use super::link::{Linked, STATEMENT, within};
 use super::store::PostgresQueue;
-use crate::queue::operate::rest_after;
+use crate::queue::operate::pause_after;
 use crate::queue::{InsertError, Insertion, NewJob, OnInserted, Produce};
 
 /// Jobs of one statement, …
@@ -74,7 +74,7 @@ impl Produce for PostgresQueue {
             Box::new(open).commit().await?;
             on_batch(inserted);
             if batches.peek().is_some() {
-                tokio::time::sleep(rest_after(begin.elapsed())).await;
+                tokio::time::sleep(pause_after(begin.elapsed())).await;
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use sqlx::Row;
 use super::super::super::{Claimed, Refusal, Verdict};
 use super::super::claim::unfit;
 use super::super::report::health::{Integrity, content};
-use super::super::schema::{Mended, Rule, Rules};
+use super::super::schema::{Repairs, Rule, Rules};
 use super::settle_tests::{end, sent, settle};
 use super::*;
 use crate::job::EventId;
@@ -498,7 +498,7 @@ async fn retention_deletes_what_no_trigger_refuses_to_let_go() {
 async fn a_new_queue_has_its_rules_and_nobody_elses() {
     let bed = Bed::new().await;
     assert_eq!(bed.queue.rules().await.unwrap(), Rules::default());
-    assert_eq!(bed.queue.mend().await.unwrap(), Mended::default());
+    assert_eq!(bed.queue.repair().await.unwrap(), Repairs::default());
 }
 
 #[tokio::test]
@@ -523,8 +523,8 @@ async fn rules_that_are_missing_or_changed_are_found_and_made_again() {
     );
     assert_eq!(names(&rules.changed), ["jobs_not_before_changed"]);
     assert_eq!(names(&rules.strange), ["audit", "once"]);
-    let mended = bed.queue.mend().await.unwrap();
-    assert_eq!((mended.made.len(), mended.failed), (4, Vec::new()));
+    let repairs = bed.queue.repair().await.unwrap();
+    assert_eq!((repairs.made.len(), repairs.failed), (4, Vec::new()));
     let rules = bed.queue.rules().await.unwrap();
     assert_eq!((rules.missing.len(), rules.changed.len(), rules.strange.len()), (0, 0, 2));
     let db = &mut bed.stranger().await;
@@ -552,7 +552,7 @@ async fn a_table_rebuilt_by_a_mapper_gets_its_rules_back() {
     let queue = SqliteQueue::open(bed.queue.path()).await.unwrap();
     let rules = queue.rules().await.unwrap();
     assert!(rules.missing.len() > 20 && rules.changed.is_empty(), "{rules:?}");
-    queue.mend().await.unwrap();
+    queue.repair().await.unwrap();
     assert_eq!(queue.rules().await.unwrap(), Rules::default());
     assert_eq!(queue.claim(&request()).await.unwrap().jobs.len(), 1);
 }

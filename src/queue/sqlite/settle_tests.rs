@@ -305,7 +305,7 @@ async fn long_messages_are_shortened_by_characters_not_bytes() {
 
 // Pauses
 
-async fn rest(bed: &Bed, pause: Pause) {
+async fn paused(bed: &Bed, pause: Pause) {
     let id = bed.queue.insert(&[job("x")]).await.unwrap()[0];
     let job = bed.claim().await.remove(0);
     assert_eq!(job.id.0, id);
@@ -315,8 +315,8 @@ async fn rest(bed: &Bed, pause: Pause) {
 #[tokio::test]
 async fn a_pause_survives_the_program_and_a_shorter_one_does_not_end_it_earlier() {
     let bed = Bed::new().await;
-    rest(&bed, pause("Ann@Contoso.com", 60_000, "first")).await;
-    rest(&bed, Pause { pauses_in_a_row: 2, ..pause("ann@contoso.com", 30_000, "second") }).await;
+    paused(&bed, pause("Ann@Contoso.com", 60_000, "first")).await;
+    paused(&bed, Pause { pauses_in_a_row: 2, ..pause("ann@contoso.com", 30_000, "second") }).await;
     bed.queue.close().await;
     let bed = Bed { queue: SqliteQueue::open(bed.queue.path()).await.unwrap(), ..bed };
     let pauses = bed.pauses(now()).await;
@@ -331,8 +331,8 @@ async fn a_pause_survives_the_program_and_a_shorter_one_does_not_end_it_earlier(
 #[tokio::test]
 async fn a_longer_pause_makes_it_longer() {
     let bed = Bed::new().await;
-    rest(&bed, pause("ann@contoso.com", 30_000, "first")).await;
-    rest(&bed, pause("ann@contoso.com", 60_000, "second")).await;
+    paused(&bed, pause("ann@contoso.com", 30_000, "first")).await;
+    paused(&bed, pause("ann@contoso.com", 60_000, "second")).await;
     assert_eq!(bed.pauses(now()).await[0].until, in_ms(60_000));
 }
 
@@ -370,7 +370,7 @@ async fn a_mistyped_pause_does_not_swallow_the_next_real_one() {
         let insert =
             format!("INSERT INTO mailboxes (mailbox, paused_until, reason) VALUES ('ann@contoso.com', {typed}, 'x')");
         run(&mut bed.stranger().await, &insert).await;
-        rest(&bed, pause("ann@contoso.com", 30_000, "real")).await;
+        paused(&bed, pause("ann@contoso.com", 30_000, "real")).await;
         let pauses = bed.pauses(now()).await;
         assert_eq!(pauses.first().map(|pause| pause.until), Some(in_ms(30_000)), "{typed}");
     }

@@ -172,7 +172,7 @@ fn request() -> ClaimRequest {
         free: HashMap::new(),
         suspects: Suspects::default(),
         unnamed: Some("Team@contoso.com".into()),
-        unnamed_rest: false,
+        unnamed_paused: false,
         paced: Default::default(),
         defaults: Defaults {
             mailbox: Some("Team@contoso.com".into()),

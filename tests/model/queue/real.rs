@@ -228,7 +228,7 @@ impl Real {
             free: wish.free.map(|(mailbox, slots)| (LaneKey::of(mailbox), slots)).into_iter().collect(),
             suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
-            unnamed_rest: false,
+            unnamed_paused: false,
             paced: Default::default(),
             defaults: Defaults {
                 mailbox: Some(TEAM.into()),
