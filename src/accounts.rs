@@ -66,7 +66,7 @@ mod tests {
         for mode in [0o777, 0o1777, 0o702] {
             assert_eq!(other_writer(&with(mode), own).as_deref(), Some("everybody on this machine"), "{mode:o}");
         }
-        // Where the file is root's, root is no stranger.
+        // Where the file is root's, root is not a stranger.
         if own != 0 {
             assert!(other_writer(&with(0o700), own + 1).unwrap().starts_with("user "));
         }

@@ -33,9 +33,7 @@ pub struct Certificate {
 /// Which of the texts a [`Fault`] is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Part {
-    /// The certificate.
     Certificate,
-    /// The private key.
     Key,
     /// Certificate and key, which do not belong together.
     Pair,
@@ -46,9 +44,7 @@ pub enum Part {
 /// What is wrong, and the cure, to be read after the name of the part. Nothing of a key or a passphrase is in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Where.
     pub part: Part,
-    /// What.
     pub what: String,
 }
 

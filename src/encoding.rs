@@ -19,7 +19,7 @@ const MARKS: [(&[u8], &str); 4] =
 /// How much of a file is enough for [`foreign`].
 pub const ENOUGH: usize = 512;
 
-/// What a file with this beginning is, if it is no text in UTF-8; to be read after its name.
+/// What a file with this beginning is, if it is not text in UTF-8; to be read after its name.
 pub fn foreign(beginning: &[u8]) -> Option<String> {
     if let Some((_, what)) = BEGINNINGS.iter().find(|(bytes, _)| beginning.starts_with(bytes)) {
         return Some((*what).to_owned());

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 /// Why the process ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// Done.
     Done,
     /// The command's work failed.
     Failed,
@@ -20,7 +19,6 @@ pub enum Exit {
 }
 
 impl Exit {
-    /// The number.
     pub fn code(self) -> u8 {
         match self {
             Exit::Done => 0,

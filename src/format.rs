@@ -51,7 +51,7 @@ pub fn span(span: TimeDelta) -> String {
     }
 }
 
-/// How long ago a time the agent wrote was; none if it is no time.
+/// How long ago a time the agent wrote was; none if it is not a time.
 pub fn age(since: &str, now: DateTime<Utc>) -> Option<String> {
     Some(span(now - parse_utc(since)?))
 }

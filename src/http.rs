@@ -54,7 +54,7 @@ pub fn local_client(settings: &NetworkSettings) -> Result<reqwest::Client, Clien
     client(settings).and_then(|client| built(client.no_proxy()))
 }
 
-/// Beginnings of [`http_client`], for who adds layers to it.
+/// Beginnings of [`http_client`], to add layers to.
 ///
 /// # Errors
 /// As [`http_client`].

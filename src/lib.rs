@@ -17,14 +17,17 @@
 //! | [`graph`] | the calendar calls of Microsoft Graph |
 //! | [`auth`] | sign-in and the token every request takes |
 //! | [`policy`] | what becomes of a job after what it met |
+//! | [`config`] | the settings, checked |
+//! | [`mod@format`] | figures as a person reads them |
 //! | [`job`] | the domain |
-//! | [`config`], [`secret`], [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
+//! | [`telemetry`], [`shutdown`], [`exit`] | what every daemon has |
 //! | [`clock`], [`http`], [`backoff`], [`retry_after`] | time on both clocks, HTTP clients, how long to wait |
-//! | [`identity`], [`certificate`], [`secret_file`], [`accounts`], [`effective_user`], [`access`] | what signs in, and who may read it |
-//! | [`characters`], [`encoding`], [`visible`], [`mod@format`], [`hint`] | text that others wrote, and figures as a person reads them |
+//! | [`identity`], [`certificate`], [`secret_file`], [`secret`], [`effective_user`], [`access`], [`accounts`] | what signs in, and who may read it |
+//! | [`characters`], [`encoding`], [`visible`], [`hint`] | text that others wrote, and what a person is told |
 //! | [`sandbox`] | a fake of Microsoft's side, for demo, tests and trials; shares no code with `auth` and `graph` |
 //!
-//! **Imports run one way**, from the top of this list to its end; `tests/architecture.rs` holds the table, room by room.
+//! **Imports run one way**, from the top of this list to its end, within a row to the right; `tests/architecture.rs` holds the
+//! table, room by room.
 //! `queue` and `graph` never see each other. Only `worker`, `agent`, `monitor`, `web` and `cli` read the clock; everything
 //! else is told the time.
 

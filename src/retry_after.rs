@@ -15,7 +15,6 @@ pub const LONGEST: Duration = Duration::from_secs(24 * 3600);
 /// The headers that name a wait, with the part of a second they count in.
 const HEADERS: [(&str, f64); 3] = [("retry-after", 1.0), ("retry-after-ms", 1000.0), ("x-ms-retry-after-ms", 1000.0)];
 
-/// A wait.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryAfter {
     /// At most [`LONGEST`].

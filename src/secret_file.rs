@@ -30,7 +30,7 @@ pub enum FileFault {
     /// More than was asked for.
     #[error("is too large for a secret or a certificate")]
     TooLarge,
-    /// Bytes that are no UTF-8.
+    /// Bytes that are not UTF-8.
     #[error("is not a text file; a certificate or key must be in PEM form (docs/sign-in/certificate.md converts it)")]
     NoText,
     /// Text in another encoding, an archive; what it is and the cure.

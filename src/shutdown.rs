@@ -1,5 +1,5 @@
 //! Signals to a [`CancellationToken`]: INT or TERM asks for a drain, a second one ends the process at once. HUP, which
-//! unheard would end the process on the spot, is among them for who sits at a terminal; a daemon reads its settings again.
+//! unheard would end the process on the spot, is among them at a terminal; a daemon reads its settings again.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio_util::sync::CancellationToken;

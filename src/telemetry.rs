@@ -17,10 +17,7 @@ pub enum Form {
     /// One flat JSON object per line.
     Json,
     /// For people, in colour or not.
-    Text {
-        /// Colour.
-        colour: bool,
-    },
+    Text { colour: bool },
 }
 
 /// The program's own lines from `level` on. Of the libraries only warnings: at lower levels they log what they send

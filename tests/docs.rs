@@ -1,6 +1,6 @@
 //! The pages: every link leads somewhere, every page can be reached, the files they show are those that are tested, and what
 //! the program names is there.
-#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -49,7 +49,7 @@ fn prose(page: &str) -> Vec<&str> {
     lines
 }
 
-/// The targets of a line's links and pictures. Code within a line is no link.
+/// The targets of a line's links and pictures. Code within a line is not a link.
 fn links(line: &str) -> Vec<&str> {
     let plain: Vec<&str> = line.split("](").skip(1).filter_map(|rest| rest.split(')').next()).collect();
     let html = ["href=\"", "src=\"", "srcset=\""].into_iter();
@@ -412,6 +412,58 @@ fn every_kind_and_cause_of_failure_is_on_the_page_about_repair() {
         .flat_map(|row| row[1].clone().into_iter().map(move |cause| (row[0][0], cause)))
         .collect();
     assert_eq!(listed, causes);
+}
+
+/// The message of each log line of a level that operators see: the literal at the end of its macro.
+fn messages(source: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for call in ["error!(", "warn!(", "info!(", "success!(", "failure!("] {
+        for rest in source.split(call).skip(1) {
+            let (mut depth, mut end, mut last, mut begin) = (1, 0, None, None);
+            let mut escaped = false;
+            for (at, c) in rest.char_indices() {
+                match (begin, c) {
+                    (Some(_), _) if escaped => escaped = false,
+                    (Some(_), '\\') => escaped = true,
+                    (Some(from), '"') => (begin, last) = (None, Some((from, at))),
+                    (Some(_), _) => {}
+                    (None, '"') => begin = Some(at + 1),
+                    (None, '(') => depth += 1,
+                    (None, ')') => depth -= 1,
+                    (None, _) => {}
+                }
+                if depth == 0 {
+                    end = at;
+                    break;
+                }
+            }
+            let message = last.filter(|(_, to)| rest[to + 1..end].trim().trim_end_matches(',').is_empty());
+            found.extend(message.map(|(from, to)| rest[from..to].to_owned()));
+        }
+    }
+    found
+}
+
+#[test]
+fn every_message_of_the_log_is_on_its_page_and_the_page_names_no_other() {
+    let mut sources = Vec::new();
+    files(Path::new("src"), "rs", &mut sources);
+    let sources = sources.iter().filter(|path| !path.to_string_lossy().ends_with("_tests.rs"));
+    let said: BTreeSet<String> = sources.flat_map(|path| messages(&text(path))).collect();
+    assert!(said.len() > 80, "{said:?}");
+    let page = text(Path::new("docs/operate/logs.md"));
+    let missing: Vec<&String> = said.iter().filter(|message| !page.contains(&format!("`{message}`"))).collect();
+    assert!(missing.is_empty(), "docs/operate/logs.md lacks {missing:#?}");
+    let table = rows(&page, "# Reading the logs");
+    let stale: Vec<&&str> = table.iter().flat_map(|row| &row[0]).filter(|word| !said.contains(**word)).collect();
+    assert!(stale.is_empty(), "docs/operate/logs.md lists {stale:#?}, which nothing logs");
+}
+
+#[test]
+fn messages_of_the_log_are_found_in_every_form() {
+    let source =
+        r#"info!("a b"); warn!(x = f("no"), hint = "no", "c (d"); error!(a, $message); failure!(warn, "e \"f\"",)"#;
+    assert_eq!(messages(source), ["c (d", "a b", "e \\\"f\\\""]);
 }
 
 #[test]

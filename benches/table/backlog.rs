@@ -1,4 +1,4 @@
-//! Whether size costs: a long backlog, one mailbox that holds most of it at rest, millions of finished rows, their
+//! Whether size costs: a long backlog, one mailbox that holds most of it paused, millions of finished rows, their
 //! deletion, and large bodies in memory.
 
 use crate::queue::{Queue, Rows};
@@ -76,7 +76,7 @@ pub async fn one_paused(bench: &Bench) -> Result<Vec<Row>> {
         queue.top_up(&Rows::due(paused.count + SMALL)).await?;
         pairs.push((pace(bench, &queue, TIMED, "").await?, fresh));
     }
-    Ok(vec![PAUSED.of_pairs(&pairs, format!("{} rows at rest beside {SMALL}", paused.count))])
+    Ok(vec![PAUSED.of_pairs(&pairs, format!("{} rows paused beside {SMALL}", paused.count))])
 }
 
 pub async fn many_finished(bench: &Bench) -> Result<Vec<Row>> {

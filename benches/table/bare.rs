@@ -41,7 +41,6 @@ pub struct BareLoop {
     ledger: Option<PathBuf>,
 }
 
-/// What it measured.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Bare {
     pub sent: usize,

@@ -80,7 +80,7 @@ struct Request<'r> {
     body: &'r [u8],
 }
 
-/// Until the client closes, or sends what is no request.
+/// Until the client closes, or sends something else than a request.
 async fn serve(mut stream: TcpStream, calendar: Rc<RefCell<Calendar>>) {
     let (mut input, mut output) = (Vec::with_capacity(READ), Vec::with_capacity(READ));
     loop {

@@ -1,4 +1,4 @@
-//! What the agent uses while it has nothing to do: with no rows, with rows for later, with rows whose mailboxes rest.
+//! What the agent uses while it has nothing to do: with no rows, with rows for later, with rows of paused mailboxes.
 
 use std::time::Duration;
 

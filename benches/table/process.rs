@@ -10,7 +10,6 @@ use crate::Result;
 /// Longest wait for anything; reached only when something is wrong.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// A running program.
 pub struct Process(Child);
 
 /// CPU time of each thread of a process, in nanoseconds. The scheduler's own account: the one in `/proc/PID/stat`

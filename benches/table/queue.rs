@@ -173,7 +173,7 @@ impl Queue {
     pub async fn fill_changes(&self, count: usize, operation: &str) -> Result<()> {
         let rows = Rows::due(count);
         let (create, change) = (CHANGES[0], CHANGES[1]);
-        let (subject, body) = if operation == "delete" { (None, Some("Called off.")) } else { (Some("Moved"), None) };
+        let (subject, body) = if operation == "delete" { (None, Some("Cancelled.")) } else { (Some("Moved"), None) };
         self.unhindered(async |connection| {
             sqlx::query(create)
                 .bind(i64::try_from(rows.count)?)
@@ -249,7 +249,7 @@ impl Queue {
         Ok(())
     }
 
-    /// Puts mailboxes to rest for good: those of these rows.
+    /// Pauses mailboxes for good: those of these rows.
     pub async fn pause(&self, rows: &Rows<'_>) -> Result<()> {
         let mut connection = self.connect().await?;
         for number in 0..rows.mailboxes {
@@ -262,7 +262,6 @@ impl Queue {
         Ok(connection.close().await?)
     }
 
-    /// A number.
     pub async fn count(&self, statement: &'static str) -> Result<i64> {
         let mut connection = self.connect().await?;
         let count = sqlx::query_scalar(statement).fetch_one(&mut connection).await?;
@@ -270,7 +269,6 @@ impl Queue {
         Ok(count)
     }
 
-    /// A text.
     pub async fn text(&self, statement: &'static str) -> Result<String> {
         let mut connection = self.connect().await?;
         let text = sqlx::query_scalar(statement).fetch_one(&mut connection).await?;

@@ -27,7 +27,6 @@ pub enum Target {
 /// A row before it is measured.
 #[derive(Clone, Copy, Debug)]
 pub struct Spec {
-    /// What is measured.
     pub name: &'static str,
     /// Unit of the measured value and of the baseline.
     pub unit: &'static str,

@@ -17,7 +17,6 @@ pub enum Nearness {
     Week,
     /// One day.
     Day,
-    /// It is over.
     Over,
 }
 

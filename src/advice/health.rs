@@ -33,12 +33,12 @@ pub enum Level {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct News {
     pub failed: i64,
-    /// What was seen until then is no news. None: until an hour ago.
+    /// What was seen until then is not news. None: until an hour ago.
     pub since: Option<DateTime<Utc>>,
 }
 
 impl News {
-    /// For who does not say when they looked last.
+    /// Unless the caller says when they looked last.
     pub fn of_last_hour(report: &Overview) -> Self {
         Self { failed: report.last_hour.failed, since: None }
     }
@@ -54,7 +54,6 @@ impl News {
     }
 }
 
-/// The verdict.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Health {
     pub level: Level,
@@ -160,9 +159,9 @@ impl Health {
         self.headline = format!("NOTHING IS SENT: {}", gate_words(gate));
         let again = gate_again(gate, now);
         let throttled = gate.kind.known() == Some(ErrorKind::Throttled);
-        let mended = if throttled { "" } else { ", once that is fixed" };
+        let fixed = if throttled { "" } else { ", once that is fixed" };
         self.remarks
-            .push(format!("since {}, {again}; it resumes by itself{mended}", moment(&gate.since.to_string(), now)));
+            .push(format!("since {}, {again}; it resumes by itself{fixed}", moment(&gate.since.to_string(), now)));
         self.remarks.push(waiting(report, now));
         if throttled {
             return;
@@ -184,7 +183,7 @@ impl Health {
 
     fn open(&mut self, report: &Overview, now: DateTime<Utc>) {
         let total = &report.waiting.total;
-        // What waits for a paused mailbox is no standstill: the pause has its own line.
+        // What waits for a paused mailbox is not a standstill: the pause has its own line.
         let open = report.waiting.open_due.as_deref().and_then(parse_utc).filter(|due| *due <= now);
         let sent = report.last_minute.sent;
         let works = sent > 0 || of(report, JobState::Claimed) > 0;

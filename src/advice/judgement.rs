@@ -47,7 +47,7 @@ pub fn retry(job: &Chosen, invalid_too: bool, now: DateTime<Utc>) -> Judgement {
     }
 }
 
-/// Whether it may be called off.
+/// Whether it may be cancelled.
 pub fn cancel(job: &Chosen, even_if_in_doubt: bool) -> Judgement {
     match job.state {
         JobState::Pending | JobState::Failed if job.in_doubt && !even_if_in_doubt => Judgement::Refuse(format!(

@@ -1,4 +1,4 @@
-//! The request that a job's row makes, for who wants to see it before it is sent, or after.
+//! The request that a job's row makes, to be seen before it is sent, or after.
 
 use bytes::Bytes;
 

@@ -55,7 +55,7 @@ fn stopped(row: &MailboxRow, mailbox: &str, now: DateTime<Utc>) -> Option<String
     }
     row.paused_until(now)?;
     let (until, kind) = (moment(&row.pause.until.to_string(), now), row.pause.kind.word());
-    let resume = match row.rests_as_asked(now) {
+    let resume = match row.paused_as_asked(now) {
         true => String::new(),
         false => format!(" (once that is fixed: event-sender resume {})", shell::last(mailbox)),
     };

@@ -9,7 +9,6 @@ use crate::queue::{OpenError, QueueError};
 pub struct Failure {
     /// What the process ends with.
     pub exit: Exit,
-    /// For a person.
     pub text: String,
 }
 
@@ -19,7 +18,6 @@ impl Failure {
         Self { exit, text: text.into() }
     }
 
-    /// The work failed.
     pub fn failed(error: impl std::fmt::Display) -> Self {
         Self::new(Exit::Failed, error.to_string())
     }
@@ -47,7 +45,7 @@ impl From<QueueError> for Failure {
 
 impl From<std::io::Error> for Failure {
     fn from(error: std::io::Error) -> Self {
-        // A reader that has seen enough (`| head`) is no failure of ours.
+        // A reader that has seen enough (`| head`) is not our failure.
         let exit = if error.kind() == std::io::ErrorKind::BrokenPipe { Exit::Done } else { Exit::Failed };
         Self::new(exit, error.to_string())
     }

@@ -64,10 +64,10 @@ impl Reload {
         if let Some(client) = client {
             self.graph = client;
         }
-        // Whoever reloads may have mended something at Microsoft's end. A wrong password sent again may lock the account.
+        // Whoever reloads may have fixed something at Microsoft's end. A wrong password sent again may lock the account.
         let harmless = !matches!(new.auth.mode, AuthMode::Password { .. });
-        let mended = harmless && self.tokens.try_again(Instant::now());
-        Ok(signs_in || graph || mended)
+        let fixed = harmless && self.tokens.try_again(Instant::now());
+        Ok(signs_in || graph || fixed)
     }
 
     /// The error names what is at fault, and nothing of its value: everybody in the queue's group may read it.

@@ -26,7 +26,7 @@ const LONGEST_LIFETIME: Duration = Duration::from_secs(86_400);
 /// Where a moment is all that is told, a wrong clock of this machine makes it the past: the token is tried all the same, and
 /// not asked for anew with each job. The same where the answer says that it is over at once.
 const SHORTEST: Duration = Duration::from_secs(60);
-/// MSAL's cap on a Retry-After of the token endpoint: a sign-in that was mended must not wait for a day.
+/// MSAL's cap on a Retry-After of the token endpoint: a sign-in that was fixed must not wait for a day.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
 
 /// A fresh token and when to replace it.
@@ -54,7 +54,7 @@ pub struct TokenRefusal {
 
 impl TokenRefusal {
     /// Somebody must change something before it is of use to ask again.
-    pub(super) fn to_be_mended(code: &str, hint: Hint) -> Self {
+    pub(super) fn needs_fix(code: &str, hint: Hint) -> Self {
         Self { code: code.into(), hint, patience: Patience::Refused, retry_after: None, unreachable: false }
     }
 

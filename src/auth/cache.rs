@@ -16,7 +16,7 @@ use crate::secret::Secret;
 const MARGIN: Duration = Duration::from_secs(300);
 /// A token that lives this long is renewed at half its life (MSAL's rule, graph-facts 5.3).
 const LONG: Duration = Duration::from_secs(2 * 3600);
-/// Shortest wait after a refusal a person must mend; MSAL blocks the same request for as long.
+/// Shortest wait after a refusal a person must fix; MSAL blocks the same request for as long.
 const REFUSED_WAIT: Duration = Duration::from_secs(60);
 /// Longest wait after refusals in a row.
 const LONGEST_REFUSED_WAIT: Duration = Duration::from_secs(15 * 60);
@@ -53,7 +53,7 @@ struct State {
     /// Claims of a challenge, to be answered by the next request.
     claims: Option<String>,
     /// The credentials are others than those that were refused, and whoever waits for that has not been told yet.
-    mended: bool,
+    replaced: bool,
 }
 
 /// How it stands with the token, for whoever watches.
@@ -100,12 +100,11 @@ pub struct TokenCache {
     requests: Requests,
     state: Mutex<State>,
     refresher: AsyncMutex<()>,
-    /// When the credentials in use end, for who waits for a change of it.
+    /// When the credentials in use end, for those who wait for a change.
     end: watch::Sender<Option<CredentialEnd>>,
 }
 
 impl TokenCache {
-    /// An empty cache.
     pub fn new(endpoint: TokenEndpoint) -> Self {
         Self {
             end: watch::Sender::new(endpoint.credential_end()),
@@ -154,11 +153,11 @@ impl TokenCache {
 
     /// Whether the credentials are others by now than those that were refused. Then the next `get` asks at once: the wait
     /// was for the request that was refused, and this is another one.
-    pub fn refused_is_mended(&self, now: Instant) -> bool {
+    pub fn credentials_replaced(&self, now: Instant) -> bool {
         if self.state().blocked.is_some() {
             self.read_credentials(now);
         }
-        std::mem::take(&mut self.state().mended)
+        std::mem::take(&mut self.state().replaced)
     }
 
     /// Reads the credentials anew, as a request for a token would: an agent that has nothing to send makes none, and is
@@ -166,7 +165,7 @@ impl TokenCache {
     pub fn read_credentials(&self, now: Instant) {
         if self.endpoint().renew() {
             let mut state = self.state();
-            state.mended |= state.blocked.is_some();
+            state.replaced |= state.blocked.is_some();
             state.unblock(now);
         }
         self.tell_end();
@@ -185,7 +184,7 @@ impl TokenCache {
         self.tell_end();
     }
 
-    /// Something may have been mended at Microsoft's end: the next `get` asks at once, if a person had to mend something,
+    /// Something may have been fixed at Microsoft's end: the next `get` asks at once, if a person had to fix something,
     /// no server named a wait, and the last request was not made a moment ago. Tells whether it will.
     pub fn try_again(&self, now: Instant) -> bool {
         let mut state = self.state();
@@ -209,7 +208,7 @@ impl TokenCache {
         self.endpoint().credential_end()
     }
 
-    /// The same, for who waits until it is another one.
+    /// The same, to wait for a change of.
     pub fn watch_credential_end(&self) -> watch::Receiver<Option<CredentialEnd>> {
         self.end.subscribe()
     }
@@ -286,7 +285,7 @@ impl TokenCache {
                 if refusal.patience != Patience::Transient {
                     state.claims = None;
                 }
-                state.mended = false;
+                state.replaced = false;
                 state.refusals = state.refusals.saturating_add(1);
                 let wait = wait(&refusal, state.refusals);
                 let until = now + now.elapsed() + wait;
@@ -321,7 +320,7 @@ impl Held {
     }
 }
 
-/// How long the same request rests after its `refusals`-th refusal in a row.
+/// How long the same request waits after its `refusals`-th refusal in a row.
 fn wait(refusal: &TokenRefusal, refusals: u32) -> Duration {
     let times = refusals.saturating_sub(1);
     let own = match refusal.patience {

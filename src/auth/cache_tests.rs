@@ -153,26 +153,26 @@ async fn other_credentials_end_the_wait_after_a_refusal() {
     cache.sign_in_with(endpoint, true, Instant::now());
     let now = Instant::now();
     let count = || asked.load(Ordering::SeqCst);
-    assert!(!cache.refused_is_mended(now), "nothing was refused yet");
+    assert!(!cache.credentials_replaced(now), "nothing was refused yet");
     cache.get(now).await.unwrap_err();
-    assert!(!cache.refused_is_mended(now), "the same secret");
+    assert!(!cache.credentials_replaced(now), "the same secret");
     "".clone_into(&mut kept.lock().unwrap());
-    assert!(!cache.refused_is_mended(now), "a file that is about to be replaced");
+    assert!(!cache.credentials_replaced(now), "a file that is about to be replaced");
     cache.get(now).await.unwrap_err();
     assert_eq!(count(), 1, "the same request is not sent again");
     "another end".clone_into(&mut kept.lock().unwrap());
-    assert!(cache.refused_is_mended(now));
-    assert!(!cache.refused_is_mended(now), "told once");
+    assert!(cache.credentials_replaced(now));
+    assert!(!cache.credentials_replaced(now), "told once");
     cache.get(now).await.unwrap_err();
     assert_eq!(count(), 2);
-    // Found by another who looked, it is told to who waits for it all the same.
+    // Found by another who looked, whoever waits for it is told all the same.
     "a third end".clone_into(&mut kept.lock().unwrap());
     cache.read_credentials(now);
-    assert!(cache.refused_is_mended(now));
+    assert!(cache.credentials_replaced(now));
     "a fourth end".clone_into(&mut kept.lock().unwrap());
     cache.read_credentials(now);
     cache.get(now).await.unwrap_err();
-    assert!(!cache.refused_is_mended(now), "it was refused, too, meanwhile");
+    assert!(!cache.credentials_replaced(now), "it was refused, too, meanwhile");
     assert_eq!(count(), 3);
 }
 

@@ -29,9 +29,7 @@ pub enum Credentials {
     Federated(Secret),
     /// A user's name and password (ROPC), with the secret of a confidential client or none for a public one.
     Password {
-        /// User principal name.
         username: String,
-        /// The user's password.
         password: Secret,
         /// `auth.client_secret`, if the app registration is confidential.
         client_secret: Option<Secret>,
@@ -76,13 +74,10 @@ pub struct SignIn {
     pub instance: String,
     /// Tenant id or verified domain.
     pub tenant: String,
-    /// Application (client) id.
     pub client_id: String,
     /// Resource the token is for, without a slash at the end.
     pub resource: String,
-    /// Which endpoint.
     pub version: Version,
-    /// How.
     pub credentials: Credentials,
     /// When the client secret ends, as far as somebody wrote it down.
     pub secret_expires: Option<DateTime<Utc>>,
@@ -158,7 +153,7 @@ impl SignIn {
 
 fn unsigned() -> TokenRefusal {
     let hint = Hint::new("No assertion can be signed with the private key", "make a new key and certificate.");
-    TokenRefusal::to_be_mended("unsigned", hint)
+    TokenRefusal::needs_fix("unsigned", hint)
 }
 
 #[cfg(test)]

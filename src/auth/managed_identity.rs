@@ -42,7 +42,7 @@ impl ManagedIdentity {
         {
             let proof = proof(answer.challenge.as_deref().unwrap_or_default(), tokens_dir)?;
             let basic = Zeroizing::new(format!("Basic {}", proof.expose()));
-            let basic = hidden(&basic).ok_or_else(|| TokenRefusal::to_be_mended("arc_challenge", STRAY))?;
+            let basic = hidden(&basic).ok_or_else(|| TokenRefusal::needs_fix("arc_challenge", STRAY))?;
             answer = self.answer(self.request(http).header("authorization", basic), now).await?;
         }
         answer.token(now).map_err(|refusal| self.explained(answer.status, answer.retry_after, refusal))
@@ -180,7 +180,7 @@ const UNREADABLE: Hint = Hint::new(
 /// What is in the file that the challenge names. Whoever answers in the agent's place must not get another file's content:
 /// only a small `.key` file right in the agent's own directory is read.
 fn proof(challenge: &str, tokens_dir: &Path) -> Result<Secret, TokenRefusal> {
-    let stray = || TokenRefusal::to_be_mended("arc_challenge", STRAY);
+    let stray = || TokenRefusal::needs_fix("arc_challenge", STRAY);
     let named = challenge.strip_prefix("Basic realm=").map(|path| Path::new(path.trim().trim_matches('"')));
     let path = named.filter(|path| !path.as_os_str().is_empty()).ok_or_else(stray)?;
     let plain = path.components().all(|part| matches!(part, Component::RootDir | Component::Normal(_)));
@@ -190,9 +190,9 @@ fn proof(challenge: &str, tokens_dir: &Path) -> Result<Secret, TokenRefusal> {
     match secret_file::read(path, MAX_CHALLENGE_BYTES, Links::Refused) {
         Ok(content) => Ok(Secret::new(content.expose().trim().to_owned())),
         Err(FileFault::Unreadable { error, .. }) if error.kind() == ErrorKind::NotFound => {
-            Err(TokenRefusal::to_be_mended("arc_challenge", MISSING))
+            Err(TokenRefusal::needs_fix("arc_challenge", MISSING))
         }
-        Err(FileFault::Unreadable { .. }) => Err(TokenRefusal::to_be_mended("arc_challenge", UNREADABLE)),
+        Err(FileFault::Unreadable { .. }) => Err(TokenRefusal::needs_fix("arc_challenge", UNREADABLE)),
         Err(_) => Err(stray()),
     }
 }

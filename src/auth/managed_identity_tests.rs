@@ -48,10 +48,9 @@ fn only_a_small_key_file_right_in_the_agents_directory_is_read() {
 
 /// IMDS: 404, 410, 429 and 5xx pass by themselves, other 4xx do not (graph-facts 5.6).
 #[test]
-fn what_passes_by_itself_is_told_from_what_somebody_must_mend() {
+fn what_passes_by_itself_is_told_from_what_somebody_must_fix() {
     let wait = Some(Duration::from_secs(60));
-    let refusal =
-        || TokenRefusal { retry_after: wait, ..TokenRefusal::to_be_mended("invalid_request", Hint::default()) };
+    let refusal = || TokenRefusal { retry_after: wait, ..TokenRefusal::needs_fix("invalid_request", Hint::default()) };
     for (status, patience, word) in [
         (404, Patience::Transient, "not ready"),
         (410, Patience::Transient, "not ready"),

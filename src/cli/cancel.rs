@@ -1,5 +1,5 @@
-//! `cancel`: jobs that wait or have failed are called off. A job that is being sent, or that may have taken effect, is not:
-//! calling it off would not take that back.
+//! `cancel`: jobs that wait or have failed are cancelled. A job that is being sent, or that may have taken effect, is not:
+//! cancelling it would not take that back.
 
 use chrono::Utc;
 use clap::ArgGroup;

@@ -102,7 +102,7 @@ const ALIASES: [(&str, &str); 31] = [
     ("targetid", "target_event_id"),
 ];
 
-/// What is said of a name that is no column.
+/// What is said of an unknown column.
 pub(super) fn unknown(column: &str) -> String {
     let meant = nearest(column).map(|column| format!("did you mean {column}? ")).unwrap_or_default();
     let separator = if meant.is_empty() { "the" } else { "The" };

@@ -192,7 +192,7 @@ fn distinct(words: impl Iterator<Item = (String, Option<String>)>) -> Vec<Comple
 }
 
 /// It goes onto somebody's command line as it is, and any program that inserts rows may have written it: nothing in it means
-/// anything to a shell, and it is no option.
+/// anything to a shell, and it is not an option.
 fn is_plain(word: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '@' | '.' | '_' | '-' | '+' | '/');
     !word.is_empty() && !word.starts_with('-') && word.chars().all(is_plain)

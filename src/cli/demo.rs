@@ -1,6 +1,6 @@
 //! `demo`: the main job with nothing to set up. The real worker on a real queue, against the sandbox, with the three
 //! things that go wrong in life: a throttled mailbox, a malformed row, and a reply that is lost after the event exists. And
-//! with what happens to events: one is moved, one is called off.
+//! with what happens to events: one is moved, one is cancelled.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -29,10 +29,10 @@ use crate::worker::Measures;
 
 const BUSY: &str = "bob@contoso.com";
 const LOST: &str = "Contract signing";
-/// The event that is moved, and the one that is called off, by the producer's names of them.
+/// The event that is moved, and the one that is cancelled, by the producer's names of them.
 const MOVED: &str = "review-12";
 const OFF: &str = "training-7";
-/// After that the second one is called off: its invitations have left by then.
+/// After that the second one is cancelled: its invitations have left by then.
 const SECOND_THOUGHTS: TimeDelta = TimeDelta::seconds(5);
 
 /// The rows as they are inserted.

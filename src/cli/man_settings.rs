@@ -6,7 +6,6 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::man::{DATE, MANUAL, SOURCE};
 use crate::config::TEMPLATE;
 
-/// The page.
 pub(super) fn page() -> String {
     let mut page = Roff::new();
     page.control("TH", ["agent.toml", "5", DATE, SOURCE, MANUAL]);

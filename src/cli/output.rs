@@ -73,7 +73,7 @@ pub(super) fn paint(tone: Tone, text: &str) -> String {
 pub(super) struct Screen(DefaultTerminal);
 
 impl Screen {
-    /// Takes the terminal. None: stdout is no terminal.
+    /// Takes the terminal. None: stdout is not a terminal.
     pub(super) fn open() -> std::io::Result<Option<Self>> {
         if !std::io::stdout().is_terminal() {
             return Ok(None);

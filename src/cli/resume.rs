@@ -1,5 +1,5 @@
-//! `resume`: ends a mailbox's pause before it ends by itself, for who has put the mailbox right. What waits for the end of
-//! the pause comes forward. Microsoft's own word is kept: a mailbox that it asked to leave alone goes on resting.
+//! `resume`: ends a mailbox's pause before it ends by itself, once the mailbox is fixed. What waits for the end of
+//! the pause comes forward. Microsoft's own word is kept: a mailbox that it asked to leave alone stays paused.
 
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};

@@ -58,8 +58,8 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
     plan.carry_out(&*queue, asked, change).await
 }
 
-/// What keeps jobs waiting all the same, those put back and those that waited already: all sending rests, their mailbox is on
-/// hold or rests, their time has not come.
+/// What keeps jobs waiting all the same, those put back and those that waited already: all sending is paused, their mailbox is on
+/// hold or paused, their time has not come.
 async fn waits(
     queue: &dyn Read,
     settings: &LocalSettings,

@@ -27,7 +27,6 @@ them). A running agent reads the file again on HUP:
 Where each value of `[auth]` is found: [sign-in/choose.md](sign-in/choose.md#where-each-value-comes-from).
 "#;
 
-/// The page.
 pub(super) fn page() -> String {
     let mut page = HEAD.to_owned();
     let mut section = "";

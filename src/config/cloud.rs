@@ -7,7 +7,6 @@ use url::Url;
 
 use super::source::Source;
 
-/// A cloud.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Cloud {
     Global,

@@ -39,7 +39,7 @@ pub struct Database {
     /// Only a host that takes writes.
     pub writable: bool,
     name: String,
-    /// All that was told, for who compares settings.
+    /// All that was told, to compare settings by.
     told: Secret,
 }
 

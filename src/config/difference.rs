@@ -11,7 +11,6 @@ use crate::secret::Secret;
 /// A key whose value is another one now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Difference {
-    /// Which.
     pub key: &'static str,
     /// What it was; empty for none.
     pub from: String,
@@ -234,7 +233,7 @@ fn duration(value: Duration) -> Value<'static> {
     text(humantime::format_duration(value))
 }
 
-/// Certificates are no secret, and too long for a log line. Their number of bytes and a sum tell two files apart.
+/// Certificates are not secret, but too long for a log line. Their number of bytes and a sum tell two files apart.
 fn certificates(pem: Option<&[u8]>) -> Value<'static> {
     let Some(pem) = pem else { return text("") };
     let sum = pem.iter().fold(0u32, |sum, byte| sum.rotate_left(5) ^ u32::from(*byte));

@@ -17,9 +17,7 @@ const GROUP_ENTERS: u32 = 0o010;
 /// A file with a secret in it that others may read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Exposed {
-    /// Which.
     pub file: PathBuf,
-    /// Who.
     pub readers: Readers,
 }
 

@@ -49,7 +49,6 @@ pub enum SettingsFile {
 }
 
 impl SettingsFile {
-    /// The file.
     pub fn path(&self) -> &Path {
         match self {
             Self::Named(path) | Self::Found(path) => path,
@@ -67,10 +66,7 @@ impl SettingsFile {
 #[derive(Clone, Debug)]
 pub enum AuthMode {
     /// `client_secret`.
-    ClientSecret {
-        /// `auth.client_secret`.
-        client_secret: Secret,
-    },
+    ClientSecret { client_secret: Secret },
     /// `certificate`.
     Certificate {
         /// `auth.certificate_file` and `auth.private_key_file`.
@@ -94,9 +90,7 @@ pub enum AuthMode {
     },
     /// `password`.
     Password {
-        /// `auth.username`.
         username: String,
-        /// `auth.password`.
         password: Secret,
         /// `auth.client_secret`, for confidential clients.
         client_secret: Option<Secret>,
@@ -125,7 +119,6 @@ pub struct AuthSettings {
     pub client_id: Option<String>,
     /// Resource, no slash at the end.
     pub resource: String,
-    /// Which token endpoint.
     pub token_version: TokenVersion,
     /// When the client secret ends, as far as somebody wrote it down.
     pub secret_expires: Option<DateTime<Utc>>,
@@ -181,7 +174,6 @@ pub struct DefaultSettings {
 /// `[queue]`.
 #[derive(Clone, Debug)]
 pub struct QueueSettings {
-    /// Where it is.
     pub place: QueuePlace,
     /// Safety net of the change notice.
     pub poll_interval: Duration,
@@ -241,9 +233,7 @@ pub struct DeliverySettings {
     pub max_in_flight_per_mailbox: usize,
     /// Attempts of a job.
     pub max_attempts: u32,
-    /// First wait.
     pub first_retry: Duration,
-    /// Longest wait.
     pub longest_retry: Duration,
     /// Time horizon of a job.
     pub give_up_after: Duration,
@@ -251,9 +241,9 @@ pub struct DeliverySettings {
     pub shutdown_grace: Duration,
     /// What becomes of events with attendees that are over.
     pub past_events: PastEvents,
-    /// Recipients that the jobs of one mailbox may mail within 24 hours; 0 is no limit.
+    /// Recipients that the jobs of one mailbox may mail within 24 hours; 0: no limit.
     pub recipients_per_day: u32,
-    /// Jobs with attendees per mailbox and minute; 0 is no limit.
+    /// Jobs with attendees per mailbox and minute; 0: no limit.
     pub invitations_per_minute: u32,
 }
 
@@ -266,7 +256,6 @@ pub enum PastEvents {
 }
 
 impl PastEvents {
-    /// As in `agent.toml`.
     pub const fn as_str(self) -> &'static str {
         match self {
             PastEvents::Refuse => "refuse",
@@ -335,21 +324,14 @@ pub enum LogFormat {
 /// Everything `agent.toml` can say.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Sign-in.
     pub auth: AuthSettings,
-    /// Graph.
     pub graph: GraphSettings,
     /// What fills NULL columns.
     pub defaults: DefaultSettings,
-    /// The queue.
     pub queue: QueueSettings,
-    /// Delivery.
     pub delivery: DeliverySettings,
-    /// Metrics and health.
     pub monitor: MonitorSettings,
-    /// The page.
     pub web: WebSettings,
-    /// Logs.
     pub log: LogSettings,
     /// The file they were read from, if there was one.
     pub file: Option<SettingsFile>,
@@ -372,9 +354,7 @@ pub struct LocalSettings {
     pub graph: (String, String),
     /// Whose mailbox the rows are for that name none: `defaults.mailbox`, else the user's who signs in.
     pub unnamed: Option<String>,
-    /// The queue.
     pub queue: QueueSettings,
-    /// Logs.
     pub log: LogSettings,
 }
 
@@ -390,7 +370,7 @@ impl std::fmt::Debug for Environment {
 }
 
 impl Environment {
-    /// The process's own. Variables whose value is no UTF-8 are none of ours.
+    /// The process's own. Variables whose value is not UTF-8 are not ours.
     pub fn of_process() -> Self {
         Self(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
     }

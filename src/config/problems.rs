@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::source::USUAL;
 
-/// One problem.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
     /// The key, or the environment variable, or the file.

@@ -62,7 +62,7 @@ pub(super) fn find_elsewhere(source: &mut Source, environment: &Environment, key
     }
 }
 
-/// A file that is no setting's text but its own, and the key to blame for it.
+/// A file with a text of its own, and the key to blame for it.
 #[derive(Clone)]
 pub(super) struct PassedIn {
     pub key: &'static str,
@@ -105,7 +105,7 @@ pub(super) fn shown(path: &str) -> &str {
     }
 }
 
-/// The text of a file that is no secret somebody typed: a certificate, a key, another provider's token. Line breaks at its end
+/// The text of a file that is not a typed secret: a certificate, a key, another provider's token. Line breaks at its end
 /// are none of it.
 ///
 /// # Errors

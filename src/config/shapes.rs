@@ -23,7 +23,7 @@ const ALIKE: f64 = 0.8;
 /// Why a value is refused, and the one that was probably meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unfit {
-    /// What is wrong, as in "is no mailbox", and the rule.
+    /// What is wrong, as in "is not a mailbox", and the rule.
     pub what: String,
     /// The likely value.
     pub meant: Option<String>,
@@ -296,8 +296,8 @@ const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".lock"];
 const KERNELS: [&str; 3] = ["/dev/", "/proc/", "/sys/"];
 const SHARED_MEMORY: &str = "/dev/shm/";
 
-/// A file for the queue, as far as its name and what stands there tell. Nothing is opened. A pipe or a device in its place is
-/// no matter of the settings: whoever may write there can put one, and it is looked for until it is gone.
+/// A file for the queue, as far as its name and what stands there tell. Nothing is opened. A pipe or a device in its place
+/// does not concern the settings: whoever may write there can put one, and it is looked for until it is gone.
 pub(super) fn queue_path(text: &str) -> Result<(), Unfit> {
     let lower = text.to_ascii_lowercase();
     if let Some((scheme, rest)) = lower.split_once(':')

@@ -58,7 +58,7 @@ fn certificate_and_key_may_be_one_file_or_systemd_credentials() {
 }
 
 #[test]
-fn each_fault_of_a_certificate_names_the_key_to_mend() {
+fn each_fault_of_a_certificate_names_the_key_to_fix() {
     let encrypted = pair("certificate", "encrypted");
     for (lines, start) in [
         (pair("other", "pkcs8"), "auth.certificate_file: names "),

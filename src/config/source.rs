@@ -375,7 +375,7 @@ fn suggestion(key: &str, write: impl Fn(&str) -> String) -> String {
     )
 }
 
-/// Every leaf of the tree, by its dotted key. A section that is no table is a leaf, and no known one.
+/// Every leaf of the tree, by its dotted key. A section that is not a table is a leaf, and an unknown one.
 fn flatten(value: &Value, path: &str, into: &mut Vec<String>) {
     match &value.kind {
         ValueKind::Table(table) => {

@@ -46,7 +46,7 @@ impl GraphBase {
         format!("{}/events/{}", self.user(mailbox), segment(event_id))
     }
 
-    /// The same, to be called off.
+    /// The same, to be cancelled.
     pub(super) fn cancel(&self, mailbox: Option<&str>, event_id: &str) -> String {
         format!("{}/cancel", self.one(mailbox, event_id))
     }
@@ -75,7 +75,7 @@ impl GraphBase {
         format!("{event}?$select=id,subject,transactionId&$expand={}", marker())
     }
 
-    /// Where the rest of an answer of `url` is; none if that is no address of the same server. The token goes nowhere else.
+    /// Where the rest of an answer of `url` is; none if that is not an address of the same server. The token goes nowhere else.
     pub(super) fn next(url: &str, link: &str) -> Option<String> {
         let asked = Url::parse(url).ok()?;
         let next = asked.join(Some(link.trim()).filter(|link| !link.is_empty())?).ok()?;

@@ -1,4 +1,4 @@
-//! When the application's client secrets expire. Graph tells that only to who may read applications, which sending does
+//! When the application's client secrets expire. Graph tells only callers who may read applications, which sending does
 //! not need; so a refusal is the usual answer, and no reason for alarm.
 //!
 //! Not in graph-facts. From Microsoft's reference: "Get application" (`GET /applications(appId='…')`, permission
@@ -19,7 +19,6 @@ pub struct ClientSecretInfo {
     pub name: Option<String>,
     /// Its first three characters. Enough to tell which one is in use, and nothing to be shown.
     pub hint: Option<String>,
-    /// Its end.
     pub expires: Option<DateTime<Utc>>,
 }
 

@@ -31,7 +31,7 @@ pub(super) fn classify(reply: &Reply, purpose: Purpose) -> Classified {
         None => (by_status(reply, purpose), reply.codes.first().cloned()),
     };
     let outcome = match outcome {
-        // Asked to wait, the mailbox is left alone, whatever the status; the event is looked for after the rest.
+        // Asked to wait, the mailbox is left alone, whatever the status; the event is looked for after the pause.
         Outcome::ServerFault if reply.retry_after.is_some() => Outcome::MailboxAway(Cause::ServerFault),
         Outcome::Conflict if reply.retry_after.is_some() => Outcome::MailboxAway(Cause::Conflict),
         outcome => outcome,
@@ -42,7 +42,7 @@ pub(super) fn classify(reply: &Reply, purpose: Purpose) -> Classified {
 }
 
 /// What an answer means to a request that names an event: the item that is not found is the event, not the calendar, and
-/// nothing else that is missing says that the event is gone; and who is not its organizer cannot call it off (graph-lifecycle 2).
+/// nothing else that is missing says that the event is gone; and who is not its organizer cannot cancel it (graph-lifecycle 2).
 fn of_an_event(outcome: Outcome, reply: &Reply, purpose: Purpose, code: Option<&str>) -> Outcome {
     let code = code.unwrap_or_default().to_ascii_lowercase();
     let says_organizer = reply.message.as_deref().is_some_and(|said| said.to_ascii_lowercase().contains("organizer"));
@@ -145,7 +145,7 @@ fn by_status(reply: &Reply, purpose: Purpose) -> Outcome {
         // A gateway's words: it gave the request up, but may have passed it on before.
         408 | 499 => Outcome::ServerFault,
         409 | 412 => Outcome::Conflict,
-        // A gateway's limit on the size is no matter of the moment, and it may still have passed the request on.
+        // A gateway's limit on the size does not pass, and it may still have passed the request on.
         413 if !reply.is_graphs() => Outcome::RefusedInDoubt(Cause::TooLarge),
         429 if !reply.is_graphs() => Outcome::Busy,
         507 if !reply.is_graphs() => blocked_in_doubt(Cause::MailboxFull),

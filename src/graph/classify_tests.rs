@@ -298,7 +298,7 @@ fn a_request_that_names_an_event_is_told_whether_it_is_the_event_that_is_not_the
 }
 
 #[test]
-fn who_is_not_the_organizer_is_told_so_when_a_meeting_is_called_off() {
+fn who_is_not_the_organizer_is_told_so_when_a_meeting_is_cancelled() {
     let said = "Your request can't be completed. You need to be an organizer to cancel a meeting.";
     for (status, code) in [(400, "ErrorInvalidRequest"), (403, "ErrorAccessDenied")] {
         let told = |purpose| classify(&reply(status, code, said), purpose).outcome;

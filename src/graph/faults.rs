@@ -56,7 +56,7 @@ fn said(code: &str, message: impl Into<String>, id: &str) -> Answer {
     }
 }
 
-/// Whether the other side ended the connection: not that it did not answer in time, or with something that is no HTTP.
+/// Whether the other side ended the connection: not that it did not answer in time, or with something that is not HTTP.
 pub(super) fn has_died(error: &reqwest::Error) -> bool {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(current) = cause {

@@ -1,6 +1,6 @@
 //! The body of the request that a row makes, before its event has been seen: for `enqueue`, which judges a row, and `show`, which
 //! prints it. What depends on the event is as for a plain one: a delete as of an event with attendees, an update as of one without a
-//! join block. Where the event is, is no part of it.
+//! join block. Where the event is, is not part of it.
 
 use bytes::Bytes;
 use serde_json::Value;

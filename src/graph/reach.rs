@@ -18,7 +18,6 @@ const MAX_ANSWER: usize = 256 * 1024;
 /// Somebody answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reached {
-    /// HTTP status.
     pub status: u16,
     /// The server's clock, to the second.
     pub date: Option<SystemTime>,
@@ -35,7 +34,7 @@ pub enum Unreached {
     Refused,
     /// Nothing came back in time.
     TimedOut,
-    /// There is no way to that address.
+    /// There is no route to that address.
     NoRoute,
     /// The proxy wants a name and a password, or others.
     ProxyAuthentication,
@@ -43,7 +42,7 @@ pub enum Unreached {
     ProxyRefused,
     /// The server's certificate is not accepted.
     Certificate(CertificateFault),
-    /// TLS does not come about for another reason, in its own words.
+    /// The TLS handshake failed for another reason, in its own words.
     Tls(String),
     /// Anything else, in the words of the innermost cause.
     Broken(String),
@@ -60,7 +59,6 @@ pub enum CertificateFault {
     NotYetValid,
     /// It is another host's.
     WrongName,
-    /// Something else.
     Other,
 }
 

@@ -96,13 +96,13 @@ impl Reply {
         }
         let Ok(told) = serde_json::from_slice::<Told>(body) else { return };
         self.is_object = true;
-        // Half an error is no success.
+        // Half an error is not a success.
         self.event_id = told.id.as_ref().and_then(event_id).filter(|_| told.error.is_none());
         self.web_link = told.web_link.as_ref().and_then(link);
         self.ical_uid = told.ical_uid.as_ref().and_then(word);
         self.join_url = told.online_meeting.as_ref().and_then(|meeting| link(&meeting["joinUrl"]));
         self.subject = told.subject.and_then(|subject| subject.as_str().map(str::to_owned));
-        // What is no text is nobody's id, and so another one.
+        // What is not text is nobody's id, and so another one.
         let transaction_id =
             told.transaction_id.map(|value| value.as_str().map_or_else(|| value.to_string(), str::to_owned));
         self.told = marker(&told.single_value_extended_properties).map(str::to_owned).or(transaction_id);
@@ -225,7 +225,7 @@ fn claims(header: &str) -> Option<String> {
     let (encoded, _) = rest.split_once('"')?;
     let standard = encoded.replace('-', "+").replace('_', "/");
     let bytes = base64::engine::general_purpose::STANDARD_NO_PAD.decode(standard.trim_end_matches('=')).ok()?;
-    // They go into a token request; what is no claims request would be refused there.
+    // They go into a token request; anything but a claims request would be refused there.
     serde_json::from_slice::<serde_json::Map<String, Value>>(&bytes).ok()?;
     String::from_utf8(bytes).ok()
 }
@@ -366,7 +366,7 @@ mod tests {
         let challenge = r#"Bearer realm="", error="insufficient_claims", claims="eyJhY2Nlc3NfdG9rZW4iOnt9fQ==""#;
         let reply = read(401, &[("www-authenticate", challenge)], "");
         assert_eq!(reply.claims.as_deref(), Some(r#"{"access_token":{}}"#));
-        // "%%" is no base64, and "W10=" is a list.
+        // "%%" is not base64, and "W10=" is a list.
         for bad in [r#"Bearer claims="%%""#, r#"Bearer claims="W10=""#] {
             assert_eq!(read(401, &[("www-authenticate", bad)], "").claims, None);
         }

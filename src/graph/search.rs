@@ -1,4 +1,4 @@
-//! The look for a job's evidence, one request at a time, so that whoever drives it can stop between two of them.
+//! The lookup of a job's evidence, one request at a time, so that whoever drives it can stop between two of them.
 
 use std::time::Instant;
 
@@ -14,13 +14,13 @@ use crate::clock::Now;
 use crate::job::{Answer, CallResult, EventId, EventTarget, Outcome, Snapshot, Verified};
 use crate::secret::Secret;
 
-/// Most pages of one look. More than one event with the marker of one job is rare, and a page has ten.
+/// Most pages of one lookup. More than one event with the marker of one job is rare, and a page has ten.
 const MOST_PAGES: u32 = 8;
 
 /// An event this old is in the listings if it is in a calendar (graph-facts 2.4).
 const LISTED_AFTER: TimeDelta = TimeDelta::minutes(15);
 
-/// A look under way.
+/// A lookup under way.
 pub struct Search<'a> {
     evidence: &'a Evidence,
     in_doubt: bool,
@@ -63,7 +63,7 @@ impl GraphClient {
                 let verified = self.look_at(mailbox.as_deref(), identity, &named, token, now).await;
                 search.next = Step::First;
                 return match verified {
-                    // Refused by name, it may still be found by its marker. Whoever asks for a rest is given one.
+                    // Refused by name, it may still be found by its marker. Whoever asks for a pause is given one.
                     Verified::Absent => None,
                     Verified::Unknown(result) if result.is_refusal() => None,
                     Verified::Unknown(result) if result.challenge.is_some() => {

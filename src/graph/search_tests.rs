@@ -1,4 +1,4 @@
-//! The look for an event that was to end, against a server of a few lines.
+//! The lookup of an event that was to end, against a server of a few lines.
 #![allow(clippy::unwrap_used)]
 
 use std::sync::{Arc, Mutex};

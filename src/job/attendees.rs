@@ -34,11 +34,9 @@ impl AttendeeType {
 /// One invited person, room or thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Attendee {
-    /// Mail address.
     pub address: String,
     /// Display name; none is left out of the request.
     pub name: Option<String>,
-    /// How.
     pub kind: AttendeeType,
 }
 

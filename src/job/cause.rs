@@ -101,7 +101,7 @@ causes! {
     NotAfterPassed "not_after_passed" Expired,
     /// The event has ended, and attendees are not told of what is over.
     EventIsOver "event_is_over" Expired,
-    /// Called off by a later delete.
+    /// Cancelled by a later delete.
     Superseded "superseded" Superseded,
     /// No job creates an event of this key.
     NoSuchKey "no_such_key" Target,
@@ -111,7 +111,7 @@ causes! {
     KeyInUse "key_in_use" Target,
     /// The event to be changed was deleted.
     EventGone "event_gone" Target,
-    /// The event to be changed was called off.
+    /// The event to be changed was cancelled.
     EventCalledOff "event_called_off" Target,
     /// Another one than the mailbox is the organizer.
     NotOrganizer "not_organizer" Target,

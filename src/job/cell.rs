@@ -1,6 +1,6 @@
 //! One column of a row as a foreign program left it, before anybody has judged it.
 //!
-//! SQLite stores what it is given: a BLOB, bytes that are no UTF-8, ten megabytes. None of that may stop the queue,
+//! SQLite stores what it is given: a BLOB, bytes that are not UTF-8, ten megabytes. None of that may stop the queue,
 //! so reading a row never fails; what is wrong with a cell is found when the event is drafted from it.
 
 use super::InvalidJob;
@@ -14,7 +14,7 @@ pub enum Cell {
     Text(String),
     /// A BLOB where text belongs.
     Blob,
-    /// Text whose bytes are no UTF-8.
+    /// Text whose bytes are not UTF-8.
     NotUtf8,
     /// Larger than one request may be; the content was not even read. Size in bytes.
     TooLarge(u64),

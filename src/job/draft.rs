@@ -43,7 +43,6 @@ const EXTENDED: &str = "singleValueExtendedProperties";
 pub struct Body {
     /// The text, as the producer wrote it.
     pub content: String,
-    /// Its type.
     pub kind: BodyType,
 }
 
@@ -52,7 +51,6 @@ pub struct Body {
 pub struct EventTime {
     /// `YYYY-MM-DDTHH:MM:SS`, with a fraction of at most seven digits if there is one. Never an offset.
     pub date_time: String,
-    /// Zone name.
     pub time_zone: String,
 }
 
@@ -94,7 +92,6 @@ pub struct EventDraft {
     pub subject: Option<String>,
     /// Body; none is left out.
     pub body: Option<Body>,
-    /// Start.
     pub start: EventTime,
     /// End, not before the start.
     pub end: EventTime,
@@ -358,7 +355,7 @@ pub(super) fn check_properties(extra: &Map<String, Value>) -> Result<(), Invalid
     Ok(())
 }
 
-/// The times of the queue were made from these by the database, which has the same rules; what is no time is due at once, to be
+/// The times of the queue were made from these by the database, which has the same rules; what is not a time is due at once, to be
 /// told here.
 fn check_time(column: &'static str, cell: &Cell) -> Result<(), InvalidJob> {
     let no_time = |what: &str| InvalidJob::new(column, format!("{what}; write it like 2026-12-01T09:00:00Z"));

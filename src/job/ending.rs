@@ -2,7 +2,6 @@
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ending {
-    /// The event exists.
     Sent,
     /// To be repeated, and counted.
     Retry,
@@ -10,7 +9,6 @@ pub enum Ending {
     Snoozed,
     /// Cut off by the end of the agent.
     Interrupted,
-    /// The job failed.
     Failed,
 }
 

@@ -14,11 +14,11 @@ pub struct EventRef {
     pub ical_uid: Option<String>,
     /// Where an online meeting is joined.
     pub join_url: Option<String>,
-    /// What a look saw of it, where there was one.
+    /// What a lookup saw of it, where there was one.
     pub seen: Option<Seen>,
 }
 
-/// What a look saw of an event that is as its job wants it.
+/// What a lookup saw of an event that is as its job wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Seen {
     /// How many are invited.
@@ -43,7 +43,7 @@ pub enum EventType {
     Instance,
 }
 
-/// An event as a look found it, as far as a change depends on it.
+/// An event as a lookup found it, as far as a change depends on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Snapshot {
     /// Its id as Graph told it: perhaps another form of the one it was asked for by.

@@ -7,9 +7,7 @@ use super::{Cell, OperationKind, draft, times};
 /// `body_type`, and `defaults.body_type`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BodyType {
-    /// Plain text.
     Text,
-    /// HTML.
     Html,
 }
 
@@ -38,7 +36,6 @@ impl BodyType {
 pub struct Defaults {
     /// `defaults.mailbox`; none means the signed-in user's own (only with `auth.mode = "password"`).
     pub mailbox: Option<String>,
-    /// `defaults.body_type`.
     pub body_type: BodyType,
     /// `defaults.time_zone`, for wall times; none is UTC, but for a series, which needs one that somebody chose.
     pub time_zone: Option<String>,
@@ -49,9 +46,7 @@ pub struct Defaults {
 /// Which columns of a row a default filled, as `jobs.defaulted` has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Defaulted {
-    /// `mailbox`.
     pub mailbox: bool,
-    /// `time_zone`.
     pub time_zone: bool,
 }
 
@@ -73,7 +68,6 @@ pub enum DefaultKey {
 }
 
 impl DefaultKey {
-    /// As in `agent.toml`.
     pub fn as_str(self) -> &'static str {
         match self {
             DefaultKey::Mailbox => "defaults.mailbox",
@@ -85,39 +79,22 @@ impl DefaultKey {
 /// The input columns of one row, as found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct JobInput {
-    /// `subject`.
     pub subject: Cell,
-    /// `body`.
     pub body: Cell,
-    /// `start_time`.
     pub start_time: Cell,
-    /// `end_time`.
     pub end_time: Cell,
-    /// `location`.
     pub location: Cell,
-    /// `attendees`.
     pub attendees: Cell,
-    /// `mailbox`.
     pub mailbox: Cell,
-    /// `calendar_id`.
     pub calendar_id: Cell,
-    /// `body_type`.
     pub body_type: Cell,
-    /// `time_zone`.
     pub time_zone: Cell,
-    /// `extra`.
     pub extra: Cell,
-    /// `dedup_key`.
     pub dedup_key: Cell,
-    /// `not_before`.
     pub not_before: Cell,
-    /// `not_after`.
     pub not_after: Cell,
-    /// `operation`.
     pub operation: Cell,
-    /// `event_key`.
     pub event_key: Cell,
-    /// `target_event_id`.
     pub target_event_id: Cell,
     /// `transaction_id`: the agent's column, but whoever inserts may set it.
     pub transaction_id: Cell,
@@ -153,7 +130,7 @@ impl JobInput {
         !(single && instant(&self.start_time) && instant(&self.end_time))
     }
 
-    /// What its own columns ask for: to create an event, where that is no word the queue knows.
+    /// What its own columns ask for: to create an event, where the queue does not know the word.
     pub fn operation_kind(&self) -> OperationKind {
         match &self.operation {
             Cell::Text(word) => OperationKind::parse(word).unwrap_or_default(),

@@ -40,7 +40,7 @@ impl fmt::Display for JsonFault {
 /// The value a text holds.
 ///
 /// # Errors
-/// It is no JSON, or has a key twice in one object.
+/// It is not JSON, or has a key twice in one object.
 pub fn parse(text: &str) -> Result<Value, JsonFault> {
     let mut deserializer = serde_json::Deserializer::from_str(text);
     Strict(Path::Root)

@@ -57,7 +57,6 @@ impl std::fmt::Display for JobId {
 /// A job as the agent claimed it.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// Its row.
     pub id: JobId,
     pub operation: OperationKind,
     /// The claim counter at this claim; every write about this attempt is fenced by it.
@@ -66,7 +65,7 @@ pub struct Job {
     pub attempts: u32,
     /// An event may exist already: an earlier request of this job was never answered clearly.
     pub in_doubt: bool,
-    /// When it was due; none if its row says something that is no time.
+    /// When it was due; none if its row has something else than a time.
     pub due: Option<DateTime<Utc>>,
     /// End of the time horizon, set at the first failure that may pass.
     pub give_up_at: Option<DateTime<Utc>>,

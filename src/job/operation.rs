@@ -123,16 +123,16 @@ impl Judged {
     }
 }
 
-/// What a look for an operation's evidence found.
+/// What a lookup of an operation's evidence found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verified {
     /// The operation has taken effect.
     Done(EventRef),
-    /// No trace of it. Soon after the request this is no proof (graph-facts 2.4).
+    /// No trace of it. Soon after the request this proves nothing (graph-facts 2.4).
     Absent,
     /// The event is there as told, and the change is not made: it may be.
     Open(Box<Snapshot>),
-    /// The look itself met something else: classified like any other call. Of an event that is not there or not to be changed it
+    /// The lookup itself met something else: classified like any other call. Of an event that is not there or not to be changed it
     /// is [`super::Outcome::NoTarget`].
     Unknown(Box<CallResult>),
 }

@@ -35,13 +35,10 @@ pub enum ErrorKind {
     Rejected,
     /// No such mailbox or calendar.
     NotFound,
-    /// Permission.
     Denied,
-    /// Too many requests.
     Throttled,
     /// Network, 5xx, timeout.
     Unavailable,
-    /// Sign-in.
     Auth,
     /// Attempts or time used up.
     Exhausted,
@@ -181,7 +178,7 @@ pub enum Outcome {
     },
     /// No attempt is left, and the event a lost answer may have left behind was looked for and not found.
     NotFound,
-    /// There is no such mailbox: this job fails, and the mailbox rests for a moment.
+    /// There is no such mailbox: this job fails, and the mailbox pauses for a moment.
     NoMailbox,
     /// Exchange does not know the time zone.
     ZoneRefused,
@@ -226,7 +223,7 @@ impl Outcome {
         })
     }
 
-    /// A clear no to this one request. It neither passes by itself soon nor asks for a rest.
+    /// A clear no to this one request. It neither passes by itself soon nor asks for a pause.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -259,7 +256,7 @@ impl Outcome {
 pub struct CallResult {
     pub outcome: Outcome,
     pub answer: Answer,
-    /// The wait named by an answer that is no success.
+    /// The wait named by an answer other than a success.
     pub retry_after: Option<Duration>,
     /// The token was refused.
     pub challenge: Option<Challenge>,
@@ -267,7 +264,7 @@ pub struct CallResult {
     pub explained: Option<Explained>,
 }
 
-/// An answer that is no success, for a person.
+/// For a person: what an answer other than a success means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Explained {
     pub hint: Hint,

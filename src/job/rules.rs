@@ -2,7 +2,7 @@
 //! compiled in, which is as old as the program.
 //!
 //! A file of the system is read when its zone is first named and looked at again every few minutes, so that an update
-//! reaches an agent that runs for months. What is no zone's file, whatever else it is, is passed over.
+//! reaches an agent that runs for months. Whatever is not a zone's file is passed over.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -130,7 +130,7 @@ pub struct ZoneSources {
     pub system: Option<(PathBuf, Option<String>)>,
     /// The version of the one compiled in.
     pub compiled: &'static str,
-    /// What `TZDIR` names, if that is no directory.
+    /// What `TZDIR` names, if that is not a directory.
     pub missing: Option<PathBuf>,
 }
 
@@ -169,7 +169,7 @@ fn system() -> &'static System {
     })
 }
 
-/// None where there is no such zone, or what there is are no rules.
+/// None where there is no such zone, or its file has no rules.
 fn from_file(directory: &Path, name: &str) -> Option<TimeZone> {
     let part = |part: &str| {
         !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'+' | b'-'))

@@ -4,23 +4,26 @@
 ///
 /// ```text
 /// insert -> pending -> claimed -> sent
-///              ^          |-----> failed --> pending (operator: retry)
-///              |----------'           '----> cancelled
+///            ^  |         |-----> failed --> pending (operator: retry)
+///            |  |         |          '-----> cancelled (operator)
+///            |  '-----> cancelled (operator, a later delete)
+///            '------------'
 ///            retry, snooze, crash
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum JobState {
     /// Waiting for its time, its mailbox or its turn. Entered by insert, by a failed attempt that may be repeated,
-    /// and by the recovery after a crash; left by the claim, or by the operator's cancel.
+    /// and by the recovery after a crash; left by the claim, or cancelled by the operator
+    /// or a later delete.
     Pending,
-    /// In the hands of the agent; a request may be under way. Left by settling. After a crash the next start puts
-    /// it back to pending, in doubt.
+    /// In the hands of the agent; a request may be under way. Left by settling. After a crash the next start, or another
+    /// agent, puts it back to pending, in doubt.
     Claimed,
     /// The event exists and `event_id` is its id. Final.
     Sent,
     /// Given up, with the reason in the `error_*` columns. Left only by the operator's retry.
     Failed,
-    /// Called off by the operator. Left only by the operator's retry.
+    /// By the operator, or by a later delete of the same event. Left only by the operator's retry.
     Cancelled,
 }
 

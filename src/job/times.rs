@@ -104,7 +104,7 @@ fn fraction(text: &str) -> Option<(u32, &str)> {
     Some((nine.fold(0, |sum, digit| sum * 10 + u32::from(digit - b'0')), rest))
 }
 
-/// Minutes east of UTC; outer none for a shape that is no offset, inner none for no offset at all.
+/// Minutes east of UTC; outer none for a shape that is not an offset, inner none for no offset at all.
 fn offset(text: &str) -> Option<Option<i64>> {
     if text.is_empty() {
         return Some(None);

@@ -21,7 +21,6 @@ impl Zone {
         Self { name: name.to_owned(), rules }
     }
 
-    /// UTC.
     pub fn utc() -> Self {
         Self { name: "UTC".to_owned(), rules: Some(Rules::utc()) }
     }

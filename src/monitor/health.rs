@@ -1,4 +1,4 @@
-//! Whether the agent is alive, and whether it sends: not "does a mailbox rest", but "would a new row go out".
+//! Whether the agent is alive, and whether it sends: not "is a mailbox paused", but "would a new row go out".
 
 use std::time::{Duration, Instant};
 

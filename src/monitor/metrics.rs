@@ -1,6 +1,6 @@
 //! The metrics: the worker's as they stand, and those whose numbers are made when they are asked for, which are declared
-//! for each answer. Labels have few values each, known beforehand; a mailbox is never one. The README and
-//! `docs/operate/monitoring/` speak of these names.
+//! for each answer. Labels have few values each, known beforehand; a mailbox is never one.
+//! `docs/operate/monitoring/` names them.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Watching from outside: `/metrics` for Prometheus, `/healthz` and `/readyz` for who asks whether the agent lives and
+//! Watching from outside: `/metrics` for Prometheus, `/healthz` and `/readyz` for probes of whether the agent lives and
 //! sends. Reads what others measure; nothing the agent does waits for it, and nothing it answers names a mailbox, a
 //! subject or a secret.
 

@@ -142,7 +142,7 @@ fn a_job_that_waits_for_others_mails_spends_nothing_and_leaves_no_trace() {
 }
 
 proptest! {
-    /// Whatever a look meets before a change, nothing is sent on the strength of it but where the event was seen; and a
+    /// Whatever a lookup meets before a change, nothing is sent on the strength of it but where the event was seen; and a
     /// question is never what puts a job in doubt.
     #[test]
     fn no_change_is_made_unseen(

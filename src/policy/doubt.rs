@@ -1,20 +1,20 @@
 //! Jobs in doubt: an event may exist that no answer has confirmed. Its evidence is looked for before the request is
 //! repeated and before the job is failed (graph-facts 2).
 //!
-//! A repeat makes no second event where Exchange honours the transaction id; the look finds the first one where
-//! markers can be searched for. In this order each covers for the other. A look that finds nothing proves nothing in the
+//! A repeat makes no second event where Exchange honours the transaction id; the lookup finds the first one where
+//! markers can be searched for. In this order each covers for the other. A lookup that finds nothing proves nothing in the
 //! first minutes, so it never leads to anything but the same request under the same transaction id, or to a failure that
 //! says an event may exist.
 
 use super::{Decision, Departure, Disposition, Moment, Plan, RetryPolicy};
 use crate::job::{Answer, CallResult, EventRef, Job, OperationKind, Outcome, Verified};
 
-/// Attempts of a job in doubt after which its request is repeated although the look before it keeps failing: the
+/// Attempts of a job in doubt after which its request is repeated although the lookup before it keeps failing: the
 /// repeat under the same transaction id is the better evidence anyway (graph-facts 2.4).
 const PATIENT_LOOKS: u32 = 3;
 
 impl RetryPolicy {
-    /// After the look that comes before a request: before each change of an event, and before the repeat of a create in doubt.
+    /// After the lookup that comes before a request: before each change of an event, and before the repeat of a create in doubt.
     /// None: the request is to be made.
     pub fn before_request(&self, job: &Job, verified: Verified, moment: &Moment) -> Option<Decision> {
         match job.operation {
@@ -23,7 +23,7 @@ impl RetryPolicy {
         }
     }
 
-    /// An event is looked at by its id, which tells how it is. A look without an answer is no reason to change it unseen.
+    /// An event is looked at by its id, which tells how it is. A lookup without an answer does not justify changing it unseen.
     fn before_change(&self, job: &Job, verified: Verified, moment: &Moment) -> Option<Decision> {
         let look = match verified {
             Verified::Done(event) => return Some(self.decide(job, found(event, Answer::default()), moment)),
@@ -76,13 +76,13 @@ impl RetryPolicy {
                 | Outcome::NotGraph
                 | Outcome::MailboxBlocked { in_doubt: true, .. }
         );
-        // The next attempt of a change begins with a look anyway.
+        // The next attempt of a change begins with a lookup anyway.
         let cannot_tell = cannot_tell && job.operation == OperationKind::Create;
         let plan = self.plan(job, &result.outcome, result.retry_after, moment);
         cannot_tell || (plan.disposition == Disposition::Fail && plan.in_doubt && plan.pause.is_none())
     }
 
-    /// Decides by an answer and the look for evidence after it.
+    /// Decides by an answer and the lookup of evidence after it.
     pub fn after_verification(&self, job: &Job, result: CallResult, verified: Verified, moment: &Moment) -> Decision {
         let look = match verified {
             Verified::Done(event) => return self.decide(job, found(event, result.answer), moment),
@@ -97,7 +97,7 @@ impl RetryPolicy {
         };
         let is_open = match (look, &result.outcome) {
             (Verified::Unknown(_), Outcome::Duplicate(_) | Outcome::RefusedInDoubt(_)) => true,
-            // The earlier request was this very job's: soon after it a look that finds nothing proves nothing (graph-facts 2.4).
+            // The earlier request was this very job's: soon after it a lookup that finds nothing proves nothing (graph-facts 2.4).
             (Verified::Absent, Outcome::Duplicate(_)) => job.in_doubt,
             _ => false,
         };
@@ -110,8 +110,8 @@ impl RetryPolicy {
         self.decision(job, plan, answer, outcome, retry_after)
     }
 
-    /// The look itself met a pause, a closed gate or the end of the agent: nothing is final before it was made. The row keeps
-    /// what was said to the request; mailbox and gate go by the look, which is the later news.
+    /// The lookup itself met a pause, a closed gate or the end of the agent: nothing is final before it was made. The row keeps
+    /// what was said to the request; mailbox and gate go by the lookup, which is the later news.
     fn looked_for_later(&self, job: &Job, result: CallResult, look: CallResult, moment: &Moment) -> Decision {
         let plan = self.plan(job, &result.outcome, result.retry_after, moment);
         let wait = self.plan(job, &look.outcome, look.retry_after, moment);
@@ -130,7 +130,7 @@ impl RetryPolicy {
         self.decision(job, plan, result.answer, look.outcome, named)
     }
 
-    /// The look before the repeat was answered unclearly, for the last time that counts. Whatever answers in Graph's place has
+    /// The lookup before the repeat was answered unclearly, for the last time that counts. Whatever answers in Graph's place has
     /// looked nowhere.
     fn repeats_unseen(&self, job: &Job, look: &CallResult) -> bool {
         look.is_unclear()
@@ -140,12 +140,12 @@ impl RetryPolicy {
     }
 }
 
-/// What is recorded is the answer that decided: the look's.
+/// What is recorded is the answer that decided: the lookup's.
 fn found(event: EventRef, answer: Answer) -> CallResult {
     CallResult::new(Outcome::Done(event), Answer { status: Some(200), code: None, message: None, ..answer })
 }
 
-/// What the last look of all has told.
+/// What the last lookup of all has told.
 fn looked(code: &str, words: &str) -> Answer {
     Answer { status: Some(200), code: Some(code.into()), message: Some(words.into()), ..Answer::default() }
 }

@@ -168,7 +168,7 @@ impl RetryPolicy {
         let halve_slots = matches!(result.outcome, Outcome::TooManyAtOnce);
         let wait = match result.outcome {
             Outcome::Done(_) => return None,
-            Outcome::MailboxThrottled | Outcome::AppThrottled | Outcome::Busy => self.throttle_rest(named, moment),
+            Outcome::MailboxThrottled | Outcome::AppThrottled | Outcome::Busy => self.throttle_pause(named, moment),
             Outcome::TooManyAtOnce => named.map_or(SHORTEST_PAUSE, obeyed),
             _ => obeyed(named?),
         };
@@ -228,10 +228,10 @@ impl RetryPolicy {
                 self.later(job, now, Later::doubtful(kind, backoff))
             }
             Outcome::NotGraph => {
-                let rested = Later::given_back(kind, NOT_GRAPH_PAUSE);
+                let paused = Later::given_back(kind, NOT_GRAPH_PAUSE);
                 // Whatever answered may have passed the request on before.
                 let wait = backoff.max(NOT_GRAPH_PAUSE);
-                self.later(job, now, Later { spends: true, doubtful: true, wait, ..rested })
+                self.later(job, now, Later { spends: true, doubtful: true, wait, ..paused })
             }
             Outcome::MailboxAway(_) => {
                 let wait = named.map_or(backoff, obeyed).max(SHORTEST_PAUSE);
@@ -244,11 +244,11 @@ impl RetryPolicy {
                 self.later(job, now, Later { pause, ..Later::given_back(kind, wait) })
             }
             Outcome::MailboxThrottled | Outcome::AppThrottled => {
-                self.later(job, now, Later::given_back(kind, self.throttle_rest(named, moment)))
+                self.later(job, now, Later::given_back(kind, self.throttle_pause(named, moment)))
             }
             Outcome::Busy => {
-                let rested = Later::given_back(kind, self.throttle_rest(named, moment));
-                self.later(job, now, Later { doubtful: true, ..rested })
+                let paused = Later::given_back(kind, self.throttle_pause(named, moment));
+                self.later(job, now, Later { doubtful: true, ..paused })
             }
             Outcome::MailboxBlocked { cause, in_doubt } => self.later(job, now, Later::blocked(*cause, *in_doubt)),
             // Neither attempts nor time are counted while the agent itself cannot send.
@@ -271,7 +271,7 @@ impl RetryPolicy {
     }
 
     /// The time the server names; if it names none, or keeps refusing although it was obeyed, the backoff.
-    fn throttle_rest(&self, named: Option<Duration>, moment: &Moment) -> Duration {
+    fn throttle_pause(&self, named: Option<Duration>, moment: &Moment) -> Duration {
         let pauses = moment.pauses_in_a_row;
         let own = match named {
             None => self.backoff(pauses, moment.jitter),
@@ -298,7 +298,7 @@ impl RetryPolicy {
             let kind = if later.horizon.is_some() { later.kind } else { Some(ErrorKind::Exhausted) };
             return Plan { pause, give_up_at: Some(give_up_at), ..fail(job, kind, in_doubt) };
         }
-        // The look that ends the job needs no backoff.
+        // The lookup that ends the job needs no backoff.
         let due = if attempts_used_up { floor } else { due.min(deadline).max(floor) };
         let disposition = if later.spends { Disposition::Retry(due) } else { Disposition::Snooze(due) };
         Plan { disposition, kind: later.kind, in_doubt, give_up_at: Some(give_up_at), pause }
@@ -336,7 +336,7 @@ fn obeyed(named: Duration) -> Duration {
     named.min(retry_after::LONGEST)
 }
 
-/// What cannot be sent now could not be sent before, and a crash while the row was claimed is no doubt. An attempt that
+/// What cannot be sent now could not be sent before, and a crash while the row was claimed leaves no doubt. An attempt that
 /// counted says otherwise, and so may the mailbox: whether a row needs one depends on the way of signing in.
 fn may_have_left(job: &Job, invalid: &InvalidJob) -> bool {
     job.attempts > 0 || invalid.column == "mailbox"

@@ -340,7 +340,7 @@ fn any_verified() -> impl Strategy<Value = Verified> {
     ]
 }
 
-/// What leaves something to look for: no request that was answered with its event, and no look that found one.
+/// What leaves something to look for: no request that was answered with its event, and no lookup that found one.
 fn any_unproven() -> impl Strategy<Value = CallResult> {
     any_result().prop_filter("success is evidence enough", |result| result.outcome != done())
 }
@@ -402,7 +402,7 @@ fn before_a_repeat_the_event_is_found_or_the_request_is_made_again_and_without_a
 }
 
 #[test]
-fn evidence_is_wanted_where_an_answer_cannot_tell_or_a_doubtful_job_would_fail_and_not_of_a_resting_mailbox() {
+fn evidence_is_wanted_where_an_answer_cannot_tell_or_a_doubtful_job_would_fail_and_not_of_a_paused_mailbox() {
     let wants = |job: &Job, outcome: &Outcome| policy().needs_evidence(job, &met(outcome), &moment());
     let doubtful = |attempts| Job { in_doubt: true, ..job(attempts) };
     for outcome in outcomes() {
@@ -506,7 +506,7 @@ fn a_failed_job_keeps_why_it_was_given_up_what_was_said_last_and_whether_an_even
 }
 
 #[test]
-fn the_last_attempt_at_a_resting_mailbox_is_followed_by_a_look_and_that_by_the_end() {
+fn the_last_attempt_at_a_paused_mailbox_is_followed_by_a_look_and_that_by_the_end() {
     let decision = decide_told(&job(11), &away(), secs(60));
     assert_eq!((decision.disposition, decision.in_doubt), (Disposition::Retry(in_secs(60)), true));
     let decision = decide_told(&Job { in_doubt: true, ..job(12) }, &away(), secs(60));

@@ -63,7 +63,7 @@ impl RetryPolicy {
         let is_local = is_invalid
             || answer.status.is_none()
                 && matches!(met, Outcome::Expired(_) | Outcome::NoTarget(_) | Outcome::Refused(_));
-        // The last look of all is no attempt.
+        // The last lookup of all is not an attempt.
         let counts = !self.is_used_up(job);
         let spent = match plan.disposition {
             Disposition::Complete(_) => counts,
@@ -71,7 +71,7 @@ impl RetryPolicy {
             Disposition::Snooze(_) | Disposition::Unfill(..) => false,
             Disposition::Fail => counts && !is_local,
         };
-        // What spends an attempt has left, also where the look after it decided.
+        // What spends an attempt has left, also where the lookup after it decided.
         let left = answer.status.is_some()
             || matches!(met, Outcome::ReplyLost | Outcome::ConnectionStale | Outcome::Interrupted)
             || matches!(plan.disposition, Disposition::Retry(_));

@@ -21,9 +21,9 @@ use crate::job::{DefaultKey, Defaults, ErrorKind, Job, JobId};
 /// whose clock may be set keeps the length of every wait by itself.
 #[async_trait]
 pub trait Agent: Send + Sync + 'static {
-    /// The agent begins: it gets a number of its own, which every row it claims names until the claim is over. Every row that a dead agent left `claimed` goes back to `pending`, in doubt. A row that cannot be
-    /// put back does not keep the others from it. The first claim after this one tells what the agent must know before it
-    /// sends anything.
+    /// The agent begins: it gets a number of its own, which every row it claims names until the claim is over. Every row that
+    /// a dead agent left `claimed` goes back to `pending`, in doubt; one that cannot does not keep the others from it. The
+    /// first claim after this one tells what the agent must know before it sends anything.
     async fn join(&self) -> Result<Recovered, QueueError>;
 
     /// Claims due jobs, none of a mailbox on hold, and tells what is new of the mailboxes. The first claim after
@@ -111,7 +111,7 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Kept by who hands the mailbox over.
+    /// Kept by the agent that hands the mailbox over.
     pub(super) fn of(held: Arc<()>) -> Self {
         Self { _held: Some(held) }
     }
@@ -132,7 +132,7 @@ pub struct ClaimRequest {
     /// The mailbox of rows that name none: they share its lane.
     pub unnamed: Option<String>,
     /// Take no row that names no mailbox: the mailbox they would get is refused.
-    pub unnamed_rest: bool,
+    pub unnamed_paused: bool,
     /// Mailboxes that have mailed as many as they may: take none of their jobs that mail somebody.
     pub paced: HashSet<LaneKey>,
     /// What fills NULL columns, written into the row if no request of the job has left yet.
@@ -153,7 +153,7 @@ pub struct Claimed {
     /// The queue's time of this claim, and the moment of this machine's steady clock it belongs to. All times in here are to be
     /// read by it.
     pub as_of: Now,
-    /// In order of due time and id within a mailbox.
+    /// In order of priority, due time and id within a mailbox.
     pub jobs: Vec<(LaneKey, Job)>,
     /// When the next job of a lane that had free slots becomes due, if one will, or when the queue wishes to be asked again.
     pub next_due: Option<DateTime<Utc>>,
@@ -162,7 +162,7 @@ pub struct Claimed {
     /// Jobs that failed because the schema's own rules refuse their claim: another program wrote nonsense into the agent's
     /// columns.
     pub broken: Vec<JobId>,
-    /// Jobs that ended without an attempt, and how: `not_after` has passed, or a later delete called them off.
+    /// Jobs that ended without an attempt, and how: `not_after` has passed, or a later delete cancelled them.
     pub ended: Vec<(JobId, ErrorKind)>,
     pub withheld: Withheld,
     pub news: MailboxNews,

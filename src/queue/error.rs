@@ -27,7 +27,6 @@ pub enum QueueError {
     /// The storage is no longer the one that was opened. Nothing can be read from it or written to it any more.
     #[error("{} was {fate} while the agent was running; it stops, so that nothing is lost or sent twice", path.display())]
     Gone {
-        /// Which file.
         path: PathBuf,
         /// `deleted` or `replaced`.
         fate: &'static str,

@@ -1,4 +1,4 @@
-//! The queue: what is asked of it, by who asks, and the two kinds there are.
+//! The queue: what is asked of it, one trait per asker, and the two kinds there are.
 //!
 //! A row is claimed, attempted and settled. Between claim and settlement it belongs to the agent that claimed it,
 //! and every settlement carries the claim's number: a late writer whose claim is over changes nothing.

@@ -121,9 +121,9 @@ impl<'s> Start<'s> {
     pub async fn attempt(&mut self) -> Result<Started, StartError> {
         match &self.settings.place {
             QueuePlace::File(path) => {
-                let (queue, mended, recovered) = start(path, &mut self.lock).await?;
-                let made = mended.made.into_iter().map(|rule| (rule, None));
-                let failed = mended.failed.into_iter().map(|(rule, why)| (rule, Some(why)));
+                let (queue, repairs, recovered) = start(path, &mut self.lock).await?;
+                let made = repairs.made.into_iter().map(|rule| (rule, None));
+                let failed = repairs.failed.into_iter().map(|(rule, why)| (rule, Some(why)));
                 let repaired = made.chain(failed).map(|(rule, failed)| Repaired {
                     kind: rule.kind,
                     name: rule.name,

@@ -1,5 +1,5 @@
-//! The operator's verbs: jobs put back, called off or deleted by hand, mailboxes held, released or resumed, a restored queue
-//! marked. Each works beside a running agent, a batch at a time, and rests in between so that agent and producers have their
+//! The operator's verbs: jobs put back, cancelled or deleted by hand, mailboxes held, released or resumed, a restored queue
+//! marked. Each works beside a running agent, a batch at a time, and pauses in between so that agent and producers have their
 //! turn; the caller is told of each batch.
 
 use std::time::Duration;
@@ -28,7 +28,7 @@ pub trait Operate: Send + Sync + 'static {
     /// looked for first, and not before a request that may still be at work has had its time.
     async fn retry(&self, ids: &[JobId], now: DateTime<Utc>, on_batch: OnBatch<'_>) -> Result<(), QueueError>;
 
-    /// Calls jobs off that wait or have failed. One in doubt only `even_if_in_doubt`: an event may exist.
+    /// Cancels jobs that wait or have failed. One in doubt only `even_if_in_doubt`: an event may exist.
     async fn cancel(
         &self,
         ids: &[JobId],
@@ -93,12 +93,11 @@ pub struct Selection {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chosen {
     pub id: JobId,
-    /// To create an event, where that is no word the queue knows.
+    /// To create an event, where the queue does not know the word.
     pub operation: OperationKind,
     pub state: JobState,
     /// It may have taken effect.
     pub in_doubt: bool,
-    /// Its last failure.
     pub error_kind: Option<ErrorKind>,
     /// Its mailbox; of a row that names none, the empty one.
     pub lane: LaneKey,
@@ -119,14 +118,13 @@ pub struct Changed {
 /// What a purge would find.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Purgeable {
-    /// Jobs to delete.
     pub jobs: u64,
     /// Jobs as old, but in doubt: they are kept.
     pub in_doubt: u64,
 }
 
 /// How long to leave the others alone after a batch that took so long: they have three quarters of the time.
-pub fn rest_after(batch: Duration) -> Duration {
+pub fn pause_after(batch: Duration) -> Duration {
     (batch * 3).clamp(Duration::from_millis(5), Duration::from_secs(1))
 }
 

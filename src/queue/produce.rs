@@ -28,7 +28,7 @@ pub trait Produce: Send + Sync + 'static {
         Ok(ids)
     }
 
-    /// Inserts what a rule of the queue does not refuse, a batch at a time, and rests after each so that others have their
+    /// Inserts what a rule of the queue does not refuse, a batch at a time, and pauses after each so that others have their
     /// turn. `on_batch` is called with each job's id or its refusal, in the same order, once they are in for good.
     ///
     /// # Errors

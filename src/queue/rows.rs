@@ -218,7 +218,6 @@ pub struct JobRow {
     pub claimed_by: Stored,
 }
 
-/// One finished attempt.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AttemptRow {
     pub job_id: Stored,
@@ -294,7 +293,7 @@ impl MailboxRow {
     }
 
     /// Whether it is paused because Microsoft asked for that, so that only time helps.
-    pub fn rests_as_asked(&self, now: DateTime<Utc>) -> bool {
+    pub fn paused_as_asked(&self, now: DateTime<Utc>) -> bool {
         self.asked_until(now).is_some() || self.is_throttled()
     }
 
@@ -380,7 +379,6 @@ pub struct CredentialSaid {
 
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct DefaultSaid {
-    /// As in `agent.toml`.
     pub key: String,
     pub value: String,
     pub since: Stored,

@@ -20,19 +20,16 @@ pub enum Verdict {
     /// `sent`, with what Graph gave back of the event.
     Sent(EventRef),
     /// `pending` again, not due before that.
-    Again(DateTime<Utc>),
+    Pending(DateTime<Utc>),
     /// The same, and what defaults filled is taken out of the row: the next claim fills it anew.
-    Anew(DateTime<Utc>),
-    /// `failed`.
+    Unfilled(DateTime<Utc>),
     Failed,
 }
 
 /// A finished attempt, for the table `attempts`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AttemptRecord {
-    /// Begin.
     pub started_at: DateTime<Utc>,
-    /// Milliseconds.
     pub duration_ms: i64,
     pub ending: Ending,
 }
@@ -40,7 +37,6 @@ pub struct AttemptRecord {
 /// The end of one claim.
 #[derive(Clone, Debug)]
 pub struct Settlement {
-    /// Which row.
     pub id: JobId,
     /// The claim it was made under.
     pub claim: i64,
@@ -57,7 +53,6 @@ pub struct Settlement {
     pub give_up_at: Option<DateTime<Utc>>,
     /// `error_kind`; none leaves the last failure as it is.
     pub kind: Option<ErrorKind>,
-    /// What was said.
     pub answer: Answer,
     /// A request may have left at this time.
     pub sent_at: Option<DateTime<Utc>>,
@@ -65,7 +60,7 @@ pub struct Settlement {
     pub never_left: bool,
     /// The attempt's row, if one was made.
     pub attempt: Option<AttemptRecord>,
-    /// The mailbox's pause, if it must rest.
+    /// The mailbox's pause, if there is one.
     pub pause: Option<Pause>,
     /// How many the job has mailed, now that it is sent; counted for `delivery.recipients_per_day`.
     pub mailed: u32,
@@ -107,7 +102,6 @@ pub struct Setback {
 }
 
 impl Settlement {
-    /// The event exists.
     pub fn sent(job: &Job, event: EventRef, trace: Trace) -> Self {
         let setback = Setback { kind: None, in_doubt: false, give_up_at: job.give_up_at };
         Self::new(job, Verdict::Sent(event), setback, trace)
@@ -115,17 +109,17 @@ impl Settlement {
 
     /// To be tried again, not before `due`; the attempt is spent.
     pub fn retry(job: &Job, due: DateTime<Utc>, setback: Setback, trace: Trace) -> Self {
-        Self::new(job, Verdict::Again(due), setback, Trace { spent: true, ..trace })
+        Self::new(job, Verdict::Pending(due), setback, Trace { spent: true, ..trace })
     }
 
     /// To be tried again, not before `due`; the attempt is not spent.
     pub fn snooze(job: &Job, due: DateTime<Utc>, setback: Setback, trace: Trace) -> Self {
-        Self::new(job, Verdict::Again(due), setback, Trace { spent: false, ..trace })
+        Self::new(job, Verdict::Pending(due), setback, Trace { spent: false, ..trace })
     }
 
     /// The same, without what defaults filled.
     pub fn unfill(job: &Job, due: DateTime<Utc>, setback: Setback, trace: Trace) -> Self {
-        Self::new(job, Verdict::Anew(due), setback, Trace { spent: false, ..trace })
+        Self::new(job, Verdict::Unfilled(due), setback, Trace { spent: false, ..trace })
     }
 
     /// Failed for good. `never_left`: no request can ever have left for it.
@@ -137,7 +131,7 @@ impl Settlement {
     pub fn give_back(job: &Job, due: DateTime<Utc>, at: Now) -> Self {
         let setback = Setback { kind: None, in_doubt: job.in_doubt, give_up_at: job.give_up_at };
         let trace = Trace { at, spent: false, answer: Answer::default(), sent_at: None, attempt: None };
-        Self::new(job, Verdict::Again(due), setback, trace)
+        Self::new(job, Verdict::Pending(due), setback, trace)
     }
 
     fn new(job: &Job, verdict: Verdict, setback: Setback, trace: Trace) -> Self {
@@ -165,11 +159,10 @@ impl Settlement {
 /// Whether a settlement took hold.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Settled {
-    /// Recorded.
     Recorded,
     /// The claim was over: the row was claimed anew, changed by another program, or deleted. Nothing was changed.
     Stale,
     /// A rule of the schema refuses it, its own or a trigger beside it, in these words; the others of its batch are recorded.
-    /// Worth another try, but not soon: rules are mended by people.
+    /// Worth another try, but not soon: rules are fixed by people.
     Refused(String),
 }

@@ -11,7 +11,8 @@ use crate::job::ErrorKind;
 pub struct LaneKey(Arc<str>);
 
 impl LaneKey {
-    /// Of a mailbox as written, without the white space around it; SQLite's idea of lower case (ASCII only) is ours too.
+    /// Trims white space and lowercases ASCII letters, exactly as `mailbox_key` in the table does: both agree which rows share a
+    /// lane.
     pub fn of(mailbox: &str) -> Self {
         let name = mailbox.trim_matches([' ', '\t', '\n', '\x0b', '\x0c', '\r']);
         let end = name.char_indices().nth(320).map_or(name.len(), |(end, _)| end);
@@ -44,11 +45,8 @@ pub fn capped(reason: &str) -> Option<&str> {
 /// A pause to be kept over restarts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pause {
-    /// Whose.
     pub lane: LaneKey,
-    /// Until when.
     pub until: DateTime<Utc>,
-    /// Why, in words.
     pub reason: String,
     /// Why, as a kind.
     pub kind: Option<ErrorKind>,

@@ -9,19 +9,19 @@ use crate::backoff::doubled;
 use crate::job::JobId;
 use crate::queue::{LaneKey, Refusal};
 
-const FIRST_REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(60);
-/// Not seen again for so long after its rest, a job is no longer there to be claimed.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Not seen again for so long after its pause, a job is no longer there to be claimed.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(600);
 /// As many are remembered; the others are tried again as if they were new.
 const MOST: usize = 10_000;
 
 /// The jobs, by id.
 #[derive(Debug, Default)]
-pub struct WithheldJobs(HashMap<i64, Rest>);
+pub struct WithheldJobs(HashMap<i64, Pause>);
 
 #[derive(Debug)]
-struct Rest {
+struct Pause {
     lane: LaneKey,
     until: Instant,
     times: u32,
@@ -32,13 +32,13 @@ impl WithheldJobs {
     /// Its claim was refused once more. Returns the refusal when it is new. A silent one need not be one, as another program
     /// may have taken the job away meanwhile: it is new the second time.
     pub fn note(&mut self, id: i64, lane: &LaneKey, why: String, silent: bool, now: Instant) -> Option<Refusal> {
-        self.0.retain(|_, rest| now.saturating_duration_since(rest.until) < FORGOTTEN_AFTER);
-        let times = self.0.get(&id).map_or(0, |rest| rest.times);
+        self.0.retain(|_, pause| now.saturating_duration_since(pause.until) < FORGOTTEN_AFTER);
+        let times = self.0.get(&id).map_or(0, |pause| pause.times);
         let told = times == u32::from(silent);
         if self.0.len() < MOST || times > 0 {
-            let until = now + doubled(FIRST_REST, times, LONGEST_REST);
-            let rest = Rest { lane: lane.clone(), until, times: times.saturating_add(1), why: why.clone() };
-            self.0.insert(id, rest);
+            let until = now + doubled(FIRST_PAUSE, times, LONGEST_PAUSE);
+            let pause = Pause { lane: lane.clone(), until, times: times.saturating_add(1), why: why.clone() };
+            self.0.insert(id, pause);
         }
         told.then_some(Refusal { id: JobId(id), why })
     }
@@ -51,29 +51,29 @@ impl WithheldJobs {
     }
 
     /// It is left alone now.
-    pub fn rests(&self, id: i64, now: Instant) -> bool {
-        self.0.get(&id).is_some_and(|rest| now < rest.until)
+    pub fn is_paused(&self, id: i64, now: Instant) -> bool {
+        self.0.get(&id).is_some_and(|pause| now < pause.until)
     }
 
     /// Those that are.
-    pub fn resting(&self, now: Instant) -> impl Iterator<Item = i64> {
-        self.0.iter().filter(move |(_, rest)| now < rest.until).map(|(id, _)| *id)
+    pub fn paused(&self, now: Instant) -> impl Iterator<Item = i64> {
+        self.0.iter().filter(move |(_, pause)| now < pause.until).map(|(id, _)| *id)
     }
 
     /// How many of this lane are left alone.
-    pub fn resting_in(&self, lane: &LaneKey, now: Instant) -> usize {
-        self.0.values().filter(|rest| rest.lane == *lane && now < rest.until).count()
+    pub fn paused_in(&self, lane: &LaneKey, now: Instant) -> usize {
+        self.0.values().filter(|pause| pause.lane == *lane && now < pause.until).count()
     }
 
     /// When the first of them is to be tried again.
     pub fn next(&self, now: Instant) -> Option<Duration> {
-        self.0.values().filter_map(|rest| rest.until.checked_duration_since(now)).filter(|wait| !wait.is_zero()).min()
+        self.0.values().filter_map(|pause| pause.until.checked_duration_since(now)).filter(|wait| !wait.is_zero()).min()
     }
 
     /// How many there are, and one of them.
     pub fn sum(&self) -> Option<(usize, Refusal)> {
-        let (id, rest) = self.0.iter().min_by_key(|(id, _)| **id)?;
-        Some((self.0.len(), Refusal { id: JobId(*id), why: rest.why.clone() }))
+        let (id, pause) = self.0.iter().min_by_key(|(id, _)| **id)?;
+        Some((self.0.len(), Refusal { id: JobId(*id), why: pause.why.clone() }))
     }
 }
 
@@ -83,21 +83,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refused_job_rests_longer_each_time_and_is_told_once() {
+    fn a_refused_job_pauses_longer_each_time_and_is_told_once() {
         let (lane, begin) = (LaneKey::of("ann"), Instant::now());
         let mut withheld = WithheldJobs::default();
         let mut now = begin;
-        let mut rests = Vec::new();
+        let mut pauses = Vec::new();
         for time in 0..8 {
             let told = withheld.note(7, &lane, "no".into(), false, now);
             assert_eq!(told.is_some(), time == 0);
-            assert!(withheld.rests(7, now) && withheld.resting_in(&lane, now) == 1);
-            let rest = withheld.next(now).unwrap();
-            rests.push(rest.as_secs());
-            now += rest;
-            assert!(!withheld.rests(7, now) && withheld.resting_in(&lane, now) == 0);
+            assert!(withheld.is_paused(7, now) && withheld.paused_in(&lane, now) == 1);
+            let pause = withheld.next(now).unwrap();
+            pauses.push(pause.as_secs());
+            now += pause;
+            assert!(!withheld.is_paused(7, now) && withheld.paused_in(&lane, now) == 0);
         }
-        assert_eq!(rests, [1, 2, 4, 8, 16, 32, 60, 60]);
+        assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
         assert_eq!(withheld.sum().unwrap(), (1, Refusal { id: JobId(7), why: "no".into() }));
         withheld.forget([7].into_iter());
         assert!(withheld.sum().is_none());
@@ -119,7 +119,7 @@ mod tests {
             assert!(withheld.note(id, &lane, "no".into(), false, now).is_some());
         }
         assert_eq!(withheld.sum().unwrap().0, MOST);
-        withheld.note(-1, &lane, "no".into(), false, now + FIRST_REST + FORGOTTEN_AFTER);
+        withheld.note(-1, &lane, "no".into(), false, now + FIRST_PAUSE + FORGOTTEN_AFTER);
         assert_eq!(withheld.sum().unwrap(), (1, Refusal { id: JobId(-1), why: "no".into() }));
     }
 }

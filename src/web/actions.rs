@@ -1,5 +1,5 @@
 //! The operator's verbs, as the commands have them: bound to the ids and the mailbox that were seen, judged by the same rules,
-//! logged with who, what and how many.
+//! logged: who, what and how many.
 
 use axum::http::StatusCode;
 use chrono::Utc;

@@ -12,7 +12,6 @@ use super::reply::Refusal;
 use crate::config::WebSettings;
 use crate::listener::Peer;
 
-/// The session's cookie.
 pub const COOKIE_NAME: &str = "event_sender_session";
 /// Only a script of our own page sets it: another site's form cannot.
 pub const OWN_HEADER: &str = "x-event-sender";
@@ -97,7 +96,7 @@ impl Web {
         !self.guard.asks_readers || *who != Who::Nobody
     }
 
-    /// Whether the request comes from a page of ours, and is no other site's doing.
+    /// Whether the request comes from a page of ours, not from another site.
     pub fn check_origin(&self, headers: &HeaderMap) -> Result<(), Refusal> {
         let json = only(headers, CONTENT_TYPE.as_str()).map(|kind| kind.split(';').next().unwrap_or_default().trim());
         if json.is_none_or(|kind| !kind.eq_ignore_ascii_case("application/json")) {

@@ -95,8 +95,8 @@ impl Look {
         if self.trouble().is_some_and(|trouble| trouble.tried.elapsed() < AT_LEAST) {
             return false;
         }
-        let rests = known.is_some_and(|known| known.taken.elapsed() < (known.took * SHARE).max(AT_LEAST));
-        !rests || self.shared.outdated.swap(false, Ordering::SeqCst)
+        let is_fresh = known.is_some_and(|known| known.taken.elapsed() < (known.took * SHARE).max(AT_LEAST));
+        !is_fresh || self.shared.outdated.swap(false, Ordering::SeqCst)
     }
 
     /// Looks in a task of its own: it ends even if whoever asked is gone, and there is one at a time.

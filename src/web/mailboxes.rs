@@ -105,7 +105,7 @@ impl<'s> Shown<'s> {
     fn of(waiting: Cow<'s, Waiting>, row: Option<&'s MailboxRow>, now: DateTime<Utc>) -> Self {
         let state = match row {
             Some(row) if row.hold.is_some() => State::Held,
-            Some(row) if row.paused_until(now).is_some() && row.rests_as_asked(now) => State::Paused,
+            Some(row) if row.paused_until(now).is_some() && row.paused_as_asked(now) => State::Paused,
             Some(row) if row.paused_until(now).is_some() => State::Refused,
             Some(row) if row.paced(now).is_some() => State::Paced,
             _ => State::Open,

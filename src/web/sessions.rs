@@ -45,7 +45,7 @@ pub enum SignIn {
 }
 
 impl Sessions {
-    /// Begins a session for who has the token.
+    /// Begins a session for a holder of the token.
     pub fn sign_in(&self, token: &Secret, given: &str, now: Instant) -> SignIn {
         match self.at_sign_in.is(token, given, now) {
             Some(true) => SignIn::Begun(self.begin(now)),

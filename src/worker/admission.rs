@@ -148,18 +148,18 @@ impl Admission {
             finished.settlement.paced = Some(self.paced(paced, finished, now));
         }
         let was_refused = self.defaults.are_there();
-        let default_rests = self.defaults.learn(finished, defaults, now);
-        if default_rests {
+        let default_paused = self.defaults.learn(finished, defaults, now);
+        if default_paused {
             // When it is tried again, one goes first.
             self.lanes.suspect(&finished.lane, 1);
         }
         if was_refused || self.defaults.are_there() {
             vitals.status.default_refused(self.defaults.note());
         }
-        let rest_for = pause.as_ref().map_or(Duration::ZERO, |pause| pause.wait);
-        let change = self.gate.observe(&finished.lane, &finished.mailbox.met, rest_for, now.steady);
+        let pause_for = pause.as_ref().map_or(Duration::ZERO, |pause| pause.wait);
+        let change = self.gate.observe(&finished.lane, &finished.mailbox.met, pause_for, now.steady);
         self.say(&change, vitals, now);
-        let troubled = unclear || pause.is_some() || default_rests;
+        let troubled = unclear || pause.is_some() || default_paused;
         Blocked { lane: troubled.then(|| finished.lane.clone()), all: matches!(change, GateChange::Closed { .. }) }
     }
 
@@ -201,9 +201,9 @@ impl Admission {
             GateChange::Closed { reason, wait, again } => {
                 let until = after(now.wall, *wait);
                 if !again {
-                    self.gate_log.tell(now.steady);
+                    self.gate_log.logged(now.steady);
                     report::sending_paused(reason, until);
-                } else if let Some(tries) = self.gate_log.again(now.steady) {
+                } else if let Some(tries) = self.gate_log.met(now.steady) {
                     report::sending_still_paused(reason, until, tries);
                 }
             }
@@ -219,11 +219,11 @@ impl Admission {
 
     /// While the sign-in is refused: the secret may have been replaced where it is kept. Returns whether it was.
     pub(super) fn look_at_the_sign_in(&mut self, tokens: &TokenCache, now: Instant) -> bool {
-        if !self.gate.waits_for_a_cure() || self.sign_in_seen_at.is_some_and(|last| last + SIGN_IN_EVERY > now) {
+        if !self.gate.waits_for_fix() || self.sign_in_seen_at.is_some_and(|last| last + SIGN_IN_EVERY > now) {
             return false;
         }
         self.sign_in_seen_at = Some(now);
-        let replaced = tokens.refused_is_mended(now);
+        let replaced = tokens.credentials_replaced(now);
         if replaced {
             self.gate.try_now(now);
         }

@@ -206,7 +206,7 @@ impl Attempt {
         Delivered { stakes, meeting_of: meeting_of(prepared), ..decision.into() }
     }
 
-    /// The look before the request, where there is one: what it found of the event that is to be changed.
+    /// The lookup before the request, where there is one: what it found of the event that is to be changed.
     ///
     /// # Errors
     /// There is to be no request.
@@ -278,11 +278,11 @@ impl Attempt {
     }
 
     async fn exchange(&self, bearer: &mut Bearer, prepared: &Prepared, request: &Request) -> Decision {
-        // A kept connection may be dead, which is no fault of the job: so that it happens to one only once, a repeat has its own.
+        // A kept connection may be dead, which is not the job's fault: so that it happens to one only once, a repeat has its own.
         let line = if self.job.in_doubt { Line::Fresh } else { Line::Kept };
         let result = self.send(bearer, request, line).await;
         let policy = &self.context.policy;
-        // One moment for both: a deadline that passed between them would fail the job without the look.
+        // One moment for both: a deadline that passed between them would fail the job without the lookup.
         let (job, moment) = self.situation();
         if !policy.needs_evidence(&job, &result, &moment) {
             return policy.decide(&job, result, &moment);
@@ -320,7 +320,7 @@ impl Attempt {
         let first = self.sent_once(bearer, request, line).await;
         match bearer.renew(&first).await {
             Ok(false) => first,
-            Ok(true) if self.is_resting() => CallResult::not_made(),
+            Ok(true) if self.is_blocked() => CallResult::not_made(),
             Ok(true) => self.sent_once(bearer, request, line).await,
             Err(result) => result,
         }
@@ -337,11 +337,11 @@ impl Attempt {
     /// Whether a request may leave, asked with the token in hand: the agent is not stopping, and the mailbox was not told to
     /// pause while the token was awaited.
     fn may_send(&self) -> bool {
-        !self.context.stop.is_cancelled() && !self.is_resting()
+        !self.context.stop.is_cancelled() && !self.is_blocked()
     }
 
-    pub(super) fn is_resting(&self) -> bool {
-        self.context.pauses.holds(&self.lane, Instant::now())
+    pub(super) fn is_blocked(&self) -> bool {
+        self.context.pauses.blocks(&self.lane, Instant::now())
     }
 
     fn decide(&self, result: CallResult) -> Decision {
@@ -364,7 +364,7 @@ impl Attempt {
     fn finish(self, delivered: Delivered, row: RowFacts) -> Finished {
         let Delivered { decision, stakes, paced, meeting_of } = delivered;
         let Decision { disposition, kind, in_doubt, give_up_at, answer, record, mailbox } = decision;
-        // Only now: a pause that the look has made needless would hold the mailbox's next jobs up, and no timer ends it.
+        // Only now: a pause that the lookup has made needless would hold the mailbox's next jobs up, and no timer ends it.
         if let Some(pause) = &mailbox.pause {
             self.context.pauses.note(&self.lane, pause, Instant::now());
         }

@@ -49,7 +49,7 @@ pub(super) struct BadDefaults {
 
 impl BadDefaults {
     /// Rows that name no mailbox are left where they are.
-    pub(super) fn mailbox_rests(&self, now: Instant) -> bool {
+    pub(super) fn mailbox_paused(&self, now: Instant) -> bool {
         self.mailbox.as_ref().is_some_and(|refusal| now < refusal.until)
     }
 
@@ -109,7 +109,7 @@ impl BadDefaults {
         if let Some(refusal) = &self.time_zone {
             (back.settlement.answer, back.settlement.kind) = (refusal.answer.clone(), refusal.kind);
         }
-        back.settlement.verdict = Verdict::Anew(due);
+        back.settlement.verdict = Verdict::Unfilled(due);
         back
     }
 
@@ -137,7 +137,7 @@ impl BadDefaults {
         if known.as_ref().is_some_and(|refusal| now.steady < refusal.until) {
             // It was under way when the first of them came back.
             if key == DefaultKey::TimeZone {
-                finished.settlement.verdict = Verdict::Anew(after(now.wall, FAR_OFF));
+                finished.settlement.verdict = Verdict::Unfilled(after(now.wall, FAR_OFF));
             }
             return key == DefaultKey::Mailbox;
         }
@@ -150,15 +150,15 @@ impl BadDefaults {
         let hint = finished.settlement.answer.message.clone().unwrap_or_default();
         let note = DefaultNote { key, value, since, until: after(now.wall, wait), hint };
         if refusals_in_a_row == 0 {
-            log.tell(now.steady);
+            log.logged(now.steady);
             report::default_paused(&note, &finished.settlement);
-        } else if let Some(tries) = log.again(now.steady) {
+        } else if let Some(tries) = log.met(now.steady) {
             report::default_still_paused(&note, tries);
         }
         let (answer, kind) = (finished.settlement.answer.clone(), finished.settlement.kind);
         let answer = Answer { request_id: None, client_request_id: None, ..answer };
         if key == DefaultKey::TimeZone {
-            finished.settlement.verdict = Verdict::Anew(note.until);
+            finished.settlement.verdict = Verdict::Unfilled(note.until);
         }
         let refusals_in_a_row = refusals_in_a_row.saturating_add(1);
         *self.of(key) = Some(Refusal { note, answer, kind, until, refusals_in_a_row, asking: false, log });

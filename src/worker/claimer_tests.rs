@@ -26,7 +26,7 @@ fn request(limit: usize) -> ClaimRequest {
         free,
         suspects,
         unnamed: None,
-        unnamed_rest: false,
+        unnamed_paused: false,
         paced: Default::default(),
         defaults,
     }

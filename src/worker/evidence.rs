@@ -1,4 +1,4 @@
-//! The look for a job's evidence, and when it is made: before the request of a job in doubt is repeated, and after an answer
+//! The lookup of a job's evidence, and when it is made: before the request of a job in doubt is repeated, and after an answer
 //! that alone cannot tell. What follows from what it finds is decided by `policy`.
 
 use std::time::Instant;
@@ -13,7 +13,7 @@ impl Attempt {
     /// After this answer to the job's request.
     pub(super) async fn verify_after(&self, bearer: &mut Bearer, evidence: &Evidence, result: &CallResult) -> Verified {
         // This answer may have named a wait, or an answer to another request of the mailbox, while this one was under way.
-        if result.retry_after.is_some() || self.is_resting() {
+        if result.retry_after.is_some() || self.is_blocked() {
             return CallResult::not_made().into();
         }
         let named = match &result.outcome {
@@ -58,7 +58,7 @@ impl Attempt {
 
     /// Only while the mailbox is this agent's, and may be asked.
     async fn ask_once(&self, bearer: &Bearer, search: &mut Search<'_>) -> Option<Verified> {
-        let pass = self.context.queue.pass(&self.lane, self.claimed.steady).filter(|_| !self.is_resting());
+        let pass = self.context.queue.pass(&self.lane, self.claimed.steady).filter(|_| !self.is_blocked());
         let Some(_pass) = pass else { return Some(CallResult::not_made().into()) };
         self.context.graph.verify(search, bearer.token(), Now::read()).await
     }

@@ -30,17 +30,22 @@ enum State {
 /// What an observation did to the gate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum GateChange {
-    /// Nothing.
     Unchanged,
     /// It is shut for that long. `again`: it had opened for one request, which met the same trouble.
-    Closed { reason: GateReason, wait: Duration, again: bool },
+    Closed {
+        reason: GateReason,
+        wait: Duration,
+        again: bool,
+    },
     /// It was shut already, and stays so for that long from now.
-    Extended { reason: GateReason, wait: Duration },
+    Extended {
+        reason: GateReason,
+        wait: Duration,
+    },
     /// It is open.
     Reopened,
 }
 
-/// The gate.
 #[derive(Debug)]
 pub(super) struct Gate {
     state: State,
@@ -88,11 +93,11 @@ impl Gate {
     }
 
     /// Shut, and not because a server named a time before which it must not be asked.
-    pub(super) fn waits_for_a_cure(&self) -> bool {
+    pub(super) fn waits_for_fix(&self) -> bool {
         matches!(&self.state, State::Shut { kind, .. } if *kind != ErrorKind::Throttled)
     }
 
-    /// Whatever it waits for may be mended: one request may find out now.
+    /// Whatever it waits for may be fixed: one request may find out now.
     pub(super) fn try_now(&mut self, now: Instant) {
         if let State::Shut { until, .. } = &mut self.state {
             *until = now;
@@ -148,7 +153,7 @@ impl Gate {
             // Others under way met the same. Only a longer wait named by a server is news, and not for the log.
             State::Shut { until, kind, .. } => {
                 if reason.kind() == ErrorKind::Throttled {
-                    // What is mended elsewhere does not end this wait.
+                    // What is fixed elsewhere does not end this wait.
                     *kind = ErrorKind::Throttled;
                 }
                 return match named {

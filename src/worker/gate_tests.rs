@@ -119,16 +119,16 @@ fn a_mailboxs_own_limits_never_shut_it() {
 }
 
 #[test]
-fn a_longer_wait_met_while_it_is_shut_is_told_and_what_throttles_is_waited_out_whatever_is_mended() {
+fn a_longer_wait_met_while_it_is_shut_is_told_and_what_throttles_is_waited_out_whatever_is_fixed() {
     let mut gate = Gate::default();
     observe(&mut gate, &held(Some(10)), 0);
-    assert!(gate.waits_for_a_cure());
+    assert!(gate.waits_for_fix());
     assert_eq!(observe(&mut gate, &held(Some(5)), 1), GateChange::Unchanged, "sooner than it opens anyway");
     assert!(matches!(observe(&mut gate, &held(Some(20)), 1), GateChange::Extended { .. }));
     assert_eq!(gate.reopens(), Some(at(21)));
     // Requests that were under way meet the application's limit.
     throttled(&mut gate, "ann", 2, 60);
     assert!(matches!(throttled(&mut gate, "bob", 2, 90), GateChange::Extended { .. }));
-    assert!(!gate.waits_for_a_cure());
+    assert!(!gate.waits_for_fix());
     assert_eq!(gate.reopens(), Some(at(90)));
 }

@@ -52,7 +52,6 @@ struct Trouble {
 pub(super) enum PauseLine {
     /// Nothing new.
     Nothing,
-    /// It is paused.
     Paused,
     /// It was, so many times since that was said last.
     StillPaused(u32),
@@ -69,7 +68,6 @@ pub(super) enum Turn {
     GiveBack,
 }
 
-/// All lanes.
 #[derive(Debug)]
 pub(super) struct Lanes {
     /// Slots of a lane in good health.
@@ -250,10 +248,10 @@ impl Lanes {
         let tell = match first {
             false => PauseLine::Nothing,
             true if lane.trouble.pauses_in_a_row <= 2 => {
-                lane.trouble.log.tell(now.steady);
+                lane.trouble.log.logged(now.steady);
                 PauseLine::Paused
             }
-            true => lane.trouble.log.again(now.steady).map_or(PauseLine::Nothing, PauseLine::StillPaused),
+            true => lane.trouble.log.met(now.steady).map_or(PauseLine::Nothing, PauseLine::StillPaused),
         };
         lane.successes = 0;
         lane.trouble.told = Some(now.steady);

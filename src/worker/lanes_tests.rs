@@ -38,7 +38,7 @@ fn slots_are_taken_and_given_back_and_an_untouched_lane_is_forgotten() {
 }
 
 #[test]
-fn a_resting_lane_has_no_free_slot_until_its_time_has_come() {
+fn a_paused_lane_has_no_free_slot_until_its_time_has_come() {
     let (mut lanes, ann) = (Lanes::new(4, 64), LaneKey::of("ann"));
     pause(&mut lanes, &ann, 5, false);
     assert_eq!(lanes.free()[&ann], 0);

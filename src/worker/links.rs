@@ -64,7 +64,7 @@ impl Links {
         self.waiting.front().map(|(due, _)| *due)
     }
 
-    /// Asks for those that are due and whose mailbox has a slot. One whose mailbox rests is let go.
+    /// Asks for those that are due and whose mailbox has a slot. One whose mailbox is paused is let go.
     pub(super) fn ask(&mut self, lanes: &mut Lanes, context: &Arc<Context>, queue: &Arc<dyn Agent>, now: Instant) {
         while let Some((_, link)) = self.waiting.pop_front_if(|(due, _)| *due <= now) {
             match lanes.turn(&link.lane) {
@@ -115,7 +115,7 @@ async fn asked(context: &Context, queue: &dyn Agent, link: &MissingLink) -> Opti
     let told = tokio::select! {
         told = Bearer::ask(&context.tokens, |token| async move {
             let now = Instant::now();
-            let pass = context.queue.pass(&link.lane, now).filter(|_| !context.pauses.holds(&link.lane, now));
+            let pass = context.queue.pass(&link.lane, now).filter(|_| !context.pauses.blocks(&link.lane, now));
             let Some(_pass) = pass else { return Err(CallResult::not_made()) };
             context.graph.join_url(link.mailbox.as_deref(), &link.event_id, &token, Now::read()).await
         }) => told,

@@ -28,13 +28,11 @@ fn expected_kinds(ending: Ending) -> Vec<&'static str> {
 /// Trouble with the queue that has not passed yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
-    /// Since when.
     pub since: DateTime<Utc>,
     /// In the queue's words.
     pub why: String,
 }
 
-/// The numbers.
 #[derive(Debug)]
 pub struct Measures {
     metrics: Metrics,
@@ -46,7 +44,7 @@ pub struct Measures {
     /// For good.
     pub failed: IntCounter,
     /// By a later delete of the same event, before anything had left.
-    pub called_off: IntCounter,
+    pub cancelled: IntCounter,
     pub failed_in_doubt: IntCounter,
     /// Results that could not be recorded because the row was no longer as it was claimed.
     pub unrecorded: IntCounter,
@@ -103,14 +101,14 @@ impl Measures {
             attempts,
             sent: finished.get_metric_with_label_values(&["sent"])?,
             failed: finished.get_metric_with_label_values(&["failed"])?,
-            called_off: finished.get_metric_with_label_values(&["cancelled"])?,
+            cancelled: finished.get_metric_with_label_values(&["cancelled"])?,
             failed_in_doubt: metrics.counter(
                 "jobs_failed_in_doubt_total",
-                "Jobs that failed since the start although an event may exist: somebody should look into the calendar.",
+                "Jobs that failed since the start although an event may exist: look into the calendar.",
             )?,
             unrecorded: metrics.counter(
                 "results_not_recorded_total",
-                "Results the queue did not take, because somebody else changed the row meanwhile: see the log.",
+                "Results the queue did not take, because another program changed the row meanwhile: see the log.",
             )?,
             creates: requests.get_metric_with_label_values(&["create"])?,
             updates: requests.get_metric_with_label_values(&["update"])?,
@@ -134,10 +132,10 @@ impl Measures {
             claimed_ahead: metrics.level("claimed_ahead", "Jobs claimed that wait for a slot.")?,
             unsettled: metrics.level("results_waiting", "Results that wait to be written into the queue.")?,
             paused_mailboxes: metrics
-                .level("paused_mailboxes", "Mailboxes at rest, because Microsoft throttles or refuses them.")?,
+                .level("paused_mailboxes", "Mailboxes paused, because Microsoft throttles or refuses them.")?,
             claims: metrics.counter("claims_total", "Times the queue was asked for jobs and answered.")?,
             claimed: metrics.counter("jobs_claimed_total", "Jobs claimed, those given back unbegun included.")?,
-            queue_errors: metrics.counter("queue_errors_total", "Times the queue was asked for jobs in vain.")?,
+            queue_errors: metrics.counter("queue_errors_total", "Times the queue was asked for jobs and failed.")?,
             settles: metrics.durations(
                 "settle_duration_seconds",
                 "How long a transaction took that wrote results, the wait for other writers included.",
@@ -149,7 +147,7 @@ impl Measures {
             )?,
             log_lines_dropped: metrics.counter(
                 "log_lines_dropped_total",
-                "Lines of the log that were dropped because whoever reads it did not take them in time.",
+                "Lines of the log that were dropped because their reader was too slow.",
             )?,
             gate: Mutex::default(),
             queue_trouble: Mutex::default(),
@@ -193,7 +191,7 @@ impl Measures {
 
     /// Jobs that reached an end.
     pub fn ended(&self) -> u64 {
-        self.sent.get() + self.failed.get() + self.called_off.get()
+        self.sent.get() + self.failed.get() + self.cancelled.get()
     }
 
     /// Why nothing at all is sent, if that is so.
@@ -247,7 +245,7 @@ impl Measures {
                 self.failed.inc();
                 self.failed_in_doubt.inc_by(u64::from(settlement.in_doubt));
             }
-            Verdict::Again(_) | Verdict::Anew(_) => {}
+            Verdict::Pending(_) | Verdict::Unfilled(_) => {}
         }
         if let Some(attempt) = &settlement.attempt {
             self.count_attempt(attempt.ending, settlement.kind);

@@ -58,7 +58,7 @@ fn attempts_that_are_to_be_expected_stand_at_zero_and_others_appear_with_the_fir
 fn each_end_is_counted_once_and_what_was_not_recorded_only_as_such() {
     let measures = Measures::new().unwrap();
     let sent = end(Verdict::Sent(EventId("AAMk".into()).into()), Ending::Sent, None);
-    let throttled = end(Verdict::Again(Utc::now()), Ending::Snoozed, Some(ErrorKind::Throttled));
+    let throttled = end(Verdict::Pending(Utc::now()), Ending::Snoozed, Some(ErrorKind::Throttled));
     let failed = end(Verdict::Failed, Ending::Failed, Some(ErrorKind::Exhausted));
     measures.ended_as(&sent, Settled::Recorded);
     measures.ended_as(&sent, Settled::Stale);

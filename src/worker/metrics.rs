@@ -1,5 +1,5 @@
 //! Declares metrics in a registry of Prometheus, under this program's namespace. A metric is declared where it is counted
-//! and fed by its handle: an addition to an atomic number, no lock, no look-up of labels.
+//! and fed by its handle: an addition to an atomic number, no lock, no lookup of labels.
 
 use prometheus::core::Collector;
 use prometheus::proto::MetricFamily;

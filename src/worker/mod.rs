@@ -70,17 +70,14 @@ const UNSETTLED_FACTOR: usize = 4;
 /// What the worker needs to know of the settings.
 #[derive(Clone, Debug)]
 pub struct WorkerSettings {
-    /// `delivery.max_in_flight`.
     pub max_in_flight: usize,
     /// `delivery.max_in_flight_per_mailbox`.
     pub per_mailbox: usize,
-    /// `queue.poll_interval`.
     pub poll_interval: Duration,
     /// `queue.retention`; zero keeps finished jobs.
     pub retention: Duration,
-    /// `delivery.shutdown_grace`.
     pub shutdown_grace: Duration,
-    /// What no attempt takes longer than, all its requests together; more is no progress.
+    /// What no attempt takes longer than, all its requests together; more counts as no progress.
     pub longest_attempt: Duration,
     /// The retry policy.
     pub policy: RetryPolicy,
@@ -320,7 +317,7 @@ impl Worker {
             free: lanes.free(),
             suspects: lanes.suspects(),
             unnamed: self.control.settings.unnamed.clone(),
-            unnamed_rest: defaults.mailbox_rests(now),
+            unnamed_paused: defaults.mailbox_paused(now),
             paced: self.context.pacing.paced(now),
             defaults: self.control.settings.defaults.clone(),
         }
@@ -387,10 +384,10 @@ impl Worker {
         let all = !self.admission.gate.passes(0) || self.context.stop.is_cancelled();
         let lanes = &mut self.admission.lanes;
         for Waiting { lane, job, .. } in self.prefetch.return_where(lanes, |lane| all || Some(lane) == troubled) {
-            let took_refused = job.defaulted.mailbox && self.admission.defaults.mailbox_rests(now.steady);
+            let took_refused = job.defaulted.mailbox && self.admission.defaults.mailbox_paused(now.steady);
             let mut back = given_back(lane, job, now);
-            if let (true, Verdict::Again(place)) = (took_refused, &back.settlement.verdict) {
-                back.settlement.verdict = Verdict::Anew(*place);
+            if let (true, Verdict::Pending(place)) = (took_refused, &back.settlement.verdict) {
+                back.settlement.verdict = Verdict::Unfilled(*place);
             }
             self.settler.take_back(back);
         }
@@ -422,7 +419,7 @@ impl Worker {
     fn longest_pause(&self, now: Instant) -> Duration {
         let mut longest = self.control.settings.poll_interval;
         longest = longest.min(self.vitals.beat_within());
-        if self.admission.gate.waits_for_a_cure() {
+        if self.admission.gate.waits_for_fix() {
             longest = longest.min(SIGN_IN_EVERY);
         }
         // In trouble, or while a claim is under way, none of these could be followed, and a time that is over would make
@@ -485,7 +482,7 @@ impl Worker {
         let longest_attempt = &mut self.vitals.progress.longest_attempt;
         *longest_attempt = settings.longest_attempt.max(*longest_attempt);
         self.control.set(settings);
-        if try_again && self.admission.gate.waits_for_a_cure() {
+        if try_again && self.admission.gate.waits_for_fix() {
             self.admission.gate.try_now(Instant::now());
         }
         self.admission.defaults.forget();

@@ -74,21 +74,22 @@ async fn look(
     status: &StatusReport,
     seen: &HashSet<(JobId, i64)>,
 ) -> Result<HashSet<(JobId, i64)>, QueueError> {
-    let strays: HashSet<_> = queue.claims().await?.into_iter().filter(|(id, claim)| !open.knows(*id, *claim)).collect();
-    let again: Vec<_> = strays.intersection(seen).copied().collect();
+    let orphans: HashSet<_> =
+        queue.claims().await?.into_iter().filter(|(id, claim)| !open.knows(*id, *claim)).collect();
+    let again: Vec<_> = orphans.intersection(seen).copied().collect();
     if again.is_empty() {
-        // What a start had to leave is among the strays of the first look.
-        if strays.is_empty() {
+        // What a start had to leave is among the orphans of the first look.
+        if orphans.is_empty() {
             status.left(&[]);
         }
-        return Ok(strays);
+        return Ok(orphans);
     }
     let put_back = queue.put_back(&again).await?;
     if put_back.jobs > 0 {
         report::put_back(put_back.jobs);
     }
     status.left(&put_back.left);
-    Ok(strays)
+    Ok(orphans)
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::queue::{LaneKey, Mailed};
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What the jobs of one mailbox may mail; 0 is no limit.
+/// What the jobs of one mailbox may mail; 0: no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MailLimits {
     /// Recipients within any 24 hours.

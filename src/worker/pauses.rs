@@ -37,7 +37,7 @@ impl Pauses {
     }
 
     /// Whether nothing may be sent to the mailbox now.
-    pub(super) fn holds(&self, lane: &LaneKey, now: Instant) -> bool {
+    pub(super) fn blocks(&self, lane: &LaneKey, now: Instant) -> bool {
         let known = self.known();
         known.paused.get(lane).is_some_and(|paused| now < paused.until) || known.is_held(lane)
     }
@@ -116,7 +116,7 @@ mod tests {
         let (pauses, ann, now) = (Pauses::default(), LaneKey::of("ann"), Instant::now());
         let at = |seconds| now + Duration::from_secs(seconds);
         pauses.note(&ann, &MailboxPause { wait: Duration::from_secs(10), halve_slots: false }, now);
-        assert!(pauses.holds(&ann, at(9)) && !pauses.holds(&ann, at(10)));
+        assert!(pauses.blocks(&ann, at(9)) && !pauses.blocks(&ann, at(10)));
         assert_eq!((pauses.len(), pauses.take_over(at(20)).len()), (0, 0), "the lanes have yet to count it");
         assert_eq!(pauses.count(&ann, at(5)), (at(10), true), "a shorter one does not end it earlier");
         assert_eq!(pauses.count(&ann, at(12)), (at(12), false), "met by another request that was under way");

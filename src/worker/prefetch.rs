@@ -50,7 +50,7 @@ impl Prefetch {
         Some(waiting)
     }
 
-    /// Takes back those whose mailbox rests, is on hold or has no slot in its trouble, and those that `also` names.
+    /// Takes back those whose mailbox is paused, on hold or has no slot in its trouble, and those that `also` names.
     pub(super) fn return_where(&mut self, lanes: &mut Lanes, also: impl Fn(&LaneKey) -> bool) -> Vec<Waiting> {
         let goes = |lanes: &Lanes, lane: &LaneKey| also(lane) || lanes.turn(lane) == Turn::GiveBack;
         if !self.0.iter().any(|waiting| goes(lanes, &waiting.lane)) {

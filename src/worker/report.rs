@@ -73,7 +73,7 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
             OperationKind::Update => success!(event, "event updated"),
             OperationKind::Delete => success!(event, "event deleted"),
         },
-        Verdict::Again(_) | Verdict::Anew(_) => failure!(warn, "attempt failed"),
+        Verdict::Pending(_) | Verdict::Unfilled(_) => failure!(warn, "attempt failed"),
         Verdict::Failed => failure!(error, "job failed"),
     }
 }
@@ -81,7 +81,7 @@ pub(super) fn attempt(finished: &Finished, settled: Settled) {
 /// When the job is tried again. While all sending pauses, or that from a default, the end of the pause is on the line that
 /// reports it.
 fn retry_at(finished: &Finished) -> Option<String> {
-    let (Verdict::Again(due) | Verdict::Anew(due)) = &finished.settlement.verdict else { return None };
+    let (Verdict::Pending(due) | Verdict::Unfilled(due)) = &finished.settlement.verdict else { return None };
     let pauses = matches!(finished.mailbox.met, Outcome::Unable(_) | Outcome::Diverted(_));
     (!pauses && finished.default_at_fault.is_none()).then(|| format_utc(*due))
 }
@@ -263,8 +263,8 @@ pub(super) fn queue_unreadable(trouble: &mut u32, still: &mut LogThrottle, error
     let now = Instant::now();
     if *trouble == 0 {
         error!(error = %error, "queue cannot be used, trying again");
-        still.tell(now);
-    } else if let Some(tries) = still.again(now) {
+        still.logged(now);
+    } else if let Some(tries) = still.met(now) {
         error!(error = %error, tries, "queue still cannot be used");
     }
     *trouble = trouble.saturating_add(1);

@@ -197,8 +197,8 @@ async fn write(queue: &dyn Agent, batch: &[Finished], shared: &Backlog, measures
                 let now = std::time::Instant::now();
                 if !shared.trouble.swap(true, Ordering::SeqCst) {
                     report::recording_fails(&error, batch.len());
-                    still.tell(now);
-                } else if let Some(tries) = still.again(now) {
+                    still.logged(now);
+                } else if let Some(tries) = still.met(now) {
                     report::recording_still_fails(&error, batch.len(), tries);
                 }
                 tokio::time::sleep(wait).await;

@@ -36,8 +36,8 @@ impl Unrecorded {
         let times = self.times.entry(claim(&finished)).or_default();
         if *times == 0 && tell {
             report::result_refused(&finished, &why);
-            self.still.tell(now.into_std());
-        } else if let Some(tries) = self.still.again(now.into_std()).filter(|_| tell) {
+            self.still.logged(now.into_std());
+        } else if let Some(tries) = self.still.met(now.into_std()).filter(|_| tell) {
             report::results_still_refused(self.waiting.len() + 1, tries, &why);
         }
         let again = now + doubled(FIRST_WAIT, *times, LONGEST_WAIT);

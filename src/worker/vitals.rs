@@ -106,7 +106,7 @@ impl Vitals {
     pub(super) fn ended(&self, id: JobId, kind: ErrorKind) {
         report::ended_unsent(id, kind);
         match kind {
-            ErrorKind::Superseded => self.measures.called_off.inc(),
+            ErrorKind::Superseded => self.measures.cancelled.inc(),
             _ => self.measures.failed.inc(),
         }
     }

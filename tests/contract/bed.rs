@@ -111,7 +111,7 @@ impl<B: Backend> Bed<B> {
             free: want.free.iter().map(|(mailbox, slots)| (lane(mailbox), *slots)).collect::<HashMap<_, _>>(),
             suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
-            unnamed_rest: false,
+            unnamed_paused: false,
             paced: want.paced.iter().map(|mailbox| lane(mailbox)).collect(),
             defaults: defaults(),
         };
@@ -189,7 +189,7 @@ impl<B: Backend> Bed<B> {
     /// One that waits until the far future, in doubt.
     pub async fn doubtful(&self, mailbox: &str) -> i64 {
         let job = self.claimed(mailbox).await;
-        let end = Settlement { in_doubt: true, sent_at: Some(Utc::now()), ..end(&job, Verdict::Again(far())) };
+        let end = Settlement { in_doubt: true, sent_at: Some(Utc::now()), ..end(&job, Verdict::Pending(far())) };
         assert_eq!(self.settle(&end).await, Settled::Recorded);
         job.id.0
     }
@@ -197,7 +197,7 @@ impl<B: Backend> Bed<B> {
     /// The mailbox of a job that ends with this is paused.
     pub async fn pause(&self, pause: Pause, kind: ErrorKind) -> i64 {
         let job = self.claimed(pause.lane.as_str()).await;
-        let end = Settlement { pause: Some(pause), kind: Some(kind), ..end(&job, Verdict::Again(far())) };
+        let end = Settlement { pause: Some(pause), kind: Some(kind), ..end(&job, Verdict::Pending(far())) };
         assert_eq!(self.settle(&end).await, Settled::Recorded);
         job.id.0
     }

@@ -69,7 +69,7 @@ async fn a_claimed_job_is_not_claimed_again<B: Backend>() {
 async fn the_number_of_a_claim_grows_with_every_claim_of_a_job<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let first = bed.claimed(ANN).await;
-    bed.settle(&end(&first, Verdict::Again(chrono::Utc::now()))).await;
+    bed.settle(&end(&first, Verdict::Pending(chrono::Utc::now()))).await;
     let second = bed.claim(ALL).await.jobs.remove(0).1;
     assert_eq!(second.id, first.id);
     assert!(second.claim > first.claim, "{} after {}", second.claim, first.claim);

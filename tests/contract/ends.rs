@@ -41,7 +41,7 @@ async fn a_failed_job_keeps_what_was_said<B: Backend>() {
 async fn every_attempt_has_a_row_of_its_own_the_oldest_first<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let first = bed.claimed(ANN).await;
-    bed.settle(&end(&first, Verdict::Again(Utc::now()))).await;
+    bed.settle(&end(&first, Verdict::Pending(Utc::now()))).await;
     let second = bed.claim(ALL).await.jobs.remove(0).1;
     let attempt = AttemptRecord { started_at: Utc::now(), duration_ms: 9, ending: Ending::Sent };
     bed.settle(&Settlement { attempt: Some(attempt), ..end(&second, event()) }).await;
@@ -54,7 +54,7 @@ async fn every_attempt_has_a_row_of_its_own_the_oldest_first<B: Backend>() {
 async fn a_job_to_be_tried_again_waits_until_then<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let job = bed.claimed(ANN).await;
-    bed.settle(&end(&job, Verdict::Again(far()))).await;
+    bed.settle(&end(&job, Verdict::Pending(far()))).await;
     assert_eq!(bed.state(job.id.0).await, JobState::Pending);
     let next = bed.next_due(ALL).await;
     assert!(is_about(next, far()), "{next:?}");
@@ -64,7 +64,7 @@ async fn only_an_attempt_that_is_spent_is_counted<B: Backend>() {
     let bed = Bed::<B>::new().await;
     for (spent, expected) in [(true, 1), (false, 0)] {
         let job = bed.claimed(ANN).await;
-        bed.settle(&Settlement { spent, ..end(&job, Verdict::Again(far())) }).await;
+        bed.settle(&Settlement { spent, ..end(&job, Verdict::Pending(far())) }).await;
         assert_eq!(bed.job(job.id.0).await.summary.attempts.integer(), Some(expected), "spent: {spent}");
     }
 }
@@ -81,7 +81,7 @@ async fn a_settlement_that_comes_twice_is_recorded_once<B: Backend>() {
 async fn a_settlement_of_an_earlier_claim_changes_nothing<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let first = bed.claimed(ANN).await;
-    bed.settle(&end(&first, Verdict::Again(Utc::now()))).await;
+    bed.settle(&end(&first, Verdict::Pending(Utc::now()))).await;
     let second = bed.claim(ALL).await.jobs.remove(0).1;
     assert_eq!(bed.settle(&end(&first, event())).await, Settled::Stale);
     assert_eq!(bed.state(first.id.0).await, JobState::Claimed);
@@ -102,7 +102,7 @@ async fn a_stale_settlement_does_not_touch_the_others_of_its_batch<B: Backend>()
 async fn doubt_is_kept_until_an_answer_takes_it_away<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let first = bed.claimed(ANN).await;
-    bed.settle(&Settlement { in_doubt: true, ..end(&first, Verdict::Again(Utc::now())) }).await;
+    bed.settle(&Settlement { in_doubt: true, ..end(&first, Verdict::Pending(Utc::now())) }).await;
     assert!(bed.in_doubt(first.id.0).await);
     let second = bed.claim(ALL).await.jobs.remove(0).1;
     assert!(second.in_doubt);
@@ -133,7 +133,7 @@ async fn a_job_of_which_nothing_ever_left_may_be_corrected<B: Backend>() {
 async fn a_job_given_back_unfilled_gets_the_defaults_of_its_next_claim<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let job = bed.claimed("").await;
-    let unfilled = Settlement { sent_at: None, spent: false, ..end(&job, Verdict::Anew(far())) };
+    let unfilled = Settlement { sent_at: None, spent: false, ..end(&job, Verdict::Unfilled(far())) };
     assert_eq!(bed.settle(&unfilled).await, Settled::Recorded);
     let row = bed.job(job.id.0).await;
     assert!(row.summary.mailbox.is_null() && row.time_zone.is_null(), "{row:?}");
@@ -147,7 +147,7 @@ async fn no_word_of_a_server_keeps_an_end_from_being_recorded<B: Backend>() {
     let paced = Some(Paced { lane: lane(ANN), until: far(), reason: "enough\0".into() });
     let kind = Some(ErrorKind::Throttled);
     let told =
-        Settlement { answer, kind, pause: Some(pause(ANN, "busy\0 now")), paced, ..end(&job, Verdict::Again(far())) };
+        Settlement { answer, kind, pause: Some(pause(ANN, "busy\0 now")), paced, ..end(&job, Verdict::Pending(far())) };
     assert_eq!(bed.settle(&told).await, Settled::Recorded);
     assert_eq!(bed.job(job.id.0).await.summary.error_message.text(), Some("all is lost"));
     let row = bed.mailbox(ANN).await;
@@ -160,7 +160,7 @@ async fn a_pause_that_a_rule_refuses_keeps_only_its_own_job_claimed<B: Backend>(
     bed.backend.sql("CREATE UNIQUE INDEX rule_of_another ON mailboxes (reason)").await.unwrap();
     bed.insert(&[ANN, BOB, TEAM]).await;
     let jobs: Vec<_> = bed.claim(ALL).await.jobs.into_iter().map(|(_, job)| job).collect();
-    let with = |job, pause| Settlement { pause, kind: Some(ErrorKind::Throttled), ..end(job, Verdict::Again(far())) };
+    let with = |job, pause| Settlement { pause, kind: Some(ErrorKind::Throttled), ..end(job, Verdict::Pending(far())) };
     let ends = [
         with(&jobs[0], Some(pause(ANN, "the same"))),
         with(&jobs[1], Some(pause(BOB, "the same"))),

@@ -111,7 +111,7 @@ async fn a_job_given_back_keeps_those_behind_it_waiting<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let ids = bed.add(&[create(KEY), update(KEY)]).await;
     let first = bed.claim_one().await;
-    bed.finish(&first, Verdict::Again(far())).await;
+    bed.finish(&first, Verdict::Pending(far())).await;
     assert!(bed.claim_jobs().await.is_empty());
     assert_eq!((bed.behind(ids[0]).await, bed.behind(ids[1]).await), (None, Some(ids[0])));
 }
@@ -162,7 +162,7 @@ async fn a_job_put_back_while_a_later_one_is_under_way_waits_for_that_and_goes_b
     assert_eq!(bed.retry(&ids[..1]).await, ids[..1]);
     assert_eq!(bed.behind(ids[0]).await, Some(ids[1]));
     assert!(bed.claim_jobs().await.is_empty(), "two of one event are never under way");
-    bed.finish(&second, Verdict::Again(chrono::Utc::now())).await;
+    bed.finish(&second, Verdict::Pending(chrono::Utc::now())).await;
     assert_eq!((bed.behind(ids[0]).await, bed.behind(ids[1]).await), (None, Some(ids[0])));
     for id in ids {
         let next = bed.claim_one().await;
@@ -305,7 +305,7 @@ async fn a_create_in_doubt_is_not_asked_whose_its_key_is<B: Backend>() {
     let ids = bed.add(&[delete(KEY), create(KEY)]).await;
     bed.cancel(&ids[..1], false).await;
     let job = bed.claim_one().await;
-    bed.settle(&Settlement { in_doubt: true, ..end(&job, Verdict::Again(chrono::Utc::now())) }).await;
+    bed.settle(&Settlement { in_doubt: true, ..end(&job, Verdict::Pending(chrono::Utc::now())) }).await;
     let again = bed.claim_one().await;
     assert_eq!((again.id.0, &again.target), (ids[1], &Target::NotAsked));
 }
@@ -364,7 +364,7 @@ async fn what_has_left_or_may_have_is_not_called_off<B: Backend>() {
         let rest = bed.add(&[update(KEY), delete(KEY)]).await;
         assert!(bed.claim_jobs().await.is_empty(), "the create is under way");
         assert_eq!((bed.ended(rest[0]).await, bed.ended(rest[1]).await), (SUPERSEDED, PENDING));
-        bed.settle(&Settlement { in_doubt, ..end(&create, Verdict::Again(far())) }).await;
+        bed.settle(&Settlement { in_doubt, ..end(&create, Verdict::Pending(far())) }).await;
         assert!(bed.claim_jobs().await.is_empty(), "it has left");
         assert_eq!((bed.ended(ids[0]).await, bed.ended(rest[1]).await), (PENDING, PENDING));
     }
@@ -377,7 +377,7 @@ async fn a_create_given_back_before_anything_left_is_called_off<B: Backend>() {
         bed.claim_one().await
     };
     let delete = bed.add(&[delete(KEY)]).await[0];
-    bed.settle(&Settlement { sent_at: None, attempt: None, ..end(&create, Verdict::Again(far())) }).await;
+    bed.settle(&Settlement { sent_at: None, attempt: None, ..end(&create, Verdict::Pending(far())) }).await;
     assert!(bed.claim_jobs().await.is_empty());
     assert_eq!((bed.ended(create.id.0).await, bed.ended(delete).await), (SUPERSEDED, SUPERSEDED));
 }

@@ -94,7 +94,7 @@ async fn a_pause_that_microsoft_asked_for_is_kept<B: Backend>() {
     let row = bed.mailbox(ANN).await;
     let kept = row.kept_until(now).unwrap();
     assert!(is_about(Some(kept), asked), "{kept}");
-    assert!(row.rests_as_asked(now));
+    assert!(row.paused_as_asked(now));
     bed.pause(pause(BOB, "full"), ErrorKind::Unavailable).await;
     assert_eq!(bed.mailbox(BOB).await.kept_until(now), None, "an operator may know that it is over");
 }

@@ -4,7 +4,7 @@
 //!
 //! A new kind of queue has a file with its [`backend::Backend`], and a line in `on_every_queue`. Times are the queue's own, so
 //! nothing here sets a clock: what is to be due is due, and what is not waits until the year 2999.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 /// Makes a test of each kind of queue out of each of these.
 macro_rules! on_every_queue {

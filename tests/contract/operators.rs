@@ -45,7 +45,7 @@ async fn a_job_put_back_still_waits_for_its_not_before<B: Backend>() {
 async fn a_waiting_job_comes_forward_and_one_that_is_due_is_left_alone<B: Backend>() {
     let bed = Bed::<B>::new().await;
     let claimed = bed.claimed(ANN).await;
-    bed.settle(&end(&claimed, Verdict::Again(far()))).await;
+    bed.settle(&end(&claimed, Verdict::Pending(far()))).await;
     let due = bed.insert(&[BOB]).await[0];
     assert_eq!(bed.retry(&[claimed.id.0, due]).await, [claimed.id.0]);
     assert_eq!(bed.claim(ALL).await.jobs.len(), 2);

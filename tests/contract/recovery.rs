@@ -81,7 +81,7 @@ async fn a_claim_names_its_agent_and_every_start_has_a_number_of_its_own<B: Back
 async fn a_job_whose_claim_is_over_names_no_agent<B: Backend>() {
     let bed = Bed::<B>::new().await;
     bed.join().await;
-    for verdict in [event(), Verdict::Again(far()), Verdict::Anew(far()), Verdict::Failed] {
+    for verdict in [event(), Verdict::Pending(far()), Verdict::Unfilled(far()), Verdict::Failed] {
         let job = bed.claimed(ANN).await;
         assert!(bed.claimed_by(job.id.0).await.is_some());
         let end = Settlement { kind: Some(ErrorKind::Unavailable), ..end(&job, verdict) };

@@ -39,7 +39,7 @@ async fn refusal(schema: &str) -> String {
 async fn what_is_no_queue_of_this_program_is_not_opened_and_not_touched() {
     let cluster = cluster!();
     let schema = cluster.schema().await;
-    assert!(refusal(&schema).await.contains("'event-sender migrate' makes it"));
+    assert!(refusal(&schema).await.contains("'event-sender migrate' creates it"));
     sql(&schema, "CREATE TABLE jobs (id int)").await;
     for refused in [refusal(&schema).await, PostgresQueue::migrate(server(&schema)).await.err().unwrap().to_string()] {
         assert!(refused.contains("tables of another program"), "{refused}");

@@ -48,7 +48,7 @@ impl<B: Backend> Bed<B> {
 
     /// What is left when all that has ended is deleted, whether the agent does it or an operator.
     async fn left(&self, by_the_agent: bool) -> Vec<i64> {
-        // What ended within this very millisecond is no older than now.
+        // What ended within this very millisecond is not older than now.
         tokio::time::sleep(Duration::from_millis(2)).await;
         loop {
             let gone = match by_the_agent {
@@ -172,7 +172,7 @@ async fn what_was_mailed_is_told_to_the_next_agent_minute_by_minute<B: Backend>(
         free: Default::default(),
         suspects: Suspects::default(),
         unnamed: None,
-        unnamed_rest: false,
+        unnamed_paused: false,
         paced: Default::default(),
         defaults: defaults(),
     };
@@ -190,7 +190,7 @@ async fn why_and_until_when_a_mailbox_waits_is_noted_beside_its_pause<B: Backend
     let job = bed.claimed(BOB).await;
     for (mailbox, reason) in [(BOB, "first"), (BOB, "10000 recipients a day"), (ANN, "10000 recipients a day")] {
         let paced = Some(Paced { lane: lane(mailbox), until: far(), reason: reason.into() });
-        bed.settle(&Settlement { paced, ..end(&job, Verdict::Again(far())) }).await;
+        bed.settle(&Settlement { paced, ..end(&job, Verdict::Pending(far())) }).await;
     }
     for mailbox in [ANN, BOB] {
         let row = bed.mailbox(mailbox).await;
@@ -215,11 +215,11 @@ async fn what_was_put_off_for_a_setting_is_due_when_an_agent_wakes_it_or_begins<
         let jobs = [job(ANN), delete("AAMk1="), delete("AAMk2=")];
         let [of_zone, paced, tried] = bed.add_all(&jobs).await[..] else { panic!() };
         for job in bed.claim(ALL).await.jobs.into_iter().map(|(_, job)| job) {
-            let waits = Settlement { spent: false, sent_at: None, attempt: None, ..end(&job, Verdict::Again(far())) };
+            let waits = Settlement { spent: false, sent_at: None, attempt: None, ..end(&job, Verdict::Pending(far())) };
             let paced = Some(Paced { lane: lane(BOB), until: far(), reason: "enough".into() });
             let end = match job.id.0 {
                 id if id == of_zone => {
-                    Settlement { kind: Some(ErrorKind::Rejected), ..end(&job, Verdict::Anew(far())) }
+                    Settlement { kind: Some(ErrorKind::Rejected), ..end(&job, Verdict::Unfilled(far())) }
                 }
                 id if id == tried => Settlement { paced, attempt: end(&job, event()).attempt, ..waits },
                 _ => Settlement { paced, ..waits },

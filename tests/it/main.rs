@@ -13,7 +13,7 @@
 //! that no test has asked for. With one worker the answers have a thread of their own. Not more than one, because tests run
 //! at the same time, one per core, and tokio's default is a worker per core for each of them. Two are given to tests that
 //! play many cases side by side, each with a sandbox.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 use support::{bed, disk_log, environment, ground, ledger, process, producer, recorder, sandbox_process, scrape, shim};

@@ -60,7 +60,7 @@ async fn many_waiting(bench: &Bench, server: &Server) -> Result<Row> {
 
 /// Events per second of one agent.
 async fn pace(bench: &Bench, queue: &Queue<'_>) -> Result<f64> {
-    queue.rest().await?;
+    queue.settle_down().await?;
     let far_side = FarSide::light(bench)?;
     let agents = queue.agents(bench, &far_side, 1).await?;
     far_side.until_events(TIMED + IN_FLIGHT).await?;

@@ -24,7 +24,6 @@ const WAITING: &str = r#"INSERT INTO jobs (subject, body, start_time, end_time, 
 const FLOW: &str = "SELECT (extract(epoch FROM started_at) * 1000)::bigint, duration_ms::bigint FROM attempts
     WHERE outcome = 'sent' AND job_id > $1";
 
-/// A queue.
 pub struct Queue<'s> {
     pub server: &'s Server,
     pub schema: String,
@@ -77,7 +76,7 @@ impl<'s> Queue<'s> {
     }
 
     /// What autovacuum would have done by the time a backlog is old.
-    pub async fn rest(&self) -> Result<()> {
+    pub async fn settle_down(&self) -> Result<()> {
         self.server.run(&self.schema, "VACUUM ANALYZE jobs").await?;
         self.server.run(&self.schema, "CHECKPOINT").await
     }

@@ -43,7 +43,6 @@ const FULL: Spec = Spec {
 pub const SPECS: [Spec; 4] = [TERM, KILL, SILENT, FULL];
 
 const MAILBOXES: usize = 30;
-/// A backlog.
 const ROWS: usize = 60_000;
 const BETWEEN_INSERTS: Duration = Duration::from_millis(250);
 /// What was on its way when the agent went has arrived.
@@ -80,7 +79,7 @@ async fn take_over(bench: &Bench, server: &Server, how: &str) -> Result<Vec<f64>
     let sandbox = FarSide::sandbox(bench, json!({"limits": false, "latency_ms": 100})).await?;
     if how == FULL.name {
         queue.fill(&Rows { mailboxes: MAILBOXES, ..Rows::due(ROWS) }).await?;
-        queue.rest().await?;
+        queue.settle_down().await?;
     }
     let mut agents = queue.agents(bench, &sandbox, 3).await?;
     let producer = insert(server.connect(&queue.schema).await?);
@@ -96,7 +95,7 @@ async fn take_over(bench: &Bench, server: &Server, how: &str) -> Result<Vec<f64>
         agent.kill()?;
     }
     let from = match how == TERM.name {
-        // It ends what it has begun, and that is no waiting.
+        // It ends what it has begun, which is not waiting.
         true => gone,
         false => gone + i64::try_from(ON_ITS_WAY.as_micros())?,
     };

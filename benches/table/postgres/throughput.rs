@@ -38,7 +38,7 @@ pub async fn measure(bench: &Bench, server: &Server) -> Result<Vec<Row>> {
 async fn floor_of(bench: &Bench, server: &Server, rows: &Rows<'_>, agents: usize) -> Result<f64> {
     let queue = Queue::create(server).await?;
     queue.fill(rows).await?;
-    queue.rest().await?;
+    queue.settle_down().await?;
     let rate = floor::rate(bench, &queue, 2 * agents, rows.count).await?;
     queue.drop().await?;
     Ok(rate)

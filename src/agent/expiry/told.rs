@@ -10,7 +10,6 @@ use crate::auth::CredentialEnd;
 pub enum Word {
     /// The end has come near, or nearer.
     Soon,
-    /// It is over.
     Over,
     /// After such a word the end is far off again.
     Renewed,
@@ -28,7 +27,7 @@ pub struct Told {
 
 impl Told {
     /// What there is to say of this end at `now`. Another end is another matter, of which everything is said anew. A clock
-    /// that is set back is no renewal: nothing is said, and what then comes near again is said again.
+    /// that is set back is not a renewal: nothing is said, and what then comes near again is said again.
     pub fn look(&mut self, end: Option<CredentialEnd>, now: DateTime<Utc>) -> Vec<Word> {
         let Some(end) = end else {
             *self = Self::default();
@@ -73,7 +72,7 @@ mod tests {
         now() + TimeDelta::days(days) + TimeDelta::hours(hours)
     }
 
-    /// When what is said of an end 40 days off, by who looks every hour of these days.
+    /// When what is said of an end 40 days off, looked at every hour of these days.
     fn said(told: &mut Told, days: std::ops::Range<i64>) -> Vec<(i64, Word)> {
         let hours = days.flat_map(|day| (0..24).map(move |hour| (day, hour)));
         hours

@@ -35,7 +35,7 @@ fn running(pid: &str, said: Option<&AgentSaid>) -> String {
     use std::os::unix::fs::MetadataExt;
     let who = match std::fs::metadata(format!("/proc/{pid}")) {
         Ok(process) => format!(" of user {}", user(process.uid())),
-        // The lock is held, so it lives: in another container, or hidden from who asks.
+        // The lock is held, so it lives: in another container, or hidden from this user.
         Err(_) => ", which cannot be seen from here".to_owned(),
     };
     let since = said

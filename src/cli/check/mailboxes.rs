@@ -1,7 +1,7 @@
 //! Mailboxes: those of the settings, those named, and those jobs wait for. Their calendar is read, nothing is written; a
 //! PASS does not prove that the agent may write.
 //!
-//! A mailbox that Microsoft asked to be left alone is left alone here too. Of one that rests for another reason an operator
+//! A mailbox that Microsoft asked to be left alone is left alone here too. Of one that is paused for another reason an operator
 //! who names it wants to know whether it is right again.
 
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::Options;
 use super::database::Database;
 use super::findings::Finding;
-use super::network::Answering;
+use super::network::Peer;
 use crate::advice::shell;
 use crate::auth::TokenCache;
 use crate::cli::output::short;
@@ -100,7 +100,7 @@ pub(super) async fn look(
     tokens: &Arc<TokenCache>,
     (wanted, remarks): (Vec<Wanted>, Vec<Finding>),
     database: &Database,
-    at: Answering,
+    at: Peer,
 ) -> Looked {
     let all_rest = throttled_as_a_whole(database);
     let mut answers = Answers { findings: vec![None; wanted.len()], asked: JoinSet::new(), readable: false };
@@ -111,9 +111,9 @@ pub(super) async fn look(
             continue;
         }
         // Where Graph is away, the first of them finds out for all.
-        let at_once = if at == Answering::Nobody { 1 } else { AT_ONCE };
+        let at_once = if at == Peer::Unreachable { 1 } else { AT_ONCE };
         while answers.asked.len() >= at_once && answers.take().await {}
-        if at == Answering::Nobody && answers.findings.iter().flatten().any(Finding::is_unreachable) {
+        if at == Peer::Unreachable && answers.findings.iter().flatten().any(Finding::is_unreachable) {
             answers.findings[place] = Some(about(&wanted, Finding::not_checked(CHECK, "Graph cannot be reached")));
             continue;
         }
@@ -180,7 +180,7 @@ fn left_alone(wanted: &Wanted, rest: Option<&MailboxRow>, all_rest: Option<&str>
     let finding = Finding::warn(CHECK, format!("not asked, it is paused until {} ({reason})", clock(until, now)));
     let name = shell::last(&rest.mailbox);
     let cure = match (asked, rest.beyond_measure()) {
-        (true, Some(_)) => format!("'event-sender resume {name}' ends that, if you do not believe it"),
+        (true, Some(_)) => format!("'event-sender resume {name}' ends a pause that is a mistake"),
         (true, None) => "nothing to do: Microsoft asked to leave it alone, and it resumes by itself".to_owned(),
         (false, _) => {
             let named = shell::word(&rest.mailbox);

@@ -21,7 +21,7 @@ use chrono::Utc;
 
 use self::database::Database;
 use self::findings::{Finding, Report};
-use self::network::Answering;
+use self::network::Peer;
 use crate::agent::{Failure, wiring};
 use crate::cli::paper::Paper;
 use crate::config::{Environment, LocalSettings, Settings};
@@ -98,9 +98,9 @@ async fn remote(
         report.add(token.findings)?;
         return without_token(report, settings, "there is no token");
     }
-    if network.graph == Answering::Stranger {
+    if network.graph == Peer::Unexpected {
         report.add(token.findings)?;
-        return without_token(report, settings, "what answers in Graph's place gets no token");
+        return without_token(report, settings, "an unexpected server answers in Graph's place");
     }
     let secret = secret::findings(settings, &graph, &tokens, network.graph).await;
     // Looked at before the token is judged: what it permits shows in the end by what the mailboxes say.

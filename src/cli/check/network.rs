@@ -18,21 +18,20 @@ const CHECK: &str = "network";
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Answering {
+pub(super) enum Peer {
     /// Who was asked.
     Microsoft,
     /// Somebody else, who is to get neither secret nor token.
-    Stranger,
-    /// Nobody.
-    Nobody,
+    Unexpected,
+    Unreachable,
 }
 
 /// What was found, for those who come after.
 pub(super) struct Network {
     pub(super) findings: Vec<Finding>,
     pub(super) clocks: Vec<Reading>,
-    pub(super) sign_in: Answering,
-    pub(super) graph: Answering,
+    pub(super) sign_in: Peer,
+    pub(super) graph: Peer,
 }
 
 pub(super) async fn look(settings: &Settings) -> Network {
@@ -59,7 +58,7 @@ pub(super) async fn look(settings: &Settings) -> Network {
         }
     };
     let (sign_in, graph) = tokio::join!(sign_in, graph.look(settings));
-    let answering = sign_in.as_ref().map_or(Answering::Microsoft, |(answering, _)| *answering);
+    let answering = sign_in.as_ref().map_or(Peer::Microsoft, |(answering, _)| *answering);
     let found = sign_in.into_iter().map(|(_, found)| found).chain([graph.1]);
     let (findings, clocks) = found.unzip::<_, _, Vec<_>, Vec<_>>();
     Network { findings, clocks: clocks.into_iter().flatten().collect(), sign_in: answering, graph: graph.0 }
@@ -74,11 +73,11 @@ struct Host {
 }
 
 impl Host {
-    async fn look(&self, settings: &Settings) -> (Answering, (Finding, Option<Reading>)) {
+    async fn look(&self, settings: &Settings) -> (Peer, (Finding, Option<Reading>)) {
         let (host, port) = place(&self.url);
         let proxy = proxy(&self.url);
         let about = |finding: Finding| finding.about(format!("{} ({})", self.name, shown(&self.url)));
-        let nobody = |finding: Finding| (Answering::Nobody, (about(finding.unreachable(true)), None));
+        let nobody = |finding: Finding| (Peer::Unreachable, (about(finding.unreachable(true)), None));
         let (name, name_port) = proxy.as_ref().map_or((&host, port), |(name, port)| (name, *port));
         let found = match resolve(name, name_port, settings.graph.connect_timeout).await {
             Ok(found) => found,
@@ -97,24 +96,24 @@ impl Host {
         }
     }
 
-    fn judge(&self, reached: &Reached, took: Duration, way: &str) -> (Answering, Finding) {
+    fn judge(&self, reached: &Reached, took: Duration, way: &str) -> (Peer, Finding) {
         let status = reached.status;
         if let Some(elsewhere) = &reached.redirect {
             let text = format!("an unexpected server answers, and redirects to {elsewhere}");
             let cure = format!("a portal or proxy is in between, or {} is wrong", self.key);
-            return (Answering::Stranger, Finding::fail(CHECK, text).cure(cure));
+            return (Peer::Unexpected, Finding::fail(CHECK, text).cure(cure));
         }
         if reached.json.as_ref().is_some_and(self.knows) {
             let text = format!("answers in {} ms, {way}", took.as_millis());
-            return (Answering::Microsoft, Finding::pass(CHECK, text));
+            return (Peer::Microsoft, Finding::pass(CHECK, text));
         }
         if status >= 500 || status == 429 {
             let text = format!("answers with HTTP {status}, {way}: busy, or something in between is broken");
-            return (Answering::Microsoft, Finding::warn(CHECK, text).cure("check again in a few minutes"));
+            return (Peer::Microsoft, Finding::warn(CHECK, text).cure("check again in a few minutes"));
         }
         let text = format!("an unexpected server answers (HTTP {status})");
         let cure = format!("a portal or proxy is in between, or {} is wrong", self.key);
-        (Answering::Stranger, Finding::fail(CHECK, text).cure(cure))
+        (Peer::Unexpected, Finding::fail(CHECK, text).cure(cure))
     }
 
     fn unknown_name(&self, name: &str, why: &str, proxied: bool) -> Finding {
@@ -149,7 +148,7 @@ impl Host {
                 "a firewall probably drops the packets: let this machine out, or set HTTPS_PROXY",
             ),
             Unreached::NoRoute => fail(
-                format!("no way leads to {who}"),
+                format!("no route to {who}"),
                 "look at the network of this machine ('ip route'), or set HTTPS_PROXY",
             ),
             Unreached::ProxyAuthentication => fail(
@@ -162,7 +161,7 @@ impl Host {
             ),
             Unreached::Certificate(fault) => certificate(*fault, key),
             Unreached::Tls(words) => fail(
-                format!("TLS does not come about ({words})"),
+                format!("TLS handshake failed ({words})"),
                 &format!("check {key} with its port, and what is in between"),
             ),
             Unreached::Broken(words) => {

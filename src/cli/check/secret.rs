@@ -7,7 +7,7 @@ use std::time::Instant;
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 
 use super::findings::Finding;
-use super::network::Answering;
+use super::network::Peer;
 use crate::advice::expiry::{NOT_YET_CURE, Nearness, cure, last_day, sentence};
 use crate::auth::TokenCache;
 use crate::certificate::Certificate;
@@ -52,7 +52,7 @@ pub(super) async fn findings(
     settings: &Settings,
     graph: &GraphClient,
     tokens: &Arc<TokenCache>,
-    at: Answering,
+    at: Peer,
 ) -> Vec<Finding> {
     let now = Now { wall: Utc::now(), steady: Instant::now() };
     let auth = &settings.auth;
@@ -60,7 +60,7 @@ pub(super) async fn findings(
         return of_settings(settings, now.wall);
     };
     let written = auth.secret_expires.map(|written| of_accepted(written, now.wall));
-    if at != Answering::Microsoft {
+    if at != Peer::Microsoft {
         return vec![written.unwrap_or_else(|| Finding::not_checked(SECRET, "Graph cannot be reached"))];
     }
     let listed = Bearer::ask(tokens, |token| async move { graph.client_secrets(application, &token, now).await }).await;

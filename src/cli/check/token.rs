@@ -6,7 +6,7 @@ use std::time::Instant;
 use chrono::Utc;
 
 use super::findings::Finding;
-use super::network::Answering;
+use super::network::Peer;
 use crate::agent::wiring;
 use crate::auth::{TokenCache, TokenClaims, only_time_helps};
 use crate::config::{AuthMode, AuthSettings, Settings};
@@ -26,9 +26,9 @@ pub(super) struct Token {
 }
 
 /// Signs in as the agent does, unless that would do harm.
-pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Answering, agent: Option<&AgentRow>) -> Token {
+pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Peer, agent: Option<&AgentRow>) -> Token {
     let none = |finding| Token { findings: vec![finding], secret: None };
-    if at == Answering::Stranger {
+    if at == Peer::Unexpected {
         return none(Finding::not_checked(CHECK, "the secret is not sent to an unexpected server"));
     }
     if let Some(until) = better_left_alone(agent) {

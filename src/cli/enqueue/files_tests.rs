@@ -112,7 +112,7 @@ fn a_header_is_refused_with_what_is_wrong_with_it() {
     }
 }
 
-/// What is said of each line that is no job, and of the file if it is no good itself.
+/// What is said of each line that is not a job, and of the file if it cannot be used itself.
 fn faults(bytes: &[u8], format: Format) -> Vec<String> {
     let told = |candidate: Result<Candidate, String>| match candidate {
         Ok(candidate) => candidate.job.err().map(|fault| format!("{}: {fault}", candidate.from)),

@@ -11,7 +11,7 @@ pub(super) const UNKNOWN: u8 = 3;
 /// Monitoring systems take some kilobytes, and people less.
 const LONGEST: usize = 1000;
 
-/// Nobody gets up for a warning. That no agent works is no less critical than that it sends nothing.
+/// Nobody gets up for a warning. No agent is as critical as one that sends nothing.
 pub(super) fn code(level: Level) -> u8 {
     match level {
         Level::Fine => 0,

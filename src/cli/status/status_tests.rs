@@ -137,8 +137,8 @@ fn the_page_about_status_shows_what_is_said() {
 
 #[test]
 fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
-    let mut resting = glance(12, 0);
-    resting.report.paused = vec![paused("eve@contoso.com", ErrorKind::Denied)];
+    let mut denied = glance(12, 0);
+    denied.report.paused = vec![paused("eve@contoso.com", ErrorKind::Denied)];
     let mut stopped = glance(12, 0);
     stopped.report.held = vec![held("carl@contoso.com")];
     let mut failed = glance(12, 0);
@@ -154,7 +154,7 @@ fn what_deserves_a_look_takes_the_calm_away_and_names_the_next_command() {
     let mut stuck = glance(12, 0);
     stuck.report.last_minute.sent = 0;
     for (glance, remark, command) in [
-        (resting, "1 mailbox is paused (denied)", "event-sender check --mailbox eve@contoso.com"),
+        (denied, "1 mailbox is paused (denied)", "event-sender check --mailbox eve@contoso.com"),
         (stopped, "1 mailbox is held by an operator", "event-sender release carl@contoso.com"),
         (failed, "2 jobs failed in the last hour", "event-sender list --state failed --since 1h"),
         (seen, "1 job failed since 09:00:00 UTC (3 h ago)", "--state failed --since 2026-12-01T09:00:00Z"),

@@ -1,4 +1,4 @@
-//! End an event: called off where it has attendees, who are told the comment, and deleted where it has none (graph-lifecycle 2).
+//! End an event: cancelled where it has attendees, who are told the comment, and deleted where it has none (graph-lifecycle 2).
 //! An event that is gone is what the row wants, whoever has ended it.
 
 use bytes::Bytes;
@@ -25,7 +25,7 @@ pub(super) fn verdict(event: &Value, target: &EventTarget, damaged: CallResult) 
     }
 }
 
-/// A look that met no event has found what is wanted.
+/// A lookup that met no event has found what is wanted.
 pub(super) fn unseen(target: &EventTarget, result: CallResult) -> Verified {
     match result.outcome {
         Outcome::NoTarget(Cause::EventGone) => Verified::Done(target.event_id.clone().into()),

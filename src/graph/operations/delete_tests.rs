@@ -15,7 +15,7 @@ fn asked(with: Value, comment: Option<&str>) -> Request {
 }
 
 #[test]
-fn a_meeting_is_called_off_with_the_comment_and_an_event_without_attendees_deleted() {
+fn a_meeting_is_cancelled_with_the_comment_and_an_event_without_attendees_deleted() {
     for (comment, body) in [(Some("Sorry\n"), r#"{"comment":"Sorry\n"}"#), (None, r#"{"comment":""}"#)] {
         let request = asked(json!({}), comment);
         assert_eq!(request.url, "https://graph.microsoft.com/v1.0/users/ann@contoso.com/events/AA%2Fb%3D/cancel");

@@ -48,7 +48,7 @@ pub struct Request {
 #[derive(Clone, Debug)]
 enum Of {
     Created(Identity),
-    /// `told`: its id as the look before was answered, which may be another form of the one it is named by.
+    /// `told`: its id as the lookup before was answered, which may be another form of the one it is named by.
     Changed {
         target: EventTarget,
         told: EventId,

@@ -231,7 +231,7 @@ fn every_row_of_the_table_of_uncertain_changes_has_its_verdict() {
         seen: Some(Seen { guests: 1, ends_at: "2026-12-01T09:00:00Z".parse().ok() }),
     };
     assert_eq!(own, Verified::Done(expected));
-    // Also of one that was called off since.
+    // Also of one that was cancelled since.
     let off = event(json!({ EXTENDED: with_revision(OWN), "isCancelled": true }));
     assert!(matches!(shown(&off, &change, Some(MARK)), Verified::Done(_)));
     let older = with_revision("7d9f6d5e-0000-4000-8000-000000000008");

@@ -28,7 +28,6 @@ pub struct Moved {
     pub mailboxes: u64,
     /// Of the jobs: an event may exist, and is looked for before anything is sent.
     pub in_doubt: u64,
-    /// Where to.
     pub to: String,
     /// An earlier run has moved it.
     pub before: bool,
@@ -144,7 +143,7 @@ async fn opened_again(file: &Leaving, error: MoveError) -> MoveError {
 
 /// Whether the rows have arrived is not known.
 fn unfinished(from: &Path, error: &dyn std::fmt::Display) -> MoveError {
-    let cure = "run the command again, which finds out and finishes";
+    let cure = "run the command again; it checks and finishes the move";
     MoveError::Failed(format!("whether {} has moved is not known: {error}; {cure}", from.display()))
 }
 

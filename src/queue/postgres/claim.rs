@@ -243,7 +243,7 @@ pub fn next_due(
     heads.all().filter(|head| head.due > now).find(may_go).map(|head| head.due)
 }
 
-/// Takes what is due of them. `resting`: jobs that were refused lately.
+/// Takes what is due of them. `paused`: jobs that were refused lately.
 pub async fn claim(
     connection: &mut PgConnection,
     wanted: &[Wanted],
@@ -251,9 +251,9 @@ pub async fn claim(
     taker: &Taker<'_>,
 ) -> sqlx::Result<Taking> {
     let at = steady();
-    let resting: Vec<i64> = withheld.resting(at).collect();
+    let paused: Vec<i64> = withheld.paused(at).collect();
     let limit = taker.request.limit;
-    let done = lanes_of(sqlx::query(CLAIM), wanted, taker, &resting)
+    let done = lanes_of(sqlx::query(CLAIM), wanted, taker, &paused)
         .bind(&taker.request.defaults.mailbox)
         .bind(taker.request.defaults.body_type.as_str())
         .bind(&taker.request.defaults.time_zone)
@@ -290,8 +290,8 @@ async fn one_by_one(
     withheld: &mut WithheldJobs,
     taker: &Taker<'_>,
 ) -> sqlx::Result<Taking> {
-    let resting: Vec<i64> = withheld.resting(steady()).collect();
-    let due = lanes_of(sqlx::query(DUE), wanted, taker, &resting).fetch_all(&mut *connection).await?;
+    let paused: Vec<i64> = withheld.paused(steady()).collect();
+    let due = lanes_of(sqlx::query(DUE), wanted, taker, &paused).fetch_all(&mut *connection).await?;
     let mut taking = Taking { more: due.len() >= taker.request.limit, ..Taking::default() };
     for row in due {
         let id: i64 = row.try_get(0)?;
@@ -329,7 +329,7 @@ async fn one_by_one(
 }
 
 /// $1 to $8.
-fn lanes_of<'q>(query: Query<'q>, wanted: &[Wanted], taker: &Taker<'_>, resting: &[i64]) -> Query<'q> {
+fn lanes_of<'q>(query: Query<'q>, wanted: &[Wanted], taker: &Taker<'_>, paused: &[i64]) -> Query<'q> {
     let heads: Vec<(&Wanted, &Head)> =
         wanted.iter().flat_map(|wanted| wanted.heads.iter().map(move |head| (wanted, head))).collect();
     let number = |number: usize| i32::try_from(number).unwrap_or(i32::MAX);
@@ -341,14 +341,14 @@ fn lanes_of<'q>(query: Query<'q>, wanted: &[Wanted], taker: &Taker<'_>, resting:
         .bind(heads.iter().map(|(_, head)| head.priority).collect::<Vec<_>>())
         .bind(heads.iter().map(|(wanted, _)| number(wanted.places)).collect::<Vec<_>>())
         .bind(i64::try_from(taker.request.limit).unwrap_or(i64::MAX))
-        .bind(resting.to_vec())
+        .bind(paused.to_vec())
 }
 
 /// Nothing stands against its jobs but their time, and the places of the mailbox.
 fn may_be_taken(request: &ClaimRequest, held: &HashSet<LaneKey>, head: &Head) -> bool {
     let is_paced = head.mails && request.paced.contains(&head.lane);
-    let rests = request.unnamed_rest && head.raw.is_empty();
-    !is_paced && !rests && !held.contains(&head.lane)
+    let default_is_paused = request.unnamed_paused && head.raw.is_empty();
+    !is_paced && !default_is_paused && !held.contains(&head.lane)
 }
 
 fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {

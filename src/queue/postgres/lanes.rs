@@ -18,7 +18,7 @@ use crate::job::{JobId, REPEAT_WAIT};
 use crate::queue::LaneKey;
 
 /// How long one that comes second in line waits for the first, and the third for the second.
-const COURTESY: Duration = Duration::from_millis(50);
+const WAIT_PER_PLACE: Duration = Duration::from_millis(50);
 /// What another agent has is asked for again after that.
 const FOREIGN_FOR: Duration = Duration::from_secs(1);
 /// What was given back is left to whom it should belong for so long.
@@ -73,10 +73,10 @@ struct Owned {
 }
 
 impl Owned {
-    /// What was told to who had it before and died is not known. Most rests that Microsoft asks for are short, so it is left alone
+    /// What the dead owner was told is not known. Most pauses that Microsoft asks for are short, so it is left alone
     /// for a moment before one request finds out.
-    fn rest(&self) -> Option<Duration> {
-        REPEAT_WAIT.checked_sub(self.at.elapsed()).filter(|rest| !rest.is_zero())
+    fn pause(&self) -> Option<Duration> {
+        REPEAT_WAIT.checked_sub(self.at.elapsed()).filter(|pause| !pause.is_zero())
     }
 }
 
@@ -163,8 +163,8 @@ impl Lanes {
     pub fn next_beside_ghosts(&self, now: DateTime<Utc>) -> Option<DateTime<Utc>> {
         let next = |owned: &Owned| {
             let until = owned.ghosts_until.filter(|until| *until > now)?;
-            let rest = owned.rest().and_then(|rest| now.checked_add_signed(TimeDelta::from_std(rest).ok()?));
-            Some(rest.map_or(until, |rest| rest.min(until)))
+            let pause = owned.pause().and_then(|pause| now.checked_add_signed(TimeDelta::from_std(pause).ok()?));
+            Some(pause.map_or(until, |pause| pause.min(until)))
         };
         self.owned.values().filter_map(next).min()
     }
@@ -174,7 +174,7 @@ impl Lanes {
     pub fn places_beside_ghosts(&self, lane: &LaneKey, slots: usize, now: DateTime<Utc>) -> usize {
         match self.owned.get(lane) {
             Some(owned) if owned.ghosts_until.is_some_and(|until| until > now) => {
-                if owned.rest().is_some() {
+                if owned.pause().is_some() {
                     return 0;
                 }
                 slots.saturating_sub(owned.ghosts + owned.claims.len())
@@ -200,7 +200,7 @@ impl Lanes {
         if let Some(wait) = self.handed.get(lane).and_then(|at| HANDED_FOR.checked_sub(at.elapsed())) {
             return Err(wait);
         }
-        let wait = COURTESY.saturating_mul(u32::try_from(self.place_in_line(lane)).unwrap_or(u32::MAX));
+        let wait = WAIT_PER_PLACE.saturating_mul(u32::try_from(self.place_in_line(lane)).unwrap_or(u32::MAX));
         if due_for < wait {
             return Err(wait - due_for);
         }
@@ -361,8 +361,8 @@ mod tests {
         let (a, b) = (among("a", &names), among("b", &names));
         let lane = (0..).map(|n| LaneKey::of(&format!("user{n}"))).find(|lane| a.place_in_line(lane) == 0).unwrap();
         assert_eq!(a.may_take(&lane, Duration::ZERO), Ok(()));
-        assert_eq!(b.may_take(&lane, Duration::ZERO), Err(COURTESY));
-        assert_eq!(b.may_take(&lane, COURTESY), Ok(()));
+        assert_eq!(b.may_take(&lane, Duration::ZERO), Err(WAIT_PER_PLACE));
+        assert_eq!(b.may_take(&lane, WAIT_PER_PLACE), Ok(()));
         assert_eq!(among("b", &["b"]).may_take(&lane, Duration::ZERO), Ok(()), "the first one is gone");
     }
 }

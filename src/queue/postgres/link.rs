@@ -27,7 +27,7 @@ pub struct Link {
     connection: Mutex<Option<PgConnection>>,
 }
 
-/// The connection, for who uses it now. Dropped without [`Linked::done`], it is closed: what it was asked for may be under way
+/// The connection, in use. Dropped without [`Linked::done`], it is closed: what it was asked for may be under way
 /// still.
 pub struct Linked<'l> {
     slot: MutexGuard<'l, Option<PgConnection>>,
@@ -59,7 +59,7 @@ impl Link {
         Ok(Linked { slot, connection })
     }
 
-    /// The same, for who asks now and then: a connection kept from before is asked first whether it lives.
+    /// The same, for questions now and then: a connection kept from before is asked first whether it lives.
     pub async fn open_alive(&self) -> sqlx::Result<Linked<'_>> {
         let mut slot = self.connection.lock().await;
         if let Some(mut connection) = slot.take()

@@ -99,7 +99,7 @@ const AGREE: &str = "UPDATE queue_state SET settings = $2 WHERE id = 1 AND (sett
 const AGREED: &str = "SELECT settings FROM queue_state WHERE id = 1";
 
 /// Another server has taken the place of the one before, and may have lost what that one had acknowledged. The first to notice has
-/// all agents begin anew, all sending rests for $2 seconds, and every job there is looked up before it is sent: also what the other
+/// all agents begin anew, all sending pauses for $2 seconds, and every job there is looked up before it is sent: also what the other
 /// server's clock, if it was ahead, dated later than now. How far it was, its leases tell, which nobody must wait for here.
 const FAILED_OVER: &str = "WITH first AS (UPDATE queue_state SET timeline = $1,
             quarantine_until = CASE WHEN $3 THEN clock_timestamp() + make_interval(secs => $2) ELSE quarantine_until END,
@@ -269,10 +269,10 @@ pub async fn failed_over(
     if known == timeline {
         return Ok(false);
     }
-    let rest = BEGIN_WITHIN + by.request;
+    let pause = BEGIN_WITHIN + by.request;
     let gone: Vec<String> = sqlx::query_scalar(FAILED_OVER)
         .bind(timeline)
-        .bind(rest.as_secs_f64())
+        .bind(pause.as_secs_f64())
         .bind(lossy)
         .fetch_all(connection)
         .await?;

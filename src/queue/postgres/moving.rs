@@ -1,4 +1,4 @@
-//! A queue that moves here out of a SQLite file. All its rows arrive in one transaction, in which the triggers rest: they would take
+//! A queue that moves here out of a SQLite file. All its rows arrive in one transaction, in which the triggers are off: they would take
 //! the past of a job for news. What they write is put right before the end, and what they would refuse is looked for.
 
 use std::time::Duration;
@@ -49,7 +49,7 @@ const DERIVED: &str = "UPDATE jobs AS j SET mailbox_key = job_lane(j.mailbox) WH
     UPDATE jobs AS j SET behind = job_turn(j)
     WHERE (j.event_key IS NOT NULL OR j.target_event_id IS NOT NULL OR j.behind IS NOT NULL) AND j.behind IS DISTINCT FROM job_turn(j)";
 
-/// What the triggers would not have let in, which a file has only from who switched its rules off.
+/// What the triggers would not have let in, which a file has only if its rules were switched off.
 const UNFIT: &str = "SELECT id, 'attendees' AS col, 'is not a JSON array' AS what FROM jobs
         WHERE attendees <> '[]' AND job_json_type(attendees) IS DISTINCT FROM 'array'
     UNION ALL SELECT id, 'extra', 'is not a JSON object' FROM jobs

@@ -1,6 +1,6 @@
 //! Jobs that end without an attempt, before a claim takes anything: those whose `not_after` has passed, and those that a later
-//! delete of the same event calls off because no request for them has left. Where nothing is left to delete then, the delete is
-//! called off with them. It is no matter of who serves a mailbox: any agent ends them, and of two only one finds the row.
+//! delete of the same event cancels because no request for them has left. Where nothing is left to delete then, the delete is
+//! cancelled with them. Any agent ends them, whoever serves the mailbox; of two only one finds the row.
 //!
 //! Events whose order could not be settled when one of their jobs moved are put in order here, too.
 
@@ -24,8 +24,8 @@ macro_rules! never_left {
     };
 }
 
-/// The jobs of the event of the delete `d` that it calls off.
-macro_rules! called_off {
+/// The jobs of the event of the delete `d` that it cancels.
+macro_rules! cancelled_by {
     ($event:literal) => {
         concat!(
             "SELECT e.id FROM jobs AS e WHERE e.",
@@ -38,7 +38,7 @@ macro_rules! called_off {
     };
 }
 
-/// What is late, when the next will be, the deletes that have something to call off, and when the next may have.
+/// What is late, when the next will be, the deletes that have something to cancel, and when the next may have.
 const LOOK: &str = concat!(
     "SELECT ARRAY(SELECT id FROM jobs WHERE state = 'pending' AND NOT in_doubt AND expires_at <= now()
             ORDER BY expires_at LIMIT $1) AS late,
@@ -46,9 +46,9 @@ const LOOK: &str = concat!(
             WHERE d.state = 'pending' AND d.behind IS NOT NULL AND d.operation = 'delete' AND d.next_attempt_at <= now()
                 AND (d.expires_at IS NULL OR d.expires_at > now())
                 AND CASE WHEN d.event_key IS NOT NULL THEN EXISTS (",
-    called_off!("event_key"),
+    cancelled_by!("event_key"),
     ") ELSE EXISTS (",
-    called_off!("target_event_id"),
+    cancelled_by!("target_event_id"),
     ") END
             ORDER BY d.next_attempt_at LIMIT $1) AS deletes,
         least((SELECT min(expires_at) FROM jobs WHERE state = 'pending' AND NOT in_doubt AND expires_at > now()),
@@ -63,7 +63,7 @@ const EXPIRE: &str = "UPDATE jobs SET state = 'failed', finished_at = clock_time
         error_message = 'not_after: this time has passed, so nothing is sent any more; insert the job again if it is still wanted'
     WHERE id = ANY($1) AND state = 'pending' AND NOT in_doubt AND expires_at <= now() RETURNING id";
 
-/// What the delete $1 calls off.
+/// What the delete $1 cancels.
 const CALL_OFF: &str = concat!(
     "UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp(), error_kind = 'superseded', cause = 'superseded',
         http_status = NULL, error_code = NULL,
@@ -77,8 +77,8 @@ const CALL_OFF: &str = concat!(
     " RETURNING id"
 );
 
-/// The delete $1 itself, if the event it means was called off just now and there is no other of its key: none that exists, none
-/// that may exist. Where its create failed it is not called off, and fails in its turn.
+/// The delete $1 itself, if the event it means was cancelled just now and there is no other of its key: none that exists, none
+/// that may exist. Where its create failed it is not cancelled, and fails in its turn.
 const CALL_OFF_ITSELF: &str = concat!(
     "UPDATE jobs SET state = 'cancelled', finished_at = clock_timestamp(), error_kind = 'superseded', cause = 'superseded',
         http_status = NULL, error_code = NULL,
@@ -148,14 +148,14 @@ impl OvertakenJobs {
             let done = sqlx::query(SETTLE_TURNS).execute(&mut *connection).await?;
             overtaken.moved = done.rows_affected() > 0;
         }
-        let awake = |ids: &mut Vec<i64>, withheld: &WithheldJobs| ids.retain(|id| !withheld.rests(*id, steady()));
+        let awake = |ids: &mut Vec<i64>, withheld: &WithheldJobs| ids.retain(|id| !withheld.is_paused(*id, steady()));
         let mut late = late;
         awake(&mut late, withheld);
         if !late.is_empty() {
             expire(connection, withheld, &late, &mut overtaken).await?;
         }
         awake(&mut deletes, withheld);
-        // The last one calls off those before it.
+        // The last one cancels those before it.
         deletes.sort_unstable_by(|a, b| b.cmp(a));
         for delete in deletes {
             call_off(connection, withheld, delete, &mut overtaken).await?;
@@ -186,7 +186,7 @@ async fn expire(
     Ok(())
 }
 
-/// What one delete calls off, and then perhaps the delete, in one transaction: a crash between the two would leave it to fail.
+/// What one delete cancels, and then perhaps the delete, in one transaction: a crash between the two would leave it to fail.
 async fn call_off(
     connection: &mut PgConnection,
     withheld: &mut WithheldJobs,

@@ -9,7 +9,7 @@ use super::clock::steady;
 use super::errors::{is_refusal, written};
 use super::link::{Linked, STATEMENT, within};
 use super::store::PostgresQueue;
-use crate::queue::operate::rest_after;
+use crate::queue::operate::pause_after;
 use crate::queue::{InsertError, Insertion, NewJob, OnInserted, Produce};
 
 /// Jobs of one statement, …
@@ -28,8 +28,10 @@ const INSERT: &str = "INSERT INTO jobs (subject, body, start_time, end_time, loc
             time_zone, extra, dedup_key, not_before, not_after, event_key, target_event_id, operation, priority, place)
     ORDER BY place RETURNING id";
 
-/// What a job's text columns have, in the order of the statement.
-const TEXTS: [(&str, fn(&NewJob) -> &Option<String>); 17] = [
+type Text = fn(&NewJob) -> &Option<String>;
+
+/// A job's columns of text, in the order of the statement.
+const TEXTS: [(&str, Text); 17] = [
     ("subject", |job| &job.subject),
     ("body", |job| &job.body),
     ("start_time", |job| &job.start_time),
@@ -95,7 +97,7 @@ impl Produce for PostgresQueue {
             Box::new(open).commit().await?;
             on_batch(inserted);
             if batches.peek().is_some() {
-                tokio::time::sleep(rest_after(begin.elapsed())).await;
+                tokio::time::sleep(pause_after(begin.elapsed())).await;
             }
         }
         Ok(())

@@ -58,7 +58,7 @@ macro_rules! input_columns {
 pub(super) use {input_columns, sized};
 
 /// What is known of the event of its key. For a job that changes one, the last job before it that creates the event and was not
-/// called off, or else the last one. For a job that creates one, the same as long as its key names an event still,
+/// cancelled, or else the last one. For a job that creates one, the same as long as its key names an event still,
 /// because the delete before it did not come off; not if its own request may have left. NULL where there is none, or nothing is asked.
 macro_rules! created {
     () => {

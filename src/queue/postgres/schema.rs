@@ -46,7 +46,7 @@ pub enum OpenError {
     NoSchema { name: String },
     #[error("{name} is PostgreSQL {found}; the queue needs 13 or newer")]
     OldServer { name: String, found: String },
-    #[error("there is no queue at {name}; 'event-sender migrate' makes it, or check queue.url")]
+    #[error("there is no queue at {name}; 'event-sender migrate' creates it, or check queue.url")]
     Missing { name: String },
     #[error(
         "{name} has tables of another program where the queue's would be, and nothing was changed; give the queue a schema of its own, and name it at the end of queue.url with options=-csearch_path%3DNAME"

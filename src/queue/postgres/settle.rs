@@ -223,7 +223,7 @@ impl Columns {
         self.ical_uid.push(event.and_then(|event| event.ical_uid.clone()));
         self.join_url.push(event.and_then(|event| event.join_url.clone()));
         self.due.push(match end.verdict {
-            Verdict::Again(due) | Verdict::Anew(due) => Some(on_time(due)),
+            Verdict::Pending(due) | Verdict::Unfilled(due) => Some(on_time(due)),
             _ => None,
         });
         self.spent.push(end.spent.into());
@@ -250,7 +250,7 @@ impl Columns {
 fn state_of(verdict: &Verdict) -> JobState {
     match verdict {
         Verdict::Sent(_) => JobState::Sent,
-        Verdict::Again(_) | Verdict::Anew(_) => JobState::Pending,
+        Verdict::Pending(_) | Verdict::Unfilled(_) => JobState::Pending,
         Verdict::Failed => JobState::Failed,
     }
 }
@@ -325,7 +325,8 @@ async fn together(
         recorded.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
     }
     let goes_on = |end: &&&Settlement| !matches!(end.verdict, Verdict::Sent(_) | Verdict::Failed);
-    let anew: Vec<&Settlement> = batch.iter().copied().filter(|end| matches!(end.verdict, Verdict::Anew(_))).collect();
+    let anew: Vec<&Settlement> =
+        batch.iter().copied().filter(|end| matches!(end.verdict, Verdict::Unfilled(_))).collect();
     if !anew.is_empty() {
         sqlx::query(EMPTY_DEFAULTS)
             .bind(anew.iter().map(|end| end.id.0).collect::<Vec<_>>())

@@ -25,9 +25,9 @@ pub(super) struct Links {
     pub burials: Link,
     /// For operators, and for those who look.
     pub others: Link,
-    /// For who counts, which may take a while.
+    /// For counting, which may take a while.
     pub counts: Link,
-    /// For who inserts, as long as all of it takes.
+    /// For inserting, as long as all of it takes.
     pub inserts: Link,
 }
 

@@ -52,14 +52,14 @@ impl Agent for SqliteQueue {
     async fn settle(&self, batch: &[&Settlement]) -> Result<Vec<Settled>, QueueError> {
         let mut connection = self.connection().await?;
         let mut pacer = self.pacer().await;
-        pacer.keep_distance().await;
+        pacer.delay().await;
         let done = self.settle_all(&mut connection, &mut pacer, batch).await;
         let (done, followed) = match done {
             Ok((settled, followed)) => (Ok(settled), followed),
             Err(error) => (Err(error), HashSet::new()),
         };
         let mut lane_heads = self.memory.lane_heads.lock().await;
-        if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Again(_) | Verdict::Anew(_))) {
+        if batch.iter().any(|settlement| matches!(settlement.verdict, Verdict::Pending(_) | Verdict::Unfilled(_))) {
             lane_heads.forget();
         }
         // What was refused is still claimed, and told when it is recorded.
@@ -190,7 +190,7 @@ impl SqliteQueue {
             *untold = None;
             return Ok(claimed);
         }
-        // Who may take nothing tells in time what has become too late, or was called off.
+        // Who may take nothing tells in time what has become too late, or was cancelled.
         let version = lane_heads.look(connection).await?;
         let now = format_utc(now.wall);
         let mut overtaken_jobs = self.memory.overtaken.lock().await;
@@ -209,7 +209,7 @@ impl SqliteQueue {
     async fn take(&self, connection: &mut SqliteConnection, request: &ClaimRequest) -> sqlx::Result<Claimed> {
         let now = self.now(connection).await?;
         let mut lane_heads = self.memory.lane_heads.lock().await;
-        lane_heads.through(self.guard.connections());
+        lane_heads.on_connection(self.guard.connections());
         let mut pacer = self.pacer().await;
         let mut misdated_jobs = self.memory.misdated.lock().await;
         let mut withheld = self.memory.withheld.lock().await;
@@ -261,10 +261,10 @@ impl SqliteQueue {
     /// A write that leaves other writers their time before it, and is reckoned with before the next.
     async fn paced<T>(&self, write: impl Future<Output = T>) -> T {
         let mut pacer = self.pacer().await;
-        pacer.keep_distance().await;
+        pacer.delay().await;
         let begin = steady();
         let done = write.await;
-        pacer.held(begin.elapsed(), steady());
+        pacer.write_took(begin.elapsed(), steady());
         done
     }
 }

@@ -68,7 +68,7 @@ pub fn by_the_clock_of(settlement: &Settlement, now: Now) -> Option<Settlement> 
     let by = set_between(settlement.at, now)?;
     let moved = |at: DateTime<Utc>| at.checked_add_signed(by).unwrap_or(at);
     let mut settlement = settlement.clone();
-    if let Verdict::Again(due) | Verdict::Anew(due) = &mut settlement.verdict {
+    if let Verdict::Pending(due) | Verdict::Unfilled(due) = &mut settlement.verdict {
         *due = moved(*due);
     }
     settlement.give_up_at = settlement.give_up_at.map(moved);

@@ -79,7 +79,7 @@ async fn a_start_puts_into_order_what_was_written_while_the_triggers_were_missin
     add(db, &[("not_after", "'2999-01-01T00:00Z'")]).await;
     run(db, "UPDATE jobs SET state = 'cancelled', finished_at = 'x' WHERE id = 1").await;
     assert_eq!(behind(db).await, [(1, None), (2, Some(1)), (3, None), (4, None)]);
-    bed.queue.mend().await.unwrap();
+    bed.queue.repair().await.unwrap();
     assert_eq!(behind(db).await, [(1, None), (2, None), (3, Some(2)), (4, None)]);
     assert_eq!(one::<String>(db, "SELECT expires_at FROM jobs WHERE id = 4").await, "2999-01-01T00:00:00.000Z");
 }
@@ -205,7 +205,7 @@ async fn the_end_of_an_earlier_claim_does_not_hide_that_another_job_has_its_turn
     add(db, &[KEYED]).await;
     add(db, &update()).await;
     let first = bed.claim().await.remove(0);
-    settle(&bed, &end(&first, Verdict::Again(now()))).await;
+    settle(&bed, &end(&first, Verdict::Pending(now()))).await;
     let second = bed.claim().await.remove(0);
     assert_eq!((first.id, second.claim), (second.id, 2));
     assert_eq!(settle(&bed, &end(&first, sent())).await, Settled::Stale);
@@ -235,7 +235,7 @@ async fn what_comes_behind_a_claimed_job_has_its_turn_at_its_end() {
 const GUEST: (&str, &str) = ("attendees", r#"'[{"address":"bob@contoso.com"}]'"#);
 const ANN: (&str, &str) = ("mailbox", "'ann@contoso.com'");
 
-/// A look mails nobody; only the repeat waits.
+/// A lookup mails nobody; only the repeat waits.
 #[tokio::test]
 async fn what_is_in_doubt_is_looked_up_while_its_mailbox_may_mail_nobody() {
     let bed = Bed::new().await;
@@ -247,7 +247,7 @@ async fn what_is_in_doubt_is_looked_up_while_its_mailbox_may_mail_nobody() {
     assert_eq!(claimed.jobs.iter().map(|(_, job)| job.id.0).collect::<Vec<_>>(), [doubtful]);
     // Found done, it is as any other; put back in doubt, it is in that lane again; and so is one that a crash left.
     let job = &claimed.jobs[0].1;
-    settle(&bed, &Settlement { in_doubt: true, ..end(job, Verdict::Again(now())) }).await;
+    settle(&bed, &Settlement { in_doubt: true, ..end(job, Verdict::Pending(now())) }).await;
     assert_eq!(bed.queue.claim(&paced).await.unwrap().jobs.len(), 1);
     let sure_one = bed.claim().await.remove(0);
     assert_eq!(sure_one.id.0, sure);
@@ -280,7 +280,7 @@ async fn what_waits_for_the_pace_of_its_mailbox_is_judged_anew_at_a_start_and_by
     let attempt = AttemptRecord { started_at: in_ms(5), duration_ms: 77, ending: Ending::Retry };
     for job in bed.claim().await {
         let waits =
-            Settlement { in_doubt: job.in_doubt, paced: Some(paced.clone()), ..end(&job, Verdict::Again(tomorrow)) };
+            Settlement { in_doubt: job.in_doubt, paced: Some(paced.clone()), ..end(&job, Verdict::Pending(tomorrow)) };
         let attempt = (job.id.0 == tried).then(|| attempt.clone());
         assert_eq!(settle(&bed, &Settlement { attempt, ..waits }).await, Settled::Recorded);
     }
@@ -297,15 +297,15 @@ async fn what_waits_for_the_pace_of_its_mailbox_is_judged_anew_at_a_start_and_by
 }
 
 #[tokio::test]
-async fn a_change_is_in_the_mailbox_of_the_create_that_was_not_called_off() {
+async fn a_change_is_in_the_mailbox_of_the_create_that_was_not_cancelled() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     let ended =
         [KEYED, ANN, ("state", "'sent'"), ("event_id", "'AAMk'"), ("finished_at", "'2026-12-01T00:00:00.000Z'")];
     add(db, &ended).await;
     add(db, &[KEYED, ("operation", "'delete'"), ("start_time", "NULL"), ("end_time", "NULL")]).await;
-    let called_off = [KEYED, ("mailbox", "'eve@contoso.com'")];
-    add(db, &called_off).await;
+    let cancelled = [KEYED, ("mailbox", "'eve@contoso.com'")];
+    add(db, &cancelled).await;
     run(db, "UPDATE jobs SET state = 'cancelled', error_kind = 'superseded', finished_at = 'x' WHERE id > 1").await;
     let change = add(db, &update()).await;
     assert_eq!(bed.row(change).await["mailbox"], "ann@contoso.com");

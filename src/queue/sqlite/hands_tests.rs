@@ -9,7 +9,7 @@ use sqlx::Row;
 use super::super::super::{Claimed, Refusal, Verdict};
 use super::super::claim::unfit;
 use super::super::report::health::{Integrity, content};
-use super::super::schema::{Mended, Rule, Rules};
+use super::super::schema::{Repairs, Rule, Rules};
 use super::settle_tests::{end, sent, settle};
 use super::*;
 use crate::job::EventId;
@@ -41,7 +41,7 @@ async fn assert_in_doubt(db: &mut SqliteConnection, what: &str) {
 async fn a_claimed_job_that_another_hand_takes_is_in_doubt_whatever_is_written_along() {
     let (bed, job) = claimed().await;
     // Claimed a second time, so that there are traces of a settlement.
-    settle(&bed, &end(&job, Verdict::Again(now()))).await;
+    settle(&bed, &end(&job, Verdict::Pending(now()))).await;
     bed.claim().await;
     let db = &mut bed.stranger().await;
     let columns: Vec<String> =
@@ -172,7 +172,7 @@ async fn the_agents_own_end_leaves_no_doubt_at_whatever_time_it_is_due() {
         let (bed, job) = claimed().await;
         let due = in_ms(due);
         let before = bed.due(1).await;
-        settle(&bed, &end(&job, Verdict::Again(due))).await;
+        settle(&bed, &end(&job, Verdict::Pending(due))).await;
         let row = bed.row(1).await;
         assert_eq!(
             (&row["in_doubt"], &row["first_sent_at"], &row["state"]),
@@ -180,7 +180,7 @@ async fn the_agents_own_end_leaves_no_doubt_at_whatever_time_it_is_due() {
         );
         // Also to the very place it had.
         let job = bed.claim_at(5000).await.jobs.remove(0).1;
-        settle(&bed, &end(&job, Verdict::Again(before.parse().unwrap()))).await;
+        settle(&bed, &end(&job, Verdict::Pending(before.parse().unwrap()))).await;
         assert_eq!((bed.due(1).await, bed.row(1).await["in_doubt"].clone()), (before, json!(0)));
     }
 }
@@ -283,7 +283,7 @@ async fn a_result_that_a_trigger_refuses_is_told_in_its_words_and_the_others_are
             .map(|job| {
                 let verdict = match job.id.0 {
                     4 => Verdict::Failed,
-                    5 => Verdict::Again(now()),
+                    5 => Verdict::Pending(now()),
                     id => Verdict::Sent(EventId(format!("AAMk{id}")).into()),
                 };
                 let attempt = super::super::super::AttemptRecord {
@@ -498,7 +498,7 @@ async fn retention_deletes_what_no_trigger_refuses_to_let_go() {
 async fn a_new_queue_has_its_rules_and_nobody_elses() {
     let bed = Bed::new().await;
     assert_eq!(bed.queue.rules().await.unwrap(), Rules::default());
-    assert_eq!(bed.queue.mend().await.unwrap(), Mended::default());
+    assert_eq!(bed.queue.repair().await.unwrap(), Repairs::default());
 }
 
 #[tokio::test]
@@ -523,8 +523,8 @@ async fn rules_that_are_missing_or_changed_are_found_and_made_again() {
     );
     assert_eq!(names(&rules.changed), ["jobs_not_before_changed"]);
     assert_eq!(names(&rules.strange), ["audit", "once"]);
-    let mended = bed.queue.mend().await.unwrap();
-    assert_eq!((mended.made.len(), mended.failed), (4, Vec::new()));
+    let repairs = bed.queue.repair().await.unwrap();
+    assert_eq!((repairs.made.len(), repairs.failed), (4, Vec::new()));
     let rules = bed.queue.rules().await.unwrap();
     assert_eq!((rules.missing.len(), rules.changed.len(), rules.strange.len()), (0, 0, 2));
     let db = &mut bed.stranger().await;
@@ -552,7 +552,7 @@ async fn a_table_rebuilt_by_a_mapper_gets_its_rules_back() {
     let queue = SqliteQueue::open(bed.queue.path()).await.unwrap();
     let rules = queue.rules().await.unwrap();
     assert!(rules.missing.len() > 20 && rules.changed.is_empty(), "{rules:?}");
-    queue.mend().await.unwrap();
+    queue.repair().await.unwrap();
     assert_eq!(queue.rules().await.unwrap(), Rules::default());
     assert_eq!(queue.claim(&request()).await.unwrap().jobs.len(), 1);
 }
@@ -687,7 +687,7 @@ async fn what_no_claim_would_find_is_looked_for_in_its_own_index() {
 
 #[tokio::test]
 async fn a_job_with_the_most_attempts_there_can_be_ends_like_others() {
-    for (verdict, state) in [(sent(), "sent"), (Verdict::Again(now()), "pending"), (Verdict::Failed, "failed")] {
+    for (verdict, state) in [(sent(), "sent"), (Verdict::Pending(now()), "pending"), (Verdict::Failed, "failed")] {
         for plain in [true, false] {
             let bed = Bed::new().await;
             add(&mut bed.stranger().await, &[("attempts", "1000000000")]).await;

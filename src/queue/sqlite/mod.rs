@@ -1,4 +1,4 @@
-//! The SQLite queue: the only folder with SQL. `open` makes or checks the database, `agent` has the agent's verbs (`claim`,
+//! The SQLite queue. `open` makes or checks the database, `agent` has the agent's verbs (`claim`,
 //! `settle`, `recover`), `produce` inserts, `report` reads for people and the monitor, `operate` has the operator's verbs. `clock`
 //! is what the queue's times are kept by, `files` knows what lies on the disk.
 

@@ -57,13 +57,12 @@ const SUSPECTS: &str =
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mark {
     pub id: String,
-    /// Where to.
     pub to: String,
     pub moved_at: Option<String>,
 }
 
 impl Mark {
-    /// For who wants to use the file.
+    /// For users of the file.
     pub fn says(&self, path: &Path) -> String {
         let (path, to) = (path.display(), &self.to);
         match &self.moved_at {

@@ -44,7 +44,6 @@ pub enum OpenError {
     /// Whoever asks may not go there.
     #[error("cannot open the queue {}: {why}", path.display())]
     Shut {
-        /// Which file.
         path: PathBuf,
         /// Where the way is shut, and the cure.
         why: String,
@@ -52,85 +51,46 @@ pub enum OpenError {
     /// What lies there is no file of a queue, and was not opened.
     #[error(transparent)]
     Strange(#[from] Strange),
-    /// Another program's database.
     #[error("{} is a database of another program, in which nothing was changed; name a file of the queue's own in queue.path", .0.display())]
     Foreign(PathBuf),
     /// The file system refuses.
     #[error("cannot {action} {}: {}", path.display(), why.as_ref().unwrap_or(&source.to_string()))]
     Io {
-        /// What was tried.
         action: &'static str,
-        /// With which file.
         path: PathBuf,
-        /// Why not.
         source: std::io::Error,
         /// What whoever asks may not do, and the cure; if that is it.
         why: Option<String>,
     },
     /// Made by a later version.
     #[error("the queue {} was made by a newer event-sender (schema {found}, this one knows {known}); update the program", path.display())]
-    Newer {
-        /// Which file.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-        /// Ours.
-        known: i64,
-    },
+    Newer { path: PathBuf, found: i64, known: i64 },
     /// It has moved to another place, or is about to.
     #[error("{}", mark.says(path))]
     Moved {
-        /// Which file.
         path: PathBuf,
         /// Where it has moved to.
         mark: Mark,
     },
     /// Made by an earlier version, and the caller only reads.
     #[error("the queue {} has an older schema ({found}, this program needs {known}); 'event-sender run' brings it up to date", path.display())]
-    Older {
-        /// Which file.
-        path: PathBuf,
-        /// Its schema.
-        found: i64,
-        /// Ours.
-        known: i64,
-    },
+    Older { path: PathBuf, found: i64, known: i64 },
     /// Anything else SQLite says.
     #[error("cannot open the queue {}: {}", path.display(), why.as_ref().unwrap_or(&source.to_string()))]
     Sqlite {
-        /// Which file.
         path: PathBuf,
-        /// What SQLite says.
         source: sqlx::Error,
         /// What whoever asks may not do, and the cure; if that is it.
         why: Option<String>,
     },
     /// The way up from an older schema needs more room than there is.
     #[error("cannot bring the queue {} up to date: it needs {} MB of free disk for a while, and there are {} MB; the queue is as it was", path.display(), needed.div_ceil(1 << 20), free >> 20)]
-    NoRoom {
-        /// Which file.
-        path: PathBuf,
-        /// Bytes.
-        needed: u64,
-        /// Bytes.
-        free: u64,
-    },
+    NoRoom { path: PathBuf, needed: u64, free: u64 },
     /// The way up would lose what somebody else has made in the queue's tables.
     #[error("cannot bring the queue {} up to date without losing {what}; the queue is as it was: take that out of it, or move it to a table of its own", path.display())]
-    Others {
-        /// Which file.
-        path: PathBuf,
-        /// What.
-        what: String,
-    },
-    /// A migration failed.
+    Others { path: PathBuf, what: String },
     #[error("cannot prepare the queue {}: {source}", path.display())]
-    Migrate {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: Box<MigrateError>,
-    },
+    Migrate { path: PathBuf, source: Box<MigrateError> },
 }
 
 impl OpenError {
@@ -276,7 +236,7 @@ impl SqliteQueue {
                 _ => OpenError::Missing(path.to_owned()),
             });
         }
-        // A queue is in WAL mode since it was made; a file that is no queue is left as it is.
+        // A queue is in WAL mode since it was made; any other file is left as it is.
         let queue = connect(path, options(path)).await?;
         let ready = check_up_to_date(&queue.pool, path).await;
         queue.if_ok(ready).await
@@ -324,7 +284,7 @@ pub(super) async fn connect(path: &Path, options: SqliteConnectOptions) -> Resul
         .idle_timeout(None)
         .max_lifetime(None)
         .test_before_acquire(false)
-        // A wait behind another statement is no news.
+        // A wait behind another statement is not news.
         .acquire_slow_threshold(Duration::from_secs(3600))
         .after_connect(move |connection, _| {
             let guard = connected.clone();
@@ -386,7 +346,6 @@ async fn check_ours(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
     if is_blank && migrations == 0 { Ok(()) } else { Err(OpenError::Foreign(path.to_owned())) }
 }
 
-/// Its schema.
 async fn not_newer(pool: &SqlitePool, path: &Path) -> Result<i64, OpenError> {
     let found = schema(pool, path).await?;
     if found == MOVED {

@@ -6,7 +6,7 @@ use sqlx::{Sqlite, Transaction};
 use super::errors::written;
 use super::store::SqliteQueue;
 use super::transaction::refused_by_schema;
-use crate::queue::operate::rest_after;
+use crate::queue::operate::pause_after;
 use crate::queue::sqlite::clock::steady;
 use crate::queue::{InsertError, Insertion, NewJob, OnInserted, Produce};
 
@@ -47,7 +47,7 @@ impl Produce for SqliteQueue {
             insertion.commit().await?;
             on_batch(inserted);
             if batch.len() == BATCH {
-                tokio::time::sleep(rest_after(begin.elapsed())).await;
+                tokio::time::sleep(pause_after(begin.elapsed())).await;
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use super::fragments::wished;
 use super::settle::wake;
 use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, words};
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
-use crate::queue::sqlite::claim::misdated::{self, DRIFT, MisdatedJobs, ahead_of, stamp, stray};
+use crate::queue::sqlite::claim::misdated::{self, DRIFT, MisdatedJobs, ahead_of, is_misdated, stamp};
 use crate::queue::sqlite::claim::unfit;
 use crate::queue::{Recovered, Refusal};
 
@@ -23,7 +23,7 @@ pub(super) struct Untold(pub(super) Vec<Lane>);
 
 /// The newest time any writer took from the clock, without a walk through the table: of the last row inserted, the last one
 /// that an agent has ended, what is claimed, the attempts of the newest jobs, the last mailbox paused, and the last word of an
-/// agent. Nothing of those that are no time.
+/// agent. Nothing of those that are not a time.
 const NEWEST_STAMP: &str = concat!(
     "SELECT max(
     coalesce((SELECT ",
@@ -52,7 +52,7 @@ const NEWEST_STAMP: &str = concat!(
 /// wished is a time of day and stays.
 const MOVE_WAITS: &str = concat!(
     "UPDATE jobs SET next_attempt_at = max(?1, iif(",
-    stray!("?3"),
+    is_misdated!("?3"),
     ", '', coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', next_attempt_at, ?2), '')), ",
     wished!(),
     ") WHERE state = 'pending' AND next_attempt_at > ?1 AND next_attempt_at > ",

@@ -159,7 +159,7 @@ async fn an_end_that_was_decided_before_the_clock_was_set_waits_as_long_as_it_wa
     let bed = Bed::new().await;
     let id = add(&mut bed.stranger().await, &[]).await;
     let job = bed.claim().await.remove(0);
-    let mut late = end(&job, Verdict::Again(in_ms(10_000) + HOURS_5));
+    let mut late = end(&job, Verdict::Pending(in_ms(10_000) + HOURS_5));
     late.at.wall = in_ms(1000) + HOURS_5;
     late.pause = Some(Pause {
         lane: LaneKey::of("ann@contoso.com"),
@@ -330,12 +330,12 @@ async fn a_start_finds_strays_that_right_rows_have_followed() {
     for last in [format!("'{NOW}'"), "x'ff'".into(), "'yesterday'".into()] {
         let bed = Bed::new().await;
         let db = &mut bed.stranger().await;
-        let stray = add_stamped(db, OLD_CLOCK, &[]).await;
+        let misdated = add_stamped(db, OLD_CLOCK, &[]).await;
         let wished = add_stamped(db, OLD_CLOCK, &[("not_before", "'2100-01-01T03:00:00Z'")]).await;
         let backoff = add_stamped(db, OLD_CLOCK, &[("claims", "1")]).await;
         add_stamped(db, NOW, &[("created_at", &last)]).await;
         bed.queue.join().await.unwrap();
-        let due = [bed.due(stray).await, bed.due(wished).await, bed.due(backoff).await];
+        let due = [bed.due(misdated).await, bed.due(wished).await, bed.due(backoff).await];
         assert_eq!(due, [NOW, "2100-01-01T03:00:00.000Z", OLD_CLOCK], "{last}");
         // And those that are still to come.
         let late = add_stamped(db, OLD_CLOCK, &[]).await;

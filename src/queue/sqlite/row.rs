@@ -88,7 +88,7 @@ macro_rules! created {
 pub(super) use created;
 
 /// What is known of the event of its key. For a job that changes one, the last job before it that creates the
-/// event and was not called off, or else the last one. For a job that creates one, the same as long as its key names an event still,
+/// event and was not cancelled, or else the last one. For a job that creates one, the same as long as its key names an event still,
 /// because the delete before it did not come off; not if its own request may have left. NULL where there is none, or nothing is asked.
 macro_rules! target {
     () => {

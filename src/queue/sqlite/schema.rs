@@ -19,7 +19,6 @@ pub(super) static MIGRATIONS: Migrator = sqlx::migrate!();
 pub struct Rule {
     /// `table`, `index` or `trigger`.
     pub kind: String,
-    /// Its name.
     pub name: String,
     /// The table it is on.
     pub table: String,
@@ -39,7 +38,7 @@ pub struct Rules {
 
 /// What was made again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Mended {
+pub struct Repairs {
     /// As it was.
     pub made: Vec<Rule>,
     /// Not, and why.
@@ -71,9 +70,9 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// The storage is in trouble.
-    pub async fn mend(&self) -> Result<Mended, QueueError> {
+    pub async fn repair(&self) -> Result<Repairs, QueueError> {
         let mut connection = self.connection().await?;
-        let done = mend(&mut connection).await;
+        let done = repair(&mut connection).await;
         self.handed_back(connection, done).map_err(written)
     }
 }
@@ -164,31 +163,31 @@ fn plain(sql: &str) -> String {
     bare.split_whitespace().collect::<Vec<_>>().join(" ").replace("( ", "(").replace(" )", ")").replace(" (", "(")
 }
 
-async fn mend(connection: &mut SqliteConnection) -> sqlx::Result<Mended> {
+async fn repair(connection: &mut SqliteConnection) -> sqlx::Result<Repairs> {
     let rules = compare(connection).await?;
     let gone = rules.missing.into_iter().filter(|rule| rule.kind != "table" || rule.name != JOBS);
     let other = rules.changed.into_iter().filter(|rule| rule.kind != "table");
     let mut wanted: Vec<(Rule, bool)> = gone.map(|rule| (rule, false)).chain(other.map(|rule| (rule, true))).collect();
     // The rules of a table come after it.
     wanted.sort_by_key(|(rule, _)| rule.kind != "table");
-    let mut mended = Mended::default();
+    let mut repairs = Repairs::default();
     for (rule, there) in wanted {
         match make(connection, &rule, there).await {
-            Ok(()) => mended.made.push(rule),
+            Ok(()) => repairs.made.push(rule),
             Err(error) => {
                 roll_back(connection).await;
                 if !is_refusal(&error) {
                     return Err(error);
                 }
-                mended.failed.push((rule, words(&error)));
+                repairs.failed.push((rule, words(&error)));
             }
         }
     }
-    if mended.made.iter().any(|rule| rule.kind == "trigger") {
+    if repairs.made.iter().any(|rule| rule.kind == "trigger") {
         // What the triggers would have written meanwhile.
         sqlx::raw_sql(IN_ORDER_AGAIN).execute(connection).await?;
     }
-    Ok(mended)
+    Ok(repairs)
 }
 
 async fn make(connection: &mut SqliteConnection, rule: &Rule, there: bool) -> sqlx::Result<()> {

@@ -646,7 +646,7 @@ async fn the_content_is_fixed_while_a_request_may_be_under_way_and_ever_after() 
             assert_eq!(error, INSERT_INSTEAD, "{column} {fixed:?}");
         }
         assert_eq!(bed.row(id).await, before);
-        // The same value again is no change, as mappers write that save every column.
+        // The same value again is not a change, as mappers write that save every column.
         run(db, "UPDATE jobs SET subject = subject, mailbox = mailbox, transaction_id = transaction_id").await;
     }
 }

@@ -20,8 +20,7 @@ use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 /// Rows of one write that wakes them: producers wait a few milliseconds at most.
 const WAKE_BATCH: i64 = 500;
 
-/// Ends that are all alike but for their values are written together, in statements of these many; what is missing to
-/// the next of them is NULL and concerns no job.
+/// Batches of plain ends are padded with NULL rows to one of these sizes, so that SQLite reuses its prepared statements.
 const SIZES: [usize; 5] = [1, 4, 16, 64, 256];
 
 /// The values of what was mailed, of an attempt and of a job, in the order of [`bind_mailed`], [`bind_attempt`] and [`bind_job`].
@@ -271,7 +270,7 @@ async fn in_one_go(
         let (recorded, told) = transaction_of(connection, statements, &alike).await?;
         if let [locked_at, version] = told.as_slice() {
             pacer.compare(*version, steady());
-            pacer.wrote(*locked_at, steady(), machine_wall());
+            pacer.write_ended(*locked_at, steady(), machine_wall());
         }
         return Ok(alike.iter().map(|end| recorded.of(end)).collect());
     }
@@ -290,7 +289,7 @@ async fn in_one_go(
         note(connection, settlement, settled.last()).await?;
     }
     commit(connection).await?;
-    pacer.held(locked.elapsed(), steady());
+    pacer.write_took(locked.elapsed(), steady());
     Ok(settled)
 }
 
@@ -510,7 +509,7 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
             .bind(&event.join_url),
         verdict => {
             let (statement, time) = match verdict {
-                Verdict::Again(due) | Verdict::Anew(due) => (AGAIN, *due),
+                Verdict::Pending(due) | Verdict::Unfilled(due) => (AGAIN, *due),
                 _ => (FAILED, settlement.at.wall),
             };
             let query = sqlx::query(statement)
@@ -531,7 +530,7 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
         }
     };
     let done = query.execute(&mut *tx).await?.rows_affected();
-    if matches!(settlement.verdict, Verdict::Anew(_)) {
+    if matches!(settlement.verdict, Verdict::Unfilled(_)) {
         sqlx::query(EMPTY_DEFAULTS).bind(settlement.id.0).bind(settlement.claim).execute(tx).await?;
     }
     Ok(done)
@@ -697,7 +696,7 @@ async fn delete(connection: &mut SqliteConnection, [before, now]: &[String; 2], 
 }
 
 /// A pause that is over, no hold, and no order to end it that the agent may still have to see (`lane_heads::orders!`). What is
-/// no time is left to whoever wrote it.
+/// not a time is left to whoever wrote it.
 macro_rules! over {
     () => {
         "held_at IS NULL AND coalesce(paced_until, '') < ?1 AND coalesce(strftime('%Y-%m-%dT%H:%M:%fZ', paused_until), paused_until) < ?1

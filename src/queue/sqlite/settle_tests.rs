@@ -80,7 +80,7 @@ async fn claimed() -> (Bed, Job) {
 #[tokio::test]
 async fn a_sent_job_has_its_event_and_no_error() {
     let (bed, first) = claimed().await;
-    settle(&bed, &full(&first, Verdict::Again(now()))).await;
+    settle(&bed, &full(&first, Verdict::Pending(now()))).await;
     let job = bed.claim().await.remove(0);
     let before = bed.row(1).await;
     let mut settlement = full(&job, sent());
@@ -138,7 +138,7 @@ async fn two_claims_of_one_job_that_end_together_are_told_apart() {
 async fn a_job_to_be_tried_again_is_pending_and_says_why() {
     let (bed, job) = claimed().await;
     let before = bed.row(1).await;
-    assert_eq!(settle(&bed, &full(&job, Verdict::Again(in_ms(5000)))).await, Settled::Recorded);
+    assert_eq!(settle(&bed, &full(&job, Verdict::Pending(in_ms(5000)))).await, Settled::Recorded);
     assert_eq!(
         changes(&before, &bed.row(1).await),
         json!({"state": "pending", "in_doubt": 1, "attempts": 1, "next_attempt_at": "2100-01-01T00:00:05.000Z",
@@ -182,9 +182,9 @@ async fn a_job_that_failed_before_anything_left_can_be_corrected_and_sent() {
 #[tokio::test]
 async fn a_job_given_back_keeps_its_attempts_and_its_last_failure() {
     let (bed, job) = claimed().await;
-    settle(&bed, &full(&job, Verdict::Again(now()))).await;
+    settle(&bed, &full(&job, Verdict::Pending(now()))).await;
     let job = bed.claim().await.remove(0);
-    settle(&bed, &end(&job, Verdict::Again(now()))).await;
+    settle(&bed, &end(&job, Verdict::Pending(now()))).await;
     let row = bed.row(1).await;
     assert_eq!((&row["attempts"], &row["error_kind"]), (&json!(1), &json!("unavailable")));
     assert_eq!(row["first_sent_at"], "2100-01-01T00:00:00.010Z", "the first time stays");
@@ -194,8 +194,8 @@ async fn a_job_given_back_keeps_its_attempts_and_its_last_failure() {
 #[tokio::test]
 async fn the_first_time_a_request_left_is_kept() {
     let (bed, job) = claimed().await;
-    settle(&bed, &full(&job, Verdict::Again(now()))).await;
-    for verdict in [Verdict::Again(now()), Verdict::Failed] {
+    settle(&bed, &full(&job, Verdict::Pending(now()))).await;
+    for verdict in [Verdict::Pending(now()), Verdict::Failed] {
         let Some(job) = bed.claim().await.pop() else { panic!("nothing claimed") };
         settle(&bed, &Settlement { sent_at: Some(in_ms(9999)), ..end(&job, verdict) }).await;
         assert_eq!(bed.row(1).await["first_sent_at"], "2100-01-01T00:00:00.010Z");
@@ -206,7 +206,7 @@ async fn the_first_time_a_request_left_is_kept() {
 async fn only_spent_attempts_count() {
     let (bed, mut job) = claimed().await;
     for (spent, attempts) in [(true, 1), (false, 1), (true, 2), (false, 2)] {
-        settle(&bed, &Settlement { spent, ..end(&job, Verdict::Again(now())) }).await;
+        settle(&bed, &Settlement { spent, ..end(&job, Verdict::Pending(now())) }).await;
         job = bed.claim().await.remove(0);
         assert_eq!(job.attempts, attempts);
     }
@@ -215,7 +215,7 @@ async fn only_spent_attempts_count() {
 #[tokio::test]
 async fn an_attempt_is_written_down_with_everything_known() {
     let (bed, job) = claimed().await;
-    settle(&bed, &full(&job, Verdict::Again(now()))).await;
+    settle(&bed, &full(&job, Verdict::Pending(now()))).await;
     let attempts = bed.attempts(1).await;
     assert_eq!(
         json!(attempts),
@@ -232,7 +232,7 @@ async fn a_late_writer_changes_nothing() {
     let new = bed.claim_at(2000).await.jobs.remove(0).1;
     assert_eq!((old.claim, new.claim), (1, 2));
     let before = bed.row(1).await;
-    for verdict in [sent(), Verdict::Again(now()), Verdict::Failed] {
+    for verdict in [sent(), Verdict::Pending(now()), Verdict::Failed] {
         assert_eq!(settle(&bed, &full(&old, verdict)).await, Settled::Stale);
     }
     assert_eq!(bed.row(1).await, before);
@@ -249,7 +249,7 @@ async fn a_late_writer_changes_nothing() {
 #[tokio::test]
 async fn a_claim_that_was_given_back_is_over_although_its_number_is_the_last() {
     let (bed, job) = claimed().await;
-    settle(&bed, &end(&job, Verdict::Again(now()))).await;
+    settle(&bed, &end(&job, Verdict::Pending(now()))).await;
     assert_eq!(settle(&bed, &full(&job, sent())).await, Settled::Stale);
     assert_eq!(bed.row(1).await["state"], "pending");
 }
@@ -263,7 +263,7 @@ async fn one_late_writer_does_not_stop_the_others_of_its_batch() {
     }
     let jobs = bed.claim().await;
     let mut batch =
-        vec![full(&jobs[0], sent()), full(&jobs[1], Verdict::Failed), full(&jobs[2], Verdict::Again(now()))];
+        vec![full(&jobs[0], sent()), full(&jobs[1], Verdict::Failed), full(&jobs[2], Verdict::Pending(now()))];
     batch[1].claim = 0;
     batch[1].pause = Some(pause("ann@contoso.com", 1000, "busy"));
     let settled = bed.settle(&batch).await;
@@ -305,7 +305,7 @@ async fn long_messages_are_shortened_by_characters_not_bytes() {
 
 // Pauses
 
-async fn rest(bed: &Bed, pause: Pause) {
+async fn paused(bed: &Bed, pause: Pause) {
     let id = bed.queue.insert(&[job("x")]).await.unwrap()[0];
     let job = bed.claim().await.remove(0);
     assert_eq!(job.id.0, id);
@@ -315,8 +315,8 @@ async fn rest(bed: &Bed, pause: Pause) {
 #[tokio::test]
 async fn a_pause_survives_the_program_and_a_shorter_one_does_not_end_it_earlier() {
     let bed = Bed::new().await;
-    rest(&bed, pause("Ann@Contoso.com", 60_000, "first")).await;
-    rest(&bed, Pause { pauses_in_a_row: 2, ..pause("ann@contoso.com", 30_000, "second") }).await;
+    paused(&bed, pause("Ann@Contoso.com", 60_000, "first")).await;
+    paused(&bed, Pause { pauses_in_a_row: 2, ..pause("ann@contoso.com", 30_000, "second") }).await;
     bed.queue.close().await;
     let bed = Bed { queue: SqliteQueue::open(bed.queue.path()).await.unwrap(), ..bed };
     let pauses = bed.pauses(now()).await;
@@ -331,8 +331,8 @@ async fn a_pause_survives_the_program_and_a_shorter_one_does_not_end_it_earlier(
 #[tokio::test]
 async fn a_longer_pause_makes_it_longer() {
     let bed = Bed::new().await;
-    rest(&bed, pause("ann@contoso.com", 30_000, "first")).await;
-    rest(&bed, pause("ann@contoso.com", 60_000, "second")).await;
+    paused(&bed, pause("ann@contoso.com", 30_000, "first")).await;
+    paused(&bed, pause("ann@contoso.com", 60_000, "second")).await;
     assert_eq!(bed.pauses(now()).await[0].until, in_ms(60_000));
 }
 
@@ -370,7 +370,7 @@ async fn a_mistyped_pause_does_not_swallow_the_next_real_one() {
         let insert =
             format!("INSERT INTO mailboxes (mailbox, paused_until, reason) VALUES ('ann@contoso.com', {typed}, 'x')");
         run(&mut bed.stranger().await, &insert).await;
-        rest(&bed, pause("ann@contoso.com", 30_000, "real")).await;
+        paused(&bed, pause("ann@contoso.com", 30_000, "real")).await;
         let pauses = bed.pauses(now()).await;
         assert_eq!(pauses.first().map(|pause| pause.until), Some(in_ms(30_000)), "{typed}");
     }

@@ -2,15 +2,20 @@
 //! A foreign program is played by a second connection with nobody's settings but SQLite's and sqlx's own.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
+#[path = "report/census_tests.rs"]
 mod census_tests;
+#[path = "claim/claim_tests.rs"]
 mod claim_tests;
 mod events_tests;
 mod hands_tests;
+#[path = "operate/holds_tests.rs"]
 mod holds_tests;
 mod recover_tests;
+#[path = "operate/repair_tests.rs"]
 mod repair_tests;
 mod schema_tests;
 mod settle_tests;
+#[path = "report/status_tests.rs"]
 mod status_tests;
 mod upgrade_tests;
 
@@ -172,7 +177,7 @@ fn request() -> ClaimRequest {
         free: HashMap::new(),
         suspects: Suspects::default(),
         unnamed: Some("Team@contoso.com".into()),
-        unnamed_rest: false,
+        unnamed_paused: false,
         paced: Default::default(),
         defaults: Defaults {
             mailbox: Some("Team@contoso.com".into()),

@@ -4,12 +4,12 @@ use std::path::Path;
 
 use super::files::{AgentLock, LockError};
 use super::open::OpenError;
-use super::schema::Mended;
+use super::schema::Repairs;
 use super::store::SqliteQueue;
 use crate::queue::{Agent, QueueError, Recovered, StartError};
 
 /// One try. A lock once taken is kept for the next one.
-pub async fn start(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQueue, Mended, Recovered), StartError> {
+pub async fn start(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQueue, Repairs, Recovered), StartError> {
     SqliteQueue::create_file(path)?;
     // Before the schema is touched: an agent of another version may be running on it.
     match lock {
@@ -18,12 +18,12 @@ pub async fn start(path: &Path, lock: &mut Option<AgentLock>) -> Result<(SqliteQ
         Some(lock) => drop(lock.sign()),
     }
     let queue = SqliteQueue::open(path).await?;
-    let mended = queue.mend().await?;
+    let repairs = queue.repair().await?;
     let recovered = queue.join().await?;
     if let Some(lock) = lock.take() {
         queue.hold(lock);
     }
-    Ok((queue, mended, recovered))
+    Ok((queue, repairs, recovered))
 }
 
 impl From<OpenError> for StartError {

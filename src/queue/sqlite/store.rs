@@ -40,7 +40,7 @@ pub struct SqliteQueue {
     pub(super) batch_insert: Arc<BatchInsert>,
 }
 
-/// What is remembered between two calls. Taken only by who holds the one connection.
+/// What is remembered between two calls. Taken only with the one connection held.
 #[derive(Default)]
 pub(super) struct Memory {
     /// Who this is, once it has joined.
@@ -55,7 +55,6 @@ pub(super) struct Memory {
 }
 
 impl SqliteQueue {
-    /// The database's file.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -87,10 +86,10 @@ impl SqliteQueue {
         self.guard.check()
     }
 
-    /// For who holds the connection.
+    /// For the holder of the connection.
     pub async fn pacer(&self) -> MutexGuard<'_, WritePacer> {
         let mut pacer = self.memory.pacer.lock().await;
-        pacer.through(self.guard.connections());
+        pacer.on_connection(self.guard.connections());
         pacer
     }
 

@@ -11,7 +11,7 @@ use crate::queue::LaneKey;
 pub struct Text(pub Vec<u8>);
 
 impl Text {
-    /// With a sign in the place of what is no UTF-8.
+    /// With a sign in the place of what is not UTF-8.
     pub fn lossy(&self) -> String {
         String::from_utf8_lossy(&self.0).into_owned()
     }

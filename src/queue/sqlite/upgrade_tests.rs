@@ -141,7 +141,7 @@ async fn what_others_have_made_on_the_tables_is_made_again() {
             "{sql}"
         );
     }
-    // The copying was no insert of theirs to hear of; the next one is. The old connection goes on.
+    // The copying does not count as their insert; the next one does. The old connection goes on.
     assert_eq!(one::<i64>(&mut db, "SELECT count(*) FROM seen").await, 1);
     add(&mut db, &[]).await;
     assert_eq!(one::<String>(&mut db, "SELECT group_concat(id) FROM seen").await, "1,2");

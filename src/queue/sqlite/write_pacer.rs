@@ -43,7 +43,7 @@ pub struct WritePacer {
 
 impl WritePacer {
     /// `PRAGMA data_version` begins anew with every connection: `number` tells them apart.
-    pub fn through(&mut self, number: u64) {
+    pub fn on_connection(&mut self, number: u64) {
         if self.connection != number {
             self.version = None;
             self.connection = number;
@@ -62,19 +62,19 @@ impl WritePacer {
     }
 
     /// A write has ended that had the lock since then: the value of `locked_at!`.
-    pub fn wrote(&mut self, locked_at: i64, now: Instant, wall: DateTime<Utc>) {
+    pub fn write_ended(&mut self, locked_at: i64, now: Instant, wall: DateTime<Utc>) {
         // A clock that is set meanwhile makes one distance wrong.
         let held = u64::try_from(wall.timestamp_millis().saturating_sub(locked_at)).unwrap_or(0);
-        self.held(Duration::from_millis(held), now);
+        self.write_took(Duration::from_millis(held), now);
     }
 
     /// A write has ended that had the lock so long.
-    pub fn held(&mut self, held: Duration, now: Instant) {
+    pub fn write_took(&mut self, held: Duration, now: Instant) {
         self.next = now.checked_add((held.min(LONGEST) * TIMES).min(LONGEST));
     }
 
     /// Puts a write off, as long as it must be.
-    pub async fn keep_distance(&mut self) {
+    pub async fn delay(&mut self) {
         let wait = self.wait(steady());
         if wait > Duration::ZERO {
             tokio::time::sleep(wait).await;
@@ -100,14 +100,14 @@ mod tests {
         let held_since = wall.timestamp_millis() - 2;
         let mut pacer = WritePacer::default();
         pacer.compare(1, now);
-        pacer.wrote(held_since, now, wall);
+        pacer.write_ended(held_since, now, wall);
         assert_eq!(pacer.wait(now), Duration::ZERO, "alone");
         pacer.compare(2, now);
         pacer.compare(3, now);
         let wait = pacer.wait(now);
         assert_eq!(wait, 14 * MS);
         assert_eq!(pacer.wait(now + 20 * MS), Duration::ZERO, "the distance is kept");
-        pacer.wrote(held_since, now + Duration::from_secs(1), wall);
+        pacer.write_ended(held_since, now + Duration::from_secs(1), wall);
         assert_eq!(pacer.wait(now + Duration::from_secs(1)), Duration::ZERO, "alone again");
     }
 
@@ -118,7 +118,7 @@ mod tests {
         for n in 0..10 {
             let now = now + 40 * MS * n;
             pacer.compare(i64::from(n), now);
-            pacer.wrote(wall.timestamp_millis() - 2, now, wall);
+            pacer.write_ended(wall.timestamp_millis() - 2, now, wall);
             assert_eq!(pacer.wait(now), Duration::ZERO);
         }
     }
@@ -132,7 +132,7 @@ mod tests {
             let now = now + 60 * MS * n;
             pacer.waited = 50 * MS;
             pacer.compare(i64::from(n), now);
-            pacer.wrote(wall.timestamp_millis() - 9, now, wall);
+            pacer.write_ended(wall.timestamp_millis() - 9, now, wall);
             assert_eq!(pacer.wait(now) > Duration::ZERO, n > 1);
         }
     }
@@ -145,10 +145,10 @@ mod tests {
             pacer.compare(version, now);
         }
         for since in [0, i64::MAX, i64::MIN] {
-            pacer.wrote(since, now, wall);
+            pacer.write_ended(since, now, wall);
             assert!(pacer.wait(now) <= LONGEST, "{since}");
         }
-        pacer.wrote(0, now, wall);
+        pacer.write_ended(0, now, wall);
         assert_eq!(pacer.wait(now), LONGEST);
     }
 
@@ -158,9 +158,9 @@ mod tests {
         let mut pacer = WritePacer::default();
         pacer.compare(5, now);
         pacer.compare(6, now);
-        pacer.through(2);
+        pacer.on_connection(2);
         pacer.compare(1, now);
-        pacer.wrote(0, now, Utc::now());
+        pacer.write_ended(0, now, Utc::now());
         assert_eq!(pacer.wait(now), Duration::ZERO);
     }
 }

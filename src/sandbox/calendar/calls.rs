@@ -10,12 +10,12 @@ use serde_json::{Map, Value, json};
 
 use super::changes::{cancel, change, delete};
 use super::event::Draft;
-use super::kept::{Event, NewEvent};
 use super::mailbox::MailboxBehaviour;
 use super::marker::{Marker, expanded_ids, ical_uid_in};
 use super::resource::{View, resource};
 use super::route::{Call, Operation};
 use super::store::{Inserted, Store};
+use super::stored::{Event, NewEvent};
 
 use super::series;
 use super::times::zone_named;

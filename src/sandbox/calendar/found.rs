@@ -6,9 +6,9 @@ use serde_json::{Map, Value};
 
 use super::event::Draft;
 use super::event_id::EventIds;
-use super::kept::{EventState, NewEvent, StoredEvent};
 use super::mailbox::is_address;
 use super::store::Store;
+use super::stored::{EventState, NewEvent, StoredEvent};
 use crate::sandbox::refusal::Refusal;
 
 /// An event to put into a mailbox.
@@ -28,7 +28,6 @@ pub struct FoundEvent {
     /// It is one date of a series.
     #[serde(default)]
     pub occurrence: bool,
-    /// Where it is.
     #[serde(default)]
     pub state: EventState,
 }

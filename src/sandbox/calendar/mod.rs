@@ -8,7 +8,7 @@
 //!       ─ changes ─ change ─ event ─ schema, times ─ windows_zones
 //!       ─ series                                found
 //!       ─ resource ─ online
-//!       ─ store ─ kept ─ event_id, marker, mails
+//!       ─ store ─ stored ─ event_id, marker, mails
 //!               ─ writers
 //! ```
 
@@ -18,7 +18,6 @@ mod changes;
 mod event;
 mod event_id;
 mod found;
-mod kept;
 mod lanes;
 mod mailbox;
 mod mails;
@@ -29,14 +28,15 @@ mod route;
 mod schema;
 mod series;
 mod store;
+mod stored;
 mod times;
 mod windows_zones;
 mod writers;
 
 pub(super) use calls::{Request, answer};
 pub use found::FoundEvent;
-pub use kept::{EventState, StoredEvent};
 pub(super) use lanes::{Arrival, CONCURRENCY_LIMIT, Lanes};
 pub use mails::{Mail, MailKind};
 pub(super) use route::{Call, Owner};
 pub(super) use store::Store;
+pub use stored::{EventState, StoredEvent};

@@ -6,9 +6,9 @@ use std::cell::LazyCell;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use super::kept::{Event, EventState};
 use super::marker::comparable_id;
 use super::online;
+use super::stored::{Event, EventState};
 use super::times::EventTime;
 
 /// How the client wants to see events.

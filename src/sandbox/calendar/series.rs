@@ -7,8 +7,8 @@ use chrono::{Datelike, Days, NaiveDate};
 use serde_json::{Map, Value, json};
 
 use super::event::Draft;
-use super::kept::{Event, NewEvent};
 use super::store::Store;
+use super::stored::{Event, NewEvent};
 use crate::sandbox::refusal::Refusal;
 
 /// The most occurrences of one series.

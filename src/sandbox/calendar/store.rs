@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use chrono::{SecondsFormat, Utc};
 
-use super::kept::{Event, EventState, NewEvent, StoredEvent};
 use super::lanes::shard_of;
 use super::mails::{Mail, MailKind, Mailing, Moment, Tally};
 use super::marker::Marker;
 use super::route::Call;
+use super::stored::{Event, EventState, NewEvent, StoredEvent};
 use super::writers::{Basis, Writer, Writers};
 use crate::sandbox::guarded::Guarded;
 use crate::sandbox::refusal::Refusal;

@@ -11,7 +11,6 @@ use crate::sandbox::journal::RequestKind;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FaultOn {
-    /// Token requests.
     Token,
     /// Requests to create an event.
     #[default]
@@ -26,7 +25,6 @@ pub enum FaultOn {
     Delete,
     /// Requests to cancel an event.
     Cancel,
-    /// Every request.
     Any,
 }
 
@@ -162,7 +160,7 @@ pub enum Action {
     AnotherEvent,
     /// Carried out; the answer says that it belongs to another request, as where answers have come out of step.
     AnotherAnswer,
-    /// Carried out; the answer does not show whose event it is: no `transactionId`, no extended property.
+    /// Carried out; the answer does not show whose event it is: neither `transactionId` nor extended property.
     Unnamed,
     /// The answer to a lookup is an empty page with a link to the next.
     NextPage {
@@ -208,7 +206,6 @@ pub enum AnswerBody {
     /// The error JSON of the service that was asked.
     #[default]
     Json,
-    /// Nothing.
     None,
     /// An HTML page, as gateways send.
     Html,
@@ -222,7 +219,6 @@ impl Fault {
         Self { on: FaultOn::default(), mailbox: None, subject: None, kept: false, after: 0, times: 1, action }
     }
 
-    /// An error answer.
     pub fn answer(status: u16, code: &str) -> Self {
         Self::new(Action::Answer {
             status,
@@ -315,7 +311,6 @@ impl Fault {
         Self::new(Action::NextPage { link: Some(link.to_owned()) }).on(FaultOn::Lookup)
     }
 
-    /// All tokens expire.
     pub fn expire_tokens() -> Self {
         Self::new(Action::ExpireTokens)
     }

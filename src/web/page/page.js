@@ -134,8 +134,8 @@ function showBanner() {
   if (state.error && !state.error.status) {
     level = 'stopped';
     head = 'This page gets no answer from the agent';
-    body = [h('p', null, 'Since ' + clock(state.silentSince) + (data ? '; what stands below was seen at ' + clock(data.seen_at) : '') +
-      '. Rows wait in the queue meanwhile, and nothing is lost.'), steps([['systemctl status event-sender', 'whether it runs, and why not'], ['event-sender status', 'how the queue stands without it']])];
+    body = [h('p', null, 'Since ' + clock(state.silentSince) + (data ? '; what is shown below was seen at ' + clock(data.seen_at) : '') +
+      '. Rows wait in the queue meanwhile, and nothing is lost.'), steps([['systemctl status event-sender', 'whether it runs, and why not'], ['event-sender status', 'the queue, without it']])];
   } else if (state.error) {
     level = state.error.what === 'starting' ? 'look' : 'stopped';
     head = state.error.what === 'starting' ? 'The agent is starting' : 'This cannot be shown';
@@ -151,7 +151,7 @@ function showBanner() {
   } else if (data.trouble) {
     level = 'stopped';
     head = 'The queue cannot be read';
-    body = [h('p', null, data.trouble.why.replace(/^the queue cannot be read: /, '')), h('p', null, 'Since ' + moment(data.trouble.since) + '; what stands below was seen at ' + clock(data.seen_at) + '.')];
+    body = [h('p', null, data.trouble.why.replace(/^the queue cannot be read: /, '')), h('p', null, 'Since ' + moment(data.trouble.since) + '; what is shown below was seen at ' + clock(data.seen_at) + '.')];
   } else {
     [level, head, body] = verdict(data);
   }
@@ -443,7 +443,7 @@ async function actOnJobs(verb, ids) {
 function actOnMailbox(verb, mailbox) {
   const reason = h('input', { type: 'text', maxlength: 300, placeholder: 'moved to another server, ticket 4711' });
   const [title, words, past] = { hold: ['Hold ' + mailbox + '?', 'Nothing more is sent to it until it is released; requests under way finish, its jobs wait.', 'held'],
-    release: ['Release ' + mailbox + '?', 'Its jobs are sent again.', 'released'], resume: ['Try ' + mailbox + ' now?', 'For a mailbox that has been put right: one job is tried, and all if that works.', 'resumed'] }[verb];
+    release: ['Release ' + mailbox + '?', 'Its jobs are sent again.', 'released'], resume: ['Try ' + mailbox + ' now?', 'For a mailbox that has been fixed: one job is tried, and all if that works.', 'resumed'] }[verb];
   const run = async () => {
     try {
       const done = await ask('mailboxes/' + verb, verb === 'hold' ? { mailbox, reason: reason.value } : { mailbox });

@@ -86,7 +86,7 @@ impl Server {
         }
     }
 
-    /// A mailbox that is suspended and whose events cannot be found rests for half an hour each time.
+    /// A mailbox that is suspended and whose events cannot be found is paused for half an hour each time.
     fn takes(self, row: &Row) -> bool {
         self != Self::OnlyHonours
             || !row.0.iter().any(|(_, value)| value.as_deref().is_some_and(|v| v.contains("suspended")))

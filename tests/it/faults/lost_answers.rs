@@ -99,7 +99,7 @@ async fn a_lookup_that_never_works_leaves_it_to_the_transaction_id() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_lookup_that_is_throttled_is_made_again_after_its_rest() {
+async fn a_lookup_that_is_throttled_is_made_again_after_its_pause() {
     let bed = Bed::new().await;
     bed.sandbox().script(Fault::answer(429, "TooManyRequests").retry_after("1").on(FaultOn::Lookup));
     bed.sandbox().script(Fault::answer(503, "ErrorServerBusy").retry_after("1").on(FaultOn::Lookup));
@@ -112,9 +112,9 @@ async fn a_lookup_that_is_throttled_is_made_again_after_its_rest() {
     assert_eq!(counters.retry_after_violations, 0);
 }
 
-/// While a mailbox rests it is not asked anything: a job whose last attempt met that is looked up afterwards.
+/// While a mailbox is paused it is not asked anything: a job whose last attempt met that is looked up afterwards.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_job_that_ran_out_of_attempts_at_a_resting_mailbox_is_looked_up_after_the_rest() {
+async fn a_job_that_ran_out_of_attempts_at_a_paused_mailbox_is_looked_up_after_the_pause() {
     for (created, lookup, state) in [(true, true, "sent"), (false, true, "failed"), (true, false, "failed")] {
         let mut bed = Bed::with_sandbox(SandboxOptions { lookup, ..SandboxOptions::default() }).await;
         bed.set("delivery.max_attempts", "1");

@@ -78,7 +78,7 @@ async fn a_lookups_answer_is_read_before_it_is_believed() {
     .await;
 }
 
-/// A server that always has one more page is not asked for ever, and what nobody could look through is no proof.
+/// A server that always has one more page is not asked for ever, and a search that never ends proves nothing.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn pages_without_end_are_left_and_prove_nothing() {
     let bed = Bed::new().await;
@@ -251,7 +251,7 @@ async fn a_new_connection_that_dies_spends_its_attempt() {
     each_has_its_own(&bed).await;
 }
 
-/// A stop while the look is awaited leaves the row in doubt, and nothing is lost or doubled.
+/// A stop while the lookup is awaited leaves the row in doubt, and nothing is lost or doubled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_stop_before_the_look_after_a_dead_connection_leaves_the_doubt() {
     let mut bed = Bed::with_sandbox(marker_only()).await;

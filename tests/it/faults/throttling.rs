@@ -152,9 +152,9 @@ async fn a_wait_named_beside_another_answer_than_throttling_is_obeyed() {
     .await;
 }
 
-/// A rest learnt while another request of the mailbox waits for a new token holds that one, too.
+/// A pause learnt while another request of the mailbox waits for a new token holds that one, too.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_request_that_waited_for_a_token_does_not_leave_into_a_rest() {
+async fn a_request_that_waited_for_a_token_does_not_leave_into_a_pause() {
     let mut bed = Bed::new().await;
     bed.set("delivery.max_in_flight_per_mailbox", "2");
     bed.sandbox().script(Fault::slow(Duration::from_millis(1500)).on(FaultOn::Token).after(1));

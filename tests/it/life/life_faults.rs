@@ -1,4 +1,4 @@
-//! Every fault of the sandbox on the way of a change: on its look and on its request, once each. Whatever answer was lost or
+//! Every fault of the sandbox on the way of a change: on its lookup and on its request, once each. Whatever answer was lost or
 //! unclear, the change is made once and mailed once; what was refused is failed, and nobody hears of it.
 
 use std::time::Duration;
@@ -47,7 +47,7 @@ impl Change {
     }
 }
 
-/// Faults after which the change is made all the same, or by the next attempt. Not those that make a mailbox or the agent rest
+/// Faults after which the change is made all the same, or by the next attempt. Not those that make a mailbox or the agent pause
 /// for a minute: a portal's page and refused tokens strike in the storms.
 fn passing() -> Vec<Fault> {
     vec![
@@ -96,7 +96,7 @@ fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for change in Change::ALL {
         let passing = passing().into_iter().flat_map(|fault| {
-            // A look that is carried out changes nothing: the same fault on both.
+            // A lookup that is carried out changes nothing: the same fault on both.
             [fault.clone().on(change.request()), fault.on(FaultOn::Get)]
         });
         let passing = passing.map(|fault| (fault, None));

@@ -1,4 +1,4 @@
-//! The whole life of an event: created, changed, called off, by rows that name it by its key. What attendees were mailed is
+//! The whole life of an event: created, changed, cancelled, by rows that name it by its key. What attendees were mailed is
 //! taken from the sandbox's account.
 
 mod life_faults;

@@ -1,4 +1,4 @@
-//! The jobs of one event: one after the other, whatever becomes of each of them; and what a later delete calls off.
+//! The jobs of one event: one after the other, whatever becomes of each of them; and what a later delete cancels.
 
 use std::time::Duration;
 

@@ -105,7 +105,7 @@ impl Account {
                 }
                 ("update", "sent") => life.is_some_and(|life| life.change(entry)),
                 ("delete", "sent") => life.is_none_or(|life| life.end(entry)),
-                // Called off by a later delete before anything had left.
+                // Cancelled by a later delete before anything had left.
                 (_, "cancelled") => entry.error_kind.as_deref() == Some("superseded"),
                 // There was no event of this key, or no longer.
                 ("update" | "delete", "failed") => entry.error_kind.as_deref() == Some("target") && life.is_none(),

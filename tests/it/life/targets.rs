@@ -1,4 +1,4 @@
-//! Events that somebody else may have touched: not ours to change, one of a series, gone or called off by hand, joined online.
+//! Events that somebody else may have touched: not ours to change, one of a series, gone or cancelled by hand, joined online.
 
 use event_sender::sandbox::{EventState, Fault, FaultOn, FoundEvent, OptionsChange, RequestKind, StoredEvent};
 use serde_json::{Value, json};
@@ -77,7 +77,7 @@ async fn an_event_named_by_its_id_is_changed_and_ended_whoever_made_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn what_is_gone_or_called_off_by_hand_cannot_be_changed_and_counts_as_deleted() {
+async fn what_is_gone_or_cancelled_by_hand_cannot_be_changed_and_counts_as_deleted() {
     let bed = Bed::new().await;
     let (mut updates, mut ends) = (Vec::new(), Vec::new());
     for state in [EventState::Deleted, EventState::Cancelled] {

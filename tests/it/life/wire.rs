@@ -103,7 +103,7 @@ async fn a_change_of_attendees_alone_is_sent_as_such_and_so_is_taking_all_of_the
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_meeting_is_called_off_with_the_comment_and_an_event_without_attendees_is_deleted() {
+async fn a_meeting_is_cancelled_with_the_comment_and_an_event_without_attendees_is_deleted() {
     let (bed, recorder) = bed().await;
     bed.insert(create()).await;
     bed.insert(row_for("room@contoso.com").with("event_key", "alone")).await;

@@ -68,7 +68,7 @@ async fn so_do_those_of_a_stranger_and_of_a_group_with_others_in_it() {
         chmod(path, mode | 0o020);
         is_refused(&bed, &["the group 61234"]).await;
         is_taken(&bed, &file).await;
-        // Reading alone is no harm here.
+        // Reading alone does no harm here.
         chmod(path, mode & !0o020);
         bed.bare_command(&["status"]).await.expect(0);
         // Root's own group has nobody else in it.
@@ -188,7 +188,7 @@ async fn a_secret_that_those_who_insert_may_read_gets_a_warning_with_the_cure() 
         chmod(&file, mode);
         assert_eq!(warned_of(&bed).await, expected, "{mode:o}");
     }
-    // Where the group can only look at the queue, it is no producers'.
+    // Where the group can only look at the queue, it is not the producers'.
     chmod(&file, 0o640);
     chmod(&directory, 0o2750);
     chmod(&directory.join("queue.db"), 0o640);

@@ -114,7 +114,7 @@ async fn a_scrape_tells_what_became_of_jobs_and_how_the_queue_stands() {
     assert_eq!(scrape.value("event_sender_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
     assert!(scrape.value("event_sender_queue_size_bytes", &[("file", "wal")]) > 0.0);
     assert!(scrape.value("event_sender_queue_disk_free_bytes", &[]) > 0.0);
-    // One mailbox that rests is no reason to call the agent unready.
+    // One paused mailbox does not make the agent unready.
     assert_eq!(monitor.reasons().await, Vec::<String>::new());
     assert_eq!(monitor.get("/healthz").await.0, 200);
 
@@ -289,7 +289,7 @@ async fn who_connects_and_says_nothing_is_sent_away_and_holds_nobody_up() {
     }
     let id = bed.insert(row()).await;
     bed.until(id, "sent").await;
-    // Who asks nothing makes room for who asks, at once and however many they are.
+    // Silent connections make room for those that ask, at once and however many they are.
     for _ in 0..3 {
         let begin = Instant::now();
         assert_eq!(monitor.get("/healthz").await.0, 200);

@@ -1,4 +1,4 @@
-//! The operator's writes beside the running agent: put back, call off, delete. Each says what it did to how many jobs, and
+//! The operator's writes beside the running agent: put back, cancel, delete. Each says what it did to how many jobs, and
 //! none of them makes a second event.
 
 use event_sender::sandbox::{Fault, FaultOn};
@@ -133,7 +133,7 @@ async fn an_id_that_cannot_be_retried_is_named_with_the_reason_and_the_others_ar
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_waiting_job_is_tried_at_once_when_it_is_told_to_and_a_resting_mailbox_is_named() {
+async fn a_waiting_job_is_tried_at_once_when_it_is_told_to_and_a_paused_mailbox_is_named() {
     let mut bed = Bed::new().await;
     bed.set("delivery.first_retry", "10m");
     bed.set("delivery.longest_retry", "10m");

@@ -24,7 +24,7 @@ async fn a_mailbox_that_was_put_right_is_tried_at_once_and_all_of_its_jobs_go_ou
         let more = bed.insert_all((0..5).map(|_| row_for(ANN))).await;
         let other = bed.insert(row_for(BOB)).await;
         bed.until(other, "sent").await;
-        assert_eq!(bed.creates(Some(ANN)).len(), 1, "it rests");
+        assert_eq!(bed.creates(Some(ANN)).len(), 1, "it is paused");
 
         let resumed = bed.command(&["resume", "Ann@Contoso.com"]).await.expect(0);
         assert!(resumed.stdout.starts_with("resumed ann@contoso.com, which was paused until "), "{resumed:?}");
@@ -113,7 +113,7 @@ async fn a_pause_that_came_after_the_order_is_not_ended_by_it() {
     bed.command(&["resume", ANN]).await.expect(0);
     // It was not put right after all.
     bed.wait("it was tried", async || (bed.creates(Some(ANN)).len() == 2).then_some(())).await;
-    bed.wait("it rests again", async || (agent.said("mailbox paused").len() == 2).then_some(())).await;
+    bed.wait("it is paused again", async || (agent.said("mailbox paused").len() == 2).then_some(())).await;
     for mailbox in [BOB, "cy@contoso.com"] {
         let other = bed.insert(row_for(mailbox)).await;
         bed.until(other, "sent").await;

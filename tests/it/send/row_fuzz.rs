@@ -177,7 +177,7 @@ async fn claimed(queue: &SqliteQueue) -> Vec<Job> {
         free: HashMap::new(),
         suspects: Suspects::default(),
         unnamed: Some("team@contoso.com".into()),
-        unnamed_rest: false,
+        unnamed_paused: false,
         paced: Default::default(),
         defaults: Defaults {
             mailbox: Some("team@contoso.com".into()),

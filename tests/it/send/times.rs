@@ -49,7 +49,7 @@ async fn a_wish_for_the_end_of_the_calendar_waits() {
     ] {
         waiting.push(bed.insert(row().with("not_before", never)).await);
     }
-    // Also for who sets the due time by hand.
+    // Also where the due time is set by hand.
     bed.sql("UPDATE jobs SET next_attempt_at = '2026-01-01T00:00:00.000Z' WHERE id = 1").await;
     let _agent = bed.run();
     told(&bed, row().with("not_before", "1900-01-01T00:00:00")).await;

@@ -1,4 +1,4 @@
-//! How the agent learns of new rows: by a watch that rests while there is enough to do, and by looking now and then where no
+//! How the agent learns of new rows: by a watch that pauses while there is enough to do, and by looking now and then where no
 //! watch can be had.
 
 use std::process::Command;
@@ -7,7 +7,7 @@ use crate::bed::{Bed, row_for};
 
 /// The poll interval is longer than any test, so only the watch can tell.
 #[tokio::test]
-async fn a_row_is_noticed_after_a_crowd_of_rows_let_the_watch_rest() {
+async fn a_row_is_noticed_after_a_crowd_of_rows_let_the_watch_pause() {
     let mut bed = Bed::new().await;
     bed.set("queue.poll_interval", "1h");
     bed.set("delivery.max_in_flight", "8");

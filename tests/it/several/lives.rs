@@ -1,4 +1,4 @@
-//! Whole lives of events, created, changed and called off by their keys, over several agents that are killed meanwhile.
+//! Whole lives of events, created, changed and cancelled by their keys, over several agents that are killed meanwhile.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

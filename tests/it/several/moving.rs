@@ -369,7 +369,7 @@ async fn what_postgresql_cannot_take_is_named_and_nothing_moves() {
     assert!(moving.has_nothing().await);
     let dry = moving.bed.command(&[&COPY[..], &["--dry-run", "--json"]].concat()).await.expect(1);
     assert_eq!(dry.json()["faults"][2]["column"], "location", "{dry:?}");
-    // The file is as it was: an agent starts on it, and producers mend it.
+    // The file is as it was: an agent starts on it, and producers fix it.
     moving.bed.sql("UPDATE jobs SET subject = 'ab', body = NULL, location = 'AB', dedup_key = NULL, created_at = '2026-01-02 03:04:05', http_status = NULL").await;
     moving.bed.sql("DELETE FROM mailboxes").await;
     moving.copy().await.expect(0);

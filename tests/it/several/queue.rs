@@ -93,7 +93,7 @@ async fn without_a_queue_everything_says_how_to_make_one() {
         [&["status"][..], &["list"], &["enqueue", "--start", "2030-01-01T09:00", "--end", "2030-01-01T10:00"]]
     {
         let ran = fleet.command(command).await;
-        assert!(ran.code == Some(1) && ran.stderr.contains("'event-sender migrate' makes it"), "{ran:?}");
+        assert!(ran.code == Some(1) && ran.stderr.contains("'event-sender migrate' creates it"), "{ran:?}");
     }
 }
 

@@ -191,7 +191,7 @@ async fn several_cuts_in_a_row(seed: u64, cuts: usize, jobs: usize, deduplicate:
     figures
 }
 
-/// A copy: SQLite mends what it opens, and the agent must find it as it was.
+/// A copy: SQLite fixes what it opens, and the agent must find it as it was.
 fn looked_at(bed: &Bed, queue: &Path, cut: usize) -> PathBuf {
     let copy = directory(bed, &format!("look-{cut}"));
     for file in std::fs::read_dir(queue.parent().unwrap()).unwrap().map(Result::unwrap) {

@@ -271,7 +271,6 @@ impl Bed {
         process
     }
 
-    /// Starts the daemon.
     pub fn run(&self) -> Process {
         self.run_with(&[])
     }

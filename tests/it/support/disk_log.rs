@@ -1,5 +1,5 @@
 //! What a disk would hold had the power gone: the log of `shim/disk.c`, read and played back. Everything synced is
-//! there; of the rest, whatever the jitter say, down to single sectors, newer writes without older ones included. A file
+//! there; of the rest, whatever chance says, down to single sectors, newer writes without older ones included. A file
 //! made or removed is so for certain only once its directory was synced. Knows the names of SQLite's files and nothing
 //! of what is in them.
 
@@ -188,7 +188,7 @@ fn apply(bytes: &mut Vec<u8>, change: &What, mut kept: impl FnMut(usize) -> bool
 }
 
 #[test]
-fn what_was_synced_is_there_and_the_rest_is_left_to_the_dice() {
+fn what_was_synced_is_there_and_the_rest_is_left_to_chance() {
     let write = |offset, byte| What::Write { offset, bytes: vec![byte; 1024] };
     let home = tempfile::tempdir().unwrap();
     let (before, after) = (home.path().join("before.db"), home.path().join("after.db"));

@@ -96,7 +96,7 @@ impl Ground {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         last.end().await.expect(0);
-        // What comes too late is no condition to be waited for: that nothing comes of it shows only by its time.
+        // What comes too late is not a condition to be waited for: that nothing comes of it shows only by its time.
         tokio::time::sleep(late_until.saturating_duration_since(Instant::now()) + Duration::from_millis(200)).await;
     }
 }

@@ -13,7 +13,6 @@ use crate::bed::producer;
 /// What must become of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// One event.
     Sent,
     /// A failure of this kind, and no event.
     Failed(&'static str),
@@ -33,7 +32,6 @@ pub struct Entry {
     error_message: Option<String>,
 }
 
-/// The result.
 #[derive(Debug, Default)]
 pub struct Ledger {
     pub jobs: usize,

@@ -159,7 +159,7 @@ impl Drop for Process {
     }
 }
 
-/// Whole lines, so that nobody sees half of one. Bytes that are no UTF-8 are shown as such.
+/// Whole lines, so that nobody sees half of one. Bytes that are not UTF-8 are shown as such.
 fn read(pipe: impl Read, take: impl Fn(&str)) {
     let mut pipe = BufReader::new(pipe);
     let mut line = Vec::new();

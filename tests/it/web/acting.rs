@@ -41,7 +41,7 @@ async fn a_retry_puts_back_what_was_seen_and_tells_what_was_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
-async fn a_job_is_called_off_and_one_in_doubt_only_where_that_is_said() {
+async fn a_job_is_cancelled_and_one_in_doubt_only_where_that_is_said() {
     let bed = acting().await;
     bed.sandbox().script(Fault::answer(503, "ErrorServerBusy").mailbox("doubt@contoso.com").times(0));
     let agent = bed.run();

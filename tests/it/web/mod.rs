@@ -102,7 +102,7 @@ async fn reading() -> Bed {
     bed
 }
 
-/// A bed with a page that acts for who has the token.
+/// A bed with a page that acts for a holder of the token.
 async fn acting() -> Bed {
     let mut bed = reading().await;
     with_token(&mut bed);

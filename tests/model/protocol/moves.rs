@@ -33,7 +33,6 @@ pub struct Held {
     pub at: usize,
 }
 
-/// A step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
     // The course of things.
@@ -59,7 +58,7 @@ pub enum Step {
     NoClearAnswer(Held),
     /// A kept connection dies without a byte of an answer: as unclear, but the same attempt looks for its event and goes on.
     KeptConnectionDies(Held),
-    /// 503: as unclear, and the mailbox must rest, so that not even a lookup may follow.
+    /// 503: as unclear, and the mailbox must pause, so that not even a lookup may follow.
     MailboxAway(Held),
     /// 429: nothing was made, the attempt is given back.
     Throttled(Held),
@@ -206,7 +205,7 @@ impl Protocol {
 
     fn faults(&self, state: &State, held: Held, attempt: &Attempt, steps: &mut Vec<Step>) {
         if matches!(attempt.phase, Phase::LookingUp | Phase::LookingLast) && self.calendar.deduplicates {
-            // Where only the lookup can tell, it is not made to fail: what then happens is no part of the promise.
+            // Where only the lookup can tell, it is not made to fail: what then happens is not part of the promise.
             steps.extend([Look::Failed, Look::Throttled].map(|look| Step::LookUp(held, look)));
         }
         if matches!(attempt.phase, Phase::LookingUp | Phase::Ready) {

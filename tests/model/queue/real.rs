@@ -228,7 +228,7 @@ impl Real {
             free: wish.free.map(|(mailbox, slots)| (LaneKey::of(mailbox), slots)).into_iter().collect(),
             suspects: Suspects::default(),
             unnamed: Some(TEAM.into()),
-            unnamed_rest: false,
+            unnamed_paused: false,
             paced: Default::default(),
             defaults: Defaults {
                 mailbox: Some(TEAM.into()),
@@ -343,7 +343,7 @@ fn settlement(ticket: Ticket, end: &End, expected: &Expected) -> Settlement {
         End::Sent => (Verdict::Sent(EventId(event_of(ticket)).into()), true, false, true, false),
         End::Again { wait, spent, in_doubt, left } => {
             let due = due_again(expected.rows.now, wait, ticket);
-            (Verdict::Again(at(due)), spent, in_doubt, left, false)
+            (Verdict::Pending(at(due)), spent, in_doubt, left, false)
         }
         End::Failed { spent, in_doubt, left, never_left } => (Verdict::Failed, spent, in_doubt, left, never_left),
     };

@@ -9,7 +9,7 @@ use event_sender::job::JobState;
 
 /// `defaults.mailbox`.
 pub const TEAM: &str = "Team@contoso.com";
-/// How long a recovered row rests, counted from its claim.
+/// How long a recovered row waits, counted from its claim.
 const IN_DOUBT_WAIT: i64 = 2000;
 
 /// What the row remembers of the defaults.

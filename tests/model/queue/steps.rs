@@ -299,7 +299,7 @@ fn delete(rows: &mut Rows, id: i64) -> Effect {
 }
 
 fn wrong(row: &mut Row, later: i64, now: i64, what: Mischief) -> Effect {
-    // The same value again is no change.
+    // The same value again is not a change.
     let changes = match what {
         Mischief::Subject => row.subject != "second",
         Mischief::Mailbox => row.mailbox.as_deref() != Some(EVE),

@@ -1,4 +1,4 @@
-//! The operator's writes: jobs put back, called off or deleted by hand, beside the running agents. First which jobs are
+//! The operator's writes: jobs put back, cancelled or deleted by hand, beside the running agents. First which jobs are
 //! meant; then the change, a few hundred rows at a time, each batch a statement of its own that looks again whether the change is
 //! still right. The schema's triggers do the rest, as for every other writer.
 

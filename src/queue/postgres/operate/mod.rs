@@ -17,7 +17,7 @@ use super::errors::{read, written};
 use super::link::{STATEMENT, within};
 use super::store::PostgresQueue;
 use crate::job::{Defaults, JobId, JobState};
-use crate::queue::operate::{bring_forward, rest_after};
+use crate::queue::operate::{bring_forward, pause_after};
 use crate::queue::{Chosen, LaneKey, MailboxRow, OnBatch, Operate, Purgeable, QueueError, Selection};
 
 /// Gives what `changed` holds, and has all agents look again if that is anything.
@@ -93,7 +93,7 @@ impl Operate for PostgresQueue {
                     let gone = link.done(purged).map_err(written)?;
                     deleted += gone;
                     on_batch(gone);
-                    tokio::time::sleep(rest_after(begin.elapsed())).await;
+                    tokio::time::sleep(pause_after(begin.elapsed())).await;
                 }
                 // None, or none of them any more.
                 if deleted == 0 {
@@ -134,13 +134,13 @@ impl Operate for PostgresQueue {
 
     async fn not_in_doubt(&self) -> Result<u64, QueueError> {
         let mut link = self.now_and_then().await?;
-        let found = within(STATEMENT, restored::trusted(&mut link)).await;
+        let found = within(STATEMENT, restored::not_in_doubt(&mut link)).await;
         link.done(found).map_err(read)
     }
 
     async fn mark_in_doubt(&self, defaults: &Defaults, _now: DateTime<Utc>) -> Result<u64, QueueError> {
         let mut link = self.now_and_then().await?;
-        let done = within(COUNT, restored::distrust(&mut link, defaults)).await;
+        let done = within(COUNT, restored::mark_in_doubt(&mut link, defaults)).await;
         link.done(done).map_err(written)?.map_err(|running| {
             QueueError::AgentRuns(format!("{running}; stop it first, it may be sending these jobs already"))
         })
@@ -167,7 +167,7 @@ impl PostgresQueue {
             self.look_again();
             on_batch(batch, changed);
             if batches.peek().is_some() {
-                tokio::time::sleep(rest_after(begin.elapsed())).await;
+                tokio::time::sleep(pause_after(begin.elapsed())).await;
             }
         }
         Ok(())

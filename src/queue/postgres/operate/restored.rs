@@ -18,7 +18,7 @@ macro_rules! waiting {
     };
 }
 const NUMBER: &str = concat!("SELECT count(*) FROM ", waiting!());
-const TRUSTED: &str = concat!("SELECT id FROM ", waiting!(), " ORDER BY id");
+const NOT_IN_DOUBT: &str = concat!("SELECT id FROM ", waiting!(), " ORDER BY id");
 
 /// Until the end of the transaction no agent enters itself, and none is heard of.
 const NO_AGENT: &str = "LOCK TABLE agents IN SHARE ROW EXCLUSIVE MODE";
@@ -27,7 +27,7 @@ const LIVING: &str = "SELECT coalesce('the agent ' || name || ' on ' || host, 't
 
 /// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them: $1 to $3. A change
 /// of an event by its key gets its create's mailbox. After the first request a row keeps what it had.
-const DISTRUST: &str = "UPDATE jobs SET in_doubt = true, first_sent_at = coalesce(first_sent_at, clock_timestamp()),
+const MARK_IN_DOUBT: &str = "UPDATE jobs SET in_doubt = true, first_sent_at = coalesce(first_sent_at, clock_timestamp()),
         mailbox = CASE WHEN first_sent_at IS NOT NULL THEN mailbox
             WHEN operation = 'create' OR event_key IS NULL THEN coalesce(mailbox, $1)
             ELSE coalesce(mailbox, (SELECT CASE WHEN c.in_doubt OR c.first_sent_at IS NOT NULL THEN c.mailbox ELSE coalesce(c.mailbox, $1) END
@@ -39,14 +39,14 @@ const DISTRUST: &str = "UPDATE jobs SET in_doubt = true, first_sent_at = coalesc
     WHERE id = ANY($4) AND state = 'pending' AND NOT in_doubt";
 
 /// Waiting jobs that would be sent without being looked up.
-pub async fn trusted(connection: &mut PgConnection) -> sqlx::Result<u64> {
+pub async fn not_in_doubt(connection: &mut PgConnection) -> sqlx::Result<u64> {
     let jobs: i64 = sqlx::query_scalar(NUMBER).fetch_one(connection).await?;
     Ok(jobs.unsigned_abs())
 }
 
 /// Has all of them looked up before they are sent, or none; says how many. Or which agent runs, which might send one of them
 /// meanwhile.
-pub async fn distrust(connection: &mut PgConnection, defaults: &Defaults) -> sqlx::Result<Result<u64, String>> {
+pub async fn mark_in_doubt(connection: &mut PgConnection, defaults: &Defaults) -> sqlx::Result<Result<u64, String>> {
     let mut tx = connection.begin().await?;
     sqlx::query(NO_AGENT).execute(&mut *tx).await?;
     let running: Option<String> = sqlx::query_scalar(LIVING).fetch_optional(&mut *tx).await?;
@@ -54,7 +54,7 @@ pub async fn distrust(connection: &mut PgConnection, defaults: &Defaults) -> sql
         tx.rollback().await?;
         return Ok(Err(format!("{agent} runs")));
     }
-    let ids: Vec<i64> = sqlx::query_scalar(TRUSTED).fetch_all(&mut *tx).await?;
+    let ids: Vec<i64> = sqlx::query_scalar(NOT_IN_DOUBT).fetch_all(&mut *tx).await?;
     let mut marked = 0;
     for batch in ids.chunks(BATCH) {
         marked += mark(&mut tx, batch, defaults).await?;
@@ -64,7 +64,7 @@ pub async fn distrust(connection: &mut PgConnection, defaults: &Defaults) -> sql
 }
 
 async fn mark(connection: &mut PgConnection, ids: &[i64], defaults: &Defaults) -> sqlx::Result<u64> {
-    let done = sqlx::query(DISTRUST)
+    let done = sqlx::query(MARK_IN_DOUBT)
         .bind(&defaults.mailbox)
         .bind(defaults.body_type.as_str())
         .bind(&defaults.time_zone)

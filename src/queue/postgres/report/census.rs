@@ -1,4 +1,4 @@
-//! Counting everything, for who watches the agents: jobs by state and trouble, how long the first of them has been due, and how
+//! Counting everything, for monitoring: jobs by state and trouble, how long the first of them has been due, and how
 //! much room the tables take. Reads indexes. How much room there is left the server does not tell.
 
 use chrono::{DateTime, Utc};

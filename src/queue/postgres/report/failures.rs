@@ -1,4 +1,4 @@
-//! Jobs that failed lately, for who groups them: counted on an index, and of each kind only the newest are read.
+//! Jobs that failed lately, to be grouped: counted on an index, and of each kind only the newest are read.
 
 use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;

@@ -164,7 +164,7 @@ fn durable(server: &Server) -> Vec<StorageFinding> {
     findings
 }
 
-/// The answer was on its way for a while, which is no difference.
+/// The answer was on its way for a while, which does not count as a difference.
 fn apart(before: DateTime<Utc>, server: DateTime<Utc>, way: Duration) -> Option<StorageFinding> {
     let way = TimeDelta::from_std(way).unwrap_or_default();
     let ahead = if server < before { server - before } else { (server - before - way).max(TimeDelta::zero()) };

@@ -33,7 +33,7 @@ const TROUBLE: &str = concat!(
 );
 const CREATED: &str = concat!("SELECT ", stamp!("created_at"), " FROM jobs WHERE id = $1");
 
-/// How long all sending rests, because another server has taken over.
+/// How long all sending pauses, because another server has taken over.
 const PAUSED_FOR: &str = "SELECT extract(epoch FROM quarantine_until - clock_timestamp())::float8 FROM queue_state
     WHERE quarantine_until > clock_timestamp()";
 

@@ -19,7 +19,7 @@ use crate::queue::sqlite::text::{Flag, Text, lane_key};
 use crate::queue::{LaneKey, MailboxNews};
 
 /// The first job of the lane `l`, which is a mailbox (`k`), whether its jobs mail somebody (`m`) and a priority (`p`): when it is
-/// due, and its id. A BLOB, which comes after all text and which JSON cannot hold, is no time (see `unfit`): it would stand in the
+/// due, and its id. A BLOB, which comes after all text and which JSON cannot hold, is not a time (see `unfit`): it would stand in the
 /// way of all lanes.
 macro_rules! first {
     () => {
@@ -106,7 +106,7 @@ pub struct Head {
     /// Its jobs mail somebody.
     pub mails: bool,
     pub priority: i64,
-    /// When its first job is due, as stored: the claim compares text, so what is no time is judged here as it is there.
+    /// When its first job is due, as stored: the claim compares text, so what is not a time is judged here as it is there.
     pub due: String,
     /// That job. Of lanes due at the same time, the one whose job was inserted first has its turn first.
     pub id: i64,
@@ -169,7 +169,7 @@ impl LaneHeads {
     }
 
     /// `PRAGMA data_version` begins anew with every connection: `number` tells them apart.
-    pub fn through(&mut self, number: u64) {
+    pub fn on_connection(&mut self, number: u64) {
         if self.connection != number {
             self.forget();
             self.connection = number;

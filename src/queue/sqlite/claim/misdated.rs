@@ -30,7 +30,7 @@ const SHARE: u32 = 20;
 /// A start looks at so many of the newest rows.
 const RECENT: i64 = 10_000;
 
-/// A time in whatever form its writer chose, in the agent's form; NULL where it is no time.
+/// A time in whatever form its writer chose, in the agent's form; NULL where it is not a time.
 macro_rules! stamp {
     ($column:literal) => {
         concat!(
@@ -45,12 +45,12 @@ macro_rules! stamp {
 pub(crate) use stamp;
 
 /// Of a pending job: nobody has claimed it, and it was stamped later than [`ahead_of`] now.
-macro_rules! stray {
+macro_rules! is_misdated {
     ($ahead:literal) => {
         concat!("(claims = 0 AND in_doubt = 0 AND coalesce(", stamp!("created_at"), ", '') > ", $ahead, ")")
     };
 }
-pub(crate) use stray;
+pub(crate) use is_misdated;
 
 /// Those that wait for more than now, ?1, and their producer's wish; ?2 is [`ahead_of`] now. Only jobs inserted after ?3,
 /// which the index tells, are looked at themselves. The plus keeps SQLite from looking for them by their ids.
@@ -60,12 +60,12 @@ const FIND: &str = concat!(
     " SELECT id FROM l CROSS JOIN jobs INDEXED BY jobs_waiting
     WHERE state = 'pending' AND behind IS NULL AND mailbox_key = l.k AND mails = l.m AND priority = l.p
         AND next_attempt_at > ?1 AND +id > ?3 AND ",
-    stray!("?2"),
+    is_misdated!("?2"),
     " AND next_attempt_at > ",
     wished!(),
     " UNION ALL SELECT id FROM jobs INDEXED BY jobs_waiting
     WHERE state = 'pending' AND behind IS NOT NULL AND next_attempt_at > ?1 AND +id > ?3 AND ",
-    stray!("?2"),
+    is_misdated!("?2"),
     " AND next_attempt_at > ",
     wished!(),
     " LIMIT ?4 + 0"
@@ -76,7 +76,7 @@ const BRING_FORWARD: &str = concat!(
     "UPDATE jobs SET next_attempt_at = max(?2, ",
     wished!(),
     ") WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'pending' AND ",
-    stray!("?3"),
+    is_misdated!("?3"),
     " RETURNING id"
 );
 
@@ -177,11 +177,11 @@ async fn bring_forward(
     now: DateTime<Utc>,
     found: &[JobId],
 ) -> sqlx::Result<usize> {
-    pacer.keep_distance().await;
+    pacer.delay().await;
     let begin = steady();
     let (at, ahead) = (format_utc(now), ahead_of(now));
     let changed = change(connection, found, BRING_FORWARD, |query| query.bind(&at).bind(&ahead)).await?;
-    pacer.held(begin.elapsed(), steady());
+    pacer.write_took(begin.elapsed(), steady());
     Ok(changed.done.len())
 }
 

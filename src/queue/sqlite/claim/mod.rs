@@ -162,9 +162,9 @@ macro_rules! placed {
 }
 
 /// What is due at ?1 of the lanes in ?2, a JSON array of [`Lane`], and no more than ?3 in all: the lane's number, id and size of
-/// each job; and the operator's words at that moment. The jobs come in the order they wait in, whatever their lanes: the
-/// first of each lane wait in a queue by that order, and the one that is taken makes room for the next of its lane, found
-/// in the index. So rows that were inserted together are claimed together, and SQLite finds them on the same pages.
+/// each job; and the operator's words at that moment. A merge of the lanes: each lane's first job is in the queue of the
+/// recursion, ordered by place; taking one adds the next of its lane, found in the index. So rows that were inserted together
+/// are claimed together, and SQLite finds them on the same pages.
 macro_rules! pick {
     () => {
         concat!(
@@ -390,6 +390,7 @@ pub async fn claim(
     let withheld = Withheld { new, met, all: withheld.sum() };
     Ok(Claimed { as_of, jobs, next_due, more, broken, ended: overtaken.ended, withheld, news: lane_heads.news() })
 }
+
 /// Ends what is overtaken by now.
 pub async fn end_overtaken(
     connection: &mut SqliteConnection,
@@ -406,7 +407,7 @@ pub async fn end_overtaken(
     Ok(())
 }
 
-/// Takes what is due as far as the lane_heads knows, and puts the lane_heads right.
+/// Takes what is due by the lane heads, and updates them.
 async fn take_due(
     connection: &mut SqliteConnection,
     memory: &mut ClaimMemory<'_>,
@@ -420,10 +421,10 @@ async fn take_due(
         return Ok(Taking::default());
     }
     let unnamed = request.unnamed.as_deref();
-    memory.pacer.keep_distance().await;
+    memory.pacer.delay().await;
     let (version, mut due) = pick(connection, memory, &wanted, taker).await?;
     if !memory.overtaken_jobs.saw(version) {
-        // Somebody has written since they were looked for: what was picked may be called off.
+        // Somebody has written since they were looked for: what was picked may be cancelled.
         let ended = overtaken.ended.len();
         end_overtaken(connection, memory, now, overtaken).await?;
         if overtaken.ended.len() > ended {
@@ -442,7 +443,7 @@ async fn take_due(
     if !due.singly {
         match take_all(connection, &due.ids, &heads, taker).await {
             Ok((locked_at, taken, left)) => {
-                pacer.wrote(locked_at, steady(), machine_wall());
+                pacer.write_ended(locked_at, steady(), machine_wall());
                 lane_heads.replace(heads, &left, unnamed);
                 let jobs = match from_json(&taken, unnamed) {
                     Ok(jobs) => jobs,
@@ -467,7 +468,7 @@ async fn take_due(
         Some(jobs) => Taking { jobs, ..Taking::default() },
         None => take_apart(connection, &due, withheld, taker).await?,
     };
-    pacer.held(locked.elapsed(), steady());
+    pacer.write_took(locked.elapsed(), steady());
     // From here on the jobs are the agent's: no error may lose them.
     if lane_heads.look_at(connection, unnamed, heads).await.is_err() {
         lane_heads.forget();
@@ -525,10 +526,10 @@ async fn pick(
     // Those left alone stand in the line like others: so many more are looked at. And each lane of a mailbox may have all that are
     // wanted of it.
     let at = steady();
-    let resting: Vec<usize> = wanted.iter().map(|wanted| withheld.resting_in(&wanted.lane, at)).collect();
-    let lanes: Vec<(usize, Lane)> = lanes_of(wanted, &resting);
+    let paused: Vec<usize> = wanted.iter().map(|wanted| withheld.paused_in(&wanted.lane, at)).collect();
+    let lanes: Vec<(usize, Lane)> = lanes_of(wanted, &paused);
     let looked_at: Vec<&Lane> = lanes.iter().map(|(_, lane)| lane).collect();
-    let beyond = |n: usize| resting[n] + (wanted[n].named().count().max(1) - 1) * (wanted[n].slots + resting[n]);
+    let beyond = |n: usize| paused[n] + (wanted[n].named().count().max(1) - 1) * (wanted[n].slots + paused[n]);
     let limit = |left: usize| i64::try_from(left).unwrap_or(i64::MAX);
     let rows = sqlx::query(LOOK_AND_PICK)
         .bind(now)
@@ -546,7 +547,7 @@ async fn pick(
     let mut picks: Vec<Pick> = picked
         .into_iter()
         .filter_map(|Picked(lane, id, bytes)| Some(Pick { mailbox: lanes.get(lane)?.0, id, bytes: bytes? }))
-        .filter(|pick| !withheld.rests(pick.id, at) && take_one_of(&mut left[pick.mailbox]))
+        .filter(|pick| !withheld.is_paused(pick.id, at) && take_one_of(&mut left[pick.mailbox]))
         .take(request.limit)
         .collect();
     for (mailbox, Wanted { heads, .. }) in wanted.iter().enumerate() {
@@ -557,14 +558,14 @@ async fn pick(
             let jobs = sqlx::query_as(PICK_ODD)
                 .bind(now)
                 .bind(&head.raw)
-                .bind(limit(left.saturating_add(resting[mailbox])))
+                .bind(limit(left.saturating_add(paused[mailbox])))
                 .bind(hour_ago)
                 .bind(head.mails)
                 .bind(head.priority);
             found.extend(jobs.fetch_all(&mut *connection).await?);
         }
         found.sort_unstable();
-        let found = found.into_iter().filter(|(_, id, _)| !withheld.rests(*id, at)).take(left);
+        let found = found.into_iter().filter(|(_, id, _)| !withheld.is_paused(*id, at)).take(left);
         picks.extend(found.map(|(_, id, bytes)| Pick { mailbox, id, bytes }));
     }
     Ok((version.try_get(0)?, due(wanted, &picks)))
@@ -580,9 +581,9 @@ fn due(wanted: &[Wanted], picks: &[Pick]) -> Due {
 }
 
 /// Those lanes whose mailbox JSON can hold, each with the number of its mailbox.
-fn lanes_of<'w>(wanted: &'w [Wanted], resting: &[usize]) -> Vec<(usize, Lane<'w>)> {
+fn lanes_of<'w>(wanted: &'w [Wanted], paused: &[usize]) -> Vec<(usize, Lane<'w>)> {
     let of_mailbox = |(n, wanted): (usize, &'w Wanted)| {
-        let slots = wanted.slots + resting[n];
+        let slots = wanted.slots + paused[n];
         wanted
             .named()
             .filter_map(move |head| Some((n, Lane(head.name()?, head.mails, head.priority, slots, &head.due, head.id))))
@@ -711,7 +712,7 @@ async fn left_alone(
     let at = steady();
     let taken: HashSet<i64> = taking.jobs.iter().map(|taken| taken.job.id.0).collect();
     for (id, lane) in due.ids.iter().zip(&due.lanes).filter(|(id, _)| !taken.contains(*id)) {
-        if withheld.rests(*id, at) {
+        if withheld.is_paused(*id, at) {
             continue;
         }
         if sqlx::query_scalar(NOT_TAKEN).bind(id).bind(now).fetch_one(&mut *connection).await? {
@@ -756,12 +757,12 @@ fn json<T: Serialize + ?Sized>(value: &T) -> String {
 /// Nothing stands against its jobs but their time, and the slots of the mailbox.
 fn may_be_taken(lane_heads: &LaneHeads, request: &ClaimRequest, head: &Head) -> bool {
     let is_paced = head.mails && request.paced.contains(&head.lane);
-    !is_paced && !lane_heads.is_held(&head.lane) && !rests(request, head)
+    !is_paced && !lane_heads.is_held(&head.lane) && !default_is_paused(request, head)
 }
 
 /// Its jobs name no mailbox, and that of the settings is refused.
-fn rests(request: &ClaimRequest, head: &Head) -> bool {
-    request.unnamed_rest && head.raw.is_empty()
+fn default_is_paused(request: &ClaimRequest, head: &Head) -> bool {
+    request.unnamed_paused && head.raw.is_empty()
 }
 
 fn free(request: &ClaimRequest, lane: &LaneKey) -> usize {

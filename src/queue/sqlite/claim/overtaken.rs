@@ -1,9 +1,9 @@
 //! Jobs that end without an attempt, before a claim takes anything: those whose `not_after` has passed, and those that a later
-//! delete of the same event calls off because no request for them has left. Where nothing is left to delete then, the delete is
-//! called off with them.
+//! delete of the same event cancels because no request for them has left. Where nothing is left to delete then, the delete is
+//! cancelled with them.
 //!
 //! Looked for when somebody has written, and when the next deadline or the time of a delete has come: else it costs nothing. It
-//! is no matter of lanes: mailboxes on hold and paused ones are no exception.
+//! does not depend on lanes: mailboxes on hold and paused ones are included.
 
 use serde::Deserialize;
 use sqlx::Row;
@@ -26,8 +26,8 @@ macro_rules! never_left {
     };
 }
 
-/// The jobs of a delete's event that it calls off, `$event` being the column that names the event. The other name is NULL.
-macro_rules! called_off_by {
+/// The jobs of a delete's event that it cancels, `$event` being the column that names the event. The other name is NULL.
+macro_rules! cancelled_by {
     ($which:literal, $event:literal) => {
         concat!(
             "SELECT ",
@@ -42,7 +42,7 @@ macro_rules! called_off_by {
     };
 }
 
-/// What is late at ?1, when the next will be, the deletes that have something to call off, and when the next may have.
+/// What is late at ?1, when the next will be, the deletes that have something to cancel, and when the next may have.
 macro_rules! look {
     () => {
         concat!(
@@ -52,9 +52,9 @@ macro_rules! look {
             WHERE d.state = 'pending' AND d.behind IS NOT NULL AND d.operation = 'delete' AND d.next_attempt_at <= ?1
                 AND (d.expires_at IS NULL OR d.expires_at > ?1)
                 AND CASE WHEN d.event_key IS NOT NULL THEN EXISTS (",
-            called_off_by!("1", "event_key"),
+            cancelled_by!("1", "event_key"),
             ") ELSE EXISTS (",
-            called_off_by!("1", "target_event_id"),
+            cancelled_by!("1", "target_event_id"),
             ") END
             ORDER BY d.next_attempt_at LIMIT ?2 + 0)),
         (SELECT min(expires_at) FROM jobs WHERE state = 'pending' AND in_doubt = 0 AND expires_at > ?1),
@@ -71,7 +71,7 @@ const EXPIRE: &str = "UPDATE jobs SET state = 'failed', finished_at = ?2, error_
         error_message = 'not_after: this time has passed, so nothing is sent any more; insert the job again if it is still wanted'
     WHERE id IN (SELECT value FROM json_each(?1)) AND state = 'pending' AND in_doubt = 0 AND expires_at <= ?2 RETURNING id";
 
-/// What the delete ?1 calls off at ?2.
+/// What the delete ?1 cancels at ?2.
 const CALL_OFF: &str = concat!(
     "UPDATE jobs SET state = 'cancelled', finished_at = ?2, error_kind = 'superseded', cause = 'superseded',
         http_status = NULL, error_code = NULL,
@@ -85,8 +85,8 @@ const CALL_OFF: &str = concat!(
     ") RETURNING id"
 );
 
-/// The delete ?1 itself, at ?2, if the event it means was called off just now and there is no other of its key: none that exists,
-/// none that may exist. Where its create failed it is not called off, and fails in its turn.
+/// The delete ?1 itself, at ?2, if the event it means was cancelled just now and there is no other of its key: none that exists,
+/// none that may exist. Where its create failed it is not cancelled, and fails in its turn.
 const CALL_OFF_ITSELF: &str = concat!(
     "UPDATE jobs SET state = 'cancelled', finished_at = ?2, error_kind = 'superseded', cause = 'superseded',
         http_status = NULL, error_code = NULL,
@@ -158,14 +158,14 @@ impl OvertakenJobs {
         }
         let mut overtaken = Overtaken::default();
         let awake = |ids: Vec<i64>, withheld: &WithheldJobs| -> Vec<i64> {
-            ids.into_iter().filter(|id| !withheld.rests(*id, steady())).collect()
+            ids.into_iter().filter(|id| !withheld.is_paused(*id, steady())).collect()
         };
         let late = awake(late, withheld);
         if !late.is_empty() {
             expire(connection, withheld, &late, now, &mut overtaken).await?;
         }
         let mut deletes = awake(deletes, withheld);
-        // The last one calls off those before it.
+        // The last one cancels those before it.
         deletes.sort_unstable_by(|a, b| b.cmp(a));
         if !deletes.is_empty() {
             call_off(connection, withheld, &deletes, now, &mut overtaken).await?;

@@ -38,7 +38,7 @@ pub async fn end(
 ) -> sqlx::Result<(Vec<JobId>, Vec<Refusal>)> {
     let (mut ended, mut new) = (Vec::new(), Vec::new());
     for id in ids(connection, WAITING).await? {
-        if withheld.rests(id, steady()) {
+        if withheld.is_paused(id, steady()) {
             continue;
         }
         match put_right(connection, id, now).await {

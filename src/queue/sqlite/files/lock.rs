@@ -19,7 +19,7 @@ use crate::accounts::{owner_and_mode, user};
 use crate::queue::sqlite::files::watch::network_file_system;
 use crate::queue::sqlite::files::{self, Strange};
 
-/// `status` and `check` hold the lock for an instant to see whether anybody has it. That is no agent.
+/// `status` and `check` hold the lock for an instant to see whether anybody has it. They are not agents.
 const LOOKS: u32 = 5;
 const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 
@@ -47,12 +47,7 @@ pub enum LockError {
     Strange(#[from] Strange),
     /// The file cannot be made or locked.
     #[error("cannot lock {}: {source}", path.display())]
-    Io {
-        /// Which file.
-        path: PathBuf,
-        /// Why.
-        source: std::io::Error,
-    },
+    Io { path: PathBuf, source: std::io::Error },
 }
 
 impl LockError {
@@ -62,7 +57,7 @@ impl LockError {
     }
 }
 
-/// The file system is full or read-only, which an operator mends while the agent waits.
+/// The file system is full or read-only, which an operator fixes while the agent waits.
 pub fn may_pass(error: &std::io::Error) -> bool {
     use std::io::ErrorKind::{QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     matches!(error.kind(), StorageFull | QuotaExceeded | ReadOnlyFilesystem)
@@ -261,7 +256,7 @@ fn kept_out(path: &Path, source: std::io::Error) -> LockError {
     }
 }
 
-/// The agent's lock belongs to root, to whom the queue or its directory belongs, or to who takes it.
+/// The agent's lock belongs to root, to the owner of the queue or its directory, or to its taker.
 fn judge_owner(file: &File, database: &Path, path: &Path) -> Result<(), LockError> {
     let io = |source| LockError::Io { path: path.to_owned(), source };
     let owner = file.metadata().map_err(io)?.uid();

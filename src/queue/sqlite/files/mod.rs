@@ -1,5 +1,5 @@
 //! The queue's files, looked at before anything opens them. Whoever may insert may put anything into their directory: a
-//! link to a file of somebody else's, a pipe that holds up whoever opens it, the journal of another database. What is no
+//! link to a file of somebody else's, a pipe that holds up whoever opens it, the journal of another database. What is not a
 //! plain file of this queue is named, and nothing opens it.
 //!
 //! SQLite opens by name, so a moment is left between the look and the opening (docs/security.md).
@@ -31,11 +31,9 @@ const SMALLEST: u64 = 512;
 #[derive(Debug, thiserror::Error)]
 #[error("{} {what}; {cure}", path.display())]
 pub struct Strange {
-    /// Which.
     pub path: PathBuf,
     /// What is wrong with it.
     pub what: String,
-    /// What to do.
     pub cure: String,
 }
 

@@ -76,7 +76,7 @@ impl Permissions {
             return Some(StorageFinding::warn(text).cure("if they are to: 'chmod 2770 DIRECTORY'"));
         }
         if open && seen.mode() & SETGID == 0 && has_others(seen.gid(), seen.uid()) {
-            let text = "files that a producer makes in it get that producer's own group, which shuts the others out";
+            let text = "files that a producer makes in it get that producer's own group, so other producers cannot write to them";
             return Some(StorageFinding::warn(text).cure("'chmod g+s DIRECTORY'"));
         }
         None

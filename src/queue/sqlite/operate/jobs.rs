@@ -1,4 +1,4 @@
-//! The operator's writes: jobs put back, called off or deleted by hand, beside the running agent. First which jobs are
+//! The operator's writes: jobs put back, cancelled or deleted by hand, beside the running agent. First which jobs are
 //! meant, without a lock; then the change, a few hundred rows at a time, each batch a transaction of its own that looks
 //! again whether the change is still right. The schema's triggers do the rest, as for every other writer.
 
@@ -213,7 +213,8 @@ fn select(selection: &Selection, state: JobState) -> String {
 }
 
 /// Jobs of this state that ended before ?1, by an index of their own; of sent ones, which are the most, by that of all.
-/// Without those that an event to come needs. The planner must not choose: among few failed jobs and very many sent ones as old it cannot know. None: the state is no end.
+/// Without those that an event to come needs. The planner must not choose: among few failed jobs and very many sent ones as
+/// old it cannot know. None: the state is not final.
 fn ended(state: JobState) -> Option<String> {
     let index = match state {
         JobState::Sent => "jobs_finished",

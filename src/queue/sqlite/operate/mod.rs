@@ -12,7 +12,7 @@ use super::errors::{read, written};
 use super::files::{AgentLock, LockError};
 use super::store::SqliteQueue;
 use crate::job::{Defaults, JobId, JobState};
-use crate::queue::operate::{bring_forward, rest_after};
+use crate::queue::operate::{bring_forward, pause_after};
 use crate::queue::sqlite::batch::REPAIR_BATCH;
 use crate::queue::sqlite::clock::steady;
 use crate::queue::{Chosen, LaneKey, MailboxRow, OnBatch, Operate, Purgeable, QueueError, Selection};
@@ -62,7 +62,7 @@ impl Operate for SqliteQueue {
                     let gone = self.purge_batch(batch, before).await?;
                     deleted += gone;
                     on_batch(gone);
-                    tokio::time::sleep(rest_after(begin.elapsed())).await;
+                    tokio::time::sleep(pause_after(begin.elapsed())).await;
                 }
                 // None, or none of them any more.
                 if deleted == 0 {
@@ -104,7 +104,7 @@ impl Operate for SqliteQueue {
 
     async fn not_in_doubt(&self) -> Result<u64, QueueError> {
         let mut connection = self.pool.acquire().await.map_err(read)?;
-        Ok(restored::trusted(&mut connection).await.map_err(read)?.len() as u64)
+        Ok(restored::not_in_doubt(&mut connection).await.map_err(read)?.len() as u64)
     }
 
     async fn mark_in_doubt(&self, defaults: &Defaults, now: DateTime<Utc>) -> Result<u64, QueueError> {
@@ -116,8 +116,8 @@ impl Operate for SqliteQueue {
             LockError::Strange(_) | LockError::Io { .. } => QueueError::Unusable(error.to_string()),
         })?;
         let mut connection = self.connection().await?;
-        let ids = restored::trusted(&mut connection).await.map_err(read)?;
-        let done = restored::distrust(&mut connection, &ids, defaults, now).await;
+        let ids = restored::not_in_doubt(&mut connection).await.map_err(read)?;
+        let done = restored::mark_in_doubt(&mut connection, &ids, defaults, now).await;
         self.handed_back(connection, done).map_err(written)
     }
 }
@@ -145,7 +145,7 @@ impl SqliteQueue {
             };
             on_batch(batch, changed);
             if batches.peek().is_some() {
-                tokio::time::sleep(rest_after(begin.elapsed())).await;
+                tokio::time::sleep(pause_after(begin.elapsed())).await;
             }
         }
         Ok(())

@@ -10,9 +10,9 @@ use crate::queue::sqlite::claim::{fillable, freeze, recurs};
 /// Rows of one write: producers wait a few milliseconds at most.
 const BATCH: usize = 500;
 
-const TRUSTED: &str = "SELECT id FROM jobs WHERE state = 'pending' AND in_doubt = 0";
+const NOT_IN_DOUBT: &str = "SELECT id FROM jobs WHERE state = 'pending' AND in_doubt = 0";
 
-/// The mailbox that the create of a change's key has, or is getting: that of the last create that was not called off, or else of the
+/// The mailbox that the create of a change's key has, or is getting: that of the last create that was not cancelled, or else of the
 /// last one.
 macro_rules! creates_mailbox {
     () => {
@@ -29,7 +29,7 @@ macro_rules! creates_mailbox {
 /// What would have left was what the defaults made of it, so they are frozen as a claim would have frozen them. A change of an event
 /// by its key gets its create's mailbox now: once it is in doubt nothing fills its row any more. The lane follows (trigger
 /// `jobs_stay_in_their_lane`).
-const DISTRUST: &str = concat!(
+const MARK_IN_DOUBT: &str = concat!(
     "UPDATE jobs SET in_doubt = 1, first_sent_at = coalesce(first_sent_at, ?2), mailbox = CASE WHEN ",
     fillable!(),
     " THEN coalesce(mailbox, CASE WHEN operation = 'create' OR event_key IS NULL THEN ?3 ELSE ",
@@ -40,13 +40,13 @@ const DISTRUST: &str = concat!(
 );
 
 /// Waiting jobs that would be sent without being looked up.
-pub async fn trusted(connection: &mut SqliteConnection) -> sqlx::Result<Vec<i64>> {
-    sqlx::query_scalar(TRUSTED).fetch_all(connection).await
+pub async fn not_in_doubt(connection: &mut SqliteConnection) -> sqlx::Result<Vec<i64>> {
+    sqlx::query_scalar(NOT_IN_DOUBT).fetch_all(connection).await
 }
 
 /// Has these jobs looked up before they are sent, as far as they still wait; says how many. No agent may be running: it
 /// might send one of them meanwhile.
-pub async fn distrust(
+pub async fn mark_in_doubt(
     connection: &mut SqliteConnection,
     ids: &[i64],
     defaults: &Defaults,
@@ -65,7 +65,7 @@ async fn mark(
     defaults: &Defaults,
     now: DateTime<Utc>,
 ) -> sqlx::Result<u64> {
-    let done = sqlx::query(DISTRUST)
+    let done = sqlx::query(MARK_IN_DOUBT)
         .bind(serde_json::to_string(ids).unwrap_or_default())
         .bind(format_utc(now))
         .bind(&defaults.mailbox)

@@ -1,4 +1,4 @@
-//! Counting everything, for who watches the agent: jobs by state and trouble, how long the first of them has been due,
+//! Counting everything, for monitoring: jobs by state and trouble, how long the first of them has been due,
 //! and how much room the files take. It may take a second where there are millions, so it has a connection of its own,
 //! which only reads, and is made anew each time: nothing of it is left when the queue is closed. Reads indexes, and no
 //! row (migration 0003).

@@ -145,7 +145,7 @@ pub enum Integrity {
     Broken(String),
 }
 
-/// What a writer leaves who has switched the checks off is no damage.
+/// What a writer leaves who has switched the checks off does not count as damage.
 fn judged(mut faults: Vec<String>) -> Integrity {
     let breaks_a_rule =
         |fault: &str| ["CHECK constraint failed in", "NULL value in"].iter().any(|rule| fault.starts_with(rule));
@@ -225,7 +225,7 @@ fn rules(rules: &Rules) -> Vec<StorageFinding> {
         let lost: Vec<&Rule> = lost;
         if !lost.is_empty() {
             let text = format!("rules of its own are {fate}: {}; what they forbid is not refused now", named(&lost));
-            let cure = "start the agent anew, it makes them again; whatever rebuilt the table must keep its triggers and indexes";
+            let cure = "restart the agent, which recreates them; whatever rebuilt the table must keep its triggers and indexes";
             findings.push(StorageFinding::fail(text).cure(cure));
         }
     }

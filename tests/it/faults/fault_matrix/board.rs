@@ -21,7 +21,6 @@ pub enum Phase {
     Lookup { there: bool },
 }
 
-/// One case.
 #[derive(Clone, Debug)]
 pub struct Case {
     pub row: Row,
@@ -61,7 +60,7 @@ pub async fn play(world: World, strikes: Strikes, cases: Vec<Case>, settings: &'
         }
     }
     agent.stop().await.expect(0);
-    mend(&bed).await;
+    fix(&bed).await;
     bed.command(&["run", "--until-empty"]).await.expect(0);
     let all_events = bed.events();
     for ((number, case), job) in cases.iter().enumerate().zip(bed.jobs().await) {
@@ -163,8 +162,8 @@ fn differs(case: &Case, job: &Job, history: &[String], requests: &[RequestRecord
     })
 }
 
-/// Whatever was wrong is mended, and nobody waits for anything any more.
-async fn mend(bed: &Bed) {
+/// Whatever was wrong is fixed, and nobody waits for anything any more.
+async fn fix(bed: &Bed) {
     bed.sandbox().clear_faults();
     bed.sql("DELETE FROM mailboxes").await;
     bed.sql("UPDATE jobs SET next_attempt_at = strftime('%Y-%m-%dT%H:%M:%fZ', 'now') WHERE state = 'pending'").await;

@@ -38,13 +38,13 @@ fn expected(meaning: Meaning, there: bool, world: World, strikes: Strikes) -> En
         (Unclear | Conflict, Once)    => end(sent(&["retry", "retry", "sent"]),                    posts, 1),
         (Unclear | Conflict, ForEver) => end(sent(&["retry", "retry", "sent"]),                    2, undecidable),
 
-        // A stranger has looked nowhere: nothing is repeated on such an answer, and the mailbox rests for a minute.
+        // A stranger has looked nowhere: nothing is repeated on such an answer, and the mailbox pauses for a minute.
         (Strange, _)                  => end(waits_in_doubt("unavailable", &["retry", "retry"]),   1, 1),
         (Diverted, _)                 => end(waits_in_doubt("unavailable", &["retry", "snoozed"]), 1, 1),
         (StrangeBusy, Once)           => end(sent(&["retry", "snoozed", "sent"]),                  posts, 1),
         (StrangeBusy, ForEver)        => end(waits_in_doubt("throttled", &["retry", "snoozed"]),   1, 1),
 
-        // The mailbox rests, as it would for a POST.
+        // The mailbox pauses, as it would for a POST.
         (Away, Once)                  => end(sent(&["retry", "retry", "sent"]),                    posts, 1),
         (Throttled | AllThrottled, Once)
                                       => end(sent(&["retry", "snoozed", "sent"]),                  posts, 1),
@@ -53,14 +53,14 @@ fn expected(meaning: Meaning, there: bool, world: World, strikes: Strikes) -> En
         (Away, ForEver)               => end(failed_in_doubt("exhausted", &["retry", "retry", "retry", "retry", "failed"]),
                                                                                                    1, usize::from(there)),
 
-        // All sending rests.
+        // All sending pauses.
         (Renewed, ForEver)            => end(waits_in_doubt("auth", &["retry", "snoozed"]),        1, 1),
         (AllSending(kind), _)         => end(waits_in_doubt(kind, &["retry", "snoozed"]),          1, 1),
     }
 }
 
-/// Answers to a lookup that are JSON, and not the one that was asked for. An event without an id is no proof that there
-/// is none, nor is an event of another job, one that nobody can tell whose it is, or a rest that is somewhere else: all of
+/// Answers to a lookup that are JSON, and not the one that was asked for. An event without an id does not prove that there
+/// is none, nor does an event of another job, one that nobody can tell whose it is, or a rest that is somewhere else: all of
 /// them are unclear.
 const SHAPES: [&str; 22] = [
     "null",

@@ -62,7 +62,7 @@ struct End {
     stand: Stand,
     /// POSTs until then.
     posts: usize,
-    /// Events in the end, after whatever was wrong has been mended and the agent started anew.
+    /// Events in the end, after whatever was wrong has been fixed and the agent started anew.
     events: usize,
 }
 
@@ -81,7 +81,7 @@ fn failed_in_doubt(kind: &'static str, history: &[&'static str]) -> Stand {
     Stand { in_doubt: true, ..failed(kind, history) }
 }
 
-/// Waiting for somebody to mend something.
+/// Waiting for somebody to fix something.
 fn waits(kind: &'static str, history: &[&'static str]) -> Stand {
     Stand { state: "pending", kind: Some(kind), in_doubt: false, history: history.to_vec() }
 }

@@ -31,7 +31,7 @@ fn expected(meaning: Meaning, made: bool, world: World, strikes: Strikes) -> End
         (Unclear | Away, _, true)     => end(sent(&["retry", "sent"]),                                          1, 1),
         (Unclear | Away, Once, _)     => end(sent(&["retry", "sent"]),                                          2, 1),
         (Unclear, ForEver, _)         => end(failed_in_doubt("exhausted", &["retry", "retry", "retry", "failed"]), 4, left),
-        // The last rest is waited for, then the event is looked for once more.
+        // The last pause is waited for, then the event is looked for once more.
         (Away, ForEver, _)            => end(failed_in_doubt("exhausted", &["retry", "retry", "retry", "retry", "failed"]), 4, left),
 
         // Looked up at once.
@@ -42,7 +42,7 @@ fn expected(meaning: Meaning, made: bool, world: World, strikes: Strikes) -> End
         (RefusedInDoubt, ..)          => end(failed_in_doubt("rejected", &["failed"]),                          1, left),
         (Suspended(_), _, true)       => end(sent(&["sent"]),                                                   1, 1),
         (Suspended(kind), ..)         => end(waits_in_doubt(kind, &["snoozed"]),                                1, 1),
-        // A stranger's word is no proof: looked up at once, and before the repeat, a minute later.
+        // A stranger's word proves nothing: looked up at once, and before the repeat, a minute later.
         (Strange, _, true)            => end(sent(&["sent"]),                                                   1, 1),
         (Strange, ..)                 => end(waits_in_doubt("unavailable", &["retry"]),                         1, 1),
         (Diverted, ..)                => end(waits_in_doubt("unavailable", &["snoozed"]),                       1, 1),

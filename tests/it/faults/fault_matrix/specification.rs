@@ -30,17 +30,17 @@ pub enum Meaning {
     Diverted,
     /// The mailbox is away, and nobody knows either.
     Away,
-    /// The mailbox must rest, nothing was done.
+    /// The mailbox must pause, nothing was done.
     Throttled,
     /// So must all of them, if it goes on.
     AllThrottled,
-    /// A person must mend the mailbox; it is looked at again later.
+    /// A person must fix the mailbox; it is looked at again later.
     Blocked(&'static str),
     /// The same, and the event may have been created (`ErrorAccountSuspend`).
     Suspended(&'static str),
     /// There is no such mailbox.
     NoMailbox,
-    /// Nothing can be sent at all until somebody mends sign-in, settings or network.
+    /// Nothing can be sent at all until somebody fixes sign-in, settings or network.
     AllSending(&'static str),
 }
 

@@ -119,7 +119,7 @@ async fn what_is_open_to_everybody_gets_a_warning() {
     chmod(&queue, 0o660);
     chmod(&bed.config_path(), 0o640);
     if root() {
-        // To who inserts as well, by the group without a name.
+        // To producers as well, by the group without a name.
         chmod(&bed.config_path(), 0o660);
         let ran = bed.bare_command(&["check", "--offline"]).await.expect(0);
         says(&ran, "WARN", "permissions", &["agent.toml", "the group 61234 may change it", "chmod go-w"]);

@@ -55,7 +55,7 @@ async fn the_secrets_end_is_told_where_graph_tells_it() {
         bed.sandbox().configure(change);
         says(&bed.command(&["check"]).await.expect(code), grade, "secret", &[word]);
     }
-    // Trouble in asking is no trouble with the secret.
+    // Trouble in asking is not trouble with the secret.
     bed.sandbox().script(Fault::answer(503, "ServiceUnavailable").on(FaultOn::Any).after(1));
     let ran = bed.command(&["check"]).await.expect(0);
     says(&ran, "WARN", "secret", &["not checked"]);

@@ -91,7 +91,7 @@ async fn a_mailbox_is_held_released_and_resumed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 #[ignore = "needs chromium"]
-async fn a_job_is_called_off_from_its_own_page() {
+async fn a_job_is_cancelled_from_its_own_page() {
     let bed = acting().await;
     let agent = bed.run();
     let page = Page::of(&bed, &agent).await;

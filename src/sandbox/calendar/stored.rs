@@ -37,7 +37,7 @@ pub enum EventState {
     /// In its calendar.
     #[default]
     Present,
-    /// Called off, and moved to Deleted Items.
+    /// Cancelled, and moved to Deleted Items.
     Cancelled,
     Deleted,
 }

@@ -201,7 +201,7 @@ async fn an_ended_pause_is_told_with_every_look_until_the_next_pause_comes_and_n
     };
     add(&mut bed.stranger().await, &[]).await;
     let job = bed.claim().await.remove(0);
-    let end = Settlement { pause: Some(pause), ..settle_tests::end(&job, Verdict::Again(at)) };
+    let end = Settlement { pause: Some(pause), ..settle_tests::end(&job, Verdict::Pending(at)) };
     bed.settle(&[end]).await;
     assert!(bed.queue.claim(&request()).await.unwrap().news.resumed.is_empty());
     let rest = operator.mailboxes(at).await.unwrap().remove(0);

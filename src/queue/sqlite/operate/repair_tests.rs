@@ -215,7 +215,7 @@ async fn a_row_the_database_refuses_does_not_stand_in_the_way_of_the_others() {
 // Cancel
 
 #[tokio::test]
-async fn what_waits_or_has_failed_is_called_off_and_nothing_else() {
+async fn what_waits_or_has_failed_is_cancelled_and_nothing_else() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     add(db, &[("mailbox", "'a'"), ("next_attempt_at", "'2000-01-01T00:00:00.000Z'")]).await;
@@ -233,7 +233,7 @@ async fn what_waits_or_has_failed_is_called_off_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_job_in_doubt_is_called_off_only_by_who_says_so_and_the_doubt_stays() {
+async fn a_job_in_doubt_is_cancelled_only_by_who_says_so_and_the_doubt_stays() {
     let bed = Bed::new().await;
     let db = &mut bed.stranger().await;
     add(db, &[("in_doubt", "1")]).await;
