@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::output;
 use super::paper::{Cell, Column, Paper};
 use super::repair::WriteArgs;
-use super::selector::lanes;
+use super::selector::{lanes, mailbox};
 use crate::advice::row_json;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
@@ -201,10 +201,4 @@ pub(super) fn wait(count: u64) -> String {
         1 => "1 job waits".to_owned(),
         _ => format!("{count} jobs wait"),
     }
-}
-
-/// A mailbox on the command line.
-pub(super) fn mailbox(text: &str) -> Result<LaneKey, &'static str> {
-    let lane = LaneKey::of(text);
-    if lane.as_str().is_empty() { Err("is empty; name the mailbox as the jobs do") } else { Ok(lane) }
 }

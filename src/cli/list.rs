@@ -7,14 +7,15 @@ use serde_json::Value;
 
 use super::output;
 use super::paper::{Cell, Column, Paper};
+use super::selector::{kinds, lanes, mailbox};
 use super::time_arg;
 use crate::advice::row_json;
 use crate::agent::Failure;
 use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::format::count;
-use crate::job::{JobId, JobState, OperationKind};
-use crate::queue::{self, JobFilter, JobSummary, Read, Stored};
+use crate::job::{ErrorKind, JobId, JobState, OperationKind};
+use crate::queue::{self, JobFilter, JobSummary, LaneKey, Read, Stored};
 
 /// Counting what is not shown may take this long.
 const COUNT_WITHIN: Duration = Duration::from_secs(1);
@@ -36,11 +37,11 @@ pub(super) struct Options {
     #[arg(long, value_parser = state)]
     state: Option<JobState>,
     /// Only jobs of this mailbox
-    #[arg(long)]
-    mailbox: Option<String>,
+    #[arg(long, value_parser = mailbox)]
+    mailbox: Option<LaneKey>,
     /// Only jobs whose last failure is of this kind, such as throttled or invalid_job
-    #[arg(long, value_name = "KIND")]
-    error_kind: Option<String>,
+    #[arg(long, value_name = "KIND", value_parser = kinds())]
+    error_kind: Option<ErrorKind>,
     /// Only jobs of the event that your programs call by this key
     #[arg(long, value_name = "KEY")]
     event_key: Option<String>,
@@ -68,11 +69,11 @@ pub(super) struct Options {
 }
 
 impl Options {
-    fn filter(&self) -> JobFilter {
+    fn filter(&self, settings: &LocalSettings) -> JobFilter {
         JobFilter {
             state: self.state,
-            mailbox: self.mailbox.clone(),
-            error_kind: self.error_kind.clone(),
+            lanes: self.mailbox.as_ref().map(|mailbox| lanes(mailbox.as_str(), settings)).unwrap_or_default(),
+            error_kind: self.error_kind.map(|kind| kind.as_str().to_owned()),
             event_key: self.event_key.clone(),
             dedup_key: self.dedup_key.clone(),
             in_doubt: self.in_doubt,
@@ -85,7 +86,7 @@ impl Options {
 
 pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exit, Failure> {
     let queue = queue::open_existing(&settings.queue).await?;
-    let filter = options.filter();
+    let filter = options.filter(&settings);
     let jobs = queue.jobs(&filter).await?;
     if options.json {
         output::json(&Value::Array(jobs.iter().map(|job| Value::Object(row_json::summary(job))).collect()))?;

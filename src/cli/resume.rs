@@ -4,10 +4,10 @@
 use chrono::{DateTime, Utc};
 use serde_json::{Value, json};
 
-use super::hold::{mailbox, wait, waiting};
+use super::hold::{wait, waiting};
 use super::output;
 use super::repair::WriteArgs;
-use super::selector::lanes;
+use super::selector::{lanes, mailbox};
 use crate::advice::judgement::{PAUSED_ANEW, kept_paused};
 use crate::advice::{row_json, shell};
 use crate::agent::Failure;

@@ -22,8 +22,8 @@ pub(super) struct JobSelector {
     #[arg(long, value_name = "KIND", value_delimiter = ',', value_parser = kinds(), conflicts_with = "ids")]
     pub error_kind: Vec<ErrorKind>,
     /// Jobs of this mailbox
-    #[arg(long, conflicts_with = "ids")]
-    pub mailbox: Option<String>,
+    #[arg(long, value_parser = mailbox, conflicts_with = "ids")]
+    pub mailbox: Option<LaneKey>,
     /// Jobs that ended since then (waiting ones: were inserted since then): an age like 2h, or a UTC time
     #[arg(long, value_name = "WHEN", value_parser = time_arg::past, conflicts_with = "ids")]
     pub since: Option<DateTime<Utc>>,
@@ -61,12 +61,18 @@ impl JobSelector {
             states: states.to_vec(),
             error_kinds: self.error_kind.clone(),
             settings_at_fault,
-            lanes: self.mailbox.as_deref().map(|mailbox| lanes(mailbox, settings)).unwrap_or_default(),
+            lanes: self.mailbox.as_ref().map(|mailbox| lanes(mailbox.as_str(), settings)).unwrap_or_default(),
             since: self.since,
             limit: self.limit,
         };
         Ok((queue.select(&selection).await?, Vec::new()))
     }
+}
+
+/// A mailbox on the command line. An empty one would be that of the jobs that name none.
+pub(super) fn mailbox(text: &str) -> Result<LaneKey, &'static str> {
+    let lane = LaneKey::of(text);
+    if lane.as_str().is_empty() { Err("is empty; name the mailbox as the jobs do") } else { Ok(lane) }
 }
 
 /// The lanes of a mailbox: its own, and that of the rows that name none, if they go to it.
@@ -82,7 +88,7 @@ pub(super) fn lane_of(job: &Chosen, settings: &LocalSettings) -> LaneKey {
     }
 }
 
-fn kinds() -> impl TypedValueParser<Value = ErrorKind> {
+pub(super) fn kinds() -> impl TypedValueParser<Value = ErrorKind> {
     PossibleValuesParser::new(ErrorKind::ALL.map(ErrorKind::as_str))
         .try_map(|word| ErrorKind::parse(&word).ok_or("is not a kind of failure"))
 }

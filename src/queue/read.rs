@@ -82,8 +82,8 @@ pub trait Read: Send + Sync + 'static {
 pub struct JobFilter {
     /// Only this state.
     pub state: Option<JobState>,
-    /// Only this mailbox, in any case.
-    pub mailbox: Option<String>,
+    /// Only these mailboxes; any, if there are none.
+    pub lanes: Vec<LaneKey>,
     /// Only this kind of failure.
     pub error_kind: Option<String>,
     /// Only those of the event that its producer calls by this key.
@@ -106,8 +106,8 @@ pub struct Sought {
     /// Its mailbox, its EventID, or a request id of it or of one of its attempts.
     pub text: Option<String>,
     pub state: Option<JobState>,
-    /// In any case.
-    pub mailbox: Option<String>,
+    /// These mailboxes; any, if there are none.
+    pub lanes: Vec<LaneKey>,
     pub error_kind: Option<String>,
 }
 

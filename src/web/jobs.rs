@@ -12,7 +12,7 @@ use crate::advice::request::request_of;
 use crate::advice::waits::waits_for;
 use crate::advice::{Case, row_json};
 use crate::job::{ErrorKind, JobId, JobState};
-use crate::queue::{JobFilter, JobRow, JobSummary, Queue, QueueError, Sought, Step};
+use crate::queue::{JobFilter, JobRow, JobSummary, LaneKey, Queue, QueueError, Sought, Step};
 
 /// Jobs of one answer, if nobody says how many, and at most.
 const USUAL: u32 = 50;
@@ -58,10 +58,10 @@ impl Searched {
 }
 
 impl Asked {
-    fn of(query: &[(String, String)]) -> Result<Self, Refusal> {
+    fn of(query: &[(String, String)], unnamed: Option<&str>) -> Result<Self, Refusal> {
         let mut asked = Self { filter: JobFilter { limit: USUAL, ..JobFilter::default() }, ..Self::default() };
         for (name, value) in query.iter().filter(|(_, value)| !value.trim().is_empty()) {
-            asked.take(name, value.trim())?;
+            asked.take(name, value.trim(), unnamed)?;
         }
         if asked.before.is_some() && !asked.may_be_walked() {
             let why = "before continues a search, or a list by state, mailbox or error_kind";
@@ -72,8 +72,8 @@ impl Asked {
 
     /// The newest jobs are not simply those that are asked for, and no index leads straight to them.
     fn may_be_walked(&self) -> bool {
-        let JobFilter { state, mailbox, error_kind, event_key, in_doubt, .. } = &self.filter;
-        let is_narrowed = mailbox.is_some() || error_kind.is_some() || state.is_some();
+        let JobFilter { state, lanes, error_kind, event_key, in_doubt, .. } = &self.filter;
+        let is_narrowed = !lanes.is_empty() || error_kind.is_some() || state.is_some();
         self.search.is_some() || is_narrowed && event_key.is_none() && !in_doubt && self.ids.is_none()
     }
 
@@ -87,17 +87,17 @@ impl Asked {
     }
 
     fn sought(&self) -> Sought {
-        let JobFilter { state, mailbox, error_kind, .. } = self.filter.clone();
-        Sought { text: self.search.clone(), state, mailbox, error_kind }
+        let JobFilter { state, lanes, error_kind, .. } = self.filter.clone();
+        Sought { text: self.search.clone(), state, lanes, error_kind }
     }
 
-    fn take(&mut self, name: &str, value: &str) -> Result<(), Refusal> {
+    fn take(&mut self, name: &str, value: &str, unnamed: Option<&str>) -> Result<(), Refusal> {
         let wrong = |rule: &str| Refusal::bad(format!("{name} is \"{value}\"; it must be {rule}"));
         let words = |words: &[&str]| format!("one of {}", words.join(", "));
         let filter = &mut self.filter;
         match name {
             "search" => self.search = Some(value.to_owned()),
-            "mailbox" => filter.mailbox = Some(value.to_owned()),
+            "mailbox" => filter.lanes = LaneKey::all_of(value, unnamed),
             "event_key" => filter.event_key = Some(value.to_owned()),
             "state" => {
                 let states = JobState::ALL.map(JobState::as_str);
@@ -133,7 +133,7 @@ impl Asked {
         filter.state.is_none_or(|state| job.state.known() == Some(state))
             && filter.error_kind.as_ref().is_none_or(|kind| job.error_kind.word() == *kind)
             && filter.event_key.as_deref().is_none_or(|key| job.event_key.text() == Some(key))
-            && filter.mailbox.as_ref().is_none_or(|mailbox| job.mailbox.to_string().eq_ignore_ascii_case(mailbox))
+            && (filter.lanes.is_empty() || filter.lanes.contains(&LaneKey::of(job.mailbox.text().unwrap_or_default())))
             && (!filter.in_doubt || job.is_in_doubt())
     }
 }
@@ -141,7 +141,7 @@ impl Asked {
 impl Web {
     /// The newest first.
     pub async fn jobs(&self, query: &[(String, String)]) -> Reply {
-        let asked = Asked::of(query)?;
+        let asked = Asked::of(query, self.filled().unnamed.as_deref())?;
         let queue = &self.standing.get().ok_or_else(Refusal::starting)?.queue;
         let found = found(&**queue, &asked).await?;
         let shown = found.jobs.iter().map(|job| Value::Object(self.hidden(row_json::summary(job))));

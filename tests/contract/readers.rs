@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{TimeDelta, Utc};
 use event_sender::job::{ErrorKind, JobId, JobState};
-use event_sender::queue::{Grade, JobFilter, NewJob, Operate, Produce, Read, Sought, Step};
+use event_sender::queue::{Grade, JobFilter, LaneKey, NewJob, Operate, Produce, Read, Sought, Step};
 
 use crate::backend::Backend;
 use crate::bed::{ANN, BOB, Bed, TEAM, ids, lane, later, pause};
@@ -31,7 +31,9 @@ async fn a_list_shows_the_newest_that_fit_the_oldest_first<B: Backend>() {
         (all.clone(), vec![sent, failed, cancelled, doubtful, claimed, waiting]),
         (JobFilter { limit: 2, ..all.clone() }, vec![claimed, waiting]),
         (JobFilter { state: Some(JobState::Pending), ..all.clone() }, vec![doubtful, waiting]),
-        (JobFilter { mailbox: Some("BOB@contoso.com".into()), ..all.clone() }, vec![failed, doubtful]),
+        (JobFilter { lanes: vec![lane("BOB@contoso.com")], ..all.clone() }, vec![failed, doubtful]),
+        // Rows that name no mailbox are those of the default one.
+        (JobFilter { lanes: LaneKey::all_of(TEAM, Some(TEAM)), ..all.clone() }, vec![waiting]),
         (JobFilter { error_kind: Some("denied".into()), ..all.clone() }, vec![failed]),
         (JobFilter { in_doubt: true, ..all.clone() }, vec![doubtful]),
     ] {
@@ -53,7 +55,7 @@ async fn a_list_is_narrowed_by_keys_ids_and_times_and_says_how_many_fit<B: Backe
         (JobFilter { state: Some(JobState::Sent), ..all.clone() }, vec![sent], 1),
         (JobFilter { state: Some(JobState::Pending), ..all.clone() }, vec![waiting, keyed], 3),
         (JobFilter { state: Some(JobState::Sent), before: Some(JobId(sent)), ..all.clone() }, vec![], 0),
-        (JobFilter { mailbox: Some(BOB.into()), ..all.clone() }, vec![failed, doubtful], 2),
+        (JobFilter { lanes: vec![lane(BOB)], ..all.clone() }, vec![failed, doubtful], 2),
         (JobFilter { in_doubt: true, ..all.clone() }, vec![doubtful], 1),
         (JobFilter { since: Some(before), ..all.clone() }, vec![waiting, keyed], 7),
         (JobFilter { since: Some(before), state: Some(JobState::Failed), ..all.clone() }, vec![failed], 1),

@@ -24,10 +24,16 @@ use self::findings::{Finding, Report};
 use self::network::Peer;
 use crate::agent::{Failure, wiring};
 use crate::cli::paper::Paper;
+use crate::cli::selector::mailbox;
 use crate::config::{Environment, LocalSettings, Settings};
 use crate::exit::Exit;
 use crate::job::ZoneSources;
 use crate::queue;
+
+/// As it was typed.
+fn named(text: &str) -> Result<String, &'static str> {
+    mailbox(text).map(|_| text.to_owned())
+}
 
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Options {
@@ -35,7 +41,7 @@ pub(super) struct Options {
     #[arg(long)]
     offline: bool,
     /// Check this mailbox too; may be given several times
-    #[arg(long, value_name = "MAILBOX")]
+    #[arg(long, value_name = "MAILBOX", value_parser = named)]
     mailbox: Vec<String>,
     /// Check every mailbox that jobs wait for, not only the ten with the most
     #[arg(long)]

@@ -612,9 +612,9 @@ async fn the_list_shows_the_newest_jobs_oldest_first_by_every_filter() {
     }
     let throttled = JobFilter { state: Some(JobState::Pending), error_kind: Some("throttled".into()), ..all.clone() };
     assert_eq!(list(throttled).await, [5]);
-    assert_eq!(list(JobFilter { mailbox: Some("Ann@Contoso.COM".into()), ..all.clone() }).await, [1, 2]);
+    assert_eq!(list(JobFilter { lanes: vec![LaneKey::of("Ann@Contoso.COM")], ..all.clone() }).await, [1, 2]);
     assert_eq!(list(JobFilter { error_kind: Some("auth".into()), ..all.clone() }).await, [3]);
-    let one = JobFilter { mailbox: Some("ann@contoso.com".into()), state: Some(JobState::Failed), ..all.clone() };
+    let one = JobFilter { lanes: vec![LaneKey::of("ann@contoso.com")], state: Some(JobState::Failed), ..all.clone() };
     assert_eq!(list(one).await, [2]);
     assert_eq!(list(JobFilter { in_doubt: true, ..all.clone() }).await, [3]);
     assert_eq!(list(JobFilter { in_doubt: true, state: Some(JobState::Sent), ..all }).await, [0; 0]);

@@ -32,7 +32,7 @@ const KNOWN_BY: &str = concat!(
 /// Of the $2 newest jobs below $1: their number, the smallest id, and the ids of those that fit.
 const STEP: &str = "SELECT count(*) AS rows, min(id) AS down_to, coalesce(array_agg(id) FILTER (WHERE
             ($3::text IS NULL OR mailbox_key = $4::text COLLATE \"C\" OR event_id = $3 OR request_id = $3)
-            AND ($5::text IS NULL OR state = $5) AND ($6::text IS NULL OR mailbox_key = $6 COLLATE \"C\")
+            AND ($5::text IS NULL OR state = $5) AND ($6::text[] IS NULL OR mailbox_key = ANY($6))
             AND ($7::text IS NULL OR error_kind = $7)), '{}') AS fit
     FROM (SELECT id, state, mailbox_key, error_kind, event_id, request_id FROM jobs WHERE id < $1 ORDER BY id DESC LIMIT $2)
         AS newest";
@@ -41,7 +41,7 @@ const STEP: &str = "SELECT count(*) AS rows, min(id) AS down_to, coalesce(array_
 const ATTEMPTED: &str = "SELECT id FROM jobs
     WHERE id IN (SELECT job_id FROM attempts WHERE job_id < $1 AND job_id >= $2 AND (request_id = $3 OR client_request_id = $3))
         AND $4::text IS NOT NULL AND ($5::text IS NULL OR state = $5)
-        AND ($6::text IS NULL OR mailbox_key = $6 COLLATE \"C\") AND ($7::text IS NULL OR error_kind = $7)";
+        AND ($6::text[] IS NULL OR mailbox_key = ANY($6)) AND ($7::text IS NULL OR error_kind = $7)";
 
 pub async fn known_by(connection: &mut PgConnection, text: &str, limit: u32) -> sqlx::Result<Vec<JobSummary>> {
     let text = text.trim();
@@ -81,7 +81,7 @@ fn asked(statement: &'static str, below: i64, bound: i64, sought: &Sought) -> Qu
         .bind(text.map(str::to_owned))
         .bind(text.map(lane))
         .bind(sought.state.map(JobState::as_str))
-        .bind(sought.mailbox.as_deref().map(lane))
+        .bind(jobs::lane_names(&sought.lanes))
         .bind(sought.error_kind.clone())
 }
 

@@ -38,7 +38,7 @@ const ATTEMPTS: &str = concat!(
 );
 
 /// What a job must be besides.
-const FITS: &str = "id < $5 AND ($1::text IS NULL OR state = $1) AND ($2::text IS NULL OR mailbox_key = $2 COLLATE \"C\")
+const FITS: &str = "id < $5 AND ($1::text IS NULL OR state = $1) AND ($2::text[] IS NULL OR mailbox_key = ANY($2))
         AND ($3::text IS NULL OR error_kind = $3) AND ($4::text IS NULL OR event_key = $4)
         AND ($6::text IS NULL OR dedup_key = $6) AND ($7::timestamptz IS NULL OR coalesce(finished_at, created_at) >= $7)
         AND ($8::bigint IS NULL OR finished_at IS NOT NULL OR id >= $8)";
@@ -93,8 +93,8 @@ impl Filter<'_> {
 
     /// How the jobs are counted without a look at their rows, where the table would have to be walked through otherwise.
     fn counted_by_index(&self) -> Option<&'static str> {
-        let JobFilter { mailbox, error_kind, event_key, dedup_key, since, in_doubt, .. } = self.0;
-        let by_text = [mailbox, error_kind, event_key, dedup_key].iter().any(|text| text.is_some());
+        let JobFilter { lanes, error_kind, event_key, dedup_key, since, in_doubt, .. } = self.0;
+        let by_text = !lanes.is_empty() || [error_kind, event_key, dedup_key].iter().any(|text| text.is_some());
         match self.0.state {
             _ if by_text || since.is_some() || *in_doubt => None,
             None => Some(ALL),
@@ -112,16 +112,11 @@ impl Filter<'_> {
             Some(since) => Some(ages::first_of(connection, since).await?),
             None => None,
         };
-        let lane = self.0.mailbox.as_deref().map(|mailbox| LaneKey::of(mailbox).as_str().to_owned());
         let mut arguments = PgArguments::default();
-        for text in [
-            self.0.state.map(JobState::as_str),
-            lane.as_deref(),
-            self.0.error_kind.as_deref(),
-            self.0.event_key.as_deref(),
-        ] {
-            arguments.add(text).map_err(sqlx::Error::Encode)?;
-        }
+        arguments.add(self.0.state.map(JobState::as_str)).map_err(sqlx::Error::Encode)?;
+        arguments.add(lane_names(&self.0.lanes)).map_err(sqlx::Error::Encode)?;
+        arguments.add(self.0.error_kind.as_deref()).map_err(sqlx::Error::Encode)?;
+        arguments.add(self.0.event_key.as_deref()).map_err(sqlx::Error::Encode)?;
         arguments.add(self.first_id_after()).map_err(sqlx::Error::Encode)?;
         arguments.add(self.0.dedup_key.as_deref()).map_err(sqlx::Error::Encode)?;
         arguments.add(self.0.since).map_err(sqlx::Error::Encode)?;
@@ -129,6 +124,12 @@ impl Filter<'_> {
         arguments.add(i64::from(self.0.limit)).map_err(sqlx::Error::Encode)?;
         Ok(arguments)
     }
+}
+
+/// As the statements take them: nothing stands for any.
+pub fn lane_names(lanes: &[LaneKey]) -> Option<Vec<String>> {
+    let names = || lanes.iter().map(|lane| lane.as_str().to_owned()).collect();
+    (!lanes.is_empty()).then(names)
 }
 
 fn of_state(state: JobState) -> &'static [&'static str] {

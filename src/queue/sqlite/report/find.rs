@@ -31,14 +31,14 @@ pub const KNOWN_BY: &str = concat!(
 /// Of the ?2 newest jobs below ?1: their number, the smallest id, and the ids of those that fit.
 pub const STEP: &str = "SELECT count(*) AS rows, min(id) AS down_to, json_group_array(id) FILTER (WHERE
         (?3 IS NULL OR mailbox_key = ?4 OR event_id = ?3 OR request_id = ?3)
-        AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR mailbox_key = ?6) AND (?7 IS NULL OR error_kind = ?7)) AS fit
+        AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR mailbox_key IN (SELECT value FROM json_each(?6))) AND (?7 IS NULL OR error_kind = ?7)) AS fit
     FROM (SELECT id, state, mailbox_key, error_kind, event_id, request_id FROM jobs NOT INDEXED
         WHERE id < ?1 ORDER BY id DESC LIMIT ?2)";
 
 /// The same for jobs from ?2 to below ?1 of which an attempt has the text as a request id.
 pub const ATTEMPTED: &str = "SELECT id FROM jobs
     WHERE id IN (SELECT job_id FROM attempts WHERE job_id < ?1 AND job_id >= ?2 AND (request_id = ?3 OR client_request_id = ?3))
-        AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR mailbox_key = ?6) AND (?7 IS NULL OR error_kind = ?7)";
+        AND (?5 IS NULL OR state = ?5) AND (?6 IS NULL OR mailbox_key IN (SELECT value FROM json_each(?6))) AND (?7 IS NULL OR error_kind = ?7)";
 
 pub async fn known_by(pool: &SqlitePool, text: &str, limit: u32) -> sqlx::Result<Vec<JobSummary>> {
     let text = text.trim();
@@ -78,7 +78,7 @@ fn asked(statement: &'static str, below: i64, bound: i64, sought: &Sought) -> Qu
         .bind(text.map(str::to_owned))
         .bind(text.map(lane))
         .bind(sought.state.map(JobState::as_str))
-        .bind(sought.mailbox.as_deref().map(lane))
+        .bind(jobs::lanes_json(&sought.lanes))
         .bind(sought.error_kind.clone())
 }
 
@@ -169,7 +169,7 @@ mod tests {
             walked.iter().map(|(ids, _)| ids.clone()).collect::<Vec<_>>(),
             [vec![8, 7, 6], vec![5, 4, 3], vec![2, 1]]
         );
-        let narrow = Sought { mailbox: Some("user0@CONTOSO.com".into()), ..sent };
+        let narrow = Sought { lanes: vec![LaneKey::of("user0@CONTOSO.com")], ..sent };
         assert_eq!(all(&steps(&queue, &narrow, 100, 9).await), [6, 3]);
         let kind = Sought { error_kind: Some("denied".into()), ..text("first") };
         assert_eq!(all(&steps(&queue, &kind, 100, 9).await), [0; 0], "an attempt's job must fit too");

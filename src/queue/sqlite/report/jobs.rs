@@ -9,10 +9,10 @@ use super::ages;
 use super::columns::listed_columns;
 use super::within::within;
 use crate::job::{JobId, JobInput, JobState, format_utc};
-use crate::queue::JobFilter;
 use crate::queue::columns::{attempt, job, summary};
 use crate::queue::rows::{AttemptRow, JobRow, JobSummary};
 use crate::queue::sqlite::row;
+use crate::queue::{JobFilter, LaneKey};
 
 const BY_ID: &str =
     concat!("SELECT ", listed_columns!(), " FROM jobs WHERE id IN (SELECT value FROM json_each(?1)) ORDER BY id");
@@ -20,7 +20,8 @@ const BY_ID: &str =
 const OF_KEY: &str = concat!("SELECT ", listed_columns!(), " FROM jobs WHERE event_key = ?1 ORDER BY id");
 
 /// What a job must be besides. The indexes end with the id, and so does the table: those before one are a part of each.
-const FITS: &str = "AND id < ?5 AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR lower(mailbox) = lower(?2))
+const FITS: &str =
+    "AND id < ?5 AND (?1 IS NULL OR state = ?1) AND (?2 IS NULL OR mailbox_key IN (SELECT value FROM json_each(?2)))
         AND (?3 IS NULL OR error_kind = ?3) AND (?4 IS NULL OR event_key = ?4) AND (?6 IS NULL OR dedup_key = ?6)
         AND (?7 IS NULL OR coalesce(finished_at, created_at) >= ?7)";
 
@@ -70,8 +71,8 @@ impl JobFilter {
 
     /// How the jobs are counted without a look at their rows, where the table would have to be walked through otherwise.
     fn counted_by_index(&self) -> Option<&'static str> {
-        let Self { mailbox, error_kind, event_key, dedup_key, since, in_doubt, .. } = self;
-        let by_text = [mailbox, error_kind, event_key, dedup_key].iter().any(|text| text.is_some());
+        let Self { lanes, error_kind, event_key, dedup_key, since, in_doubt, .. } = self;
+        let by_text = !lanes.is_empty() || [error_kind, event_key, dedup_key].iter().any(|text| text.is_some());
         match self.state {
             _ if by_text || since.is_some() || *in_doubt => None,
             None => Some(ALL),
@@ -92,7 +93,7 @@ impl JobFilter {
         };
         let mut arguments = SqliteArguments::default();
         arguments.add(state.map(JobState::as_str)).map_err(sqlx::Error::Encode)?;
-        for text in [&self.mailbox, &self.error_kind, &self.event_key] {
+        for text in [&lanes_json(&self.lanes), &self.error_kind, &self.event_key] {
             arguments.add(text).map_err(sqlx::Error::Encode)?;
         }
         arguments.add(self.first_id_after()).map_err(sqlx::Error::Encode)?;
@@ -102,6 +103,12 @@ impl JobFilter {
         arguments.add(self.limit).map_err(sqlx::Error::Encode)?;
         Ok(arguments)
     }
+}
+
+/// As the statements take them: nothing stands for any.
+pub fn lanes_json(lanes: &[LaneKey]) -> Option<String> {
+    let names = || lanes.iter().map(LaneKey::as_str).collect::<serde_json::Value>().to_string();
+    (!lanes.is_empty()).then(names)
 }
 
 pub async fn list(pool: &SqlitePool, filter: &JobFilter) -> sqlx::Result<Vec<JobSummary>> {
