@@ -297,13 +297,19 @@ EXCEPTION WHEN others THEN
     RETURN NULL;
 END $$;
 
--- Whether `extra` makes the event a series, but not one of all-day events.
-CREATE FUNCTION job_recurs(extra text) RETURNS boolean LANGUAGE sql IMMUTABLE AS $$
-    SELECT CASE WHEN extra IS NULL THEN false ELSE coalesce((
+-- Whether `extra` makes the event a series, but not one of all-day events. JSON may name characters that no text here can have: the agent judges what it is worth.
+CREATE FUNCTION job_recurs(extra text) RETURNS boolean LANGUAGE plpgsql IMMUTABLE AS $$
+BEGIN
+    IF extra IS NULL THEN
+        RETURN false;
+    END IF;
+    RETURN coalesce((
         SELECT bool_or(lower(key) = 'recurrence' AND json_typeof(value) <> 'null')
             AND NOT bool_or(lower(key) = 'isallday' AND json_typeof(value) = 'boolean' AND value::text = 'true')
-        FROM json_each(extra::json)), false) END
-$$;
+        FROM json_each(extra::json)), false);
+EXCEPTION WHEN others THEN
+    RETURN extra ~* '"recurrence"' AND extra !~* '"isallday"';
+END $$;
 
 -- Bytes of all that a producer writes.
 CREATE FUNCTION job_bytes(job jobs) RETURNS bigint LANGUAGE sql IMMUTABLE AS $$
@@ -405,6 +411,10 @@ BEGIN
             MESSAGE = 'extra_is_a_json_object: extra is not a JSON object';
     END IF;
     NEW.behind := NULL;
+    -- A job is not older than it is, and not newer: what a failover may have lost is told by that.
+    IF NEW.created_at IS NOT NULL THEN
+        NEW.created_at := least(greatest(NEW.created_at, '1970-01-01Z'), clock_timestamp());
+    END IF;
     NEW.expires_at := job_moment(NEW.not_after);
     IF NEW.state = 'pending' AND NEW.not_before IS NOT NULL THEN
         NEW.next_attempt_at := greatest(NEW.next_attempt_at, job_wish(NEW));

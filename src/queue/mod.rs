@@ -18,6 +18,7 @@ mod settlement;
 mod sqlite;
 mod types;
 mod withheld;
+mod woken;
 
 pub use agent::{
     Agent, AgentStatus, ClaimRequest, Claimed, CredentialNote, DefaultNote, GateNote, MailboxNews, Mailed, Membership,

@@ -38,6 +38,7 @@ mod claims;
 mod cluster;
 mod ends;
 mod events;
+mod hands;
 mod mailboxes;
 mod operators;
 mod postgres;

@@ -25,6 +25,7 @@ use super::overtaken::OvertakenJobs;
 use super::report::agents::write;
 use super::settle::{self, PurgeCursor};
 use super::store::PostgresQueue;
+use super::time::Time;
 use super::trust::Trust;
 use crate::clock::Now;
 use crate::job::JobId;
@@ -415,9 +416,8 @@ impl PostgresQueue {
         if *orders.held != held {
             orders.held = Arc::new(held);
         }
-        let (mailboxes, times): (Vec<String>, Vec<DateTime<Utc>>) =
-            (row.try_get("resumed")?, row.try_get("resumed_at")?);
-        let told: Vec<_> = mailboxes.into_iter().zip(times).collect();
+        let (mailboxes, times): (Vec<String>, Vec<Time>) = (row.try_get("resumed")?, row.try_get("resumed_at")?);
+        let told: Vec<_> = mailboxes.into_iter().zip(times.into_iter().map(|Time(time)| time)).collect();
         if orders.told != told {
             // The same order keeps its time here: it would be another one else.
             let at = now();

@@ -8,11 +8,12 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::{Postgres, Row};
 
 use super::clock::{ServerClock, steady};
-use super::errors::{UNMOVED, is_refusal, words};
+use super::errors::{UNMOVED, is_of_the_row, words};
 use super::heads::{Head, Heads};
 use super::lanes::Lanes;
 use super::member::{AgentId, me};
 use super::row::{created, input_columns, sized, taken};
+use super::time::Time;
 use crate::clock::Now;
 use crate::job::{Job, JobId};
 use crate::queue::withheld::WithheldJobs;
@@ -36,7 +37,7 @@ macro_rules! due {
             LEFT JOIN mailboxes AS b ON b.mailbox = w.lane COLLATE \"C\"
             CROSS JOIN LATERAL (
                 SELECT j.id, j.next_attempt_at,
-                    w.priority + floor(extract(epoch FROM now() - j.next_attempt_at) / 3600)::int AS rank
+                    w.priority + floor(extract(epoch FROM now() - greatest(j.next_attempt_at, '1970-01-01Z')) / 3600)::int AS rank
                 FROM jobs AS j WHERE j.state = 'pending' AND j.behind IS NULL AND j.mailbox_key = w.key COLLATE \"C\"
                     AND j.mails = w.mails AND j.priority = w.priority AND j.next_attempt_at <= now()
                     AND NOT j.id = ANY($8::bigint[])
@@ -68,7 +69,7 @@ macro_rules! default_mailbox {
 macro_rules! take {
     ($from:literal, $which:literal, $mailbox:literal, $body_type:literal, $time_zone:literal) => {
         concat!(
-            "UPDATE jobs SET state = 'claimed', claimed_at = now(), claimed_by = $1,
+            "UPDATE jobs SET state = 'claimed', settled = NULL, claimed_at = now(), claimed_by = $1,
         claims = claims + CASE WHEN jobs.created_at < q.doubt_before AND coalesce(jobs.claimed_at < q.doubt_before, true) THEN 1000 ELSE 1 END,
         in_doubt = jobs.in_doubt OR coalesce(jobs.created_at < q.doubt_before, false),
         first_sent_at = CASE WHEN jobs.created_at < q.doubt_before THEN coalesce(first_sent_at, now()) ELSE first_sent_at END,
@@ -261,7 +262,7 @@ pub async fn claim(
         .await;
     let rows = match done {
         Ok(rows) => rows,
-        Err(error) if is_refusal(&error) => return one_by_one(connection, wanted, withheld, taker).await,
+        Err(error) if is_of_the_row(&error) => return one_by_one(connection, wanted, withheld, taker).await,
         Err(error) => return Err(error),
     };
     let mut jobs = rows.iter().map(|row| placed(row, taker)).collect::<sqlx::Result<Vec<_>>>()?;
@@ -275,7 +276,8 @@ type Place = (std::cmp::Reverse<i32>, DateTime<Utc>, i64);
 
 fn placed(row: &PgRow, taker: &Taker<'_>) -> sqlx::Result<(Place, LaneKey, Job)> {
     let (lane, job) = read(row, taker)?;
-    Ok(((std::cmp::Reverse(row.try_get("rank")?), row.try_get("next_attempt_at")?, job.id.0), lane, job))
+    let Time(due) = row.try_get("next_attempt_at")?;
+    Ok(((std::cmp::Reverse(row.try_get("rank")?), due, job.id.0), lane, job))
 }
 
 fn read(row: &PgRow, taker: &Taker<'_>) -> sqlx::Result<(LaneKey, Job)> {
@@ -312,7 +314,7 @@ async fn one_by_one(
                     taking.withheld.extend(withheld.note(id, &LaneKey::of(""), UNMOVED.into(), true, steady()));
                 }
             }
-            Err(error) if is_refusal(&error) => {
+            Err(error) if is_of_the_row(&error) => {
                 let broken = sqlx::query(FAIL_BROKEN).bind(id).execute(&mut *connection).await;
                 if broken.is_ok_and(|done| done.rows_affected() > 0) {
                     taking.broken.push(JobId(id));

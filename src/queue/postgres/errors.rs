@@ -2,6 +2,8 @@
 
 use std::io;
 
+use sqlx::postgres::PgDatabaseError;
+
 use crate::queue::QueueError;
 
 /// Longest reason for a refusal.
@@ -18,10 +20,32 @@ pub fn code(error: &sqlx::Error) -> Option<String> {
 }
 
 /// A rule of the schema refuses it, its own or somebody else's: integrity (23), an exception raised by a function (P0001), a value
-/// that does not fit its column (22), or a function that fails (38, 39, 42 of a trigger that names what is not there).
+/// that does not fit its column (22), or a function that fails (38, 39, 42 of a trigger that names what is not there). Whatever a
+/// function of somebody else's fails of is of the rows that it is called for, also another server that it does not reach.
 pub fn is_refusal(error: &sqlx::Error) -> bool {
     let Some(code) = code(error) else { return false };
-    !is_of_the_server(&code)
+    !is_of_the_server(&code) || is_of_a_strangers_function(error)
+}
+
+/// A rule refuses one of the rows, or somebody holds a lock on it.
+pub fn is_of_the_row(error: &sqlx::Error) -> bool {
+    is_refusal(error) || code(error).as_deref() == Some("55P03")
+}
+
+/// The server names the functions that it was in, the innermost first. The program's own begin with `job`.
+fn is_of_a_strangers_function(error: &sqlx::Error) -> bool {
+    let error = error.as_database_error().and_then(|error| error.try_downcast_ref::<PgDatabaseError>());
+    let passes = |code: &str| code.starts_with("40") || code.starts_with("57P");
+    error.filter(|error| !passes(error.code())).and_then(PgDatabaseError::r#where).is_some_and(names_a_stranger)
+}
+
+fn names_a_stranger(context: &str) -> bool {
+    let name = |behind: &str| {
+        let signature = behind.trim_start_matches('"');
+        let end = signature.find(['(', '"', ' ', '\n']).unwrap_or(signature.len());
+        signature[..end].rsplit('.').next().unwrap_or_default().trim_matches('"').to_owned()
+    };
+    context.split("function ").skip(1).any(|behind| !name(behind).starts_with("job"))
 }
 
 /// Classes that tell of the server, the session or another transaction, and nothing of the row.
@@ -35,6 +59,7 @@ fn is_of_the_server(code: &str) -> bool {
 /// The session is of no use any more: it ended, it is on a server that takes no writes, or it was asked for longer than is waited.
 pub fn ends_the_session(error: &sqlx::Error) -> bool {
     match code(error) {
+        Some(_) if is_of_a_strangers_function(error) => false,
         // 57P01 to 57P05: the server shuts down or ends the session; 25006: a standby.
         Some(code) => code.starts_with("57P") || code == "25006" || code.starts_with("08"),
         None => !matches!(
@@ -99,4 +124,24 @@ fn trouble(action: &'static str, source: sqlx::Error) -> QueueError {
         return QueueError::Unusable(format!("queue.url names {BY_TRANSACTION}"));
     }
     QueueError::Trouble { action, may_pass: may_pass(&source), source: source.into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_function_of_somebody_elses_is_told_from_the_programs_own() {
+        for (context, is_a_strangers) in [
+            ("PL/pgSQL function mirror() line 3 at PERFORM", true),
+            ("SQL statement \"UPDATE x\"\nPL/pgSQL function crm.mirror(jobs) line 3 at SQL statement", true),
+            ("SQL function \"mirror\" statement 1\nPL/pgSQL function job_is_updated() line 9 at IF", true),
+            ("PL/Python function \"mirror\"", true),
+            ("PL/pgSQL function job_is_updated() line 9 at IF", false),
+            ("PL/pgSQL function queue.job_turns_again(queue.jobs,boolean) line 5 at SQL statement", false),
+            ("while updating tuple (0,1) in relation \"jobs\"", false),
+        ] {
+            assert_eq!(names_a_stranger(context), is_a_strangers, "{context}");
+        }
+    }
 }

@@ -10,6 +10,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use super::clock::steady;
+use super::time::Time;
 use crate::queue::LaneKey;
 
 /// Jumps from lane to lane in the index.
@@ -147,7 +148,7 @@ impl Heads {
     fn add(&mut self, rows: &[PgRow]) -> sqlx::Result<()> {
         for row in rows {
             let raw: String = row.try_get(0)?;
-            let (mails, priority, due, id) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
+            let (mails, priority, Time(due), id) = (row.try_get(1)?, row.try_get(2)?, row.try_get(3)?, row.try_get(4)?);
             let lane = lane_key(&raw, self.unnamed.as_deref());
             self.of_mailbox.entry(raw.clone()).or_default().insert((due, id));
             self.heads.insert((due, id), Head { raw, lane, mails, priority, due });

@@ -14,7 +14,7 @@ use sqlx::postgres::{PgArguments, PgConnection, PgRow};
 use sqlx::query::Query;
 use sqlx::{Postgres, Row};
 
-use super::errors::{UNMOVED, is_refusal, words};
+use super::errors::{UNMOVED, is_of_the_row, words};
 use super::heads::lane_key;
 use super::life::Life;
 use crate::job::{JobId, REPEAT_WAIT};
@@ -298,7 +298,7 @@ pub async fn put_back(connection: &mut PgConnection, id: AgentId, claims: &[(Job
         match query.bind(vec![job.0]).bind(claim).execute(&mut *connection).await {
             Ok(done) if done.rows_affected() == 0 => recovered.left.push(Refusal { id: *job, why: UNMOVED.into() }),
             Ok(_) => recovered.jobs += 1,
-            Err(error) if is_refusal(&error) => recovered.left.push(Refusal { id: *job, why: words(&error) }),
+            Err(error) if is_of_the_row(&error) => recovered.left.push(Refusal { id: *job, why: words(&error) }),
             Err(error) => return Err(error),
         }
     }
@@ -348,7 +348,7 @@ async fn clean_one(connection: &mut PgConnection, id: AgentId, how: &str, by: &C
     let mut recovered = Recovered::default();
     match freed(connection, id, how, by, None).await {
         Ok(jobs) => recovered.jobs = jobs,
-        Err(error) if is_refusal(&error) => recovered = one_by_one(connection, id, how, by).await?,
+        Err(error) if is_of_the_row(&error) => recovered = one_by_one(connection, id, how, by).await?,
         Err(error) => return Err(error),
     }
     let left = claims_of(connection, id).await?.into_iter().map(|(job, _)| job);
@@ -369,7 +369,7 @@ async fn one_by_one(connection: &mut PgConnection, id: AgentId, how: &str, by: &
     for (job, _) in claims_of(connection, id).await? {
         match freed(connection, id, how, by, Some(job)).await {
             Ok(jobs) => recovered.jobs += jobs,
-            Err(error) if is_refusal(&error) => recovered.left.push(Refusal { id: job, why: words(&error) }),
+            Err(error) if is_of_the_row(&error) => recovered.left.push(Refusal { id: job, why: words(&error) }),
             Err(error) => return Err(error),
         }
     }

@@ -20,6 +20,7 @@ use super::schema::OpenError;
 use super::server::Server;
 use super::settle::wake;
 use super::store::{Links, PostgresQueue};
+use crate::queue::woken::Woken;
 use crate::queue::{Agent, QueueError, Recovered, StartError};
 
 const SESSION: &str = "SELECT pg_backend_pid()";
@@ -131,13 +132,13 @@ impl PostgresQueue {
 
     /// Makes the jobs due that were put off for a setting, a part at a time.
     pub(super) async fn wake_all(&self) -> Result<(), QueueError> {
-        loop {
+        let mut woken = Some(Woken::none());
+        while let Some(so_far) = woken {
             let mut link = self.links.ends.open().await.map_err(written)?;
-            let done = within(STATEMENT, wake(&mut link)).await;
-            if link.done(done).map_err(written)? == 0 {
-                return Ok(());
-            }
+            let done = within(STATEMENT, wake(&mut link, so_far)).await;
+            woken = link.done(done).map_err(written)?;
         }
+        Ok(())
     }
 
     async fn registered(

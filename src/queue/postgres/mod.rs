@@ -24,6 +24,7 @@ mod schema;
 mod server;
 mod settle;
 mod store;
+mod time;
 mod trust;
 
 pub use agent::AgentSettings;

@@ -9,7 +9,8 @@ use sqlx::Row;
 use sqlx::postgres::PgConnection;
 
 use super::clock::steady;
-use super::errors::{is_refusal, words};
+use super::errors::{is_of_the_row, words};
+use super::time::Time;
 use crate::job::{ErrorKind, JobId};
 use crate::queue::withheld::WithheldJobs;
 use crate::queue::{LaneKey, Refusal};
@@ -136,7 +137,8 @@ impl OvertakenJobs {
     pub async fn end(&mut self, connection: &mut PgConnection, withheld: &mut WithheldJobs) -> sqlx::Result<Overtaken> {
         let row = sqlx::query(LOOK).bind(MOST).fetch_one(&mut *connection).await?;
         let (late, mut deletes): (Vec<i64>, Vec<i64>) = (row.try_get("late")?, row.try_get("deletes")?);
-        self.next = row.try_get("next")?;
+        let next: Option<Time> = row.try_get("next")?;
+        self.next = next.map(|Time(next)| next);
         self.unsettled = row.try_get("unsettled")?;
         let most = usize::try_from(MOST).unwrap_or(usize::MAX);
         if late.len().max(deletes.len()) >= most {
@@ -176,7 +178,7 @@ async fn expire(
     while let Some(part) = parts.pop() {
         match sqlx::query_scalar::<_, i64>(EXPIRE).bind(part).fetch_all(&mut *connection).await {
             Ok(ids) => overtaken.ended.extend(ids.into_iter().map(|id| (JobId(id), ErrorKind::Expired))),
-            Err(error) if is_refusal(&error) => match part {
+            Err(error) if is_of_the_row(&error) => match part {
                 [id] => overtaken.refused.extend(note(withheld, *id, &error)),
                 part => parts.extend(part.chunks(1)),
             },
@@ -198,7 +200,7 @@ async fn call_off(
     for statement in [CALL_OFF, CALL_OFF_ITSELF] {
         match sqlx::query_scalar::<_, i64>(statement).bind(delete).fetch_all(&mut *tx).await {
             Ok(ids) => ended.extend(ids.into_iter().map(|id| (JobId(id), ErrorKind::Superseded))),
-            Err(error) if is_refusal(&error) => {
+            Err(error) if is_of_the_row(&error) => {
                 overtaken.refused.extend(note(withheld, delete, &error));
                 return tx.rollback().await;
             }

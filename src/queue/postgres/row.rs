@@ -5,6 +5,7 @@ use sqlx::postgres::PgRow;
 
 use super::clock::ServerClock;
 use super::heads::lane_key;
+use super::time::Time;
 use crate::clock::Now;
 use crate::job::{
     Cell, Created, Defaulted, EventId, Job, JobId, JobInput, JobState, MAX_REQUEST_BYTES, OperationKind, Target,
@@ -112,8 +113,8 @@ fn cell(row: &PgRow, column: &str) -> sqlx::Result<Cell> {
 /// A claimed job with its mailbox; its times by this machine's clock.
 pub fn taken(row: &PgRow, unnamed: Option<&str>, clock: &ServerClock, now: Now) -> sqlx::Result<(LaneKey, Job)> {
     let time = |column| {
-        let time: Option<chrono::DateTime<chrono::Utc>> = row.try_get(column)?;
-        Ok::<_, sqlx::Error>(time.map(|time| clock.by_this_machine(time, now)))
+        let time: Option<Time> = row.try_get(column)?;
+        Ok::<_, sqlx::Error>(time.map(|Time(time)| clock.by_this_machine(time, now)))
     };
     let input = input(row)?;
     let operation = input.operation_kind();

@@ -46,6 +46,11 @@ pub enum OpenError {
     NoSchema { name: String },
     #[error("{name} is PostgreSQL {found}; the queue needs 13 or newer")]
     OldServer { name: String, found: String },
+    /// Not every text could be stored there, or bytes that mean none.
+    #[error(
+        "the database of {name} has the encoding {found}, and the queue needs UTF8: create another one ('createdb --encoding=UTF8 --template=template0')"
+    )]
+    Encoding { name: String, found: String },
     #[error("there is no queue at {name}; 'event-sender migrate' creates it, or check queue.url")]
     Missing { name: String },
     #[error(
@@ -206,13 +211,14 @@ struct Found {
 struct Place {
     server: i32,
     server_says: String,
+    encoding: String,
     schema: Option<String>,
     has_migrations: bool,
     has_jobs: bool,
 }
 
 const PLACE: &str =
-    "SELECT current_setting('server_version_num')::int AS server, current_setting('server_version') AS server_says,
+    "SELECT current_setting('server_version_num')::int AS server, current_setting('server_version') AS server_says, current_setting('server_encoding') AS encoding,
         current_schema()::text AS schema,
         to_regclass(quote_ident(current_schema()) || '._sqlx_migrations') IS NOT NULL AS has_migrations,
         to_regclass(quote_ident(current_schema()) || '.jobs') IS NOT NULL AS has_jobs";
@@ -236,6 +242,9 @@ impl Found {
         let name = name.to_owned();
         if self.place.server < OLDEST_SERVER {
             return Err(OpenError::OldServer { name, found: self.place.server_says.clone() });
+        }
+        if self.place.encoding != "UTF8" {
+            return Err(OpenError::Encoding { name, found: self.place.encoding.clone() });
         }
         if self.place.schema.is_none() {
             return Err(OpenError::NoSchema { name });

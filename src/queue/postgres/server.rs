@@ -15,7 +15,9 @@ const SESSION: &str = "SET statement_timeout = '30s'; SET lock_timeout = '10s'; 
 
 /// A session whose statements touch a few rows each, all found in indexes. Its plans are made when the table may be empty, and are
 /// kept: by the statistics of that moment they would read all of it, over and over, until autovacuum has been there.
-const BY_INDEX: &str = "SET enable_seqscan = off";
+///
+/// Nobody waits long for a row that somebody holds: others are done meanwhile.
+const BY_INDEX: &str = "SET enable_seqscan = off; SET lock_timeout = '1s'";
 
 /// Where the server is.
 #[derive(Clone, Debug)]

@@ -4,15 +4,17 @@
 use std::collections::HashMap;
 
 use chrono::{DateTime, DurationRound, TimeDelta, Utc};
-use sqlx::Row;
 use sqlx::postgres::PgConnection;
+use sqlx::{Connection, Row};
 
 use super::clock::ServerClock;
-use super::errors::{UNMOVED, is_refusal, words};
+use super::errors::{UNMOVED, is_of_the_row, is_refusal, words};
 use super::member::AgentId;
+use super::time::Time;
 use crate::clock::Now;
 use crate::job::{JobId, JobState};
 use crate::queue::settlement::shortened;
+use crate::queue::woken::Woken;
 use crate::queue::{LaneKey, Mailed, Pause, Settled, Settlement, Verdict};
 
 /// Rows of one write that wakes them.
@@ -47,8 +49,9 @@ const SETTLE: &str = "WITH s AS (
         RETURNING j.id, j.mailbox_key, j.operation, j.event_key, s.claim, s.state, s.mailed, s.minute, s.ends_at),
     counted AS (
         INSERT INTO mailings AS m (mailbox, minute, jobs, recipients)
-        SELECT mailbox_key, minute, count(*), sum(mailed) FROM done WHERE state = 'sent' AND mailed > 0 GROUP BY 1, 2 ORDER BY 1, 2
-        ON CONFLICT (mailbox, minute) DO UPDATE SET jobs = m.jobs + excluded.jobs, recipients = m.recipients + excluded.recipients),
+        SELECT mailbox_key, minute, count(*), least(sum(mailed), 2147483647) FROM done WHERE state = 'sent' AND mailed > 0 GROUP BY 1, 2 ORDER BY 1, 2
+        ON CONFLICT (mailbox, minute) DO UPDATE SET jobs = least(m.jobs::bigint + excluded.jobs, 2147483647),
+            recipients = least(m.recipients::bigint + excluded.recipients, 2147483647)),
     ended AS (
         UPDATE jobs AS c SET ends_at = d.ends_at FROM done AS d
         WHERE d.operation = 'update' AND d.state = 'sent' AND d.ends_at IS NOT NULL AND c.id = (
@@ -87,21 +90,24 @@ const LATE: &str = "WITH noted AS (
     WHERE id = $1 AND state = 'pending' AND in_doubt AND claims = $2 AND created_at <= coalesce($3, clock_timestamp())
     RETURNING claims";
 
-const WAKE: &str = "UPDATE jobs SET next_attempt_at = greatest(now(), job_wish(jobs))
-    WHERE id IN (SELECT id FROM jobs WHERE state = 'pending' AND error_kind = 'rejected' AND time_zone IS NULL
-        AND next_attempt_at > now() AND next_attempt_at > coalesce(job_wish(jobs), '-infinity') LIMIT $1)";
+/// The next $1 of the jobs behind the id $2 that wait because the default zone was refused.
+const OF_ZONE: &str = "SELECT id FROM jobs WHERE state = 'pending' AND error_kind = 'rejected' AND time_zone IS NULL
+        AND next_attempt_at > now() AND next_attempt_at > coalesce(job_wish(jobs), '-infinity') AND id > $2 ORDER BY id LIMIT $1";
+
+/// Those whose turn it is when they wish.
+const WAKE: &str =
+    "UPDATE jobs SET next_attempt_at = greatest(now(), job_wish(jobs)) WHERE id = ANY($1) AND state = 'pending'";
 
 const ANY_PACED: &str = "SELECT EXISTS (SELECT 1 FROM mailboxes WHERE paced_until > now())";
 const FORGET_PACES: &str = "UPDATE mailboxes SET paced_until = NULL, paced_reason = NULL WHERE paced_until > now()";
 
-/// Some of the jobs that may wait because their mailbox has mailed as many as it may: of those that a look tells that they would
-/// mail somebody (the others keep their place), whose last claim ended without an attempt.
-const WAKE_PACED: &str = "UPDATE jobs SET next_attempt_at = greatest(now(), job_wish(jobs))
-    WHERE id IN (SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL AND NOT mails AND claims > 0
+/// The next $1 of the jobs behind the id $2 that may wait because their mailbox has mailed as many as it may: of those that a look
+/// tells that they would mail somebody (the others keep their place), whose last claim ended without an attempt.
+const PACED_JOBS: &str = "SELECT id FROM jobs WHERE state = 'pending' AND behind IS NULL AND NOT mails AND claims > 0
         AND mailbox_key IN (SELECT mailbox FROM mailboxes WHERE paced_until > now() UNION ALL SELECT '')
         AND (operation <> 'create' OR in_doubt) AND next_attempt_at > now()
         AND next_attempt_at > coalesce(job_wish(jobs), '-infinity')
-        AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id AND claim = jobs.claims) LIMIT $1)";
+        AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id AND claim = jobs.claims) AND id > $2 ORDER BY id LIMIT $1";
 
 /// Needed for no event to come: a key lives as long as the row of its create, so that one stays until its event is over or
 /// deleted; and a delete stays as long as a create before it, which would seem alive without it.
@@ -283,7 +289,7 @@ pub async fn settle(
     for (place, end) in batch.iter().enumerate() {
         match note(connection, end, clock).await {
             Ok(()) => good.push(*end),
-            Err(error) if is_refusal(&error) => refused.push((place, words(&error))),
+            Err(error) if is_of_the_row(&error) => refused.push((place, words(&error))),
             Err(error) => return Err(error),
         }
     }
@@ -291,7 +297,7 @@ pub async fn settle(
     while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
         match together(connection, id, part, clock, &mut done).await {
             Ok(settled) => done.settled.extend(settled),
-            Err(error) if is_refusal(&error) => match part {
+            Err(error) if is_of_the_row(&error) => match part {
                 [_] => done.settled.push(Settled::Refused(words(&error))),
                 part => {
                     let (first, second) = part.split_at(part.len() / 2);
@@ -319,23 +325,31 @@ async fn together(
     clock: &ServerClock,
     done: &mut Done,
 ) -> sqlx::Result<Vec<Settled>> {
-    let rows = ended(connection, id, Columns::of(batch, clock)).await?;
+    let unfilled: Vec<&Settlement> =
+        batch.iter().copied().filter(|end| matches!(end.verdict, Verdict::Unfilled(_))).collect();
+    let columns = Columns::of(batch, clock);
+    let rows = match unfilled.is_empty() {
+        true => ended(connection, id, columns).await?,
+        false => {
+            // Both or none: a row that kept the refused defaults would be sent with them for ever.
+            let mut tx = connection.begin().await?;
+            let rows = ended(&mut tx, id, columns).await?;
+            sqlx::query(EMPTY_DEFAULTS)
+                .bind(unfilled.iter().map(|end| end.id.0).collect::<Vec<_>>())
+                .bind(unfilled.iter().map(|end| end.claim).collect::<Vec<_>>())
+                .execute(&mut *tx)
+                .await?;
+            tx.commit().await?;
+            // They may be in another lane now.
+            done.waiting.push(String::new());
+            rows
+        }
+    };
     let mut recorded: HashMap<i64, (String, bool)> = HashMap::new();
     for row in rows {
         recorded.insert(row.try_get(0)?, (row.try_get(1)?, row.try_get(2)?));
     }
     let goes_on = |end: &&&Settlement| !matches!(end.verdict, Verdict::Sent(_) | Verdict::Failed);
-    let anew: Vec<&Settlement> =
-        batch.iter().copied().filter(|end| matches!(end.verdict, Verdict::Unfilled(_))).collect();
-    if !anew.is_empty() {
-        sqlx::query(EMPTY_DEFAULTS)
-            .bind(anew.iter().map(|end| end.id.0).collect::<Vec<_>>())
-            .bind(anew.iter().map(|end| end.claim).collect::<Vec<_>>())
-            .execute(&mut *connection)
-            .await?;
-        // They may be in another lane now.
-        done.waiting.push(String::new());
-    }
     let again: std::collections::HashSet<i64> = batch.iter().filter(goes_on).map(|end| end.id.0).collect();
     done.waiting.extend(
         recorded.iter().filter(|(id, (_, keyed))| *keyed || again.contains(id)).map(|(_, (lane, _))| lane.clone()),
@@ -498,14 +512,15 @@ pub async fn pauses_of(
     let rows = sqlx::query(PAUSES_OF).bind(lanes).fetch_all(connection).await?;
     let pause = |row: &sqlx::postgres::PgRow| {
         let strikes: i32 = row.try_get("strikes")?;
-        let asked_until: Option<DateTime<Utc>> = row.try_get("asked_until")?;
+        let asked_until: Option<Time> = row.try_get("asked_until")?;
+        let Time(until) = row.try_get("paused_until")?;
         Ok(Pause {
             lane: LaneKey::of(row.try_get("mailbox")?),
-            until: clock.by_this_machine(row.try_get("paused_until")?, now),
+            until: clock.by_this_machine(until, now),
             reason: row.try_get("reason")?,
             kind: None,
             pauses_in_a_row: u32::try_from(strikes).unwrap_or(1),
-            asked_until: asked_until.map(|until| clock.by_this_machine(until, now)),
+            asked_until: asked_until.map(|Time(until)| clock.by_this_machine(until, now)),
         })
     };
     rows.iter().map(pause).collect()
@@ -522,9 +537,10 @@ pub async fn mailed_of(
     let rows = sqlx::query(MAILED_OF).bind(raws).fetch_all(connection).await?;
     let mailed = |row: &sqlx::postgres::PgRow| {
         let (jobs, recipients): (i32, i32) = (row.try_get("jobs")?, row.try_get("recipients")?);
+        let Time(minute) = row.try_get("minute")?;
         Ok(Mailed {
             lane: super::heads::lane_key(row.try_get("mailbox")?, unnamed),
-            minute: clock.by_this_machine(row.try_get("minute")?, now),
+            minute: clock.by_this_machine(minute, now),
             jobs: u32::try_from(jobs).unwrap_or_default(),
             recipients: u32::try_from(recipients).unwrap_or_default(),
         })
@@ -532,26 +548,39 @@ pub async fn mailed_of(
     rows.iter().map(mailed).collect()
 }
 
-/// Makes some of the jobs due that were put off for a setting. Tells how many were woken; none: there are no more, or a rule keeps
-/// them from being woken.
-pub async fn wake(connection: &mut PgConnection) -> sqlx::Result<u64> {
-    let woken = woken(connection, WAKE).await?;
-    if woken > 0 || !sqlx::query_scalar(ANY_PACED).fetch_one(&mut *connection).await? {
-        return Ok(woken);
+/// Makes the next of the jobs due that were put off for a setting. None: there are no more. What a rule keeps from being woken
+/// waits on.
+pub async fn wake(connection: &mut PgConnection, woken: Woken) -> sqlx::Result<Option<Woken>> {
+    match woken {
+        Woken::OfZone(id) => {
+            if let Some(last) = woken_after(connection, OF_ZONE, id).await? {
+                return Ok(Some(Woken::OfZone(last)));
+            }
+            let any: bool = sqlx::query_scalar(ANY_PACED).fetch_one(connection).await?;
+            Ok(any.then_some(Woken::Paced(i64::MIN)))
+        }
+        Woken::Paced(id) => {
+            let last = woken_after(connection, PACED_JOBS, id).await?;
+            if last.is_none() {
+                sqlx::query(FORGET_PACES).execute(connection).await?;
+            }
+            Ok(last.map(Woken::Paced))
+        }
     }
-    let woken = self::woken(connection, WAKE_PACED).await?;
-    if woken == 0 {
-        sqlx::query(FORGET_PACES).execute(connection).await?;
-    }
-    Ok(woken)
 }
 
-async fn woken(connection: &mut PgConnection, statement: &'static str) -> sqlx::Result<u64> {
-    match sqlx::query(statement).bind(WAKE_BATCH).execute(connection).await {
-        Ok(done) => Ok(done.rows_affected()),
-        Err(error) if is_refusal(&error) => Ok(0),
-        Err(error) => Err(error),
+/// Tells the last that was tried. Each is tried once: a rule of somebody's may put it off again.
+async fn woken_after(connection: &mut PgConnection, which: &'static str, id: i64) -> sqlx::Result<Option<i64>> {
+    let ids: Vec<i64> = sqlx::query_scalar(which).bind(WAKE_BATCH).bind(id).fetch_all(&mut *connection).await?;
+    let mut parts = vec![ids.as_slice()];
+    while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
+        match sqlx::query(WAKE).bind(part).execute(&mut *connection).await {
+            Err(error) if is_refusal(&error) && part.len() > 1 => parts.extend(part.chunks(1)),
+            Err(error) if !is_refusal(&error) => return Err(error),
+            _ => {}
+        }
     }
+    Ok(ids.last().copied())
 }
 
 /// Where the next purge goes on: old rows that are kept are not looked at by every one.
@@ -571,11 +600,15 @@ pub async fn purge(
     age: std::time::Duration,
     limit: u32,
 ) -> sqlx::Result<u64> {
+    // What would have ended before the calendar begins is in no row.
+    if age.as_secs() > u64::try_from(super::clock::now().wall.timestamp()).unwrap_or_default() {
+        return Ok(0);
+    }
     let most = limit.saturating_mul(LOOKED_AT);
     let query = sqlx::query_as(OLD).bind(age.as_secs_f64()).bind(i64::from(most)).bind(cursor.0).bind(cursor.1);
-    let rows: Vec<(i64, DateTime<Utc>, bool)> = query.fetch_all(&mut *connection).await?;
+    let rows: Vec<(i64, Time, bool)> = query.fetch_all(&mut *connection).await?;
     let all_seen = rows.len() < usize::try_from(most).unwrap_or(usize::MAX);
-    let last = rows.last().map(|(id, finished_at, _)| PurgeCursor(*finished_at, *id));
+    let last = rows.last().map(|(id, finished_at, _)| PurgeCursor(finished_at.0, *id));
     let mut may_go: Vec<i64> = rows.into_iter().filter(|(.., may_go)| *may_go).map(|(id, ..)| id).collect();
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     // What may go leaves room for the next rows.

@@ -20,6 +20,7 @@ use super::text::lane_key;
 use super::write_pacer::WritePacer;
 use crate::clock::Now;
 use crate::job::{JobId, format_utc};
+use crate::queue::woken::Woken;
 use crate::queue::{
     Agent, AgentStatus, ClaimRequest, Claimed, LaneKey, MailboxNews, Membership, Pass, Pause, QueueError, Recovered,
     Settled, Settlement, Verdict,
@@ -85,14 +86,14 @@ impl Agent for SqliteQueue {
     }
 
     async fn wake(&self) -> Result<(), QueueError> {
-        loop {
+        let mut woken = Some(Woken::none());
+        while let Some(so_far) = woken {
             let mut connection = self.connection().await?;
-            let done = self.wake_some(&mut connection).await;
+            let done = self.wake_some(&mut connection, so_far).await;
             self.memory.lane_heads.lock().await.forget();
-            if self.handed_back(connection, done).map_err(written)? == 0 {
-                return Ok(());
-            }
+            woken = self.handed_back(connection, done).map_err(written)?;
         }
+        Ok(())
     }
 
     async fn purge(&self, age: Duration, limit: u32) -> Result<u64, QueueError> {
@@ -244,9 +245,9 @@ impl SqliteQueue {
         Ok((settled, followed))
     }
 
-    async fn wake_some(&self, connection: &mut SqliteConnection) -> sqlx::Result<u64> {
+    async fn wake_some(&self, connection: &mut SqliteConnection, woken: Woken) -> sqlx::Result<Option<Woken>> {
         let now = self.now(connection).await?;
-        self.paced(settle::wake(connection, now.wall)).await
+        self.paced(settle::wake(connection, woken, now.wall)).await
     }
 
     async fn purge_some(&self, connection: &mut SqliteConnection, age: Duration, limit: u32) -> sqlx::Result<u64> {

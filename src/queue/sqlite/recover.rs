@@ -11,6 +11,7 @@ use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, wor
 use crate::job::{JobId, REPEAT_WAIT, format_utc, parse_utc};
 use crate::queue::sqlite::claim::misdated::{self, DRIFT, MisdatedJobs, ahead_of, is_misdated, stamp};
 use crate::queue::sqlite::claim::unfit;
+use crate::queue::woken::Woken;
 use crate::queue::{Recovered, Refusal};
 
 /// A mailbox as the rows have it.
@@ -122,7 +123,10 @@ pub(super) async fn recover(
     recovered.left.extend(unfit::stateless(connection).await?);
     let last = misdated::last(connection).await?;
     // The default zone may be another one now.
-    while woken(wake(connection, now).await)? > 0 {}
+    let mut woken = Some(Woken::none());
+    while let Some(so_far) = woken {
+        woken = wake(connection, so_far, now).await?;
+    }
     match ahead {
         Some(ahead) => misdated_jobs.clock_set(now, -ahead, last),
         None if any_stray => misdated_jobs.clock_was_set(now, last),
@@ -215,11 +219,6 @@ async fn put_back(
 /// Times that a rule keeps from being moved stay as they are: what is due later than it should be is sent later.
 fn bearably(moved: sqlx::Result<()>) -> sqlx::Result<()> {
     moved.or_else(|error| if is_refusal(&error) { Ok(()) } else { Err(error) })
-}
-
-/// Jobs that a rule keeps from being woken wait on.
-fn woken(jobs: sqlx::Result<u64>) -> sqlx::Result<u64> {
-    jobs.or_else(|error| if is_refusal(&error) { Ok(0) } else { Err(error) })
 }
 
 async fn newest_stamp(connection: &mut SqliteConnection) -> sqlx::Result<Option<DateTime<Utc>>> {

@@ -16,6 +16,7 @@ use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, wor
 use crate::job::{Ending, EventRef, JobId, format_utc, parse_utc};
 use crate::queue::settlement::shortened;
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
+use crate::queue::woken::Woken;
 
 /// Rows of one write that wakes them: producers wait a few milliseconds at most.
 const WAKE_BATCH: i64 = 500;
@@ -131,31 +132,35 @@ const EMPTY_DEFAULTS: &str = "UPDATE jobs SET defaulted = '', mailbox = iif(inst
         body_type = iif(instr(defaulted, 'body_type'), NULL, body_type), time_zone = iif(instr(defaulted, 'time_zone'), NULL, time_zone)
     WHERE id = ?1 AND claims = ?2 AND state = 'pending' AND in_doubt = 0 AND defaulted <> ''";
 
-/// Some of the jobs that wait because the default zone was refused, for ?2 at a time: no other waits after a refusal.
+/// The next ?2 of the jobs behind the id ?3 that wait because the default zone was refused: no other waits after a refusal.
+const OF_ZONE: &str = concat!(
+    "SELECT id FROM jobs WHERE state = 'pending' AND error_kind = 'rejected' AND time_zone IS NULL
+        AND next_attempt_at > ?1 AND next_attempt_at > ",
+    wished!(),
+    " AND id > ?3 ORDER BY id LIMIT ?2 + 0"
+);
+
+/// Those in ?2, at ?1 or when they wish.
 const WAKE: &str = concat!(
     "UPDATE jobs SET next_attempt_at = max(?1, ",
     wished!(),
-    ") WHERE id IN (SELECT id FROM jobs WHERE state = 'pending' AND error_kind = 'rejected' AND time_zone IS NULL
-        AND next_attempt_at > ?1 AND next_attempt_at > ",
-    wished!(),
-    " LIMIT ?2 + 0)"
+    ") WHERE id IN (SELECT value FROM json_each(?2)) AND state = 'pending'"
 );
 
 const ANY_PACED: &str = "SELECT EXISTS (SELECT 1 FROM mailboxes WHERE paced_until > ?1)";
 const FORGET_PACES: &str = "UPDATE mailboxes SET paced_until = NULL, paced_reason = NULL WHERE paced_until > ?1";
 
-/// Some of the jobs that may wait because their mailbox has mailed as many as it may, for ?2 at a time: of those that a look tells
-/// that they would mail somebody (the others keep their place), whose last claim ended without an attempt.
-const WAKE_PACED: &str = concat!(
-    "UPDATE jobs SET next_attempt_at = max(?1, ",
-    wished!(),
-    ") WHERE id IN (WITH RECURSIVE ",
+/// The next ?2 of the jobs behind the id ?3 that may wait because their mailbox has mailed as many as it may: of those that a look
+/// tells that they would mail somebody (the others keep their place), whose last claim ended without an attempt.
+const PACED_JOBS: &str = concat!(
+    "WITH RECURSIVE ",
     lanes!(),
     " SELECT jobs.id FROM l CROSS JOIN jobs INDEXED BY jobs_waiting
         WHERE l.m = 0 AND state = 'pending' AND behind IS NULL AND mailbox_key = l.k AND mails = 0 AND priority = l.p
             AND next_attempt_at > ?1 AND claims > 0 AND (operation <> 'create' OR in_doubt = 1) AND next_attempt_at > ",
     wished!(),
-    " AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id AND claim = jobs.claims) LIMIT ?2 + 0)"
+    " AND NOT EXISTS (SELECT 1 FROM attempts WHERE job_id = jobs.id AND claim = jobs.claims)
+            AND jobs.id > ?3 ORDER BY jobs.id LIMIT ?2 + 0"
 );
 
 const FAILED: &str = "UPDATE jobs SET state = 'failed', settled = 'claim ' || ?2, claimed_by = NULL, finished_at = ?3, attempts = min(attempts + ?4, 1000000000), in_doubt = ?5,
@@ -536,18 +541,51 @@ async fn update(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Res
     Ok(done)
 }
 
-/// Tells how many were woken; none: there are no more.
-pub(super) async fn wake(connection: &mut SqliteConnection, now: DateTime<Utc>) -> sqlx::Result<u64> {
+/// Makes the next of the jobs due that were put off for a setting. None: there are no more. What a rule keeps from being woken
+/// waits on.
+pub(super) async fn wake(
+    connection: &mut SqliteConnection,
+    woken: Woken,
+    now: DateTime<Utc>,
+) -> sqlx::Result<Option<Woken>> {
     let now = format_utc(now);
-    let woken = sqlx::query(WAKE).bind(&now).bind(WAKE_BATCH).execute(&mut *connection).await?.rows_affected();
-    if woken > 0 || !sqlx::query_scalar(ANY_PACED).bind(&now).fetch_one(&mut *connection).await? {
-        return Ok(woken);
+    match woken {
+        Woken::OfZone(id) => {
+            if let Some(last) = woken_after(connection, OF_ZONE, id, &now).await? {
+                return Ok(Some(Woken::OfZone(last)));
+            }
+            let any: bool = sqlx::query_scalar(ANY_PACED).bind(&now).fetch_one(connection).await?;
+            Ok(any.then_some(Woken::Paced(i64::MIN)))
+        }
+        Woken::Paced(id) => {
+            let last = woken_after(connection, PACED_JOBS, id, &now).await?;
+            if last.is_none() {
+                sqlx::query(FORGET_PACES).bind(&now).execute(connection).await?;
+            }
+            Ok(last.map(Woken::Paced))
+        }
     }
-    let woken = sqlx::query(WAKE_PACED).bind(&now).bind(WAKE_BATCH).execute(&mut *connection).await?.rows_affected();
-    if woken == 0 {
-        sqlx::query(FORGET_PACES).bind(&now).execute(connection).await?;
+}
+
+/// Tells the last that was tried. Each is tried once: a rule of somebody's may put it off again.
+async fn woken_after(
+    connection: &mut SqliteConnection,
+    which: &'static str,
+    id: i64,
+    now: &str,
+) -> sqlx::Result<Option<i64>> {
+    let query = sqlx::query_scalar(which).bind(now).bind(WAKE_BATCH).bind(id);
+    let ids: Vec<i64> = query.fetch_all(&mut *connection).await?;
+    let mut parts = vec![ids.as_slice()];
+    while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
+        let names = part.iter().copied().collect::<serde_json::Value>().to_string();
+        match sqlx::query(WAKE).bind(now).bind(names).execute(&mut *connection).await {
+            Err(error) if is_refusal(&error) && part.len() > 1 => parts.extend(part.chunks(1)),
+            Err(error) if !is_refusal(&error) => return Err(error),
+            _ => {}
+        }
     }
-    Ok(woken)
+    Ok(ids.last().copied())
 }
 
 async fn attempt(tx: &mut SqliteConnection, settlement: &Settlement) -> sqlx::Result<()> {

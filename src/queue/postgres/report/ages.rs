@@ -9,6 +9,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::job::format_utc;
+use crate::queue::postgres::time::Time;
 use crate::queue::read::by_age;
 use crate::queue::{AGE_LIMITS, LaneKey, Waiting, WaitingReport};
 
@@ -72,7 +73,7 @@ pub async fn waiting(
         .await?;
     let Some((sum, rows)) = rows.split_first() else { return Ok(WaitingReport::default()) };
     let mailboxes: Vec<Waiting> = rows.iter().map(of_row).collect::<sqlx::Result<_>>()?;
-    let time = |name| sum.try_get::<Option<DateTime<Utc>>, _>(name).map(|time| time.map(format_utc));
+    let time = |name| sum.try_get::<Option<Time>, _>(name).map(|time| time.map(|Time(time)| format_utc(time)));
     Ok(WaitingReport {
         total: of_row(sum)?,
         more: sum.try_get::<i64, _>("mailboxes")? - mailboxes.len() as i64,

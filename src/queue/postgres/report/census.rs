@@ -1,7 +1,6 @@
 //! Counting everything, for monitoring: jobs by state and trouble, how long the first of them has been due, and how
 //! much room the tables take. Reads indexes. How much room there is left the server does not tell.
 
-use chrono::{DateTime, Utc};
 use sqlx::postgres::PgConnection;
 use sqlx::{Connection, FromRow};
 
@@ -9,6 +8,7 @@ use super::counted::counted;
 use super::overview::ONE_MOMENT;
 use super::server_time;
 use crate::queue::postgres::clock::steady;
+use crate::queue::postgres::time::Time;
 use crate::queue::{Census, LaneKey, Room};
 
 /// What the index of pending jobs tells, lane by lane. $1 is now, $2 the mailbox of rows that name none. What mails somebody waits
@@ -33,9 +33,9 @@ const ROOM: &str = "SELECT pg_total_relation_size('jobs') + pg_total_relation_si
 struct Pending {
     jobs: i64,
     due: i64,
-    open: Option<DateTime<Utc>>,
-    paused: Option<DateTime<Utc>>,
-    held: Option<DateTime<Utc>>,
+    open: Option<Time>,
+    paused: Option<Time>,
+    held: Option<Time>,
 }
 
 /// Counts. Holds up neither an agent nor a producer.
@@ -52,7 +52,7 @@ async fn count(db: &mut PgConnection, unnamed: Option<&str>) -> sqlx::Result<Cen
     let unnamed = unnamed.map(LaneKey::of);
     let pending: Pending =
         sqlx::query_as(PENDING).bind(now).bind(unnamed.as_ref().map(LaneKey::as_str)).fetch_one(&mut *db).await?;
-    let since = |due: Option<DateTime<Utc>>| due.filter(|due| *due <= now);
+    let since = |due: Option<Time>| due.map(|Time(due)| due).filter(|due| *due <= now);
     let counted = counted(db, now).await?;
     let database: i64 = sqlx::query_scalar(ROOM).fetch_one(&mut *db).await?;
     Ok(Census {

@@ -116,7 +116,7 @@ macro_rules! remember {
 macro_rules! take {
     ($which:ident, $ids:expr) => {
         concat!(
-            "UPDATE jobs SET state = 'claimed', claims = claims + 1, claimed_at = ?2, claimed_by = ?6,
+            "UPDATE jobs SET state = 'claimed', claims = claims + 1, settled = NULL, claimed_at = ?2, claimed_by = ?6,
     ",
             freeze!($which),
             ",
