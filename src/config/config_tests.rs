@@ -5,6 +5,7 @@ mod fuzz_tests;
 mod sign_in_tests;
 
 use std::collections::{BTreeSet, HashMap};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
@@ -18,7 +19,7 @@ client_secret = "s3cret-value"
 
 struct Bed {
     dir: tempfile::TempDir,
-    environment: HashMap<String, String>,
+    environment: HashMap<OsString, OsString>,
 }
 
 impl Bed {
@@ -26,7 +27,7 @@ impl Bed {
         Self { dir: tempfile::tempdir().unwrap(), environment: HashMap::new() }
     }
 
-    fn env(mut self, name: &str, value: &str) -> Self {
+    fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
     }
@@ -39,7 +40,7 @@ impl Bed {
     }
 
     fn load(&self, text: &str) -> Result<Settings, ConfigError> {
-        Settings::load(Some(self.file("agent.toml", text)), &Environment(self.environment.clone()))
+        Settings::load(Some(self.file("agent.toml", text)), &Environment::of(self.environment.clone()))
     }
 
     fn problems(&self, text: &str) -> Vec<String> {
@@ -210,6 +211,48 @@ fn the_environment_comes_over_the_file() {
     assert_eq!(settings.auth.tenant_id.as_deref(), Some("other.example"));
     assert_eq!(settings.delivery.max_in_flight, 7);
     assert_eq!(settings.queue.poll_interval, Duration::from_millis(250));
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_a_problem_and_never_passed_over() {
+    let bytes = || OsString::from_vec(b"a\xfcb".to_vec());
+    for (key, _) in KEYS {
+        let variable = format!("EVENT_SENDER__{}", key.to_ascii_uppercase().replace('.', "__"));
+        let problems = Bed::new().env(&variable, bytes()).problems(GOOD);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(&format!("{variable} ({key}): is not UTF-8; ")), "{problems:?}");
+    }
+    // What is missing because of it is not told once more.
+    let problems =
+        Bed::new().env("EVENT_SENDER__AUTH__CLIENT_SECRET", bytes()).problems(&GOOD.replace("client_secret", "#"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let problems = Bed::new().env("EVENT_SENDER__QUEU__PATH", bytes()).problems(GOOD);
+    assert!(problems[0].starts_with("EVENT_SENDER__QUEU__PATH: sets no known key"), "{problems:?}");
+    // Others are looked at only where they count.
+    let others = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT"];
+    let garbled = || others.iter().fold(Bed::new(), |bed, name| bed.env(name, bytes()));
+    garbled().load(GOOD).unwrap();
+    let problems = garbled().problems("[auth]\nmode = \"federated\"\n");
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].starts_with("AZURE_TENANT_ID: is not UTF-8"), "{problems:?}");
+    let problems = garbled().problems("[auth]\nmode = \"managed_identity\"\n");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("IDENTITY_ENDPOINT: is not UTF-8"), "{problems:?}");
+}
+
+#[test]
+fn a_file_that_a_variable_names_may_have_any_name() {
+    let bed = Bed::new();
+    let odd = bed.dir.path().join(OsString::from_vec(b"d\xfc".to_vec()));
+    std::fs::create_dir(&odd).unwrap();
+    std::fs::write(odd.join("agent.toml"), GOOD.replace("client_secret", "#")).unwrap();
+    std::fs::write(odd.join("client_secret"), "passed-in").unwrap();
+    let bed = bed.env("EVENT_SENDER_CONFIG", odd.join("agent.toml")).env("CREDENTIALS_DIRECTORY", &odd);
+    let settings = Settings::load(None, &Environment::of(bed.environment.clone())).unwrap();
+    assert_eq!(settings.file.unwrap().path(), odd.join("agent.toml"));
+    assert!(
+        matches!(settings.auth.mode, AuthMode::ClientSecret { client_secret } if client_secret.expose() == "passed-in")
+    );
 }
 
 #[test]

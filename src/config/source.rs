@@ -12,7 +12,7 @@ use super::exposure::{self, Exposed};
 use super::found;
 use super::keys::{KEYS, is_known, nearest};
 use super::shapes::{self, Unfit};
-use super::{ConfigError, Environment, Problem, SettingsFile};
+use super::{ConfigError, Environment, NotText, Problem, SettingsFile};
 use crate::{access, characters, encoding};
 
 const PREFIX: &str = "EVENT_SENDER__";
@@ -200,9 +200,8 @@ impl Source {
 
     /// Text that must be there.
     pub(super) fn required(&mut self, key: &str, cure: &str) -> Option<String> {
-        let before = self.problems.len();
         let text = self.text(key);
-        if text.is_none() && self.problems.len() == before {
+        if text.is_none() && !self.has_problem(key) {
             self.problem(key, format!("is not set; {cure}"));
         }
         text.map(|text| text.trim().to_owned())
@@ -297,6 +296,25 @@ impl Source {
         }
     }
 
+    /// A variable that is no key of the settings, as text. One that is not text is a problem: without it other settings
+    /// would hold than the ones that were meant.
+    pub(super) fn variable<'e>(&mut self, environment: &'e Environment, name: &str) -> Option<&'e str> {
+        self.variable_shown(environment, name, name)
+    }
+
+    fn variable_shown<'e>(&mut self, environment: &'e Environment, name: &str, shown: &str) -> Option<&'e str> {
+        match environment.text(name)? {
+            Ok(value) => Some(value),
+            Err(NotText) => {
+                if !self.problems.iter().any(|problem| problem.key == shown) {
+                    let what = "is not UTF-8; set it to text in UTF-8, or unset it".to_owned();
+                    self.problems.push(Problem { key: shown.to_owned(), what });
+                }
+                None
+            }
+        }
+    }
+
     fn holds_a_secret(&self) -> bool {
         SECRETS.iter().any(|key| self.is_set(key))
     }
@@ -307,18 +325,20 @@ impl Source {
 
     fn lay_over(&mut self, environment: &Environment) {
         let mut builder = Config::builder().add_source(self.values.clone());
-        for (name, value) in &environment.0 {
+        for name in environment.names() {
             let Some(rest) = name.strip_prefix(PREFIX) else { continue };
             let key = rest.to_ascii_lowercase().replace("__", ".");
             if is_known(&key) {
                 self.from_environment.insert(key.clone());
+                let shown = self.shown_key(&key);
+                let Some(value) = self.variable_shown(environment, name, &shown) else { continue };
                 // Only a malformed key can be refused, and these are the table's.
-                if let Ok(next) = builder.clone().set_override(key, value.as_str()) {
+                if let Ok(next) = builder.clone().set_override(key, value) {
                     builder = next;
                 }
             } else {
                 self.problems.push(Problem {
-                    key: name.clone(),
+                    key: name.to_owned(),
                     what: format!("sets no known key{}", suggestion(&key, variable)),
                 });
             }
@@ -393,7 +413,7 @@ fn flatten(value: &Value, path: &str, into: &mut Vec<String>) {
 /// `$EVENT_SENDER_CONFIG`, `./agent.toml`, `/etc/event-sender/agent.toml`; none if only the last two were looked for and
 /// neither is there.
 fn find(environment: &Environment) -> Result<Option<SettingsFile>, ConfigError> {
-    if let Some(named) = environment.get("EVENT_SENDER_CONFIG").filter(|path| !path.is_empty()) {
+    if let Some(named) = environment.path("EVENT_SENDER_CONFIG") {
         return Ok(Some(SettingsFile::Named(named.into())));
     }
     for usual in USUAL.map(PathBuf::from) {
