@@ -17,9 +17,13 @@ use super::{
 };
 use crate::access;
 use crate::secret::Secret;
+use crate::secret_file::{self, FileFault, Links};
 
 /// Of a request, on a queue that several agents share.
 const SHARED_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a file of certificates may have; all that a system trusts are a quarter of a megabyte.
+const LARGEST_BUNDLE: u64 = 16_000_000;
 
 /// Everything; none if something that has no default is missing.
 pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option<Settings> {
@@ -87,11 +91,17 @@ fn graph(source: &mut Source, cloud: Cloud) -> GraphSettings {
 fn extra_ca(source: &mut Source) -> Option<Vec<u8>> {
     let key = "graph.ca_file";
     let path = source.text(key)?;
-    let pem = match std::fs::read(&path) {
-        Ok(pem) => pem,
-        Err(error) => {
-            source
-                .problem(key, format!("names {path}, which cannot be read: {}", access::why(Path::new(&path), &error)));
+    let pem = match secret_file::bytes(Path::new(&path), LARGEST_BUNDLE, Links::Followed) {
+        Ok(pem) => pem.to_vec(),
+        Err(fault) => {
+            let what = match &fault {
+                FileFault::Unreadable { error, .. } => {
+                    format!("cannot be read: {}", access::why(Path::new(&path), error))
+                }
+                FileFault::TooLarge => "is larger than 16 MB; name a PEM file of certificates alone".to_owned(),
+                fault => fault.to_string(),
+            };
+            source.problem(key, format!("names {path}, which {what}"));
             return None;
         }
     };
