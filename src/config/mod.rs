@@ -41,6 +41,12 @@ use source::Source;
 /// The annotated `agent.toml`, as installed.
 pub const TEMPLATE: &str = include_str!("../../agent.toml");
 
+/// The whole path of a queue's file, if `queue.path` takes it as it is written.
+pub fn whole_queue_path(written: &str) -> Option<PathBuf> {
+    shapes::queue_path(written.trim()).ok()?;
+    std::path::absolute(written.trim()).ok()
+}
+
 /// Where settings are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SettingsFile {
