@@ -192,6 +192,48 @@ fn wrong_types_words_and_bounds_are_refused() {
 }
 
 #[test]
+fn a_wrong_value_is_refused_whether_it_is_needed_or_not() {
+    for (more, part) in [
+        ("[agent]\nname = 5", "agent.name: is a number; it must be text"),
+        ("[agent]\nname = [\"x\"]", "agent.name: is a list; it must be text"),
+        ("[agent.name]", "agent.name: is a table; it must be text"),
+        ("[agent]\nname = \"ä\"", "agent.name: is \"ä\", which is not a name of at most 64"),
+        ("client_secret_file = 5", "auth.client_secret_file: is a number; it must be text in quotes"),
+        ("certificate_file = []", "auth.certificate_file: is a list; it must be text in quotes"),
+        ("send_certificate_chain = \"false\"", "auth.send_certificate_chain: is text; it must be true or false"),
+        ("[queue]\npassword_file = []", "queue.password_file: is a list; it must be text in quotes"),
+    ] {
+        let told = problem(&with(more));
+        assert!(told.starts_with(part), "{part}\nis not\n{told}");
+    }
+    let problems = Bed::new().env("EVENT_SENDER__AGENT__NAME", "bad name!").problems(GOOD);
+    assert!(problems[0].contains("AGENT__NAME (agent.name): is \"bad name!\", which is not a name"), "{problems:?}");
+    Bed::new().load(&with("[agent]\nname = \"sender-1\"")).unwrap();
+}
+
+#[test]
+fn monitor_and_page_listen_at_addresses_of_their_own() {
+    let both = |monitor: &str, web: &str| {
+        with(&format!("[monitor]\nlisten = {monitor}\n[web]\nlisten = {web}\ntrusted_proxy_header = \"X-User\"\n"))
+    };
+    for (monitor, web) in [
+        ("9185", "\"127.0.0.1:9185\""),
+        ("\"[::1]:9185\"", "\"[::1]:9185\""),
+        ("\"0.0.0.0:9185\"", "9185"),
+        ("9185", "\"[::]:9185\""),
+        ("\"[::ffff:127.0.0.1]:9185\"", "9185"),
+    ] {
+        let told = problem(&both(monitor, web));
+        assert!(told.starts_with("web.listen: is ") && told.contains("where monitor.listen ("), "{told}");
+    }
+    for (monitor, web) in
+        [("9185", "9186"), ("0", "0"), ("9185", "\"127.0.0.2:9185\""), ("\"0.0.0.0:9185\"", "\"[::1]:9185\"")]
+    {
+        Bed::new().load(&both(monitor, web)).unwrap();
+    }
+}
+
+#[test]
 fn a_file_that_is_not_there_or_no_toml_says_so() {
     let error = Settings::load(Some("/nonexistent/agent.toml".into()), &Environment::default()).unwrap_err();
     assert!(error.to_string().contains("there is no such file"));

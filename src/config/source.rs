@@ -315,6 +315,30 @@ impl Source {
         }
     }
 
+    /// Notes values of a type that their keys never have, of keys that nothing had to read: another mode's, another queue's, or
+    /// one that another key comes before.
+    pub(super) fn refuse_wrong_types(&mut self) {
+        for (key, default) in KEYS {
+            let Some(value) = self.value(key).filter(|_| !self.has_problem(key) && !self.is_from_environment(key))
+            else {
+                continue;
+            };
+            let rule = match (default, &value.kind) {
+                (Some("true" | "false"), ValueKind::Boolean(_)) | (None, ValueKind::String(_)) => continue,
+                (Some("true" | "false"), _) => "true or false",
+                (Some(default), kind) if !default.starts_with('"') => match kind {
+                    ValueKind::I64(_) => continue,
+                    _ => "a whole number",
+                },
+                (Some(_), ValueKind::String(_)) => continue,
+                // A port alone.
+                (None, ValueKind::I64(_)) if key.ends_with(".listen") => continue,
+                _ => "text in quotes",
+            };
+            self.problem(key, format!("is {}; it must be {rule}", kind(&value.kind)));
+        }
+    }
+
     fn holds_a_secret(&self) -> bool {
         SECRETS.iter().any(|key| self.is_set(key))
     }
@@ -512,7 +536,8 @@ fn kind(value: &ValueKind) -> &'static str {
         }
         ValueKind::Array(_) => "a list",
         ValueKind::Table(_) => "a table",
-        _ => "empty",
+        ValueKind::String(_) => "text",
+        ValueKind::Nil => "empty",
     }
 }
 
