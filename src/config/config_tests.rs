@@ -234,6 +234,32 @@ fn monitor_and_page_listen_at_addresses_of_their_own() {
 }
 
 #[test]
+fn a_number_beyond_64_bits_is_told_with_its_key_and_everything_else_besides() {
+    let large = "99999999999999999999";
+    for (more, part) in [
+        ("[delivery]\ninvitations_per_minute = 99999999999999999999", "delivery.invitations_per_minute: "),
+        ("[delivery]\ninvitations_per_minute=-9_9999999999999999999 # x", "delivery.invitations_per_minute: "),
+        (
+            "[ delivery ] # limits\n\"invitations_per_minute\" = 0xFFFFFFFFFFFFFFFFFF",
+            "delivery.invitations_per_minute: ",
+        ),
+        ("delivery.max_attempts = 99999999999999999999", "auth.delivery.max_attempts: "),
+        ("[agent]\nname = [\n1,\n99999999999999999999,\n]", ""),
+    ] {
+        let told = Bed::new().problems(&with(more)).join("\n");
+        assert!(told.contains(part) && told.contains("has more than 64 bits (line "), "{more}: {told}");
+    }
+    let text =
+        format!("{GOOD}[delivery]\nmax_attempts = {large}\nmax_in_flight = 0\n[log]\nlevel = {large}\nlevl = 1\n");
+    let problems = Bed::new().problems(&text);
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(problems[0].starts_with("delivery.max_attempts: has more than 64 bits (line 7); "), "{problems:?}");
+    assert!(problems[1].starts_with("log.level: has more than 64 bits (line 10); "), "{problems:?}");
+    // What is text or a remark is no number.
+    Bed::new().load(&with(&format!("# x = {large}\n[defaults]\nmailbox = \"{large}@contoso.com\""))).unwrap();
+}
+
+#[test]
 fn a_file_that_is_not_there_or_no_toml_says_so() {
     let error = Settings::load(Some("/nonexistent/agent.toml".into()), &Environment::default()).unwrap_err();
     assert!(error.to_string().contains("there is no such file"));

@@ -41,7 +41,6 @@ impl Source {
             None => find(environment)?,
         };
         let fault = |what: String| refused(file.as_ref().map_or_else(|| Path::new(""), SettingsFile::path), what);
-        let mut builder = Config::builder();
         let mut text = String::new();
         if let Some(file) = &file {
             let bytes = match file {
@@ -49,13 +48,25 @@ impl Source {
                 SettingsFile::Found(path) => found::read(path),
             };
             text = bytes.and_then(text_of).map_err(fault)?;
-            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
-        let in_file = builder.build_cloned().map_err(|error| {
-            let error = error.to_string();
-            fault(format!("is not valid TOML: {}{}", place(&error), in_line(&text, &error)))
-        })?;
+        let mut large = Vec::new();
+        let in_file = loop {
+            let error = match parsed(&text) {
+                Ok(values) => break values,
+                Err(error) => error,
+            };
+            let Some(line) = too_large(&text, &error) else {
+                return Err(fault(format!("is not valid TOML: {}{}", place(&error), in_line(&text, &error))));
+            };
+            let key = key_of(&text, line)
+                .unwrap_or_else(|| file.as_ref().map_or_else(String::new, |file| file.path().display().to_string()));
+            let what = format!("has more than 64 bits (line {line}); write a smaller number");
+            large.push(Problem { key, what });
+            // Everything else is told, too.
+            text = without_line(&text, line);
+        };
         let mut source = Self::of(file, in_file);
+        source.problems.append(&mut large);
         source.refuse_unknown_keys();
         // Before the environment comes over it: a secret that is overridden stands in the file all the same.
         if let Some(file) = source.file.clone().filter(|_| source.holds_a_secret()) {
@@ -493,18 +504,43 @@ fn place(error: &str) -> String {
     told.join(": ")
 }
 
+fn parsed(text: &str) -> Result<Config, String> {
+    let file = File::from_str(text, FileFormat::Toml);
+    Config::builder().add_source(file).build().map_err(|error| error.to_string())
+}
+
+/// The line, from 1, of a number that has too many digits, of which the parser tells no place. Alone it fails in the same way.
+fn too_large(text: &str, error: &str) -> Option<usize> {
+    if error.contains("at line ") || !error.contains("to fit in target type") {
+        return None;
+    }
+    let fails = |line: &str| parsed(line).is_err_and(|alone| alone == error);
+    let element = |line: &str| format!("x = [{}\n]", line.trim().trim_end_matches(']'));
+    let place = text.lines().position(fails).or_else(|| text.lines().position(|line| fails(&element(line))));
+    place.map(|place| place + 1)
+}
+
+fn without_line(text: &str, line: usize) -> String {
+    let kept = (1..).zip(text.lines()).map(|(number, kept)| if number == line { "" } else { kept });
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+/// The key that a line sets, known or not.
+fn key_of(text: &str, line: usize) -> Option<String> {
+    let section = text.lines().take(line).filter_map(|line| line.trim().strip_prefix('[')?.split(']').next()).last();
+    let name = text.lines().nth(line.checked_sub(1)?)?.split_once('=')?.0.trim().trim_matches(['"', '\'']);
+    Some(section.map_or_else(|| name.to_owned(), |section| format!("{}.{name}", section.trim())))
+}
+
 /// The key that the line is of which the parser names, and what hides in it.
 fn in_line(text: &str, error: &str) -> String {
     let number = error.split("at line ").nth(1).and_then(|rest| rest.split(',').next()?.trim().parse::<usize>().ok());
-    let Some((line, before)) = number.and_then(|number| Some((text.lines().nth(number.checked_sub(1)?)?, number)))
+    let Some((line, number)) = number.and_then(|number| Some((text.lines().nth(number.checked_sub(1)?)?, number)))
     else {
         return String::new();
     };
     let hidden = characters::fault(line).map(|what| format!("; the line {what}"));
-    let section = text.lines().take(before).filter_map(|line| line.trim().strip_prefix('[')?.split(']').next()).last();
-    let name = line.split('=').next().unwrap_or_default().trim();
-    let key = section.map_or_else(|| name.to_owned(), |section| format!("{}.{name}", section.trim()));
-    let key = Some(key).filter(|key| is_known(key)).map(|key| format!("; the line sets {key}"));
+    let key = key_of(text, number).filter(|key| is_known(key)).map(|key| format!("; the line sets {key}"));
     [key, hidden].into_iter().flatten().collect()
 }
 
