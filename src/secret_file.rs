@@ -52,6 +52,18 @@ pub enum Links {
 /// # Errors
 /// See [`FileFault`].
 pub fn read(path: &Path, most: u64, links: Links) -> Result<Secret, FileFault> {
+    let bytes = bytes(path, most, links)?;
+    if let Some(what) = encoding::foreign(bytes.get(..encoding::ENOUGH).unwrap_or(&bytes)) {
+        return Err(FileFault::Foreign(what));
+    }
+    std::str::from_utf8(&bytes).map(|text| Secret::new(text.to_owned())).map_err(|_| FileFault::NoText)
+}
+
+/// The same, whatever is in it.
+///
+/// # Errors
+/// See [`FileFault`].
+pub fn bytes(path: &Path, most: u64, links: Links) -> Result<Zeroizing<Vec<u8>>, FileFault> {
     let mut flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     if links == Links::Refused {
         flags |= OFlags::NOFOLLOW;
@@ -78,10 +90,7 @@ pub fn read(path: &Path, most: u64, links: Links) -> Result<Secret, FileFault> {
     if bytes.len() as u64 > most {
         return Err(FileFault::TooLarge);
     }
-    if let Some(what) = encoding::foreign(bytes.get(..encoding::ENOUGH).unwrap_or(&bytes)) {
-        return Err(FileFault::Foreign(what));
-    }
-    std::str::from_utf8(&bytes).map(|text| Secret::new(text.to_owned())).map_err(|_| FileFault::NoText)
+    Ok(bytes)
 }
 
 #[cfg(test)]

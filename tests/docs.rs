@@ -298,8 +298,7 @@ fn the_settings_of_a_shared_queue_are_settings_and_their_secrets_are_the_units()
         assert!(unit.contains(&format!("\nLoadCredential={name}:{file}\n")), "the unit loads no {file}");
         std::fs::write(credentials.path().join(name), "s3cret").unwrap();
     }
-    let directory = ("CREDENTIALS_DIRECTORY".to_owned(), credentials.path().display().to_string());
-    let environment = Environment([directory].into());
+    let environment = Environment::of([("CREDENTIALS_DIRECTORY".into(), credentials.path().into())]);
     let settings = Settings::load(Some(root().join(path)), &environment).unwrap_or_else(|error| panic!("{error}"));
     let QueuePlace::Database(shared) = &settings.queue.place else { panic!("{:?}", settings.queue.place) };
     assert_eq!((shared.agent.as_str(), shared.password_file.is_some()), ("sender-a", true));

@@ -14,6 +14,7 @@ use crate::config::LocalSettings;
 use crate::exit::Exit;
 use crate::format::clock_of;
 use crate::queue::{self, HoldColumns, LaneKey, Read};
+use crate::visible;
 
 const HELD: [Column; 4] = [
     Column::new("mailbox on hold").between(16, 40),
@@ -82,12 +83,12 @@ pub(super) async fn hold(options: HoldOptions, settings: LocalSettings) -> Resul
                 let text = format!("{} is on hold since {since}{replaced}: {}", hold.mailbox, wait(waiting));
                 output::line(&output::short(&text, usize::MAX))?;
             }
-            None => output::line(&format!("{verb} {}: {}", lane.as_str(), wait(waiting)))?,
+            None => output::line(&format!("{verb} {}: {}", visible::line(lane.as_str()), wait(waiting)))?,
         }
         if waiting == 0 {
             eprintln!(
                 "no job waits for {}; if that is a surprise, see how the jobs write it: 'event-sender list'",
-                lane.as_str()
+                visible::line(lane.as_str())
             );
         }
     }
@@ -113,13 +114,13 @@ pub(super) async fn release(options: ReleaseOptions, settings: LocalSettings) ->
         };
         if !released {
             skipped.push(json!({ "mailbox": name, "reason": "is not on hold" }));
-            eprintln!("{name} is not on hold");
+            eprintln!("{} is not on hold", visible::line(name));
             continue;
         }
         told.push(json!({ "mailbox": name, "waiting": waiting }));
         if !options.write_args.json {
             let verb = if options.write_args.dry_run { "would release" } else { "released" };
-            output::line(&format!("{verb} {name}: {}", wait(waiting)))?;
+            output::line(&format!("{verb} {}: {}", visible::line(name), wait(waiting)))?;
         }
     }
     if wanted.is_empty() && !options.write_args.json {

@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::{check, output};
 use crate::agent::Failure;
-use crate::config::{Environment, LocalSettings, Settings, TEMPLATE};
+use crate::config::{Environment, LocalSettings, Settings, TEMPLATE, whole_queue_path};
 use crate::exit::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -97,6 +97,7 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
     }
     let mode = mode(options.mode, terminal)?;
     let questions = questions(mode, &options, &file);
+    refuse_unused(mode, &options, &questions)?;
     let mut answers = if terminal { asked(&questions, None)? } else { given(&questions)? };
     while let Err(failure) = write(&file, &answers, &options.credential, terminal) {
         if !terminal || failure.exit != Exit::Config {
@@ -115,6 +116,7 @@ pub(super) async fn run(options: Options, file: Option<PathBuf>) -> Result<Exit,
 
 /// Writes the secrets that are asked for, and the settings.
 fn write(file: &Path, answers: &Answers, credential: &Credential, terminal: bool) -> Result<(), Failure> {
+    refuse_unexpanded(file, answers)?;
     let owner = ServiceUser::of_queue(answers);
     write_secrets(answers, terminal, owner.as_ref())?;
     write_settings(file, answers, credential.systemd_credential, owner.as_ref())
@@ -178,6 +180,36 @@ impl Question {
     }
 }
 
+/// Flags that this mode does not ask for. Whoever gives one believes in it, as with such a key of the settings.
+fn refuse_unused(mode: Mode, options: &Options, questions: &[Question]) -> Result<(), Failure> {
+    let Options { credential, .. } = options;
+    let given = [
+        ("--tenant", &options.tenant),
+        ("--client-secret-file", &credential.client_secret_file),
+        ("--certificate-file", &credential.certificate_file),
+        ("--private-key-file", &credential.private_key_file),
+        ("--federated-token-file", &credential.federated_token_file),
+        ("--username", &credential.username),
+        ("--password-file", &credential.password_file),
+    ];
+    let mut unused = given.iter().filter(|(_, given)| given.is_some()).map(|(flag, _)| *flag);
+    let Some(flag) = unused.find(|flag| questions.iter().all(|question| question.flag != *flag)) else {
+        return Ok(());
+    };
+    let fits = credential.systemd_credential && credential_flags(mode, credential).contains(&flag);
+    Err(Failure::new(
+        Exit::Usage,
+        match fits {
+            true => format!("{flag}: --systemd-credential is in its place; leave one of the two out"),
+            false => format!("{flag}: mode {} does not use it; leave it out, or give another --mode", mode.word()),
+        },
+    ))
+}
+
+fn credential_flags(mode: Mode, given: &Credential) -> Vec<&'static str> {
+    credential_questions(mode, given, Path::new("agent.toml")).iter().map(|question| question.flag).collect()
+}
+
 /// What matters in this mode, and nothing else.
 fn questions(mode: Mode, options: &Options, file: &Path) -> Vec<Question> {
     let mut all = vec![Question::new("auth.mode", "--mode", "", &Some(mode.word()))];
@@ -191,7 +223,8 @@ fn questions(mode: Mode, options: &Options, file: &Path) -> Vec<Question> {
     if mode == Mode::Password {
         all.push(Question::new("auth.username", "--username", "User who signs in", &options.credential.username));
     }
-    if !options.credential.systemd_credential {
+    // Another provider's token is always in a file of its own.
+    if !options.credential.systemd_credential || mode == Mode::Federated {
         all.extend(credential_questions(mode, &options.credential, file));
     }
     let mailbox = Question::new("defaults.mailbox", "--mailbox", "Mailbox of jobs that name none", &options.mailbox);
@@ -229,7 +262,14 @@ fn credential_questions(mode: Mode, given: &Credential, file: &Path) -> Vec<Ques
         Mode::Password => {
             let question =
                 Question::new("auth.password_file", "--password-file", "File for the password", &given.password_file);
-            vec![question.or(beside("password"))]
+            let mut all = vec![question.or(beside("password"))];
+            // Few applications that users sign in to have a secret: nobody is asked for it.
+            if given.client_secret_file.is_some() {
+                let (key, flag) = ("auth.client_secret_file", "--client-secret-file");
+                let text = "File for the client secret (none: the application has none)";
+                all.push(Question::new(key, flag, text, &given.client_secret_file).optional());
+            }
+            all
         }
     }
 }
@@ -286,13 +326,34 @@ fn given(questions: &[Question]) -> Result<Answers, Failure> {
     Ok(filled(questions.iter().map(|question| (question.key, said(question))).collect()))
 }
 
-/// Without the empty ones; files by their full path, wherever a command is typed later.
+/// Without the empty ones; files by their full path, wherever a command is typed later. What names no file stays as it was
+/// typed, to be refused as that.
 fn filled(answers: Answers) -> Answers {
-    let whole = |(key, value): (&'static str, String)| match std::path::absolute(&value) {
-        Ok(path) if key.ends_with("_file") || key == "queue.path" => (key, path.display().to_string()),
-        _ => (key, value),
+    let whole = |(key, value): (&'static str, String)| {
+        let path = match key {
+            "queue.path" => whole_queue_path(&value),
+            key if key.ends_with("_file") && !value.starts_with(UNEXPANDED) => std::path::absolute(&value).ok(),
+            _ => None,
+        };
+        (key, path.map_or(value, |path| path.display().to_string()))
     };
     answers.into_iter().filter(|(_, value)| !value.is_empty()).map(whole).collect()
+}
+
+/// What a shell expands, unless it is quoted.
+const UNEXPANDED: [char; 2] = ['~', '$'];
+
+/// Before any file is written. Of the queue's path the settings' own rule says more.
+fn refuse_unexpanded(file: &Path, answers: &Answers) -> Result<(), Failure> {
+    let fault = |(key, value): &(&str, String)| {
+        let first = value.chars().next().filter(|first| key.ends_with("_file") && UNEXPANDED.contains(first))?;
+        Some(format!("\n  {key}: begins with {first}, which is not expanded here; write the whole path"))
+    };
+    let faults: String = answers.iter().filter_map(fault).collect();
+    match faults.as_str() {
+        "" => Ok(()),
+        faults => Err(Failure::new(Exit::Config, format!("nothing was written to {}:{faults}", file.display()))),
+    }
 }
 
 /// Asks on the terminal, and gives the default for an empty answer.

@@ -16,6 +16,9 @@ const ROOMY: usize = 100;
 /// What the last column of a table has at least, as long as another one can give way: so much, or this part of the paper.
 const LAST: usize = 16;
 const PART: usize = 5;
+/// What sets the width of a column where nothing is cut. Every row is padded to it, so one long cell would cost its length in
+/// each of them; longer ones go beyond the column.
+const WIDEST: usize = 320;
 /// The least that is left for prose beside its head, and for a value.
 const NARROW: usize = 20;
 
@@ -84,7 +87,14 @@ impl Paper {
         let heads: Vec<Cell> = columns.iter().map(|column| Cell::from(column.head.to_uppercase())).collect();
         let line = |row: &[Cell]| {
             let cells = columns.iter().zip(row).zip(&widths);
-            let cells = cells.filter_map(|((column, cell), width)| Some(cell.padded((*width)?, column.right)));
+            let cells = cells.filter_map(|((column, cell), width)| {
+                let width = (*width)?;
+                Some(if self.width.is_some() {
+                    cell.padded(width, column.right)
+                } else {
+                    cell.whole(width, column.right)
+                })
+            });
             cells.collect::<Vec<_>>().join(&gap).trim_end().to_owned()
         };
         std::iter::once(line(&heads)).chain(rows.iter().map(|row| line(row))).collect()
@@ -98,6 +108,7 @@ impl Paper {
     fn widths(self, columns: &[Column], rows: &[Vec<Cell>]) -> Vec<Option<usize>> {
         let longest = |place: usize| {
             let cells = rows.iter().filter_map(|row| row.get(place)).map(|cell| display_width(&cell.text));
+            let cells = cells.filter(|width| self.width.is_some() || *width <= WIDEST);
             cells.chain([display_width(columns[place].head)]).max().unwrap_or_default()
         };
         let wanted: Vec<usize> = (0..columns.len()).map(longest).collect();
@@ -196,8 +207,17 @@ impl Cell {
 
     fn padded(&self, width: usize, right: bool) -> String {
         let text = if self.ends { fit_ends(&self.text, width) } else { fit(&self.text, width) };
-        let pad = " ".repeat(width.saturating_sub(display_width(&text)));
-        let text = self.tone.map_or(text.clone(), |tone| paint(tone, &text));
+        self.beside(&text, width, right)
+    }
+
+    /// With nothing cut off, whatever the width.
+    fn whole(&self, width: usize, right: bool) -> String {
+        self.beside(&self.text, width, right)
+    }
+
+    fn beside(&self, text: &str, width: usize, right: bool) -> String {
+        let pad = " ".repeat(width.saturating_sub(display_width(text)));
+        let text = self.tone.map_or_else(|| text.to_owned(), |tone| paint(tone, text));
         if right { pad + &text } else { text + &pad }
     }
 }
@@ -285,6 +305,23 @@ mod tests {
         assert_eq!(shown[1], " 7 ann@contoso.com 1     the mailbox is full, and nothing c…");
         let whole = Paper::endless().table(&COLUMNS, &rows);
         assert!(whole[1].ends_with(FULL), "{whole:?}");
+    }
+
+    #[test]
+    fn where_nothing_is_cut_one_long_cell_costs_its_length_once() {
+        let long = "x".repeat(1_000_000);
+        let mut rows = vec![row(["7", "ann@contoso.com", &long, FULL])];
+        rows.extend((0..1000).map(|_| row(["8", "bob@contoso.com", "1", FULL])));
+        let shown = Paper::endless().table(&COLUMNS, &rows);
+        assert!(shown[1].contains(&format!("{long}  {FULL}")), "something was cut");
+        assert_eq!(shown[2], format!(" 8  bob@contoso.com  1      {FULL}"));
+        let rest: usize = shown[2..].iter().map(String::len).sum();
+        assert!(rest < 200_000, "{rest}");
+        let id = [vec![Cell::event_id(&long), Cell::from("next")]];
+        let shown = Paper::endless().table(&[Column::new("event"), Column::new("more")], &id);
+        assert_eq!(shown[1], format!("{long}  next"));
+        let even = [row(["1", &"y".repeat(WIDEST), "1", ""]), row(["2", "z", "1", "end"])];
+        assert!(Paper::endless().table(&COLUMNS, &even)[2].len() > WIDEST, "shorter ones keep the columns straight");
     }
 
     #[test]

@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::format::clock;
 use crate::job::format_utc;
 use crate::queue::{self, LaneKey, MailboxRow, Queue};
+use crate::visible;
 
 #[derive(Debug, clap::Args)]
 #[command(
@@ -52,13 +53,17 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
                 if !options.write_args.json {
                     output::line(&ended.line(options.write_args.dry_run))?;
                     ended.row.hold.iter().for_each(|_| {
-                        eprintln!("{name} is on hold, too: 'event-sender release {}' ends that", shell::last(name));
+                        let release = shell::last(name);
+                        eprintln!(
+                            "{} is on hold, too: 'event-sender release {release}' ends that",
+                            visible::line(name)
+                        );
                     });
                 }
                 told.push(ended.json());
             }
             Err(reason) => {
-                eprintln!("{name} {reason}");
+                eprintln!("{} {}", visible::line(name), visible::line(&reason));
                 skipped.push(json!({ "mailbox": name, "reason": reason }));
             }
         }

@@ -5,6 +5,7 @@ mod fuzz_tests;
 mod sign_in_tests;
 
 use std::collections::{BTreeSet, HashMap};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 
 use super::*;
@@ -18,7 +19,7 @@ client_secret = "s3cret-value"
 
 struct Bed {
     dir: tempfile::TempDir,
-    environment: HashMap<String, String>,
+    environment: HashMap<OsString, OsString>,
 }
 
 impl Bed {
@@ -26,7 +27,7 @@ impl Bed {
         Self { dir: tempfile::tempdir().unwrap(), environment: HashMap::new() }
     }
 
-    fn env(mut self, name: &str, value: &str) -> Self {
+    fn env(mut self, name: &str, value: impl Into<OsString>) -> Self {
         self.environment.insert(name.into(), value.into());
         self
     }
@@ -39,7 +40,7 @@ impl Bed {
     }
 
     fn load(&self, text: &str) -> Result<Settings, ConfigError> {
-        Settings::load(Some(self.file("agent.toml", text)), &Environment(self.environment.clone()))
+        Settings::load(Some(self.file("agent.toml", text)), &Environment::of(self.environment.clone()))
     }
 
     fn problems(&self, text: &str) -> Vec<String> {
@@ -191,6 +192,74 @@ fn wrong_types_words_and_bounds_are_refused() {
 }
 
 #[test]
+fn a_wrong_value_is_refused_whether_it_is_needed_or_not() {
+    for (more, part) in [
+        ("[agent]\nname = 5", "agent.name: is a number; it must be text"),
+        ("[agent]\nname = [\"x\"]", "agent.name: is a list; it must be text"),
+        ("[agent.name]", "agent.name: is a table; it must be text"),
+        ("[agent]\nname = \"ä\"", "agent.name: is \"ä\", which is not a name of at most 64"),
+        ("client_secret_file = 5", "auth.client_secret_file: is a number; it must be text in quotes"),
+        ("certificate_file = []", "auth.certificate_file: is a list; it must be text in quotes"),
+        ("send_certificate_chain = \"false\"", "auth.send_certificate_chain: is text; it must be true or false"),
+        ("[queue]\npassword_file = []", "queue.password_file: is a list; it must be text in quotes"),
+    ] {
+        let told = problem(&with(more));
+        assert!(told.starts_with(part), "{part}\nis not\n{told}");
+    }
+    let problems = Bed::new().env("EVENT_SENDER__AGENT__NAME", "bad name!").problems(GOOD);
+    assert!(problems[0].contains("AGENT__NAME (agent.name): is \"bad name!\", which is not a name"), "{problems:?}");
+    Bed::new().load(&with("[agent]\nname = \"sender-1\"")).unwrap();
+}
+
+#[test]
+fn monitor_and_page_listen_at_addresses_of_their_own() {
+    let both = |monitor: &str, web: &str| {
+        with(&format!("[monitor]\nlisten = {monitor}\n[web]\nlisten = {web}\ntrusted_proxy_header = \"X-User\"\n"))
+    };
+    for (monitor, web) in [
+        ("9185", "\"127.0.0.1:9185\""),
+        ("\"[::1]:9185\"", "\"[::1]:9185\""),
+        ("\"0.0.0.0:9185\"", "9185"),
+        ("9185", "\"[::]:9185\""),
+        ("\"[::ffff:127.0.0.1]:9185\"", "9185"),
+    ] {
+        let told = problem(&both(monitor, web));
+        assert!(told.starts_with("web.listen: is ") && told.contains("where monitor.listen ("), "{told}");
+    }
+    for (monitor, web) in
+        [("9185", "9186"), ("0", "0"), ("9185", "\"127.0.0.2:9185\""), ("\"0.0.0.0:9185\"", "\"[::1]:9185\"")]
+    {
+        Bed::new().load(&both(monitor, web)).unwrap();
+    }
+}
+
+#[test]
+fn a_number_beyond_64_bits_is_told_with_its_key_and_everything_else_besides() {
+    let large = "99999999999999999999";
+    for (more, part) in [
+        ("[delivery]\ninvitations_per_minute = 99999999999999999999", "delivery.invitations_per_minute: "),
+        ("[delivery]\ninvitations_per_minute=-9_9999999999999999999 # x", "delivery.invitations_per_minute: "),
+        (
+            "[ delivery ] # limits\n\"invitations_per_minute\" = 0xFFFFFFFFFFFFFFFFFF",
+            "delivery.invitations_per_minute: ",
+        ),
+        ("delivery.max_attempts = 99999999999999999999", "auth.delivery.max_attempts: "),
+        ("[agent]\nname = [\n1,\n99999999999999999999,\n]", ""),
+    ] {
+        let told = Bed::new().problems(&with(more)).join("\n");
+        assert!(told.contains(part) && told.contains("has more than 64 bits (line "), "{more}: {told}");
+    }
+    let text =
+        format!("{GOOD}[delivery]\nmax_attempts = {large}\nmax_in_flight = 0\n[log]\nlevel = {large}\nlevl = 1\n");
+    let problems = Bed::new().problems(&text);
+    assert_eq!(problems.len(), 4, "{problems:?}");
+    assert!(problems[0].starts_with("delivery.max_attempts: has more than 64 bits (line 7); "), "{problems:?}");
+    assert!(problems[1].starts_with("log.level: has more than 64 bits (line 10); "), "{problems:?}");
+    // What is text or a remark is no number.
+    Bed::new().load(&with(&format!("# x = {large}\n[defaults]\nmailbox = \"{large}@contoso.com\""))).unwrap();
+}
+
+#[test]
 fn a_file_that_is_not_there_or_no_toml_says_so() {
     let error = Settings::load(Some("/nonexistent/agent.toml".into()), &Environment::default()).unwrap_err();
     assert!(error.to_string().contains("there is no such file"));
@@ -210,6 +279,48 @@ fn the_environment_comes_over_the_file() {
     assert_eq!(settings.auth.tenant_id.as_deref(), Some("other.example"));
     assert_eq!(settings.delivery.max_in_flight, 7);
     assert_eq!(settings.queue.poll_interval, Duration::from_millis(250));
+}
+
+#[test]
+fn a_variable_that_is_not_utf8_is_a_problem_and_never_passed_over() {
+    let bytes = || OsString::from_vec(b"a\xfcb".to_vec());
+    for (key, _) in KEYS {
+        let variable = format!("EVENT_SENDER__{}", key.to_ascii_uppercase().replace('.', "__"));
+        let problems = Bed::new().env(&variable, bytes()).problems(GOOD);
+        assert_eq!(problems.len(), 1, "{problems:?}");
+        assert!(problems[0].starts_with(&format!("{variable} ({key}): is not UTF-8; ")), "{problems:?}");
+    }
+    // What is missing because of it is not told once more.
+    let problems =
+        Bed::new().env("EVENT_SENDER__AUTH__CLIENT_SECRET", bytes()).problems(&GOOD.replace("client_secret", "#"));
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    let problems = Bed::new().env("EVENT_SENDER__QUEU__PATH", bytes()).problems(GOOD);
+    assert!(problems[0].starts_with("EVENT_SENDER__QUEU__PATH: sets no known key"), "{problems:?}");
+    // Others are looked at only where they count.
+    let others = ["AZURE_TENANT_ID", "AZURE_CLIENT_ID", "AZURE_FEDERATED_TOKEN_FILE", "IDENTITY_ENDPOINT"];
+    let garbled = || others.iter().fold(Bed::new(), |bed, name| bed.env(name, bytes()));
+    garbled().load(GOOD).unwrap();
+    let problems = garbled().problems("[auth]\nmode = \"federated\"\n");
+    assert_eq!(problems.len(), 3, "{problems:?}");
+    assert!(problems[0].starts_with("AZURE_TENANT_ID: is not UTF-8"), "{problems:?}");
+    let problems = garbled().problems("[auth]\nmode = \"managed_identity\"\n");
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].starts_with("IDENTITY_ENDPOINT: is not UTF-8"), "{problems:?}");
+}
+
+#[test]
+fn a_file_that_a_variable_names_may_have_any_name() {
+    let bed = Bed::new();
+    let odd = bed.dir.path().join(OsString::from_vec(b"d\xfc".to_vec()));
+    std::fs::create_dir(&odd).unwrap();
+    std::fs::write(odd.join("agent.toml"), GOOD.replace("client_secret", "#")).unwrap();
+    std::fs::write(odd.join("client_secret"), "passed-in").unwrap();
+    let bed = bed.env("EVENT_SENDER_CONFIG", odd.join("agent.toml")).env("CREDENTIALS_DIRECTORY", &odd);
+    let settings = Settings::load(None, &Environment::of(bed.environment.clone())).unwrap();
+    assert_eq!(settings.file.unwrap().path(), odd.join("agent.toml"));
+    assert!(
+        matches!(settings.auth.mode, AuthMode::ClientSecret { client_secret } if client_secret.expose() == "passed-in")
+    );
 }
 
 #[test]

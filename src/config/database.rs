@@ -26,6 +26,8 @@ const DRIVERS: [&str; 12] = [
     "user",
     "password",
 ];
+/// … of which these name files, …
+const FILES: [&str; 3] = ["sslrootcert", "sslcert", "sslkey"];
 /// … and for what is done here.
 const CONNECT_TIMEOUT: &str = "connect_timeout";
 const SESSION_ATTRS: &str = "target_session_attrs";
@@ -135,7 +137,10 @@ impl Parts {
             match parameter.as_ref() {
                 CONNECT_TIMEOUT => connect_within = seconds(&value)?,
                 SESSION_ATTRS => writable = takes_writes(&value)?,
-                known if DRIVERS.contains(&known) => _ = kept.append_pair(&parameter, &value),
+                known if DRIVERS.contains(&known) => {
+                    regular(known, &value)?;
+                    kept.append_pair(&parameter, &value);
+                }
                 _ => return Err(UrlError::Unknown(parameter.into_owned())),
             }
         }
@@ -153,6 +158,17 @@ impl Parts {
 
     fn database(&self) -> &str {
         self.rest.split_once('?').map_or(&self.rest, |(path, _)| path)
+    }
+}
+
+/// A pipe in the place of a file would hold up every connection. What is not there is told by whoever opens it.
+fn regular(parameter: &str, value: &str) -> Result<(), UrlError> {
+    let Some(parameter) = FILES.into_iter().find(|file| *file == parameter) else { return Ok(()) };
+    match std::fs::metadata(value) {
+        Ok(seen) if !seen.is_file() => {
+            Err(UrlError::Value { parameter, value: value.to_owned(), wanted: "a regular file" })
+        }
+        _ => Ok(()),
     }
 }
 

@@ -34,6 +34,11 @@ fn what_is_wrong_is_named_and_no_password_with_it() {
         ("postgres://ann:geheim@db/queue?target_session_attrs=standby", "is not read-write, primary or any"),
         ("postgres://ann:geheim@db/queue?sslmode=perhaps", "perhaps"),
         ("postgres://ann:geheim@db:port/queue", "port"),
+        (
+            "postgres://ann:geheim@db/queue?sslrootcert=/dev/null",
+            "has sslrootcert=/dev/null, which is not a regular file",
+        ),
+        ("postgres://ann:geheim@db/queue?sslkey=%2Fdev", "has sslkey=/dev, which is not a regular file"),
     ] {
         let said = name_of(url);
         assert!(said.contains(told) && !said.contains("geheim"), "{url}: {said}");

@@ -69,10 +69,11 @@ fn trimmed(source: &mut Source, key: &str) -> Option<String> {
 }
 
 fn host(source: &mut Source, environment: &Environment, tokens_dir: PathBuf) -> Option<IdentityHost> {
-    let said = |name: &str| environment.get(name).map(str::trim).filter(|value| !value.is_empty());
-    let endpoint = said("IDENTITY_ENDPOINT");
-    match (endpoint, said("IDENTITY_HEADER")) {
-        (Some(_), Some(_)) if said("IDENTITY_SERVER_THUMBPRINT").is_some() => {
+    let mut said = |name: &str| source.variable(environment, name).map(str::trim).filter(|value| !value.is_empty());
+    let (endpoint, header) = (said("IDENTITY_ENDPOINT"), said("IDENTITY_HEADER"));
+    let (fabric, arc) = (said("IDENTITY_SERVER_THUMBPRINT").is_some(), said("IMDS_ENDPOINT").is_some());
+    match (endpoint, header) {
+        (Some(_), Some(_)) if fabric => {
             source.problem(
                 "IDENTITY_SERVER_THUMBPRINT",
                 "is set, as on Service Fabric, whose managed identities are not supported; use mode \"certificate\"",
@@ -90,13 +91,14 @@ fn host(source: &mut Source, environment: &Environment, tokens_dir: PathBuf) -> 
             }
             Some(IdentityHost::AppService { endpoint, header: Secret::new(header.to_owned()) })
         }
-        (Some(endpoint), None) if said("IMDS_ENDPOINT").is_some() => {
+        (Some(endpoint), None) if arc => {
             let endpoint = own_address(source, "IDENTITY_ENDPOINT", endpoint)?;
             Some(IdentityHost::Arc { endpoint, tokens_dir })
         }
         _ if Path::new(ARC_AGENT).exists() => Some(IdentityHost::Arc { endpoint: ARC.to_owned(), tokens_dir }),
         _ => {
-            let base = said(VIRTUAL_MACHINE_BASE).unwrap_or(VIRTUAL_MACHINE);
+            let base = source.variable(environment, VIRTUAL_MACHINE_BASE).map(str::trim);
+            let base = base.filter(|base| !base.is_empty()).unwrap_or(VIRTUAL_MACHINE);
             let base = own_address(source, VIRTUAL_MACHINE_BASE, base)?;
             Some(IdentityHost::VirtualMachine { endpoint: format!("{}{PATH}", base.trim_end_matches('/')) })
         }

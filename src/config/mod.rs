@@ -17,6 +17,8 @@ mod source;
 mod values;
 mod web;
 
+use std::collections::HashMap;
+use std::ffi::OsString;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -38,6 +40,12 @@ use source::Source;
 
 /// The annotated `agent.toml`, as installed.
 pub const TEMPLATE: &str = include_str!("../../agent.toml");
+
+/// The whole path of a queue's file, if `queue.path` takes it as it is written.
+pub fn whole_queue_path(written: &str) -> Option<PathBuf> {
+    shapes::queue_path(written.trim()).ok()?;
+    std::path::absolute(written.trim()).ok()
+}
 
 /// Where settings are read from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -360,7 +368,7 @@ pub struct LocalSettings {
 
 /// The environment settings are read in: an argument, so that a test has its own.
 #[derive(Clone, Default)]
-pub struct Environment(pub std::collections::HashMap<String, String>);
+pub struct Environment(HashMap<String, OsString>);
 
 impl std::fmt::Debug for Environment {
     /// Names only: values may be secrets, also of other programs.
@@ -369,14 +377,33 @@ impl std::fmt::Debug for Environment {
     }
 }
 
+/// The value of a variable is not UTF-8.
+#[derive(Clone, Copy, Debug)]
+struct NotText;
+
 impl Environment {
-    /// The process's own. Variables whose value is not UTF-8 are not ours.
+    /// The process's own.
     pub fn of_process() -> Self {
-        Self(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
+        Self::of(std::env::vars_os())
     }
 
-    pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
+    /// Of these variables. A value is any bytes; a name that is not UTF-8 is no name of ours, but may resemble one.
+    pub fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.to_string_lossy().into_owned(), value)).collect())
+    }
+
+    /// What must be text, unless it is; [`Source::variable`] tells that of what is not.
+    fn text(&self, name: &str) -> Option<Result<&str, NotText>> {
+        self.0.get(name).map(|value| value.to_str().ok_or(NotText))
+    }
+
+    /// A file or a directory, whose name may be any bytes.
+    fn path(&self, name: &str) -> Option<&Path> {
+        self.0.get(name).map(Path::new).filter(|path| !path.as_os_str().is_empty())
+    }
+
+    fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
     }
 }
 

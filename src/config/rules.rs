@@ -1,6 +1,6 @@
 //! The rules: from raw values to [`Settings`], with every contradiction noted.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,9 +17,13 @@ use super::{
 };
 use crate::access;
 use crate::secret::Secret;
+use crate::secret_file::{self, FileFault, Links};
 
 /// Of a request, on a queue that several agents share.
 const SHARED_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What a file of certificates may have; all that a system trusts are a quarter of a megabyte.
+const LARGEST_BUNDLE: u64 = 16_000_000;
 
 /// Everything; none if something that has no default is missing.
 pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option<Settings> {
@@ -31,6 +35,8 @@ pub(super) fn settings(source: &mut Source, environment: &Environment) -> Option
     let graph = with_its_timeout(source, graph, &queue.place);
     let monitor = MonitorSettings { listen: listen(source, "monitor.listen") };
     let web = super::web::settings(source);
+    refuse_one_address(source, monitor.listen, web.listen);
+    source.refuse_wrong_types();
     let (file, exposed) = (source.file().cloned(), source.exposed(queue.place.file()));
     let (auth, named) = (auth?, source.files_read().to_vec());
     if let QueuePlace::Database(database) = &mut queue.place {
@@ -87,11 +93,17 @@ fn graph(source: &mut Source, cloud: Cloud) -> GraphSettings {
 fn extra_ca(source: &mut Source) -> Option<Vec<u8>> {
     let key = "graph.ca_file";
     let path = source.text(key)?;
-    let pem = match std::fs::read(&path) {
-        Ok(pem) => pem,
-        Err(error) => {
-            source
-                .problem(key, format!("names {path}, which cannot be read: {}", access::why(Path::new(&path), &error)));
+    let pem = match secret_file::bytes(Path::new(&path), LARGEST_BUNDLE, Links::Followed) {
+        Ok(pem) => pem.to_vec(),
+        Err(fault) => {
+            let what = match &fault {
+                FileFault::Unreadable { error, .. } => {
+                    format!("cannot be read: {}", access::why(Path::new(&path), error))
+                }
+                FileFault::TooLarge => "is larger than 16 MB; name a PEM file of certificates alone".to_owned(),
+                fault => fault.to_string(),
+            };
+            source.problem(key, format!("names {path}, which {what}"));
             return None;
         }
     };
@@ -164,6 +176,8 @@ fn file(source: &mut Source) -> PathBuf {
             source.problem(key, "is set, but queue.url is not; it is for a queue in PostgreSQL alone: remove it");
         }
     }
+    // A wrong one would be found on the day the queue moves to where agents have names.
+    agent_name(source);
     let path = source.text_or_default("queue.path").trim().to_owned();
     judge(source, "queue.path", &path, shapes::queue_path);
     // Messages name it, wherever a command was typed.
@@ -249,6 +263,19 @@ fn delivery(source: &mut Source) -> DeliverySettings {
 pub(super) fn listen(source: &mut Source, key: &str) -> Option<SocketAddr> {
     let written = source.text_or_number(key)?;
     judge(source, key, written.trim(), shapes::listen)
+}
+
+/// Whichever of the two came second would wait for the other without end.
+fn refuse_one_address(source: &mut Source, monitor: Option<SocketAddr>, web: Option<SocketAddr>) {
+    let (Some(monitor), Some(web)) = (monitor, web) else { return };
+    let (one, other) = (monitor.ip().to_canonical(), web.ip().to_canonical());
+    // Every address of IPv6 is every one of IPv4 as well.
+    let covers = |all: IpAddr, one: IpAddr| all.is_unspecified() && (all.is_ipv6() || one.is_ipv4());
+    // Port 0 is any that is free.
+    if web.port() == monitor.port() && web.port() != 0 && (one == other || covers(one, other) || covers(other, one)) {
+        let what = format!("is {web}, where monitor.listen ({monitor}) listens too; give one of them another port");
+        source.problem("web.listen", what);
+    }
 }
 
 pub(super) fn log(source: &mut Source) -> LogSettings {

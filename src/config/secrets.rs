@@ -51,7 +51,7 @@ pub(super) fn find_elsewhere(source: &mut Source, environment: &Environment, key
             }
         };
     }
-    let directory = Path::new(environment.get("CREDENTIALS_DIRECTORY")?);
+    let directory = environment.path("CREDENTIALS_DIRECTORY")?;
     let file = [name, key].into_iter().map(|name| directory.join(name)).find(|file| file.exists())?;
     match read_secret(&file) {
         Ok(secret) => Some(Found { secret, file: Some(file) }),
@@ -88,7 +88,7 @@ pub(super) fn find_file(
     if let Some(path) = source.text(key) {
         return Some(PassedIn { key, file: path.into(), named: true });
     }
-    let file = Path::new(environment.get("CREDENTIALS_DIRECTORY")?).join(credential);
+    let file = environment.path("CREDENTIALS_DIRECTORY")?.join(credential);
     file.exists().then_some(PassedIn { key, file, named: false })
 }
 

@@ -119,15 +119,18 @@ struct Reader<'e> {
 
 impl Reader<'_> {
     /// A variable of Kubernetes workload identity, in the mode that is made for it.
-    fn workload(&self, name: &str) -> Option<String> {
-        let value = self.environment.get(name).filter(|_| self.mode == Federated)?;
+    fn workload(&self, source: &mut Source, name: &str) -> Option<String> {
+        if self.mode != Federated {
+            return None;
+        }
+        let value = source.variable(self.environment, name)?;
         (!value.trim().is_empty()).then(|| value.trim().to_owned())
     }
 
     /// `key`, else the variable that stands in for it.
     fn either(&self, source: &mut Source, key: &'static str, variable: &'static str) -> Option<(String, &'static str)> {
         let written = source.text(key).map(|text| (text.trim().to_owned(), key));
-        written.or_else(|| Some((self.workload(variable)?, variable)))
+        written.or_else(|| Some((self.workload(source, variable)?, variable)))
     }
 
     fn needed(
@@ -137,9 +140,8 @@ impl Reader<'_> {
         variable: &'static str,
         cure: &str,
     ) -> Option<(String, &'static str)> {
-        let problems = source.has_problem(key);
         let found = self.either(source, key, variable);
-        if found.is_none() && source.has_problem(key) == problems {
+        if found.is_none() && !source.has_problem(key) && !source.has_problem(variable) {
             let or = if self.mode == Federated { format!(", and neither is {variable}") } else { String::new() };
             source.problem(key, format!("is not set{or}; {cure}"));
         }

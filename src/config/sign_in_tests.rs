@@ -392,6 +392,13 @@ fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
         let problem = one_problem(&bed, &mode(mode_word, &format!("{key} = {pipe:?}")));
         assert!(problem.ends_with("which is not a regular file"), "{problem}");
     }
+    for (section, key) in [("graph", "ca_file"), ("web", "token_file")] {
+        let problem = one_problem(&bed, &with(&format!("[{section}]\n{key} = {pipe:?}")));
+        assert!(problem.starts_with(&format!("{section}.{key}: ")), "{problem}");
+        assert!(problem.ends_with("which is not a regular file"), "{problem}");
+    }
+    let url = format!("[queue]\nurl = \"postgres://h/db?sslrootcert={}\"", pipe.display());
+    assert!(one_problem(&bed, &with(&url)).ends_with("which is not a regular file"));
 }
 
 #[test]

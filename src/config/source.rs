@@ -12,7 +12,7 @@ use super::exposure::{self, Exposed};
 use super::found;
 use super::keys::{KEYS, is_known, nearest};
 use super::shapes::{self, Unfit};
-use super::{ConfigError, Environment, Problem, SettingsFile};
+use super::{ConfigError, Environment, NotText, Problem, SettingsFile};
 use crate::{access, characters, encoding};
 
 const PREFIX: &str = "EVENT_SENDER__";
@@ -41,7 +41,6 @@ impl Source {
             None => find(environment)?,
         };
         let fault = |what: String| refused(file.as_ref().map_or_else(|| Path::new(""), SettingsFile::path), what);
-        let mut builder = Config::builder();
         let mut text = String::new();
         if let Some(file) = &file {
             let bytes = match file {
@@ -49,13 +48,25 @@ impl Source {
                 SettingsFile::Found(path) => found::read(path),
             };
             text = bytes.and_then(text_of).map_err(fault)?;
-            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
         }
-        let in_file = builder.build_cloned().map_err(|error| {
-            let error = error.to_string();
-            fault(format!("is not valid TOML: {}{}", place(&error), in_line(&text, &error)))
-        })?;
+        let mut large = Vec::new();
+        let in_file = loop {
+            let error = match parsed(&text) {
+                Ok(values) => break values,
+                Err(error) => error,
+            };
+            let Some(line) = too_large(&text, &error) else {
+                return Err(fault(format!("is not valid TOML: {}{}", place(&error), in_line(&text, &error))));
+            };
+            let key = key_of(&text, line)
+                .unwrap_or_else(|| file.as_ref().map_or_else(String::new, |file| file.path().display().to_string()));
+            let what = format!("has more than 64 bits (line {line}); write a smaller number");
+            large.push(Problem { key, what });
+            // Everything else is told, too.
+            text = without_line(&text, line);
+        };
         let mut source = Self::of(file, in_file);
+        source.problems.append(&mut large);
         source.refuse_unknown_keys();
         // Before the environment comes over it: a secret that is overridden stands in the file all the same.
         if let Some(file) = source.file.clone().filter(|_| source.holds_a_secret()) {
@@ -200,9 +211,8 @@ impl Source {
 
     /// Text that must be there.
     pub(super) fn required(&mut self, key: &str, cure: &str) -> Option<String> {
-        let before = self.problems.len();
         let text = self.text(key);
-        if text.is_none() && self.problems.len() == before {
+        if text.is_none() && !self.has_problem(key) {
             self.problem(key, format!("is not set; {cure}"));
         }
         text.map(|text| text.trim().to_owned())
@@ -297,6 +307,49 @@ impl Source {
         }
     }
 
+    /// A variable that is no key of the settings, as text. One that is not text is a problem: without it other settings
+    /// would hold than the ones that were meant.
+    pub(super) fn variable<'e>(&mut self, environment: &'e Environment, name: &str) -> Option<&'e str> {
+        self.variable_shown(environment, name, name)
+    }
+
+    fn variable_shown<'e>(&mut self, environment: &'e Environment, name: &str, shown: &str) -> Option<&'e str> {
+        match environment.text(name)? {
+            Ok(value) => Some(value),
+            Err(NotText) => {
+                if !self.problems.iter().any(|problem| problem.key == shown) {
+                    let what = "is not UTF-8; set it to text in UTF-8, or unset it".to_owned();
+                    self.problems.push(Problem { key: shown.to_owned(), what });
+                }
+                None
+            }
+        }
+    }
+
+    /// Notes values of a type that their keys never have, of keys that nothing had to read: another mode's, another queue's, or
+    /// one that another key comes before.
+    pub(super) fn refuse_wrong_types(&mut self) {
+        for (key, default) in KEYS {
+            let Some(value) = self.value(key).filter(|_| !self.has_problem(key) && !self.is_from_environment(key))
+            else {
+                continue;
+            };
+            let rule = match (default, &value.kind) {
+                (Some("true" | "false"), ValueKind::Boolean(_)) | (None, ValueKind::String(_)) => continue,
+                (Some("true" | "false"), _) => "true or false",
+                (Some(default), kind) if !default.starts_with('"') => match kind {
+                    ValueKind::I64(_) => continue,
+                    _ => "a whole number",
+                },
+                (Some(_), ValueKind::String(_)) => continue,
+                // A port alone.
+                (None, ValueKind::I64(_)) if key.ends_with(".listen") => continue,
+                _ => "text in quotes",
+            };
+            self.problem(key, format!("is {}; it must be {rule}", kind(&value.kind)));
+        }
+    }
+
     fn holds_a_secret(&self) -> bool {
         SECRETS.iter().any(|key| self.is_set(key))
     }
@@ -307,18 +360,20 @@ impl Source {
 
     fn lay_over(&mut self, environment: &Environment) {
         let mut builder = Config::builder().add_source(self.values.clone());
-        for (name, value) in &environment.0 {
+        for name in environment.names() {
             let Some(rest) = name.strip_prefix(PREFIX) else { continue };
             let key = rest.to_ascii_lowercase().replace("__", ".");
             if is_known(&key) {
                 self.from_environment.insert(key.clone());
+                let shown = self.shown_key(&key);
+                let Some(value) = self.variable_shown(environment, name, &shown) else { continue };
                 // Only a malformed key can be refused, and these are the table's.
-                if let Ok(next) = builder.clone().set_override(key, value.as_str()) {
+                if let Ok(next) = builder.clone().set_override(key, value) {
                     builder = next;
                 }
             } else {
                 self.problems.push(Problem {
-                    key: name.clone(),
+                    key: name.to_owned(),
                     what: format!("sets no known key{}", suggestion(&key, variable)),
                 });
             }
@@ -393,7 +448,7 @@ fn flatten(value: &Value, path: &str, into: &mut Vec<String>) {
 /// `$EVENT_SENDER_CONFIG`, `./agent.toml`, `/etc/event-sender/agent.toml`; none if only the last two were looked for and
 /// neither is there.
 fn find(environment: &Environment) -> Result<Option<SettingsFile>, ConfigError> {
-    if let Some(named) = environment.get("EVENT_SENDER_CONFIG").filter(|path| !path.is_empty()) {
+    if let Some(named) = environment.path("EVENT_SENDER_CONFIG") {
         return Ok(Some(SettingsFile::Named(named.into())));
     }
     for usual in USUAL.map(PathBuf::from) {
@@ -449,18 +504,43 @@ fn place(error: &str) -> String {
     told.join(": ")
 }
 
+fn parsed(text: &str) -> Result<Config, String> {
+    let file = File::from_str(text, FileFormat::Toml);
+    Config::builder().add_source(file).build().map_err(|error| error.to_string())
+}
+
+/// The line, from 1, of a number that has too many digits, of which the parser tells no place. Alone it fails in the same way.
+fn too_large(text: &str, error: &str) -> Option<usize> {
+    if error.contains("at line ") || !error.contains("to fit in target type") {
+        return None;
+    }
+    let fails = |line: &str| parsed(line).is_err_and(|alone| alone == error);
+    let element = |line: &str| format!("x = [{}\n]", line.trim().trim_end_matches(']'));
+    let place = text.lines().position(fails).or_else(|| text.lines().position(|line| fails(&element(line))));
+    place.map(|place| place + 1)
+}
+
+fn without_line(text: &str, line: usize) -> String {
+    let kept = (1..).zip(text.lines()).map(|(number, kept)| if number == line { "" } else { kept });
+    kept.collect::<Vec<_>>().join("\n")
+}
+
+/// The key that a line sets, known or not.
+fn key_of(text: &str, line: usize) -> Option<String> {
+    let section = text.lines().take(line).filter_map(|line| line.trim().strip_prefix('[')?.split(']').next()).last();
+    let name = text.lines().nth(line.checked_sub(1)?)?.split_once('=')?.0.trim().trim_matches(['"', '\'']);
+    Some(section.map_or_else(|| name.to_owned(), |section| format!("{}.{name}", section.trim())))
+}
+
 /// The key that the line is of which the parser names, and what hides in it.
 fn in_line(text: &str, error: &str) -> String {
     let number = error.split("at line ").nth(1).and_then(|rest| rest.split(',').next()?.trim().parse::<usize>().ok());
-    let Some((line, before)) = number.and_then(|number| Some((text.lines().nth(number.checked_sub(1)?)?, number)))
+    let Some((line, number)) = number.and_then(|number| Some((text.lines().nth(number.checked_sub(1)?)?, number)))
     else {
         return String::new();
     };
     let hidden = characters::fault(line).map(|what| format!("; the line {what}"));
-    let section = text.lines().take(before).filter_map(|line| line.trim().strip_prefix('[')?.split(']').next()).last();
-    let name = line.split('=').next().unwrap_or_default().trim();
-    let key = section.map_or_else(|| name.to_owned(), |section| format!("{}.{name}", section.trim()));
-    let key = Some(key).filter(|key| is_known(key)).map(|key| format!("; the line sets {key}"));
+    let key = key_of(text, number).filter(|key| is_known(key)).map(|key| format!("; the line sets {key}"));
     [key, hidden].into_iter().flatten().collect()
 }
 
@@ -492,7 +572,8 @@ fn kind(value: &ValueKind) -> &'static str {
         }
         ValueKind::Array(_) => "a list",
         ValueKind::Table(_) => "a table",
-        _ => "empty",
+        ValueKind::String(_) => "text",
+        ValueKind::Nil => "empty",
     }
 }
 

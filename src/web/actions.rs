@@ -13,6 +13,7 @@ use crate::advice::judgement::{self, Judgement, PAUSED_ANEW, kept_paused};
 use crate::advice::shell;
 use crate::job::JobId;
 use crate::queue::{Changed, Chosen, LaneKey};
+use crate::visible;
 
 /// Jobs of one request.
 const MOST: usize = 5000;
@@ -175,5 +176,5 @@ fn lane(asked: &Mailbox) -> Result<LaneKey, Refusal> {
 }
 
 fn conflict(lane: &LaneKey, why: &str) -> Refusal {
-    Refusal::new(StatusCode::CONFLICT, "conflict", format!("{} {why}", lane.as_str()))
+    Refusal::new(StatusCode::CONFLICT, "conflict", format!("{} {why}", visible::line(lane.as_str())))
 }

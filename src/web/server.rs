@@ -261,6 +261,10 @@ fn mailbox_of(body: &[u8]) -> Result<Mailbox, Refusal> {
     Ok(asked)
 }
 
+/// A JSON object. A list of its values in their order would be taken as well, where nobody sees what is what.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    if body.trim_ascii_start().first().is_some_and(|first| *first != b'{') {
+        return Err(Refusal::bad("The body is not a JSON object."));
+    }
     serde_json::from_slice(body).map_err(|error| Refusal::bad(format!("The body cannot be read: {error}")))
 }

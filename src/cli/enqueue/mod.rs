@@ -54,10 +54,10 @@ pub(super) struct Options {
     #[arg(conflicts_with = "one")]
     files: Vec<PathBuf>,
     /// Format of the files [default: by their names; NDJSON for stdin]
-    #[arg(long, value_enum, requires = "files")]
+    #[arg(long, value_enum, requires = "files", conflicts_with = "one")]
     format: Option<Format>,
     /// Insert what is in order and leave the rest of the lines out
-    #[arg(long, requires = "files")]
+    #[arg(long, requires = "files", conflicts_with = "one")]
     skip_invalid: bool,
     /// Validate only; insert nothing, and do not check which dedup_keys are taken
     #[arg(long)]

@@ -19,7 +19,7 @@ use super::settle::BatchInsert;
 use super::upgrade::{UpgradeError, upgrade};
 use crate::clock::Clock;
 use crate::queue::moving::MOVED;
-use crate::queue::sqlite::errors::{BUSY, CANNOT_OPEN, READ_ONLY, may_pass, primary_code};
+use crate::queue::sqlite::errors::{BUSY, CANNOT_OPEN, NOT_A_DATABASE, READ_ONLY, may_pass, primary_code};
 use crate::queue::sqlite::files::guard::FileGuard;
 use crate::queue::sqlite::files::{self, Strange};
 use crate::queue::sqlite::files::{AgentLock, LockError};
@@ -95,6 +95,10 @@ pub enum OpenError {
 
 impl OpenError {
     fn sqlite(path: &Path, source: sqlx::Error) -> Self {
+        if primary_code(&source) == Some(NOT_A_DATABASE) {
+            let cure = "name the queue's real file in queue.path".to_owned();
+            return Strange { path: path.to_owned(), what: "is not a database".to_owned(), cure }.into();
+        }
         let shut = matches!(primary_code(&source), Some(CANNOT_OPEN | READ_ONLY));
         let why = if shut { files::shut(path) } else { None };
         Self::Sqlite { path: path.to_owned(), source, why }

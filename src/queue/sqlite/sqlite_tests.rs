@@ -476,7 +476,10 @@ async fn a_file_that_is_no_database_is_refused_and_left_alone() {
     std::fs::write(&path, &notes).unwrap();
     for refused in [SqliteQueue::open(&path).await, SqliteQueue::open_existing(&path).await] {
         let message = refused.err().unwrap().to_string();
-        assert!(message.contains("notes.txt") && message.contains("not a database"), "{message}");
+        assert!(
+            message.ends_with("notes.txt is not a database; name the queue's real file in queue.path"),
+            "{message}"
+        );
     }
     assert_eq!(std::fs::read_to_string(&path).unwrap(), notes);
 }

@@ -165,6 +165,18 @@ async fn hold_and_release_say_what_they_would_do_and_refuse_nonsense() {
     let none = bed.command(&["release", ANN]).await.expect(1);
     assert!(none.stdout.is_empty() && none.stderr.contains("is not on hold"), "{none:?}");
     bed.command(&["release", "--all"]).await.expect(0);
+    // Whatever its name, a mailbox is told on one line.
+    let broken = "x\nheld bob@contoso.com: no job waits";
+    for (command, part) in [
+        (&["hold", broken][..], "held x held bob"),
+        (&["release", "--all"], "released x held bob"),
+        (&["release", broken], "x held bob@contoso.com: no job waits is not on hold"),
+        (&["resume", broken], "x held bob@contoso.com: no job waits is not paused"),
+    ] {
+        let ran = bed.command(command).await;
+        let said = format!("{}{}", ran.stdout, ran.stderr);
+        assert!(said.contains(part) && said.lines().all(|line| !line.starts_with("held bob")), "{said}");
+    }
     for usage in [&["hold"][..], &["release"], &["hold", " "], &["hold", "--list", ANN], &["release", "--all", ANN]] {
         bed.command(usage).await.expect(2);
     }

@@ -99,6 +99,58 @@ async fn a_wrong_answer_is_named_by_its_key_and_nothing_is_written() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_path_is_judged_as_it_was_typed() {
+    let bed = bed().await;
+    let secret = put_secret(&bed);
+    for (flag, value, part) in [
+        ("--queue", "~/q.db", "queue.path: is \"~/q.db\", which begins with ~"),
+        ("--queue", "$HOME/q.db", "queue.path: is \"$HOME/q.db\", which begins with $"),
+        ("--queue", ":memory:", "queue.path: is \":memory:\", which is a database that ends with the process"),
+        ("--queue", "postgres://u@h/db", "queue.path: is \"postgres://u@h/db\", which is an address"),
+        ("--queue", "there/", "queue.path: is \"there/\", which is a directory"),
+        ("--client-secret-file", "~/secret", "auth.client_secret_file: begins with ~, which is not expanded here"),
+    ] {
+        let others = if flag == "--queue" { ["--client-secret-file", &secret] } else { ["--queue", "queue.db"] };
+        let ran = bed.bare_command(&[&FLAGS[..], &others, &[flag, value]].concat()).await.expect(78);
+        assert!(ran.stderr.contains(part), "{value}: {ran:?}");
+        assert!(!bed.config_path().exists());
+    }
+    let others = ["--client-secret-file", "client_secret", "--queue", "there/q.db"];
+    bed.bare_command(&[&FLAGS[..], &others].concat()).await.expect(0);
+    let text = std::fs::read_to_string(bed.config_path()).unwrap();
+    assert!(text.contains(&format!("\npath = \"{}\"\n", bed.home().join("there/q.db").display())), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_flag_that_the_mode_does_not_use_is_refused() {
+    let bed = bed().await;
+    for (mode, flags, told) in [
+        ("managed_identity", ["--password-file", "x"], "--password-file: mode managed_identity does not use it"),
+        ("managed_identity", ["--tenant", sandbox::TENANT_ID], "--tenant: mode managed_identity does not use it"),
+        ("certificate", ["--client-secret-file", "x"], "--client-secret-file: mode certificate does not use it"),
+        ("client_secret", ["--username", "x"], "--username: mode client_secret does not use it"),
+        ("password", ["--private-key-file", "x"], "--private-key-file: mode password does not use it"),
+    ] {
+        let ran = bed.bare_command(&[&["init", "--mode", mode], &flags[..]].concat()).await.expect(2);
+        assert!(ran.stderr.contains(told), "{ran:?}");
+    }
+    let ran = [&FLAGS[..], &["--systemd-credential", "--client-secret-file", "x"]].concat();
+    let ran = bed.bare_command(&ran).await.expect(2);
+    assert!(ran.stderr.contains("--client-secret-file: --systemd-credential is in its place"), "{ran:?}");
+    let ran = [&FLAGS[..], &["--systemd-credential", "--mode", "federated"]].concat();
+    let ran = bed.bare_command(&ran).await.expect(2);
+    assert!(ran.stderr.contains("give --federated-token-file"), "{ran:?}");
+    assert!(!bed.config_path().exists());
+    // A user may sign in to an application that has a secret.
+    let secret = put_secret(&bed);
+    let user = ["--mode", "password", "--username", "ann@contoso.com", "--password-file", &secret];
+    let ran = [&FLAGS[..], &user, &["--client-secret-file", &secret]].concat();
+    bed.bare_command(&ran).await;
+    let text = std::fs::read_to_string(bed.config_path()).unwrap();
+    assert!(text.contains(&format!("\nclient_secret_file = \"{secret}\"\n")), "{text}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn a_systemd_credential_needs_no_file() {
     let bed = bed().await;
     let ran = bed.bare_command(&[&FLAGS[..], &["--systemd-credential"]].concat()).await.expect(0);

@@ -240,6 +240,14 @@ async fn skip_invalid_inserts_the_rest_and_names_every_line_left_out() {
     assert!(ran.stderr.contains("line 2: has 2 fields, the header has 3"), "{ran:?}");
     let nothing = bed.command_reading("{}", &["enqueue", "--skip-invalid", "-"]).await.expect(1);
     assert!(nothing.stdout.is_empty() && nothing.stderr.ends_with("inserted 0, skipped 1\n"), "{nothing:?}");
+    // They are about files, and a job by flags is none.
+    let before = bed.jobs().await.len();
+    for option in [&["--skip-invalid"][..], &["--format", "csv"]] {
+        let job = ["enqueue", "--start", "2026-12-01 09:00", "--end", "2026-12-01 10:00"];
+        let ran = bed.command(&[&job[..], option].concat()).await.expect(2);
+        assert!(ran.stderr.contains("cannot be used with"), "{ran:?}");
+    }
+    assert_eq!(bed.jobs().await.len(), before);
     // What cannot be read to its end is a failure, though what came before is in.
     let cut = format!("{csv}c,2026-12-01 09:00,2026-12-01 10:00\n\"{}", "x".repeat(17 * 1024 * 1024));
     let ran = bed.command_reading(&cut, &["enqueue", "--skip-invalid", "--format", "csv", "-"]).await.expect(1);

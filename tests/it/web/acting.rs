@@ -57,6 +57,8 @@ async fn a_job_is_cancelled_and_one_in_doubt_only_where_that_is_said() {
         json!({ "id": 1 }),
         json!({ "ids": [1], "all": true }),
         json!(1),
+        json!([[later]]),
+        json!([[later], true]),
     ] {
         assert_eq!(page.act("/api/v1/jobs/cancel", wrong.clone()).await.refusal(), (400, "bad_request"), "{wrong}");
     }
@@ -82,7 +84,13 @@ async fn a_mailbox_is_held_with_a_reason_and_released() {
     bed.until(id, "sent").await;
     let again = page.act("/api/v1/mailboxes/release", json!({ "mailbox": "bob@contoso.com" })).await;
     assert_eq!(again.refusal(), (409, "conflict"));
-    for wrong in [json!({ "mailbox": " " }), json!({ "mailbox": "a\0" }), json!({ "mailbox": "ann", "reason": "\0" })] {
+    for wrong in [
+        json!({ "mailbox": " " }),
+        json!({ "mailbox": "a\0" }),
+        json!({ "mailbox": "ann", "reason": "\0" }),
+        json!(["ann@contoso.com"]),
+        json!(["ann@contoso.com", "a reason"]),
+    ] {
         assert_eq!(page.act("/api/v1/mailboxes/hold", wrong).await.refusal(), (400, "bad_request"));
     }
     for message in ["mailbox held from the page", "mailbox released from the page"] {
