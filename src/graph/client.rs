@@ -12,6 +12,7 @@ use super::purpose::Purpose;
 use super::reply::Reply;
 use super::transport::{Answered, Line, Transport};
 use crate::clock::Now;
+use crate::hint::Hint;
 use crate::http::{ClientFault, NetworkSettings};
 use crate::job::{Answer, CallResult, Challenge, Explained, MAX_REQUEST_BYTES, Operation, Outcome, Undraftable};
 use crate::secret::Secret;
@@ -22,6 +23,9 @@ pub(super) const SMALL_ANSWER: usize = 1024 * 1024;
 const ECHO_FACTOR: usize = 8;
 /// The largest answer that has an event's body in it.
 pub(super) const LARGE_ANSWER: usize = SMALL_ANSWER + ECHO_FACTOR * MAX_REQUEST_BYTES;
+
+/// What stands in `error_code` where an error has none: a gateway's, most likely.
+const NO_ERROR_CODE: &str = "no_error_code";
 
 /// Graph, for everything that sends. Each call is handed its token.
 pub struct GraphClient {
@@ -76,13 +80,18 @@ impl GraphClient {
         let result = self.judged(&answered, request.purpose, now);
         let Some(event) = request.done(&answered.reply, &result.outcome) else { return result };
         let Some(doubt) = request.doubts(&answered.reply) else {
-            return CallResult::new(Outcome::Done(event), result.answer);
+            let answer = match result.outcome {
+                // Nothing is missing in an answer that has done what it was to do.
+                Outcome::ReplyDamaged => answered.reply.answer(request.purpose, None, &answered.id),
+                _ => result.answer,
+            };
+            return CallResult::new(Outcome::Done(event), answer);
         };
         if matches!(doubt, Doubt::AnotherEvent) {
             // Answers have come out of step: what else comes over this connection is not to be believed either.
             self.transport.forsake(answered.client, now.steady);
         }
-        unproven(&answered, request.purpose, &doubt)
+        damaged(&answered.reply, request.purpose, doubt.code(), doubt.words(), &answered.id)
     }
 
     /// What an answer means. After a 503 the next request wants a new connection (graph-facts 4.2).
@@ -94,15 +103,28 @@ impl GraphClient {
     }
 }
 
-/// A success that does not say of what.
-fn unproven(answered: &Answered, purpose: Purpose, doubt: &Doubt) -> CallResult {
-    let answer = answered.reply.answer(purpose, Some(doubt.code()), &answered.id);
-    let message = Some(format!("{}{}", doubt.words(), purpose.doubt()));
-    CallResult::new(Outcome::ReplyDamaged, Answer { message, ..answer })
+/// A success that cannot be read, or does not say of what.
+pub(super) fn incomplete(reply: &Reply, purpose: Purpose, id: &str) -> CallResult {
+    let what = match purpose {
+        Purpose::Create | Purpose::Change => "the answer reports success but does not confirm the event",
+        Purpose::End => "the answer reports success but does not confirm that the event has ended",
+        Purpose::Look | Purpose::Read => "the answer is incomplete, or belongs to another question",
+    };
+    damaged(reply, purpose, "reply_incomplete", &format!("{what} (HTTP {})", reply.status), id)
+}
+
+fn damaged(reply: &Reply, purpose: Purpose, code: &str, what: &str, id: &str) -> CallResult {
+    let message = format!("{what}{}", purpose.doubt());
+    let answer = Answer { message: Some(message.clone()), ..reply.answer(purpose, Some(code), id) };
+    let explained = Some(Explained { hint: Hint { means: message.into(), cure: None }, said: None });
+    CallResult { explained, ..CallResult::new(Outcome::ReplyDamaged, answer) }
 }
 
 fn judged(reply: &Reply, purpose: Purpose, id: &str) -> CallResult {
     let Classified { outcome, code } = classify(reply, purpose);
+    if outcome == Outcome::ReplyDamaged {
+        return incomplete(reply, purpose, id);
+    }
     let mut answer = reply.answer(purpose, code.as_deref(), id);
     // What the answer means for the agent says more than its status alone.
     let explained = match &outcome {
@@ -119,7 +141,14 @@ fn judged(reply: &Reply, purpose: Purpose, id: &str) -> CallResult {
         Outcome::Done(_) => None,
         _ => reply.hint(purpose, code.as_deref()).map(|hint| Explained { hint, said: reply.message.clone() }),
     };
+    if !matches!(outcome, Outcome::Done(_)) {
+        answer.code.get_or_insert_with(|| NO_ERROR_CODE.to_owned());
+    }
     let challenge =
         reply.refuses_token().then(|| Challenge { claims: reply.claims.clone(), is_proven: reply.is_proven() });
     CallResult { retry_after: reply.retry_after, challenge, explained, ..CallResult::new(outcome, answer) }
 }
+
+#[cfg(test)]
+#[path = "client_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use super::purpose::Purpose;
 use crate::hint::Hint;
 
-/// What to do about an answer, if that can be said from status and code alone.
+/// What to do about an answer, from status and code alone. None for a success.
 pub(super) fn hint(purpose: Purpose, status: u16, code: Option<&str>) -> Option<Hint> {
     let code = code.unwrap_or_default().to_ascii_lowercase();
     if let Some(hint) = event_hint(status, &code).filter(|_| purpose.is_of_an_event()) {
@@ -48,7 +48,12 @@ pub(super) fn hint(purpose: Purpose, status: u16, code: Option<&str>) -> Option<
         (503, _) => Hint::sentence("The mailbox is temporarily unavailable."),
         (509, _) => Hint::sentence("Microsoft limits the bandwidth."),
         (400..=499, _) => Hint::sentence("Graph rejected the request."),
-        _ => return None,
+        (500..=599, _) => Hint::sentence("Microsoft, or a server in between, reported an error."),
+        (200..=299, _) => return None,
+        (status, _) => {
+            let means = format!("The answer has the HTTP status {status}, which Graph does not use.");
+            Hint { means: means.into(), cure: None }
+        }
     })
 }
 

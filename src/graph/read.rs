@@ -3,12 +3,12 @@
 
 use serde_json::Value;
 
-use super::client::{GraphClient, SMALL_ANSWER};
+use super::client::{GraphClient, SMALL_ANSWER, incomplete};
 use super::purpose::Purpose;
 use super::reply::{event_id, event_ref};
-use super::transport::{Answered, Line};
+use super::transport::Line;
 use crate::clock::Now;
-use crate::job::{Answer, CallResult, EventId, Outcome};
+use crate::job::{CallResult, EventId, Outcome};
 use crate::secret::Secret;
 
 impl GraphClient {
@@ -66,18 +66,10 @@ impl GraphClient {
         match serde_json::from_slice::<Value>(&answered.body) {
             // Nothing else is the whole answer.
             Ok(value) if answered.reply.status == 200 && !answered.reply.is_kept && value["error"].is_null() => {
-                Ok((value, damaged(&answered, purpose)))
+                Ok((value, incomplete(&answered.reply, purpose, &answered.id)))
             }
             // The page of a portal is another matter than half an answer.
-            _ => match self.judged(&answered, purpose, now) {
-                result if result.outcome == Outcome::NotGraph => Err(result),
-                _ => Err(damaged(&answered, purpose)),
-            },
+            _ => Err(self.judged(&answered, purpose, now)),
         }
     }
-}
-
-fn damaged(answered: &Answered, purpose: Purpose) -> CallResult {
-    let answer = answered.reply.answer(purpose, None, &answered.id);
-    CallResult::new(Outcome::ReplyDamaged, Answer { message: Some("the answer could not be read".into()), ..answer })
 }

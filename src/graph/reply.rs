@@ -150,7 +150,7 @@ impl Reply {
         // Nesting is one or two levels deep in life; a hostile answer must not make this loop long.
         for _ in 0..8 {
             let Some(current) = level.filter(|value| value.is_object()) else { break };
-            self.codes.extend(text(&current["code"]).filter(|code| !code.is_empty()).map(|code| short(&code)));
+            self.codes.extend(text(&current["code"]).map(|code| short(&code)).filter(|code| !code.trim().is_empty()));
             let id = text(&current["request-id"]).map(|id| short(&id));
             self.request_id = self.request_id.take().or(id);
             level = ["innerError", "innererror"].iter().map(|name| &current[*name]).find(|value| value.is_object());

@@ -148,6 +148,12 @@ fn times_are_those_that_the_event_wants() {
     assert_eq!(sent(&days, &dates), expected);
     assert_eq!(sent(&days, &seen(EventType::SeriesMaster, true)), expected);
     assert_eq!(days.times(&single).unwrap_err().column, "start_time");
+    // An hour that comes twice: an instant of a single event, the clock's of a series, which cannot end before it starts.
+    let twice = change(timed("2026-10-25 02:45", "2026-10-25 02:15"));
+    assert_eq!(sent(&twice, &single), span_of("2026-10-25T00:45:00", "2026-10-25T01:15:00", "UTC"));
+    assert_eq!(twice.times(&series).unwrap_err().column, "end_time");
+    let once = change(timed("2026-10-25 02:15", "2026-10-25 02:45"));
+    assert_eq!(sent(&once, &series), span_of("2026-10-25T02:15:00", "2026-10-25T02:45:00", "Europe/Berlin"));
     // What the row says of itself goes before what was seen.
     let timed_now = change(|input| {
         timed("2026-12-01T09:00", "2026-12-01T10:00")(input);

@@ -1,5 +1,5 @@
 //! JSON as a producer wrote it, strictly: of a key that is there twice nobody knows which value was meant, and serde_json
-//! would keep the last one without a word.
+//! would keep the last one without a word. So it would round a number that 64 bits do not hold.
 
 use std::fmt;
 
@@ -7,6 +7,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess,
 use serde_json::error::Category;
 use serde_json::{Map, Number, Value};
 
+use super::numbers::{self, Numbers};
 use crate::characters;
 
 /// Why a text is refused; reads as a sentence without its subject.
@@ -40,10 +41,12 @@ impl fmt::Display for JsonFault {
 /// The value a text holds.
 ///
 /// # Errors
-/// It is not JSON, or has a key twice in one object.
+/// It is not JSON, has a key twice in one object, or a number that 64 bits do not hold as it is written.
 pub fn parse(text: &str) -> Result<Value, JsonFault> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
-    Strict(Path::Root)
+    let numbers = Numbers::of(text);
+    let stripped = numbers.stripped(text);
+    let mut deserializer = serde_json::Deserializer::from_str(&stripped);
+    Strict { path: Path::Root, numbers: &numbers }
         .deserialize(&mut deserializer)
         .and_then(|value| deserializer.end().map(|()| value))
         .map_err(|error| told(text, &error))
@@ -100,7 +103,30 @@ impl fmt::Display for Path<'_> {
 }
 
 /// Makes a value of what stands there.
-struct Strict<'p>(Path<'p>);
+struct Strict<'p> {
+    path: Path<'p>,
+    numbers: &'p Numbers<'p>,
+}
+
+impl Strict<'_> {
+    /// The next number of the text, in place of what was `read` of it.
+    fn number<E: serde::de::Error>(self, read: Option<Number>) -> Result<Value, E> {
+        let refused = |written: &str| {
+            let (number, place) = (characters::shown(written), self.path);
+            let has = match place {
+                Path::Root => format!("is the number {number}"),
+                _ => format!("has the number {number} at {place}"),
+            };
+            E::custom(format!(
+                "{has}, which a 64-bit number cannot hold as written; write it as text, in quotation marks"
+            ))
+        };
+        match self.numbers.next() {
+            Some(written) => numbers::exact(written).map(Value::Number).ok_or_else(|| refused(written)),
+            None => Ok(read.map_or(Value::Null, Value::Number)),
+        }
+    }
+}
 
 impl<'de> DeserializeSeed<'de> for Strict<'_> {
     type Value = Value;
@@ -125,16 +151,16 @@ impl<'de> Visitor<'de> for Strict<'_> {
         Ok(value.into())
     }
 
-    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_i64<E: serde::de::Error>(self, value: i64) -> Result<Value, E> {
+        self.number(Some(value.into()))
     }
 
-    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
-        Ok(value.into())
+    fn visit_u64<E: serde::de::Error>(self, value: u64) -> Result<Value, E> {
+        self.number(Some(value.into()))
     }
 
-    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
-        Ok(Number::from_f64(value).map_or(Value::Null, Value::Number))
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Value, E> {
+        self.number(Number::from_f64(value))
     }
 
     fn visit_str<E>(self, value: &str) -> Result<Value, E> {
@@ -147,7 +173,8 @@ impl<'de> Visitor<'de> for Strict<'_> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut entries: A) -> Result<Value, A::Error> {
         let mut values = Vec::new();
-        while let Some(value) = entries.next_element_seed(Strict(Path::Entry(&self.0, values.len())))? {
+        let entry = |index| Strict { path: Path::Entry(&self.path, index), numbers: self.numbers };
+        while let Some(value) = entries.next_element_seed(entry(values.len()))? {
             values.push(value);
         }
         Ok(Value::Array(values))
@@ -157,14 +184,15 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut object = Map::new();
         while let Some(key) = fields.next_key::<String>()? {
             if object.contains_key(&key) {
-                let object = match self.0 {
+                let object = match self.path {
                     Path::Root => String::new(),
                     path => format!("{path} "),
                 };
                 let key = characters::shown(&key);
                 return Err(A::Error::custom(format!("{object}has the key '{key}' twice; leave one of them out")));
             }
-            let value = fields.next_value_seed(Strict(Path::Key(&self.0, &key)))?;
+            let of_key = Strict { path: Path::Key(&self.path, &key), numbers: self.numbers };
+            let value = fields.next_value_seed(of_key)?;
             object.insert(key, value);
         }
         Ok(Value::Object(object))
@@ -197,6 +225,100 @@ mod tests {
             (r#"{"x":{"y":[{"a":1,"a":1}]}}"#, "x.y, entry 1 has the key 'a' twice; leave one of them out"),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn a_number_goes_out_as_it_was_written_or_not_at_all() {
+        for (written, sent) in [
+            ("0", "0"),
+            ("-0", "0"),
+            ("-0.0", "-0.0"),
+            ("1.0", "1.0"),
+            ("0.1", "0.1"),
+            ("1.50", "1.5"),
+            ("1e3", "1000.0"),
+            ("1E+2", "100.0"),
+            ("0e999999999999999999999", "0.0"),
+            ("123456789012345678", "123456789012345678"),
+            ("-9223372036854775808", "-9223372036854775808"),
+            ("18446744073709551615", "18446744073709551615"),
+            ("9007199254740993", "9007199254740993"),
+            ("0.30000000000000004", "0.30000000000000004"),
+            // As programs write the same number in full.
+            ("0.10000000000000001", "0.1"),
+            ("1.7976931348623157e308", "1.7976931348623157e+308"),
+            ("5e-324", "5e-324"),
+            ("52.520008", "52.520008"),
+        ] {
+            let text = format!(r#"{{"s":"1e400 \\\" 7","a":[{written} ,{written}]}}"#);
+            let told = parse(&text).unwrap().to_string();
+            assert_eq!(told, format!(r#"{{"s":"1e400 \\\" 7","a":[{sent},{sent}]}}"#), "{written}");
+        }
+        for written in [
+            "12345678901234567890123",
+            "18446744073709551616",
+            "-9223372036854775809",
+            "1e400",
+            "-1e400",
+            "1e-400",
+            "1e99999999999999999999",
+            "1e-99999999999999999999",
+            "1.23456789e-320",
+            "0.1234567890123456789",
+            "3.141592653589793238",
+            "12345678901234567890.5",
+            "9007199254740993.0",
+        ] {
+            let cure = "which a 64-bit number cannot hold as written; write it as text, in quotation marks";
+            for (text, place) in [
+                (format!(r#"{{"b":1,"a":{written}}}"#), "at a"),
+                (format!(r#"{{"a":[1.5,{{"b":{written}}}]}}"#), "at a, entry 2.b"),
+            ] {
+                assert_eq!(parse(&text).unwrap_err().to_string(), format!("has the number {written} {place}, {cure}"));
+            }
+            assert_eq!(parse(written).unwrap_err().to_string(), format!("is the number {written}, {cure}"));
+        }
+        let long = format!("[{}]", "9".repeat(1_000_000));
+        assert!(parse(&long).unwrap_err().to_string().len() < 300);
+    }
+
+    #[test]
+    fn what_is_no_number_is_no_json_as_before() {
+        for text in ["[01]", "[1.]", "[.5]", "[-]", "[1e]", "[+1]", "[1-2]", "[1.5.3]", "[1e400,]", "[--1]", "[0x1]"] {
+            let said = parse(text).unwrap_err().to_string();
+            assert!(said.starts_with("is not JSON") || text.starts_with("[1e400"), "{text}: {said}");
+        }
+        assert_eq!(
+            parse("[1e3, x]").unwrap_err().to_string(),
+            "is not JSON: expected value; found 'x' (line 1, column 7)"
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_number_that_is_taken_is_the_same_one_to_whoever_reads_it(
+            written in "-?(0|[1-9][0-9]{0,24})(\\.[0-9]{1,20})?([eE][+-]?[0-9]{1,3})?"
+        ) {
+            if let Ok(value) = parse(&written) {
+                proptest::prop_assert_eq!(value.as_f64(), written.parse::<f64>().ok());
+                let again = parse(&value.to_string()).unwrap();
+                proptest::prop_assert_eq!(again, value);
+            }
+        }
+
+        #[test]
+        fn a_double_or_a_whole_number_of_64_bits_is_always_taken(bits in proptest::num::f64::NORMAL, whole in proptest::num::i64::ANY) {
+            for text in [format!("{bits:?}"), format!("{bits:e}"), format!("{bits:.16e}"), whole.to_string()] {
+                proptest::prop_assert!(parse(&text).is_ok(), "{}", text);
+            }
+        }
+
+        #[test]
+        fn text_that_is_nearly_json_makes_no_panic(text in "[\\[\\]{}:,\"\\\\ 0-9eE.+\\-a]{0,30}") {
+            let ours = parse(&text);
+            let is_json = serde_json::from_str::<serde::de::IgnoredAny>(&text).is_ok();
+            proptest::prop_assert!(ours.is_err() || is_json, "{}", text);
         }
     }
 

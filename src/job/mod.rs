@@ -15,6 +15,7 @@ mod event;
 mod guests;
 mod input;
 pub mod json;
+mod numbers;
 mod operation;
 mod outcome;
 mod rules;

@@ -3,7 +3,8 @@
 //! Graph's `dateTimeTimeZone` holds a wall time and a zone, never an offset: which of the two would win is not
 //! documented, and users report events at the wrong hour (graph-facts 1.5). So an offset is resolved here, and into UTC,
 //! whose rules nobody changes: those of other zones change several times a year, and Exchange's and ours need not be of
-//! the same age. Only a series cannot do without them, as it follows the clock of its zone; and an all-day event asks no
+//! the same age. So is a wall time of the hour that comes twice, of which Exchange would take the first without asking which
+//! is meant. Only a series cannot do without them, as it follows the clock of its zone; and an all-day event asks no
 //! clock at all: it is dates.
 
 use chrono::{DateTime, Datelike, MappedLocalTime, NaiveDate, NaiveDateTime, NaiveTime, Utc};
@@ -42,10 +43,33 @@ pub(super) fn resolve(
     let to = sent(kind, "end_time", end, zone)?;
     // A wall time of a zone only Exchange may know cannot be compared with an instant.
     let comparable = zone.rules.is_some() || is_instant(start) == is_instant(end);
-    if comparable && moments(end, zone).latest() < moments(start, zone).earliest() {
+    let (begins, ends) = (moments(start, zone), moments(end, zone));
+    if comparable && ends.latest() < begins.earliest() {
         return Err(InvalidJob::new("end_time", "is before start_time; an event must not end before it starts"));
     }
-    Ok((from, to))
+    if kind == Kind::Series {
+        return if to.wall() < from.wall() { Err(turned_back(&from, &to)) } else { Ok((from, to)) };
+    }
+    // The event begins at the first of two moments, and ends at the first that is not before that.
+    let begin = begins.earliest();
+    let end = ends.earliest().filter(|end| begin <= Some(*end)).or_else(|| ends.latest());
+    Ok((chosen(begins, begin).unwrap_or(from), chosen(ends, end).unwrap_or(to)))
+}
+
+/// A wall time that its zone's clock shows twice, as the instant that is meant; none of any other time.
+fn chosen(moments: MappedLocalTime<NaiveDateTime>, meant: Option<NaiveDateTime>) -> Option<EventTime> {
+    let utc = meant.filter(|utc| matches!(moments, MappedLocalTime::Ambiguous(..)) && YEARS.contains(&utc.year()))?;
+    Some(EventTime::new(utc, &Zone::utc()))
+}
+
+/// Start and end lie in order, but the clocks go back between them, and a series is sent what they show.
+fn turned_back(from: &EventTime, to: &EventTime) -> InvalidJob {
+    let fault = format!(
+        "is {} on the clock of the zone {}, before start_time, {}: the clocks go back in between, and a series \
+         (extra.recurrence) is sent in wall time; start it on another day",
+        to.date_time, to.time_zone, from.date_time
+    );
+    InvalidJob::new("end_time", fault)
 }
 
 fn sent(kind: Kind, column: &'static str, time: Written, zone: &Zone) -> Result<EventTime, InvalidJob> {

@@ -83,10 +83,47 @@ fn wall_times_are_sent_in_their_zone_and_instants_in_utc_whatever_the_zone() {
             "2026-10-25T02:30",
             "2026-10-25T02:10",
             "Europe/Berlin",
-            expected("2026-10-25T02:30:00", "2026-10-25T02:10:00", "Europe/Berlin"),
+            expected("2026-10-25T00:30:00", "2026-10-25T01:10:00", "UTC"),
         ),
     ] {
         assert_eq!(told(Single, start, end, zone), result, "{start} {end} {zone}");
+    }
+}
+
+#[test]
+fn a_wall_time_the_clocks_repeat_is_sent_as_the_instant_that_is_meant() {
+    for (start, end, zone, from, to) in [
+        ("2026-10-25 02:45", "2026-10-25 02:15", "Europe/Berlin", "2026-10-25T00:45:00", "2026-10-25T01:15:00"),
+        ("2026-10-25T02:45+02:00", "2026-10-25 02:15", "Europe/Berlin", "2026-10-25T00:45:00", "2026-10-25T01:15:00"),
+        ("2026-10-25T02:45+01:00", "2026-10-25 02:50", "Europe/Berlin", "2026-10-25T01:45:00", "2026-10-25T01:50:00"),
+        ("2026-10-25 02:15", "2026-10-25T02:15+01:00", "Europe/Berlin", "2026-10-25T00:15:00", "2026-10-25T01:15:00"),
+        ("2026-10-25 02:15", "2026-10-25 02:15", "Europe/Berlin", "2026-10-25T00:15:00", "2026-10-25T00:15:00"),
+        ("2026-10-25 02:15", "2026-10-25 02:45.5", "Europe/Berlin", "2026-10-25T00:15:00", "2026-10-25T00:45:00.5"),
+        ("2026-11-01 01:45", "2026-11-01 01:15", "Pacific Standard Time", "2026-11-01T08:45:00", "2026-11-01T09:15:00"),
+        ("2026-04-05 01:45", "2026-04-05 01:40", "Australia/Lord_Howe", "2026-04-04T14:45:00", "2026-04-04T15:10:00"),
+    ] {
+        assert_eq!(told(Single, start, end, zone), expected(from, to, "UTC"), "{start} {end} {zone}");
+    }
+    // The other one of the two stays as it is.
+    for (start, end, from, to, zones) in [
+        ("2026-10-25 02:15", "2026-10-25 04:00", "2026-10-25T00:15:00", "2026-10-25T04:00:00", "UTC and Europe/Berlin"),
+        ("2026-10-25 01:00", "2026-10-25 02:15", "2026-10-25T01:00:00", "2026-10-25T00:15:00", "Europe/Berlin and UTC"),
+    ] {
+        assert_eq!(told(Single, start, end, "Europe/Berlin"), expected(from, to, zones), "{start} {end}");
+    }
+    // Nobody here knows whether its clocks repeat it.
+    let unknown = expected("2026-10-25T02:15:00", "2026-10-25T02:45:00", "Customized Time");
+    assert_eq!(told(Single, "2026-10-25 02:15", "2026-10-25 02:45", "Customized Time"), unknown);
+    // An end before the first of both is none.
+    assert_eq!(fault(Single, "2026-10-25T02:45+01:00", "2026-10-25 02:15", "Europe/Berlin").column, "end_time");
+}
+
+#[test]
+fn a_series_whose_first_event_ends_before_it_begins_on_its_clock_is_refused() {
+    for (start, end) in [("2026-10-25 02:45", "2026-10-25 02:15"), ("2026-10-25T02:45+02:00", "2026-10-25T02:15+01:00")]
+    {
+        let error = fault(Series, start, end, "Europe/Berlin");
+        assert!(error.column == "end_time" && error.fault.contains("clocks go back"), "{error}");
     }
 }
 
@@ -212,7 +249,40 @@ fn years_outside_of_the_calendar_are_refused_as_they_would_be_sent() {
     assert!(told(Single, "9999-12-31T23:00:00", "9999-12-31T23:59:59.9999999", "UTC").is_ok());
 }
 
+/// The hours around a change of the clocks.
+const CHANGES: [(&str, &str); 4] = [
+    ("Europe/Berlin", "2026-10-25T00:00"),
+    ("America/New_York", "2026-11-01T00:00"),
+    ("Australia/Lord_Howe", "2026-04-05T00:30"),
+    ("W. Europe Standard Time", "2026-10-25T00:30"),
+];
+
 proptest::proptest! {
+    #[test]
+    fn what_is_accepted_is_sent_in_order_and_without_a_second_meaning(
+        change in 0..CHANGES.len(), from in 0_i64..300, to in 0_i64..300, recurs in proptest::bool::ANY
+    ) {
+        let (name, midnight) = CHANGES[change];
+        let Ok(Written::Wall(midnight)) = parse("start_time", midnight) else { panic!() };
+        let wall = |minutes| midnight + chrono::TimeDelta::minutes(minutes);
+        let zone = Zone::named(name);
+        let kind = if recurs { Series } else { Single };
+        if let Ok((start, end)) = resolve(kind, Written::Wall(wall(from)), Written::Wall(wall(to)), &zone) {
+            if recurs {
+                proptest::prop_assert!(start.wall() <= end.wall());
+                return Ok(());
+            }
+            let rules = zone.rules.as_ref().unwrap();
+            for (sent, written) in [(&start, wall(from)), (&end, wall(to))] {
+                let sent_in = Zone::named(&sent.time_zone);
+                let moments = sent_in.rules.as_ref().unwrap().moments(sent.wall().unwrap());
+                proptest::prop_assert!(matches!(moments, MappedLocalTime::Single(_)), "{sent:?}");
+                proptest::prop_assert_eq!(rules.wall(moments.earliest().unwrap()), written);
+            }
+            proptest::prop_assert!(start.moment() <= end.moment(), "{start:?} {end:?}");
+        }
+    }
+
     #[test]
     fn text_that_is_nearly_a_time_makes_no_panic(text in "[0-9]{4}-[01][0-9]-[0-3][0-9]([T ][0-2][0-9]:[0-9]{2}(:[0-9]{2}(\\.[0-9]{1,10})?)?( ?Z|[+-][0-9]{2}(:?[0-9]{2})?)?)?", odd in "\\PC{0,20}") {
         for zone in ["UTC", "Europe/Berlin", "Pacific/Apia", &odd] {

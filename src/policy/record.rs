@@ -103,6 +103,7 @@ fn last_words(operation: OperationKind, plan: &Plan, attempts: u32, said: Option
             if attempts == 1 { "1 attempt that counts".to_owned() } else { format!("{attempts} attempts that count") };
         words.push(format!("Given up after {number}; the last trouble:"));
     }
+    // Each answer of Graph comes with words; this is the last resort.
     let said = said.unwrap_or("no reason was given").trim_end();
     // Another sentence follows, and not every server ends its own.
     let stop = if plan.in_doubt && !said.ends_with(['.', '!', '?']) { "." } else { "" };

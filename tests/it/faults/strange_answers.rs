@@ -109,6 +109,43 @@ async fn the_rest_of_an_answer_is_fetched_from_nowhere_else() {
     assert!(visitor.is_err(), "somebody came");
 }
 
+/// Given up after one of them, the job says what was wrong with it, in its row, its history and the log.
+async fn given_up_with_a_reason(fault: Fault, code: &str, words: &str) {
+    let form = format!("{fault:?}");
+    let mut bed = Bed::new().await;
+    bed.set("delivery.max_attempts", "1");
+    bed.sandbox().script(fault.on(FaultOn::Create));
+    let agent = bed.run();
+    let id = bed.insert(row()).await;
+    let job = bed.until(id, "failed").await;
+    assert_eq!((job.end(), job.in_doubt), (("failed", Some("exhausted")), 1), "{form}: {job:?}");
+    assert!(job.message().contains(words) && !job.message().contains("no reason"), "{form}: {}", job.message());
+    bed.until_said(&agent, "job failed").await;
+    assert!(agent.said("job failed").iter().all(|line| line["error_code"] == code), "{form}");
+    let attempts = bed.attempts(id).await;
+    assert!(!attempts.is_empty(), "{form}");
+    for attempt in attempts {
+        assert_eq!(attempt.error_code.as_deref(), Some(code), "{form}: {attempt:?}");
+        assert!(attempt.message.as_deref().is_some_and(|said| said.contains(words)), "{form}: {attempt:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_given_up_after_an_answer_that_says_nothing_tells_so() {
+    let answer = |status, body: &str| Fault::answer(status, "").body(AnswerBody::Text(body.to_owned()));
+    side_by_side([
+        given_up_with_a_reason(answer(202, ""), "reply_incomplete", "does not confirm the event (HTTP 202)"),
+        given_up_with_a_reason(
+            answer(201, r#"{"subject":"x"}"#),
+            "reply_incomplete",
+            "does not confirm the event (HTTP 201)",
+        ),
+        given_up_with_a_reason(answer(511, ""), "no_error_code", "in between"),
+        given_up_with_a_reason(answer(999, ""), "no_error_code", "HTTP status 999"),
+    ])
+    .await;
+}
+
 /// Graph's word for a created event is believed where it does not say of which.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_event_without_a_transaction_id_in_its_answer_is_taken_as_before() {
