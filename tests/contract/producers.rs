@@ -60,7 +60,7 @@ async fn all_jobs_go_in_or_none<B: Backend>() {
 
 async fn text_with_a_nul_is_stored_or_refused_by_its_column<B: Backend>() {
     let bed = Bed::<B>::new().await;
-    let jobs = [job(ANN), NewJob { location: Some("Room\01".into()), ..job(ANN) }];
+    let jobs = [job(ANN), NewJob { location: Some("Room\0 1".into()), ..job(ANN) }];
     match bed.queue().insert(&jobs).await {
         Ok(ids) => assert_eq!(ids.len(), 2),
         Err(InsertError::Refused { index: 1, reason }) => {
