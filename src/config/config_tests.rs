@@ -255,7 +255,7 @@ fn a_number_beyond_64_bits_is_told_with_its_key_and_everything_else_besides() {
     assert_eq!(problems.len(), 4, "{problems:?}");
     assert!(problems[0].starts_with("delivery.max_attempts: has more than 64 bits (line 7); "), "{problems:?}");
     assert!(problems[1].starts_with("log.level: has more than 64 bits (line 10); "), "{problems:?}");
-    // What is text or a remark is no number.
+    // Digits in a text or a remark are not a number.
     Bed::new().load(&with(&format!("# x = {large}\n[defaults]\nmailbox = \"{large}@contoso.com\""))).unwrap();
 }
 

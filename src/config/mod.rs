@@ -387,7 +387,7 @@ impl Environment {
         Self::of(std::env::vars_os())
     }
 
-    /// Of these variables. A value is any bytes; a name that is not UTF-8 is no name of ours, but may resemble one.
+    /// Of these variables. A value is any bytes; a name that is not UTF-8 is not one of ours, but may resemble one.
     pub fn of(variables: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         Self(variables.into_iter().map(|(name, value)| (name.to_string_lossy().into_owned(), value)).collect())
     }

@@ -307,7 +307,7 @@ impl Source {
         }
     }
 
-    /// A variable that is no key of the settings, as text. One that is not text is a problem: without it other settings
+    /// A variable beside the keys of the settings, as text. One that is not text is a problem: without it other settings
     /// would hold than the ones that were meant.
     pub(super) fn variable<'e>(&mut self, environment: &'e Environment, name: &str) -> Option<&'e str> {
         self.variable_shown(environment, name, name)
