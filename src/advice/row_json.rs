@@ -4,6 +4,7 @@
 
 use serde_json::{Map, Value};
 
+use crate::job::json;
 use crate::queue::{AttemptRow, JobRow, JobSummary, MailboxRow, Parsed, Stored, Trouble};
 
 pub fn stored(stored: &Stored) -> Value {
@@ -26,9 +27,9 @@ fn flag(parsed: &Parsed<bool>) -> Value {
     word(parsed, |flag| (*flag).into())
 }
 
-/// JSON in a column of text, if it is of this kind.
+/// JSON in a column of text, if it is of this kind and would be sent as it is written; else the text.
 fn nested(column: &Stored, kind: fn(&Value) -> bool) -> Value {
-    let inner = column.text().and_then(|text| serde_json::from_str(text).ok()).filter(kind);
+    let inner = column.text().and_then(|text| json::parse(text).ok()).filter(kind);
     inner.unwrap_or_else(|| stored(column))
 }
 
@@ -224,6 +225,8 @@ mod tests {
         assert_eq!(shown["extra"].to_string(), r#"{"b":1,"a":[2]}"#, "in the producer's order");
         assert_eq!(nested(&Stored::Text("[1".into()), Value::is_array), "[1");
         assert_eq!(nested(&Stored::Text("[1]".into()), Value::is_object), "[1]");
+        let rounded = r#"{"n":12345678901234567890123}"#;
+        assert_eq!(nested(&Stored::Text(rounded.into()), Value::is_object), rounded);
     }
 
     #[tokio::test]

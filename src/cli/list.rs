@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::output;
 use super::paper::{Cell, Column, Paper};
-use super::selector::{kinds, lanes, mailbox};
+use super::selector::{lanes, mailbox};
 use super::time_arg;
 use crate::advice::row_json;
 use crate::agent::Failure;
@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::format::count;
 use crate::job::{ErrorKind, JobId, JobState, OperationKind};
 use crate::queue::{self, JobFilter, JobSummary, LaneKey, Read, Stored};
+use crate::visible;
 
 /// Counting what is not shown may take this long.
 const COUNT_WITHIN: Duration = Duration::from_secs(1);
@@ -40,8 +41,8 @@ pub(super) struct Options {
     #[arg(long, value_parser = mailbox)]
     mailbox: Option<LaneKey>,
     /// Only jobs whose last failure is of this kind, such as throttled or invalid_job
-    #[arg(long, value_name = "KIND", value_parser = kinds())]
-    error_kind: Option<ErrorKind>,
+    #[arg(long, value_name = "KIND")]
+    error_kind: Option<String>,
     /// Only jobs of the event that your programs call by this key
     #[arg(long, value_name = "KEY")]
     event_key: Option<String>,
@@ -73,7 +74,7 @@ impl Options {
         JobFilter {
             state: self.state,
             lanes: self.mailbox.as_ref().map(|mailbox| lanes(mailbox.as_str(), settings)).unwrap_or_default(),
-            error_kind: self.error_kind.map(|kind| kind.as_str().to_owned()),
+            error_kind: self.error_kind.clone(),
             event_key: self.event_key.clone(),
             dedup_key: self.dedup_key.clone(),
             in_doubt: self.in_doubt,
@@ -93,7 +94,15 @@ pub(super) async fn run(options: Options, settings: LocalSettings) -> Result<Exi
         return Ok(Exit::Done);
     }
     if jobs.is_empty() {
-        eprintln!("no jobs");
+        // A slip of the keyboard would be good news.
+        match options.error_kind.filter(|kind| ErrorKind::parse(kind).is_none()) {
+            Some(kind) => eprintln!(
+                "no jobs: {} is not a kind of failure; there are {}",
+                visible::line(&kind),
+                ErrorKind::ALL.map(ErrorKind::as_str).join(", ")
+            ),
+            None => eprintln!("no jobs"),
+        }
         return Ok(Exit::Done);
     }
     output::lines(&table(Paper::new(options.wide), &jobs))?;

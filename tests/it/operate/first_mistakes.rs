@@ -128,9 +128,9 @@ async fn where_nothing_can_be_put_aside_the_variable_that_changes_it_is_named() 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn an_address_that_is_taken_is_told_with_its_key_and_what_to_do() {
     let mut bed = Bed::new().await;
-    let taken = format!("\"{}\"", bed.sandbox().address());
-    bed.set_literal("monitor.listen", &taken);
-    bed.set_literal("web.listen", &taken);
+    let another = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    bed.set_literal("monitor.listen", &format!("\"{}\"", bed.sandbox().address()));
+    bed.set_literal("web.listen", &format!("\"{}\"", another.local_addr().unwrap()));
     let agent = bed.run();
     for (message, key) in
         [("monitor cannot listen, trying again", "monitor.listen"), ("page cannot listen, trying again", "web.listen")]
@@ -142,6 +142,22 @@ async fn an_address_that_is_taken_is_told_with_its_key_and_what_to_do() {
     let id = bed.insert(row()).await;
     bed.until(id, "sent").await;
     agent.stop().await.expect(0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn a_list_of_a_kind_that_there_is_not_says_so() {
+    let bed = Bed::new().await;
+    bed.write_settings();
+    bed.insert(row()).await;
+    let listed = bed.command(&["list", "--error-kind", "throttle"]).await.expect(0);
+    assert!(
+        listed.stderr.starts_with("no jobs: throttle is not a kind of failure; there are invalid_job"),
+        "{listed:?}"
+    );
+    for command in ["list", "retry", "cancel", "check"] {
+        let refused = bed.command(&[command, "--mailbox", " "]).await.expect(2);
+        assert!(refused.stderr.contains("is empty; name the mailbox as the jobs do"), "{refused:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
