@@ -18,7 +18,8 @@ pub(super) struct Numbers<'t> {
 impl<'t> Numbers<'t> {
     pub(super) fn of(text: &'t str) -> Self {
         let mut written = Vec::new();
-        let mut rest = text;
+        // Most lists of attendees have none.
+        let mut rest = if text.bytes().any(|byte| byte.is_ascii_digit()) { text } else { "" };
         while let Some(at) = rest.find(['"', '-', '0', '1', '2', '3', '4', '5', '6', '7', '8', '9']) {
             rest = rest.get(at..).unwrap_or_default();
             let length = if rest.starts_with('"') { string(rest) } else { run(rest) };
