@@ -11,7 +11,7 @@ use super::super::{LaneKey, Mailed, Pause, Settled, Settlement, Verdict};
 use super::claim::lane_heads::lanes;
 use super::clock::{machine_wall, steady};
 use super::fragments::{not_needed, wished};
-use super::text::lane_key;
+use super::text::{json, lane_key};
 use super::transaction::{UNMOVED, begin, commit, end, is_refusal, roll_back, words};
 use crate::job::{Ending, EventRef, JobId, format_utc, parse_utc};
 use crate::queue::settlement::shortened;
@@ -578,8 +578,7 @@ async fn woken_after(
     let ids: Vec<i64> = query.fetch_all(&mut *connection).await?;
     let mut parts = vec![ids.as_slice()];
     while let Some(part) = parts.pop().filter(|part| !part.is_empty()) {
-        let names = part.iter().copied().collect::<serde_json::Value>().to_string();
-        match sqlx::query(WAKE).bind(now).bind(names).execute(&mut *connection).await {
+        match sqlx::query(WAKE).bind(now).bind(json(part)).execute(&mut *connection).await {
             Err(error) if is_refusal(&error) && part.len() > 1 => parts.extend(part.chunks(1)),
             Err(error) if !is_refusal(&error) => return Err(error),
             _ => {}

@@ -50,3 +50,8 @@ pub fn lane_key(raw: &[u8], unnamed: Option<&str>) -> LaneKey {
         _ => LaneKey::of(&String::from_utf8_lossy(raw)),
     }
 }
+
+/// As a statement takes a list or an object. Text and numbers: JSON can hold them.
+pub fn json<T: serde::Serialize + ?Sized>(value: &T) -> String {
+    serde_json::to_string(value).unwrap_or_default()
+}

@@ -26,6 +26,7 @@ use crate::queue::sqlite::row::{
 };
 use crate::queue::sqlite::schema::strange_triggers;
 use crate::queue::sqlite::store::AgentId;
+use crate::queue::sqlite::text::json;
 use crate::queue::sqlite::transaction::{UNMOVED, begin, end, is_refusal, refused_by_schema, roll_back, words};
 use crate::queue::sqlite::write_pacer::{WritePacer, locked_at};
 use crate::queue::withheld::WithheldJobs;
@@ -747,11 +748,6 @@ fn query<'q>(statement: &'static str, which: impl Encode<'q, Sqlite> + Type<Sqli
         .bind(&request.defaults.time_zone)
         .bind(agent.map(|agent| agent.0))
         .bind(request.defaults.mailbox.as_deref().map(|mailbox| LaneKey::of(mailbox).as_str().to_owned()))
-}
-
-/// Text and numbers: JSON can hold them.
-fn json<T: Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }
 
 /// Nothing stands against its jobs but their time, and the slots of the mailbox.

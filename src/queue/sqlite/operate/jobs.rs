@@ -13,7 +13,7 @@ use crate::queue::sqlite::batch::{as_json, change, ids_of};
 use crate::queue::sqlite::errors::written;
 use crate::queue::sqlite::fragments::{not_needed, wished};
 use crate::queue::sqlite::store::SqliteQueue;
-use crate::queue::sqlite::text::lane_key;
+use crate::queue::sqlite::text::{json, lane_key};
 use crate::queue::{Changed, Chosen, LaneKey, Purgeable, QueueError, Selection};
 
 /// Ids of jobs to delete that are looked up at a time.
@@ -254,9 +254,4 @@ fn as_chosen(row: &SqliteRow) -> Option<Chosen> {
         due: row.try_get(5).ok()?,
         wished: row.try_get(6).ok()?,
     })
-}
-
-/// Text and numbers: JSON can hold them.
-fn json<T: serde::Serialize>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
 }

@@ -12,6 +12,7 @@ use crate::job::{JobId, JobInput, JobState, format_utc};
 use crate::queue::columns::{attempt, job, summary};
 use crate::queue::rows::{AttemptRow, JobRow, JobSummary};
 use crate::queue::sqlite::row;
+use crate::queue::sqlite::text::json;
 use crate::queue::{JobFilter, LaneKey};
 
 const BY_ID: &str =
@@ -107,8 +108,8 @@ impl JobFilter {
 
 /// As the statements take them: nothing stands for any.
 pub fn lanes_json(lanes: &[LaneKey]) -> Option<String> {
-    let names = || lanes.iter().map(LaneKey::as_str).collect::<serde_json::Value>().to_string();
-    (!lanes.is_empty()).then(names)
+    let names: Vec<&str> = lanes.iter().map(LaneKey::as_str).collect();
+    (!names.is_empty()).then(|| json(&names))
 }
 
 pub async fn list(pool: &SqlitePool, filter: &JobFilter) -> sqlx::Result<Vec<JobSummary>> {
