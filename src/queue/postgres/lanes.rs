@@ -14,7 +14,7 @@ use sqlx::postgres::PgConnection;
 
 use super::clock::steady;
 use super::member::{AgentId, me};
-use super::time::Time;
+use super::time::time;
 use crate::job::{JobId, REPEAT_WAIT};
 use crate::queue::LaneKey;
 
@@ -229,8 +229,7 @@ impl Lanes {
         let (now, mut taken) = (steady(), Vec::new());
         for row in rows {
             let lane = LaneKey::of(row.try_get("lane")?);
-            let ghosts_until: Option<Time> = row.try_get("ghosts_until")?;
-            let ghosts_until = ghosts_until.map(|Time(until)| until);
+            let ghosts_until = time(&row, "ghosts_until")?;
             let (epoch, ghosts): (i64, i32) = (row.try_get("epoch")?, row.try_get("ghosts")?);
             let ghosts = usize::try_from(ghosts).unwrap_or_default();
             self.owned.insert(

@@ -10,7 +10,7 @@ use sqlx::postgres::PgConnection;
 
 use super::clock::steady;
 use super::errors::{is_of_the_row, words};
-use super::time::Time;
+use super::time::time;
 use crate::job::{ErrorKind, JobId};
 use crate::queue::withheld::WithheldJobs;
 use crate::queue::{LaneKey, Refusal};
@@ -137,8 +137,7 @@ impl OvertakenJobs {
     pub async fn end(&mut self, connection: &mut PgConnection, withheld: &mut WithheldJobs) -> sqlx::Result<Overtaken> {
         let row = sqlx::query(LOOK).bind(MOST).fetch_one(&mut *connection).await?;
         let (late, mut deletes): (Vec<i64>, Vec<i64>) = (row.try_get("late")?, row.try_get("deletes")?);
-        let next: Option<Time> = row.try_get("next")?;
-        self.next = next.map(|Time(next)| next);
+        self.next = time(&row, "next")?;
         self.unsettled = row.try_get("unsettled")?;
         let most = usize::try_from(MOST).unwrap_or(usize::MAX);
         if late.len().max(deletes.len()) >= most {

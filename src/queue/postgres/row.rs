@@ -5,7 +5,7 @@ use sqlx::postgres::PgRow;
 
 use super::clock::ServerClock;
 use super::heads::lane_key;
-use super::time::Time;
+use super::time::time;
 use crate::clock::Now;
 use crate::job::{
     Cell, Created, Defaulted, EventId, Job, JobId, JobInput, JobState, MAX_REQUEST_BYTES, OperationKind, Target,
@@ -112,9 +112,9 @@ fn cell(row: &PgRow, column: &str) -> sqlx::Result<Cell> {
 
 /// A claimed job with its mailbox; its times by this machine's clock.
 pub fn taken(row: &PgRow, unnamed: Option<&str>, clock: &ServerClock, now: Now) -> sqlx::Result<(LaneKey, Job)> {
-    let time = |column| {
-        let time: Option<Time> = row.try_get(column)?;
-        Ok::<_, sqlx::Error>(time.map(|Time(time)| clock.by_this_machine(time, now)))
+    let local = |column| {
+        let time = time(row, column)?;
+        Ok::<_, sqlx::Error>(time.map(|time| clock.by_this_machine(time, now)))
     };
     let input = input(row)?;
     let operation = input.operation_kind();
@@ -125,9 +125,9 @@ pub fn taken(row: &PgRow, unnamed: Option<&str>, clock: &ServerClock, now: Now) 
         claim: row.try_get("claims")?,
         attempts: u32::try_from(attempts).unwrap_or(u32::MAX),
         in_doubt: row.try_get("in_doubt")?,
-        due: time("next_attempt_at")?,
-        give_up_at: time("give_up_at")?,
-        expires_at: time("expires_at")?,
+        due: local("next_attempt_at")?,
+        give_up_at: local("give_up_at")?,
+        expires_at: local("expires_at")?,
         operation,
         target: target(row, operation, &input)?,
         input,

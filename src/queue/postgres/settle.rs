@@ -10,7 +10,7 @@ use sqlx::{Connection, Row};
 use super::clock::ServerClock;
 use super::errors::{UNMOVED, is_of_the_row, is_refusal, words};
 use super::member::AgentId;
-use super::time::Time;
+use super::time::{Time, time};
 use crate::clock::Now;
 use crate::job::{JobId, JobState};
 use crate::queue::settlement::shortened;
@@ -512,7 +512,6 @@ pub async fn pauses_of(
     let rows = sqlx::query(PAUSES_OF).bind(lanes).fetch_all(connection).await?;
     let pause = |row: &sqlx::postgres::PgRow| {
         let strikes: i32 = row.try_get("strikes")?;
-        let asked_until: Option<Time> = row.try_get("asked_until")?;
         let Time(until) = row.try_get("paused_until")?;
         Ok(Pause {
             lane: LaneKey::of(row.try_get("mailbox")?),
@@ -520,7 +519,7 @@ pub async fn pauses_of(
             reason: row.try_get("reason")?,
             kind: None,
             pauses_in_a_row: u32::try_from(strikes).unwrap_or(1),
-            asked_until: asked_until.map(|Time(until)| clock.by_this_machine(until, now)),
+            asked_until: time(row, "asked_until")?.map(|until| clock.by_this_machine(until, now)),
         })
     };
     rows.iter().map(pause).collect()

@@ -3,8 +3,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::error::BoxDynError;
-use sqlx::postgres::{PgHasArrayType, PgTypeInfo, PgValueFormat, PgValueRef};
-use sqlx::{Decode, Postgres, Type};
+use sqlx::postgres::{PgHasArrayType, PgRow, PgTypeInfo, PgValueFormat, PgValueRef};
+use sqlx::{Decode, Postgres, Row, Type};
 
 /// PostgreSQL counts microseconds from 2000-01-01 on, here in seconds since 1970.
 const EPOCH: i64 = 946_684_800;
@@ -24,6 +24,12 @@ impl Time {
         let end = if micros < 0 { first } else { last };
         Self(epoch.checked_add_signed(TimeDelta::microseconds(micros)).unwrap_or(end).clamp(first, last))
     }
+}
+
+/// The time in a column, if it has one.
+pub fn time(row: &PgRow, column: &str) -> sqlx::Result<Option<DateTime<Utc>>> {
+    let time: Option<Time> = row.try_get(column)?;
+    Ok(time.map(|Time(time)| time))
 }
 
 impl Type<Postgres> for Time {

@@ -9,7 +9,7 @@ use sqlx::Row;
 use sqlx::postgres::{PgConnection, PgRow};
 
 use crate::job::format_utc;
-use crate::queue::postgres::time::Time;
+use crate::queue::postgres::time::time;
 use crate::queue::read::by_age;
 use crate::queue::{AGE_LIMITS, LaneKey, Waiting, WaitingReport};
 
@@ -73,15 +73,14 @@ pub async fn waiting(
         .await?;
     let Some((sum, rows)) = rows.split_first() else { return Ok(WaitingReport::default()) };
     let mailboxes: Vec<Waiting> = rows.iter().map(of_row).collect::<sqlx::Result<_>>()?;
-    let time = |name| sum.try_get::<Option<Time>, _>(name).map(|time| time.map(|Time(time)| format_utc(time)));
     Ok(WaitingReport {
         total: of_row(sum)?,
         more: sum.try_get::<i64, _>("mailboxes")? - mailboxes.len() as i64,
         mailboxes,
         oldest: sum.try_get("oldest")?,
         oldest_due: sum.try_get("oldest_due")?,
-        next_due: time("due")?,
-        open_due: time("open_due")?,
+        next_due: time(sum, "due")?.map(format_utc),
+        open_due: time(sum, "open_due")?.map(format_utc),
     })
 }
 
