@@ -323,7 +323,7 @@ fn a_success_says_that_a_change_is_made_only_in_graphs_own_way() {
 
 #[test]
 fn what_is_said_of_an_event_is_not_said_of_a_calendar() {
-    let said = |purpose, status, code| reply(status, code, "m").answer(purpose, Some(code), "c").message.unwrap();
+    let said = |purpose, status, code| reply(status, code, "m").explained(purpose, Some(code)).unwrap().to_string();
     assert!(said(Purpose::Create, 404, "ErrorItemNotFound").starts_with("Calendar not found"));
     for purpose in OF_AN_EVENT {
         assert!(said(purpose, 404, "ErrorItemNotFound").starts_with("The event is not in this mailbox"));

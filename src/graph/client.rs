@@ -82,7 +82,7 @@ impl GraphClient {
         let Some(doubt) = request.doubts(&answered.reply) else {
             let answer = match result.outcome {
                 // Nothing is missing in an answer that has done what it was to do.
-                Outcome::ReplyDamaged => answered.reply.answer(request.purpose, None, &answered.id),
+                Outcome::ReplyDamaged => answered.reply.answer(None, &answered.id),
                 _ => result.answer,
             };
             return CallResult::new(Outcome::Done(event), answer);
@@ -114,10 +114,10 @@ pub(super) fn incomplete(reply: &Reply, purpose: Purpose, id: &str) -> CallResul
 }
 
 fn damaged(reply: &Reply, purpose: Purpose, code: &str, what: &str, id: &str) -> CallResult {
-    let message = format!("{what}{}", purpose.doubt());
-    let answer = Answer { message: Some(message.clone()), ..reply.answer(purpose, Some(code), id) };
-    let explained = Some(Explained { hint: Hint { means: message.into(), cure: None }, said: None });
-    CallResult { explained, ..CallResult::new(Outcome::ReplyDamaged, answer) }
+    let means = format!("{what}{}", purpose.doubt()).into();
+    let explained = Explained::from(Hint { means, cure: None });
+    let answer = Answer { message: Some(explained.to_string()), ..reply.answer(Some(code), id) };
+    CallResult { explained: Some(explained), ..CallResult::new(Outcome::ReplyDamaged, answer) }
 }
 
 fn judged(reply: &Reply, purpose: Purpose, id: &str) -> CallResult {
@@ -125,25 +125,20 @@ fn judged(reply: &Reply, purpose: Purpose, id: &str) -> CallResult {
     if outcome == Outcome::ReplyDamaged {
         return incomplete(reply, purpose, id);
     }
-    let mut answer = reply.answer(purpose, code.as_deref(), id);
     // What the answer means for the agent says more than its status alone.
-    let explained = match &outcome {
-        Outcome::NotGraph => {
-            answer.code = Some(format!("http_{}", reply.status));
-            answer.message = Some(NOT_GRAPH.to_string());
-            Some(Explained { hint: NOT_GRAPH, said: None })
-        }
+    let (code, explained) = match &outcome {
+        Outcome::Done(_) => (code, None),
+        Outcome::NotGraph => (Some(format!("http_{}", reply.status)), Some(NOT_GRAPH.into())),
         Outcome::Unable(reason) | Outcome::Diverted(reason) => {
-            answer.code = Some(reason.code.clone());
-            answer.message = Some(reason.hint.to_string());
-            Some(Explained { hint: reason.hint.clone(), said: None })
+            (Some(reason.code.clone()), Some(reason.hint.clone().into()))
         }
-        Outcome::Done(_) => None,
-        _ => reply.hint(purpose, code.as_deref()).map(|hint| Explained { hint, said: reply.message.clone() }),
+        _ => {
+            let explained = reply.explained(purpose, code.as_deref());
+            (code.or_else(|| Some(NO_ERROR_CODE.to_owned())), explained)
+        }
     };
-    if !matches!(outcome, Outcome::Done(_)) {
-        answer.code.get_or_insert_with(|| NO_ERROR_CODE.to_owned());
-    }
+    let message = explained.as_ref().map(Explained::to_string);
+    let answer = Answer { message, ..reply.answer(code.as_deref(), id) };
     let challenge =
         reply.refuses_token().then(|| Challenge { claims: reply.claims.clone(), is_proven: reply.is_proven() });
     CallResult { retry_after: reply.retry_after, challenge, explained, ..CallResult::new(outcome, answer) }

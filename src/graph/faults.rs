@@ -5,14 +5,15 @@ use std::io::{self, ErrorKind};
 use super::purpose::Purpose;
 use crate::hint::Hint;
 use crate::http::causes;
-use crate::job::{Answer, CallResult, Cause, Explained, GateReason, Outcome};
+use crate::job::{Answer, CallResult, Cause, GateReason, Outcome};
 
 /// The connection never stood: nothing was sent.
 pub(super) fn no_connection(error: &reqwest::Error, id: &str) -> CallResult {
     let hint = Hint::new("No connection to Graph", "check network, DNS, TLS, proxy and graph.endpoint.");
-    let answer = said("no_connection", format!("{hint} ({})", causes(error)), id);
-    let means = format!("{} ({})", hint.means, causes(error)).into();
-    let explained = Some(Explained { hint: Hint { means, ..hint.clone() }, said: None });
+    let causes = causes(error);
+    let answer = said("no_connection", format!("{hint} ({causes})"), id);
+    let means = format!("{} ({causes})", hint.means).into();
+    let explained = Some(Hint { means, ..hint.clone() }.into());
     let reason = GateReason { cause: Cause::NoNetwork, code: "no_connection".into(), hint, wait: None };
     CallResult { explained, ..CallResult::new(Outcome::Unable(reason), answer) }
 }

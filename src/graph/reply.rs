@@ -12,7 +12,7 @@ use super::hints::hint;
 use super::purpose::Purpose;
 use super::wire::marker;
 use crate::hint::Hint;
-use crate::job::{Answer, EventId, EventRef};
+use crate::job::{Answer, EventId, EventRef, Explained};
 use crate::retry_after::{self, RetryAfter};
 
 /// What an answer said, before it is judged.
@@ -157,26 +157,26 @@ impl Reply {
         }
     }
 
-    /// In the agent's own words, where there are any.
-    pub(super) fn hint(&self, purpose: Purpose, code: Option<&str>) -> Option<Hint> {
-        match (hint(purpose, self.status, code), &self.asked) {
+    /// The agent's own words and Graph's, where there are any; `code` is the one the outcome rests on.
+    pub(super) fn explained(&self, purpose: Purpose, code: Option<&str>) -> Option<Explained> {
+        let sentence = |text: &String| Hint { means: text.clone().into(), cure: None };
+        let own = match (hint(purpose, self.status, code), &self.asked) {
             (Some(hint), Some(asked)) => Some(hint.and(asked)),
-            (None, Some(asked)) => Some(Hint { means: asked.clone().into(), cure: None }),
-            (hint, None) => hint,
+            (hint, asked) => hint.or_else(|| asked.as_ref().map(sentence)),
+        };
+        match own {
+            Some(hint) => Some(Explained { hint, said: self.message.clone() }),
+            None => self.message.as_ref().map(|said| sentence(said).into()),
         }
     }
 
-    /// What goes into the row but for its cause, which the outcome has; `code` is the one the outcome rests on.
-    pub(super) fn answer(&self, purpose: Purpose, code: Option<&str>, client_request_id: &str) -> Answer {
-        let message = match (self.hint(purpose, code), &self.message) {
-            (Some(own), Some(said)) => Some(format!("{own} Graph said: {said}")),
-            (own, said) => own.map(|own| own.to_string()).or_else(|| said.clone()),
-        };
+    /// What goes into the row but for its cause, which the outcome has, and for its words.
+    pub(super) fn answer(&self, code: Option<&str>, client_request_id: &str) -> Answer {
         Answer {
             cause: None,
             status: Some(self.status),
             code: code.map(str::to_owned),
-            message,
+            message: None,
             request_id: self.request_id.clone(),
             client_request_id: Some(client_request_id.to_owned()),
         }
@@ -341,7 +341,7 @@ mod tests {
         let reply =
             read(429, &[("retry-after", "Wed, 21 Oct 2099 07:28:00 GMT")], r#"{"error":{"code":"x","message":"m"}}"#);
         assert_eq!(reply.retry_after, Some(retry_after::LONGEST));
-        let said = reply.answer(Purpose::Create, None, "c").message.unwrap();
+        let said = reply.explained(Purpose::Create, None).unwrap().to_string();
         assert!(
             said.contains("Microsoft asked to wait until 2099-10-21T07:28:00Z; capped at 24 h. Graph said: m"),
             "{said}"

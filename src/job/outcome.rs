@@ -1,6 +1,7 @@
 //! What a request met. [`Outcome`] is fact, sorted by the reaction it calls for; what becomes of the job is decided
 //! by `policy`.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::{Cause, EventRef, InvalidJob};
@@ -270,6 +271,19 @@ pub struct Explained {
     pub hint: Hint,
     /// Graph's own words.
     pub said: Option<String>,
+}
+
+impl fmt::Display for Explained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.hint.fmt(f)?;
+        self.said.as_ref().map_or(Ok(()), |said| write!(f, " Graph said: {said}"))
+    }
+}
+
+impl From<Hint> for Explained {
+    fn from(hint: Hint) -> Self {
+        Self { hint, said: None }
+    }
 }
 
 /// How a token was refused.

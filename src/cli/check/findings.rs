@@ -6,7 +6,6 @@ use crate::cli::output::{self, Tone, paint};
 use crate::cli::paper::Paper;
 use crate::exit::Exit;
 use crate::format::counted;
-use crate::hint::Hint;
 use crate::queue::{Grade, StorageFinding};
 
 fn word(grade: Grade) -> &'static str {
@@ -61,8 +60,7 @@ impl Finding {
 
     /// What the queue found of its storage.
     pub(super) fn of_storage(check: &'static str, found: StorageFinding) -> Self {
-        let finding = Self { cure: found.cure, ..Self::new(check, found.grade, found.means) };
-        finding.about(found.about)
+        Self::new(check, found.grade, found.means).cured_by(found.cure).about(found.about)
     }
 
     pub(super) fn about(mut self, subject: impl Into<String>) -> Self {
@@ -75,10 +73,9 @@ impl Finding {
         self
     }
 
-    /// What it means, in place of the text, and what to do.
-    pub(super) fn hint(mut self, hint: &Hint) -> Self {
-        (self.text, self.cure) = (hint.means.to_string(), hint.cure.as_ref().map(ToString::to_string));
-        self
+    /// The same, where there may be none.
+    pub(super) fn cured_by(self, cure: Option<impl Into<String>>) -> Self {
+        Self { cure: cure.map(Into::into), ..self }
     }
 
     /// Of the settings, whose problems say both: up to the semicolon what is wrong, after it what to do.

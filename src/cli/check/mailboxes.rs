@@ -231,7 +231,7 @@ fn refused(call: &CallResult) -> Finding {
     let code = call.answer.code.as_ref().map(|code| format!(" [{}]", short(code, 60))).unwrap_or_default();
     let Explained { hint: Hint { means, cure }, said } = call.explained.clone().unwrap_or_else(|| {
         let means = call.answer.message.clone().unwrap_or_else(|| "Graph did not say why".into());
-        Explained { hint: Hint { means: means.into(), cure: None }, said: None }
+        Hint { means: means.into(), cure: None }.into()
     });
     let said = said.map(|said| format!(" (Graph said: {})", short(&said, 250))).unwrap_or_default();
     let text = format!("{}{code}{said}", short(means.trim_end_matches('.'), 250));

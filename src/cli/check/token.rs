@@ -52,7 +52,7 @@ pub(super) async fn get(settings: &Settings, tokens: &TokenCache, at: Peer, agen
             Token { findings: vec![Finding::pass(CHECK, text)], secret: Some(secret) }
         }
         Err(refusal) => {
-            let finding = Finding::fail(CHECK, "").hint(&refusal.hint).about(refusal.code.clone());
+            let finding = Finding::fail(CHECK, refusal.hint.means).cured_by(refusal.hint.cure).about(refusal.code);
             none(finding.unreachable(refusal.unreachable))
         }
     }
